@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: ZPL-2.1
+# Needs make and Python 3.11 or newer; no root, no server. `make` alone lists what there is.
+
+VENV ?= .venv
+PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,\
+	$(shell $(name) -c 'import sys; print("$(name)" if sys.version_info >= (3, 11) else "")' 2>/dev/null)))
+ARGS ?=
+PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types bench clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@echo '  PYTHON=... chooses the Python of a new $(VENV); ARGS=... is passed on, as in make test ARGS="-k cron"'
+
+demo: $(VENV)/.installed ## install into .venv if need be, then run jobs and verify every one
+	@$(VENV)/bin/p01-remote demo $(ARGS)
+
+test: $(VENV)/.tested ## run all tests
+	@$(VENV)/bin/python -m pytest $(ARGS)
+
+lint: $(VENV)/.tested ## check style and imports with ruff
+	@$(VENV)/bin/ruff check $(ARGS) .
+
+types: $(VENV)/.tested ## check types with mypy
+	@$(VENV)/bin/mypy $(ARGS)
+
+bench: $(VENV)/.tested ## measure, and print the figures
+	@$(VENV)/bin/python bench/run.py $(ARGS)
+
+clean: ## remove .venv and all that tools have left
+	@rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis demo-db
+	@find src tests bench examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+# Stamps: made again only when pyproject.toml has changed.
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo 'No Python 3.11 or newer was found; install one, or name it: make PYTHON=/path/to/python3' >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo '$(PYTHON) does not run, or is older than 3.11; name another: make PYTHON=/path/to/python3' >&2; exit 1; }
+	@echo 'Making $(VENV) with $(PYTHON) ...'
+	@"$(PYTHON)" -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	@echo 'Installing p01.remote into $(VENV) ...'
+	@$(PIP) -e .
+	@touch $@
+
+$(VENV)/.tested: pyproject.toml | $(VENV)/bin/python
+	@echo 'Installing p01.remote and what its tests need into $(VENV) ...'
+	@$(PIP) -e '.[test]'
+	@touch $(VENV)/.installed $@

@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""The front: App, @app.job, handles. Everything here ends in the component's processJob and getJob."""
+from __future__ import annotations
+
+import functools
+import os
+import pkgutil
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import transaction
+from ZODB.Connection import Connection
+from ZODB.DB import DB
+
+from p01.remote import logs, storage  # noqa: F401 - logs subscribes itself
+from p01.remote.engine.context import running
+from p01.remote.engine.loop import Loop
+from p01.remote.exceptions import InputError, RegistrationError
+from p01.remote.handle import Handle
+from p01.remote.job import Arguments, FunctionJob, pathOf
+from p01.remote.options import DEFAULTQUEUE, Policy, WorkerOptions
+from p01.remote.processor import RemoteProcessor
+from p01.remote.store.writer import systematic
+
+NAME = 'p01.remote'     # where an App keeps its processor, in the root of the database
+BACKOFF = 1.0           # seconds; the default of @app.job
+
+
+class App:
+    """An application's job queue in a database: an address, or an open ZODB.DB.
+
+    The database is opened, and the processor added to it, on first use. settings go to storage.openDatabase.
+    """
+
+    def __init__(self, database: str | DB = 'sqlite:./jobs', *, name: str = NAME, **settings: Any) -> None:
+        self.database = database
+        self.name = name
+        self.settings = settings
+        self.jobs: dict[str, JobFunction] = {}
+        self._db: DB | None = None
+        self._lock = threading.RLock()
+        self._active: ContextVar[Connection | None] = ContextVar('active', default=None)
+        if isinstance(database, str):
+            storage.parse(database)     # a bad address is told here
+
+    @property
+    def db(self) -> DB:
+        """The open database."""
+        return self._db if self._db is not None else self.open()
+
+    def open(self) -> DB:
+        """Open the database, unless it is open. Raises AddressError, NewerDatabase."""
+        with self._lock:
+            if self._db is None:
+                db = storage.openDatabase(self.database, **self.settings)
+                try:
+                    systematic(db, self._install)
+                except BaseException:
+                    if db is not self.database:
+                        db.close()
+                    raise
+                self._db = db
+            return self._db
+
+    def _install(self, connection: Connection) -> None:
+        root = connection.root()
+        if self.name not in root:
+            processor = root[self.name] = RemoteProcessor()
+            processor.__name__ = self.name
+        root[self.name].store.check()
+
+    def locate(self, connection: Connection) -> RemoteProcessor:
+        """The processor in a connection."""
+        processor: RemoteProcessor = connection.root()[self.name]
+        return processor
+
+    # -- transactions
+
+    @contextmanager
+    def transaction(self) -> Iterator[Any]:
+        """A transaction of its own; gives the root of the database. Commits, or aborts on an exception."""
+        manager = transaction.TransactionManager(explicit=True)
+        connection = self.db.open(manager)
+        token = self._active.set(connection)
+        try:
+            with manager:
+                yield connection.root()
+        finally:
+            self._active.reset(token)
+            connection.close()
+
+    def connection(self) -> Connection:
+        """The connection of the current transaction: of app.transaction(), of the running job, or of the thread."""
+        active = self._active.get()
+        if active is not None:
+            return active
+        db = self.db
+        job = running.get()
+        if job is not None and job.processor is not None and job.processor._p_jar is not None \
+                and job.processor._p_jar.db() is db:
+            return job.processor._p_jar
+        manager = transaction.manager.manager
+        for reference in manager._synchs.as_weakref_list():
+            known = reference()
+            if isinstance(known, Connection) and known.db() is db:
+                return known
+        manager.get()
+        connection = db.open(manager)
+        _Closer(manager, connection)
+        return connection
+
+    @property
+    def processor(self) -> RemoteProcessor:
+        """The processor, in the current transaction."""
+        return self.locate(self.connection())
+
+    @contextmanager
+    def reading(self) -> Iterator[RemoteProcessor]:
+        """The processor as of now, in a short transaction that is aborted."""
+        manager = transaction.TransactionManager(explicit=True)
+        connection = self.db.open(manager)
+        try:
+            manager.begin()
+            yield self.locate(connection)
+        finally:
+            manager.abort()
+            connection.close()
+
+    # -- jobs
+
+    def job(self, function: Any = None, /, *, name: str | None = None, queue: str = DEFAULTQUEUE, priority: int = 0,
+            retries: int = 3, backoff: float = BACKOFF, timeout: float | None = None,
+            final: tuple[type[BaseException], ...] = (), detached: bool = False) -> Any:
+        """Make a function a job, as @app.job or @app.job(queue='mail', retries=5, timeout=30); see options.Policy.
+
+        The function stays callable. Raises RegistrationError for one that workers cannot import.
+        """
+        policy = Policy(retries=retries, backoff=backoff, timeout=timeout, final=final)
+
+        def register(function: Callable[..., Any]) -> JobFunction:
+            path = pathOf(function)
+            prototype = FunctionJob(path)
+            prototype.policy, prototype.queue, prototype.detached = policy, queue, detached
+            made = JobFunction(self, name or path, function, prototype, {'priority': priority})
+            known = self.jobs.get(made.name)
+            if known is not None and known.prototype.path != path:
+                raise RegistrationError(f'{known.prototype.path} is registered as {made.name!r} already; give {path} '
+                                        'another name.')
+            self.jobs[made.name] = made
+            return made
+
+        return register if function is None else register(function)
+
+    def handle(self, jobid: int) -> Handle:
+        """A handle of a job that was enqueued anywhere, at any time."""
+        return Handle(self, jobid)
+
+    def drain(self) -> int:
+        """Run everything that is due, here and now, in transactions of its own; returns how many runs there were."""
+        loop = Loop(self.db, self.locate, 'drain', WorkerOptions(drain=True))
+        try:
+            loop.work()
+            return loop.done
+        finally:
+            loop.close()
+
+    def close(self) -> None:
+        """Close the database, unless it was given open."""
+        with self._lock:
+            if self._db is not None and self._db is not self.database:
+                self._db.close()
+            self._db = None
+
+
+def loadApp(target: str) -> App:
+    """The App that 'module:attribute' names, imported with the current folder on the path; or an App of an address.
+
+    Raises AddressError or RegistrationError with what to mend.
+    """
+    module, colon, attribute = target.partition(':')
+    if not colon or not all(part.isidentifier() for part in (*module.split('.'), *attribute.split('.'))) \
+            or module in storage.known():
+        return App(target)
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        found = pkgutil.resolve_name(target)
+    except Exception as error:      # importing runs foreign code
+        raise RegistrationError(f'{target} cannot be imported ({type(error).__name__}: {error}); give module:attribute, '
+                                'or an address such as sqlite:./jobs.') from error
+    if not isinstance(found, App):
+        raise RegistrationError(f'{target} is no App but {type(found).__name__}; name the App itself.')
+    return found
+
+
+class JobFunction:
+    """A function that can be enqueued. Calling it calls the function."""
+
+    def __init__(self, app: App, name: str, function: Callable[..., Any], prototype: FunctionJob,
+                 options: dict[str, Any]) -> None:
+        functools.update_wrapper(self, function)
+        self.app = app
+        self.name = name
+        self.function = function
+        self.prototype = prototype
+        self.options = options
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)
+
+    def using(self, **options: Any) -> JobFunction:
+        """The same job, enqueued with other options: priority, delay, at, queue, unique, expires."""
+        unknown = options.keys() - OPTIONS
+        if unknown:
+            raise InputError(f'using() does not know {", ".join(sorted(unknown))}; it takes {", ".join(sorted(OPTIONS))}.')
+        return JobFunction(self.app, self.name, self.function, self.prototype, {**self.options, **options})
+
+    def enqueue(self, *args: Any, **kwargs: Any) -> Handle:
+        """Enqueue a call in the current transaction. Raises ArgumentsError and InputError, the transaction stays usable."""
+        processor = self.app.processor
+        jobid = processor.enqueue(self.name, self.prototype, Arguments(args, kwargs), **self.options)
+        return Handle(self.app, jobid, processor._p_jar.transaction_manager.get())
+
+    def __repr__(self) -> str:
+        return f'<job {self.name}>'
+
+
+OPTIONS = {'priority', 'delay', 'at', 'queue', 'unique', 'expires'}
+
+
+class _Closer:
+    """Closes a connection when its transaction is over."""
+
+    _kept: set[_Closer] = set()
+
+    def __init__(self, manager: transaction.TransactionManager, connection: Connection) -> None:
+        self.manager = manager
+        self.connection = connection
+        manager.registerSynch(self)
+        self._kept.add(self)            # a manager keeps its synchronizers weakly
+
+    def beforeCompletion(self, txn: Any) -> None:
+        """Nothing to do."""
+
+    newTransaction = beforeCompletion
+
+    def afterCompletion(self, txn: Any) -> None:
+        """The transaction is over."""
+        self.manager.unregisterSynch(self)
+        self._kept.discard(self)
+        self.connection.close()
+
+

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""The black box of a worker process: a locked file that says that it lives, and which jobs it runs.
+
+The kernel frees the lock when the process ends, however it ends, and what was written to the mapped file stays. So the
+others on this host know at once that it died, and on which jobs, at the cost of two writes to memory for each job.
+"""
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import struct
+import tempfile
+import threading
+import uuid
+from pathlib import Path
+from typing import Any, NamedTuple
+
+SLOTS = 64                          # threads of a process that can be told apart
+SLOT = struct.Struct('<qd')         # id of the job or 0, deadline on the monotonic clock or 0
+
+
+PROCESS = uuid.uuid4().hex          # this process; pids are used again
+live: set[str] = set()              # names of the loops of this process
+
+
+class Slot(NamedTuple):
+    """What one thread of a process runs."""
+
+    jobid: int
+    deadline: float                 # seconds of time.monotonic, 0 for none
+
+
+class Box:
+    """The black box of this process. Raises OSError when the folder cannot be written."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.path = folder / f'{os.getpid()}-{uuid.uuid4().hex[:8]}.box'
+        self.file = open(self.path, 'w+b')      # noqa: SIM115 - stays open as long as the process
+        fcntl.flock(self.file, fcntl.LOCK_EX)
+        self.file.truncate(SLOTS * SLOT.size)
+        self.map = mmap.mmap(self.file.fileno(), SLOTS * SLOT.size)
+        self.lock = threading.Lock()
+        self.free = list(range(SLOTS))
+
+    def take(self) -> int:
+        """A slot for a thread; the last one is shared by all beyond."""
+        with self.lock:
+            return self.free.pop(0) if len(self.free) > 1 else self.free[0]
+
+    def give(self, slot: int) -> None:
+        """Give a slot back."""
+        self.write(slot, 0, 0.0)
+        with self.lock:
+            if slot not in self.free:
+                self.free.append(slot)
+
+    def write(self, slot: int, jobid: int, deadline: float) -> None:
+        """Say what a thread runs."""
+        SLOT.pack_into(self.map, slot * SLOT.size, jobid, deadline)
+
+    def close(self) -> None:
+        """This process works no more."""
+        self.path.unlink(missing_ok=True)
+        self.map.close()
+        self.file.close()
+
+
+def read(path: str | Path) -> list[Slot]:
+    """What the threads of a process run, or ran when it died. Raises OSError."""
+    data = Path(path).read_bytes()
+    return [Slot(*SLOT.unpack_from(data, at)) for at in range(0, len(data) - SLOT.size + 1, SLOT.size)]
+
+
+def died(path: str | Path) -> bool:
+    """Whether the process of this box is dead for sure: its file is there and nobody holds its lock."""
+    try:
+        with open(path, 'rb') as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return True
+    except OSError:
+        return False
+
+
+def folderFor(place: Path | None) -> Path:
+    """Where the boxes of a database lie: beside it, or, when it is elsewhere, in a folder of this user on this host."""
+    if place is not None:
+        return place / 'workers'
+    return Path(tempfile.gettempdir()) / f'p01.remote-{os.getuid()}'
+
+
+_boxes: dict[tuple[int, Path], Box] = {}
+_lock = threading.Lock()
+
+
+def mine(place: Path | None) -> Box | None:
+    """This process's box for a database's folder; None where none can be made."""
+    key: Any = os.getpid(), folderFor(place)
+    with _lock:
+        box = _boxes.get(key)
+        if box is None:
+            try:
+                box = _boxes[key] = Box(key[1])
+            except OSError:
+                return None
+        return box
+
+
+def forget(place: Path | None) -> None:
+    """Close this process's box for a database's folder."""
+    with _lock:
+        box = _boxes.pop((os.getpid(), folderFor(place)), None)
+    if box is not None:
+        box.close()

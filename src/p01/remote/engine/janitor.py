@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""Looks after what others left: jobs of workers that died, segments that nobody writes to any more."""
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from p01.remote import events
+from p01.remote.engine import beacon
+from p01.remote.store.records import ERROR, Attempt, Outcome
+from p01.remote.store.seats import Seat
+from p01.remote.store.store import BYHAND, Store
+from p01.remote.store.writer import ABANDON
+
+DEATHS = 3                  # workers that one job may take down
+EVERY = 5.0                 # seconds between two rounds of one worker
+EMPTY = 24 * 3600.0         # seconds after which the seat of a silent worker without jobs goes
+
+
+def isDead(seat: Seat, here: str, now: float) -> bool:
+    """Whether a worker's jobs must go to others."""
+    if seat.name == BYHAND:
+        return bool(seat.claims) and now - seat.beat > seat.lease
+    if seat.process == beacon.PROCESS:
+        return seat.name not in beacon.live
+    if not seat.box:        # a database that one process alone can open: this one
+        return True
+    if seat.host == here and beacon.died(seat.box):
+        return True
+    silent = now - seat.beat
+    return silent > seat.lease if seat.claims else silent > EMPTY
+
+
+def running(seat: Seat) -> set[int] | None:
+    """The claimed jobs that a dead worker's process ran when it died, by its box; None when nobody knows."""
+    if seat.box:
+        try:
+            return {slot.jobid for slot in beacon.read(seat.box)} & set(seat.claims)
+        except OSError:
+            pass
+    return set(seat.claims) if len(seat.claims) == 1 else None
+
+
+def rescue(store: Store, seat: Seat, now: float, ran: Iterable[int] | None, why: str = 'its worker died') -> None:
+    """Give a dead worker's jobs to others, and fence the worker off, should it still live.
+
+    The jobs that ran count a run and a death; after DEATHS of them a job is put aside. When nobody knows which one ran,
+    all come under suspicion and will run alone, so that the next death tells.
+    """
+    store.settle(seat, {})
+    for jobid, claim in list(seat.claims.items()):
+        if ran is None:
+            store.retry(seat, jobid, None, None, suspect=True)
+        elif jobid not in ran:
+            store.release(seat, [jobid])
+        else:
+            attempt = Attempt(claim.runs + 1, seat.beat, now, seat.name, f'WorkerDied: {why}')
+            if claim.deaths + 1 < DEATHS:
+                store.retry(seat, jobid, None, attempt, died=True)
+            else:
+                text = f'Put aside: {DEATHS} workers died while they ran this job ({why}).'
+                store.settle(seat, {jobid: Outcome(ERROR, None, text, claim.runs + 1, None, now, seat.name,
+                                                   claim.attempts + (attempt,))})
+    store.evict(seat)
+
+
+def round(processor: Any, here: str, now: float) -> list[events.WorkerRescued]:
+    """Rescue the jobs of all dead workers, seal abandoned segments; part of the caller's transaction."""
+    store: Store = processor.store
+    told = []
+    for seat in list(store.seats.values()):
+        if isDead(seat, here, now):
+            ran = running(seat) if seat.host == here else None
+            if ran is None and len(seat.claims) == 1:
+                ran = set(seat.claims)
+            told.append(events.WorkerRescued(seat.name, len(seat.claims), None))
+            rescue(store, seat, now, ran)
+    store.seal(now - 2 * ABANDON)
+    return told
+
+
+def lost(processor: Any, box: str, why: str) -> list[events.WorkerRescued]:
+    """Rescue the jobs of a process that this process saw die."""
+    store: Store = processor.store
+    told = []
+    for seat in list(store.seats.values()):
+        if seat.box == box:
+            told.append(events.WorkerRescued(seat.name, len(seat.claims), None))
+            rescue(store, seat, time.time(), running(seat), why)
+    return told

@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""The loop of one worker thread: claim, run, settle. poll(now) returns the seconds until it wants to run again."""
+from __future__ import annotations
+
+import os
+import random
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import transaction
+from transaction.interfaces import TransientError
+from ZODB.DB import DB
+
+from p01.remote import events, storage
+from p01.remote.engine import beacon, janitor, ticker
+from p01.remote.engine.bell import bellOf
+from p01.remote.engine.runner import Again, Done, Runner, Task, joined
+from p01.remote.exceptions import ClaimLost
+from p01.remote.options import WorkerOptions
+from p01.remote.store.records import Outcome
+from p01.remote.store.seats import Seat
+from p01.remote.store.store import Store
+from p01.remote.store.writer import TRIES
+
+AIM = 0.05          # seconds of work in one claim: short jobs share a commit, long ones are never hoarded
+MOST = 500          # jobs in one claim
+IDLE = 3600.0       # seconds; nothing is due sooner than this
+BOOT = Path('/proc/sys/kernel/random/boot_id')
+
+
+def host() -> str:
+    """This host and its boot; pids mean nothing beyond."""
+    try:
+        boot = BOOT.read_text().strip()[:8]
+    except OSError:
+        boot = ''
+    return f'{socket.gethostname()}/{boot}'
+
+
+HOST = host()
+
+
+class Loop:
+    """Works on one processor's jobs with one connection, in the thread that calls it.
+
+    locate(connection) finds the processor.
+    """
+
+    def __init__(self, db: DB, locate: Callable[[Any], Any], name: str, options: WorkerOptions | None = None) -> None:
+        self.db = db
+        self.locate = locate
+        self.options = options or WorkerOptions()
+        self.name = f'{name}:{os.getpid()}:{uuid.uuid4().hex[:6]}'
+        # databases of one process alone need no box: when it dies, all of its workers do
+        alone = storage.kind(db) in ('memory', 'file')
+        self.box = None if alone else beacon.mine(storage.folder(db))
+        self.slot = self.box.take() if self.box is not None else 0
+        self.place = str(self.box.path) if self.box is not None else '' if alone else '-'
+        beacon.live.add(self.name)
+        self.manager = transaction.TransactionManager(explicit=True)
+        self.connection = db.open(self.manager)
+        self.runner = Runner(self.connection, self.manager, self.processor, self.name, self.complete, self.recorded)
+        self.outcomes: dict[int, Outcome] = {}      # of jobs without effects, not written yet
+        self.average = AIM                          # seconds of one job
+        self.stopping = threading.Event()
+        self.bell = bellOf(db)
+        self.seated = False
+        self.done = 0
+        self.idle = False
+        self.looked = -janitor.EVERY
+
+    # -- what the runner asks
+
+    def processor(self) -> Any:
+        """The processor, in this connection."""
+        return self.locate(self.connection)
+
+    def seat(self, store: Store) -> Seat | None:
+        """Our seat; None when we have none, or somebody thought us dead and took it away."""
+        return store.seats.get(self.name)
+
+    def complete(self, store: Store, jobid: int, outcome: Outcome) -> None:
+        """Write an outcome into the job's transaction."""
+        seat = self.seat(store)
+        if seat is None:
+            raise ClaimLost(f'Worker {self.name} was thought dead, and job {jobid} was taken over; its changes here were '
+                            'undone.')
+        store.complete(seat, jobid, outcome)
+
+    def recorded(self, store: Store, jobid: int) -> bool:
+        """Whether an outcome of this job is committed."""
+        seat = self.seat(store)
+        return seat is not None and jobid in seat.outcomes.entries
+
+    # -- the loop
+
+    def poll(self, now: float) -> float:
+        """Do what there is to do; returns seconds until the next look, 0 for at once."""
+        tasks, wait = self.book(now, self.size())
+        self.idle = not tasks
+        if not tasks:
+            return wait
+        began, ran = time.monotonic(), 0
+        for task in tasks:
+            if self.stopping.is_set():
+                break
+            self.act(task)
+            ran += 1
+            if time.monotonic() - began > 2 * AIM and ran < len(tasks):
+                break               # jobs take longer than they did: let others have the rest
+        if ran:
+            self.average += ((time.monotonic() - began) / ran - self.average) * 0.5
+        return 0.0
+
+    def size(self) -> int:
+        """How many jobs to hold."""
+        return max(1, min(MOST, int(AIM / max(self.average, 1e-6))))
+
+    def act(self, task: Task) -> None:
+        """Run a job and keep its outcome."""
+        if self.box is not None:
+            self.box.write(self.slot, task.id, 0.0)
+        verdict = self.runner.run(task)
+        if self.box is not None:
+            self.box.write(self.slot, 0, 0.0)
+        self.done += 1
+        if isinstance(verdict, Done):
+            self.outcomes[task.id] = verdict.outcome
+        elif isinstance(verdict, Again):
+            self.write(lambda store, seat, now: store.retry(seat, task.id, verdict.due, verdict.attempt)
+                       if task.id in seat.claims else None)
+
+    def write(self, work: Callable[[Store, Seat, float], Any]) -> Any:
+        """Do work in a bookkeeping transaction, which holds no job's changes and can be repeated freely."""
+        self.runner.end()
+        for tried in range(TRIES):
+            self.manager.begin()
+            try:
+                store: Store = self.processor().store
+                now = self.runner.clock()
+                seat = self.seat(store)
+                if seat is None:
+                    seat = Seat(self.name, HOST, os.getpid(), beacon.PROCESS, self.place, self.options.lease, now)
+                    store.sit(seat)
+                result = work(store, seat, now)
+                if joined(self.manager.get()):
+                    self.manager.commit()
+                else:
+                    self.manager.abort()
+                return result
+            except TransientError:
+                self.manager.abort()
+                if tried == TRIES - 1:
+                    raise
+                time.sleep(random.random() * min(0.002 * 2 ** tried, 0.1))
+            except BaseException:
+                self.manager.abort()
+                raise
+        raise AssertionError('unreachable')
+
+    def book(self, now: float, count: int) -> tuple[list[Task], float]:
+        """Settle what is done, claim what is next; returns the jobs to run, and how long to wait when there are none."""
+        def work(store: Store, seat: Seat, _: float) -> tuple[list[Task], float]:
+            store.settle(seat, self.outcomes)
+            ticker.tick(self.processor(), now)
+            if look:
+                rescued[:] = janitor.round(self.processor(), HOST, now)
+            free = count - len(seat.claims)
+            if free > 0 and not self.stopping.is_set():
+                store.claim(seat, free, now, self.options.queues or None, self.rank(store))
+            if self.stopping.is_set():
+                store.release(seat, seat.claims)
+            tasks = [Task(jobid, store.entry(jobid)[1], claim) for jobid, claim in seat.claims.items()]
+            due = [instant for instant in (store.nextDue(), self.processor().scheduler.nextDue()) if instant is not None]
+            return tasks, max(0.0, min(due, default=now + IDLE) - now)
+
+        rescued: list[events.WorkerRescued] = []
+        look = time.monotonic() - self.looked > janitor.EVERY
+        tasks, due = self.write(work)
+        self.outcomes.clear()
+        if look:
+            self.looked = time.monotonic()
+            for event in rescued:
+                events.notify(event)
+        return tasks, min(due, self.options.waitTime)
+
+    def rank(self, store: Store) -> tuple[int, int]:
+        """Which of the workers we are, and how many there are."""
+        names: Sequence[str] = list(store.seats.keys())
+        return names.index(self.name), len(names)
+
+    def work(self) -> None:
+        """Poll until stopped, or with options.drain until nothing is due."""
+        heard = self.bell.rings
+        while not self.stopping.is_set():
+            wait = self.poll(self.runner.clock())
+            if wait and self.idle and self.options.drain:
+                break
+            if wait:
+                heard = self.bell.wait(heard, wait)
+            else:
+                heard = self.bell.rings
+
+    def stop(self) -> None:
+        """End after the running job; for other threads and signal handlers."""
+        self.stopping.set()
+        self.bell.ring()
+
+    def leave(self, store: Store, seat: Seat, now: float) -> None:
+        """Settle what is done, and rise."""
+        store.settle(seat, self.outcomes)
+        store.rise(seat)
+
+    def close(self) -> None:
+        """Give back what is claimed, and leave."""
+        try:
+            self.runner.end()
+            self.write(self.leave)
+            self.outcomes.clear()
+        finally:
+            self.runner.end()
+            self.connection.close()
+            beacon.live.discard(self.name)
+            if self.box is not None:
+                self.box.give(self.slot)
+

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""Runs one job: in its transaction, to an outcome. Decides nothing about what follows a failure; policies do."""
+from __future__ import annotations
+
+import random
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import transaction
+from transaction.interfaces import TransientError
+from ZODB.Connection import Connection
+
+from p01.remote import events
+from p01.remote.engine.context import Running, running
+from p01.remote.engine.surroundings import surroundings
+from p01.remote.exceptions import ClaimLost, JobError, RunLater, UnknownJob
+from p01.remote.job import instants
+from p01.remote.store.payload import Payload, pack, unpack
+from p01.remote.store.records import COMPLETED, ERROR, PROCESSING, Attempt, Claim, Outcome, Record
+
+TRACE = 8_000       # characters of a traceback that are kept: its end says most
+REASON = 1_000      # characters of an error's text
+SNAPSHOT = 0.05     # seconds that jobs without effects share a snapshot
+CONFLICTS = 100     # conflicts in a row after which a run counts as failed
+
+
+class Task(NamedTuple):
+    """A claimed job, ready to run."""
+
+    id: int
+    record: Record
+    claim: Claim
+
+
+class Done(NamedTuple):
+    """It ran and changed nothing: its outcome is still to be written, with others."""
+
+    outcome: Outcome
+
+
+class Committed(NamedTuple):
+    """It ran, and its changes and outcome are committed."""
+
+
+class Again(NamedTuple):
+    """It is to run again, due at an instant or at its old place in line; with the attempt that failed, if one did."""
+
+    due: float | None
+    attempt: Attempt | None
+
+
+class Lost(NamedTuple):
+    """Someone else has it now."""
+
+
+Verdict = Done | Committed | Again | Lost
+
+
+def failure(task: Task, policy: Any, error: BaseException, started: float, ended: float, worker: str,
+            chance: float) -> Done | Again:
+    """What follows when a job raised: pure."""
+    if isinstance(error, RunLater):
+        return Again(ended + max(error.delay, 0.0), None)
+    runs = task.claim.runs + 1
+    reason = f'{type(error).__name__}: {described(error)}'
+    attempt = Attempt(runs, started, ended, worker, reason[:REASON], traced(error))
+    final = isinstance(error, JobError | UnknownJob)
+    pause = None if final else policy.pause(error, runs, chance)
+    if pause is None:
+        text = described(error) if isinstance(error, JobError | UnknownJob) else reason
+        attempts = task.claim.attempts + (attempt,)
+        return Done(Outcome(ERROR, None, text[:REASON], runs, started, ended, worker, attempts))
+    return Again(ended + pause if pause else None, attempt)
+
+
+def described(error: BaseException) -> str:
+    """An error's text, whatever its class does."""
+    try:
+        return str(error)
+    except Exception:       # its __str__ is foreign code
+        return '(its text cannot be shown)'
+
+
+def traced(error: BaseException) -> str:
+    """The bounded text of a traceback."""
+    text = ''.join(traceback.format_exception(error, limit=-30))
+    return text if len(text) <= TRACE else '…' + text[-TRACE:]
+
+
+def joined(current: Any) -> bool:
+    """Whether a transaction has anything to commit."""
+    return bool(current._resources or current._before_commit or current._after_commit)
+
+
+class Runner:
+    """Runs jobs one after the other on one connection, whose transactions are its own.
+
+    seatName is None for a hand's transaction-less use; complete(store, jobid, outcome) writes an outcome into the running
+    transaction.
+    """
+
+    def __init__(self, connection: Connection, manager: transaction.TransactionManager, processorOf: Callable[[], Any],
+                 name: str, complete: Callable[[Any, int, Outcome], None], recorded: Callable[[Any, int], bool],
+                 clock: Callable[[], float] = time.time) -> None:
+        self.connection = connection
+        self.manager = manager
+        self.processorOf = processorOf
+        self.name = name
+        self.complete = complete
+        self.recorded = recorded
+        self.clock = clock
+        self.begun: float | None = None     # monotonic
+        self.chance = random.random
+
+    def fresh(self) -> None:
+        """Have a transaction: the last one if nothing has used it, or a new one."""
+        now = time.monotonic()
+        if self.begun is not None and now - self.begun > SNAPSHOT:
+            self.end()
+        if self.begun is None:
+            self.manager.begin()
+            self.begun = now
+
+    def end(self) -> None:
+        """Have no transaction."""
+        if self.begun is not None:
+            self.begun = None
+            self.manager.abort()
+
+    def run(self, task: Task) -> Verdict:
+        """Run a job until there is a verdict on it; conflicts run it again at once and count as nothing."""
+        for _ in range(CONFLICTS):
+            try:
+                return self.once(task)
+            except ClaimLost:
+                self.end()
+                events.notify(events.ClaimRefused(task.id, task.record.name, self.name))
+                return Lost()
+            except TransientError as error:
+                self.end()
+                conflict = error
+                time.sleep(random.random() * 0.01)      # apart from whom it met
+        now = self.clock()
+        return failure(task, self.policy(task), conflict, now, now, self.name, self.chance())
+
+    def policy(self, task: Task) -> Any:
+        """The policy of a job's behaviour."""
+        self.fresh()
+        return self.processorOf().behaviour(task.record.name).policy
+
+    def once(self, task: Task) -> Verdict:
+        """Run a job once. Raises TransientError for a conflict."""
+        self.fresh()
+        processor = self.processorOf()
+        started = self.clock()
+        behaviour = processor.behaviour(task.record.name)
+        events.notify(events.JobStarted(task.id, task.record.name, task.claim.runs + 1, self.name))
+        try:
+            output = self.call(task, behaviour, processor, started)
+            kept = pack(output, f'The output of job {task.id} ({task.record.name})', processor.outputLimit)
+        except TransientError:
+            raise
+        except (Exception, SystemExit) as error:
+            self.end()
+            return self.told(task, failure(task, behaviour.policy, error, started, self.clock(), self.name, self.chance()))
+        if self.manager._txn is None and not behaviour.detached:
+            # old code that commits for itself: its result is written with the next bookkeeping
+            self.begun = None
+            self.fresh()
+        ended = self.clock()
+        outcome = Outcome(COMPLETED, kept, '', task.claim.runs + 1, started, ended, self.name, task.claim.attempts)
+        completed = events.JobCompleted(task.id, task.record.name, outcome.runs, self.name, ended - started)
+        if behaviour.detached or not (joined(self.manager.get()) or isinstance(kept, Payload)):
+            events.notify(completed)
+            return Done(outcome)
+        return self.commit(task, processor, behaviour, outcome, completed)
+
+    def call(self, task: Task, behaviour: Any, processor: Any, started: float) -> Any:
+        """Call the behaviour, with the job's surroundings."""
+        input = unpack(task.record.input)
+        values = {'id': task.id, 'name': task.record.name, 'input': input, 'status': PROCESSING,
+                  'queue': task.record.queue, 'priority': task.record.priority, 'runCounter': task.claim.runs + 1,
+                  'worker': self.name, 'attempts': task.claim.attempts,
+                  **instants(created=task.record.created, due=task.record.due, started=started)}
+        if behaviour.detached:
+            self.end()
+            processor = None
+        here = Running(processor, behaviour, values, task.claim.runs + 1)
+        token = running.set(here)
+        try:
+            with surroundings(processor, self.manager):
+                return here.job(processor)
+        finally:
+            running.reset(token)
+
+    def commit(self, task: Task, processor: Any, behaviour: Any, outcome: Outcome, completed: object) -> Verdict:
+        """Commit a job's changes together with its outcome."""
+        try:
+            self.complete(processor.store, task.id, outcome)
+            self.manager.commit()
+            self.begun = None
+        except TransientError:
+            raise
+        except Exception as error:      # a commit that raises may have committed: look
+            self.end()
+            self.fresh()
+            if not self.recorded(self.processorOf().store, task.id):
+                self.end()
+                return self.told(task, failure(task, behaviour.policy, error, outcome.started or 0.0, self.clock(),
+                                               self.name, self.chance()))
+        events.notify(completed)
+        return Committed()
+
+    def told(self, task: Task, verdict: Done | Again) -> Verdict:
+        """Tell of a failure."""
+        if isinstance(verdict, Done):
+            events.notify(events.JobErred(task.id, task.record.name, verdict.outcome.runs, self.name,
+                                          verdict.outcome.error))
+        elif verdict.attempt is not None:
+            events.notify(events.JobRetried(task.id, task.record.name, verdict.attempt.number, self.name,
+                                            verdict.attempt.reason, verdict.due))
+        return verdict

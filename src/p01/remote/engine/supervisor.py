@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""Assembly: the one place that builds the running parts of `p01-remote worker`, processes and the loops within them."""
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.connection
+import signal
+import threading
+import time
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from p01.remote import events, storage
+from p01.remote.app import App, loadApp
+from p01.remote.engine import beacon, janitor
+from p01.remote.engine.loop import Loop
+from p01.remote.options import WorkerOptions
+from p01.remote.store.writer import systematic
+
+HASTE = 1.0         # seconds; a process that dies younger than this is not replaced at once
+GRACE = 30.0        # seconds that running jobs get to end
+spawn = multiprocessing.get_context('spawn')    # never fork with an open database
+
+
+class Supervisor:
+    """Keeps worker processes running, replaces those that die, and gives their jobs to the others at once."""
+
+    def __init__(self, target: str, options: WorkerOptions) -> None:
+        self.target = target
+        self.options = options
+        self.app: App = loadApp(target)
+        self.processes: dict[int, tuple[BaseProcess, float]] = {}   # by number, with the start on the monotonic clock
+        self.restarts = 0
+        self.stopping = False
+        self.drained: set[int] = set()
+
+    def start(self) -> None:
+        """Spawn the worker processes."""
+        self.app.open()         # a fault of the database is told here, once
+        for number in range(1, self.options.processes + 1):
+            self.spawn(number)
+
+    def spawn(self, number: int) -> None:
+        """Spawn one."""
+        process = spawn.Process(target=serve, args=(self.target, self.options, number), name=f'p01.remote.{number}')
+        process.start()
+        self.processes[number] = process, time.monotonic()
+
+    def pids(self) -> list[int]:
+        """The living worker processes."""
+        return [process.pid for process, _ in self.processes.values() if process.is_alive() and process.pid]
+
+    def poll(self, now: float) -> float:
+        """Replace the processes that died; returns the seconds until the next look."""
+        wait = 1.0
+        for number, (process, began) in list(self.processes.items()):
+            if process.is_alive():
+                self.watch(process)
+                continue
+            if process.exitcode == 0 and (self.options.drain or self.stopping):
+                self.drained.add(number)
+                del self.processes[number]
+                continue
+            self.rescue(process)
+            if self.stopping:
+                del self.processes[number]
+                continue
+            young = HASTE - (time.monotonic() - began)
+            if young > 0 and self.restarts > 3:
+                wait = min(wait, young)
+                continue
+            self.restarts += 1
+            self.spawn(number)
+        return wait
+
+    def rescue(self, process: BaseProcess) -> None:
+        """Give the jobs of a process that died to the others."""
+        code = process.exitcode or 0
+        why = f'killed by signal {signal.Signals(-code).name}' if code < 0 else f'ended with status {code}'
+        boxes = beacon.folderFor(storage.folder(self.app.db)).glob(f'{process.pid}-*.box')
+        for box in boxes:
+            if beacon.died(box):
+                self.lose(str(box), why)
+                box.unlink(missing_ok=True)
+
+    def lose(self, box: str, why: str) -> None:
+        """Rescue the jobs of the process with this box."""
+        for event in systematic(self.app.db, lambda connection: janitor.lost(self.app.locate(connection), box, why)):
+            events.notify(event)
+
+    def watch(self, process: BaseProcess) -> None:
+        """Kill a process one of whose jobs has run longer than its timeout."""
+        for box in beacon.folderFor(storage.folder(self.app.db)).glob(f'{process.pid}-*.box'):
+            try:
+                overdue = any(slot.jobid and 0 < slot.deadline < time.monotonic() for slot in beacon.read(box))
+            except OSError:
+                continue
+            if overdue:
+                process.kill()
+
+    def stop(self) -> None:
+        """Ask all to end after their running jobs."""
+        self.stopping = True
+        for process, _ in self.processes.values():
+            if process.is_alive():
+                process.terminate()
+
+    def join(self, timeout: float = GRACE) -> None:
+        """Wait for all to end, and kill what remains after so many seconds."""
+        limit = time.monotonic() + timeout
+        for process, _ in self.processes.values():
+            process.join(max(0.0, limit - time.monotonic()))
+            if process.is_alive():
+                process.kill()
+                process.join()
+        self.poll(time.time())
+
+    def run(self) -> int:
+        """The command: work until TERM or INT, or with options.drain until nothing is due; returns the exit status."""
+        flagged: list[int] = []
+
+        def flag(number: int, frame: Any) -> None:
+            flagged.append(number)          # only a flag: a handler that raises could break a commit
+
+        old = {number: signal.signal(number, flag) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            self.start()
+            while self.processes and not flagged:
+                wait = self.poll(time.time())
+                sentinels = [process.sentinel for process, _ in self.processes.values() if process.is_alive()]
+                multiprocessing.connection.wait(sentinels, min(wait, 0.2))
+            self.stop()
+            self.join()
+        finally:
+            for number, handler in old.items():
+                signal.signal(number, handler)
+        return 0
+
+
+def serve(target: str, options: WorkerOptions, number: int) -> None:
+    """One worker process: loops in threads, until TERM, or until the supervisor is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)        # the terminal sends it to all; the supervisor tells us with TERM
+    app = loadApp(target)
+    loops = [Loop(app.db, app.locate, f'{number}.{thread}' if options.threads > 1 else str(number), options)
+             for thread in range(1, options.threads + 1)]
+    over = threading.Event()
+    signal.signal(signal.SIGTERM, lambda number, frame: over.set())
+
+    def watch() -> None:
+        parent = multiprocessing.parent_process()
+        waited: list[Any] = [parent.sentinel] if parent is not None else []
+        while not over.is_set():
+            if multiprocessing.connection.wait(waited, 0.1):
+                over.set()                              # the supervisor died: nobody would tell us
+        for loop in loops:
+            loop.stop()
+
+    threading.Thread(target=watch, name='p01.remote.watch', daemon=True).start()
+    threads = [threading.Thread(target=work, args=(loop,), name=f'p01.remote.{loop.name}') for loop in loops]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        while thread.is_alive():
+            thread.join(0.2)                            # short, so that the main thread sees signals
+    over.set()
+    beacon.forget(storage.folder(app.db))
+    app.close()
+
+
+def work(loop: Loop) -> None:
+    """A worker thread."""
+    try:
+        loop.work()
+    finally:
+        loop.close()

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""One tree of errors. A class's docstring is its message when it is raised without one."""
+from transaction.interfaces import TransientError
+
+
+class RemoteError(Exception):
+    """p01.remote could not do what was asked."""
+
+    def __str__(self) -> str:
+        return ' '.join(str(arg) for arg in self.args) or ' '.join((self.__doc__ or '').split())
+
+
+# -- raised by jobs, to say how they end
+
+class JobError(RemoteError):
+    """The job failed and must not be retried."""
+
+
+class RunLater(RemoteError):
+    """The job asks to run again later; this counts neither as a failure nor as an attempt."""
+
+    def __init__(self, delay: float = 60.0, reason: str = '') -> None:
+        super().__init__(reason or f'The job asks to run again in {delay:g} seconds.')
+        self.delay = delay
+
+
+# -- bad input, told at the door
+
+class RegistrationError(RemoteError, ValueError):
+    """The job cannot be registered: only an importable function or a Job instance can."""
+
+
+class UnknownJob(RemoteError, LookupError):
+    """No job is registered under this name; register it with addJob or @app.job."""
+
+
+class JobNotFound(RemoteError, LookupError):
+    """No job has this id; it never existed, was aborted with its transaction, or has been removed."""
+
+
+class InputError(RemoteError, ValueError):
+    """The job's input or options cannot be taken."""
+
+
+class ArgumentsError(InputError, TypeError):
+    """The arguments do not fit the job's signature."""
+
+
+class NotCommitted(RemoteError):
+    """The job was enqueued in this very transaction; commit it before you wait for its result."""
+
+
+# -- addresses and databases
+
+class AddressError(RemoteError, ValueError):
+    """The address names no database; write sqlite:FOLDER, file:PATH or memory:."""
+
+
+class PackageMissing(AddressError):
+    """A package that this kind of address needs is not installed."""
+
+
+class DatabaseLocked(AddressError):
+    """Another process holds this database."""
+
+
+class PackRunning(RemoteError):
+    """Another pack of this database is running; try again when it has ended."""
+
+
+class NewerDatabase(RemoteError):
+    """The database was written by a newer p01.remote; upgrade the package."""
+
+
+# -- answers about a job
+
+class JobFailed(RemoteError):
+    """The job failed; its error is the message."""
+
+
+class JobCancelled(RemoteError):
+    """The job was cancelled."""
+
+
+class ClaimLost(RemoteError, TransientError):
+    """The claim on this job is no longer ours: it was taken over; its changes were undone."""

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""Instants and durations at the door: checked once, then plain floats of seconds everywhere."""
+import math
+from datetime import UTC, datetime, timedelta, tzinfo
+from zoneinfo import ZoneInfo
+
+from p01.remote.exceptions import InputError
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+FIRST = -62135596800.0          # the first second of year 1 and the end of year 9999: what a
+END = 253402300800.0            # datetime can show, so that a due time can always be displayed
+
+
+def seconds(instant: float | datetime, name: str = 'now') -> float:
+    """POSIX seconds of an instant given as such or as an aware datetime; else InputError."""
+    if isinstance(instant, datetime):
+        if instant.utcoffset() is None:
+            raise InputError(f'{name} must be a timezone-aware datetime, not the naive {instant!r}.')
+        value = instant.timestamp()
+    else:
+        value = _number(instant, name, 'POSIX seconds or a timezone-aware datetime')
+    if not FIRST <= value < END:
+        raise InputError(f'{name} must lie within the years 1 to 9999: {_short(instant)}')
+    return value
+
+
+def utc(instant: float) -> datetime:
+    """The aware UTC datetime of POSIX seconds; InputError outside the years 1 to 9999."""
+    # not fromtimestamp: that one asks the platform, and some platforms refuse years before 1970
+    return EPOCH + timedelta(seconds=seconds(instant, 'The instant'))
+
+
+def duration(value: float | timedelta, name: str = 'delay') -> float:
+    """Seconds, 0 or more and finite, of a number of seconds or a timedelta; else InputError."""
+    if isinstance(value, timedelta):
+        length = value.total_seconds()
+    else:
+        length = _number(value, name, 'seconds or a timedelta')
+    if length < 0:
+        raise InputError(f'{name} must not be negative: {_short(value)}')
+    return length
+
+
+def zone(name: str) -> tzinfo:
+    """The time zone of an IANA name such as 'Europe/Zurich'; else InputError."""
+    if name == 'UTC':
+        return UTC         # needs no time zone files
+    try:
+        if isinstance(name, str):
+            return ZoneInfo(name)
+    except (LookupError, ValueError, OSError):      # 'Europe' is a folder
+        pass
+    raise InputError(f'No time zone is named {_short(name)}; write one like Europe/Zurich, or UTC (and install '
+                     'tzdata where the system has no time zones).')
+
+
+def offset(tz: tzinfo, instant: float) -> int:
+    """What a zone's clock is ahead of UTC at an instant, in seconds."""
+    ahead = utc(instant).astimezone(tz).utcoffset()
+    return round(ahead.total_seconds()) if ahead else 0
+
+
+def clockChange(tz: tzinfo, start: int, end: int, shift: int) -> int | None:
+    """The first whole second after start, up to end, at which the zone's offset is not shift; or None."""
+    low = start
+    while low < end:
+        # half a day at a time: no zone has changed its clock twice within that
+        high = min(low + 43200, end)
+        if offset(tz, high) != shift:
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (low, middle) if offset(tz, middle) != shift else (middle, high)
+            return high
+        low = high
+    return None
+
+
+def _number(value: object, name: str, wanted: str) -> float:
+    # bool is an int to Python; here True is always a mistake
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise InputError(f'{name} must be {wanted}, not {_short(value)}.')
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise InputError(f'{name} must be a finite number of seconds, not {_short(value)}.')
+    return number
+
+
+def _short(value: object) -> str:
+    """A value as an error message shows it: never longer than a line."""
+    try:
+        text = repr(value)
+    except Exception:           # a broken __repr__, or an int too long to print, must not hide the error
+        text = f'a {type(value).__name__}'
+    return text if len(text) <= 60 else text[:57] + '…'

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""The book: what each part promises. Implementations say "See …".
+
+Instants are POSIX seconds or timezone-aware datetimes where they are taken, aware UTC datetimes where they are given.
+Durations are seconds (int, float) or timedelta. Ids of jobs are integers that count from 1; there may be gaps.
+"""
+from zope.interface import Attribute, Interface
+
+
+class IJob(Interface):
+    """A job's behaviour, registered by name; filled from a record it is also the job itself.
+
+    Subclass p01.remote.job.Job and write __call__(self, remoteProcessor): it reads self.input, and returns the output.
+    JobError means "failed, do not retry"; RunLater runs it again later; any other exception is retried by the policy.
+
+    A job's life:
+
+        queued ──▶ processing ──▶ completed
+          ▲ ▲          │  │
+          │ └─(retry)──┘  ├─────▶ error ──(jobs retry)──▶ queued
+        delayed ◀─(retry)─┘
+          └──▶ cancelled ◀── queued
+    """
+
+    policy = Attribute('How it is retried: an options.Policy. The default runs a job at most 4 times.')
+    detached = Attribute('True for work that runs with no transaction and no connection open.')
+    id = Attribute('The id; None in a behaviour.')
+    name = Attribute('The name it was enqueued under.')
+    input = Attribute('What it works on.')
+    output = Attribute('What it returned; None before.')
+    error = Attribute("The text of its (last) error; '' without one.")
+    status = Attribute("'queued' 'delayed' 'processing' 'completed' 'error' 'cancelled'.")
+    queue = Attribute('The queue, a text.')
+    priority = Attribute('From -100 to 100; a higher one runs sooner.')
+    runCounter = Attribute('How many runs there were, the running one included.')
+    attempts = Attribute('The failed runs, oldest first: number, started, ended, worker, reason, trace.')
+    worker = Attribute('The worker that runs it or ran it.')
+    created = Attribute('When it was enqueued.')
+    due = Attribute('Before when it does not start; None without a delay.')
+    started = Attribute('When its last run started.')
+    completed = Attribute('When it finished.')
+
+    def __call__(remoteProcessor):
+        """Do the work; the output is returned."""
+
+    def prepare(input):
+        """The input as it is stored. Raises InputError for one that does not fit."""
+
+
+class IRemoteProcessor(Interface):
+    """Takes jobs and starts workers that process them.
+
+    A persistent object with a place (ILocation); jobs and application share its database, so that one commit holds both.
+    A mixin too: RemoteProcessor.__init__ passes its arguments on. One that is not stored, or not committed yet, takes jobs
+    as well.
+    """
+
+    workerFactory = Attribute('Makes the worker: factory(db, queuePath, **workerArguments).')
+    workerArguments = Attribute("Keyword arguments of the factory, {'waitTime': 1.0} by default.")
+    isProcessing = Attribute('Whether a worker thread of this process runs.')
+    inputLimit = Attribute('Bytes that a pickled input may take; 1 MiB.')
+    outputLimit = Attribute('Bytes that a pickled output may take; 1 MiB.')
+
+    def addJob(name, job):
+        """Register a Job instance or an importable callable. Raises RegistrationError, saying what to do."""
+
+    def removeJob(name):
+        """Forget a registered job. Raises UnknownJob."""
+
+    def getJobByName(name):
+        """The registered job. Raises UnknownJob."""
+
+    def processJob(name, input=None, *, queue=None, priority=0, delay=None, at=None, unique=None, expires=None):
+        """Enqueue in the current transaction; returns the id.
+
+        The input of a Job is passed on as it is; that of a function is its arguments: a tuple is positional, a dict
+        keywords, anything else one argument. delay is a duration, at an instant; unique a text or an options.Unique: when a
+        job holds this key already, its id is returned and nothing is enqueued; a job that has not started within the
+        duration expires (or before that datetime) is cancelled.
+
+        Raises UnknownJob, ArgumentsError, InputError (not picklable, too large, negative delay …); the transaction stays
+        usable.
+        """
+
+    def getJob(jobid):
+        """The job as it is now, an IJob that is not stored. Raises JobNotFound."""
+
+    def getJobStatus(jobid):
+        """Its status. Raises JobNotFound."""
+
+    def getJobResult(jobid):
+        """Its output, None before it has one. Raises JobNotFound."""
+
+    def getJobError(jobid):
+        """The text of its error, '' without one. Raises JobNotFound."""
+
+    def cancelJob(jobid):
+        """Cancel it if it waits; returns whether it did. Raises JobNotFound."""
+
+    def retryJob(jobid):
+        """Run a failed or cancelled job again, its earlier attempts kept; returns whether it was one."""
+
+    def removeJobs(stati=None):
+        """Remove finished jobs of these stati (None: all); returns {status: count}. ValueError for other stati."""
+
+    def addScheduler(item, now=None):
+        """Add a Delay or Cron item; returns its key. Raises UnknownJob."""
+
+    def reScheduleItem(item, now=None):
+        """Compute anew when the item is due."""
+
+    def reScheduleItems(now=None):
+        """Compute anew when each item is due."""
+
+    def pullNextJob(now=None):
+        """Take the next due job into the caller's hands, None when there is none; finish it with completeJob."""
+
+    def completeJob(jobid, output=None):
+        """Complete a job that was pulled. Raises ClaimLost."""
+
+    def processNextJob(now=None):
+        """Run the next due job in a savepoint of the caller's transaction; returns whether there was one."""
+
+    def processJobs(now=None):
+        """Run everything due, each job in a savepoint of the caller's transaction; returns how many runs there were."""
+
+    def startProcessing():
+        """Start a daemon thread named p01.remote.<path>; nothing happens when one runs."""
+
+    def stopProcessing():
+        """Stop that thread after its running job, and wait for it."""
+
+
+class IWorker(Interface):
+    """Processes jobs of one processor; callable, as the target of a thread."""
+
+    def processNextJob(now=None):
+        """Run the next due job, in transactions of the worker's own; returns whether there was one."""
+
+    def stop():
+        """End after the running job; for other threads."""

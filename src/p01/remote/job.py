@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""Jobs: behaviour that is kept by name. Records of what was enqueued are the store's."""
+from __future__ import annotations
+
+import inspect
+import pkgutil
+from collections.abc import Callable
+from datetime import datetime
+from types import FunctionType
+from typing import Any, NamedTuple
+
+from persistent import Persistent
+from zope.interface import implementer
+
+from p01.remote.exceptions import ArgumentsError, RegistrationError, UnknownJob
+from p01.remote.instants import utc
+from p01.remote.interfaces import IJob
+from p01.remote.options import Policy
+
+
+class Arguments(NamedTuple):
+    """What a function is called with."""
+
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = {}
+
+
+@implementer(IJob)
+class Job(Persistent):
+    """Behaviour of a job, and, filled from a record, the job itself. See IJob."""
+
+    __parent__: Any = None
+    __name__: str | None = None
+    policy = Policy()
+    detached = False
+
+    id: int | None = None
+    name = ''
+    input: Any = None
+    output: Any = None
+    error = ''
+    status = ''
+    queue = 'default'
+    priority = 0
+    runCounter = 0
+    worker = ''
+    created: datetime | None = None
+    due: datetime | None = None
+    started: datetime | None = None
+    completed: datetime | None = None
+    attempts: tuple[Any, ...] = ()
+
+    def __call__(self, remoteProcessor: Any) -> Any:
+        """Do the work; subclasses say how."""
+        raise RegistrationError(f'{type(self).__name__} has no __call__(self, remoteProcessor); write one.')
+
+    def prepare(self, input: Any) -> Any:
+        """The input as it is stored; functions check it against their signature."""
+        return input
+
+    def filled(self, values: dict[str, Any]) -> Job:
+        """A copy of this behaviour that has these values; not stored anywhere."""
+        copy = type(self).__new__(type(self))
+        self._p_activate()
+        copy.__dict__.update((key, value) for key, value in self.__dict__.items() if not key.startswith('_v_'))
+        copy.__dict__.update(values)
+        return copy
+
+    def __repr__(self) -> str:
+        return f'<{type(self).__name__} {self.name or self.__name__} {self.id or ""} {self.status}>'.replace('  ', ' ')
+
+
+class FunctionJob(Job):
+    """An importable function as a job. It is stored by its dotted name, never pickled."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """The function, imported. Raises UnknownJob when the name no longer imports."""
+        return plain(found(self.path))
+
+    def __call__(self, remoteProcessor: Any) -> Any:
+        args, kwargs = self.input if self.input is not None else ((), {})
+        return self.function(*args, **kwargs)
+
+    def prepare(self, input: Any) -> Any:
+        """(args, kwargs): a tuple is the arguments, a dict keywords, None nothing, anything else one argument.
+
+        Raises ArgumentsError when they do not fit the function.
+        """
+        if isinstance(input, Arguments):
+            args, kwargs = input
+        elif isinstance(input, tuple):
+            args, kwargs = input, {}
+        elif isinstance(input, dict):
+            args, kwargs = (), input
+        else:
+            args, kwargs = () if input is None else (input,), {}
+        signature = signatureOf(self.function)
+        if signature is not None:
+            try:
+                signature.bind(*args, **kwargs)
+            except TypeError as error:
+                raise ArgumentsError(f'{self.path}{signature} cannot be called with these arguments: {error}.') from None
+        return (args, kwargs) if args or kwargs else None
+
+
+class Gone(Job):
+    """Stands in for a behaviour that cannot be found, so that its jobs can be looked at."""
+
+    def __call__(self, remoteProcessor: Any) -> Any:
+        raise UnknownJob(f"No job is registered as '{self.name}', and the name does not import; add it with addJob, or "
+                         'give the worker the application that defines it.')
+
+
+def wrapped(job: Any) -> Job:
+    """A Job instance for what addJob was given. Raises RegistrationError, saying what to do."""
+    if isinstance(job, Job):
+        return job
+    if isinstance(job, type) and issubclass(job, Job):
+        raise RegistrationError(f'{job.__name__} is a class; add an instance of it, {job.__name__}().')
+    if isinstance(getattr(job, 'prototype', None), Job):
+        return job.prototype
+    if not callable(job):
+        raise RegistrationError(f'{job!r} is no job: give a Job instance or an importable function.')
+    path = pathOf(job)
+    try:
+        found(path)
+    except UnknownJob as error:
+        raise RegistrationError(f'{path} cannot be imported by workers; move the function to the top of a module.') from error
+    return FunctionJob(path)
+
+
+def pathOf(function: Any) -> str:
+    """The dotted name of a function, by which others can import it. Raises RegistrationError, saying what to do."""
+    module, name = getattr(function, '__module__', None), getattr(function, '__qualname__', None)
+    if not module or not name:
+        raise RegistrationError(f'{function!r} has no name to import it by; give a function at the top of a module.')
+    if name.rpartition('.')[2] == '<lambda>':
+        raise RegistrationError(f'A lambda in {module} has no name to import it by; write it as a def at the top of the '
+                                'module.')
+    if '<locals>' in name:
+        raise RegistrationError(f'{module}.{name} is nested in a function, where no worker can import it; move it to the '
+                                'top of the module.')
+    if module == '__main__':
+        raise RegistrationError(f"{name} is defined in the script that is running, '__main__', which workers cannot "
+                                'import; move it to a module of its own and import it from there.')
+    return f'{module}.{name}'
+
+
+def found(path: str) -> Any:
+    """What a dotted name stands for. Raises UnknownJob with the reason."""
+    try:
+        return pkgutil.resolve_name(path)
+    except Exception as error:      # importing runs foreign code
+        raise UnknownJob(f"The job's function {path} cannot be imported ({type(error).__name__}: {error}); restore it, or "
+                         'cancel the job.') from error
+
+
+def plain(function: Any) -> Callable[..., Any]:
+    """The function within what @app.job left under its name."""
+    inner = getattr(function, 'function', None)
+    function = inner if isinstance(inner, FunctionType) else function
+    if not callable(function):
+        raise UnknownJob(f'{function!r} is no function; restore it, or cancel the job.')
+    return function
+
+
+_signatures: dict[Any, inspect.Signature | None] = {}
+
+
+def signatureOf(function: Callable[..., Any]) -> inspect.Signature | None:
+    """The function's signature, None for builtins that have none."""
+    if function not in _signatures:
+        try:
+            _signatures[function] = inspect.signature(function)
+        except (TypeError, ValueError):
+            _signatures[function] = None
+    return _signatures[function]
+
+
+def instants(**values: float | None) -> dict[str, datetime | None]:
+    """POSIX seconds as aware datetimes."""
+    return {name: None if value is None else utc(value) for name, value in values.items()}
+
+
+class RemoveCompletedJobsJob(Job):
+    """Removes the jobs that completed. Its output is how many, by status; its input the stati, None for completed."""
+
+    def __call__(self, remoteProcessor: Any) -> dict[str, int]:
+        counts: dict[str, int] = remoteProcessor.removeJobs(self.input or ['completed'])
+        return counts
+
+
+class PackZODBJob(Job):
+    """Packs the database. Its input is how many days of history stay, None for none."""
+
+    def __call__(self, remoteProcessor: Any) -> None:
+        remoteProcessor._p_jar.db().pack(days=self.input or 0)

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""The wording of all log lines, in one place. Everything goes to the logger 'p01.remote'.
+
+The ordinary life of a job leaves no line: it is in the database, and at full speed lines would cost more than the jobs.
+"""
+from __future__ import annotations
+
+import logging
+
+import zope.event
+
+from p01.remote import events
+
+logger = logging.getLogger('p01.remote')
+
+LINES: dict[type, tuple[int, str]] = {
+    events.ProcessorStarted: (logging.INFO, "RemoteProcessor '{0.name}' started"),
+    events.JobRetried: (logging.WARNING, 'Job {0.id} {0.name}: run {0.attempt} failed and will be repeated: {0.reason}'),
+    events.JobErred: (logging.ERROR, 'Job {0.id} {0.name}: failed after run {0.attempt}: {0.reason}'),
+    events.ClaimRefused: (logging.WARNING, 'Job {0.id} {0.name}: {0.worker} finished too late; its changes were undone'),
+    events.WorkerRescued: (logging.WARNING, 'Worker {0.worker} died; {0.jobs} jobs went back'),
+}
+
+
+def write(event: object) -> None:
+    """Write the line of an event."""
+    found = LINES.get(type(event))
+    if found is not None and logger.isEnabledFor(found[0]):
+        logger.log(found[0], '%s', found[1].format(event).replace('\n', ' '))
+
+
+if write not in zope.event.subscribers:
+    zope.event.subscribers.append(write)

@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""RemoteProcessor: the door. It checks what comes in and delegates; it decides nothing. See IRemoteProcessor."""
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from BTrees.OOBTree import OOBTree
+from persistent import Persistent
+from zope.interface import implementer
+from zope.location.interfaces import ILocation
+
+from p01.remote import events, worker
+from p01.remote.engine import ticker
+from p01.remote.engine.bell import ringAfter
+from p01.remote.engine.hand import runDue
+from p01.remote.exceptions import InputError, RemoteError, UnknownJob
+from p01.remote.instants import duration, seconds
+from p01.remote.interfaces import IRemoteProcessor
+from p01.remote.job import Gone, Job, found, instants, wrapped
+from p01.remote.options import DEFAULTQUEUE, Policy, Unique
+from p01.remote.scheduler import Scheduler
+from p01.remote.store import payload
+from p01.remote.store.keys import HIGHEST, LOWEST
+from p01.remote.store.look import View
+from p01.remote.store.records import COMPLETED, FINISHED, Outcome, Record
+from p01.remote.store.store import Store
+
+
+@implementer(IRemoteProcessor, ILocation)
+class RemoteProcessor(Persistent):
+    """Takes jobs, and starts workers that process them."""
+
+    __parent__: Any = None
+    __name__: Any = None
+    workerFactory: Any = worker.SimpleWorker
+    workerArguments: dict[str, Any] = {'waitTime': 1.0}
+    inputLimit = payload.LIMIT      # bytes of a job's pickled input
+    outputLimit = payload.LIMIT     # bytes of a job's pickled output
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.jobs = OOBTree()       # name → Job
+        self.store = Store()
+        self.scheduler = Scheduler()
+        self.scheduler.__parent__ = self
+
+    # -- behaviours
+
+    def addJob(self, name: str, job: Any) -> None:
+        """Register a Job instance or an importable callable under a name."""
+        if not isinstance(name, str) or not name:
+            raise InputError(f'A job is registered under a name, a text, not {name!r}.')
+        job = wrapped(job)
+        if job.__parent__ is None and job._p_jar is None:
+            job.__parent__, job.__name__ = self, name
+        self.jobs[name] = job
+
+    def removeJob(self, name: str) -> None:
+        """Forget a registered job; those enqueued under its name will fail with that reason."""
+        if name not in self.jobs:
+            raise UnknownJob(f'No job is registered as {name!r}.')
+        del self.jobs[name]
+
+    def getJobByName(self, name: str) -> Job:
+        """The registered job. Raises UnknownJob."""
+        job = self.jobs.get(name) if isinstance(name, str) else None
+        if job is None and isinstance(name, str) and '.' in name:
+            job = getattr(found(name), 'prototype', None)
+        if not isinstance(job, Job):
+            known = ', '.join(sorted(self.jobs)) or 'none yet'
+            raise UnknownJob(f'No job is registered as {name!r}; add it with addJob (registered: {known}).')
+        return job
+
+    def behaviour(self, name: str) -> Job:
+        """The registered job, or one that raises UnknownJob when it is called."""
+        try:
+            return self.getJobByName(name)
+        except UnknownJob:
+            return _gone
+
+    # -- jobs
+
+    def processJob(self, name: str, input: Any = None, *, queue: str | None = None, priority: int = 0,
+                   delay: Any = None, at: Any = None, unique: str | Unique | None = None, expires: Any = None) -> int:
+        """Enqueue a job in the current transaction; returns its id."""
+        behaviour = self.getJobByName(name)
+        return self.enqueue(name, behaviour, input, queue=queue, priority=priority, delay=delay, at=at, unique=unique,
+                            expires=expires)
+
+    def enqueue(self, name: str, behaviour: Job, input: Any, *, queue: str | None = None, priority: int = 0,
+                delay: Any = None, at: Any = None, unique: str | Unique | None = None, expires: Any = None) -> int:
+        """Check everything, then hand the record to the store."""
+        now = time.time()
+        if delay is not None and at is not None:
+            raise InputError('Give delay or at, not both.')
+        due = None
+        if delay is not None:
+            due = now + duration(delay, 'delay')
+        elif at is not None:
+            due = seconds(at, 'at')
+        if priority and (isinstance(priority, bool) or not isinstance(priority, int)
+                         or not LOWEST <= priority <= HIGHEST):
+            raise InputError(f'priority is a whole number from {LOWEST} to {HIGHEST}, not {priority!r}.')
+        queue = queue or behaviour.queue or DEFAULTQUEUE
+        if not isinstance(queue, str):
+            raise InputError(f'A queue is named by a text, not {queue!r}.')
+        extras = None
+        if unique is not None or expires is not None:
+            extras = rare(unique, expires, now)
+        kept = payload.pack(behaviour.prepare(input), f'The input of {name!r}', self.inputLimit)
+        jobid = self.store.add(Record(name, kept, now, queue, int(priority), due, extras))
+        jar = self._p_jar
+        if jar is not None:
+            ringAfter(jar.transaction_manager.get(), jar.db())
+        events.notify(events.JobQueued(jobid, name))
+        return jobid
+
+    def getJob(self, jobid: int) -> Job:
+        """The job as it is now: its behaviour, filled with what is known of it. Raises JobNotFound."""
+        return self.filled(self.store.view(jobid))
+
+    def filled(self, view: View) -> Job:
+        """A job from its view."""
+        record, outcome = view.record, view.outcome
+        try:
+            input = payload.unpack(record.input)
+        except Exception as error:      # unpickling runs foreign code
+            input = f'(cannot be loaded: {error})'
+        values: dict[str, Any] = {
+            'id': view.id, '__name__': str(view.id), '__parent__': self, 'name': record.name, 'input': input,
+            'status': view.status, 'queue': record.queue, 'priority': record.priority, 'runCounter': view.runs,
+            'attempts': view.attempts, 'worker': view.worker, 'output': None, 'error': '',
+            **instants(created=record.created, due=view.due, started=None, completed=None)}
+        if view.attempts:
+            values['error'] = view.attempts[-1].reason
+        if outcome is not None:
+            values.update(output=payload.unpack(outcome.output), error=outcome.error,
+                          **instants(started=outcome.started, completed=outcome.completed))
+        return self.behaviour(record.name).filled(values)
+
+    def getJobStatus(self, jobid: int) -> str:
+        """The status of a job. Raises JobNotFound."""
+        return self.store.view(jobid).status
+
+    def getJobResult(self, jobid: int) -> Any:
+        """The output of a job, None while there is none. Raises JobNotFound."""
+        outcome = self.store.view(jobid).outcome
+        return None if outcome is None else payload.unpack(outcome.output)
+
+    def getJobError(self, jobid: int) -> str:
+        """The text of a job's error, of its last failed run while it is retried; '' without one. Raises JobNotFound."""
+        view = self.store.view(jobid)
+        if view.outcome is not None:
+            return view.outcome.error
+        return view.attempts[-1].reason if view.attempts else ''
+
+    def cancelJob(self, jobid: int) -> bool:
+        """Cancel a job that waits; whether it did wait. Raises JobNotFound."""
+        return self.store.cancel(jobid, time.time())
+
+    def retryJob(self, jobid: int) -> bool:
+        """Run a failed or cancelled job again; whether it was one. Raises JobNotFound."""
+        done = self.store.revive(jobid, time.time())
+        jar = self._p_jar
+        if done and jar is not None:
+            ringAfter(jar.transaction_manager.get(), jar.db())
+        return done
+
+    def removeJobs(self, stati: Iterable[str] | str | None = None) -> dict[str, int]:
+        """Remove finished jobs of these stati, None for all that finished; returns how many by status.
+
+        Raises ValueError for a status that is not a finished one.
+        """
+        wanted = FINISHED if stati is None else (stati,) if isinstance(stati, str) else tuple(stati)
+        for status in wanted:
+            if status not in FINISHED:
+                raise InputError(f'Only finished jobs can be removed ({", ".join(FINISHED)}), not {status!r}; cancel '
+                                 'waiting ones first.')
+        counts = dict.fromkeys(wanted, 0)
+        for jobid, status in list(self.store.finished()):
+            if status in counts and self.store.remove(jobid):
+                counts[status] += 1
+        return counts
+
+    # -- schedules
+
+    def addScheduler(self, item: Any, now: Any = None) -> str:
+        """Add a Delay or Cron item; returns its key. Raises UnknownJob for a job that is not registered."""
+        self.getJobByName(item.jobName)
+        return self.scheduler.add(item, self.now(now))
+
+    def reScheduleItem(self, item: Any, now: Any = None) -> None:
+        """Compute anew when an item is due."""
+        self.scheduler.reschedule(item, self.now(now))
+
+    def reScheduleItems(self, now: Any = None) -> None:
+        """Compute anew when each item is due."""
+        self.scheduler.rescheduleAll(self.now(now))
+
+    def now(self, now: Any) -> float:
+        """An instant in POSIX seconds; None is now."""
+        return time.time() if now is None else seconds(now, 'now')
+
+    # -- processing in the caller's transaction
+
+    def pullNextJob(self, now: Any = None) -> Job | None:
+        """Take the next job that is due into the caller's hands; None when there is none. Finish it with completeJob."""
+        hand = self.store.byHand(self.now(now))
+        ticker.tick(self, self.now(now))
+        for jobid in self.store.claim(hand, 1, self.now(now)):
+            return self.getJob(jobid)
+        return None
+
+    def completeJob(self, jobid: int, output: Any = None) -> None:
+        """Complete a job that was pulled. Raises ClaimLost when it is not in anybody's hands."""
+        now = time.time()
+        seat = self.store.byHand(now)
+        runs = seat.held(jobid).runs + 1
+        kept = payload.pack(output, f'The output of job {jobid}', self.outputLimit)
+        self.store.settle(seat, {jobid: Outcome(COMPLETED, kept, '', runs, None, now, seat.name)})
+
+    def processNextJob(self, now: Any = None) -> bool:
+        """Run the next job that is due, here, in a savepoint of the caller's transaction; whether there was one."""
+        return runDue(self, None if now is None else seconds(now, 'now'), 1) > 0
+
+    def processJobs(self, now: Any = None) -> int:
+        """Run everything that is due, here, in the caller's transaction; returns how many runs there were."""
+        return runDue(self, None if now is None else seconds(now, 'now'))
+
+    # -- workers of this process
+
+    def path(self) -> tuple[str, ...]:
+        """The names on the way here from the root. Raises RemoteError when it is not stored."""
+        names: list[str] = []
+        here: Any = self
+        while here is not None and getattr(here, '__name__', None):
+            names.insert(0, here.__name__)
+            here = getattr(here, '__parent__', None)
+        if not names and self._p_jar is not None:
+            names = [name for name, found in self._p_jar.root().items() if found is self]
+        if not names or self._p_jar is None:
+            raise RemoteError('The processor has no place in a database yet; store it under a name before you start it.')
+        return tuple(names)
+
+    def startProcessing(self) -> None:
+        """Start a worker thread; nothing happens when one runs."""
+        path = self.path()
+        db = self._p_jar.db()
+        if not worker.isRunning(db, path):
+            worker.start(db, self.workerFactory(db, list(path), **self.workerArguments))
+
+    def stopProcessing(self) -> None:
+        """Stop the worker thread after its running job."""
+        worker.stop(self._p_jar.db(), self.path())
+
+    @property
+    def isProcessing(self) -> bool:
+        """Whether a worker thread of this process runs."""
+        return self._p_jar is not None and worker.isRunning(self._p_jar.db(), self.path())
+
+
+_gone = Gone()
+_gone.policy = Policy(retries=0)
+
+
+def rare(unique: str | Unique | None, expires: Any, now: float) -> dict[str, Any]:
+    """The options that few jobs have, as the record keeps them."""
+    extras: dict[str, Any] = {}
+    if unique is not None:
+        rule = unique if isinstance(unique, Unique) else Unique(unique)
+        extras['unique'] = (rule.key, 'period' if rule.period else rule.until, now + rule.period if rule.period else None)
+    if expires is not None:
+        extras['expires'] = seconds(expires, 'expires') if isinstance(expires, datetime) \
+            else now + duration(expires, 'expires')
+    return extras

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""From an address to an open ZODB.DB; one module for each kind of storage."""
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+from typing import Any
+
+import ZODB
+from ZODB.interfaces import IDatabase
+
+from p01.remote.exceptions import PackageMissing
+from p01.remote.storage.address import KINDS, Address, known, parse
+from p01.remote.storage.opened import folder, kind
+
+__all__ = ['Address', 'folder', 'kind', 'known', 'openDatabase', 'parse']
+
+_SETTINGS = frozenset(inspect.signature(ZODB.DB.__init__).parameters) - {'self', 'storage', 'storage_args'}
+
+
+def openDatabase(address: str | ZODB.DB, **settings: Any) -> ZODB.DB:
+    """The database at an address. Whoever opens closes.
+
+    An open database is returned as it is. The settings are ZODB.DB's own: pool_size, cache_size ...
+    Raises AddressError, and of it PackageMissing and DatabaseLocked, when the database cannot be opened.
+    """
+    if IDatabase.providedBy(address):
+        return address
+    unknown = ', '.join(sorted(settings.keys() - _SETTINGS))
+    if unknown:     # ZODB.DB would find out too late, with the storage already open
+        raise TypeError(f'openDatabase takes the settings of ZODB.DB, and {unknown} is not among them.')
+    parsed = parse(address)
+    row = KINDS[parsed.kind]
+    try:
+        return import_module(row.module).openDatabase(parsed, **settings)
+    except ImportError as error:
+        if (error.name or '').startswith('p01.'):   # ours is broken; no package would help
+            raise
+        extra = f'[{row.extra}]' if row.extra else ''
+        raise PackageMissing(f'{parsed.text} needs a package that is not installed ({error}); '
+                             f'pip install "p01.remote{extra}" brings it.') from error

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""file:PATH, a FileStorage: one append-only file, for one process."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import ZODB
+from zc.lockfile import LockError
+from ZODB.FileStorage import FileStorage
+from ZODB.FileStorage.FileStorage import packed_version
+from ZODB.FileStorage.format import CorruptedError
+from ZODB.POSException import POSError
+
+from p01.remote.exceptions import AddressError, DatabaseLocked
+from p01.remote.storage.address import Address
+
+
+def openDatabase(address: Address, **settings: Any) -> ZODB.DB:
+    """The database in a file, which is made on first use. Raises AddressError or DatabaseLocked."""
+    path = address.path
+    assert path is not None     # parse sees to it
+    if path.is_dir():
+        raise AddressError(f'{address.text} is a folder, and file: wants a file; write '
+                           f'file:{path / "jobs.fs"}, or sqlite: for a database in a folder.')
+    try:
+        # Before FileStorage looks: it makes .lock and empties .tmp beside whatever file it is given.
+        if path.exists() and not _ours(path):
+            raise AddressError(f'{path} is not a FileStorage; name another path.')
+        path.parent.mkdir(parents=True, exist_ok=True)
+        storage = FileStorage(str(path))
+    except LockError as error:
+        raise DatabaseLocked(f'{path} is open already, and a FileStorage serves a single process; close it '
+                             f'there, or use sqlite: or zeo: for several processes.') from error
+    except OSError as error:
+        raise AddressError(f'{address.text} cannot be opened ({error}); check the path and its '
+                           f'permissions.') from error
+    except (POSError, CorruptedError) as error:
+        raise AddressError(f'{path} cannot be read as a FileStorage ({error}); restore it from a '
+                           f'backup.') from error
+    try:
+        return ZODB.DB(storage, **settings)
+    except BaseException:
+        storage.close()     # else its lock would outlive the failure
+        raise
+
+
+def _ours(path: Path) -> bool:
+    """Whether it is a FileStorage, or an empty file, which FileStorage takes for a new one."""
+    if not path.is_file():      # reading a pipe would wait for ever
+        return False
+    with path.open('rb') as stream:
+        return stream.read(len(packed_version)) in (b'', packed_version)

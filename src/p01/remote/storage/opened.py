@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""What can be told from an open database, whoever opened it."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import ZODB
+
+# By name, not by class: telling a FileStorage apart must not import RelStorage and ZEO.
+_KINDS = {
+    'ZODB.FileStorage.FileStorage.FileStorage': 'file',
+    'ZODB.MappingStorage.MappingStorage': 'memory',
+    'ZEO.ClientStorage.ClientStorage': 'zeo',
+    'relstorage.adapters.sqlite.adapter.Sqlite3Adapter': 'sqlite',
+    'relstorage.adapters.postgresql.adapter.PostgreSQLAdapter': 'postgresql',
+}
+
+
+def kind(db: ZODB.DB) -> str:
+    """The kind of an open database, in the words of addresses; '' when it is none of ours."""
+    return _inspect(db)[0]
+
+
+def folder(db: ZODB.DB) -> Path | None:
+    """The folder in which a sqlite: or file: database lives; None for all others."""
+    name, part = _inspect(db)
+    if name == 'sqlite':
+        return Path(part.data_dir)
+    if name == 'file':
+        return Path(part.getName()).resolve().parent
+    return None
+
+
+def _inspect(db: ZODB.DB) -> tuple[str, Any]:
+    """The kind, and the storage or adapter that showed it."""
+    part: Any = db.storage
+    while part is not None:
+        for cls in type(part).__mro__:
+            found = _KINDS.get(f'{cls.__module__}.{cls.__qualname__}')
+            if found is not None:
+                return found, part
+        part = _within(part)
+    return '', None
+
+
+def _within(part: Any) -> Any:
+    """What a storage stands on: an adapter, a DemoStorage's changes, a wrapper's base."""
+    for name in ('_adapter', 'changes', '_BlobStorage__storage', 'base'):
+        # From the instance, since wrappers hand every other name on to what they wrap.
+        if vars(part).get(name) is not None:
+            return vars(part)[name]
+    return None

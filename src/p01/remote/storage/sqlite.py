@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""sqlite:FOLDER, RelStorage on SQLite: several processes, no server; with RelStorage 4.3's faults mended.
+
+a  An aborted transaction's writes are published by the next commit      Driver
+b  A power cut can take back an acknowledged commit                      PRAGMAS
+c  Two packs at once destroy the database                                Locker
+d  Processes that open a new folder at once fail over its tables         openDatabase
+e  Without its file of ids, new objects clash with those that are there  _raiseIds
+
+tests/contract/test_sqlite_mends.py shows each fault without its mend, and so tells when a mend can go.
+"""
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import ZODB
+from relstorage.adapters.sqlite.adapter import Sqlite3Adapter
+from relstorage.adapters.sqlite.batch import Sqlite3RowBatcher
+from relstorage.adapters.sqlite.drivers import Sqlite3Driver
+from relstorage.adapters.sqlite.locker import Sqlite3Locker
+from relstorage.options import Options
+from relstorage.storage import RelStorage
+from ZODB.POSException import StorageError
+
+from p01.remote.exceptions import AddressError, DatabaseLocked, PackRunning
+from p01.remote.storage.address import Address
+from p01.remote.storage.flock import FileLock
+
+# (b) RelStorage sets NORMAL (1), which in WAL mode syncs at checkpoints only. FULL (2) syncs at every commit.
+PRAGMAS = {'synchronous': 2}
+OPENING = 60.0      # seconds to wait for others that open the same folder
+COMMITTING = 30     # seconds to wait for others that commit
+CACHE = 10          # megabytes for pickles, shared by the connections of a process
+
+
+class Driver(Sqlite3Driver):
+    """(a) Rolls back whatever happened."""
+
+    def connection_may_need_rollback(self, conn: Any) -> bool:
+        """Always; upstream asks conn.in_transaction.
+
+        That is False after a vote that met a read conflict, and then the rollback is skipped, and with it the
+        cleaning of temp_store: its rows, writes of an aborted transaction, are published by the next commit.
+        """
+        return True
+
+
+class Locker(Sqlite3Locker):
+    """(c) One packer at a time, among all threads and processes; upstream's pack lock does nothing."""
+
+    def __init__(self, options: Options, driver: Driver, folder: Path) -> None:
+        super().__init__(options, driver, batcher_factory=Sqlite3RowBatcher)
+        self.folder = folder
+        self.holding: FileLock | None = None
+
+    def hold_pack_lock(self, cursor: Any) -> None:
+        """Raises PackRunning when another pack holds it."""
+        lock = FileLock(self.folder / 'pack.lock')
+        if not lock.acquire():
+            raise PackRunning(f'{self.folder} is being packed already; try again when that pack has ended.')
+        self.holding = lock     # set by the holder only: threads share this locker
+
+    def release_pack_lock(self, cursor: Any) -> None:
+        """Called by the one that holds it."""
+        if self.holding is not None:
+            self.holding.release()
+
+
+class Adapter(Sqlite3Adapter):
+    """Sqlite3Adapter with our driver and locker."""
+
+    locker: Locker | None
+
+    def _select_driver(self, options: Options | None = None) -> Driver:
+        return Driver()
+
+    def _create(self) -> None:
+        if self.locker is None:     # else an instance made by new_instance, which shares it
+            self.locker = Locker(self.options, self.driver, Path(self.data_dir))
+        super()._create()
+
+
+def openDatabase(address: Address, **settings: Any) -> ZODB.DB:
+    """The database in a folder, which is made on first use. Raises AddressError or DatabaseLocked."""
+    folder = address.path
+    assert folder is not None   # parse sees to it
+    if folder.exists() and not folder.is_dir():
+        raise AddressError(f'{address.text} is a file, and sqlite: wants a folder; name another path, or use '
+                           f'file: if it is a FileStorage.')
+    # (d) One at a time: RelStorage looks for its tables and makes them in two transactions.
+    lock = FileLock(folder / 'open.lock')
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not lock.acquire(OPENING):
+            raise DatabaseLocked(f'{folder} has been held for {OPENING:g} seconds by another process that '
+                                 f'opens it; see what hangs there.')
+        try:
+            return _open(folder, settings)
+        finally:
+            lock.release()
+    except sqlite3.OperationalError as error:
+        if 'locked' in str(error):
+            raise DatabaseLocked(f'{folder} is locked by another program ({error}); close it '
+                                 f'there.') from error
+        raise AddressError(f'{address.text} cannot be opened ({error}); check the folder and its '
+                           f'permissions, and that the disk is not full.') from error
+    except OSError as error:
+        raise AddressError(f'{address.text} cannot be opened ({error}); check the folder and its '
+                           f'permissions.') from error
+    except (sqlite3.DatabaseError, StorageError) as error:
+        raise AddressError(f'{address.text} holds no database that can be read ({error}); name another '
+                           f'folder, or restore it from a backup.') from error
+
+
+def _open(folder: Path, settings: dict[str, Any]) -> ZODB.DB:
+    options = Options(keep_history=False, commit_lock_timeout=COMMITTING, cache_local_mb=CACHE)
+    adapter = Adapter(str(folder), PRAGMAS, options=options)
+    storage = RelStorage(adapter, name=f'sqlite:{folder}', options=options)
+    try:
+        _raiseIds(adapter)
+        return ZODB.DB(storage, **settings)
+    except BaseException:
+        storage.close()
+        raise
+
+
+def _raiseIds(adapter: Adapter) -> None:
+    """(e) Have new ids begin above all that are in use.
+
+    The last id is in a file of its own, which upstream neither syncs nor journals, as it could be made again
+    from the main file; but nobody does that. A power cut, or a backup of main.sqlite3 alone, loses it.
+    """
+    def highest(conn: Any, cursor: Any) -> int:
+        cursor.execute('SELECT MAX(zoid) FROM object_state')
+        return cursor.fetchone()[0] or 0
+
+    adapter.oidallocator.set_min_oid(None, adapter.connmanager.open_and_call(highest))

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""One integer that sorts jobs and holds their id. Pure."""
+
+ORIGIN = 1_577_836_800          # 2020-01-01 UTC, in POSIX seconds
+HIGHEST, LOWEST = 100, -100     # priorities; a higher one runs sooner
+SHARDS = 8
+_ID, _RANK, _TIME = 40, 8, 51   # bits; 51 bits of microseconds reach to the year 2091
+_IDS, _RANKS, _TIMES = (1 << _ID) - 1, (1 << _RANK) - 1, (1 << _TIME) - 1
+
+
+def micros(instant: float) -> int:
+    """Microseconds since ORIGIN of an instant in POSIX seconds, clipped to what a key can hold."""
+    return min(max(int((instant - ORIGIN) * 1_000_000), 0), _TIMES)
+
+
+def waitingKey(priority: int, instant: float, jobid: int) -> int:
+    """Where a job stands in line: higher priority first, then the older one, then the smaller id."""
+    return ((HIGHEST - priority) << _TIME | micros(instant)) << _ID | jobid
+
+
+def dueKey(priority: int, instant: float, jobid: int) -> int:
+    """Where a delayed job stands: the earlier due first, then higher priority, then the smaller id."""
+    return (micros(instant) << _RANK | HIGHEST - priority) << _ID | jobid
+
+
+def ripened(key: int) -> int:
+    """The waiting key of a due key: a delayed job stands in line since the instant it was due."""
+    rank, instant = key >> _ID & _RANKS, key >> _ID + _RANK
+    return (rank << _TIME | instant) << _ID | key & _IDS
+
+
+def idOf(key: int) -> int:
+    """The job's id, of a key of either kind."""
+    return key & _IDS
+
+
+def rankOf(key: int) -> int:
+    """What is compared before age: 0 for the highest priority; of a waiting key."""
+    return key >> _ID + _TIME
+
+
+def sinceOf(key: int) -> float:
+    """Since when a job waits, of a waiting key, in POSIX seconds."""
+    return (key >> _ID & _TIMES) / 1_000_000 + ORIGIN
+
+
+def dueOf(key: int) -> float:
+    """When a job is due, of a due key, in POSIX seconds."""
+    return (key >> _ID + _RANK) / 1_000_000 + ORIGIN
+
+
+def dueLimit(now: float) -> int:
+    """The due keys of everything due now are at most this."""
+    return (micros(now) << _RANK | _RANKS) << _ID | _IDS
+
+
+def shardOf(first: int) -> int:
+    """The shard of the segment that begins with this id.
+
+    Fibonacci hashing (Knuth, The Art of Computer Programming 3, 6.4): segments are of several sizes, so that the plain
+    remainder would put a bulk's segments all into one shard.
+    """
+    return (first * 2_654_435_761 >> 13) % SHARDS

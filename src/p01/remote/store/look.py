@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""Finding jobs and counting them; changes nothing."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any, NamedTuple
+
+from BTrees.LOBTree import LOBTree
+from BTrees.OOBTree import OOBTree
+from persistent import Persistent
+
+from p01.remote.exceptions import JobNotFound
+from p01.remote.store import writer
+from p01.remote.store.keys import dueOf, shardOf, sinceOf
+from p01.remote.store.records import DELAYED, PROCESSING, QUEUED, Attempt, Claim, Outcome, Pending, Record
+from p01.remote.store.segments import Outcomes, Segment
+from p01.remote.store.shards import Shard, Tally
+
+
+class View(NamedTuple):
+    """A job as it is now. Instants are POSIX seconds."""
+
+    id: int
+    record: Record
+    status: str
+    runs: int = 0
+    due: float | None = None
+    attempts: tuple[Attempt, ...] = ()
+    outcome: Outcome | None = None
+    worker: str = ''
+
+
+class Look(Persistent):
+    """The reading half of a store."""
+
+    segments: LOBTree
+    shards: tuple[Shard, ...]
+    seats: OOBTree
+
+    def floor(self, jobid: int) -> int:
+        """The first id of the segment of a job. Raises JobNotFound."""
+        for first, segment in self.adopted().items():
+            if first <= jobid <= segment.last:
+                return first
+        try:
+            return int(self.segments.maxKey(jobid))
+        except (ValueError, TypeError):
+            raise JobNotFound(f'There is no job {jobid}; it never existed, was aborted, or has been removed.') from None
+
+    def adopted(self) -> dict[int, Segment]:
+        """Segments of this transaction that its snapshot does not show."""
+        if writer.isLocal(self):
+            return {}
+        mine = writer.writerOf(self)
+        mine.meet(self._p_jar)
+        return mine.adopted
+
+    def entry(self, jobid: int) -> tuple[int, Record]:
+        """A job's segment and record. Raises JobNotFound."""
+        first = self.floor(jobid)
+        segment = self.adopted().get(first) or self.segments[first]
+        record = segment.entries.get(jobid)
+        if record is None:
+            raise JobNotFound(f'There is no job {jobid}; it never existed, was aborted, or has been removed.')
+        return first, record
+
+    def fate(self, jobid: int) -> Any:
+        """Outcomes, Pending or None; raises JobNotFound when the job was removed."""
+        first = self.floor(jobid)
+        page = self.shards[shardOf(first)].pages.get(first)
+        if page is None:
+            return None
+        found = page.fates.get(jobid, page)
+        if found is None:
+            raise JobNotFound(f'Job {jobid} has been removed.')
+        return None if found is page else found
+
+    def untaken(self) -> Iterator[tuple[int, Record]]:
+        """Jobs that no worker has noticed yet."""
+        for shard in self.shards:
+            opened = ((first, cursor) for first, cursor in shard.intake.open.items())
+            unseen = ((first, first - 1) for first in self.segments.keys(shard.intake.seen + 1)
+                      if shardOf(first) == shard.number)
+            for first, cursor in chain(opened, unseen):
+                segment = self.segments[first]
+                if segment.top > cursor:
+                    page = shard.pages.get(first)
+                    fates = page.fates if page is not None else ()
+                    yield from ((jobid, record) for jobid, record in segment.entries.items()
+                                if jobid > cursor and jobid not in fates)
+
+    def view(self, jobid: int) -> View:
+        """A job as it is now. Raises JobNotFound."""
+        first, record = self.entry(jobid)
+        fate = self.fate(jobid)
+        if isinstance(fate, Outcomes):
+            return ended(jobid, record, fate.entries[jobid])
+        for seat in self.seats.values():
+            claim: Claim | None = seat.claims.get(jobid)
+            if claim is not None:
+                if jobid in seat.outcomes.entries:
+                    return ended(jobid, record, seat.outcomes.entries[jobid])
+                return View(jobid, record, PROCESSING, claim.runs + 1, None, claim.attempts, None, seat.name)
+        runs, due = 0, record.due
+        attempts: tuple[Attempt, ...] = ()
+        if isinstance(fate, Pending):
+            runs, attempts, due = fate.runs, fate.attempts, fate.due
+        shard = self.shards[shardOf(first)]
+        delayed = due is not None
+        if delayed and shard.taken(first, jobid):
+            place = shard.locate(jobid, record, fate)
+            delayed = place is not None and place[0] is shard.lines[record.queue].delayed
+        return View(jobid, record, DELAYED if delayed else QUEUED, runs, due, attempts)
+
+    def ids(self, newest: bool = False) -> Iterator[int]:
+        """The ids of all jobs there are."""
+        firsts = self.segments.keys()
+        for first in reversed(list(firsts)) if newest else firsts:
+            page = self.shards[shardOf(first)].pages.get(first)
+            fates = page.fates if page is not None else {}
+            entries = self.segments[first].entries
+            for jobid in sorted(entries, reverse=newest):
+                if fates.get(jobid, entries) is not None:
+                    yield jobid
+
+    def finished(self) -> Iterator[tuple[int, str]]:
+        """The ids of all finished jobs with their status; looks at no other."""
+        for shard in self.shards:
+            for page in shard.pages.values():
+                for jobid, fate in page.fates.items():
+                    if isinstance(fate, Outcomes):
+                        yield jobid, fate.entries[jobid].status
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many jobs of each queue have which status; exact within one poll of a worker.
+
+        Costs as much as there are workers, and jobs that no worker has noticed.
+        """
+        total = Tally()
+        for shard in self.shards:
+            total.add(shard.tally)
+        for seat in self.seats.values():
+            total.add(seat.tally)
+            for jobid, claim in seat.claims.items():
+                if jobid in seat.outcomes.entries:
+                    total.move(claim.queue, PROCESSING, seat.outcomes.entries[jobid].status)
+        for _, record in self.untaken():
+            total.move(record.queue, None, QUEUED if record.due is None else DELAYED)
+        counts: dict[str, dict[str, int]] = {}
+        for (queue, status), count in sorted(total.items()):
+            counts.setdefault(queue, {})[status] = count
+        return counts
+
+    def oldest(self) -> float | None:
+        """Since when the oldest job waits that could start, in POSIX seconds; None when none waits."""
+        instants = [sinceOf(line.waiting.minKey()) for shard in self.shards for line in shard.lines.values()
+                    if line.waiting]
+        instants += [record.created for _, record in self.untaken() if record.due is None]
+        return min(instants, default=None)
+
+    def nextDue(self) -> float | None:
+        """When the next delayed job is due, in POSIX seconds."""
+        return min((dueOf(line.delayed.minKey()) for shard in self.shards for line in shard.lines.values()
+                    if line.delayed), default=None)
+
+
+def ended(jobid: int, record: Record, outcome: Outcome) -> View:
+    """The view of a finished job."""
+    return View(jobid, record, outcome.status, outcome.runs, None, outcome.attempts, outcome, outcome.worker)

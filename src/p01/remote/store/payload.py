@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""Inputs and outputs, each packed for itself, so that one that cannot be loaded never takes others with it."""
+from __future__ import annotations
+
+import io
+import pickle
+from typing import Any
+
+from persistent import Persistent
+
+from p01.remote.exceptions import InputError
+
+INLINE = 1024       # bytes; beyond, a payload gets an object of its own, so that segments stay small
+LIMIT = 1 << 20     # bytes; the default of options.inputLimit
+_PLAIN = (int, str, float, bool, type(None), bytes)
+
+
+class Payload(Persistent):
+    """A value in an object of its own: it is big, or it refers to the application's persistent objects."""
+
+    def __init__(self, value: Any, packed: bool) -> None:
+        self.value = value
+        self.packed = packed
+
+
+class _Pickler(pickle.Pickler):
+    """Notices persistent objects, which must be stored as references and not as copies."""
+
+    found = False
+
+    def persistent_id(self, obj: Any) -> Any:
+        if isinstance(obj, Persistent) and not isinstance(obj, type):
+            self.found = True
+            return 'reference'
+        return None
+
+
+def pack(value: Any, what: str, limit: int = LIMIT) -> Any:
+    """What to keep for a value: None, its pickle, or a Payload.
+
+    Raises InputError, naming what, when the value cannot be pickled or its pickle exceeds the limit in bytes.
+    """
+    if value is None:
+        return None
+    found = False
+    try:
+        if type(value) in _PLAIN:
+            data = pickle.dumps(value, 4)
+        else:
+            stream = io.BytesIO()
+            pickler = _Pickler(stream, 4)
+            pickler.dump(value)
+            data, found = stream.getvalue(), pickler.found
+    except Exception as error:  # a pickle calls foreign code, which may raise anything
+        raise InputError(f'{what} cannot be pickled ({type(error).__name__}: {error}); pass plain values, '
+                         f'or ids to look the objects up by.') from error
+    if len(data) > limit:
+        raise InputError(f'{what} takes {len(data):,} bytes, more than the limit of {limit:,}; keep it in the '
+                         f'database or a file and pass its id, or raise inputLimit.')
+    if found:
+        return Payload(value, False)
+    return data if len(data) <= INLINE else Payload(data, True)
+
+
+def unpack(kept: Any) -> Any:
+    """The value that pack was given. Raises whatever its loading raises."""
+    if kept is None:
+        return None
+    if isinstance(kept, Payload):
+        return pickle.loads(kept.value) if kept.packed else kept.value
+    return pickle.loads(kept)

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""Where jobs wait: every eighth segment, its waiting lines and its pages. Written by workers only."""
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+
+from BTrees.LOBTree import LOBTree
+from BTrees.OOBTree import OOBTree, OOTreeSet
+from persistent import Persistent
+
+from p01.remote.store.keys import SHARDS, dueKey, dueLimit, ripened, shardOf, waitingKey
+from p01.remote.store.records import DELAYED, QUEUED, Pending, Record
+from p01.remote.store.segments import Page, Segment
+
+
+class Tally(dict[tuple[str, str], int]):
+    """How many jobs of a queue have a status; sums of tallies are the counts."""
+
+    def move(self, queue: str, old: str | None, new: str | None, count: int = 1) -> None:
+        """So many jobs went from one status to another; None is outside."""
+        for status, change in ((old, -count), (new, count)):
+            if status is not None:
+                key = queue, status
+                value = self.get(key, 0) + change
+                if value:
+                    self[key] = value
+                else:
+                    self.pop(key, None)
+
+    def add(self, other: Tally) -> None:
+        """Take another tally in."""
+        for (queue, status), count in list(other.items()):
+            self.move(queue, None, status, count)
+
+
+class Line(Persistent):
+    """The keys of the jobs of one queue that wait, and of those not yet due."""
+
+    def __init__(self) -> None:
+        self.waiting = OOTreeSet()
+        self.delayed = OOTreeSet()
+
+
+class Intake(Persistent):
+    """How far this shard has taken its segments in: open segments with the last id taken."""
+
+    def __init__(self) -> None:
+        self.seen = 0                       # the first id of the newest segment noticed
+        self.open: dict[int, int] = {}
+
+
+class Shard(Persistent):
+    """One eighth of the jobs that wait. Workers keep to different shards, so that they rarely meet."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.intake = Intake()
+        self.lines = OOBTree()              # queue → Line
+        self.pages = LOBTree()              # first id of a segment → Page
+        self.uniques = OOBTree()            # unique key → (id, until or None)
+        self.tally = Tally()
+
+    def news(self, segments: LOBTree) -> Iterator[tuple[int, Record]]:
+        """Jobs that came since the last call, with their ids; they count as taken in."""
+        intake = self.intake
+        fresh = [first for first in segments.keys(intake.seen + 1) if shardOf(first) == self.number]
+        if fresh:
+            intake.seen = fresh[-1]
+            intake.open.update((first, first - 1) for first in fresh)
+            intake._p_changed = True
+        for first, cursor in list(intake.open.items()):
+            segment: Segment = segments[first]
+            top, last = segment.top, segment.last
+            if top == cursor and cursor < last:
+                continue
+            page = self.pages.get(first)    # a job may be cancelled before anybody took it in
+            fates = page.fates if page is not None else ()
+            yield from ((jobid, record) for jobid, record in segment.entries.items()
+                        if jobid > cursor and jobid not in fates)
+            if top < last:
+                intake.open[first] = top
+            else:
+                del intake.open[first]
+            intake._p_changed = True
+
+    def taken(self, first: int, jobid: int) -> bool:
+        """Whether the job of that segment has been taken in."""
+        intake = self.intake
+        return first <= intake.seen and jobid <= intake.open.get(first, jobid)
+
+    def line(self, queue: str) -> Line:
+        """The line of a queue, made when it is missing."""
+        found = self.lines.get(queue)
+        if found is None:
+            found = self.lines[queue] = Line()
+        return found
+
+    def page(self, first: int) -> Page:
+        """The page of a segment, made when it is missing."""
+        found = self.pages.get(first)
+        if found is None:
+            found = self.pages[first] = Page()
+        return found
+
+    def locate(self, jobid: int, record: Record, fate: Pending | None) -> tuple[OOTreeSet, int] | None:
+        """Where a waiting job stands: the tree and its key in it; None when it is in no line."""
+        line = self.lines.get(record.queue)
+        if line is None:
+            return None
+        due = record.due if fate is None else fate.due
+        if due is not None:
+            key = dueKey(record.priority, due, jobid)
+            if key in line.delayed:
+                return line.delayed, key
+            key = ripened(key)
+        else:
+            key = waitingKey(record.priority, record.created, jobid) if fate is None else fate.key
+        return (line.waiting, key) if key in line.waiting else None
+
+    def ripen(self, now: float, tally: Tally) -> bool:
+        """Move the jobs that are due from the delayed to the waiting, and count that; whether there were any."""
+        limit, moved = dueLimit(now), False
+        for queue, line in self.lines.items():
+            due = list(line.delayed.keys(None, limit))
+            for key in due:
+                line.delayed.remove(key)
+                line.waiting.add(ripened(key))
+            if due:
+                tally.move(queue, DELAYED, QUEUED, len(due))
+                moved = True
+        return moved
+
+
+def uniqueShard(key: str) -> int:
+    """The number of the shard that keeps a unique key."""
+    return zlib.crc32(key.encode()) % SHARDS

@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""The verbs: one for each edge of a job's life. Nobody else changes what is in the database.
+
+Each is conditional on the state it starts from, and works within the transaction of the connection its store came from.
+An owner is a Seat, or the Hand of a caller who runs jobs in his own transaction.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from BTrees.LOBTree import LOBTree
+from BTrees.OOBTree import OOBTree
+
+from p01.remote.exceptions import NewerDatabase
+from p01.remote.store import writer
+from p01.remote.store.keys import SHARDS, dueKey, shardOf, waitingKey
+from p01.remote.store.records import CANCELLED, DELAYED, ERROR, PROCESSING, QUEUED, Attempt, Outcome, Pending, Record
+from p01.remote.store.seats import FULL, Hand, Seat
+from p01.remote.store.segments import Outcomes
+from p01.remote.store.settings import Settings
+from p01.remote.store.shards import Shard, Tally
+from p01.remote.store.taking import Taking
+
+VERSION = 1
+BYHAND = 'by hand'
+HANDLEASE = 3600.0  # seconds that a pulled job may stay in its caller's hands
+
+
+class Store(Taking):
+    """Everything a processor's jobs need in the database."""
+
+    def __init__(self) -> None:
+        self.version = VERSION
+        self.counter = writer.Counter()
+        self.segments = LOBTree()                       # first id → Segment
+        self.shards = tuple(Shard(number) for number in range(SHARDS))
+        self.seats = OOBTree()                          # name → Seat
+        self.settings = Settings()
+
+    def check(self) -> None:
+        """Raises NewerDatabase when this code is too old for the database."""
+        if self.version > VERSION:
+            raise NewerDatabase(f'The database has layout {self.version}, this p01.remote knows layouts up to {VERSION}; '
+                                'upgrade the package.')
+
+    # -- add
+
+    def add(self, record: Record) -> int:
+        """Enqueue; returns the job's id. Conflicts with nobody."""
+        unique = (record.extras or {}).get('unique')
+        if unique is not None:
+            holder = self.holder(unique[0], record.created)
+            if holder is not None:
+                return holder
+        if writer.isLocal(self):
+            return writer.local(self, record)
+        mine = writer.writerOf(self)
+        jobid = mine.add(self._p_jar, record)
+        if unique is not None:
+            mine.keys[unique[0]] = jobid
+        return jobid
+
+    # -- ends of a claim
+
+    def complete(self, owner: Hand, jobid: int, outcome: Outcome) -> None:
+        """Write an outcome in the job's own transaction; one small object of ours.
+
+        Raises ClaimLost when the job is no longer the owner's. settle does the rest later.
+        """
+        owner.held(jobid)
+        owner.outcomes.append(jobid, outcome)
+
+    def settle(self, owner: Hand, outcomes: dict[int, Outcome]) -> None:
+        """End the claims whose outcomes are known: those given, and those that complete has written before.
+
+        Given outcomes of jobs that the owner no longer holds are left out: someone else has them now. Doing it again
+        changes nothing.
+        """
+        for jobid, outcome in outcomes.items():
+            if jobid in owner.claims and not owner.outcomes.fenced:
+                if len(owner.outcomes.entries) >= FULL:
+                    self.page(owner)
+                    owner.outcomes = Outcomes()
+                owner.outcomes.append(jobid, outcome)
+        self.page(owner)
+        if isinstance(owner, Seat):
+            owner.roll()
+
+    def page(self, owner: Hand) -> None:
+        """Note in the pages which of the owner's claims have an outcome, and end these claims."""
+        entries = owner.outcomes.entries
+        for jobid in [jobid for jobid in owner.claims if jobid in entries]:
+            claim = owner.claims.pop(jobid)
+            first, record = self.entry(jobid)
+            self.shards[shardOf(first)].page(first).note(jobid, owner.outcomes)
+            owner.tally.move(claim.queue, PROCESSING, entries[jobid].status)
+            if record.extras is not None:
+                self.free(jobid, record, True)
+            owner.touch()
+
+    def retry(self, owner: Hand, jobid: int, due: float | None, attempt: Attempt | None, *, died: bool = False,
+              suspect: bool = False) -> None:
+        """Put a claimed job back, due at an instant, None for its old place in line.
+
+        An attempt counts as a run; None means that it has not run, or did not fail. Raises ClaimLost.
+        """
+        claim = owner.held(jobid)
+        del owner.claims[jobid]
+        first, record = self.entry(jobid)
+        shard = self.shards[shardOf(first)]
+        runs, attempts = claim.runs, claim.attempts
+        if attempt is not None:
+            runs, attempts = runs + 1, attempts + (attempt,)
+        fate = Pending(claim.key, due, runs, attempts, claim.deaths + died, suspect)
+        line = shard.line(claim.queue)
+        if due is None:
+            line.waiting.add(claim.key)
+            if runs or suspect or claim.deaths or self.fate(jobid) is not None:
+                # locate finds a job by its due, or without one by this key
+                shard.page(first).note(jobid, fate)
+            owner.tally.move(claim.queue, PROCESSING, QUEUED)
+        else:
+            line.delayed.add(dueKey(record.priority, due, jobid))
+            shard.page(first).note(jobid, fate)
+            owner.tally.move(claim.queue, PROCESSING, DELAYED)
+        owner.touch()
+
+    def release(self, owner: Hand, jobids: Iterable[int]) -> None:
+        """Put claimed jobs back that have not begun."""
+        for jobid in list(jobids):
+            if jobid in owner.claims:
+                self.retry(owner, jobid, None, None)
+
+    # -- verbs of people
+
+    def cancel(self, jobid: int, now: float, reason: str = 'Cancelled.') -> bool:
+        """End a job that waits; whether it did wait. Raises JobNotFound."""
+        first, record = self.entry(jobid)
+        shard, hand = self.shards[shardOf(first)], Hand()
+        self.takeIn(shard, hand, now)
+        fate = self.fate(jobid)
+        if isinstance(fate, Outcomes):
+            return False
+        old = None
+        if shard.taken(first, jobid):
+            place = shard.locate(jobid, record, fate)
+            if place is None:
+                return False
+            tree, key = place
+            tree.remove(key)
+            old = DELAYED if tree is shard.lines[record.queue].delayed else QUEUED
+        runs, attempts = (fate.runs, fate.attempts) if isinstance(fate, Pending) else (0, ())
+        self.free(jobid, record, True)
+        self.note(jobid, hand, Outcome(CANCELLED, None, reason, runs, None, now, '', attempts))
+        hand.tally.move(record.queue, old, CANCELLED)
+        self.count(shard, hand.tally)
+        return True
+
+    def revive(self, jobid: int, now: float) -> bool:
+        """Let a job that failed or was cancelled run again, with all its attempts before it; whether it could.
+
+        Its attempts so far stay on record and no longer count.
+        """
+        first, record = self.entry(jobid)
+        fate = self.fate(jobid)
+        if not isinstance(fate, Outcomes):
+            return False
+        outcome = fate.entries[jobid]
+        if outcome.status not in (ERROR, CANCELLED):
+            return False
+        shard, tally = self.shards[shardOf(first)], Tally()
+        key = waitingKey(record.priority, now, jobid)
+        shard.page(first).note(jobid, Pending(key, None, 0, outcome.attempts))
+        shard.line(record.queue).waiting.add(key)
+        tally.move(record.queue, outcome.status, QUEUED)
+        self.count(shard, tally)
+        return True
+
+    def remove(self, jobid: int) -> str | None:
+        """Forget a finished job; returns the status it had, None when it has not finished."""
+        fate = self.fate(jobid)
+        if not isinstance(fate, Outcomes):
+            return None
+        first, record = self.entry(jobid)
+        shard = self.shards[shardOf(first)]
+        outcome = fate.entries[jobid]
+        tally = Tally()
+        tally.move(record.queue, outcome.status, None)
+        self.count(shard, tally)
+        page = shard.page(first)
+        page.note(jobid, None)
+        if all(fate is None for fate in page.fates.values()) and shard.taken(first, self.segments[first].last) \
+                and len(page.fates) >= len(self.segments[first].entries):
+            del shard.pages[first], self.segments[first]
+        return outcome.status
+
+    def pause(self, queue: str, until: float | None = None) -> None:
+        """Let no more jobs of a queue start, until an instant or until resume."""
+        self.settings.paused[queue] = until
+        self.settings._p_changed = True
+
+    def resume(self, queue: str) -> bool:
+        """Let the jobs of a queue start again; whether it was paused."""
+        was = self.settings.paused.pop(queue, self) is not self
+        self.settings._p_changed = True
+        return was
+
+    # -- seats
+
+    def sit(self, seat: Seat) -> None:
+        """A worker thread begins."""
+        self.seats[seat.name] = seat
+
+    def rise(self, seat: Seat) -> None:
+        """A worker thread ends; its claims go back, its counts stay."""
+        self.settle(seat, {})
+        self.release(seat, list(seat.claims))
+        del self.seats[seat.name]
+        self.count(self.shards[hash(seat.pid) % SHARDS], seat.tally)
+
+    def evict(self, seat: Seat) -> None:
+        """A worker is dead: fence it off, keep its counts. Whatever it still tries to commit meets the fence."""
+        seat.outcomes.fenced = True
+        del self.seats[seat.name]
+        self.count(self.shards[hash(seat.pid) % SHARDS], seat.tally)
+
+    def seal(self, before: float) -> None:
+        """Close the segments that nobody has written to since; their connections have given them up."""
+        for shard in self.shards:
+            for first, cursor in list(shard.intake.open.items()):
+                segment = self.segments[first]
+                newest = segment.entries[segment.top].created if segment.top in segment.entries else segment.born
+                if newest < before and segment.top == cursor:
+                    segment.size = max(segment.top - first + 1, 1)
+                    del shard.intake.open[first]
+                    shard.intake._p_changed = True
+
+    def byHand(self, now: float) -> Seat:
+        """The seat of jobs that were pulled by hand."""
+        seat = self.seats.get(BYHAND)
+        if seat is None:
+            seat = self.seats[BYHAND] = Seat(BYHAND, '', 0, '', '', HANDLEASE, now)
+        seat.beat = now
+        return seat
+
+    def absorb(self, hand: Hand) -> None:
+        """Keep the counts of a caller who ran jobs by hand."""
+        if hand.tally:
+            self.count(self.shards[0], hand.tally)
+
+    def count(self, shard: Shard, tally: Tally) -> None:
+        """Add to a shard's counts."""
+        if tally:
+            shard.tally.add(tally)
+            shard._p_changed = True

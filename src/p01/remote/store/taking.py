@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""How jobs get into line and from there into a worker's hands."""
+from __future__ import annotations
+
+import heapq
+from collections.abc import Collection, Iterable, Iterator
+from itertools import islice
+
+from p01.remote.store import writer
+from p01.remote.store.keys import dueKey, idOf, rankOf, shardOf, sinceOf, waitingKey
+from p01.remote.store.look import Look
+from p01.remote.store.records import CANCELLED, DELAYED, PROCESSING, QUEUED, Claim, Outcome, Pending, Record
+from p01.remote.store.seats import Hand
+from p01.remote.store.settings import Settings
+from p01.remote.store.shards import Line, Shard, uniqueShard
+
+GRACE = 1.0         # seconds that a job of another worker's shard may wait longer than ours
+
+
+class Taking(Look):
+    """The half of a store that takes in and hands out."""
+
+    settings: Settings
+
+    # -- unique keys
+
+    def holder(self, key: str, now: float) -> int | None:
+        """The job that holds a unique key."""
+        if not writer.isLocal(self):
+            mine = writer.writerOf(self)
+            mine.meet(self._p_jar)
+            if key in mine.keys:
+                return mine.keys[key]
+        found = self.shards[uniqueShard(key)].uniques.get(key)
+        if found is not None and (found[1] is None or found[1] > now):
+            return int(found[0])
+        return None
+
+    def free(self, jobid: int, record: Record, ended: bool) -> None:
+        """Give a unique key back, when the job's rule says so at its start or at its end."""
+        unique = (record.extras or {}).get('unique')
+        if unique is None or unique[1] == 'period' or (unique[1] == 'start') == ended:
+            return
+        uniques = self.shards[uniqueShard(unique[0])].uniques
+        found = uniques.get(unique[0])
+        if found is not None and found[0] == jobid:
+            del uniques[unique[0]]
+
+    # -- in line
+
+    def takeIn(self, shard: Shard, owner: Hand, now: float) -> None:
+        """Put a shard's new jobs, and those that became due, in line."""
+        for jobid, record in shard.news(self.segments):
+            unique = (record.extras or {}).get('unique')
+            if unique is not None:
+                holder = self.holder(unique[0], record.created)
+                if holder is not None and holder != jobid:
+                    owner.tally.move(record.queue, None, CANCELLED)
+                    self.note(jobid, owner, Outcome(CANCELLED, None, f'A duplicate of job {holder}, which holds the '
+                                                    f'unique key {unique[0]!r}.', 0, None, now))
+                    continue
+                self.shards[uniqueShard(unique[0])].uniques[unique[0]] = (jobid, unique[2])
+            line = shard.line(record.queue)
+            if record.due is not None and record.due > now:
+                line.delayed.add(dueKey(record.priority, record.due, jobid))
+                owner.tally.move(record.queue, None, DELAYED)
+            else:
+                line.waiting.add(waitingKey(record.priority, record.due or record.created, jobid))
+                owner.tally.move(record.queue, None, QUEUED)
+            owner.touch()
+        if shard.ripen(now, owner.tally):
+            owner.touch()
+
+    def note(self, jobid: int, owner: Hand, outcome: Outcome) -> None:
+        """End a job that nobody claims."""
+        first = self.floor(jobid)
+        owner.outcomes.append(jobid, outcome)
+        self.shards[shardOf(first)].page(first).note(jobid, owner.outcomes)
+        owner.touch()
+
+    # -- claim
+
+    def claim(self, owner: Hand, count: int, now: float, queues: Collection[str] | None = None,
+              rank: tuple[int, int] = (0, 1)) -> list[int]:
+        """Take up to so many jobs that are due, of these queues (None: of all); returns their ids in order.
+
+        rank (r, n) says that this is the r-th of n workers: it takes from its own shards first, from others when these
+        are empty, or when jobs wait there that have a higher priority or are older by more than GRACE.
+        """
+        own = [shard for shard in self.shards if shard.number % rank[1] == rank[0]]
+        foreign = [shard for shard in self.shards if shard not in own]
+        for shard in own:
+            self.takeIn(shard, owner, now)
+        picks = self.first(own, count, now, queues)
+        if len(picks) < count:
+            for shard in foreign:
+                self.takeIn(shard, owner, now)
+            picks += self.first(foreign, count - len(picks), now, queues)
+        elif foreign:
+            head = picks[0][0]
+            urgent = [pick for pick in self.first(foreign, count, now, queues) if rankOf(pick[0]) < rankOf(head)
+                      or rankOf(pick[0]) == rankOf(head) and sinceOf(pick[0]) < sinceOf(head) - GRACE]
+            picks = sorted(urgent + picks)[:count]
+        claimed = []
+        for key, shard, queue in picks:
+            if owner.claims and self.suspect(idOf(key)):
+                break
+            shard.lines[queue].waiting.remove(key)
+            if self.grant(owner, key, shard, queue, now):
+                claimed.append(idOf(key))
+                if owner.claims[idOf(key)].suspect:
+                    break
+        if picks:
+            owner.touch()
+        return claimed
+
+    def suspect(self, jobid: int) -> bool:
+        """Whether a job may have taken a worker down; it must run alone, so that the next death tells."""
+        fate = self.fate(jobid)
+        return isinstance(fate, Pending) and fate.suspect
+
+    def first(self, shards: Iterable[Shard], count: int, now: float,
+              queues: Collection[str] | None) -> list[tuple[int, Shard, str]]:
+        """The first waiting keys of these shards, merged, each with its shard and queue."""
+        paused = {queue for queue, until in self.settings.paused.items() if until is None or until > now}
+        heads: list[Iterator[tuple[int, Shard, str]]] = []
+        for shard in shards:
+            for queue, line in shard.lines.items():
+                if (queues is None or queue in queues) and queue not in paused and line.waiting:
+                    heads.append(_head(line, shard, queue, count))
+        if len(heads) == 1:
+            return list(heads[0])
+        return list(islice(heapq.merge(*heads, key=_key), count))
+
+    def grant(self, owner: Hand, key: int, shard: Shard, queue: str, now: float) -> bool:
+        """Hand a job that left its line to its owner, unless it expired."""
+        jobid = idOf(key)
+        first, record = self.entry(jobid)
+        page = shard.pages.get(first)
+        fate = page.fates.get(jobid) if page is not None else None
+        if record.extras is not None:
+            expires = record.extras.get('expires')
+            if expires is not None and expires < now and fate is None:
+                owner.tally.move(queue, QUEUED, CANCELLED)
+                self.free(jobid, record, True)
+                self.note(jobid, owner, Outcome(CANCELLED, None, 'It expired before it could start.', 0, None, now))
+                return False
+            self.free(jobid, record, False)
+        if isinstance(fate, Pending):
+            owner.claims[jobid] = Claim(key, queue, fate.runs, fate.attempts, fate.deaths, fate.suspect)
+        else:
+            owner.claims[jobid] = Claim(key, queue)
+        owner.tally.move(queue, QUEUED, PROCESSING)
+        return True
+
+
+def _head(line: Line, shard: Shard, queue: str, count: int) -> Iterator[tuple[int, Shard, str]]:
+    return ((key, shard, queue) for key in islice(line.waiting.keys(), count))
+
+
+def _key(pick: tuple[int, Shard, str]) -> int:
+    return pick[0]

@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""How an application's transaction enqueues without meeting anybody: segments reserved for one connection.
+
+The segments are made and registered in short transactions of the system's own. The application's transaction then writes
+only to objects that nobody else writes. Its snapshot may be older than the reservation; the connection then adopts the
+empty segment: it is told the object's state and serial instead of loading them.
+"""
+from __future__ import annotations
+
+import random
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import transaction
+from BTrees.LOBTree import LOBTree
+from persistent import Persistent
+from transaction.interfaces import TransientError
+from ZODB.Connection import Connection
+from ZODB.DB import DB
+from ZODB.utils import z64
+
+from p01.remote.store.records import Record
+from p01.remote.store.segments import Segment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SMALL, LARGE = 32, 512      # ids of a segment: about 4 KB for jobs that come one by one, about 64 KB in bulk
+AHEAD = 8                   # segments reserved at once by a busy connection
+BUSY = 1.0                  # seconds between two reservations of a busy connection
+ABANDON = 30 * 60.0         # seconds; the janitor seals a segment that nobody wrote to for twice as long
+TRIES = 100
+
+Result = TypeVar('Result')
+
+
+class Counter(Persistent):
+    """The last id given out."""
+
+    last = 0
+
+
+class Spare(NamedTuple):
+    """A reserved segment, as it was committed."""
+
+    oid: bytes
+    serial: bytes
+    first: int
+    size: int
+    born: float
+
+
+def systematic(db: DB, work: Callable[[Connection], Result]) -> Result:
+    """Do work(connection) in a transaction of the system's own, again when it meets a conflict.
+
+    Raises the last error when it met conflicts 100 times in a row.
+    """
+    manager = transaction.TransactionManager(explicit=True)
+    connection = db.open(manager)
+    try:
+        for tried in range(TRIES):
+            manager.begin()
+            try:
+                result = work(connection)
+                manager.commit()
+                return result
+            except TransientError:
+                manager.abort()
+                if tried == TRIES - 1:
+                    raise
+                time.sleep(random.random() * min(0.002 * 2 ** tried, 0.1))  # lets the other one finish
+            except BaseException:
+                manager.abort()
+                raise
+    finally:
+        connection.close()
+    raise AssertionError('unreachable')
+
+
+def sizes(count: int, chunk: int) -> Iterator[int]:
+    """The sizes of the next segments."""
+    return iter([chunk] * count)
+
+
+class Writer:
+    """What one connection knows of the segments reserved for it. In memory only; lost with the process, it leaves a gap."""
+
+    def __init__(self, store: Any) -> None:
+        self.oid = store._p_oid
+        self.spares: deque[Spare] = deque()
+        self.segment: Segment | None = None
+        self.ahead = 1
+        self.reserved = self.used = -ABANDON
+        self.stamp = 0.0
+        self.transaction: Callable[[], Any] = lambda: None      # a weak reference
+        self.here = 0                                           # jobs of this transaction
+        self.adopted: dict[int, Segment] = {}                   # of this transaction, by first id
+        self.next = 0
+        self.keys: dict[str, int] = {}                          # unique keys of this transaction
+
+    def add(self, connection: Connection, record: Record) -> int:
+        """Append a job to a segment of this connection; returns its id."""
+        self.meet(connection)
+        now = time.monotonic()
+        segment = self.segment
+        if (segment is None or self.next > segment.last or now - self.used > ABANDON
+                # the snapshot has no such object: a savepoint was rolled back behind its adoption
+                or segment._p_changed is None and segment.first in self.adopted):
+            segment = self.turn(connection, now)
+        self.used = now
+        # strictly increasing, so that one connection's jobs keep their order whatever the clock's resolution
+        self.stamp = max(record.created, self.stamp + 0.000_002)
+        jobid, self.next = self.next, self.next + 1
+        self.here += 1
+        segment.append(jobid, record if record.created == self.stamp else record._replace(created=self.stamp))
+        return jobid
+
+    def meet(self, connection: Connection) -> None:
+        """Notice that another transaction has begun."""
+        current = connection.transaction_manager.get()
+        if self.transaction() is not current:
+            self.transaction = weakref.ref(current)
+            self.here = 0
+            self.adopted.clear()
+            self.keys.clear()
+
+    def turn(self, connection: Connection, now: float) -> Segment:
+        """Go on to the next segment."""
+        if not self.spares or now - self.reserved > ABANDON:
+            # a transaction with many jobs gets ever larger segments, a connection in a hurry more of them at once
+            chunk = min(LARGE, max(SMALL, 1 << (self.here.bit_length() - 1 if self.here else 0)))
+            self.ahead = min(self.ahead * 2, AHEAD) if now - self.reserved < BUSY else 1
+            self.spares = deque(reserve(connection.db(), self.oid, self.ahead, chunk))
+            self.reserved = now
+        spare = self.spares.popleft()
+        self.segment = segment = adopt(connection, spare)
+        self.adopted[spare.first] = segment
+        self.next = spare.first
+        return segment
+
+
+def reserve(db: DB, oid: bytes, count: int, size: int) -> list[Spare]:
+    """Make and register so many empty segments, in a transaction of the system's own."""
+    made: list[Segment] = []
+
+    def work(connection: Connection) -> None:
+        made[:] = extend(connection.get(oid), count, size)
+
+    systematic(db, work)
+    return [Spare(each._p_oid, each._p_serial, each.first, each.size, each.born) for each in made]
+
+
+def extend(store: Any, count: int, size: int) -> list[Segment]:
+    """New segments at the end of the store."""
+    counter: Counter = store.counter
+    segments: LOBTree = store.segments
+    made, now = [], time.time()
+    for _ in range(count):
+        segment = segments[counter.last + 1] = Segment(counter.last + 1, size, now)
+        counter.last = segment.last
+        made.append(segment)
+    return made
+
+
+def adopt(connection: Connection, spare: Spare) -> Segment:
+    """The reserved segment as an object of this connection, though its snapshot may be older than the segment."""
+    cache = connection._cache
+    found: Segment | None = cache.get(spare.oid)
+    if found is not None:
+        return found
+    segment = Segment(spare.first, spare.size, spare.born)
+    segment._p_oid = spare.oid
+    segment._p_jar = connection
+    cache[spare.oid] = segment
+    segment._p_serial = spare.serial
+    return segment
+
+
+def local(store: Any, record: Record) -> int:
+    """Add a job to a store that nobody else can see yet: it is not stored, or not committed."""
+    counter: Counter = store.counter
+    counter.last += 1
+    segment: Segment | None = None
+    if store.segments:
+        segment = store.segments[store.segments.maxKey()]
+    if segment is None or segment.size >= SMALL:
+        segment = store.segments[counter.last] = Segment(counter.last, 0, time.time())
+    segment.size += 1
+    newest = segment.entries[segment.top].created if segment.entries else 0.0
+    segment.append(counter.last, record._replace(created=max(record.created, newest + 0.000_002)))
+    return counter.last
+
+
+def isLocal(store: Any) -> bool:
+    """Whether nobody else can see this store yet."""
+    return store._p_jar is None or store._p_serial == z64
+
+
+_writers: weakref.WeakKeyDictionary[Connection, dict[bytes, Writer]] = weakref.WeakKeyDictionary()
+
+
+def writerOf(store: Any) -> Writer:
+    """The writer of this store's connection."""
+    connection = store._p_jar
+    writers = _writers.get(connection)
+    if writers is None:
+        writers = _writers[connection] = {}
+    writer = writers.get(store._p_oid)
+    if writer is None:
+        writer = writers[store._p_oid] = Writer(store)
+    return writer

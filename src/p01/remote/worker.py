@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""Workers that a processor starts in threads of its own process. See IWorker."""
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+from ZODB.DB import DB
+from zope.interface import implementer
+
+from p01.remote import events
+from p01.remote.engine.loop import Loop
+from p01.remote.exceptions import RemoteError
+from p01.remote.instants import seconds
+from p01.remote.interfaces import IWorker
+from p01.remote.options import WorkerOptions
+
+APPLICATION = 'Application'     # where Zope keeps its root folder
+
+
+def traverse(connection: Any, path: Sequence[str]) -> Any:
+    """The object at a path of names, from Zope's root folder if the path begins there, else from the database's root.
+
+    Raises RemoteError when there is none.
+    """
+    root = connection.root()
+    for start in (root.get(APPLICATION), root):
+        found = start
+        for name in path:
+            try:
+                found = found[name]
+            except (KeyError, TypeError, AttributeError):
+                found = None
+                break
+        if found is not None and path:
+            return found
+    raise RemoteError(f'There is no processor at {"/".join(path)!r}; commit it before a worker looks for it.')
+
+
+@implementer(IWorker)
+class SimpleWorker:
+    """Runs one job at a time."""
+
+    threads = 1
+
+    def __init__(self, db: DB, queuePath: Sequence[str], waitTime: float = 1.0) -> None:
+        self.db = db
+        self.queuePath = tuple(queuePath)
+        self.waitTime = waitTime
+        self.loops: list[Loop] = []
+        self.stopped = threading.Event()
+
+    @property
+    def name(self) -> str:
+        """The name of its thread."""
+        return 'p01.remote.' + '.'.join(self.queuePath)
+
+    def loop(self) -> Loop:
+        """A loop on a connection of its own."""
+        # a wait of no time at all would spin; an idle worker is woken anyway
+        return Loop(self.db, lambda connection: traverse(connection, self.queuePath), '.'.join(self.queuePath),
+                    WorkerOptions(waitTime=max(self.waitTime, 0.01)))
+
+    def processNextJob(self, now: Any = None) -> bool:
+        """Run the next job that is due; whether there was one."""
+        loop = self.loop()
+        try:
+            tasks, _ = loop.book(time.time() if now is None else seconds(now, 'now'), 1)
+            for task in tasks:
+                loop.act(task)
+            return bool(tasks)
+        finally:
+            loop.close()
+
+    def __call__(self) -> None:
+        """Work until stop is called."""
+        others = [threading.Thread(target=self.work, name=f'{self.name}.{number}', daemon=True)
+                  for number in range(2, self.threads + 1)]
+        for thread in others:
+            thread.start()
+        self.work()
+        for thread in others:
+            thread.join()
+
+    def work(self) -> None:
+        """Work in this thread."""
+        while not self.stopped.is_set():
+            loop = self.loop()
+            try:
+                self.loops.append(loop)
+                loop.runner.fresh()
+                loop.processor()
+            except RemoteError:         # started before the transaction that adds the processor has committed
+                loop.runner.end()
+                loop.connection.close()
+                self.loops.remove(loop)
+                self.stopped.wait(0.01)
+                continue
+            try:
+                if not self.stopped.is_set():
+                    loop.work()
+            finally:
+                loop.close()
+
+    def stop(self) -> None:
+        """Let the running jobs end, and no other begin."""
+        self.stopped.set()
+        for loop in list(self.loops):
+            loop.stop()
+
+
+class MultiWorker(SimpleWorker):
+    """Runs so many jobs at a time, each in a thread with a connection of its own."""
+
+    def __init__(self, db: DB, queuePath: Sequence[str], waitTime: float = 1.0, maxThreads: int | None = None) -> None:
+        super().__init__(db, queuePath, waitTime)
+        self.threads = maxThreads or 5
+
+
+# -- workers of this process, by database and path
+
+_running: weakref.WeakKeyDictionary[DB, dict[tuple[str, ...], tuple[SimpleWorker, threading.Thread]]]
+_running = weakref.WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+def start(db: DB, worker: Any) -> bool:
+    """Let a worker run in a daemon thread; whether none ran for its path before."""
+    with _lock:
+        mine = _running.setdefault(db, {})
+        known = mine.get(worker.queuePath)
+        if known is not None and known[1].is_alive():
+            return False
+        thread = threading.Thread(target=worker, name=worker.name, daemon=True)
+        mine[worker.queuePath] = worker, thread
+        thread.start()
+    events.notify(events.ProcessorStarted(worker.queuePath[-1]))
+    return True
+
+
+def stop(db: DB, path: tuple[str, ...], timeout: float | None = 30.0) -> bool:
+    """Stop the worker of a path, and wait for its running job to end; whether one ran."""
+    with _lock:
+        known = _running.get(db, {}).pop(path, None)
+    if known is None:
+        return False
+    worker, thread = known
+    worker.stop()
+    if thread is not threading.current_thread():
+        thread.join(timeout)
+    events.notify(events.ProcessorStopped(path[-1]))
+    return True
+
+
+def isRunning(db: DB, path: tuple[str, ...]) -> bool:
+    """Whether a worker of this process runs for a path."""
+    known = _running.get(db, {}).get(path)
+    return known is not None and known[1].is_alive()
+
+
+def stopAll() -> None:
+    """Stop all workers of this process; for tests and for its end."""
+    for db, workers in list(_running.items()):
+        for path in list(workers):
+            stop(db, path)

@@ -1,0 +1,344 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""The laws of the house, proven from the sources. CONTRIBUTING.md has the reason for each."""
+import ast
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+# From top to bottom: who stands higher may import what stands lower. '' is p01.remote itself; the longest
+# prefix decides, and modules of one floor may import each other, though not in a circle.
+FLOORS = [
+    ['cli', 'web'],
+    ['testing'],
+    ['engine.supervisor'],
+    [''],
+    ['app'],
+    ['handle'],
+    ['processor'],
+    ['worker'],
+    ['engine'],
+    ['scheduler'],
+    ['store'],
+    ['storage'],
+    ['job'],
+    ['logs', 'events'],
+    ['options'],
+    ['instants'],
+    ['interfaces'],
+    ['exceptions'],
+]
+FILE, FUNCTION = 300, 50    # lines
+VAGUE = {'util', 'utils', 'common', 'helper', 'helpers', 'base', 'misc', 'tools'}
+# Names that others own, and that we must therefore define as they spell them.
+OWNED = {
+    'persistent_id',                                        # pickle.Pickler
+    'hold_pack_lock', 'release_pack_lock', '_select_driver', 'connection_may_need_rollback',    # RelStorage
+}
+PACKAGE = 'p01.remote'
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / 'src' / 'p01' / 'remote'
+
+Tree = dict[str, ast.Module]        # module names below p01.remote; '' is its __init__
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def sources() -> Tree:
+    return {moduleName(path): ast.parse(path.read_text(), str(path)) for path in sorted(SOURCE.rglob('*.py'))}
+
+
+def moduleName(path: Path) -> str:
+    parts = path.relative_to(SOURCE).with_suffix('').parts
+    return '.'.join(parts[:-1] if parts[-1] == '__init__' else parts)
+
+
+# -- who imports whom
+
+def imports(tree: Tree) -> Iterator[tuple[str, str]]:
+    """Pairs of our modules, importing and imported: wherever it stands, and by import_module as well."""
+    for module, body in tree.items():
+        for node in ast.walk(body):
+            for name in imported(node):
+                if name == PACKAGE or name.startswith(PACKAGE + '.'):
+                    target = name[len(PACKAGE) + 1:]
+                    while target not in tree and target:    # a name within a module
+                        target = target.rpartition('.')[0]
+                    if target != module:
+                        yield module, target
+
+
+def imported(node: ast.AST) -> list[str]:
+    match node:
+        case ast.Import(names=names):
+            return [each.name for each in names]
+        case ast.ImportFrom(module=str(module), level=0, names=names):
+            return [f'{module}.{each.name}' for each in names]
+        case ast.Call(func=ast.Name(id='import_module' | '__import__')
+                      | ast.Attribute(attr='import_module'),
+                      args=[ast.Constant(value=str(name)), *_]):
+            return [name]
+    return []
+
+
+def floorOf(module: str) -> int | None:
+    while True:
+        for number, names in enumerate(FLOORS):
+            if module in names:
+                return number
+        if '.' not in module:
+            return None
+        module = module.rpartition('.')[0]
+
+
+def upward(tree: Tree) -> Iterator[str]:
+    for module in tree:
+        if floorOf(module) is None:
+            yield f'{module} stands on no floor'
+        if any(isinstance(node, ast.ImportFrom) and node.level for node in ast.walk(tree[module])):
+            yield f'{module} imports relatively; write {PACKAGE}, which shows the floor'
+    for module, target in imports(tree):
+        above, below = floorOf(module), floorOf(target)
+        if above is not None and below is not None and below < above:
+            yield f'{module or PACKAGE} imports {target or PACKAGE}, which stands above it'
+
+
+def circles(tree: Tree) -> Iterator[str]:
+    edges: dict[str, set[str]] = {}
+    for module, target in imports(tree):
+        edges.setdefault(module, set()).add(target)
+    done: set[str] = set()
+
+    def walk(module: str, path: list[str]) -> Iterator[str]:
+        if module in path:
+            yield ' > '.join([*path[path.index(module):], module])
+        elif module not in done:
+            for target in sorted(edges.get(module, ())):
+                yield from walk(target, [*path, module])
+            done.add(module)
+    for module in sorted(edges):
+        yield from walk(module, [])
+
+
+# -- sizes
+
+def long(tree: Tree) -> Iterator[str]:
+    for module, body in tree.items():
+        length = max((getattr(node, 'end_lineno', 0) for node in ast.walk(body)), default=0)
+        if length > FILE:
+            yield f'{module} has {length} lines'
+        for node in ast.walk(body):
+            if isinstance(node, FUNCTIONS):
+                length = (node.end_lineno or 0) - node.lineno + 1
+                if length > FUNCTION:
+                    yield f'{module}:{node.lineno} {node.name} has {length} lines'
+
+
+# -- names
+
+def mixedCase(name: str, inFunction: bool = True) -> bool:
+    if re.fullmatch(r'__\w+__|_*[A-Z][A-Z0-9_]*|_+', name):     # theirs; a constant; nothing
+        return True
+    bare = re.sub(r'^_[pv]_', '', name).lstrip('_')
+    return '_' not in bare and bool(bare) and (not inFunction or not bare[0].isupper() or bare.isupper())
+
+
+def defined(node: ast.AST) -> list[str]:
+    """The names of ours that a node brings up."""
+    match node:
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+            return [name]
+        case ast.arg(arg=name):
+            return [name]
+        case ast.Name(id=name, ctx=ast.Store()):
+            return [name]
+        case ast.Attribute(value=ast.Name(id='self' | 'cls'), attr=name, ctx=ast.Store()):
+            return [name]
+        case ast.alias(asname=str(name)) | ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)):
+            return [name]
+    return []
+
+
+def misnamed(tree: Tree) -> Iterator[str]:
+    for module, body in tree.items():
+        for node in ast.walk(body):
+            for name in defined(node):
+                begins = isinstance(node, (*FUNCTIONS, ast.arg))    # a variable may hold a class
+                if not mixedCase(name, begins) and name not in OWNED:
+                    yield f'{module}:{getattr(node, "lineno", 0)} {name} is not mixedCase'
+            if isinstance(node, ast.ClassDef) and not re.fullmatch(r'_*[A-Z][A-Za-z0-9]*', node.name):
+                yield f'{module}:{node.lineno} class {node.name} is not in CapWords'
+
+
+def vague(names: Iterable[str]) -> Iterator[str]:
+    for name in names:
+        for part in filter(None, name.split('.')):
+            if part in VAGUE or not re.fullmatch(r'[a-z][a-z0-9]*|__main__', part):
+                yield f'{name}: {part} is no noun that says what is in it'
+
+
+# -- one verb for each edge
+
+def statusWriters(tree: Tree) -> Iterator[str]:
+    for module, body in tree.items():
+        if module == 'store' or module.startswith('store.'):
+            continue
+        for node in ast.walk(body):
+            match node:
+                case ast.Attribute(attr='status', ctx=ast.Store() | ast.Del()):
+                    yield f'{module}:{node.lineno} assigns status'
+                case ast.Call(func=ast.Name(id='setattr') | ast.Attribute(attr='__setattr__'),
+                              args=[_, ast.Constant(value='status'), _]):
+                    yield f'{module}:{node.lineno} assigns status'
+
+
+# -- words
+
+def undocumented(tree: Tree) -> Iterator[str]:
+    classes = {node.name: node for body in tree.values() for node in ast.walk(body)
+               if isinstance(node, ast.ClassDef)}
+    for module, body in tree.items():
+        if not ast.get_docstring(body):
+            yield f'{module or PACKAGE} has no docstring'
+        for owner in (body, *(node for node in body.body if isinstance(node, ast.ClassDef))):
+            for node in owner.body:
+                if (isinstance(node, (ast.ClassDef, *FUNCTIONS)) and not node.name.startswith('_')
+                        and not getattr(owner, 'name', '').startswith('_') and not isSetter(node)
+                        and not documented(node.name, node, owner, classes)):
+                    yield f'{module}:{node.lineno} {node.name} has no docstring'
+
+
+def isSetter(node: ast.AST) -> bool:
+    """The setter or deleter of a property, which has its words at the getter; an overload likewise."""
+    return any(isinstance(each, ast.Attribute) and each.attr in ('setter', 'deleter')
+               or isinstance(each, ast.Name) and each.id == 'overload' for each in node.decorator_list)
+
+
+def documented(name: str, node: ast.AST | None, owner: ast.AST, classes: dict[str, ast.ClassDef]) -> bool:
+    """Here, or at the same name in a class of ours above, or in an interface that one of them implements."""
+    if node is not None and ast.get_docstring(node):
+        return True
+    if not isinstance(owner, ast.ClassDef):
+        return False
+    above = [nameOf(base) for base in owner.bases]
+    for each in owner.decorator_list:
+        if isinstance(each, ast.Call) and nameOf(each.func) == 'implementer':
+            above += [nameOf(argument) for argument in each.args]
+    for parent in (classes[each] for each in above if each in classes and each != owner.name):
+        same = [each for each in parent.body if getattr(each, 'name', '') == name]
+        if documented(name, same[0] if same else None, parent, classes):
+            return True
+    return False
+
+
+def nameOf(node: ast.AST) -> str:
+    return getattr(node, 'attr', '') or getattr(node, 'id', '')
+
+
+def unlicensed(texts: dict[str, str]) -> Iterator[str]:
+    for name, text in texts.items():
+        lines = [line for line in text.splitlines()[:2] if not line.startswith('#!')]
+        if lines[:1] != ['# SPDX-License-Identifier: ' + 'ZPL-2.1']:
+            yield f'{name} does not start with the SPDX line'
+
+
+# -- the laws hold
+
+CHECKS = [upward, circles, long, misnamed, statusWriters, undocumented]
+
+
+@pytest.mark.parametrize('check', CHECKS, ids=lambda check: check.__name__)
+def test_the_sources_keep_the_law(check):
+    breaches = list(check(sources()))
+    assert not breaches, '\n'.join(breaches)
+
+
+def test_module_names_say_something():
+    assert list(vague(sources())) == []
+
+
+def test_the_namespace_is_shared():
+    assert not (ROOT / 'src' / 'p01' / '__init__.py').exists()
+    assert (SOURCE / 'py.typed').exists()
+
+
+def test_every_file_names_its_licence():
+    texts = {str(path.relative_to(ROOT)): path.read_text()
+             for part in ('src', 'tests', 'bench', 'examples') for path in (ROOT / part).rglob('*.py')}
+    assert list(unlicensed(texts)) == []
+
+
+# -- and each check can fail
+
+BAD = [
+    (upward, {'store': 'from p01.remote import app', 'app': ''}),
+    (upward, {'store.verbs': 'def f():\n    import p01.remote.engine.loop', 'engine.loop': ''}),
+    (upward, {'job': 'if TYPE_CHECKING:\n    from p01.remote.processor import X', 'processor': ''}),
+    (upward, {'engine.loop': 'from p01.remote.engine import supervisor', 'engine.supervisor': ''}),
+    (upward, {'job': 'importlib.import_module("p01.remote.worker")', 'worker': ''}),
+    (upward, {'store': 'from p01.remote import App', '': 'App = 1'}),
+    (upward, {'store.verbs': 'from . import keys'}),
+    (upward, {'nowhere': ''}),
+    (circles, {'store.a': 'from p01.remote.store import b', 'store.b': 'import p01.remote.store.c',
+               'store.c': 'def f(): from p01.remote.store.a import x'}),
+    (long, {'job': 'x = 1\n' * 301}),
+    (long, {'job': 'def f():\n' + '    x = 1\n' * 50}),
+    *[(misnamed, {'job': text}) for text in (
+        'def take_it(): pass', 'class A:\n    def take_it(self): pass',
+        'def f(the_job): pass', 'def f(*, a_b): pass',
+        'def f():\n    the_job = 1', 'for the_job in x: pass', '[1 for the_job in x]', 'self.the_job = 1',
+        'with x as the_file: pass', 'import a as b_c', 'try: pass\nexcept A as an_error: pass',
+        'self._v_the_job = 1',
+        'def Take(): pass', 'def f(Job): pass', 'type_ = 1', 'class my_class: pass', 'class take: pass')],
+    *[(statusWriters, {'engine.runner': text}) for text in (
+        'job.status = 1', 'job.status += 1', 'a, job.status = 1, 2', 'job.status: str = 1', 'del job.status',
+        'setattr(job, "status", 1)', 'object.__setattr__(job, "status", 1)')],
+    *[(undocumented, {'job': text}) for text in (
+        'x = 1', '"""Doc."""\nclass A: pass', '"""Doc."""\ndef f(): pass',
+        '"""Doc."""\nclass A:\n    """Doc."""\n    def f(self): pass',
+        '"""Doc."""\n@implementer(IOther)\nclass A:\n    """Doc."""\n    def f(self): pass')],
+]
+GOOD = [
+    (upward, {'app': 'from p01.remote import store\nfrom p01.remote.store.verbs import add', 'store': '',
+              'store.verbs': '', 'cli.dash': 'import p01.remote'}),
+    (circles, {'store.a': 'from p01.remote.store import b', 'store.b': '',
+               'store': 'from p01.remote.store import a'}),
+    (long, {'job': 'def f():\n' + '    x = 1\n' * 49 + 'y = 1\n' * 250}),
+    (misnamed, {'job': 'LIMIT_OF = _SOME_BITS = __all__ = 1\n'
+                       'def takeIt(jobId, _=0, *, x1): self._v_theJob = other.a_b = 1\n'
+                       'def persistent_id(): field(default_factory=list)\n'
+                       'class A:\n    _p_changed = 1\nBase = A'}),
+    (statusWriters, {'store.verbs': 'job.status = 1',
+                     'app': 'class A:\n    status: str\nx = job.status == 1'}),
+    (undocumented, {
+        'interfaces': '"""Doc."""\nclass IA(Interface):\n    """Doc."""\n    def f():\n        """Doc."""\n'
+                      'class IB(IA):\n    """Doc."""',
+        'job': '"""Doc."""\n@implementer(interfaces.IB)\nclass A:\n    """Doc."""\n    def f(self): pass\n'
+               '    def _g(self): pass\nclass B(A):\n    """Doc."""\n    def f(self): pass'}),
+]
+
+
+def parsed(texts: dict[str, str]) -> Tree:
+    return {name: ast.parse(text) for name, text in texts.items()}
+
+
+@pytest.mark.parametrize('check, texts', BAD)
+def test_a_breach_is_seen(check, texts):
+    assert list(check(parsed(texts)))
+
+
+def test_every_check_has_been_seen_to_fail():
+    assert {check for check, _ in BAD} == set(CHECKS) == {check for check, _ in GOOD}
+
+
+@pytest.mark.parametrize('check, texts', GOOD)
+def test_what_is_right_passes(check, texts):
+    assert list(check(parsed(texts))) == []
+
+
+def test_breaches_of_names_and_licences_are_seen():
+    assert all(list(vague([name])) for name in ('util', 'store.helpers', 'jobStore', 'job_store', '_queue'))
+    assert list(vague(['', 'store.verbs', 'cli.__main__'])) == []
+    line = '# SPDX-License-Identifier: ' + 'ZPL-2.1'
+    texts = {'a': '', 'b': '"""Doc."""\n' + line, 'c': line, 'd': '#!/usr/bin/env python3\n' + line}
+    assert [found.split()[0] for found in unlicensed(texts)] == ['a', 'b']

@@ -19,7 +19,7 @@ FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS | doctest.IGNORE_EXCEPTI
 
 def testWorkerText():
     text = ROOT / 'docs' / 'worker.rst'
-    example = doctest.DocTestParser().get_doctest(text.read_text(encoding='utf-8'), {}, text.name, str(text), 0)
+    example = doctest.DocTestParser().get_doctest(text.read_text('utf-8'), {}, text.name, str(text), 0)
     report = []
     testing.setUp(example)
     try:
@@ -93,7 +93,7 @@ def testRootIsStored():
 
 def testSetUpNamesTheExtra(monkeypatch):
     monkeypatch.setitem(sys.modules, 'zope.site.testing', None)
-    with pytest.raises(ImportError, match=r"testing.setUp needs zope.site.testing; pip install 'p01.remote\[test\]'."):
+    with pytest.raises(ImportError, match=r"needs zope.site.testing; pip install 'p01.remote\[test\]'"):
         testing.setUp(Example())
 
 

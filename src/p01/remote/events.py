@@ -95,6 +95,20 @@ class WorkerRescued:
     running: int | None
 
 
+@dataclass(frozen=True)
+class ScheduleFailed:
+    """A schedule's item was due, and its job could not be enqueued."""
+
+    key: str
+    jobName: str
+    reason: str
+
+
+def heard() -> bool:
+    """Whether anybody but our log listens; the log has no line for the ordinary life of a job."""
+    return len(zope.event.subscribers) > 1
+
+
 def notify(event: object) -> None:
     """Tell all subscribers."""
     zope.event.notify(event)

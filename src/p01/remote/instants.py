@@ -50,8 +50,8 @@ def zone(name: str) -> tzinfo:
             return ZoneInfo(name)
     except (LookupError, ValueError, OSError):      # 'Europe' is a folder
         pass
-    raise InputError(f'No time zone is named {_short(name)}; write one like Europe/Zurich, or UTC (and install '
-                     'tzdata where the system has no time zones).')
+    raise InputError(f'No time zone is named {_short(name)}; write one like Europe/Zurich, or UTC (and '
+                     'install tzdata where the system has no time zones).')
 
 
 def offset(tz: tzinfo, instant: float) -> int:

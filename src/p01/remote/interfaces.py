@@ -60,6 +60,7 @@ class IRemoteProcessor(Interface):
     isProcessing = Attribute('Whether a worker thread of this process runs.')
     inputLimit = Attribute('Bytes that a pickled input may take; 1 MiB.')
     outputLimit = Attribute('Bytes that a pickled output may take; 1 MiB.')
+    retention = Attribute('How long finished jobs stay: an options.Retention; 7 days, failed ones 30.')
 
     def addJob(name, job):
         """Register a Job instance or an importable callable. Raises RegistrationError, saying what to do."""

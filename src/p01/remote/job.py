@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import operator
 import pkgutil
+import sys
 from collections.abc import Callable
 from datetime import datetime
 from types import FunctionType
@@ -58,6 +60,10 @@ class Job(Persistent):
         """The input as it is stored; functions check it against their signature."""
         return input
 
+    def perform(self, running: Any) -> Any:
+        """Do the work for the runner; running.job is the job, made when it is asked for."""
+        return running.job(running.processor)
+
     def filled(self, values: dict[str, Any]) -> Job:
         """A copy of this behaviour that has these values; not stored anywhere."""
         copy = type(self).__new__(type(self))
@@ -83,6 +89,10 @@ class FunctionJob(Job):
 
     def __call__(self, remoteProcessor: Any) -> Any:
         args, kwargs = self.input if self.input is not None else ((), {})
+        return self.function(*args, **kwargs)
+
+    def perform(self, running: Any) -> Any:
+        args, kwargs = running.input if running.input is not None else ((), {})
         return self.function(*args, **kwargs)
 
     def prepare(self, input: Any) -> Any:
@@ -150,13 +160,25 @@ def pathOf(function: Any) -> str:
     return f'{module}.{name}'
 
 
+_modules: dict[str, tuple[str, Any, str]] = {}     # dotted name → module's name, module, the rest of the name
+
+
 def found(path: str) -> Any:
     """What a dotted name stands for. Raises UnknownJob with the reason."""
+    known = _modules.get(path)
     try:
-        return pkgutil.resolve_name(path)
+        if known is not None and sys.modules.get(known[0]) is known[1]:
+            return operator.attrgetter(known[2])(known[1])
+        value = pkgutil.resolve_name(path)
     except Exception as error:      # importing runs foreign code
         raise UnknownJob(f"The job's function {path} cannot be imported ({type(error).__name__}: {error}); restore it, or "
                          'cancel the job.') from error
+    name = path
+    while name not in sys.modules and '.' in name:
+        name = name.rpartition('.')[0]
+    if name != path:
+        _modules[path] = name, sys.modules[name], path[len(name) + 1:]
+    return value
 
 
 def plain(function: Any) -> Callable[..., Any]:

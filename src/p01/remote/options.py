@@ -43,7 +43,7 @@ class Policy:
         """
         if runs > self.retries or isinstance(error, self.final):
             return None
-        return min(self.backoff * 2.0 ** (runs - 1), self.longest) * (1 - chance / 2)
+        return min(self.backoff * 2.0 ** min(runs - 1, 100), self.longest) * (1 - chance / 2)
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,23 @@ class Unique:
             raise InputError(f'A unique key is a text, not {self.key!r}.')
         if self.period is not None and self.period <= 0:
             raise InputError(f'Unique.period must be more than 0 seconds, not {self.period!r}.')
+
+
+@dataclass(frozen=True)
+class Retention:
+    """How long finished jobs are kept, in seconds; None for ever. most: how many finished jobs are kept at most, the oldest
+    go first."""
+
+    completed: float | None = 7 * 24 * 3600.0
+    cancelled: float | None = 7 * 24 * 3600.0
+    error: float | None = 30 * 24 * 3600.0
+    most: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ('completed', 'cancelled', 'error', 'most'):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise InputError(f'Retention.{name} must not be negative, but is {value!r}; None keeps for ever.')
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from p01.remote.exceptions import InputError, RemoteError, UnknownJob
 from p01.remote.instants import duration, seconds
 from p01.remote.interfaces import IRemoteProcessor
 from p01.remote.job import Gone, Job, found, instants, wrapped
-from p01.remote.options import DEFAULTQUEUE, Policy, Unique
+from p01.remote.options import DEFAULTQUEUE, Policy, Retention, Unique
 from p01.remote.scheduler import Scheduler
 from p01.remote.store import payload
 from p01.remote.store.keys import HIGHEST, LOWEST
@@ -39,6 +39,7 @@ class RemoteProcessor(Persistent):
     workerArguments: dict[str, Any] = {'waitTime': 1.0}
     inputLimit = payload.LIMIT      # bytes of a job's pickled input
     outputLimit = payload.LIMIT     # bytes of a job's pickled output
+    retention = Retention()         # how long finished jobs stay
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -101,9 +102,7 @@ class RemoteProcessor(Persistent):
             due = now + duration(delay, 'delay')
         elif at is not None:
             due = seconds(at, 'at')
-        if priority and (isinstance(priority, bool) or not isinstance(priority, int)
-                         or not LOWEST <= priority <= HIGHEST):
-            raise InputError(f'priority is a whole number from {LOWEST} to {HIGHEST}, not {priority!r}.')
+        checkPriority(priority)
         queue = queue or behaviour.queue or DEFAULTQUEUE
         if not isinstance(queue, str):
             raise InputError(f'A queue is named by a text, not {queue!r}.')
@@ -189,7 +188,9 @@ class RemoteProcessor(Persistent):
 
     def addScheduler(self, item: Any, now: Any = None) -> str:
         """Add a Delay or Cron item; returns its key. Raises UnknownJob for a job that is not registered."""
-        self.getJobByName(item.jobName)
+        behaviour = self.getJobByName(item.jobName)
+        checkPriority(item.priority)
+        payload.pack(behaviour.prepare(item.input), f'The input of {item.jobName!r}', self.inputLimit)
         return self.scheduler.add(item, self.now(now))
 
     def reScheduleItem(self, item: Any, now: Any = None) -> None:
@@ -264,6 +265,12 @@ class RemoteProcessor(Persistent):
 
 _gone = Gone()
 _gone.policy = Policy(retries=0)
+
+
+def checkPriority(priority: Any) -> None:
+    """Raises InputError for what is no priority."""
+    if isinstance(priority, bool) or not isinstance(priority, int) or not LOWEST <= priority <= HIGHEST:
+        raise InputError(f'priority is a whole number from {LOWEST} to {HIGHEST}, not {priority!r}.')
 
 
 def rare(unique: str | Unique | None, expires: Any, now: float) -> dict[str, Any]:

@@ -7,26 +7,40 @@ from contextvars import ContextVar
 from typing import Any
 
 from p01.remote.exceptions import RemoteError
+from p01.remote.job import instants
+from p01.remote.store.records import PROCESSING
 
 
 class Running:
-    """The job that runs in this context."""
+    """A job that runs."""
 
-    __slots__ = ('processor', 'behaviour', 'values', 'attempt', 'note', '_job')
+    __slots__ = ('processor', 'behaviour', 'task', 'input', 'started', 'worker', 'done', '_job')
 
-    def __init__(self, processor: Any, behaviour: Any, values: dict[str, Any], attempt: int, note: Any = None) -> None:
+    def __init__(self, processor: Any, behaviour: Any, task: Any, input: Any, started: float, worker: str) -> None:
         self.processor = processor
         self.behaviour = behaviour
-        self.values = values
-        self.attempt = attempt
-        self.note = note
+        self.task = task            # a runner's Task
+        self.input = input
+        self.started = started      # POSIX seconds
+        self.worker = worker
+        self.done: tuple[float, float | None, str] | None = None
         self._job: Any = None
+
+    @property
+    def run(self) -> int:
+        """Which run of the job this is, from 1."""
+        return int(self.task.claim.runs + 1)
 
     @property
     def job(self) -> Any:
         """The job; made when it is asked for."""
         if self._job is None:
-            self._job = self.behaviour.filled(self.values)
+            record, claim = self.task.record, self.task.claim
+            self._job = self.behaviour.filled({
+                'id': self.task.id, '__name__': str(self.task.id), '__parent__': self.processor, 'name': record.name,
+                'input': self.input, 'status': PROCESSING, 'queue': record.queue, 'priority': record.priority,
+                'runCounter': self.run, 'worker': self.worker, 'attempts': claim.attempts,
+                **instants(created=record.created, due=record.due, started=self.started)})
         return self._job
 
 
@@ -64,21 +78,18 @@ class Current:
     def attempt(self) -> str:
         """The attempt's id, 'jobid.number': pass it to other systems as the fencing token, or as the idempotency key's tail."""
         found = self._running()
-        return f'{found.values["id"]}.{found.attempt}'
+        return f'{found.task.id}.{found.run}'
 
     @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:
         """A logger whose records carry the job's id and name."""
         found = self._running()
         return logging.LoggerAdapter(logging.getLogger('p01.remote.job'),
-                                     {'jobid': found.values['id'], 'jobName': found.values['name']})
+                                     {'jobid': found.task.id, 'jobName': found.task.record.name})
 
     def progress(self, done: float, total: float | None = None, text: str = '') -> None:
-        """Say how far the job is. Kept in memory, beside the job; shown to whoever watches this process."""
-        found = self._running()
-        found.values['progress'] = (done, total, text)
-        if found.note is not None:
-            found.note(found.values['id'], done, total, text)
+        """Say how far the job is. Kept in memory: it is gone when the job is."""
+        self._running().done = (done, total, text)
 
     def __bool__(self) -> bool:
         return running.get() is not None

@@ -12,9 +12,8 @@ from transaction.interfaces import TransientError
 from p01.remote.engine import ticker
 from p01.remote.engine.context import Running, running
 from p01.remote.engine.runner import Done, Task, failure
-from p01.remote.job import instants
 from p01.remote.store.payload import pack, unpack
-from p01.remote.store.records import COMPLETED, PROCESSING, Outcome
+from p01.remote.store.records import COMPLETED, Outcome
 from p01.remote.store.seats import Hand
 
 
@@ -48,9 +47,9 @@ def runOne(processor: Any, hand: Hand, jobid: int, now: float | None, manager: A
     try:
         output = call(processor, behaviour, task, started)
         kept = pack(output, f'The output of job {jobid} ({task.record.name})', processor.outputLimit)
-    except TransientError:
+    except (TransientError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         savepoint.rollback()
         verdict = failure(task, behaviour.policy, error, started, time.time() if now is None else now, hand.name,
                           random.random())
@@ -66,13 +65,9 @@ def runOne(processor: Any, hand: Hand, jobid: int, now: float | None, manager: A
 
 def call(processor: Any, behaviour: Any, task: Task, started: float) -> Any:
     """Call the behaviour."""
-    values = {'id': task.id, 'name': task.record.name, 'input': unpack(task.record.input), 'status': PROCESSING,
-              'queue': task.record.queue, 'priority': task.record.priority, 'runCounter': task.claim.runs + 1,
-              'worker': Hand.name, 'attempts': task.claim.attempts,
-              **instants(created=task.record.created, due=task.record.due, started=started)}
-    here = Running(processor, behaviour, values, task.claim.runs + 1)
+    here = Running(processor, behaviour, task, unpack(task.record.input), started, Hand.name)
     token = running.set(here)
     try:
-        return here.job(processor)
+        return behaviour.perform(here)
     finally:
         running.reset(token)

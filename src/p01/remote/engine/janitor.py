@@ -8,13 +8,14 @@ from typing import Any
 
 from p01.remote import events
 from p01.remote.engine import beacon
-from p01.remote.store.records import ERROR, Attempt, Outcome
+from p01.remote.store.records import CANCELLED, COMPLETED, ERROR, FINISHED, Attempt, Outcome
 from p01.remote.store.seats import Seat
 from p01.remote.store.store import BYHAND, Store
 from p01.remote.store.writer import ABANDON
 
 DEATHS = 3                  # workers that one job may take down
 EVERY = 5.0                 # seconds between two rounds of one worker
+PAGES = 4                   # pages that one sweep looks at in each shard
 EMPTY = 24 * 3600.0         # seconds after which the seat of a silent worker without jobs goes
 
 
@@ -78,6 +79,33 @@ def round(processor: Any, here: str, now: float) -> list[events.WorkerRescued]:
             rescue(store, seat, now, ran)
     store.seal(now - 2 * ABANDON)
     return told
+
+
+class Sweeper:
+    """Removes finished jobs whose time is over, a few pages in each commit, round and round through a worker's own shards."""
+
+    def __init__(self) -> None:
+        self.at: dict[int, int] = {}        # shard → the page looked at last
+
+    def sweep(self, processor: Any, rank: tuple[int, int], now: float) -> int:
+        """One commit's worth; returns how many jobs went. Part of the caller's transaction."""
+        store: Store = processor.store
+        keep = processor.retention
+        limits = {status: None if value is None else now - value for status, value in
+                  ((COMPLETED, keep.completed), (CANCELLED, keep.cancelled), (ERROR, keep.error))}
+        excess = 0
+        if keep.most is not None:
+            counts = store.counts().values()
+            finished = sum(count for queue in counts for status, count in queue.items() if status in FINISHED)
+            excess = max(0, finished - keep.most) // rank[1]
+        elif all(limit is None for limit in limits.values()):
+            return 0
+        count = 0
+        for shard in store.shards:
+            if shard.number % rank[1] == rank[0]:
+                gone, self.at[shard.number] = store.prune(shard, self.at.get(shard.number, 0), limits, PAGES, excess - count)
+                count += gone
+        return count
 
 
 def lost(processor: Any, box: str, why: str) -> list[events.WorkerRescued]:

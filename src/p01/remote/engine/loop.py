@@ -17,18 +17,19 @@ from transaction.interfaces import TransientError
 from ZODB.DB import DB
 
 from p01.remote import events, storage
-from p01.remote.engine import beacon, janitor, ticker
+from p01.remote.engine import beacon, janitor, pulse, ticker
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.runner import Again, Done, Runner, Task, joined
 from p01.remote.exceptions import ClaimLost
 from p01.remote.options import WorkerOptions
 from p01.remote.store.records import Outcome
 from p01.remote.store.seats import Seat
-from p01.remote.store.store import Store
+from p01.remote.store.store import BYHAND, Store
 from p01.remote.store.writer import TRIES
 
 AIM = 0.05          # seconds of work in one claim: short jobs share a commit, long ones are never hoarded
 MOST = 500          # jobs in one claim
+PULSE = 4           # heartbeats within a lease, while there are claims; an idle worker has nothing to lose and sends none
 IDLE = 3600.0       # seconds; nothing is due sooner than this
 BOOT = Path('/proc/sys/kernel/random/boot_id')
 
@@ -62,17 +63,22 @@ class Loop:
         self.slot = self.box.take() if self.box is not None else 0
         self.place = str(self.box.path) if self.box is not None else '' if alone else '-'
         beacon.live.add(self.name)
+        if not alone:
+            pulse.watch(self)
         self.manager = transaction.TransactionManager(explicit=True)
         self.connection = db.open(self.manager)
-        self.runner = Runner(self.connection, self.manager, self.processor, self.name, self.complete, self.recorded)
+        self.runner = Runner(self.connection, self.manager, self.processor, self.name, self.complete, self.recorded,
+                             self.mark)
         self.outcomes: dict[int, Outcome] = {}      # of jobs without effects, not written yet
         self.average = AIM                          # seconds of one job
         self.stopping = threading.Event()
         self.bell = bellOf(db)
         self.seated = False
         self.done = 0
+        self.began = 0.0                            # when the running job began, on the monotonic clock; 0 for none
         self.idle = False
         self.looked = -janitor.EVERY
+        self.sweeper = janitor.Sweeper()
 
     # -- what the runner asks
 
@@ -96,6 +102,12 @@ class Loop:
         """Whether an outcome of this job is committed."""
         seat = self.seat(store)
         return seat is not None and jobid in seat.outcomes.entries
+
+    def mark(self, jobid: int, timeout: float | None) -> None:
+        """Say in the black box which job runs, 0 for none, and how long it may."""
+        self.began = time.monotonic() if jobid else 0.0
+        if self.box is not None:
+            self.box.write(self.slot, jobid, self.began + timeout if timeout else 0.0)
 
     # -- the loop
 
@@ -123,11 +135,7 @@ class Loop:
 
     def act(self, task: Task) -> None:
         """Run a job and keep its outcome."""
-        if self.box is not None:
-            self.box.write(self.slot, task.id, 0.0)
         verdict = self.runner.run(task)
-        if self.box is not None:
-            self.box.write(self.slot, 0, 0.0)
         self.done += 1
         if isinstance(verdict, Done):
             self.outcomes[task.id] = verdict.outcome
@@ -148,6 +156,8 @@ class Loop:
                     seat = Seat(self.name, HOST, os.getpid(), beacon.PROCESS, self.place, self.options.lease, now)
                     store.sit(seat)
                 result = work(store, seat, now)
+                if seat.claims and now - seat.beat > seat.lease / PULSE:
+                    seat.beat = now
                 if joined(self.manager.get()):
                     self.manager.commit()
                 else:
@@ -170,6 +180,8 @@ class Loop:
             ticker.tick(self.processor(), now)
             if look:
                 rescued[:] = janitor.round(self.processor(), HOST, now)
+                swept[:] = [self.sweeper.sweep(self.processor(), self.rank(store), now)]
+            store.release(seat, list(seat.claims)[count:])      # jobs take longer than they did: others may have the rest
             free = count - len(seat.claims)
             if free > 0 and not self.stopping.is_set():
                 store.claim(seat, free, now, self.options.queues or None, self.rank(store))
@@ -180,18 +192,20 @@ class Loop:
             return tasks, max(0.0, min(due, default=now + IDLE) - now)
 
         rescued: list[events.WorkerRescued] = []
+        swept = [0]
         look = time.monotonic() - self.looked > janitor.EVERY
         tasks, due = self.write(work)
         self.outcomes.clear()
         if look:
-            self.looked = time.monotonic()
+            if not swept[0]:                # else there is more to sweep: go on with the next commit
+                self.looked = time.monotonic()
             for event in rescued:
                 events.notify(event)
         return tasks, min(due, self.options.waitTime)
 
     def rank(self, store: Store) -> tuple[int, int]:
         """Which of the workers we are, and how many there are."""
-        names: Sequence[str] = list(store.seats.keys())
+        names: Sequence[str] = [name for name in store.seats.keys() if name != BYHAND]  # noqa: SIM118 - a BTree
         return names.index(self.name), len(names)
 
     def work(self) -> None:

@@ -14,11 +14,10 @@ from ZODB.Connection import Connection
 
 from p01.remote import events
 from p01.remote.engine.context import Running, running
-from p01.remote.engine.surroundings import surroundings
+from p01.remote.engine.surroundings import Surroundings
 from p01.remote.exceptions import ClaimLost, JobError, RunLater, UnknownJob
-from p01.remote.job import instants
 from p01.remote.store.payload import Payload, pack, unpack
-from p01.remote.store.records import COMPLETED, ERROR, PROCESSING, Attempt, Claim, Outcome, Record
+from p01.remote.store.records import COMPLETED, ERROR, Attempt, Claim, Outcome, Record
 
 TRACE = 8_000       # characters of a traceback that are kept: its end says most
 REASON = 1_000      # characters of an error's text
@@ -97,19 +96,20 @@ def joined(current: Any) -> bool:
 class Runner:
     """Runs jobs one after the other on one connection, whose transactions are its own.
 
-    seatName is None for a hand's transaction-less use; complete(store, jobid, outcome) writes an outcome into the running
-    transaction.
+    complete(store, jobid, outcome) writes an outcome into the running transaction, recorded(store, jobid) tells whether one
+    is committed, mark(jobid, timeout) is told what runs.
     """
 
     def __init__(self, connection: Connection, manager: transaction.TransactionManager, processorOf: Callable[[], Any],
                  name: str, complete: Callable[[Any, int, Outcome], None], recorded: Callable[[Any, int], bool],
-                 clock: Callable[[], float] = time.time) -> None:
+                 mark: Callable[[int, float | None], None], clock: Callable[[], float] = time.time) -> None:
         self.connection = connection
         self.manager = manager
         self.processorOf = processorOf
         self.name = name
         self.complete = complete
         self.recorded = recorded
+        self.mark = mark
         self.clock = clock
         self.begun: float | None = None     # monotonic
         self.chance = random.random
@@ -131,6 +131,13 @@ class Runner:
 
     def run(self, task: Task) -> Verdict:
         """Run a job until there is a verdict on it; conflicts run it again at once and count as nothing."""
+        try:
+            return self.repeated(task)
+        finally:
+            self.mark(0, None)
+
+    def repeated(self, task: Task) -> Verdict:
+        """Run a job, again while it meets conflicts."""
         for _ in range(CONFLICTS):
             try:
                 return self.once(task)
@@ -156,13 +163,16 @@ class Runner:
         processor = self.processorOf()
         started = self.clock()
         behaviour = processor.behaviour(task.record.name)
-        events.notify(events.JobStarted(task.id, task.record.name, task.claim.runs + 1, self.name))
+        if events.heard():
+            events.notify(events.JobStarted(task.id, task.record.name, task.claim.runs + 1, self.name))
         try:
             output = self.call(task, behaviour, processor, started)
             kept = pack(output, f'The output of job {task.id} ({task.record.name})', processor.outputLimit)
         except TransientError:
             raise
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:      # SystemExit, CancelledError …: no job takes its worker down by raising
             self.end()
             return self.told(task, failure(task, behaviour.policy, error, started, self.clock(), self.name, self.chance()))
         if self.manager._txn is None and not behaviour.detached:
@@ -171,31 +181,27 @@ class Runner:
             self.fresh()
         ended = self.clock()
         outcome = Outcome(COMPLETED, kept, '', task.claim.runs + 1, started, ended, self.name, task.claim.attempts)
-        completed = events.JobCompleted(task.id, task.record.name, outcome.runs, self.name, ended - started)
-        if behaviour.detached or not (joined(self.manager.get()) or isinstance(kept, Payload)):
-            events.notify(completed)
-            return Done(outcome)
-        return self.commit(task, processor, behaviour, outcome, completed)
+        verdict: Verdict = Done(outcome)
+        if not behaviour.detached and (joined(self.manager.get()) or isinstance(kept, Payload)):
+            verdict = self.commit(task, processor, behaviour, outcome)
+        if events.heard() and isinstance(verdict, Done | Committed):
+            events.notify(events.JobCompleted(task.id, task.record.name, outcome.runs, self.name, ended - started))
+        return verdict
 
     def call(self, task: Task, behaviour: Any, processor: Any, started: float) -> Any:
         """Call the behaviour, with the job's surroundings."""
-        input = unpack(task.record.input)
-        values = {'id': task.id, 'name': task.record.name, 'input': input, 'status': PROCESSING,
-                  'queue': task.record.queue, 'priority': task.record.priority, 'runCounter': task.claim.runs + 1,
-                  'worker': self.name, 'attempts': task.claim.attempts,
-                  **instants(created=task.record.created, due=task.record.due, started=started)}
         if behaviour.detached:
             self.end()
             processor = None
-        here = Running(processor, behaviour, values, task.claim.runs + 1)
-        token = running.set(here)
+        self.mark(task.id, behaviour.policy.timeout)
+        token = running.set(Running(processor, behaviour, task, unpack(task.record.input), started, self.name))
         try:
-            with surroundings(processor, self.manager):
-                return here.job(processor)
+            with Surroundings(processor, self.manager):
+                return behaviour.perform(running.get())
         finally:
             running.reset(token)
 
-    def commit(self, task: Task, processor: Any, behaviour: Any, outcome: Outcome, completed: object) -> Verdict:
+    def commit(self, task: Task, processor: Any, behaviour: Any, outcome: Outcome) -> Verdict:
         """Commit a job's changes together with its outcome."""
         try:
             self.complete(processor.store, task.id, outcome)
@@ -210,7 +216,6 @@ class Runner:
                 self.end()
                 return self.told(task, failure(task, behaviour.policy, error, outcome.started or 0.0, self.clock(),
                                                self.name, self.chance()))
-        events.notify(completed)
         return Committed()
 
     def told(self, task: Task, verdict: Done | Again) -> Verdict:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import transaction
@@ -22,29 +20,34 @@ hooks = optional('zope.component.hooks')
 management = optional('zope.security.management')
 
 
-@contextmanager
-def surroundings(processor: Any, manager: transaction.TransactionManager) -> Iterator[None]:
-    """Make a manager the thread's own, the nearest site of a processor the site, and have an interaction.
+class Surroundings:
+    """Makes a manager the thread's own, the nearest site of a processor the site, and has an interaction.
 
     An interaction that the thread already has stays as it is.
     """
-    own = transaction.manager.manager
-    transaction.manager.manager = manager
-    begun = management is not None and processor is not None and management.queryInteraction() is None
-    site = siteOf(processor) if hooks is not None else None
-    old = hooks.getSite() if site is not None else None
-    try:
-        if begun:
+
+    __slots__ = ('begun', 'manager', 'old', 'own', 'site')
+
+    def __init__(self, processor: Any, manager: transaction.TransactionManager) -> None:
+        self.manager = manager
+        self.site = siteOf(processor) if hooks is not None else None
+        self.begun = management is not None and processor is not None and management.queryInteraction() is None
+
+    def __enter__(self) -> None:
+        self.own = transaction.manager.manager
+        transaction.manager.manager = self.manager
+        if self.begun:
             management.newInteraction()
-        if site is not None:
-            hooks.setSite(site)
-        yield
-    finally:
-        if site is not None:
-            hooks.setSite(old)
-        if begun:
+        if self.site is not None:
+            self.old = hooks.getSite()
+            hooks.setSite(self.site)
+
+    def __exit__(self, *error: object) -> None:
+        if self.site is not None:
+            hooks.setSite(self.old)
+        if self.begun and management.queryInteraction() is not None:
             management.endInteraction()
-        transaction.manager.manager = own
+        transaction.manager.manager = self.own
 
 
 def siteOf(processor: Any) -> Any:

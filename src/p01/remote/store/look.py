@@ -17,6 +17,8 @@ from p01.remote.store.records import DELAYED, PROCESSING, QUEUED, Attempt, Claim
 from p01.remote.store.segments import Outcomes, Segment
 from p01.remote.store.shards import Shard, Tally
 
+NONE: dict[int, Segment] = {}
+
 
 class View(NamedTuple):
     """A job as it is now. Instants are POSIX seconds."""
@@ -40,6 +42,8 @@ class Look(Persistent):
 
     def floor(self, jobid: int) -> int:
         """The first id of the segment of a job. Raises JobNotFound."""
+        if not isinstance(jobid, int):
+            raise JobNotFound(f'There is no job {jobid!r}; the id of a job is an integer.')
         for first, segment in self.adopted().items():
             if first <= jobid <= segment.last:
                 return first
@@ -50,17 +54,19 @@ class Look(Persistent):
 
     def adopted(self) -> dict[int, Segment]:
         """Segments of this transaction that its snapshot does not show."""
-        if writer.isLocal(self):
-            return {}
-        mine = writer.writerOf(self)
+        mine = writer.known(self)
+        if mine is None:
+            return NONE
         mine.meet(self._p_jar)
-        return mine.adopted
+        return mine.present()
 
     def entry(self, jobid: int) -> tuple[int, Record]:
-        """A job's segment and record. Raises JobNotFound."""
-        first = self.floor(jobid)
-        segment = self.adopted().get(first) or self.segments[first]
-        record = segment.entries.get(jobid)
+        """The first id of a job's segment, and its record. Raises JobNotFound."""
+        near: Segment | None = getattr(self, '_v_near', None)
+        if near is None or not near.first <= jobid <= near.last:
+            first = self.floor(jobid)
+            near = self._v_near = self.adopted().get(first) or self.segments[first]
+        first, record = near.first, near.entries.get(jobid)
         if record is None:
             raise JobNotFound(f'There is no job {jobid}; it never existed, was aborted, or has been removed.')
         return first, record
@@ -71,10 +77,12 @@ class Look(Persistent):
         page = self.shards[shardOf(first)].pages.get(first)
         if page is None:
             return None
-        found = page.fates.get(jobid, page)
+        if jobid not in page.fates:
+            return None
+        found = page.fate(jobid)
         if found is None:
             raise JobNotFound(f'Job {jobid} has been removed.')
-        return None if found is page else found
+        return found
 
     def untaken(self) -> Iterator[tuple[int, Record]]:
         """Jobs that no worker has noticed yet."""
@@ -129,8 +137,8 @@ class Look(Persistent):
         for shard in self.shards:
             for page in shard.pages.values():
                 for jobid, fate in page.fates.items():
-                    if isinstance(fate, Outcomes):
-                        yield jobid, fate.entries[jobid].status
+                    if isinstance(fate, int):
+                        yield jobid, page.journals[fate].entries[jobid].status
 
     def counts(self) -> dict[str, dict[str, int]]:
         """How many jobs of each queue have which status; exact within one poll of a worker.

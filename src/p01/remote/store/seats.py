@@ -2,11 +2,9 @@
 """Who works here: a seat for each worker thread, written by that thread alone until it is rescued."""
 from __future__ import annotations
 
-from persistent import Persistent
-
 from p01.remote.exceptions import ClaimLost
 from p01.remote.store.records import Claim
-from p01.remote.store.segments import Outcomes
+from p01.remote.store.segments import Outcomes, Packed
 from p01.remote.store.shards import Tally
 
 FULL = 64       # outcomes of a journal; beyond about 4 KB a commit per job gets dear
@@ -34,8 +32,10 @@ class Hand:
         """Say that claims or tally have changed."""
 
 
-class Seat(Hand, Persistent):
+class Seat(Hand, Packed):
     """A worker thread's claims and its open journal of outcomes."""
+
+    _packed = 'claims'
 
     def __init__(self, name: str, host: str, pid: int, process: str, box: str, lease: float, now: float) -> None:
         super().__init__()

@@ -2,16 +2,48 @@
 """The journals, one writer each: jobs as enqueued, jobs as ended, and the pages that say where."""
 from __future__ import annotations
 
+import pickle
+from typing import Any
+
 from persistent import Persistent
 
+from p01.remote.store.payload import Payload
 from p01.remote.store.records import Outcome, Pending, Record
 
 
-class Segment(Persistent):
+class Packed(Persistent):
+    """Keeps one dict of plain values as a pickle of its own within its state.
+
+    The database's pickler asks of each value whether it is persistent, which took half of the time of a commit; and one
+    value that fails to load would take all others with it. A dict that holds Payloads stays as it is.
+    """
+
+    _packed = 'entries'
+
+    def __getstate__(self) -> Any:
+        state = super().__getstate__()
+        if state is not None and self.plain():
+            state[self._packed] = pickle.dumps(state[self._packed], 4)
+        return state
+
+    def __setstate__(self, state: Any) -> None:
+        kept = state.get(self._packed)
+        if isinstance(kept, bytes):
+            state = {**state, self._packed: pickle.loads(kept)}
+        super().__setstate__(state)
+
+    def plain(self) -> bool:
+        """Whether the dict holds no persistent objects."""
+        return True
+
+
+class Segment(Packed):
     """Jobs with the ids first … first + size - 1, appended to by one connection only.
 
     Ids of aborted transactions leave holes. When its ids are used up it never changes again.
     """
+
+    references = False
 
     def __init__(self, first: int, size: int, born: float) -> None:
         self.first = first
@@ -29,12 +61,18 @@ class Segment(Persistent):
         """Take a job in."""
         self.entries[jobid] = record
         self.top = jobid
+        if isinstance(record.input, Payload):
+            self.references = True
+
+    def plain(self) -> bool:
+        return not self.references
 
 
-class Outcomes(Persistent):
+class Outcomes(Packed):
     """Outcomes of jobs, appended to by one worker only; fenced by whoever rescues the jobs of that worker."""
 
     fenced = False
+    references = False
 
     def __init__(self) -> None:
         self.entries: dict[int, Outcome] = {}
@@ -42,22 +80,40 @@ class Outcomes(Persistent):
     def append(self, jobid: int, outcome: Outcome) -> None:
         """Take an outcome in."""
         self.entries[jobid] = outcome
+        if isinstance(outcome.output, Payload):
+            self.references = True
         self._p_changed = True
 
+    def plain(self) -> bool:
+        return not self.references
 
-class Page(Persistent):
-    """What became of the jobs of one segment, written by workers: where the outcome is, why it waits again, or None
-    when the job was removed."""
+
+class Page(Packed):
+    """What became of the jobs of one segment, written by workers: in which journal the outcome is, why it waits again, or
+    that it was removed."""
+
+    _packed = 'fates'
 
     def __init__(self) -> None:
-        self.fates: dict[int, Outcomes | Pending | None] = {}
+        self.fates: dict[int, int | Pending | None] = {}    # the number of a journal; None for a removed job
+        self.journals: dict[int, Outcomes] = {}
 
     def note(self, jobid: int, fate: Outcomes | Pending | None) -> None:
         """Set the fate of a job."""
-        self.fates[jobid] = fate
+        old = self.fates.get(jobid)
+        if isinstance(fate, Outcomes):
+            number = next(reversed(self.journals), 0)
+            if self.journals.get(number) is not fate:
+                number += 1
+                self.journals[number] = fate
+            self.fates[jobid] = number
+        else:
+            self.fates[jobid] = fate
         self._p_changed = True
+        if isinstance(old, int) and old not in self.fates.values():
+            del self.journals[old]
 
-    def forget(self, jobid: int) -> None:
-        """The job waits as it was enqueued."""
-        if self.fates.pop(jobid, self) is not self:
-            self._p_changed = True
+    def fate(self, jobid: int) -> Outcomes | Pending | None:
+        """The fate of a job that has one."""
+        fate = self.fates[jobid]
+        return self.journals[fate] if isinstance(fate, int) else fate

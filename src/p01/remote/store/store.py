@@ -7,6 +7,7 @@ An owner is a Seat, or the Hand of a caller who runs jobs in his own transaction
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 
 from BTrees.LOBTree import LOBTree
 from BTrees.OOBTree import OOBTree
@@ -138,6 +139,8 @@ class Store(Taking):
         first, record = self.entry(jobid)
         shard, hand = self.shards[shardOf(first)], Hand()
         self.takeIn(shard, hand, now)
+        self.count(shard, hand.tally)
+        hand.tally = Tally()
         fate = self.fate(jobid)
         if isinstance(fate, Outcomes):
             return False
@@ -192,7 +195,27 @@ class Store(Taking):
         if all(fate is None for fate in page.fates.values()) and shard.taken(first, self.segments[first].last) \
                 and len(page.fates) >= len(self.segments[first].entries):
             del shard.pages[first], self.segments[first]
+            self._v_near = None
         return outcome.status
+
+    def prune(self, shard: Shard, after: int, limits: dict[str, float | None], pages: int, excess: int = 0) -> tuple[int, int]:
+        """Remove a shard's finished jobs that ended before the limit of their status, and so many whatever their age.
+
+        Looks at so many pages after the one of that id. Returns how many jobs went, and the last page looked at, 0 at the end.
+        """
+        count = seen = 0
+        for first in list(islice(shard.pages.keys(after + 1), pages)):
+            seen += 1
+            after = first
+            page = shard.pages[first]
+            for jobid, fate in list(page.fates.items()):
+                if isinstance(fate, int):
+                    outcome = page.journals[fate].entries[jobid]
+                    limit = limits[outcome.status]
+                    if count < excess or limit is not None and outcome.completed < limit:
+                        self.remove(jobid)
+                        count += 1
+        return count, after if seen == pages else 0
 
     def pause(self, queue: str, until: float | None = None) -> None:
         """Let no more jobs of a queue start, until an instant or until resume."""

@@ -6,11 +6,13 @@ import heapq
 from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 
+from p01.remote.exceptions import JobNotFound
 from p01.remote.store import writer
 from p01.remote.store.keys import dueKey, idOf, rankOf, shardOf, sinceOf, waitingKey
 from p01.remote.store.look import Look
 from p01.remote.store.records import CANCELLED, DELAYED, PROCESSING, QUEUED, Claim, Outcome, Pending, Record
 from p01.remote.store.seats import Hand
+from p01.remote.store.segments import Outcomes
 from p01.remote.store.settings import Settings
 from p01.remote.store.shards import Line, Shard, uniqueShard
 
@@ -29,18 +31,26 @@ class Taking(Look):
         if not writer.isLocal(self):
             mine = writer.writerOf(self)
             mine.meet(self._p_jar)
-            if key in mine.keys:
+            if key in mine.keys and self.keeps(mine.keys[key]):
                 return mine.keys[key]
         found = self.shards[uniqueShard(key)].uniques.get(key)
         if found is not None and (found[1] is None or found[1] > now):
             return int(found[0])
         return None
 
+    def keeps(self, jobid: int) -> bool:
+        """Whether a job of this transaction keeps its key: no savepoint was rolled back before it, nobody took it in."""
+        try:
+            first, _ = self.entry(jobid)
+            return not self.shards[shardOf(first)].taken(first, jobid) and self.fate(jobid) is None
+        except JobNotFound:
+            return False
+
     def free(self, jobid: int, record: Record, ended: bool) -> None:
         """Give a unique key back, when the job's rule says so at its start or at its end."""
         unique = (record.extras or {}).get('unique')
-        if unique is None or unique[1] == 'period' or (unique[1] == 'start') == ended:
-            return
+        if unique is None or unique[1] == 'period' or unique[1] == 'finish' and not ended:
+            return      # one that ends without having started is freed at its end, whatever the rule
         uniques = self.shards[uniqueShard(unique[0])].uniques
         found = uniques.get(unique[0])
         if found is not None and found[0] == jobid:
@@ -65,7 +75,7 @@ class Taking(Look):
                 line.delayed.add(dueKey(record.priority, record.due, jobid))
                 owner.tally.move(record.queue, None, DELAYED)
             else:
-                line.waiting.add(waitingKey(record.priority, record.due or record.created, jobid))
+                line.waiting.add(waitingKey(record.priority, record.created if record.due is None else record.due, jobid))
                 owner.tally.move(record.queue, None, QUEUED)
             owner.touch()
         if shard.ripen(now, owner.tally):
@@ -87,6 +97,26 @@ class Taking(Look):
         rank (r, n) says that this is the r-th of n workers: it takes from its own shards first, from others when these
         are empty, or when jobs wait there that have a higher priority or are older by more than GRACE.
         """
+        claimed: list[int] = []
+        expired = True
+        while expired and len(claimed) < count:
+            expired = False
+            for key, shard, queue in self.picks(owner, count - len(claimed), now, queues, rank):
+                if owner.claims and self.suspect(idOf(key)):
+                    return claimed
+                shard.lines[queue].waiting.remove(key)
+                owner.touch()
+                if not self.grant(owner, key, shard, queue, now):
+                    expired = True      # nobody's job is left behind because the one before it was too late
+                    continue
+                claimed.append(idOf(key))
+                if owner.claims[idOf(key)].suspect:
+                    return claimed
+        return claimed
+
+    def picks(self, owner: Hand, count: int, now: float, queues: Collection[str] | None,
+              rank: tuple[int, int]) -> list[tuple[int, Shard, str]]:
+        """The keys to claim next, each with its shard and queue."""
         own = [shard for shard in self.shards if shard.number % rank[1] == rank[0]]
         foreign = [shard for shard in self.shards if shard not in own]
         for shard in own:
@@ -100,19 +130,8 @@ class Taking(Look):
             head = picks[0][0]
             urgent = [pick for pick in self.first(foreign, count, now, queues) if rankOf(pick[0]) < rankOf(head)
                       or rankOf(pick[0]) == rankOf(head) and sinceOf(pick[0]) < sinceOf(head) - GRACE]
-            picks = sorted(urgent + picks)[:count]
-        claimed = []
-        for key, shard, queue in picks:
-            if owner.claims and self.suspect(idOf(key)):
-                break
-            shard.lines[queue].waiting.remove(key)
-            if self.grant(owner, key, shard, queue, now):
-                claimed.append(idOf(key))
-                if owner.claims[idOf(key)].suspect:
-                    break
-        if picks:
-            owner.touch()
-        return claimed
+            picks = sorted(urgent + picks, key=_key)[:count]
+        return picks
 
     def suspect(self, jobid: int) -> bool:
         """Whether a job may have taken a worker down; it must run alone, so that the next death tells."""
@@ -137,7 +156,7 @@ class Taking(Look):
         jobid = idOf(key)
         first, record = self.entry(jobid)
         page = shard.pages.get(first)
-        fate = page.fates.get(jobid) if page is not None else None
+        fate = page.fates.get(jobid) if page is not None else None      # a Pending, if any: it waited
         if record.extras is not None:
             expires = record.extras.get('expires')
             if expires is not None and expires < now and fate is None:
@@ -146,6 +165,9 @@ class Taking(Look):
                 self.note(jobid, owner, Outcome(CANCELLED, None, 'It expired before it could start.', 0, None, now))
                 return False
             self.free(jobid, record, False)
+        if jobid in owner.outcomes.entries:     # it failed in these hands before, and was revived
+            self.page(owner)
+            owner.outcomes = Outcomes()
         if isinstance(fate, Pending):
             owner.claims[jobid] = Claim(key, queue, fate.runs, fate.attempts, fate.deaths, fate.suspect)
         else:

@@ -20,6 +20,7 @@ from persistent import Persistent
 from transaction.interfaces import TransientError
 from ZODB.Connection import Connection
 from ZODB.DB import DB
+from ZODB.POSException import POSKeyError, ReadConflictError
 from ZODB.utils import z64
 
 from p01.remote.store.records import Record
@@ -106,9 +107,7 @@ class Writer:
         self.meet(connection)
         now = time.monotonic()
         segment = self.segment
-        if (segment is None or self.next > segment.last or now - self.used > ABANDON
-                # the snapshot has no such object: a savepoint was rolled back behind its adoption
-                or segment._p_changed is None and segment.first in self.adopted):
+        if segment is None or now - self.used > ABANDON or not loadable(segment) or self.next > segment.last:
             segment = self.turn(connection, now)
         self.used = now
         # strictly increasing, so that one connection's jobs keep their order whatever the clock's resolution
@@ -126,6 +125,13 @@ class Writer:
             self.here = 0
             self.adopted.clear()
             self.keys.clear()
+
+    def present(self) -> dict[int, Segment]:
+        """The adopted segments that there are, whatever savepoints were rolled back."""
+        if self.adopted:
+            for first in [first for first, segment in self.adopted.items() if not loadable(segment)]:
+                del self.adopted[first]
+        return self.adopted
 
     def turn(self, connection: Connection, now: float) -> Segment:
         """Go on to the next segment."""
@@ -179,6 +185,15 @@ def adopt(connection: Connection, spare: Spare) -> Segment:
     return segment
 
 
+def loadable(segment: Segment) -> bool:
+    """Whether a segment is in the snapshot or a savepoint: not when a savepoint was rolled back behind its adoption."""
+    try:
+        segment._p_activate()
+        return True
+    except (POSKeyError, ReadConflictError):
+        return False
+
+
 def local(store: Any, record: Record) -> int:
     """Add a job to a store that nobody else can see yet: it is not stored, or not committed."""
     counter: Counter = store.counter
@@ -202,13 +217,19 @@ def isLocal(store: Any) -> bool:
 _writers: weakref.WeakKeyDictionary[Connection, dict[bytes, Writer]] = weakref.WeakKeyDictionary()
 
 
+def known(store: Any) -> Writer | None:
+    """The writer of this store's connection, if it has enqueued."""
+    found: Writer | None = getattr(store, '_v_writer', None)    # lost when the cache drops the store's state
+    if found is None and store._p_jar is not None:
+        found = _writers.get(store._p_jar, {}).get(store._p_oid)
+        store._v_writer = found
+    return found
+
+
 def writerOf(store: Any) -> Writer:
     """The writer of this store's connection."""
-    connection = store._p_jar
-    writers = _writers.get(connection)
-    if writers is None:
-        writers = _writers[connection] = {}
-    writer = writers.get(store._p_oid)
-    if writer is None:
-        writer = writers[store._p_oid] = Writer(store)
-    return writer
+    found = known(store)
+    if found is None:
+        found = store._v_writer = Writer(store)
+        _writers.setdefault(store._p_jar, {})[store._p_oid] = found
+    return found

@@ -17,6 +17,7 @@ from ZODB.Connection import Connection
 from ZODB.DB import DB
 
 from p01.remote import logs, storage  # noqa: F401 - logs subscribes itself
+from p01.remote.engine import beacon
 from p01.remote.engine.context import running
 from p01.remote.engine.loop import Loop
 from p01.remote.exceptions import InputError, RegistrationError
@@ -24,10 +25,14 @@ from p01.remote.handle import Handle
 from p01.remote.job import Arguments, FunctionJob, pathOf
 from p01.remote.options import DEFAULTQUEUE, Policy, WorkerOptions
 from p01.remote.processor import RemoteProcessor
+from p01.remote.store.migrate import migrate
 from p01.remote.store.writer import systematic
 
 NAME = 'p01.remote'     # where an App keeps its processor, in the root of the database
 BACKOFF = 1.0           # seconds; the default of @app.job
+
+
+_shared: tuple[dict[str, tuple[DB, int]], Any] = {}, threading.Lock()      # address → database, Apps that have it open
 
 
 class App:
@@ -56,22 +61,52 @@ class App:
         """Open the database, unless it is open. Raises AddressError, NewerDatabase."""
         with self._lock:
             if self._db is None:
-                db = storage.openDatabase(self.database, **self.settings)
+                db = self._borrow()
                 try:
-                    systematic(db, self._install)
+                    migrate(db, systematic(db, self._install))
                 except BaseException:
-                    if db is not self.database:
-                        db.close()
+                    self._return(db)
                     raise
                 self._db = db
             return self._db
 
-    def _install(self, connection: Connection) -> None:
+    def _borrow(self) -> DB:
+        # One DB for all Apps of a process with the same address: a job may enqueue through the App of its own module, while
+        # its worker opened the address for itself; two DBs in one transaction would wait for each other's locks.
+        key = self._key()
+        with _shared[1]:
+            db, count = _shared[0].get(key, (None, 0)) if key else (None, 0)
+            if db is None:
+                db = storage.openDatabase(self.database, **self.settings)
+            if key:
+                _shared[0][key] = db, count + 1
+            return db
+
+    def _return(self, db: DB) -> None:
+        key = self._key()
+        with _shared[1]:
+            if key and _shared[0][key][1] > 1:
+                _shared[0][key] = db, _shared[0][key][1] - 1
+                return
+            _shared[0].pop(key, None)
+        if db is not self.database:
+            beacon.forget(storage.folder(db))
+            db.close()
+
+    def _key(self) -> str:
+        if not isinstance(self.database, str):
+            return ''
+        address = storage.parse(self.database)
+        return '' if address.text == 'memory:' else f'{address.kind}:{address.path or address.rest}'
+
+    def _install(self, connection: Connection) -> bytes:
         root = connection.root()
         if self.name not in root:
             processor = root[self.name] = RemoteProcessor()
             processor.__name__ = self.name
-        root[self.name].store.check()
+            connection.add(processor.store)
+        oid: bytes = root[self.name].store._p_oid
+        return oid
 
     def locate(self, connection: Connection) -> RemoteProcessor:
         """The processor in a connection."""
@@ -171,8 +206,8 @@ class App:
     def close(self) -> None:
         """Close the database, unless it was given open."""
         with self._lock:
-            if self._db is not None and self._db is not self.database:
-                self._db.close()
+            if self._db is not None:
+                self._return(self._db)
             self._db = None
 
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: ZPL-2.1
 """One tree of errors. A class's docstring is its message when it is raised without one."""
+from datetime import timedelta
+
 from transaction.interfaces import TransientError
 
 
@@ -19,7 +21,10 @@ class JobError(RemoteError):
 class RunLater(RemoteError):
     """The job asks to run again later; this counts neither as a failure nor as an attempt."""
 
-    def __init__(self, delay: float = 60.0, reason: str = '') -> None:
+    def __init__(self, delay: float | timedelta = 60.0, reason: str = '') -> None:
+        delay = delay.total_seconds() if isinstance(delay, timedelta) else float(delay)
+        if not 0 <= delay <= 1e10:      # 300 years; not a number, neither
+            raise ValueError(f'RunLater takes a delay in seconds, from 0, not {delay!r}.')
         super().__init__(reason or f'The job asks to run again in {delay:g} seconds.')
         self.delay = delay
 
@@ -70,6 +75,10 @@ class PackRunning(RemoteError):
 
 class NewerDatabase(RemoteError):
     """The database was written by a newer p01.remote; upgrade the package."""
+
+
+class OlderDatabase(RemoteError):
+    """The database was written by an older p01.remote and must be brought forward first."""
 
 
 # -- answers about a job

@@ -8,7 +8,7 @@ import pkgutil
 import sys
 from collections.abc import Callable
 from datetime import datetime
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import Any, NamedTuple
 
 from persistent import Persistent
@@ -136,6 +136,9 @@ def wrapped(job: Any) -> Job:
     if not callable(job):
         raise RegistrationError(f'{job!r} is no job: give a Job instance or an importable function.')
     path = pathOf(job)
+    if isinstance(job, MethodType) and not isinstance(job.__self__, type):
+        raise RegistrationError(f'{path} is a method of one object, which its name alone does not find again; give a '
+                                'function at the top of a module.')
     try:
         found(path)
     except UnknownJob as error:

@@ -99,7 +99,7 @@ class RemoteProcessor(Persistent):
             raise InputError('Give delay or at, not both.')
         due = None
         if delay is not None:
-            due = now + duration(delay, 'delay')
+            due = seconds(now + duration(delay, 'delay'), 'now + delay')
         elif at is not None:
             due = seconds(at, 'at')
         checkPriority(priority)
@@ -109,6 +109,7 @@ class RemoteProcessor(Persistent):
         extras = None
         if unique is not None or expires is not None:
             extras = rare(unique, expires, now)
+        self.store.check()
         kept = payload.pack(behaviour.prepare(input), f'The input of {name!r}', self.inputLimit)
         jobid = self.store.add(Record(name, kept, now, queue, int(priority), due, extras))
         jar = self._p_jar
@@ -136,7 +137,11 @@ class RemoteProcessor(Persistent):
         if view.attempts:
             values['error'] = view.attempts[-1].reason
         if outcome is not None:
-            values.update(output=payload.unpack(outcome.output), error=outcome.error,
+            try:
+                output = payload.unpack(outcome.output)
+            except Exception as error:      # unpickling runs foreign code
+                output = f'(cannot be loaded: {error})'
+            values.update(output=output, error=outcome.error,
                           **instants(started=outcome.started, completed=outcome.completed))
         return self.behaviour(record.name).filled(values)
 
@@ -281,5 +286,5 @@ def rare(unique: str | Unique | None, expires: Any, now: float) -> dict[str, Any
         extras['unique'] = (rule.key, 'period' if rule.period else rule.until, now + rule.period if rule.period else None)
     if expires is not None:
         extras['expires'] = seconds(expires, 'expires') if isinstance(expires, datetime) \
-            else now + duration(expires, 'expires')
+            else seconds(now + duration(expires, 'expires'), 'now + expires')
     return extras

@@ -68,6 +68,7 @@ class SimpleWorker:
         """Run the next job that is due; whether there was one."""
         loop = self.loop()
         try:
+            loop.ready()
             tasks, _ = loop.book(time.time() if now is None else seconds(now, 'now'), 1)
             for task in tasks:
                 loop.act(task)
@@ -91,8 +92,7 @@ class SimpleWorker:
             loop = self.loop()
             try:
                 self.loops.append(loop)
-                loop.runner.fresh()
-                loop.processor()
+                loop.ready()
             except RemoteError:         # started before the transaction that adds the processor has committed
                 loop.runner.end()
                 loop.connection.close()

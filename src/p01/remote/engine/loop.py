@@ -22,6 +22,7 @@ from p01.remote.engine.bell import bellOf
 from p01.remote.engine.runner import Again, Done, Runner, Task, joined
 from p01.remote.exceptions import ClaimLost
 from p01.remote.options import WorkerOptions
+from p01.remote.store.migrate import migrate
 from p01.remote.store.records import Outcome
 from p01.remote.store.seats import Seat
 from p01.remote.store.store import BYHAND, Store
@@ -110,6 +111,13 @@ class Loop:
             self.box.write(self.slot, jobid, self.began + timeout if timeout else 0.0)
 
     # -- the loop
+
+    def ready(self) -> None:
+        """Find the processor, and bring its layout forward. Raises RemoteError where there is none, NewerDatabase."""
+        self.runner.fresh()
+        oid = self.processor().store._p_oid
+        self.runner.end()
+        migrate(self.db, oid)
 
     def poll(self, now: float) -> float:
         """Do what there is to do; returns seconds until the next look, 0 for at once."""
@@ -240,6 +248,7 @@ class Loop:
             self.runner.end()
             self.connection.close()
             beacon.live.discard(self.name)
+            pulse.unwatch(self)
             if self.box is not None:
                 self.box.give(self.slot)
 

@@ -20,14 +20,18 @@ class Pulse(threading.Thread):
     """One thread for all loops of a process. It is a daemon, and stops beating when the process is stopped, as it should."""
 
     def __init__(self) -> None:
-        super().__init__(name='p01.remote.pulse', daemon=True)
+        super().__init__(name='p01-pulse', daemon=True)
         self.loops: weakref.WeakSet[Any] = weakref.WeakSet()
         self.beaten: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
 
     def run(self) -> None:
-        """Beat for ever."""
+        """Beat as long as there are loops."""
         while True:
             time.sleep(self.poll(time.monotonic()))
+            with _lock:
+                if not self.loops:
+                    _pulse.remove(self)
+                    return
 
     def poll(self, now: float) -> float:
         """Beat for loops that need it; returns seconds until the next look."""
@@ -61,7 +65,15 @@ _pulse: list[Pulse] = []
 def watch(loop: Any) -> None:
     """Beat for a loop from now on, as long as it is there."""
     with _lock:
-        if not _pulse or not _pulse[0].is_alive():
-            _pulse[:] = [Pulse()]
+        if not _pulse:
+            _pulse.append(Pulse())
+            _pulse[0].loops.add(loop)
             _pulse[0].start()
         _pulse[0].loops.add(loop)
+
+
+def unwatch(loop: Any) -> None:
+    """Beat for a loop no more."""
+    with _lock:
+        for pulse in _pulse:
+            pulse.loops.discard(loop)

@@ -60,12 +60,16 @@ class Look(Persistent):
         mine.meet(self._p_jar)
         return mine.present()
 
+    def segment(self, first: int) -> Segment:
+        """The segment that begins with this id."""
+        found: Segment = self.adopted().get(first) or self.segments[first]
+        return found
+
     def entry(self, jobid: int) -> tuple[int, Record]:
         """The first id of a job's segment, and its record. Raises JobNotFound."""
         near: Segment | None = getattr(self, '_v_near', None)
-        if near is None or not near.first <= jobid <= near.last:
-            first = self.floor(jobid)
-            near = self._v_near = self.adopted().get(first) or self.segments[first]
+        if near is None or not writer.loadable(near) or not near.first <= jobid <= near.last:
+            near = self._v_near = self.segment(self.floor(jobid))
         first, record = near.first, near.entries.get(jobid)
         if record is None:
             raise JobNotFound(f'There is no job {jobid}; it never existed, was aborted, or has been removed.')
@@ -87,11 +91,10 @@ class Look(Persistent):
     def untaken(self) -> Iterator[tuple[int, Record]]:
         """Jobs that no worker has noticed yet."""
         for shard in self.shards:
-            opened = ((first, cursor) for first, cursor in shard.intake.open.items())
-            unseen = ((first, first - 1) for first in self.segments.keys(shard.intake.seen + 1)
-                      if shardOf(first) == shard.number)
+            opened = shard.intake.open.items()
+            unseen = ((first, first - 1) for first in shard.fresh(self)[0])
             for first, cursor in chain(opened, unseen):
-                segment = self.segments[first]
+                segment = self.segment(first)
                 if segment.top > cursor:
                     page = shard.pages.get(first)
                     fates = page.fates if page is not None else ()
@@ -123,11 +126,11 @@ class Look(Persistent):
 
     def ids(self, newest: bool = False) -> Iterator[int]:
         """The ids of all jobs there are."""
-        firsts = self.segments.keys()
-        for first in reversed(list(firsts)) if newest else firsts:
+        firsts = sorted({*self.segments.keys(), *self.adopted()}, reverse=newest)
+        for first in firsts:
             page = self.shards[shardOf(first)].pages.get(first)
             fates = page.fates if page is not None else {}
-            entries = self.segments[first].entries
+            entries = self.segment(first).entries
             for jobid in sorted(entries, reverse=newest):
                 if fates.get(jobid, entries) is not None:
                     yield jobid

@@ -26,13 +26,22 @@ class Payload(Persistent):
 class _Pickler(pickle.Pickler):
     """Notices persistent objects, which must be stored as references and not as copies."""
 
-    found = False
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.objects: list[Any] = []
 
     def persistent_id(self, obj: Any) -> Any:
         if isinstance(obj, Persistent) and not isinstance(obj, type):
-            self.found = True
-            return 'reference'
+            self.objects.append(obj)
+            return len(self.objects) - 1
         return None
+
+
+class _Unpickler(pickle.Unpickler):
+    objects: list[Any]
+
+    def persistent_load(self, pid: Any) -> Any:
+        return self.objects[pid]
 
 
 def pack(value: Any, what: str, limit: int = LIMIT) -> Any:
@@ -50,7 +59,7 @@ def pack(value: Any, what: str, limit: int = LIMIT) -> Any:
             stream = io.BytesIO()
             pickler = _Pickler(stream, 4)
             pickler.dump(value)
-            data, found = stream.getvalue(), pickler.found
+            data, found = stream.getvalue(), bool(pickler.objects)
     except Exception as error:  # a pickle calls foreign code, which may raise anything
         raise InputError(f'{what} cannot be pickled ({type(error).__name__}: {error}); pass plain values, '
                          f'or ids to look the objects up by.') from error
@@ -67,5 +76,16 @@ def unpack(kept: Any) -> Any:
     if kept is None:
         return None
     if isinstance(kept, Payload):
-        return pickle.loads(kept.value) if kept.packed else kept.value
+        return pickle.loads(kept.value) if kept.packed else _copied(kept.value)
     return pickle.loads(kept)
+
+
+def _copied(value: Any) -> Any:
+    """A copy that refers to the same persistent objects: what a run does to its input must not reach the next run."""
+    stream = io.BytesIO()
+    pickler = _Pickler(stream, 4)
+    pickler.dump(value)
+    stream.seek(0)
+    unpickler = _Unpickler(stream)
+    unpickler.objects = pickler.objects
+    return unpickler.load()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
 from BTrees.LOBTree import LOBTree
 from BTrees.OOBTree import OOBTree, OOTreeSet
@@ -61,24 +62,35 @@ class Shard(Persistent):
         self.uniques = OOBTree()            # unique key → (id, until or None)
         self.tally = Tally()
 
-    def news(self, segments: LOBTree) -> Iterator[tuple[int, Record]]:
+    def fresh(self, look: Any) -> tuple[list[int], int]:
+        """The first ids of our segments that were never looked at, and the newest one of all registered.
+
+        A transaction's own segments may be missing in its snapshot, and others that were registered before them as well.
+        """
+        intake = self.intake
+        registered = [first for first in look.segments.keys(intake.seen + 1) if shardOf(first) == self.number]
+        own = [first for first in look.adopted() if first > intake.seen and shardOf(first) == self.number]
+        return (sorted({*registered, *own}.difference(intake.open)) if registered or own else [],
+                registered[-1] if registered else intake.seen)
+
+    def news(self, look: Any) -> Iterator[tuple[int, Record]]:
         """Jobs that came since the last call, with their ids; they count as taken in."""
         intake = self.intake
-        fresh = [first for first in segments.keys(intake.seen + 1) if shardOf(first) == self.number]
-        if fresh:
-            intake.seen = fresh[-1]
+        fresh, seen = self.fresh(look)
+        if fresh or seen > intake.seen:
             intake.open.update((first, first - 1) for first in fresh)
+            intake.seen = seen      # a segment beyond stays open, until the snapshot shows those registered before it
             intake._p_changed = True
         for first, cursor in list(intake.open.items()):
-            segment: Segment = segments[first]
+            segment: Segment = look.segment(first)
             top, last = segment.top, segment.last
-            if top == cursor and cursor < last:
+            if top == cursor and (cursor < last or first > seen):
                 continue
             page = self.pages.get(first)    # a job may be cancelled before anybody took it in
             fates = page.fates if page is not None else ()
             yield from ((jobid, record) for jobid, record in segment.entries.items()
                         if jobid > cursor and jobid not in fates)
-            if top < last:
+            if top < last or first > seen:
                 intake.open[first] = top
             else:
                 del intake.open[first]
@@ -86,8 +98,8 @@ class Shard(Persistent):
 
     def taken(self, first: int, jobid: int) -> bool:
         """Whether the job of that segment has been taken in."""
-        intake = self.intake
-        return first <= intake.seen and jobid <= intake.open.get(first, jobid)
+        cursor = self.intake.open.get(first)
+        return first <= self.intake.seen if cursor is None else jobid <= cursor
 
     def line(self, queue: str) -> Line:
         """The line of a queue, made when it is missing."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import islice
+from typing import Any
 
 from BTrees.LOBTree import LOBTree
 from BTrees.OOBTree import OOBTree
 
-from p01.remote.exceptions import NewerDatabase
+from p01.remote.exceptions import NewerDatabase, OlderDatabase
 from p01.remote.store import writer
 from p01.remote.store.keys import SHARDS, dueKey, shardOf, waitingKey
 from p01.remote.store.records import CANCELLED, DELAYED, ERROR, PROCESSING, QUEUED, Attempt, Outcome, Pending, Record
@@ -30,6 +31,8 @@ HANDLEASE = 3600.0  # seconds that a pulled job may stay in its caller's hands
 class Store(Taking):
     """Everything a processor's jobs need in the database."""
 
+    migrating: tuple[int, Any] | None = None            # see store.migrate
+
     def __init__(self) -> None:
         self.version = VERSION
         self.counter = writer.Counter()
@@ -38,11 +41,14 @@ class Store(Taking):
         self.seats = OOBTree()                          # name → Seat
         self.settings = Settings()
 
-    def check(self) -> None:
-        """Raises NewerDatabase when this code is too old for the database."""
+    def check(self, migrating: bool = False) -> None:
+        """Raises NewerDatabase when this code is too old for the database, OlderDatabase when it must be migrated first."""
         if self.version > VERSION:
             raise NewerDatabase(f'The database has layout {self.version}, this p01.remote knows layouts up to {VERSION}; '
                                 'upgrade the package.')
+        if not migrating and (self.version < VERSION or self.migrating is not None):
+            raise OlderDatabase(f'The database has layout {self.version}, this p01.remote needs layout {VERSION}; start a '
+                                'worker, which brings it forward.')
 
     # -- add
 
@@ -192,10 +198,12 @@ class Store(Taking):
         self.count(shard, tally)
         page = shard.page(first)
         page.note(jobid, None)
-        if all(fate is None for fate in page.fates.values()) and shard.taken(first, self.segments[first].last) \
-                and len(page.fates) >= len(self.segments[first].entries):
+        segment = self.segment(first)
+        if all(fate is None for fate in page.fates.values()) and first not in shard.intake.open \
+                and shard.taken(first, segment.last) and len(page.fates) >= len(segment.entries):
             del shard.pages[first], self.segments[first]
-            self._v_near = None
+            segment.entries.clear()         # tells connections that have it near
+            segment._p_changed = True
         return outcome.status
 
     def prune(self, shard: Shard, after: int, limits: dict[str, float | None], pages: int, excess: int = 0) -> tuple[int, int]:
@@ -251,9 +259,9 @@ class Store(Taking):
         """Close the segments that nobody has written to since; their connections have given them up."""
         for shard in self.shards:
             for first, cursor in list(shard.intake.open.items()):
-                segment = self.segments[first]
+                segment = self.segment(first)
                 newest = segment.entries[segment.top].created if segment.top in segment.entries else segment.born
-                if newest < before and segment.top == cursor:
+                if newest < before and segment.top == cursor and first <= shard.intake.seen:
                     segment.size = max(segment.top - first + 1, 1)
                     del shard.intake.open[first]
                     shard.intake._p_changed = True

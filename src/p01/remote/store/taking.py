@@ -60,7 +60,7 @@ class Taking(Look):
 
     def takeIn(self, shard: Shard, owner: Hand, now: float) -> None:
         """Put a shard's new jobs, and those that became due, in line."""
-        for jobid, record in shard.news(self.segments):
+        for jobid, record in shard.news(self):
             unique = (record.extras or {}).get('unique')
             if unique is not None:
                 holder = self.holder(unique[0], record.created)

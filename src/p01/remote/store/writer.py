@@ -23,6 +23,7 @@ from ZODB.DB import DB
 from ZODB.POSException import POSKeyError, ReadConflictError
 from ZODB.utils import z64
 
+from p01.remote.store.keys import shardOf
 from p01.remote.store.records import Record
 from p01.remote.store.segments import Segment
 
@@ -201,7 +202,8 @@ def local(store: Any, record: Record) -> int:
     segment: Segment | None = None
     if store.segments:
         segment = store.segments[store.segments.maxKey()]
-    if segment is None or segment.size >= SMALL:
+    if segment is None or segment.size >= SMALL \
+            or store.shards[shardOf(segment.first)].taken(segment.first, segment.last):
         segment = store.segments[counter.last] = Segment(counter.last, 0, time.time())
     segment.size += 1
     newest = segment.entries[segment.top].created if segment.entries else 0.0

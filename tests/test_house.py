@@ -33,7 +33,7 @@ FILE, FUNCTION = 300, 50    # lines
 VAGUE = {'util', 'utils', 'common', 'helper', 'helpers', 'base', 'misc', 'tools'}
 # Names that others own, and that we must therefore define as they spell them.
 OWNED = {
-    'persistent_id',                                        # pickle.Pickler
+    'persistent_id', 'persistent_load', 'list_commands', 'get_command',                                        # pickle.Pickler
     'hold_pack_lock', 'release_pack_lock', '_select_driver', 'connection_may_need_rollback',    # RelStorage
 }
 PACKAGE = 'p01.remote'

@@ -216,12 +216,12 @@ def loadApp(target: str) -> App:
 
     Raises AddressError or RegistrationError with what to mend.
     """
+    if os.getcwd() not in sys.path:     # for an address too: its jobs are imported by name
+        sys.path.insert(0, os.getcwd())
     module, colon, attribute = target.partition(':')
     if not colon or not all(part.isidentifier() for part in (*module.split('.'), *attribute.split('.'))) \
             or module in storage.known():
         return App(target)
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
     try:
         found = pkgutil.resolve_name(target)
     except Exception as error:      # importing runs foreign code

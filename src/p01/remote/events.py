@@ -104,6 +104,21 @@ class ScheduleFailed:
     reason: str
 
 
+@dataclass(frozen=True)
+class StorageLost:
+    """A worker cannot reach its database; it will try again, with growing pauses."""
+
+    worker: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class StorageBack:
+    """A worker reaches its database again."""
+
+    worker: str
+
+
 def heard() -> bool:
     """Whether anybody but our log listens; the log has no line for the ordinary life of a job."""
     return len(zope.event.subscribers) > 1

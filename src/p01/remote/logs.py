@@ -19,6 +19,8 @@ LINES: dict[type, tuple[int, str]] = {
     events.JobErred: (logging.ERROR, 'Job {0.id} {0.name}: failed after run {0.attempt}: {0.reason}'),
     events.ClaimRefused: (logging.WARNING, 'Job {0.id} {0.name}: {0.worker} finished too late; its changes were undone'),
     events.ScheduleFailed: (logging.ERROR, 'Schedule {0.key} of {0.jobName}: not enqueued: {0.reason}'),
+    events.StorageLost: (logging.ERROR, 'Worker {0.worker}: the database is away, waiting for it: {0.reason}'),
+    events.StorageBack: (logging.WARNING, 'Worker {0.worker}: the database is back'),
     events.WorkerRescued: (logging.WARNING, 'Worker {0.worker} died; {0.jobs} jobs went back'),
 }
 

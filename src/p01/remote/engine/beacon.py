@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
+import socket
 import struct
 import tempfile
 import threading
@@ -20,8 +21,21 @@ SLOTS = 64                          # threads of a process that can be told apar
 SLOT = struct.Struct('<qd')         # id of the job or 0, deadline on the monotonic clock or 0
 
 
+BOOT = Path('/proc/sys/kernel/random/boot_id')
 PROCESS = uuid.uuid4().hex          # this process; pids are used again
 live: set[str] = set()              # names of the loops of this process
+
+
+def host() -> str:
+    """This host and its boot; pids mean nothing beyond."""
+    try:
+        boot = BOOT.read_text().strip()[:8]
+    except OSError:
+        boot = ''
+    return f'{socket.gethostname()}/{boot}'
+
+
+HOST = host()
 
 
 class Slot(NamedTuple):

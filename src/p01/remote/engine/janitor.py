@@ -49,6 +49,7 @@ def rescue(store: Store, seat: Seat, now: float, ran: Iterable[int] | None, why:
     The jobs that ran count a run and a death; after DEATHS of them a job is put aside. When nobody knows which one ran,
     all come under suspicion and will run alone, so that the next death tells.
     """
+    journal = seat.outcomes     # the one that a late finisher would write to; settle may begin another
     store.settle(seat, {})
     for jobid, claim in list(seat.claims.items()):
         if ran is None:
@@ -63,6 +64,7 @@ def rescue(store: Store, seat: Seat, now: float, ran: Iterable[int] | None, why:
                 text = f'Put aside: {DEATHS} workers died while they ran this job ({why}).'
                 store.settle(seat, {jobid: Outcome(ERROR, None, text, claim.runs + 1, None, now, seat.name,
                                                    claim.attempts + (attempt,))})
+    journal.fenced = True
     store.evict(seat)
 
 

@@ -2,14 +2,13 @@
 """The loop of one worker thread: claim, run, settle. poll(now) returns the seconds until it wants to run again."""
 from __future__ import annotations
 
+import logging
 import os
 import random
-import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import transaction
@@ -26,25 +25,18 @@ from p01.remote.store.migrate import migrate
 from p01.remote.store.records import Outcome
 from p01.remote.store.seats import Seat
 from p01.remote.store.store import BYHAND, Store
+from p01.remote.store.taking import GRACE
 from p01.remote.store.writer import TRIES
 
 AIM = 0.05          # seconds of work in one claim: short jobs share a commit, long ones are never hoarded
 MOST = 500          # jobs in one claim
 PULSE = 4           # heartbeats within a lease, while there are claims; an idle worker has nothing to lose and sends none
+PATIENCE = 5        # troubles in a row after which a drain gives up
+LONGEST = 10.0      # seconds between two tries to reach a storage
 IDLE = 3600.0       # seconds; nothing is due sooner than this
-BOOT = Path('/proc/sys/kernel/random/boot_id')
 
 
-def host() -> str:
-    """This host and its boot; pids mean nothing beyond."""
-    try:
-        boot = BOOT.read_text().strip()[:8]
-    except OSError:
-        boot = ''
-    return f'{socket.gethostname()}/{boot}'
-
-
-HOST = host()
+logger = logging.getLogger('p01.remote.loop')
 
 
 class Loop:
@@ -57,29 +49,29 @@ class Loop:
         self.db = db
         self.locate = locate
         self.options = options or WorkerOptions()
-        self.name = f'{name}:{os.getpid()}:{uuid.uuid4().hex[:6]}'
+        queues = '@' + ','.join(sorted(self.options.queues)) if self.options.queues else ''
+        self.name = f'{name}:{os.getpid()}:{uuid.uuid4().hex[:6]}{queues}'
         # databases of one process alone need no box: when it dies, all of its workers do
         alone = storage.kind(db) in ('memory', 'file')
         self.box = None if alone else beacon.mine(storage.folder(db))
         self.slot = self.box.take() if self.box is not None else 0
         self.place = str(self.box.path) if self.box is not None else '' if alone else '-'
         beacon.live.add(self.name)
-        if not alone:
-            pulse.watch(self)
-        self.manager = transaction.TransactionManager(explicit=True)
-        self.connection = db.open(self.manager)
-        self.runner = Runner(self.connection, self.manager, self.processor, self.name, self.complete, self.recorded,
-                             self.mark)
+        self.began = 0.0                            # when the running job began, on the monotonic clock; 0 for none
+        self.troubles = 0                           # polls in a row that the storage refused
+        self.connect()
         self.outcomes: dict[int, Outcome] = {}      # of jobs without effects, not written yet
         self.average = AIM                          # seconds of one job
         self.stopping = threading.Event()
         self.bell = bellOf(db)
         self.seated = False
         self.done = 0
-        self.began = 0.0                            # when the running job began, on the monotonic clock; 0 for none
         self.idle = False
         self.looked = -janitor.EVERY
         self.sweeper = janitor.Sweeper()
+        self.wide = 0.0                             # when other workers' shards were looked at last
+        if not alone:
+            pulse.watch(self)
 
     # -- what the runner asks
 
@@ -161,7 +153,7 @@ class Loop:
                 now = self.runner.clock()
                 seat = self.seat(store)
                 if seat is None:
-                    seat = Seat(self.name, HOST, os.getpid(), beacon.PROCESS, self.place, self.options.lease, now)
+                    seat = Seat(self.name, beacon.HOST, os.getpid(), beacon.PROCESS, self.place, self.options.lease, now)
                     store.sit(seat)
                 result = work(store, seat, now)
                 if seat.claims and now - seat.beat > seat.lease / PULSE:
@@ -187,12 +179,12 @@ class Loop:
             store.settle(seat, self.outcomes)
             ticker.tick(self.processor(), now)
             if look:
-                rescued[:] = janitor.round(self.processor(), HOST, now)
+                rescued[:] = janitor.round(self.processor(), beacon.HOST, now)
                 swept[:] = [self.sweeper.sweep(self.processor(), self.rank(store), now)]
             store.release(seat, list(seat.claims)[count:])      # jobs take longer than they did: others may have the rest
             free = count - len(seat.claims)
             if free > 0 and not self.stopping.is_set():
-                store.claim(seat, free, now, self.options.queues or None, self.rank(store))
+                store.claim(seat, free, now, self.options.queues or None, self.rank(store), wide)
             if self.stopping.is_set():
                 store.release(seat, seat.claims)
             tasks = [Task(jobid, store.entry(jobid)[1], claim) for jobid, claim in seat.claims.items()]
@@ -201,6 +193,9 @@ class Loop:
 
         rescued: list[events.WorkerRescued] = []
         swept = [0]
+        wide = abs(now - self.wide) >= GRACE
+        if wide:
+            self.wide = now
         look = time.monotonic() - self.looked > janitor.EVERY
         tasks, due = self.write(work)
         self.outcomes.clear()
@@ -213,20 +208,65 @@ class Loop:
 
     def rank(self, store: Store) -> tuple[int, int]:
         """Which of the workers we are, and how many there are."""
-        names: Sequence[str] = [name for name in store.seats.keys() if name != BYHAND]  # noqa: SIM118 - a BTree
+        queues = self.name.partition('@')[2]
+        names = [name for name in store.seats.keys()    # noqa: SIM118 - a BTree
+                 if name.partition('@')[2] == queues and name != BYHAND]
         return names.index(self.name), len(names)
 
     def work(self) -> None:
         """Poll until stopped, or with options.drain until nothing is due."""
+        if not self.options.drain:
+            self.bell.listen()
+        try:
+            self.cycle()
+        finally:
+            if not self.options.drain:
+                self.bell.unlisten()
+
+    def cycle(self) -> None:
+        """Poll, and wait for the bell in between. A storage that is away is waited for, with growing pauses."""
         heard = self.bell.rings
         while not self.stopping.is_set():
-            wait = self.poll(self.runner.clock())
+            try:
+                wait = self.poll(self.runner.clock())
+            except Exception as error:      # storages raise what they like; what they hold is safe
+                self.endure(error)
+                continue
+            if self.troubles:
+                self.troubles = 0
+                events.notify(events.StorageBack(self.name))
             if wait and self.idle and self.options.drain:
                 break
-            if wait:
-                heard = self.bell.wait(heard, wait)
-            else:
-                heard = self.bell.rings
+            # a ring during the poll was perhaps too late for it: wait returns at once
+            heard = self.bell.wait(heard, wait)
+
+    def endure(self, error: Exception) -> None:
+        """Say once that the storage is away, pause, and begin anew with a fresh connection. A drain gives up in the end."""
+        self.troubles += 1
+        if self.troubles == 1:
+            events.notify(events.StorageLost(self.name, f'{type(error).__name__}: {error}'))
+        if self.options.drain and self.troubles > PATIENCE:
+            raise error
+        self.stopping.wait(min(0.1 * 2.0 ** (self.troubles - 1), LONGEST) * (0.5 + random.random() / 2))
+        try:
+            self.reopen()
+        except Exception as again:          # still away
+            logger.debug('%s: %s', self.name, again)
+
+    def reopen(self) -> None:
+        """Have a new connection; whatever the old one had begun is undone."""
+        for undo in (self.manager.abort, self.connection.close):
+            try:
+                undo()
+            except Exception as error:      # it is broken anyway
+                logger.debug('%s: %s', self.name, error)
+        self.connect()
+
+    def connect(self) -> None:
+        """Open a connection, with a transaction manager of its own."""
+        self.manager = transaction.TransactionManager(explicit=True)
+        self.connection = self.db.open(self.manager)
+        self.runner = Runner(self.connection, self.manager, self.processor, self.name, self.complete, self.recorded, self.mark)
 
     def stop(self) -> None:
         """End after the running job; for other threads and signal handlers."""

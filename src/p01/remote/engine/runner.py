@@ -138,8 +138,11 @@ class Runner:
 
     def repeated(self, task: Task) -> Verdict:
         """Run a job, again while it meets conflicts."""
+        conflict: TransientError | None = None
         for _ in range(CONFLICTS):
             try:
+                if conflict is not None and self.settled(task):
+                    return Committed()
                 return self.once(task)
             except ClaimLost:
                 self.end()
@@ -149,8 +152,16 @@ class Runner:
                 self.end()
                 conflict = error
                 time.sleep(random.random() * 0.01)      # apart from whom it met
+        if self.settled(task):
+            return Committed()
+        assert conflict is not None
         now = self.clock()
         return failure(task, self.policy(task), conflict, now, now, self.name, self.chance())
+
+    def settled(self, task: Task) -> bool:
+        """Whether its outcome is committed: a commit that raised, whatever it raised, may have done its work."""
+        self.fresh()
+        return self.recorded(self.processorOf().store, task.id)
 
     def policy(self, task: Task) -> Any:
         """The policy of a job's behaviour."""
@@ -211,8 +222,7 @@ class Runner:
             raise
         except Exception as error:      # a commit that raises may have committed: look
             self.end()
-            self.fresh()
-            if not self.recorded(self.processorOf().store, task.id):
+            if not self.settled(task):
                 self.end()
                 return self.told(task, failure(task, behaviour.policy, error, outcome.started or 0.0, self.clock(),
                                                self.name, self.chance()))

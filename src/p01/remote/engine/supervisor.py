@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import multiprocessing.connection
 import signal
+import sys
 import threading
 import time
 from multiprocessing.process import BaseProcess
@@ -143,33 +144,35 @@ def serve(target: str, options: WorkerOptions, number: int) -> None:
     app = loadApp(target)
     loops = [Loop(app.db, app.locate, f'{number}.{thread}' if options.threads > 1 else str(number), options)
              for thread in range(1, options.threads + 1)]
-    over = threading.Event()
-    signal.signal(signal.SIGTERM, lambda number, frame: over.set())
+    flagged: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, frame: flagged.append(number))     # only a flag, whatever it interrupts
+    failed: list[Loop] = []
 
     def watch() -> None:
         parent = multiprocessing.parent_process()
         waited: list[Any] = [parent.sentinel] if parent is not None else []
-        while not over.is_set():
+        while not flagged:
             if multiprocessing.connection.wait(waited, 0.1):
-                over.set()                              # the supervisor died: nobody would tell us
+                break                                   # the supervisor died: nobody would tell us
         for loop in loops:
             loop.stop()
 
-    threading.Thread(target=watch, name='p01.remote.watch', daemon=True).start()
+    def work(loop: Loop) -> None:
+        try:
+            loop.work()
+            loop.close()
+        except Exception as error:
+            failed.append(loop)
+            events.notify(events.StorageLost(loop.name, f'{type(error).__name__}: {error}'))
+
+    threading.Thread(target=watch, name='p01-watch', daemon=True).start()
     threads = [threading.Thread(target=work, args=(loop,), name=f'p01.remote.{loop.name}') for loop in loops]
     for thread in threads:
         thread.start()
     for thread in threads:
         while thread.is_alive():
             thread.join(0.2)                            # short, so that the main thread sees signals
-    over.set()
+    if failed:
+        sys.exit(1)                                     # the supervisor rescues what is left, and starts another
     beacon.forget(storage.folder(app.db))
     app.close()
-
-
-def work(loop: Loop) -> None:
-    """A worker thread."""
-    try:
-        loop.work()
-    finally:
-        loop.close()

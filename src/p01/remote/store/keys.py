@@ -10,7 +10,7 @@ _IDS, _RANKS, _TIMES = (1 << _ID) - 1, (1 << _RANK) - 1, (1 << _TIME) - 1
 
 def micros(instant: float) -> int:
     """Microseconds since ORIGIN of an instant in POSIX seconds, clipped to what a key can hold."""
-    return min(max(int((instant - ORIGIN) * 1_000_000), 0), _TIMES)
+    return min(max(round((instant - ORIGIN) * 1_000_000), 0), _TIMES)
 
 
 def waitingKey(priority: int, instant: float, jobid: int) -> int:

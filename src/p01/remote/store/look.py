@@ -12,7 +12,7 @@ from persistent import Persistent
 
 from p01.remote.exceptions import JobNotFound
 from p01.remote.store import writer
-from p01.remote.store.keys import dueOf, shardOf, sinceOf
+from p01.remote.store.keys import dueOf, idOf, shardOf, sinceOf
 from p01.remote.store.records import DELAYED, PROCESSING, QUEUED, Attempt, Claim, Outcome, Pending, Record
 from p01.remote.store.segments import Outcomes, Segment
 from p01.remote.store.shards import Shard, Tally
@@ -68,7 +68,7 @@ class Look(Persistent):
     def entry(self, jobid: int) -> tuple[int, Record]:
         """The first id of a job's segment, and its record. Raises JobNotFound."""
         near: Segment | None = getattr(self, '_v_near', None)
-        if near is None or not writer.loadable(near) or not near.first <= jobid <= near.last:
+        if near is None or not isinstance(jobid, int) or not writer.loadable(near) or not near.first <= jobid <= near.last:
             near = self._v_near = self.segment(self.floor(jobid))
         first, record = near.first, near.entries.get(jobid)
         if record is None:
@@ -134,6 +134,13 @@ class Look(Persistent):
             for jobid in sorted(entries, reverse=newest):
                 if fates.get(jobid, entries) is not None:
                     yield jobid
+
+    def waiting(self) -> Iterator[int]:
+        """The ids of all jobs that wait, due or not yet; looks at no other."""
+        for shard in self.shards:
+            for line in shard.lines.values():
+                yield from map(idOf, chain(line.waiting, line.delayed))
+        yield from (jobid for jobid, _ in self.untaken())
 
     def finished(self) -> Iterator[tuple[int, str]]:
         """The ids of all finished jobs with their status; looks at no other."""

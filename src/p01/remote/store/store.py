@@ -97,13 +97,13 @@ class Store(Taking):
         """Note in the pages which of the owner's claims have an outcome, and end these claims."""
         entries = owner.outcomes.entries
         for jobid in [jobid for jobid in owner.claims if jobid in entries]:
+            owner.touch()       # before the change: what fails amidst must be undone
             claim = owner.claims.pop(jobid)
             first, record = self.entry(jobid)
             self.shards[shardOf(first)].page(first).note(jobid, owner.outcomes)
             owner.tally.move(claim.queue, PROCESSING, entries[jobid].status)
             if record.extras is not None:
                 self.free(jobid, record, True)
-            owner.touch()
 
     def retry(self, owner: Hand, jobid: int, due: float | None, attempt: Attempt | None, *, died: bool = False,
               suspect: bool = False) -> None:
@@ -112,6 +112,7 @@ class Store(Taking):
         An attempt counts as a run; None means that it has not run, or did not fail. Raises ClaimLost.
         """
         claim = owner.held(jobid)
+        owner.touch()           # before the change: what fails amidst must be undone
         del owner.claims[jobid]
         first, record = self.entry(jobid)
         shard = self.shards[shardOf(first)]
@@ -130,7 +131,6 @@ class Store(Taking):
             line.delayed.add(dueKey(record.priority, due, jobid))
             shard.page(first).note(jobid, fate)
             owner.tally.move(claim.queue, PROCESSING, DELAYED)
-        owner.touch()
 
     def release(self, owner: Hand, jobids: Iterable[int]) -> None:
         """Put claimed jobs back that have not begun."""
@@ -252,6 +252,7 @@ class Store(Taking):
     def evict(self, seat: Seat) -> None:
         """A worker is dead: fence it off, keep its counts. Whatever it still tries to commit meets the fence."""
         seat.outcomes.fenced = True
+        seat.touch()        # meets what it may be claiming just now, even if it held nothing before
         del self.seats[seat.name]
         self.count(self.shards[hash(seat.pid) % SHARDS], seat.tally)
 

@@ -61,6 +61,7 @@ class Taking(Look):
     def takeIn(self, shard: Shard, owner: Hand, now: float) -> None:
         """Put a shard's new jobs, and those that became due, in line."""
         for jobid, record in shard.news(self):
+            owner.touch()       # before the change: what fails amidst must be undone
             unique = (record.extras or {}).get('unique')
             if unique is not None:
                 holder = self.holder(unique[0], record.created)
@@ -77,9 +78,7 @@ class Taking(Look):
             else:
                 line.waiting.add(waitingKey(record.priority, record.created if record.due is None else record.due, jobid))
                 owner.tally.move(record.queue, None, QUEUED)
-            owner.touch()
-        if shard.ripen(now, owner.tally):
-            owner.touch()
+        shard.ripen(now, owner)
 
     def note(self, jobid: int, owner: Hand, outcome: Outcome) -> None:
         """End a job that nobody claims."""
@@ -91,17 +90,18 @@ class Taking(Look):
     # -- claim
 
     def claim(self, owner: Hand, count: int, now: float, queues: Collection[str] | None = None,
-              rank: tuple[int, int] = (0, 1)) -> list[int]:
+              rank: tuple[int, int] = (0, 1), wide: bool = False) -> list[int]:
         """Take up to so many jobs that are due, of these queues (None: of all); returns their ids in order.
 
         rank (r, n) says that this is the r-th of n workers: it takes from its own shards first, from others when these
-        are empty, or when jobs wait there that have a higher priority or are older by more than GRACE.
+        are empty, or when jobs wait there that have a higher priority or are older by more than GRACE. wide says to take
+        in the others' news as well, so that nobody starves behind a worker that is busy with one long job.
         """
         claimed: list[int] = []
         expired = True
         while expired and len(claimed) < count:
             expired = False
-            for key, shard, queue in self.picks(owner, count - len(claimed), now, queues, rank):
+            for key, shard, queue in self.picks(owner, count - len(claimed), now, queues, rank, wide):
                 if owner.claims and self.suspect(idOf(key)):
                     return claimed
                 shard.lines[queue].waiting.remove(key)
@@ -115,15 +115,15 @@ class Taking(Look):
         return claimed
 
     def picks(self, owner: Hand, count: int, now: float, queues: Collection[str] | None,
-              rank: tuple[int, int]) -> list[tuple[int, Shard, str]]:
+              rank: tuple[int, int], wide: bool) -> list[tuple[int, Shard, str]]:
         """The keys to claim next, each with its shard and queue."""
         own = [shard for shard in self.shards if shard.number % rank[1] == rank[0]]
         foreign = [shard for shard in self.shards if shard not in own]
-        for shard in own:
+        for shard in self.shards if wide else own:
             self.takeIn(shard, owner, now)
         picks = self.first(own, count, now, queues)
         if len(picks) < count:
-            for shard in foreign:
+            for shard in () if wide else foreign:
                 self.takeIn(shard, owner, now)
             picks += self.first(foreign, count - len(picks), now, queues)
         elif foreign:

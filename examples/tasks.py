@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""A small application: orders, and the receipts that are written for them.
+
+    p01-remote worker tasks:app                     # in this folder
+    p01-remote enqueue tasks:app order '["tea", 3]' --wait 10
+    p01-remote status tasks:app
+"""
+import os
+import time
+
+from p01.remote import App, JobError, current
+
+app = App(os.environ.get('TASKS', 'sqlite:./jobs'))
+
+
+@app.job
+def order(item, count=1):
+    """Store an order and enqueue its receipt: both, or neither."""
+    if count < 1:
+        raise JobError(f'{count} is no number of things to order.')     # wrong today and tomorrow: not retried
+    root = current.root
+    number = root['orders'] = root.get('orders', 0) + 1
+    root[f'order-{number}'] = {'item': item, 'count': count}
+    receipt.enqueue(number)
+    return number
+
+
+@app.job(queue='mail', retries=5)
+def receipt(number):
+    """Write the receipt of an order."""
+    found = current.root[f'order-{number}']
+    text = f"Order {number}: {found['count']} × {found['item']}"
+    current.root[f'receipt-{number}'] = text
+    return text
+
+
+@app.job(queue='slow')
+def wait(seconds):
+    """Take a while; something to watch with `p01-remote status`."""
+    started = time.monotonic()
+    while (waited := time.monotonic() - started) < seconds:
+        current.progress(waited, seconds)
+        time.sleep(0.05)
+    return seconds

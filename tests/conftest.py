@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""What all tests share: a database of each storage, connections that are closed in the right order, processors."""
+import contextlib
+import itertools
+import os
+from collections import Counter
+
+import pytest
+import transaction
+from hypothesis import HealthCheck, settings
+from transaction.interfaces import NoTransaction
+
+from p01.remote import storage, testing
+from p01.remote.processor import RemoteProcessor
+
+settings.register_profile('ci', max_examples=200, stateful_step_count=50, deadline=None, print_blob=True,
+                          suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+settings.register_profile('local', settings.get_profile('ci'), max_examples=40)
+settings.load_profile('ci' if os.environ.get('CI') else 'local')
+
+NAME = 'processor'
+START = 1_900_000_000.0     # an instant long after all jobs of the tests were enqueued
+
+# how a storage is addressed, and whether a second database object can open what the first has open
+STORAGES = {
+    'memory': (lambda folder: 'memory:', False),
+    'file': (lambda folder: f'file:{folder / "jobs.fs"}', False),
+    'sqlite': (lambda folder: f'sqlite:{folder / "jobs"}', True),
+}
+
+
+class Place:
+    """A database and what was opened of it."""
+
+    def __init__(self, kind, folder):
+        make, self.shared = STORAGES[kind]
+        self.kind = kind
+        self.address = make(folder)
+        self.db = storage.openDatabase(self.address)
+        self.others = []
+        self.opened = []
+
+    def openAgain(self):
+        """A second database object of the same storage; the same one where there can be only one."""
+        if not self.shared:
+            return self.db
+        self.others.append(storage.openDatabase(self.address))
+        return self.others[-1]
+
+    def connect(self, db=None, explicit=False):
+        """A connection with a transaction manager of its own."""
+        manager = transaction.TransactionManager(explicit=explicit)
+        connection = (db or self.db).open(manager)
+        self.opened.append(connection)
+        return connection
+
+    def close(self):
+        for connection in reversed(self.opened):
+            leave(connection)
+        for db in reversed(self.others):
+            db.close()
+        self.db.close()
+
+
+def leave(connection):
+    """Abort and close."""
+    if connection.opened:
+        with contextlib.suppress(NoTransaction):
+            connection.transaction_manager.abort()
+        connection.close()
+
+
+@pytest.fixture(params=list(STORAGES))
+def place(request, tmp_path):
+    place = Place(request.param, tmp_path)
+    yield place
+    transaction.abort()
+    place.close()
+
+
+@pytest.fixture
+def memory(tmp_path):
+    """A place in memory, for what does not depend on the storage."""
+    place = Place('memory', tmp_path)
+    yield place
+    transaction.abort()
+    place.close()
+
+
+@pytest.fixture
+def db(place):
+    return place.db
+
+
+@pytest.fixture
+def address(place):
+    return place.address
+
+
+def newProcessor():
+    """A processor with the test jobs; not stored."""
+    processor = RemoteProcessor()
+    processor.__name__ = NAME
+    processor.addJob('echo', testing.EchoJob())
+    processor.addJob('error', testing.ErrorJob())
+    processor.addJob('fatal', testing.FatalJob())
+    return processor
+
+
+def stored(place):
+    """One that is committed, in a connection of its own."""
+    connection = place.connect()
+    processor = connection.root()[NAME] = newProcessor()
+    connection.transaction_manager.commit()
+    return processor
+
+
+def uncommitted(place):
+    """One that was stored in a transaction that is still open."""
+    connection = place.connect()
+    processor = connection.root()[NAME] = newProcessor()
+    connection.transaction_manager.savepoint()      # else it would not know its connection yet
+    return processor
+
+
+def unstored(place):
+    """One that is in no database."""
+    return newProcessor()
+
+
+@pytest.fixture
+def processor(place):
+    return stored(place)
+
+
+@pytest.fixture(params=[stored, uncommitted, unstored], ids=lambda make: make.__name__)
+def anyProcessor(request, place):
+    return request.param(place)
+
+
+def inside(connection):
+    """The processor in a connection."""
+    return connection.root()[NAME]
+
+
+def commit(processor):
+    """Commit the transaction that a processor is in."""
+    processor._p_jar.transaction_manager.commit()
+
+
+def abort(processor):
+    """Abort it."""
+    processor._p_jar.transaction_manager.abort()
+
+
+def recount(store):
+    """What counts() must say, found by looking at every job."""
+    found = {}
+    for jobid in store.ids():
+        view = store.view(jobid)
+        found.setdefault(view.record.queue, Counter())[view.status] += 1
+    return {queue: dict(counts) for queue, counts in found.items()}
+
+
+def counted(processor):
+    """The counts by status, proven by a recount."""
+    store = processor.store
+    assert store.counts() == recount(store)
+    total = Counter()
+    for counts in store.counts().values():
+        total.update(counts)
+    return dict(total)
+
+
+def take(iterable, count):
+    return list(itertools.islice(iterable, count))

@@ -120,9 +120,11 @@ class FunctionJob(Job):
 class Gone(Job):
     """Stands in for a behaviour that cannot be found, so that its jobs can be looked at."""
 
+    reason = ''
+
     def __call__(self, remoteProcessor: Any) -> Any:
-        raise UnknownJob(f"No job is registered as '{self.name}', and the name does not import; add it with addJob, or "
-                         'give the worker the application that defines it.')
+        raise UnknownJob(self.reason or f"No job is registered as '{self.name}', and the name does not import; add it with "
+                         'addJob, or give the worker the application that defines it.')
 
 
 def wrapped(job: Any) -> Job:

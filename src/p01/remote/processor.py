@@ -9,6 +9,7 @@ from typing import Any
 
 from BTrees.OOBTree import OOBTree
 from persistent import Persistent
+from ZODB.POSException import POSKeyError, StateLoadError
 from zope.interface import implementer
 from zope.location.interfaces import ILocation
 
@@ -78,9 +79,16 @@ class RemoteProcessor(Persistent):
     def behaviour(self, name: str) -> Job:
         """The registered job, or one that raises UnknownJob when it is called."""
         try:
-            return self.getJobByName(name)
+            job = self.getJobByName(name)
+            job._p_activate()
+            return job
         except UnknownJob:
             return _gone
+        except (POSKeyError, StateLoadError) as error:      # not a storage that is away, which raises otherwise
+            gone = Gone()
+            gone.policy = _gone.policy
+            gone.reason = f'The job registered as {name!r} cannot be loaded ({error.__cause__ or error!r}); add it anew.'
+            return gone
 
     # -- jobs
 
@@ -127,7 +135,7 @@ class RemoteProcessor(Persistent):
         record, outcome = view.record, view.outcome
         try:
             input = payload.unpack(record.input)
-        except Exception as error:      # unpickling runs foreign code
+        except (Exception, SystemExit) as error:    # unpickling runs foreign code
             input = f'(cannot be loaded: {error})'
         values: dict[str, Any] = {
             'id': view.id, '__name__': str(view.id), '__parent__': self, 'name': record.name, 'input': input,

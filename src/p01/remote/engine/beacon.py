@@ -108,6 +108,20 @@ _boxes: dict[tuple[int, Path], Box] = {}
 _lock = threading.Lock()
 
 
+def _forked() -> None:
+    """A forked process is another process: its parent's workers are not its own, nor may it hold their locks."""
+    global PROCESS
+    PROCESS = uuid.uuid4().hex
+    live.clear()
+    for box in _boxes.values():
+        box.map.close()
+        box.file.close()
+    _boxes.clear()
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
 def mine(place: Path | None) -> Box | None:
     """This process's box for a database's folder; None where none can be made."""
     key: Any = os.getpid(), folderFor(place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -181,9 +182,9 @@ class Runner:
             kept = pack(output, f'The output of job {task.id} ({task.record.name})', processor.outputLimit)
         except TransientError:
             raise
-        except KeyboardInterrupt:
-            raise
         except BaseException as error:      # SystemExit, CancelledError …: no job takes its worker down by raising
+            if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+                raise                       # only there can it come from the terminal
             self.end()
             return self.told(task, failure(task, behaviour.policy, error, started, self.clock(), self.name, self.chance()))
         if self.manager._txn is None and not behaviour.detached:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 from p01.remote import events, storage
@@ -58,7 +59,8 @@ class Supervisor:
             if process.is_alive():
                 self.watch(process)
                 continue
-            if process.exitcode == 0 and (self.options.drain or self.stopping):
+            ends = self.options.drain or self.stopping
+            if process.exitcode == 0 and ends and not self.boxes(process):      # else a job ended it with os._exit(0)
                 self.drained.add(number)
                 del self.processes[number]
                 continue
@@ -78,11 +80,14 @@ class Supervisor:
         """Give the jobs of a process that died to the others."""
         code = process.exitcode or 0
         why = f'killed by signal {signal.Signals(-code).name}' if code < 0 else f'ended with status {code}'
-        boxes = beacon.folderFor(storage.folder(self.app.db)).glob(f'{process.pid}-*.box')
-        for box in boxes:
+        for box in self.boxes(process):
             if beacon.died(box):
                 self.lose(str(box), why)
                 box.unlink(missing_ok=True)
+
+    def boxes(self, process: BaseProcess) -> list[Path]:
+        """The boxes of a process; it takes them along when it ends in good order."""
+        return list(beacon.folderFor(storage.folder(self.app.db)).glob(f'{process.pid}-*.box'))
 
     def lose(self, box: str, why: str) -> None:
         """Rescue the jobs of the process with this box."""
@@ -91,7 +96,7 @@ class Supervisor:
 
     def watch(self, process: BaseProcess) -> None:
         """Kill a process one of whose jobs has run longer than its timeout."""
-        for box in beacon.folderFor(storage.folder(self.app.db)).glob(f'{process.pid}-*.box'):
+        for box in self.boxes(process):
             try:
                 overdue = any(slot.jobid and 0 < slot.deadline < time.monotonic() for slot in beacon.read(box))
             except OSError:

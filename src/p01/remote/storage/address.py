@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import unquote
 
 from p01.remote.exceptions import AddressError
 
@@ -17,6 +18,7 @@ class Kind:
     module: str             # has openDatabase(address, **settings)
     example: str
     onDisk: bool = False    # what follows the colon is a path
+    described: bool = False     # it is the path of a description, perhaps with #NAME
     extra: str = ''         # the extra of our distribution that brings what the module imports
 
 
@@ -26,8 +28,9 @@ KINDS = {
     'memory': Kind('p01.remote.storage.memory', 'memory:'),
     'zeo': Kind('p01.remote.storage.zeo', 'zeo:localhost:8100', extra='zeo'),
     'postgresql': Kind('p01.remote.storage.postgresql', 'postgresql://localhost/jobs', extra='postgresql'),
-    'zconfig': Kind('p01.remote.storage.zconfig', 'zconfig:./zodb.conf', onDisk=True),
+    'zconfig': Kind('p01.remote.storage.zconfig', 'zconfig:./zodb.conf', described=True),
 }
+ALIASES = {'postgres': 'postgresql'}    # as in libpq
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ def parse(address: str) -> Address:
     if not isinstance(address, str):
         raise AddressError(f'An address is a text like sqlite:./jobs or an open ZODB.DB, not {address!r}.')
     name, colon, rest = address.strip().partition(':')
-    name, names = name.lower(), known()
+    name, names = ALIASES.get(name.lower(), name.lower()), known()
     if not colon or name not in names:
         choice = ', '.join(f'{each}:' for each in names)
         raise AddressError(f'{hidden(address)!r} is of no kind known here; write one of {choice} and where '
@@ -58,6 +61,9 @@ def parse(address: str) -> Address:
     row = KINDS[name]
     if row.onDisk:
         return Address(name, address.strip(), rest, pathOf(rest, address, row.example))
+    if row.described:
+        path, sign, part = rest.partition('#')
+        return Address(name, address.strip(), f'{pathOf(path, address, row.example)}{sign}{part}')
     return Address(name, hidden(address.strip()), rest)
 
 
@@ -80,4 +86,12 @@ def pathOf(rest: str, text: str, example: str) -> Path:
 def hidden(text: str) -> str:
     """The text with *** in place of a password, in a URI and in the manner of libpq."""
     text = re.sub(r'(//[^/:@]*:).*@', r'\1***@', text)
-    return re.sub(r"(password\s*=\s*)('[^']*'|[^\s&]+)", r'\1***', text, flags=re.IGNORECASE)
+    # without an @, what is no port may be a password
+    text = re.sub(r'(//[^/:@\[]*:)(?!\*\*\*@|\d*(?:[/?,]|$))[^/?]*', r'\1***', text)
+    return re.sub(r"([^\s&?=']+)(\s*=\s*)('(?:\\.|[^'\\])*'?|[^\s&]+)", _hidden, text)
+
+
+def _hidden(found: re.Match[str]) -> str:
+    # libpq decodes the names in a URI, too
+    secret = 'password' in unquote(found[1]).lower()
+    return f'{found[1]}{found[2]}***' if secret else found[0]

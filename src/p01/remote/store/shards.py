@@ -130,17 +130,16 @@ class Shard(Persistent):
             key = waitingKey(record.priority, record.created, jobid) if fate is None else fate.key
         return (line.waiting, key) if key in line.waiting else None
 
-    def ripen(self, now: float, tally: Tally) -> bool:
-        """Move the jobs that are due from the delayed to the waiting, and count that; whether there were any."""
-        limit, moved = dueLimit(now), False
+    def ripen(self, now: float) -> Tally:
+        """Move the jobs that are due from the delayed to the waiting; returns how the counts change."""
+        limit, moved = dueLimit(now), Tally()
         for queue, line in self.lines.items():
             due = list(line.delayed.keys(None, limit))
             for key in due:
                 line.delayed.remove(key)
                 line.waiting.add(ripened(key))
             if due:
-                tally.move(queue, DELAYED, QUEUED, len(due))
-                moved = True
+                moved.move(queue, DELAYED, QUEUED, len(due))
         return moved
 
 

@@ -136,7 +136,7 @@ class Store(Taking):
         """Put claimed jobs back that have not begun."""
         for jobid in list(jobids):
             if jobid in owner.claims:
-                self.retry(owner, jobid, None, None)
+                self.retry(owner, jobid, None, None, suspect=owner.claims[jobid].suspect)
 
     # -- verbs of people
 

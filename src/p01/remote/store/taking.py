@@ -78,7 +78,10 @@ class Taking(Look):
             else:
                 line.waiting.add(waitingKey(record.priority, record.created if record.due is None else record.due, jobid))
                 owner.tally.move(record.queue, None, QUEUED)
-        shard.ripen(now, owner)
+        moved = shard.ripen(now)
+        if moved:
+            owner.touch()
+            owner.tally.add(moved)
 
     def note(self, jobid: int, owner: Hand, outcome: Outcome) -> None:
         """End a job that nobody claims."""

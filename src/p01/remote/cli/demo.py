@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""p01-remote demo: real files, several workers, one of them killed, and a check that nothing was lost or done twice."""
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from BTrees.OOBTree import OOBTree
+
+from p01.remote import storage
+from p01.remote.app import App
+from p01.remote.cli import tasks
+from p01.remote.cli.report import Performance, Strike, report
+from p01.remote.cli.stage import Numbers, Stage
+from p01.remote.cli.terminal import count, jsonOption
+from p01.remote.engine import beacon
+from p01.remote.exceptions import InputError, RemoteError
+from p01.remote.options import WorkerOptions
+from p01.remote.store.records import CANCELLED, COMPLETED, DELAYED, ERROR, PROCESSING, QUEUED
+
+if TYPE_CHECKING:
+    from p01.remote.engine.supervisor import Supervisor
+
+JOB = 'analyse'
+LOG = 'demo.log'    # beside the database: what the workers write to stderr
+BATCH = 100         # files whose entries and jobs are committed together
+LOOK = 0.1          # seconds between two looks at the jobs
+GLANCE = 0.002      # seconds between two looks at a worker that is to be killed
+STALLED = 120.0     # seconds without any progress after which the demo gives up
+
+
+@click.command()
+@click.argument('folder', required=False, type=click.Path(path_type=Path))
+@click.option('--keep', metavar='DIR', type=click.Path(path_type=Path), help='Keep the database, in this new folder.')
+@click.option('--workers', type=click.IntRange(1, 64), default=4, show_default=True, metavar='N', help='Worker processes.')
+@click.option('--no-kill', 'spare', is_flag=True, help='Kill no worker.')
+@jsonOption
+def demo(folder: Path | None, keep: Path | None, workers: int, spare: bool, asJson: bool) -> int:
+    """See real jobs processed on real files, a worker killed on the way, and the result checked.
+
+    Each source file of FOLDER (default: Python's own standard library) becomes a job that examines it and writes what it
+    found into an index, in the job's own transaction. At the end the index is compared with a straight computation: exit
+    status 1 unless every job was applied exactly once.
+    """
+    folder = (folder or Path(sysconfig.get_path('stdlib'))).expanduser().resolve()
+    if not folder.is_dir():
+        raise InputError(f'{folder} is no folder; name one that holds source files.')
+    paths, unread = tasks.sources(folder)
+    if not paths:
+        raise InputError(f'{folder} holds no source files (*.py, *.c, *.js and the like); name another folder.')
+    with stage(keep) as place:
+        app = App(f'sqlite:{place}')
+        try:
+            return report(perform(app, folder, paths, workers, spare, asJson), unread, keep, asJson)
+        finally:
+            app.close()
+
+
+@contextmanager
+def stage(keep: Path | None) -> Iterator[Path]:
+    """The folder of the database: a new one that stays, or a temporary one."""
+    if keep is not None:
+        keep = keep.expanduser().resolve()
+        if keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
+            raise InputError(f'{keep} exists and is not empty; name a new folder, or look at what is there with '
+                             f'`p01-remote status sqlite:{keep}`.')
+        yield keep
+        return
+    # TERM as Ctrl-C, so that no temporary folder stays behind
+    old = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    place = Path(tempfile.mkdtemp(prefix='p01-remote-'))
+    try:
+        yield place
+    finally:
+        signal.signal(signal.SIGTERM, old)
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def perform(app: App, folder: Path, paths: list[str], workers: int, spare: bool, quiet: bool) -> Performance:
+    """Enqueue the jobs, let the workers run them, kill one of them; returns what happened."""
+    from p01.remote.engine.supervisor import Supervisor
+    began = time.time()
+    title = f'p01-remote demo   {count(workers, "worker")}   {count(len(paths), "source file")} of {folder}'
+    log = Path(storage.folder(app.db) or '.') / LOG
+    with Stage(title, quiet) as scene, aside(log):
+        enqueue(app, folder, paths, scene)
+        supervisor = Supervisor(str(app.database), WorkerOptions(processes=workers, waitTime=0.1))
+        started = time.monotonic()
+        try:
+            supervisor.start()
+            scene.step('the workers start')
+            strike = watch(app, supervisor, scene, len(paths), spare)
+        finally:
+            supervisor.stop()
+            supervisor.join(10.0)
+            supervisor.app.close()
+        return Performance(app, folder, paths, workers, began, scene.ended - started, strike, spare, log)
+
+
+@contextmanager
+def aside(path: Path) -> Iterator[None]:
+    """What is written to stderr, by the workers too, goes to a file: it would tear the display."""
+    sys.stderr.flush()
+    own = os.dup(2)
+    with open(path, 'ab') as file:
+        os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(own, 2)
+        os.close(own)
+        if not path.stat().st_size:
+            path.unlink()
+
+
+def enqueue(app: App, folder: Path, paths: list[str], scene: Stage) -> None:
+    """Make the index and the jobs: an entry and its job in one transaction."""
+    with app.transaction() as root:
+        app.processor.addJob(JOB, tasks.analyse)
+        root[tasks.FOLDER] = str(folder)
+        root[tasks.INDEX] = OOBTree()
+    made = 0
+    for batch in tasks.batches(paths, BATCH):
+        with app.transaction() as root:
+            for path in batch:
+                root[tasks.INDEX][path] = tasks.Entry()
+                app.processor.processJob(JOB, (path,))
+        made += len(batch)
+        scene.show(Numbers(len(paths), waiting=made))
+    scene.tell(f'{count(made, "job")} enqueued, each in one transaction with its entry in the index')
+
+
+def watch(app: App, supervisor: Supervisor, scene: Stage, total: int, spare: bool) -> Strike | None:
+    """Until all jobs have ended, show how they stand and keep the workers alive; kill one when a third is done.
+
+    Raises RemoteError when nothing moves any more.
+    """
+    strike, moved, last, due = None, time.monotonic(), -1, 0.0
+    while True:
+        numbers = numbersOf(app, total, supervisor.options.processes, int(strike is not None))
+        if numbers.done + numbers.failed > 0 and last <= 0:
+            scene.begin()
+            scene.note = ''
+        scene.show(numbers)
+        if numbers.waiting + numbers.running == 0:
+            scene.finish()
+            return strike
+        now = time.monotonic()
+        if numbers.done + numbers.failed != last:
+            last, moved = numbers.done + numbers.failed, now
+        if now - moved > STALLED:
+            raise RemoteError(f'No job has ended for {STALLED:g} seconds; {numbers.waiting:,} wait, {numbers.running:,} '
+                              'run.')
+        if strike is None and not spare and numbers.done * 3 >= total:
+            strike = kill(app, supervisor)
+            if strike is not None:
+                scene.tell((f'▲ worker {strike.worker} killed on purpose (SIGKILL)', 'yellow'),
+                           f' in the middle of job {strike.job}, {strike.path}')
+                due = 0.0
+        if now >= due:
+            due = now + supervisor.poll(time.time())
+        time.sleep(LOOK if strike is not None or spare or numbers.done * 4 < total else GLANCE)
+
+
+def numbersOf(app: App, total: int, workers: int, retried: int) -> Numbers:
+    """How the jobs stand."""
+    with app.reading() as processor:
+        counts = processor.store.counts()
+
+    def having(*stati: str) -> int:
+        return sum(queue.get(status, 0) for queue in counts.values() for status in stati)
+
+    held = having(PROCESSING)           # a worker takes a few short jobs at once, and runs one after the other
+    running = min(held, workers)
+    return Numbers(total, having(QUEUED, DELAYED) + held - running, running, having(COMPLETED), retried,
+                   having(ERROR, CANCELLED))
+
+
+def kill(app: App, supervisor: Supervisor) -> Strike | None:
+    """Kill a worker that is in the middle of a job, by what its black box says; None when none is just now."""
+    boxes = beacon.folderFor(storage.folder(app.db))
+    for worker, pid in enumerate(supervisor.pids(), 1):
+        for box in boxes.glob(f'{pid}-*.box'):
+            if not running(box):
+                continue
+            os.kill(pid, signal.SIGKILL)
+            while pid in supervisor.pids():     # a moment, until the system has buried it
+                time.sleep(GLANCE)
+            jobs = running(box)                 # what it ran when it died
+            if jobs:
+                with app.reading() as processor:
+                    given: Any = processor.getJob(jobs[0]).input
+                return Strike(worker, pid, jobs[0], given[0][0])
+            return Strike(worker, pid, 0, 'between two jobs')
+    return None
+
+
+def running(box: Path) -> list[int]:
+    """The jobs that a worker process runs, or ran when it died."""
+    try:
+        return [slot.jobid for slot in beacon.read(box) if slot.jobid]
+    except OSError:
+        return []

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""p01-remote enqueue."""
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from p01.remote.app import App
+from p01.remote.cli.target import SPAN, opened
+from p01.remote.cli.terminal import jsonOption, mark, plain, printJson, say, shown
+from p01.remote.exceptions import InputError, JobCancelled, JobFailed, UnknownJob
+from p01.remote.job import Arguments, FunctionJob
+
+
+@click.command()
+@click.argument('target', metavar='APP')
+@click.argument('name', metavar='NAME')
+@click.argument('text', metavar='[JSON]', required=False)
+@click.option('--queue', metavar='NAME', help="The queue; default: the job's own.")
+@click.option('--priority', type=int, metavar='N', help='From -100 to 100; a higher one runs sooner.')
+@click.option('--delay', type=SPAN, metavar='TIME', help='Not before this: seconds, or 10m, 2h, 1d.')
+@click.option('--unique', metavar='KEY', help='Enqueue nothing while a job with this key waits or runs.')
+@click.option('--wait', type=SPAN, metavar='TIME', help='Wait at most so long for the result, and print it.')
+@jsonOption
+def enqueue(target: str, name: str, text: str | None, queue: str | None, priority: int | None, delay: float | None,
+            unique: str | None, wait: float | None, asJson: bool) -> int:
+    """Enqueue a job and print its id.
+
+    NAME is a registered name, or the dotted name of an @app.job function. A JSON list is its arguments, an object its
+    keyword arguments, anything else its one argument.
+
+    \b
+    p01-remote enqueue tasks:app receipt 42
+    p01-remote enqueue sqlite:./jobs tasks.receipt '{"orderId": 42}' --delay 10m
+    """
+    given = value(text)
+    options = {'queue': queue, 'priority': priority, 'delay': delay, 'unique': unique}
+    options = {key: option for key, option in options.items() if option is not None}
+    with opened(target, create=True) as app:
+        name, jobid = add(app, name, given, text is not None, options)
+        if wait is not None:
+            return awaited(app, jobid, name, wait, asJson)
+        if asJson:
+            with app.reading() as processor:
+                printJson({'id': jobid, 'name': name, 'status': processor.getJobStatus(jobid)})
+        elif sys.stdout.isatty():
+            say(mark('queued', str(jobid)), f'  {shown(name)} is queued')
+        else:
+            click.echo(jobid)       # nothing else: id=$(p01-remote enqueue ...)
+    return 0
+
+
+def value(text: str | None) -> Any:
+    """The value of the JSON argument. Raises InputError."""
+    if text is None:
+        return None
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise InputError(f'{shown(text, 60)} is not JSON ({error}); write for example \'[42]\', \'{{"orderId": 42}}\' or '
+                         '\'"text"\'.') from None
+
+
+def add(app: App, name: str, given: Any, isGiven: bool, options: dict[str, Any]) -> tuple[str, int]:
+    """Enqueue in a transaction; returns the full name and the id. Raises UnknownJob, ArgumentsError, InputError."""
+    with app.transaction():
+        processor = app.processor
+        if name not in processor.jobs:
+            name = full(app, name)
+        if name in app.jobs:
+            arguments = call(given, isGiven)
+            return name, app.jobs[name].using(**options).enqueue(*arguments.args, **arguments.kwargs).id
+        try:
+            behaviour = processor.getJobByName(name)
+        except UnknownJob as error:
+            if not app.jobs or '.' in name:
+                raise
+            known = ', '.join(shown(known) for known in sorted({*app.jobs, *processor.jobs}))
+            raise UnknownJob(f'No job is registered as {shown(name)!r}; there are {known}.') from error
+        given = call(given, isGiven) if isinstance(behaviour, FunctionJob) else given
+        return name, processor.processJob(name, given, **options)
+
+
+def full(app: App, name: str) -> str:
+    """The name of the one job of an App whose last part this is; else the name as it stands."""
+    found = [known for known in app.jobs if known.rpartition('.')[2] == name]
+    return found[0] if name not in app.jobs and len(found) == 1 else name
+
+
+def call(given: Any, isGiven: bool) -> Arguments:
+    """What a function is called with."""
+    if not isGiven:
+        return Arguments()
+    if isinstance(given, list):
+        return Arguments(tuple(given))
+    if isinstance(given, dict):
+        return Arguments((), given)
+    return Arguments((given,))
+
+
+def awaited(app: App, jobid: int, name: str, wait: float, asJson: bool) -> int:
+    """Print the result of a job, or how it failed; returns the exit status."""
+    output, error = None, ''
+    try:
+        output = app.handle(jobid).result(wait)
+    except (JobFailed, JobCancelled, TimeoutError) as failed:
+        error = str(failed)
+    if asJson:
+        with app.reading() as processor:
+            word = processor.getJobStatus(jobid)
+        printJson({'id': jobid, 'name': name, 'status': word, 'output': output, 'error': error})
+    elif error:
+        click.echo(f'✖ job {jobid}, {shown(name)}: {shown(error, None)}', err=True)
+    else:
+        click.echo(output if isinstance(output, str) else json.dumps(output, default=plain))
+    return 1 if error else 0

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""p01-remote queues: list, pause, resume."""
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from p01.remote.cli.target import SPAN, change, opened
+from p01.remote.cli.terminal import ago, iso, jsonOption, mark, printJson, say, shown, table
+from p01.remote.processor import RemoteProcessor
+from p01.remote.store.records import FINISHED
+
+COLUMNS = ('queued', 'delayed', 'processing', *FINISHED)
+
+
+@click.group()
+def queues() -> None:
+    """Look at queues; pause and resume them."""
+
+
+@queues.command('list')
+@click.argument('target', metavar='APP')
+@jsonOption
+def listQueues(target: str, asJson: bool) -> int:
+    """List the queues with their jobs. Exit status 1 when there are none."""
+    with opened(target) as app, app.reading() as processor:
+        found = countsOf(processor)
+        paused = pausedOf(processor, time.time())
+    if asJson:
+        printJson([{'queue': queue, 'paused': queue in paused, 'until': iso(paused.get(queue)), **found[queue]}
+                   for queue in found])
+    elif found:
+        printCounts(found, paused, time.time())
+    else:
+        say(f"No queues yet; `p01-remote enqueue {target} NAME '[arguments]'` makes one.")
+    return 0 if found else 1
+
+
+def countsOf(processor: RemoteProcessor) -> dict[str, dict[str, int]]:
+    """How many jobs of each queue have which status; paused queues too."""
+    paused: dict[str, dict[str, int]] = {queue: {} for queue in processor.store.settings.paused}
+    found = paused | processor.store.counts()
+    return {queue: {status: found[queue].get(status, 0) for status in COLUMNS} for queue in sorted(found)}
+
+
+def pausedOf(processor: RemoteProcessor, now: float) -> dict[str, float | None]:
+    """The queues that are paused, each with its end in POSIX seconds, or None."""
+    paused = processor.store.settings.paused
+    return {queue: until for queue, until in paused.items() if until is None or until > now}
+
+
+def printCounts(found: dict[str, dict[str, int]], paused: dict[str, float | None], now: float) -> None:
+    """Print the table of queues."""
+    rows: list[list[Any]] = []
+    for queue, counts in found.items():
+        cells: list[Any] = [(f'{counts[status]:,}', mark(status)[1] if counts[status] else 'dim') for status in COLUMNS]
+        until = paused.get(queue)
+        state: Any = ''
+        if queue in paused:
+            state = mark('paused', 'paused' if until is None else f'paused, ends {ago(until, now)}')
+        rows.append([shown(queue, 40), *cells, state])
+    table(['queue', *(mark(status)[0] for status in COLUMNS), ''], rows, right=[mark(status)[0] for status in COLUMNS])
+
+
+@queues.command()
+@click.argument('target', metavar='APP')
+@click.argument('queue', metavar='QUEUE')
+@click.option('--for', 'length', type=SPAN, metavar='TIME', help='Ends by itself after 10m, 2h, ...')
+@jsonOption
+def pause(target: str, queue: str, length: float | None, asJson: bool) -> int:
+    """Let no more jobs of a queue start; running ones end as ever."""
+    until = None if length is None else time.time() + length
+    with opened(target) as app:
+        change(app, lambda processor: processor.store.pause(queue, until))
+    if asJson:
+        printJson({'queue': queue, 'paused': True, 'until': iso(until)})
+    else:
+        end = f'it is resumed by `p01-remote queues resume {target} {shown(queue)}`' if until is None \
+            else f'and goes on by itself {ago(until, time.time())}'
+        say(mark('paused', f'queue {shown(queue)} is paused'), f'; {end}')
+    return 0
+
+
+@queues.command()
+@click.argument('target', metavar='APP')
+@click.argument('queue', metavar='QUEUE')
+@jsonOption
+def resume(target: str, queue: str, asJson: bool) -> int:
+    """Let the jobs of a queue start again. Exit status 1 when it was not paused."""
+    with opened(target) as app:
+        was = change(app, lambda processor: processor.store.resume(queue))
+    if asJson:
+        printJson({'queue': queue, 'paused': False, 'was': was})
+    else:
+        say(mark('processing', f'queue {shown(queue)} runs') if was else mark('warning', 'not paused'),
+            '' if was else f': queue {shown(queue)}')
+    return 0 if was else 1

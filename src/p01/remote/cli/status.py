@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""p01-remote status."""
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from p01.remote.cli.queues import countsOf, pausedOf, printCounts
+from p01.remote.cli.target import opened, placeOf
+from p01.remote.cli.terminal import ago, iso, jsonOption, mark, printJson, say, shown, span, table
+from p01.remote.engine import beacon
+from p01.remote.engine.janitor import isDead
+from p01.remote.processor import RemoteProcessor
+
+
+@click.command()
+@click.argument('target', metavar='APP')
+@jsonOption
+def status(target: str, asJson: bool) -> int:
+    """Show how the jobs stand: queues, the oldest that waits, workers."""
+    now = time.time()
+    with opened(target) as app:
+        place = placeOf(app)
+        with app.reading() as processor:
+            found, paused = countsOf(processor), pausedOf(processor, now)
+            oldest = processor.store.oldest()
+            # nextDue knows of those that a worker has noticed
+            dues = [processor.store.nextDue(), *(record.due for _, record in processor.store.untaken())]
+            due = min((instant for instant in dues if instant is not None), default=None)
+            workers = workersOf(processor, now)
+    if asJson:
+        printJson({'app': place, 'queues': found, 'paused': {queue: iso(until) for queue, until in paused.items()},
+                   'oldest': None if oldest is None else round(max(0.0, now - oldest), 3), 'nextDue': iso(due),
+                   'workers': workers})
+        return 0
+    say((place, 'bold'))
+    if found:
+        printCounts(found, paused, now)
+    else:
+        say(f"No jobs yet; `p01-remote enqueue {target} NAME '[arguments]'` adds one.")
+    if oldest is not None:
+        say('oldest waiting: ', (span(max(0.0, now - oldest)), 'bold'))
+    if due is not None:
+        say(f'next delayed job: {ago(due, now)}')
+    printWorkers(workers, target, oldest is not None)
+    return 0
+
+
+def workersOf(processor: RemoteProcessor, now: float) -> list[dict[str, Any]]:
+    """The workers, each with its jobs: those in hand, and which of them runs, where that can be seen."""
+    workers = []
+    for seat in processor.store.seats.values():
+        if not seat.pid:
+            continue                # jobs that were pulled by hand
+        held = sorted(set(seat.claims) - set(seat.outcomes.entries))
+        workers.append({'name': seat.name, 'host': seat.host.partition('/')[0], 'pid': seat.pid,
+                        'alive': not isDead(seat, beacon.HOST, now), 'since': iso(seat.since), 'seen': iso(seat.beat),
+                        'jobs': held, 'running': running(seat, held)})
+    return workers
+
+
+def running(seat: Any, held: list[int]) -> list[int] | None:
+    """The jobs that a worker of this host runs just now; None where that cannot be seen."""
+    if seat.host != beacon.HOST or not seat.box:
+        return None
+    try:
+        return sorted({slot.jobid for slot in beacon.read(seat.box)} & set(held))
+    except OSError:
+        return None
+
+
+def printWorkers(workers: list[dict[str, Any]], target: str, waiting: bool) -> None:
+    """Print the table of workers."""
+    if not workers:
+        start = f'; `p01-remote worker {target}` starts one'
+        say(mark('warning' if waiting else 'queued', 'no worker'), start if waiting else ' runs')
+        return
+    rows = []
+    for each in workers:
+        inHand = each['jobs']
+        text = ', '.join(map(str, (each['running'] or inHand)[:3]))
+        rest = len(inHand) - min(3, len(each['running'] or inHand))
+        rows.append([mark('processing' if each['alive'] else 'error', 'alive' if each['alive'] else 'dead'),
+                     shown(each['name'].partition(':')[0]), shown(each['host']), each['pid'],
+                     f'{text} and {rest} more' if text and rest else text or '–'])
+    table(['state', 'worker', 'host', 'pid', 'jobs in hand'], rows, right=['pid'])

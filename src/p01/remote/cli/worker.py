@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""p01-remote worker."""
+from __future__ import annotations
+
+import logging
+
+import click
+
+from p01.remote.cli.target import SPAN, check, placeOf
+from p01.remote.cli.terminal import count, jsonOption, mark, printJson, say
+from p01.remote.exceptions import AddressError
+from p01.remote.options import WorkerOptions
+
+
+@click.command()
+@click.argument('target', metavar='APP')
+@click.option('--processes', type=int, metavar='N', help='Worker processes; default 1.')
+@click.option('--threads', type=int, metavar='N', help='Threads in each of them; default 1.')
+@click.option('--queue', 'queues', multiple=True, metavar='NAME', help='Only this queue; may be given again.')
+@click.option('--lease', type=SPAN, metavar='TIME', help='A worker of another host, silent so long, is dead; default 60.')
+@click.option('--wait-time', 'waitTime', type=SPAN, metavar='TIME', help='Between two looks for jobs; default 1.')
+@click.option('--drain', is_flag=True, default=None, help='End when nothing is due any more.')
+@jsonOption
+def worker(target: str, processes: int | None, threads: int | None, queues: tuple[str, ...], lease: float | None,
+           waitTime: float | None, drain: bool | None, asJson: bool) -> int:
+    """Process jobs until TERM or Ctrl-C; running jobs may end.
+
+    A process that dies is replaced, and its jobs go to the others. Every option may stand in the environment, as
+    P01_REMOTE_PROCESSES and so on.
+    """
+    options = WorkerOptions.read(processes=processes, threads=threads, queues=queues or None, lease=lease,
+                                 waitTime=waitTime, drain=drain)
+    from p01.remote.engine.supervisor import Supervisor
+    supervisor = Supervisor(target, options)
+    app = supervisor.app
+    check(app, target, create=True)
+    place = placeOf(app)
+    if place.startswith('file:'):
+        raise AddressError(f'{place} serves a single process, and worker starts processes of its own; use sqlite: or '
+                           'zeo:, or call processor.startProcessing() in your own process.')
+    _ = app.db      # faults of the database are told in a sentence, before log lines begin
+    logging.basicConfig(level=logging.INFO, format='%(asctime)s %(levelname)-7s %(message)s')
+    if not asJson:
+        ends = 'ends when nothing is due' if options.drain else 'Ctrl-C ends it after the running jobs'
+        say(mark('processing', count(options.processes, 'worker process', 'es')),
+            f' with {count(options.threads, "thread")} on {place}',
+            f', queue {", ".join(options.queues)}' if options.queues else '', (f'  ({ends})', 'dim'))
+    answer = supervisor.run()
+    if asJson:
+        printJson({'app': place, 'processes': options.processes, 'restarts': supervisor.restarts, 'status': answer})
+    else:
+        say(mark('completed', 'ended') if answer == 0 else mark('error', f'ended with status {answer}'),
+            f'; {count(supervisor.restarts, "process", "es")} had to be replaced' if supervisor.restarts else '')
+    return answer

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""postgresql://USER:PASSWORD@HOST:PORT/DATABASE?OPTION=VALUE, RelStorage on PostgreSQL, history-free.
+
+Whatever libpq understands: its URIs, postgresql:///jobs?host=/run/postgresql for a Unix socket, and after the colon its
+words, postgresql:service=jobs or postgresql:host=db1 dbname=jobs. libpq's own parser reads them. Passwords may as well
+stay in ~/.pgpass, in a service file or in PGPASSWORD; one in the address is kept from RelStorage, which would show it.
+"""
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import psycopg2
+import ZODB
+from psycopg2.extensions import make_dsn, parse_dsn
+from relstorage.adapters.interfaces import UnableToAcquirePackUndoLockError
+from relstorage.adapters.postgresql.adapter import PostgreSQLAdapter
+from relstorage.adapters.postgresql.batch import PostgreSQLRowBatcher
+from relstorage.adapters.postgresql.connmanager import Psycopg2ConnectionManager
+from relstorage.adapters.postgresql.drivers.psycopg2 import Psycopg2Driver
+from relstorage.adapters.postgresql.locker import PostgreSQLLocker
+from relstorage.options import Options
+from relstorage.storage import RelStorage
+from ZODB.POSException import StorageError
+
+from p01.remote.exceptions import AddressError, DatabaseLocked, PackRunning
+from p01.remote.storage.address import Address, hidden
+
+OPENING = 60        # seconds to wait for others that make the tables
+COMMITTING = 30     # seconds to wait for others that commit
+CACHE = 10          # megabytes for pickles, shared by the connections of a process
+# Two numbers, a key space apart from the single ones by which RelStorage locks objects.
+LOCK = 0x703031, 1
+SECRET = ('password', 'sslpassword')
+# So that a connection that was cut without a word is noticed within a minute, and not after hours.
+PATIENCE = {'connect_timeout': 10, 'keepalives_idle': 30, 'keepalives_interval': 10, 'keepalives_count': 3,
+            'tcp_user_timeout': 60_000}
+
+
+class Driver(Psycopg2Driver):
+    """Adds the secret parts as it connects, so that nothing that RelStorage shows can hold them."""
+
+    connect: Any
+
+    def __init__(self, secrets: dict[str, str]) -> None:
+        super().__init__()
+        inner = self.connect
+
+        def connect(dsn: str) -> Any:
+            connection = inner(make_dsn(dsn, **secrets))
+            # RelStorage provokes a warning with each commit, and knows it by its English text only: on a server that
+            # speaks another language it would print it.
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute('SET client_min_messages TO error')
+            connection.autocommit = False
+            return connection
+
+        self.connect = connect
+
+
+class Locker(PostgreSQLLocker):
+    """Says in our words that a pack is running."""
+
+    def hold_pack_lock(self, cursor: Any) -> None:
+        """Raises PackRunning when another pack holds it."""
+        try:
+            super().hold_pack_lock(cursor)
+        except UnableToAcquirePackUndoLockError as error:
+            raise PackRunning() from error
+
+
+class Adapter(PostgreSQLAdapter):
+    """PostgreSQLAdapter with our driver and locker. Instances made by new_instance share them."""
+
+    connmanager: Any
+
+    def __init__(self, dsn: str = '', options: Options | None = None, secrets: dict[str, str] | None = None,
+                 **shared: Any) -> None:
+        self._secrets = secrets or {}
+        super().__init__(dsn, options, **shared)
+
+    def _create(self) -> None:
+        if self.connmanager is None:
+            driver = Driver(self._secrets)
+            self.connmanager = Psycopg2ConnectionManager(driver, self._dsn, self.options)
+            self.locker = Locker(self.options, driver, PostgreSQLRowBatcher)
+        super()._create()
+
+
+def openDatabase(address: Address, **settings: Any) -> ZODB.DB:
+    """The database on a server; its tables are made on first use. Raises AddressError or DatabaseLocked."""
+    parts = partsOf(address)
+    try:
+        # One at a time: RelStorage looks for its tables and makes them, as ZODB does with the root object.
+        guard = psycopg2.connect(**{**parts, 'application_name': 'p01.remote: open'})
+        try:
+            guard.autocommit = True
+            with guard.cursor() as cursor:
+                cursor.execute(f"SET lock_timeout TO '{OPENING}s'")
+                cursor.execute('SELECT pg_advisory_lock(%s, %s)', LOCK)
+            return _open(address, parts, settings)
+        finally:
+            guard.close()       # which lets go of the lock
+    except psycopg2.errors.LockNotAvailable as error:
+        raise DatabaseLocked(f'{address.text} has been held for {OPENING} seconds by others that open it; see in '
+                             f'pg_stat_activity what hangs there.') from error
+    except psycopg2.errors.InsufficientPrivilege as error:
+        raise AddressError(f'{address.text} has no tables yet, and its user may not make them ({_line(error)}); let the user '
+                           f'own the database, or GRANT CREATE ON SCHEMA public to it.') from error
+    except psycopg2.Error as error:
+        raise AddressError(f'{address.text} cannot be opened ({_line(error)}); {_mend(error, parts)}.') from error
+    except StorageError as error:
+        raise AddressError(f'{address.text} holds another kind of RelStorage ({_line(error)}); name another database, or '
+                           f'describe this one in a configuration file and use zconfig:.') from error
+
+
+def partsOf(address: Address) -> dict[str, Any]:
+    """The words of libpq that an address consists of. Raises AddressError."""
+    # postgres:// is the same to libpq; openDatabase gets either
+    text = f'postgresql:{address.rest}' if address.rest.startswith('//') else address.rest
+    reason = ''
+    try:
+        parts: dict[str, Any] = parse_dsn(text)
+    except psycopg2.Error as error:
+        parts = {}
+        if '@' not in text and hidden(text) == text:    # libpq repeats what it cannot read, be it a part of a password
+            reason = f' ({_line(error)})'
+    if not parts and text not in ('', 'postgresql://') or _misread(parts):
+        raise AddressError(f'{address.text} cannot be read{reason}; write postgresql://user:password@host:port/database, with '
+                           f'%40 for an @ in the password, %2F for a / and so on, or postgresql:service=name.')
+    if 'service' not in parts and 'PGSERVICE' not in os.environ:   # ours would win over those of the service
+        parts = {**PATIENCE, **parts}
+    return parts
+
+
+def _misread(parts: dict[str, Any]) -> bool:
+    """Whether libpq took the user and password for a host and port, as it does when there is a / in the password."""
+    ports = str(parts.get('port', '0')).split(',')
+    return not all(port.isdecimal() or not port for port in ports) or 'user' not in parts and '@' in parts.get('dbname', '')
+
+
+def _open(address: Address, parts: dict[str, Any], settings: dict[str, Any]) -> ZODB.DB:
+    options = Options(keep_history=False, commit_lock_timeout=COMMITTING, cache_local_mb=CACHE, driver='psycopg2')
+    dsn = make_dsn(**{name: value for name, value in parts.items() if name not in SECRET})
+    adapter = Adapter(dsn, options, {name: parts[name] for name in SECRET if name in parts})
+    storage = RelStorage(adapter, name=address.text, options=options, create=True)
+    try:
+        return ZODB.DB(storage, **settings)
+    except BaseException:
+        storage.close()
+        raise
+
+
+def _line(error: BaseException) -> str:
+    """What libpq, the server or RelStorage says, in one line; libpq never says a password there."""
+    return ' '.join(str(error).split()).rstrip('.') or type(error).__name__
+
+
+def _mend(error: psycopg2.Error, parts: dict[str, Any]) -> str:
+    """What to do about a connection that failed: libpq gives no code, and its server speaks many languages."""
+    text = str(error)
+    if 'database' in text and 'does not exist' in text:
+        return f'make the database with createdb {parts.get("dbname", "NAME")}, or name another'
+    if 'password' in text or 'role' in text and 'does not exist' in text or 'authentication' in text:
+        return 'give the right user and password, in the address, in ~/.pgpass or in a service file'
+    if 'service' in text and 'not found' in text:
+        return 'name a service of ~/.pg_service.conf'
+    return 'check that the server runs there and lets this user in'

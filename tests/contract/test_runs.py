@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: ZPL-2.1
 """Jobs that misbehave, on every storage: they fail with a reason, block nobody, and leave the worker whole."""
 import asyncio
-import copyreg
 import sys
 import threading
 import types
+from datetime import timedelta
 
 import pytest
 import transaction
@@ -105,6 +105,7 @@ class Doom(job.Job):
     policy = Policy(retries=0)
 
     def __call__(self, remoteProcessor):
+        remoteProcessor._p_jar.root()['doomed'] = True
         transaction.doom()
 
 
@@ -123,7 +124,7 @@ def run(place, processor):
         commit(processor)
         loop = Loop(place.db, inside, 'loop')
         try:
-            for _ in range(3):
+            for _ in range(10):
                 loop.poll(loop.runner.clock())
         finally:
             loop.close()
@@ -182,28 +183,24 @@ def test_a_job_may_abort(run, processor):
     assert 'aborted' not in processor._p_jar.root()
 
 
-def test_a_doomed_transaction_fails_the_job(run):
+def test_a_doomed_transaction_fails_the_job(run, processor):
     assert run(Doom()).status == 'error'
+    assert 'doomed' not in processor._p_jar.root()
 
 
-@pytest.mark.parametrize('delay', [0.0, 30.0])
+@pytest.mark.parametrize('delay', [30.0, 30, timedelta(hours=1)])
 def test_to_run_later_is_no_failure(run, delay):
     found = run(Later(), delay)
-    assert found.status in (('queued', 'delayed') if not delay else ('delayed',))
-    assert (found.runCounter, found.attempts) == (0, ())
+    assert (found.status, found.runCounter, found.attempts) == ('delayed', 0, ())
 
 
-@pytest.mark.parametrize('delay', [float('nan'), float('inf'), -1, '5', None, 1e300])
+@pytest.mark.parametrize('delay', [float('nan'), float('inf'), -1, 'x', None, 1e300])
 def test_a_senseless_delay_fails_as_any_error(run, delay):
     found = run(Later(), delay)
-    assert found.status in ('error', 'queued') and found.runCounter >= 1
+    assert (found.status, found.runCounter) == ('error', 4)
 
 
 # -- what is gone when the job runs
-
-class Vanishing:
-    """A class that a test takes away."""
-
 
 @pytest.fixture
 def module():
@@ -265,7 +262,7 @@ class Trap:
 
 
 def test_an_input_that_raises_when_loaded_fails(run):
-    found = run(copyreg and Raise(), Trap())
+    found = run(Raise(), Trap())
     assert found.status == 'error' and 'SystemExit' in found.error
 
 

@@ -8,8 +8,7 @@ import pytest
 from p01.remote import exceptions
 from p01.remote.engine.loop import Loop
 from p01.remote.options import Unique
-from p01.remote.worker import SimpleWorker
-from tests.conftest import NAME, START, abort, commit, counted, inside
+from tests.conftest import START, abort, commit, counted, inside
 
 
 def runAll(processor, now=None):

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
 """What all tests share: a database of each storage, connections that are closed in the right order, processors."""
 import contextlib
-import itertools
 import os
 from collections import Counter
 
@@ -12,6 +11,7 @@ from transaction.interfaces import NoTransaction
 
 from p01.remote import storage, testing
 from p01.remote.processor import RemoteProcessor
+from tests import servers
 
 settings.register_profile('ci', max_examples=200, stateful_step_count=50, deadline=None, print_blob=True,
                           suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -26,6 +26,8 @@ STORAGES = {
     'memory': (lambda folder: 'memory:', False),
     'file': (lambda folder: f'file:{folder / "jobs.fs"}', False),
     'sqlite': (lambda folder: f'sqlite:{folder / "jobs"}', True),
+    'zeo': (lambda folder: servers.zeo().database(), True),
+    'postgresql': (lambda folder: servers.postgresql().database(), True),
 }
 
 
@@ -172,5 +174,12 @@ def counted(processor):
     return dict(total)
 
 
-def take(iterable, count):
-    return list(itertools.islice(iterable, count))
+def runAll(processor, now=None):
+    """Run what is due one by one, counts proven at every step; returns the ids in the order in which they ended."""
+    order = []
+    while True:
+        done = {jobid for jobid, _ in processor.store.finished()}
+        if not processor.processNextJob(now):
+            return order
+        order += [jobid for jobid, _ in processor.store.finished() if jobid not in done]
+        counted(processor)

@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from transaction.interfaces import TransientError
 
 from p01.remote import exceptions, job
 from p01.remote.engine.loop import Loop
@@ -237,3 +238,32 @@ def test_the_database_is_packed_by_a_job(place, processor):
         pass
     abort(processor)
     assert [processor.getJobResult(jobid) for jobid in waits] == list(range(50))
+
+
+# -- segments that nobody writes to any more
+
+@pytest.mark.parametrize('before', [0, 1, 5, 40])
+@pytest.mark.parametrize('after', [1, 40])
+def test_a_clock_that_runs_ahead_loses_no_job(place, processor, before, after):
+    """A worker whose clock is a day ahead takes segments for abandoned that their connection still has in hand."""
+    ids = [processor.processJob('echo', number) for number in range(before)]
+    commit(processor)
+    processor.processJob('echo', 'aborted')         # a segment is reserved, and stays empty
+    abort(processor)
+    for _ in range(3):
+        loop = Loop(place.db, inside, 'ahead')
+        loop.book(time.time() + 86400, 1)
+        loop.close()
+        for attempt in range(10):
+            try:
+                abort(processor)
+                more = [processor.processJob('echo', number) for number in range(after)]
+                commit(processor)
+                break
+            except TransientError:
+                assert attempt < 9
+        ids += more
+    assert counted(processor) == {'queued': len(ids)}
+    abort(processor)
+    assert processor.processJobs() == len(ids)
+    assert [processor.getJobStatus(jobid) for jobid in ids] == ['completed'] * len(ids)

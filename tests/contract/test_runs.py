@@ -177,6 +177,22 @@ def test_a_job_may_commit_for_itself(run, processor, input, commits, status):
     assert (found.status, processor._p_jar.root()['commits']) == (status, commits)
 
 
+@pytest.mark.parametrize('input, status', [('x', 'completed'), ('fail', 'error')])
+def test_the_same_within_the_transaction_of_the_thread(place, processor, input, status):
+    processor.addJob('commit', Commit())
+    commit(processor)
+    connection = place.db.open()        # with the manager of the thread, which is what such code commits
+    try:
+        mine = inside(connection)
+        ids = [mine.processJob('commit', input), mine.processJob('echo', 'after')]
+        assert mine.processJobs() == 2
+        assert [mine.getJobStatus(jobid) for jobid in ids] == [status, 'completed']
+        assert counted(mine)[status] and mine.processJobs() == 0
+    finally:
+        transaction.abort()
+        connection.close()
+
+
 def test_a_job_may_abort(run, processor):
     found = run(Abort())
     assert (found.status, found.output) == ('completed', 'aborted')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""The verbs on every storage: order, delay, unique keys, expiry, pause, cancel, retry, remove; the counts at every step."""
+"""The verbs on every storage: order, delay, expiry, pause, cancel; with the counts at every step."""
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -7,19 +7,7 @@ import pytest
 
 from p01.remote import exceptions
 from p01.remote.engine.loop import Loop
-from p01.remote.options import Unique
-from tests.conftest import START, abort, commit, counted, inside
-
-
-def runAll(processor, now=None):
-    """Run what is due one by one, counts proven at every step; returns the ids in the order in which they ended."""
-    order = []
-    while True:
-        done = {jobid for jobid, _ in processor.store.finished()}
-        if not processor.processNextJob(now):
-            return order
-        order += [jobid for jobid, _ in processor.store.finished() if jobid not in done]
-        counted(processor)
+from tests.conftest import START, abort, commit, counted, inside, runAll
 
 
 def worked(loop, now=None, count=20):
@@ -75,6 +63,16 @@ def test_a_pulled_job_does_not_disturb_the_order(processor, loop):
     assert worked(loop, count=7) == ids
 
 
+def test_claims_are_not_hoarded_when_jobs_turn_out_long(processor, loop):
+    ids = [processor.processJob('echo', number) for number in range(50)]
+    commit(processor)
+    assert [task.id for task in loop.book(time.time(), 40)[0]] == ids[:40]
+    assert [task.id for task in loop.book(time.time(), 2)[0]] == ids[:2]
+    abort(processor)
+    assert counted(processor) == {'processing': 2, 'queued': 48}
+    assert worked(loop) == ids
+
+
 # -- delay
 
 def test_a_delayed_job_waits_until_it_is_due(processor):
@@ -105,109 +103,12 @@ def test_at_an_instant(processor, at):
 
 @pytest.mark.parametrize('at', [START, 0, -5.0])
 def test_a_job_at_an_instant_can_be_cancelled_once_a_worker_knows_it(processor, at):
-    processor.pause = processor.store.pause('default')
+    processor.store.pause('default')
     jobid = processor.processJob('echo', at=at)
     commit(processor)
     assert runAll(processor) == []
     assert processor.cancelJob(jobid) is True
     assert counted(processor) == {'cancelled': 1}
-
-
-# -- unique keys
-
-@pytest.mark.parametrize('rule', ['key', Unique('key'), Unique('key', 'start'), Unique('key', period=3600)])
-def test_a_key_has_one_job(processor, rule):
-    first = processor.processJob('echo', 1, unique=rule)
-    assert processor.processJob('echo', 2, unique=rule) == first
-    commit(processor)
-    processor.processJob('echo', 3)
-    processor.store.pause('default')
-    runAll(processor)
-    assert processor.processJob('echo', 4, unique=rule) == first
-    assert processor.processJob('echo', 5, unique='another') != first
-    commit(processor)
-    assert counted(processor) == {'queued': 3}
-
-
-def test_a_key_that_no_worker_has_seen_is_settled_by_the_worker(place, processor):
-    first = processor.processJob('echo', 1, unique='key')
-    commit(processor)
-    other = inside(place.connect())
-    second = other.processJob('echo', 2, unique='key')
-    commit(other)
-    abort(processor)
-    assert second != first
-    runAll(processor)
-    assert sorted(processor.getJobStatus(jobid) for jobid in (first, second)) == ['cancelled', 'completed']
-    assert any(f'uplicate of job {jobid}' in processor.getJobError(other) for jobid, other in
-               ((first, second), (second, first)))
-    assert counted(processor) == {'completed': 1, 'cancelled': 1}
-
-
-@pytest.mark.parametrize('until, free', [('start', True), ('finish', False)])
-def test_a_running_job_keeps_its_key_by_its_rule(processor, until, free):
-    first = processor.processJob('echo', 1, unique=Unique('key', until))
-    commit(processor)
-    processor.pullNextJob()
-    commit(processor)
-    second = processor.processJob('echo', 2, unique=Unique('key', until))
-    assert (second != first) is free
-    commit(processor)
-    processor.completeJob(first)
-    commit(processor)
-    if not free:
-        assert processor.processJob('echo', 3, unique=Unique('key', until)) != first
-    counted(processor)
-
-
-@pytest.mark.parametrize('until', ['start', 'finish'])
-@pytest.mark.parametrize('taken', [True, False])
-def test_a_cancelled_job_gives_its_key_back(processor, until, taken):
-    first = processor.processJob('echo', 1, unique=Unique('key', until))
-    commit(processor)
-    if taken:
-        processor.store.pause('default')
-        runAll(processor)
-        processor.store.resume('default')
-    assert processor.cancelJob(first)
-    commit(processor)
-    second = processor.processJob('echo', 2, unique=Unique('key', until))
-    commit(processor)
-    assert second != first and runAll(processor) == [second]
-
-
-@pytest.mark.parametrize('name', ['error', 'fatal', 'echo'])
-def test_a_finished_job_gives_its_key_back(processor, name):
-    first = processor.processJob(name, 1, unique='key')
-    commit(processor)
-    runAll(processor)
-    assert processor.processJob(name, 1, unique='key') != first
-
-
-def test_a_key_lasts_for_its_period(processor):
-    processor.processJob('echo', 1, unique=Unique('key', period=3600))
-    commit(processor)
-    runAll(processor)
-    again = processor.processJob('echo', 1, unique=Unique('key', period=3600))
-    assert processor.getJobStatus(again) == 'completed'
-
-
-def test_a_savepoint_takes_a_key_back(processor):
-    processor.processJob('echo')
-    commit(processor)
-    savepoint = processor._p_jar.transaction_manager.savepoint()
-    processor.processJob('echo', 1, unique='key')
-    savepoint.rollback()
-    jobid = processor.processJob('echo', 2, unique='key')
-    commit(processor)
-    assert processor.getJobStatus(jobid) == 'queued'
-
-
-def test_a_key_is_free_again_within_the_transaction_that_ran_its_job(processor):
-    first = processor.processJob('echo', 1, unique='key')
-    assert processor.processJobs() == 1
-    second = processor.processJob('echo', 2, unique='key')
-    assert second != first and processor.processJobs() == 1
 
 
 # -- expiry

@@ -20,7 +20,7 @@ from p01.remote import logs, storage  # noqa: F401 - logs subscribes itself
 from p01.remote.engine import beacon
 from p01.remote.engine.context import running
 from p01.remote.engine.loop import Loop
-from p01.remote.exceptions import InputError, RegistrationError
+from p01.remote.exceptions import InputError, RegistrationError, RemoteError
 from p01.remote.handle import Handle
 from p01.remote.job import Arguments, FunctionJob, pathOf
 from p01.remote.options import DEFAULTQUEUE, Policy, WorkerOptions
@@ -51,6 +51,8 @@ class App:
         self._active: ContextVar[Connection | None] = ContextVar('active', default=None)
         if isinstance(database, str):
             storage.parse(database)     # a bad address is told here
+        else:
+            self.open()                 # now, since a transaction that has begun before would not see the queue
 
     @property
     def db(self) -> DB:
@@ -110,7 +112,9 @@ class App:
 
     def locate(self, connection: Connection) -> RemoteProcessor:
         """The processor in a connection."""
-        processor: RemoteProcessor = connection.root()[self.name]
+        processor: RemoteProcessor | None = connection.root().get(self.name)
+        if processor is None:
+            raise RemoteError('This transaction began before the queue was added to its database; commit or abort it first.')
         return processor
 
     # -- transactions
@@ -135,7 +139,9 @@ class App:
             return active
         db = self.db
         job = running.get()
-        if job is not None and job.processor is not None and job.processor._p_jar is not None \
+        if job is not None and job.processor is None:
+            raise RemoteError('A detached job has no transaction; write `with app.transaction():` around what enqueues.')
+        if job is not None and job.processor._p_jar is not None \
                 and job.processor._p_jar.db() is db:
             return job.processor._p_jar
         manager = transaction.manager.manager
@@ -257,7 +263,8 @@ class JobFunction:
     def enqueue(self, *args: Any, **kwargs: Any) -> Handle:
         """Enqueue a call in the current transaction. Raises ArgumentsError and InputError, the transaction stays usable."""
         processor = self.app.processor
-        jobid = processor.enqueue(self.name, self.prototype, Arguments(args, kwargs), **self.options)
+        # by its path, which a worker can import whatever it knows of this App; the name is for people
+        jobid = processor.enqueue(self.prototype.path, self.prototype, Arguments(args, kwargs), **self.options)
         return Handle(self.app, jobid, processor._p_jar.transaction_manager.get())
 
     def __repr__(self) -> str:

@@ -76,7 +76,7 @@ class Handle:
         Raises TimeoutError, JobFailed with the job's error, JobCancelled; NotCommitted when its own transaction is open.
         """
         job = self._wait(timeout)
-        if job.status == ERROR:
+        if job.error and job.status != CANCELLED:       # it failed, or its output cannot be loaded
             raise JobFailed(job.error)
         if job.status == CANCELLED:
             raise JobCancelled(f'Job {self.id} was cancelled: {job.error}')

@@ -120,7 +120,10 @@ class FunctionJob(Job):
 class Gone(Job):
     """Stands in for a behaviour that cannot be found, so that its jobs can be looked at."""
 
-    reason = ''
+    policy = Policy(retries=0)
+
+    def __init__(self, reason: str = '') -> None:
+        self.reason = reason
 
     def __call__(self, remoteProcessor: Any) -> Any:
         raise UnknownJob(self.reason or f"No job is registered as '{self.name}', and the name does not import; add it with "

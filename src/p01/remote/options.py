@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from p01.remote.exceptions import InputError
+from p01.remote.instants import duration
 
 DEFAULTQUEUE = 'default'
 
@@ -30,11 +31,14 @@ class Policy:
     def __post_init__(self) -> None:
         if isinstance(self.retries, bool) or not isinstance(self.retries, int) or self.retries < 0:
             raise InputError(f'retries must be a whole number from 0, not {self.retries!r}.')
-        for name in ('backoff', 'longest'):
-            if getattr(self, name) < 0:
-                raise InputError(f'{name} must not be negative, but is {getattr(self, name)!r}.')
-        if self.timeout is not None and self.timeout <= 0:
+        for name in ('backoff', 'longest', 'timeout'):
+            if name != 'timeout' or self.timeout is not None:
+                object.__setattr__(self, name, duration(getattr(self, name), name))     # a timedelta becomes seconds
+        if self.timeout == 0:
             raise InputError(f'timeout must be more than 0 seconds, not {self.timeout!r}; None is no limit.')
+        classes = self.final if isinstance(self.final, tuple) else (self.final,)
+        if not all(isinstance(each, type) and issubclass(each, BaseException) for each in classes):
+            raise InputError(f'final must be a tuple of exception classes, not {self.final!r}.')
 
     def pause(self, error: BaseException, runs: int, chance: float) -> float | None:
         """Seconds until the next run after so many runs failed, the last with this error; None for never.
@@ -60,7 +64,9 @@ class Unique:
             raise InputError(f"Unique.until is 'start' or 'finish', not {self.until!r}.")
         if not isinstance(self.key, str) or not self.key:
             raise InputError(f'A unique key is a text, not {self.key!r}.')
-        if self.period is not None and self.period <= 0:
+        if self.period is not None:
+            object.__setattr__(self, 'period', duration(self.period, 'period'))
+        if self.period == 0:
             raise InputError(f'Unique.period must be more than 0 seconds, not {self.period!r}.')
 
 

@@ -21,8 +21,8 @@ from p01.remote.exceptions import InputError, RemoteError, UnknownJob
 from p01.remote.instants import duration, seconds
 from p01.remote.interfaces import IRemoteProcessor
 from p01.remote.job import Gone, Job, found, instants, wrapped
-from p01.remote.options import DEFAULTQUEUE, Policy, Retention, Unique
-from p01.remote.scheduler import Scheduler
+from p01.remote.options import DEFAULTQUEUE, Retention, Unique
+from p01.remote.scheduler import Scheduler, SchedulerItem
 from p01.remote.store import payload
 from p01.remote.store.keys import HIGHEST, LOWEST
 from p01.remote.store.look import View
@@ -83,12 +83,9 @@ class RemoteProcessor(Persistent):
             job._p_activate()
             return job
         except UnknownJob:
-            return _gone
+            return Gone()
         except (POSKeyError, StateLoadError) as error:      # not a storage that is away, which raises otherwise
-            gone = Gone()
-            gone.policy = _gone.policy
-            gone.reason = f'The job registered as {name!r} cannot be loaded ({error.__cause__ or error!r}); add it anew.'
-            return gone
+            return Gone(f'The job registered as {name!r} cannot be loaded ({error.__cause__ or error!r}); add it anew.')
 
     # -- jobs
 
@@ -147,9 +144,10 @@ class RemoteProcessor(Persistent):
         if outcome is not None:
             try:
                 output = payload.unpack(outcome.output)
+                failed = outcome.error
             except Exception as error:      # unpickling runs foreign code
-                output = f'(cannot be loaded: {error})'
-            values.update(output=output, error=outcome.error,
+                output, failed = None, f'The output cannot be loaded ({type(error).__name__}: {error}).'
+            values.update(output=output, error=failed,
                           **instants(started=outcome.started, completed=outcome.completed))
         return self.behaviour(record.name).filled(values)
 
@@ -201,6 +199,8 @@ class RemoteProcessor(Persistent):
 
     def addScheduler(self, item: Any, now: Any = None) -> str:
         """Add a Delay or Cron item; returns its key. Raises UnknownJob for a job that is not registered."""
+        if not isinstance(item, SchedulerItem):
+            raise InputError(f'A scheduler takes Delay and Cron items, not {item!r}.')
         behaviour = self.getJobByName(item.jobName)
         checkPriority(item.priority)
         payload.pack(behaviour.prepare(item.input), f'The input of {item.jobName!r}', self.inputLimit)
@@ -274,10 +274,6 @@ class RemoteProcessor(Persistent):
     def isProcessing(self) -> bool:
         """Whether a worker thread of this process runs."""
         return self._p_jar is not None and worker.isRunning(self._p_jar.db(), self.path())
-
-
-_gone = Gone()
-_gone.policy = Policy(retries=0)
 
 
 def checkPriority(priority: Any) -> None:

@@ -51,10 +51,12 @@ class Box:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path = folder / f'{os.getpid()}-{uuid.uuid4().hex[:8]}.box'
-        self.file = open(self.path, 'w+b')      # noqa: SIM115 - stays open as long as the process
+        fresh = self.path.with_suffix('.new')   # nobody may see it before it is locked
+        self.file = open(fresh, 'w+b')          # noqa: SIM115 - stays open as long as the process
         fcntl.flock(self.file, fcntl.LOCK_EX)
         self.file.truncate(SLOTS * SLOT.size)
         self.map = mmap.mmap(self.file.fileno(), SLOTS * SLOT.size)
+        fresh.rename(self.path)
         self.lock = threading.Lock()
         self.free = list(range(SLOTS))
 
@@ -110,8 +112,9 @@ _lock = threading.Lock()
 
 def _forked() -> None:
     """A forked process is another process: its parent's workers are not its own, nor may it hold their locks."""
-    global PROCESS
+    global PROCESS, _lock
     PROCESS = uuid.uuid4().hex
+    _lock = threading.Lock()        # the one we had may be held by a thread that was not forked
     live.clear()
     for box in _boxes.values():
         box.map.close()

@@ -1,30 +1,32 @@
 # SPDX-License-Identifier: ZPL-2.1
 """Wakes idle workers when a transaction with new jobs has committed. A lost ring costs one waitTime.
 
-Workers of this process wake by a condition, those of other processes on this host by a named pipe beside the database.
+Workers of this process wake by a condition, those of other processes by the storage's signal.
 """
 from __future__ import annotations
 
+import logging
 import threading
 import weakref
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 from ZODB.DB import DB
 
 from p01.remote import storage
-from p01.remote.storage import fifo
+
+logger = logging.getLogger('p01.remote.bell')
 
 
 class Bell:
     """One for each database in a process."""
 
-    def __init__(self, folder: Path | None) -> None:
-        self.folder = folder                # where the pipes of others are; None when there are none
+    def __init__(self, signal: storage.Signal | None) -> None:
+        self.signal = signal                # reaches other processes; None where there are none
         self.condition = threading.Condition()
         self.rings = 0
         self.listeners = 0
-        self.listener: fifo.Listener | None = None
+        self.close: Callable[[], None] | None = None
 
     def ring(self) -> None:
         """Wake all who wait, in this process."""
@@ -35,8 +37,11 @@ class Bell:
     def tell(self) -> None:
         """Wake all who wait, in all processes."""
         self.ring()
-        if self.folder is not None:
-            fifo.tell(self.folder)
+        if self.signal is not None:
+            try:
+                self.signal.tell()
+            except Exception as error:      # it only wakes; who sleeps looks by himself
+                logger.info('Workers elsewhere could not be told of new jobs: %s', error)
 
     def wait(self, heard: int, seconds: float) -> int:
         """Wait for a ring after the heard ones, at most so many seconds; returns the rings so far."""
@@ -49,21 +54,21 @@ class Bell:
         """Hear other processes from now on."""
         with self.condition:
             self.listeners += 1
-            if self.listener is None and self.folder is not None:
+            if self.close is None and self.signal is not None:
                 try:
-                    self.listener = fifo.Listener(self.folder, self.ring)
-                except OSError:             # no pipe can be made there: workers look by themselves
-                    self.folder = None
+                    self.close = self.signal.listen(self.ring)
+                except OSError as error:    # no pipe can be made there
+                    logger.warning('Workers hear of new jobs of other processes only after waitTime: %s', error)
 
     def unlisten(self) -> None:
         """Hear other processes no more."""
         with self.condition:
             self.listeners -= 1
-            listener = self.listener if not self.listeners else None
-            if listener is not None:
-                self.listener = None
-        if listener is not None:
-            listener.close()
+            close = self.close if not self.listeners else None
+            if close is not None:
+                self.close = None
+        if close is not None:
+            close()
 
 
 _bells: weakref.WeakKeyDictionary[DB, Bell] = weakref.WeakKeyDictionary()
@@ -76,8 +81,7 @@ def bellOf(db: DB) -> Bell:
     with _lock:
         bell = _bells.get(db)
         if bell is None:
-            place = storage.folder(db) if storage.kind(db) == 'sqlite' else None
-            bell = _bells[db] = Bell(place / 'workers' if place is not None else None)
+            bell = _bells[db] = Bell(storage.signal(db))
         return bell
 
 

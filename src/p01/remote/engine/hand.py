@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 import time
+from contextlib import suppress
 from typing import Any
 
 import transaction
-from transaction.interfaces import TransientError
+from transaction.interfaces import InvalidSavepointRollbackError, TransientError
 
 from p01.remote.engine import ticker
 from p01.remote.engine.context import Running, running
@@ -50,7 +51,8 @@ def runOne(processor: Any, hand: Hand, jobid: int, now: float | None, manager: A
     except (TransientError, KeyboardInterrupt):
         raise
     except BaseException as error:
-        savepoint.rollback()
+        with suppress(InvalidSavepointRollbackError):   # old code that commits for itself: there is nothing to take back
+            savepoint.rollback()
         verdict = failure(task, behaviour.policy, error, started, time.time() if now is None else now, hand.name,
                           random.random())
         if isinstance(verdict, Done):

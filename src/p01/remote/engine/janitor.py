@@ -2,12 +2,15 @@
 """Looks after what others left: jobs of workers that died, segments that nobody writes to any more."""
 from __future__ import annotations
 
+import random
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from p01.remote import events
 from p01.remote.engine import beacon
+from p01.remote.options import Policy
 from p01.remote.store.records import CANCELLED, COMPLETED, ERROR, FINISHED, Attempt, Outcome
 from p01.remote.store.seats import Seat
 from p01.remote.store.store import BYHAND, Store
@@ -43,27 +46,45 @@ def running(seat: Seat) -> set[int] | None:
     return set(seat.claims) if len(seat.claims) == 1 else None
 
 
-def rescue(store: Store, seat: Seat, now: float, ran: Iterable[int] | None, why: str = 'its worker died') -> None:
+def overdue(processor: Any, seat: Seat) -> dict[int, Policy]:
+    """The claimed jobs that ran beyond their timeout when the process of this host died, with their policies."""
+    try:
+        slots = beacon.read(seat.box)
+    except OSError:
+        return {}
+    return {slot.jobid: processor.behaviour(processor.store.entry(slot.jobid)[1].name).policy for slot in slots
+            if slot.jobid in seat.claims and 0 < slot.deadline < time.monotonic()}
+
+
+def rescue(store: Store, seat: Seat, now: float, ran: Iterable[int] | None, why: str = 'its worker died',
+           late: Mapping[int, Policy] = MappingProxyType({})) -> None:
     """Give a dead worker's jobs to others, and fence the worker off, should it still live.
 
     The jobs that ran count a run and a death; after DEATHS of them a job is put aside. When nobody knows which one ran,
-    all come under suspicion and will run alone, so that the next death tells.
+    all come under suspicion and will run alone, so that the next death tells. Jobs for whose timeout the worker was killed
+    come with their policies, which decide.
     """
     journal = seat.outcomes     # the one that a late finisher would write to; settle may begin another
     store.settle(seat, {})
     for jobid, claim in list(seat.claims.items()):
         if ran is None:
             store.retry(seat, jobid, None, None, suspect=True)
-        elif jobid not in ran:
+            continue
+        if jobid not in ran:
             store.release(seat, [jobid])
+            continue
+        attempt = Attempt(claim.runs + 1, seat.beat, now, seat.name, f'WorkerDied: {why}')
+        text, pause = f'Put aside: {DEATHS} workers died while they ran this job ({why}).', None
+        again = claim.deaths + 1 < DEATHS
+        if jobid in late:
+            attempt = attempt._replace(reason='TimedOut: it ran longer than its timeout')
+            pause = late[jobid].pause(TimeoutError(), claim.runs + 1, random.random())
+            again, text = pause is not None, attempt.reason
+        if again:
+            store.retry(seat, jobid, now + pause if pause else None, attempt, died=jobid not in late)
         else:
-            attempt = Attempt(claim.runs + 1, seat.beat, now, seat.name, f'WorkerDied: {why}')
-            if claim.deaths + 1 < DEATHS:
-                store.retry(seat, jobid, None, attempt, died=True)
-            else:
-                text = f'Put aside: {DEATHS} workers died while they ran this job ({why}).'
-                store.settle(seat, {jobid: Outcome(ERROR, None, text, claim.runs + 1, None, now, seat.name,
-                                                   claim.attempts + (attempt,))})
+            store.settle(seat, {jobid: Outcome(ERROR, None, text, claim.runs + 1, None, now, seat.name,
+                                               claim.attempts + (attempt,))})
     journal.fenced = True
     store.evict(seat)
 
@@ -78,16 +99,33 @@ def round(processor: Any, here: str, now: float) -> list[events.WorkerRescued]:
             if ran is None and len(seat.claims) == 1:
                 ran = set(seat.claims)
             told.append(events.WorkerRescued(seat.name, len(seat.claims), None))
-            rescue(store, seat, now, ran)
+            rescue(store, seat, now, ran, late=overdue(processor, seat) if seat.host == here else {})
     store.seal(now - 2 * ABANDON)
     return told
 
 
-class Sweeper:
-    """Removes finished jobs whose time is over, a few pages in each commit, round and round through a worker's own shards."""
+class Janitor:
+    """The rounds of one worker: rescues, and removes finished jobs whose time is over, a few pages in each commit, round and
+    round through the worker's own shards."""
 
     def __init__(self) -> None:
         self.at: dict[int, int] = {}        # shard → the page looked at last
+        self.looked = -EVERY                # when the last round ended, on the monotonic clock
+        self.swept: int | None = None       # jobs removed in the transaction that is open, None for no round
+
+    def poll(self, processor: Any, rank: tuple[int, int], now: float) -> list[events.WorkerRescued]:
+        """A round, if it is time for one; returns what to tell when the caller's transaction has committed."""
+        self.swept = None
+        if time.monotonic() - self.looked <= EVERY:
+            return []
+        told = round(processor, beacon.HOST, now)
+        self.swept = self.sweep(processor, rank, now)
+        return told
+
+    def committed(self) -> None:
+        """The caller's transaction has committed. When there is more to sweep, the next round follows at once."""
+        if self.swept == 0:
+            self.looked = time.monotonic()
 
     def sweep(self, processor: Any, rank: tuple[int, int], now: float) -> int:
         """One commit's worth; returns how many jobs went. Part of the caller's transaction."""
@@ -117,5 +155,5 @@ def lost(processor: Any, box: str, why: str) -> list[events.WorkerRescued]:
     for seat in list(store.seats.values()):
         if seat.box == box:
             told.append(events.WorkerRescued(seat.name, len(seat.claims), None))
-            rescue(store, seat, time.time(), running(seat), why)
+            rescue(store, seat, time.time(), running(seat), why, overdue(processor, seat))
     return told

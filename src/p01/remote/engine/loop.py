@@ -2,6 +2,7 @@
 """The loop of one worker thread: claim, run, settle. poll(now) returns the seconds until it wants to run again."""
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import random
@@ -16,17 +17,18 @@ from transaction.interfaces import TransientError
 from ZODB.DB import DB
 
 from p01.remote import events, storage
-from p01.remote.engine import beacon, janitor, pulse, ticker
+from p01.remote.engine import beacon, pulse, ticker
 from p01.remote.engine.bell import bellOf
-from p01.remote.engine.runner import Again, Done, Runner, Task, joined
+from p01.remote.engine.janitor import Janitor
+from p01.remote.engine.runner import Again, Done, Lost, Runner, Task, Verdict, joined
 from p01.remote.exceptions import ClaimLost
 from p01.remote.options import WorkerOptions
 from p01.remote.store.migrate import migrate
-from p01.remote.store.records import Outcome
+from p01.remote.store.records import ERROR, Outcome
 from p01.remote.store.seats import Seat
 from p01.remote.store.store import BYHAND, Store
 from p01.remote.store.taking import GRACE
-from p01.remote.store.writer import TRIES
+from p01.remote.store.writer import TRIES, pause
 
 AIM = 0.05          # seconds of work in one claim: short jobs share a commit, long ones are never hoarded
 MOST = 500          # jobs in one claim
@@ -67,8 +69,7 @@ class Loop:
         self.seated = False
         self.done = 0
         self.idle = False
-        self.looked = -janitor.EVERY
-        self.sweeper = janitor.Sweeper()
+        self.janitor = Janitor()
         self.wide = 0.0                             # when other workers' shards were looked at last
         if not alone:
             pulse.watch(self)
@@ -107,9 +108,11 @@ class Loop:
     def ready(self) -> None:
         """Find the processor, and bring its layout forward. Raises RemoteError where there is none, NewerDatabase."""
         self.runner.fresh()
-        oid = self.processor().store._p_oid
+        store = self.processor().store
+        db, oid = store._p_jar.db(), store._p_oid       # it may live in another database of several
         self.runner.end()
-        migrate(self.db, oid)
+        migrate(db, oid)
+        self.bell = bellOf(db)
 
     def poll(self, now: float) -> float:
         """Do what there is to do; returns seconds until the next look, 0 for at once."""
@@ -121,8 +124,10 @@ class Loop:
         for task in tasks:
             if self.stopping.is_set():
                 break
-            self.act(task)
+            verdict = self.act(task)
             ran += 1
+            if isinstance(verdict, Lost):
+                break               # we were thought dead: others have the rest already
             if time.monotonic() - began > 2 * AIM and ran < len(tasks):
                 break               # jobs take longer than they did: let others have the rest
         if ran:
@@ -133,15 +138,22 @@ class Loop:
         """How many jobs to hold."""
         return max(1, min(MOST, int(AIM / max(self.average, 1e-6))))
 
-    def act(self, task: Task) -> None:
+    def act(self, task: Task) -> Verdict:
         """Run a job and keep its outcome."""
         verdict = self.runner.run(task)
         self.done += 1
         if isinstance(verdict, Done):
             self.outcomes[task.id] = verdict.outcome
-        elif isinstance(verdict, Again):
+        # A failure is written at once, and until then it stands in the black box that this job runs: one that took all memory
+        # may leave none to write down its failure.
+        if isinstance(verdict, Again):
             self.write(lambda store, seat, now: store.retry(seat, task.id, verdict.due, verdict.attempt)
                        if task.id in seat.claims else None)
+        elif isinstance(verdict, Done) and verdict.outcome.status == ERROR:
+            self.write(lambda store, seat, now: store.settle(seat, {task.id: verdict.outcome}))
+            del self.outcomes[task.id]
+        self.mark(0, None)
+        return verdict
 
     def write(self, work: Callable[[Store, Seat, float], Any]) -> Any:
         """Do work in a bookkeeping transaction, which holds no job's changes and can be repeated freely."""
@@ -167,7 +179,7 @@ class Loop:
                 self.manager.abort()
                 if tried == TRIES - 1:
                     raise
-                time.sleep(random.random() * min(0.002 * 2 ** tried, 0.1))
+                pause(tried)
             except BaseException:
                 self.manager.abort()
                 raise
@@ -178,9 +190,7 @@ class Loop:
         def work(store: Store, seat: Seat, _: float) -> tuple[list[Task], float]:
             store.settle(seat, self.outcomes)
             ticker.tick(self.processor(), now)
-            if look:
-                rescued[:] = janitor.round(self.processor(), beacon.HOST, now)
-                swept[:] = [self.sweeper.sweep(self.processor(), self.rank(store), now)]
+            told[:] = self.janitor.poll(self.processor(), self.rank(store), now)
             store.release(seat, list(seat.claims)[count:])      # jobs take longer than they did: others may have the rest
             free = count - len(seat.claims)
             if free > 0 and not self.stopping.is_set():
@@ -191,19 +201,15 @@ class Loop:
             due = [instant for instant in (store.nextDue(), self.processor().scheduler.nextDue()) if instant is not None]
             return tasks, max(0.0, min(due, default=now + IDLE) - now)
 
-        rescued: list[events.WorkerRescued] = []
-        swept = [0]
+        told: list[events.WorkerRescued] = []
         wide = abs(now - self.wide) >= GRACE
         if wide:
             self.wide = now
-        look = time.monotonic() - self.looked > janitor.EVERY
         tasks, due = self.write(work)
         self.outcomes.clear()
-        if look:
-            if not swept[0]:                # else there is more to sweep: go on with the next commit
-                self.looked = time.monotonic()
-            for event in rescued:
-                events.notify(event)
+        self.janitor.committed()
+        for event in told:
+            events.notify(event)
         return tasks, min(due, self.options.waitTime)
 
     def rank(self, store: Store) -> tuple[int, int]:
@@ -229,7 +235,10 @@ class Loop:
         while not self.stopping.is_set():
             try:
                 wait = self.poll(self.runner.clock())
+            except MemoryError:
+                raise                       # this process is of no use any more; another one goes on
             except Exception as error:      # storages raise what they like; what they hold is safe
+                self.mark(0, None)
                 self.endure(error)
                 continue
             if self.troubles:
@@ -256,10 +265,8 @@ class Loop:
     def reopen(self) -> None:
         """Have a new connection; whatever the old one had begun is undone."""
         for undo in (self.manager.abort, self.connection.close):
-            try:
+            with contextlib.suppress(Exception):        # it is broken anyway
                 undo()
-            except Exception as error:      # it is broken anyway
-                logger.debug('%s: %s', self.name, error)
         self.connect()
 
     def connect(self) -> None:

@@ -6,6 +6,7 @@ A worker with short jobs shows that it lives by its own commits. Databases of on
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 import weakref
@@ -30,13 +31,15 @@ class Pulse(threading.Thread):
             time.sleep(self.poll(time.monotonic()))
             with _lock:
                 if not self.loops:
-                    _pulse.remove(self)
+                    _pulse.clear()
                     return
 
     def poll(self, now: float) -> float:
         """Beat for loops that need it; returns seconds until the next look."""
         wait = 1.0
-        for loop in list(self.loops):
+        with _lock:
+            loops = list(self.loops)
+        for loop in loops:
             every = loop.options.lease / 4
             if loop.began and now - max(loop.began, self.beaten.get(loop, 0.0)) > every:
                 try:
@@ -65,8 +68,8 @@ _pulse: list[Pulse] = []
 def watch(loop: Any) -> None:
     """Beat for a loop from now on, as long as it is there."""
     with _lock:
-        if not _pulse:
-            _pulse.append(Pulse())
+        if not _pulse or not _pulse[0].is_alive():
+            _pulse[:] = [Pulse()]
             _pulse[0].loops.add(loop)
             _pulse[0].start()
         _pulse[0].loops.add(loop)
@@ -77,3 +80,13 @@ def unwatch(loop: Any) -> None:
     with _lock:
         for pulse in _pulse:
             pulse.loops.discard(loop)
+
+
+def _forked() -> None:
+    """A forked process has no thread that beats, and its lock may be held by one that was not forked."""
+    global _lock
+    _lock = threading.Lock()
+    _pulse.clear()
+
+
+os.register_at_fork(after_in_child=_forked)

@@ -128,17 +128,11 @@ class Runner:
         """Have no transaction."""
         if self.begun is not None:
             self.begun = None
-            self.manager.abort()
+            if self.manager._txn is not None:       # else a job has ended it for itself
+                self.manager.abort()
 
     def run(self, task: Task) -> Verdict:
         """Run a job until there is a verdict on it; conflicts run it again at once and count as nothing."""
-        try:
-            return self.repeated(task)
-        finally:
-            self.mark(0, None)
-
-    def repeated(self, task: Task) -> Verdict:
-        """Run a job, again while it meets conflicts."""
         conflict: TransientError | None = None
         for _ in range(CONFLICTS):
             try:

@@ -2,8 +2,10 @@
 """Assembly: the one place that builds the running parts of `p01-remote worker`, processes and the loops within them."""
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import multiprocessing.connection
+import os
 import signal
 import sys
 import threading
@@ -20,6 +22,7 @@ from p01.remote.options import WorkerOptions
 from p01.remote.store.writer import systematic
 
 HASTE = 1.0         # seconds; a process that dies younger than this is not replaced at once
+MEMORY = 12         # exit status of a process that has no memory left (ENOMEM)
 GRACE = 30.0        # seconds that running jobs get to end
 spawn = multiprocessing.get_context('spawn')    # never fork with an open database
 
@@ -35,10 +38,15 @@ class Supervisor:
         self.restarts = 0
         self.stopping = False
         self.drained: set[int] = set()
+        self.overdue: set[int | None] = set()       # pids of those killed for a job's timeout
 
     def start(self) -> None:
         """Spawn the worker processes."""
         self.app.open()         # a fault of the database is told here, once
+        place = storage.folder(self.app.db)
+        if place is not None:   # else databases share the folder
+            for box in beacon.folderFor(place).glob('*.box'):
+                self.bury(box, 'it was killed with its supervisor')
         for number in range(1, self.options.processes + 1):
             self.spawn(number)
 
@@ -80,10 +88,16 @@ class Supervisor:
         """Give the jobs of a process that died to the others."""
         code = process.exitcode or 0
         why = f'killed by signal {signal.Signals(-code).name}' if code < 0 else f'ended with status {code}'
+        if process.pid in self.overdue:
+            why = 'killed for another job of its process, which ran beyond its timeout'
         for box in self.boxes(process):
-            if beacon.died(box):
-                self.lose(str(box), why)
-                box.unlink(missing_ok=True)
+            self.bury(box, why)
+
+    def bury(self, box: Path, why: str) -> None:
+        """Rescue the jobs of a process that is dead by its box, and remove the box."""
+        if beacon.died(box):
+            self.lose(str(box), why)
+            box.unlink(missing_ok=True)
 
     def boxes(self, process: BaseProcess) -> list[Path]:
         """The boxes of a process; it takes them along when it ends in good order."""
@@ -102,6 +116,7 @@ class Supervisor:
             except OSError:
                 continue
             if overdue:
+                self.overdue.add(process.pid)
                 process.kill()
 
     def stop(self) -> None:
@@ -146,6 +161,7 @@ class Supervisor:
 def serve(target: str, options: WorkerOptions, number: int) -> None:
     """One worker process: loops in threads, until TERM, or until the supervisor is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)        # the terminal sends it to all; the supervisor tells us with TERM
+    logging.basicConfig(format='%(asctime)s %(levelname)s %(message)s')
     app = loadApp(target)
     loops = [Loop(app.db, app.locate, f'{number}.{thread}' if options.threads > 1 else str(number), options)
              for thread in range(1, options.threads + 1)]
@@ -166,6 +182,8 @@ def serve(target: str, options: WorkerOptions, number: int) -> None:
         try:
             loop.work()
             loop.close()
+        except MemoryError:
+            os._exit(MEMORY)                            # nothing that needs memory can be relied on
         except Exception as error:
             failed.append(loop)
             events.notify(events.StorageLost(loop.name, f'{type(error).__name__}: {error}'))

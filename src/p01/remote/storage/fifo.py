@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""A cheap signal between processes of one host: a named pipe for each listener, in a folder that all of them know.
+"""The signal of sqlite: between processes of one host, a named pipe for each listener, beside the database.
 
-A signal may be lost, when a listener is just starting or its pipe is full; who listens looks by itself now and then.
+A signal may be lost, when a listener is just starting; who listens looks by itself now and then.
 """
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ import threading
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+
+import ZODB
+
+from p01.remote.storage import opened
 
 SUFFIX = '.bell'
 FULL = 4096
@@ -46,6 +50,23 @@ class Listener(threading.Thread):
         self.closed = True
         os.write(self.pipe, b'.')
         self.join()
+
+
+class Signal:
+    """See storage.signals."""
+
+    def __init__(self, db: ZODB.DB) -> None:
+        place = opened.folder(db)
+        assert place is not None
+        self.folder = place / 'workers'
+
+    def tell(self) -> None:
+        """Signal to all listeners."""
+        tell(self.folder)
+
+    def listen(self, heard: Callable[[], None]) -> Callable[[], None]:
+        """Call heard() for each signal until what is returned is called. Raises OSError."""
+        return Listener(self.folder, heard).close
 
 
 def tell(folder: Path) -> int:

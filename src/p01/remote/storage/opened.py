@@ -22,6 +22,11 @@ def kind(db: ZODB.DB) -> str:
     return _inspect(db)[0]
 
 
+def part(db: ZODB.DB) -> Any:
+    """The storage or RelStorage adapter that makes a database of its kind."""
+    return _inspect(db)[1]
+
+
 def folder(db: ZODB.DB) -> Path | None:
     """The folder in which a sqlite: or file: database lives; None for all others."""
     name, part = _inspect(db)

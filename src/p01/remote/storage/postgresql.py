@@ -8,11 +8,12 @@ stay in ~/.pgpass, in a service file or in PGPASSWORD; one in the address is kep
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import psycopg2
 import ZODB
-from psycopg2.extensions import make_dsn, parse_dsn
+from psycopg2.extensions import cursor, make_dsn, parse_dsn
 from relstorage.adapters.interfaces import UnableToAcquirePackUndoLockError
 from relstorage.adapters.postgresql.adapter import PostgreSQLAdapter
 from relstorage.adapters.postgresql.batch import PostgreSQLRowBatcher
@@ -21,6 +22,7 @@ from relstorage.adapters.postgresql.drivers.psycopg2 import Psycopg2Driver
 from relstorage.adapters.postgresql.locker import PostgreSQLLocker
 from relstorage.options import Options
 from relstorage.storage import RelStorage
+from transaction.interfaces import TransientError
 from ZODB.POSException import StorageError
 
 from p01.remote.exceptions import AddressError, DatabaseLocked, PackRunning
@@ -31,32 +33,71 @@ COMMITTING = 30     # seconds to wait for others that commit
 CACHE = 10          # megabytes for pickles, shared by the connections of a process
 # Two numbers, a key space apart from the single ones by which RelStorage locks objects.
 LOCK = 0x703031, 1
+STATEMENTS = ('execute', 'executemany', 'copy_expert', 'copy_from', 'copy_to', 'fetchone', 'fetchmany', 'fetchall')
 SECRET = ('password', 'sslpassword')
 # So that a connection that was cut without a word is noticed within a minute, and not after hours.
 PATIENCE = {'connect_timeout': 10, 'keepalives_idle': 30, 'keepalives_interval': 10, 'keepalives_count': 3,
             'tcp_user_timeout': 60_000}
 
 
+class Disconnected(psycopg2.OperationalError, TransientError):
+    """The connection to PostgreSQL was lost; a commit that was under way may have been done, all else is undone."""
+
+
+class _Notices(list[str]):
+    """What the server says beside its answers: nothing.
+
+    RelStorage sets a list of its own around each commit, which prints all but one English warning to the standard output,
+    and turns the end of a connection that it hears of there into a SystemError. Ours cannot be replaced.
+    """
+
+    def __init__(self, connection: Any) -> None:
+        super().__init__()
+        self.notices = self     # which RelStorage sets afterwards
+
+
 class Driver(Psycopg2Driver):
-    """Adds the secret parts as it connects, so that nothing that RelStorage shows can hold them."""
+    """Connects with the secret parts, so that nothing that RelStorage shows can hold them; says when a connection is lost."""
 
     connect: Any
 
     def __init__(self, secrets: dict[str, str]) -> None:
         super().__init__()
-        inner = self.connect
+        plain = self.connect                # the class of RelStorage's connections
+        methods = {name: _told(getattr(plain, name)) for name in ('commit', 'rollback')}
+        lasting = type('Connection', (plain,), {**methods, 'notices': property(_Notices, lambda self, notices: None)})
+        cursors = type('Cursor', (cursor,), {name: _told(getattr(cursor, name)) for name in STATEMENTS})
 
         def connect(dsn: str) -> Any:
-            connection = inner(make_dsn(dsn, **secrets))
-            # RelStorage provokes a warning with each commit, and knows it by its English text only: on a server that
-            # speaks another language it would print it.
+            try:
+                connection = lasting(make_dsn(dsn, **secrets))
+            except psycopg2.OperationalError as error:
+                raise Disconnected(*error.args) from error
+            connection.cursor_factory = cursors
+            # RelStorage provokes a warning with each commit.
             connection.autocommit = True
-            with connection.cursor() as cursor:
-                cursor.execute('SET client_min_messages TO error')
+            with connection.cursor() as setting:
+                setting.execute('SET client_min_messages TO error')
             connection.autocommit = False
             return connection
 
         self.connect = connect
+
+
+def _told(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of a connection or cursor that raises Disconnected when the connection is lost.
+
+    psycopg2 raises OperationalError or InterfaceError, which tell nobody that a transaction had better be repeated.
+    """
+    def call(self: Any, *args: Any, **options: Any) -> Any:
+        try:
+            return method(self, *args, **options)
+        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+            if getattr(self, 'connection', self).closed:
+                raise Disconnected(*error.args) from error
+            raise
+
+    return call
 
 
 class Locker(PostgreSQLLocker):
@@ -75,16 +116,15 @@ class Adapter(PostgreSQLAdapter):
 
     connmanager: Any
 
-    def __init__(self, dsn: str = '', options: Options | None = None, secrets: dict[str, str] | None = None,
+    def __init__(self, dsn: str = '', options: Options | None = None, connecting: Driver | None = None,
                  **shared: Any) -> None:
-        self._secrets = secrets or {}
+        self.connecting = connecting
         super().__init__(dsn, options, **shared)
 
     def _create(self) -> None:
         if self.connmanager is None:
-            driver = Driver(self._secrets)
-            self.connmanager = Psycopg2ConnectionManager(driver, self._dsn, self.options)
-            self.locker = Locker(self.options, driver, PostgreSQLRowBatcher)
+            self.connmanager = Psycopg2ConnectionManager(self.connecting, self._dsn, self.options)
+            self.locker = Locker(self.options, self.connecting, PostgreSQLRowBatcher)
         super()._create()
 
 
@@ -96,9 +136,9 @@ def openDatabase(address: Address, **settings: Any) -> ZODB.DB:
         guard = psycopg2.connect(**{**parts, 'application_name': 'p01.remote: open'})
         try:
             guard.autocommit = True
-            with guard.cursor() as cursor:
-                cursor.execute(f"SET lock_timeout TO '{OPENING}s'")
-                cursor.execute('SELECT pg_advisory_lock(%s, %s)', LOCK)
+            with guard.cursor() as asking:
+                asking.execute(f"SET lock_timeout TO '{OPENING}s'")
+                asking.execute('SELECT pg_advisory_lock(%s, %s)', LOCK)
             return _open(address, parts, settings)
         finally:
             guard.close()       # which lets go of the lock
@@ -143,7 +183,7 @@ def _misread(parts: dict[str, Any]) -> bool:
 def _open(address: Address, parts: dict[str, Any], settings: dict[str, Any]) -> ZODB.DB:
     options = Options(keep_history=False, commit_lock_timeout=COMMITTING, cache_local_mb=CACHE, driver='psycopg2')
     dsn = make_dsn(**{name: value for name, value in parts.items() if name not in SECRET})
-    adapter = Adapter(dsn, options, {name: parts[name] for name in SECRET if name in parts})
+    adapter = Adapter(dsn, options, Driver({name: parts[name] for name in SECRET if name in parts}))
     storage = RelStorage(adapter, name=address.text, options=options, create=True)
     try:
         return ZODB.DB(storage, **settings)

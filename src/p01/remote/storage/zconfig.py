@@ -140,7 +140,7 @@ def _factories(path: Path, text: str) -> dict[str, Any]:
     try:
         config, _ = ZConfig.loadConfigFile(ZODB.config.getDbSchema(), StringIO('\n'.join(lines)))
     except ZConfig.ConfigurationError as error:     # its line numbers are those of our text
-        raise AddressError(f'{text} is no configuration of a database ({hidden(error.message)}); mend the file, or install the '
+        raise AddressError(f'{text} is no configuration of a database ({_line(error.message)}); mend the file, or install the '
                            f'package that brings what it names.') from error
     names = [(factory.config.database_name or factory.name or '').lower() for factory in config.database]
     if len(set(names)) < len(names):
@@ -168,6 +168,6 @@ def _close(databases: Mapping[str, ZODB.DB]) -> None:
         ZODB.DB.close(db)       # replaces db.close by nothing, which makes further closing harmless
 
 
-def _line(error: BaseException) -> str:
+def _line(error: BaseException | str) -> str:
     """The text of an error in one line, without a password."""
     return hidden(' '.join(str(error).split())).rstrip('.')

@@ -9,8 +9,11 @@ _IDS, _RANKS, _TIMES = (1 << _ID) - 1, (1 << _RANK) - 1, (1 << _TIME) - 1
 
 
 def micros(instant: float) -> int:
-    """Microseconds since ORIGIN of an instant in POSIX seconds, clipped to what a key can hold."""
-    return min(max(round((instant - ORIGIN) * 1_000_000), 0), _TIMES)
+    """Microseconds since ORIGIN of an instant in POSIX seconds, clipped to what a key can hold.
+
+    Never rounded up beyond what a datetime shows of the instant: who waits until then must find the job due.
+    """
+    return min(max(int((instant - ORIGIN) * 1_000_000 + 0.4), 0), _TIMES)
 
 
 def waitingKey(priority: int, instant: float, jobid: int) -> int:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import pickle
+from pickle import UnpicklingError
 from typing import Any
 
 from persistent import Persistent
+from ZODB.broken import Broken
 
 from p01.remote.exceptions import InputError
 
@@ -31,6 +33,8 @@ class _Pickler(pickle.Pickler):
         self.objects: list[Any] = []
 
     def persistent_id(self, obj: Any) -> Any:
+        if isinstance(obj, Broken):     # what ZODB loads in place of an object whose class is gone; it must reach no job
+            raise UnpicklingError(f'the class {type(obj).__module__}.{type(obj).__name__} cannot be imported')
         if isinstance(obj, Persistent) and not isinstance(obj, type):
             self.objects.append(obj)
             return len(self.objects) - 1

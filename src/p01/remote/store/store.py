@@ -263,7 +263,9 @@ class Store(Taking):
                 segment = self.segment(first)
                 newest = segment.entries[segment.top].created if segment.top in segment.entries else segment.born
                 if newest < before and segment.top == cursor and first <= shard.intake.seen:
-                    segment.size = max(segment.top - first + 1, 1)
+                    segment.size = segment.top - first + 1      # its connection, should it come back, sees it full
+                    if not segment.entries:
+                        del self.segments[first]
                     del shard.intake.open[first]
                     shard.intake._p_changed = True
 

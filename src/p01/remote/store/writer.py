@@ -28,7 +28,7 @@ from p01.remote.store.records import Record
 from p01.remote.store.segments import Segment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
 SMALL, LARGE = 32, 512      # ids of a segment: about 4 KB for jobs that come one by one, about 64 KB in bulk
 AHEAD = 8                   # segments reserved at once by a busy connection
@@ -73,7 +73,7 @@ def systematic(db: DB, work: Callable[[Connection], Result]) -> Result:
                 manager.abort()
                 if tried == TRIES - 1:
                     raise
-                time.sleep(random.random() * min(0.002 * 2 ** tried, 0.1))  # lets the other one finish
+                pause(tried)
             except BaseException:
                 manager.abort()
                 raise
@@ -82,9 +82,9 @@ def systematic(db: DB, work: Callable[[Connection], Result]) -> Result:
     raise AssertionError('unreachable')
 
 
-def sizes(count: int, chunk: int) -> Iterator[int]:
-    """The sizes of the next segments."""
-    return iter([chunk] * count)
+def pause(tried: int) -> None:
+    """Let the other one finish, after so many conflicts."""
+    time.sleep(random.random() * min(0.002 * 2 ** tried, 0.1))
 
 
 class Writer:
@@ -95,6 +95,7 @@ class Writer:
         self.spares: deque[Spare] = deque()
         self.segment: Segment | None = None
         self.ahead = 1
+        self.fresh = False                                      # the spares were reserved in this transaction
         self.reserved = self.used = -ABANDON
         self.stamp = 0.0
         self.transaction: Callable[[], Any] = lambda: None      # a weak reference
@@ -124,6 +125,7 @@ class Writer:
         if self.transaction() is not current:
             self.transaction = weakref.ref(current)
             self.here = 0
+            self.fresh = False
             self.adopted.clear()
             self.keys.clear()
 
@@ -136,14 +138,25 @@ class Writer:
 
     def turn(self, connection: Connection, now: float) -> Segment:
         """Go on to the next segment."""
-        if not self.spares or now - self.reserved > ABANDON:
+        if now - self.reserved > ABANDON:
+            self.spares.clear()
+        while self.spares:
+            spare = self.spares.popleft()
+            # one that has waited may have been sealed, by a worker whose clock runs ahead
+            segment = adopt(connection, spare, not self.fresh)
+            if segment.size:
+                break
+        else:
             # a transaction with many jobs gets ever larger segments, a connection in a hurry more of them at once
             chunk = min(LARGE, max(SMALL, 1 << (self.here.bit_length() - 1 if self.here else 0)))
+            if self.segment is None:
+                chunk = 1       # many processes enqueue one job and end: their ids need no gaps
             self.ahead = min(self.ahead * 2, AHEAD) if now - self.reserved < BUSY else 1
             self.spares = deque(reserve(connection.db(), self.oid, self.ahead, chunk))
-            self.reserved = now
-        spare = self.spares.popleft()
-        self.segment = segment = adopt(connection, spare)
+            self.reserved, self.fresh = now, True
+            spare = self.spares.popleft()
+            segment = adopt(connection, spare)
+        self.segment = segment
         self.adopted[spare.first] = segment
         self.next = spare.first
         return segment
@@ -172,9 +185,19 @@ def extend(store: Any, count: int, size: int) -> list[Segment]:
     return made
 
 
-def adopt(connection: Connection, spare: Spare) -> Segment:
-    """The reserved segment as an object of this connection, though its snapshot may be older than the segment."""
+def adopt(connection: Connection, spare: Spare, look: bool = False) -> Segment:
+    """The reserved segment as an object of this connection, though its snapshot may be older than the segment.
+
+    look loads it, if the snapshot has it; else it is taken to be as it was when it was reserved.
+    """
     cache = connection._cache
+    if look:
+        try:
+            loaded: Segment = connection.get(spare.oid)
+            loaded._p_activate()
+            return loaded
+        except (POSKeyError, ReadConflictError):
+            pass
     found: Segment | None = cache.get(spare.oid)
     if found is not None:
         return found

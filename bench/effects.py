@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""Jobs that change an object, one commit each, against bare commits of the same change to the same objects."""
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import transaction
+from ZODB.Connection import Connection
+
+from bench import hands
+from bench.place import Place
+from bench.plan import Plan, alternate
+from bench.table import Row, perSecond
+from bench.tasks import OBJECTS
+from p01.remote.engine.loop import Loop
+
+
+def measure(plan: Plan) -> Iterator[Row]:
+    """file: and sqlite:."""
+    for kind in ('file', 'sqlite'):
+        yield against(plan, kind)
+
+
+def against(plan: Plan, kind: str) -> Row:
+    """Two databases alike, in one process and in turn: one for the jobs, one for the bare commits."""
+    count, rounds = plan.few(500, 200), plan.few(21, 7)
+    with plan.place(kind, objects=count) as plain, plan.place(kind, objects=count) as place:
+        manager = transaction.TransactionManager(explicit=True)
+        connection = plain.app.db.open(manager)
+        loop = hands.looped(place)
+        try:
+            jobs, bare = alternate(rounds, lambda: work(place, loop, count), lambda: commits(connection, manager, count))
+        finally:
+            loop.close()
+            connection.close()
+    return Row(f'jobs that change an object, one commit each, {kind}:', perSecond(count / jobs),
+               f'bare commits: {count / bare:,.0f}/s', bare / jobs, '≥ 0.8')
+
+
+def work(place: Place, loop: Loop, count: int) -> float:
+    """Seconds for so many jobs, with all bookkeeping; enqueuing them is not counted."""
+    place.enqueue(count, job=place.bump)
+    samples = hands.drain(loop)
+    assert samples[-1].done - samples[0].done == count
+    return samples[-1].instant - samples[0].instant
+
+
+def commits(connection: Connection, manager: transaction.TransactionManager, count: int) -> float:
+    """Seconds for so many bare commits."""
+    began = time.perf_counter()
+    for number in range(count):
+        manager.begin()
+        connection.root()[OBJECTS][number].value += 1
+        manager.commit()
+    return time.perf_counter() - began

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""Jobs for the tests that kill: each counts its effects in the database, so that a lost or doubled one shows.
+
+Worker processes import this module; P01_TEST_DATABASE names their database.
+"""
+import ctypes
+import os
+import resource
+import time
+import uuid
+from collections import Counter
+from pathlib import Path
+
+from BTrees.OOBTree import OOTreeSet
+
+from p01.remote import App, current
+from p01.remote.store.payload import unpack
+
+app = App(os.environ.get('P01_TEST_DATABASE', 'memory:'))
+interlude = []      # what race tests want done between a job's work and its commit, once each
+
+
+def prepare(root):
+    """Make the counters."""
+    root['effects'] = OOTreeSet([(-1, '')])     # an empty one would conflict
+    openBook(root, 0)
+
+
+def openBook(root, number):
+    """A set for the orders of one who enqueues: nobody else writes to it, so that any conflict is the queue's fault."""
+    root[f'orders {number}'] = OOTreeSet()
+
+
+def orders(root):
+    """The keys of all orders."""
+    return {key for name, book in root.items() if name.startswith('orders ') for key in book}
+
+
+def count(root, key):
+    """Count one effect. Two of the same key do not conflict: a doubled one must not be hidden by that."""
+    root['effects'].add((key, uuid.uuid4().hex))
+
+
+def effects(root):
+    """How often each key was counted."""
+    return Counter(key for key, _ in root['effects'] if key >= 0)
+
+
+def keyOf(task):
+    """The key of a claimed job."""
+    return unpack(task.record.input)[0][0]
+
+
+def meanwhile():
+    """What happens elsewhere, while this job is paused."""
+    if interlude:
+        interlude.pop(0)()
+
+
+@app.job
+def effect(key):
+    """Changes the database."""
+    count(current.root, key)
+    meanwhile()
+    return key
+
+
+@app.job
+def pure(key):
+    """Changes nothing."""
+    meanwhile()
+    return os.getpid(), key
+
+
+@app.job(retries=3, backoff=0)
+def stumble(key):
+    """Fails twice, having changed the database, then counts."""
+    count(current.root, key)
+    meanwhile()
+    if current.job.runCounter < 3:
+        raise ValueError(f'run {current.job.runCounter} of {key}')
+    return key
+
+
+@app.job(retries=0)
+def interrupt():
+    """Raises what the terminal raises."""
+    raise KeyboardInterrupt
+
+
+@app.job(retries=3, backoff=0)
+def wait(key, folder, first='wait'):
+    """Says that it runs, waits in its first run until it is let go, and counts."""
+    count(current.root, key)
+    path = os.path.join(folder, f'{key}.{current.attempt}')
+    with open(path, 'w') as file:
+        file.write(str(os.getpid()))
+    if current.job.runCounter == 1 and first == 'wait':
+        while not os.path.exists(os.path.join(folder, f'{key}.go')):
+            time.sleep(0.01)
+    return os.getpid()
+
+
+@app.job(timeout=1)
+def overrun(key, folder):
+    """Takes for ever in its first run."""
+    count(current.root, key)
+    with open(os.path.join(folder, f'{key}.{current.attempt}'), 'w') as file:
+        file.write(str(os.getpid()))
+    while current.job.runCounter == 1:
+        time.sleep(0.01)
+    return current.job.runCounter
+
+
+# -- jobs that take their worker down
+
+@app.job
+def leave(key, status):
+    """Ends the process."""
+    count(current.root, key)
+    os._exit(status)
+
+
+@app.job
+def crash(key):
+    """Reads from nowhere: SIGSEGV."""
+    count(current.root, key)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ctypes.string_at(0)
+
+
+def limitMemory():
+    """Let this process have 32 MB more than it has."""
+    held = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (held + (32 << 20), resource.RLIM_INFINITY))
+
+
+@app.job
+def devour(key):
+    """Takes all memory that the process may have, until the C library finds none and aborts, as a library would."""
+    count(current.root, key)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limitMemory()
+    library = ctypes.CDLL(None)
+    library.malloc.restype = ctypes.c_void_p
+    while library.malloc(ctypes.c_size_t(1 << 20)):
+        pass
+    ctypes.memset(library.malloc(ctypes.c_size_t(1 << 30)), 1, 1)
+
+
+hoard = []          # what greedy took; kept, as a leak would be
+
+
+@app.job(retries=1, backoff=0)
+def greedy(key):
+    """Takes all memory that the process may have, and keeps it."""
+    count(current.root, key)
+    limitMemory()
+    while True:
+        hoard.append(bytearray(1 << 16))

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""What jobs of the front do and ask from within, on every storage: current, further jobs, detached ones."""
+import pytest
+import transaction
+
+from p01.remote import App, JobError, RemoteError, RunLater, current
+from p01.remote.exceptions import JobFailed
+
+application = App('memory:')
+seen = {}
+
+
+@application.job
+def square(number):
+    return number * number
+
+
+@application.job(retries=2, backoff=0)
+def look():
+    seen.update(attempt=current.attempt, id=current.job.id, status=current.job.status, runs=current.job.runCounter,
+                queue=current.job.queue, input=current.job.input, stored=current.processor._p_jar is not None,
+                root=current.root['marker'], bool=bool(current))
+    current.progress(1, 2, 'half')
+    current.log.info('looked')
+    if current.job.runCounter < 3:
+        raise ValueError('not yet')
+
+
+@application.job
+def spawn(count, fail=False):
+    handles = [square.enqueue(number) for number in range(count)]
+    if fail:
+        raise JobError('and nothing was spawned')
+    return [handle.id for handle in handles]
+
+
+@application.job(detached=True, retries=0)
+def away(number, enqueue=''):
+    try:
+        seen['root'] = current.root
+    except RemoteError as error:
+        seen['root'] = str(error)
+    seen['processor'] = current.processor
+    if enqueue == 'bare':
+        square.enqueue(number)
+    elif enqueue:
+        with application.transaction():
+            return square.enqueue(number).id
+    return -number
+
+
+@application.job(retries=0)
+def later():
+    raise RunLater(60)
+
+
+@pytest.fixture
+def app(place):
+    """The application on this storage."""
+    application.database, application._db = place.db, None
+    yield application
+    transaction.abort()
+    application.close()
+    application.database = 'memory:'
+
+
+def test_current_tells_the_job_about_itself(app):
+    assert not current
+    with pytest.raises(RemoteError, match='No job runs here'):
+        current.job  # noqa: B018
+    with app.transaction() as root:
+        root['marker'] = 'here'
+        handle = look.enqueue()
+    assert app.drain() == 3 and handle.status == 'completed'
+    assert seen == {**seen, 'attempt': f'{handle.id}.3', 'id': handle.id, 'status': 'processing', 'runs': 3,
+                    'queue': 'default', 'stored': True, 'root': 'here', 'bool': True}
+
+
+def test_jobs_enqueue_jobs_and_a_failure_takes_them_back(app):
+    with app.transaction():
+        good, bad = spawn.enqueue(50), spawn.enqueue(50, fail=True)
+    assert app.drain() == 52
+    assert [app.handle(jobid).result() for jobid in good.result()] == [number ** 2 for number in range(50)]
+    assert bad.status == 'error'
+    with app.reading() as processor:
+        assert processor.store.counts() == {'default': {'completed': 51, 'error': 1}}
+
+
+def test_a_detached_job_has_no_database(app):
+    with app.transaction():
+        handle = away.enqueue(4)
+    assert app.drain() == 1 and handle.result() == -4
+    assert seen['processor'] is None and 'no database' in seen['root']
+
+
+def test_a_detached_job_enqueues_in_a_transaction_of_its_own(app):
+    with app.transaction():
+        handle, bare = away.enqueue(4, 'own'), away.enqueue(4, 'bare')
+    app.drain()
+    assert app.handle(handle.result()).result() == 16
+    with pytest.raises(JobFailed, match=r'app\.transaction'):
+        bare.result()
+
+
+def test_a_job_may_ask_to_run_later(app):
+    with app.transaction():
+        handle = later.enqueue()
+    assert app.drain() == 1 and (handle.status, handle.job.runCounter) == ('delayed', 0)

@@ -1,0 +1,332 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""postgresql: what addresses mean, what is said when they cannot be opened, and that no password is ever shown."""
+import logging
+import subprocess
+import sys
+import threading
+import traceback
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+import transaction
+from persistent.mapping import PersistentMapping
+
+from p01.remote.exceptions import AddressError, DatabaseLocked, PackRunning
+from p01.remote.storage import folder, kind, openDatabase, parse
+from tests import servers
+
+pytestmark = pytest.mark.postgresql
+DEADLINE = 60
+PASSWORD = "p@ss w'ord/%:?#\\"
+QUOTED = 'p%40ss%20w%27ord%2F%25%3A%3F%23%5C'
+
+
+@pytest.fixture
+def server():
+    return servers.postgresql()
+
+
+@pytest.fixture
+def own(server):
+    """A server that is ours, for what needs its rules of access."""
+    if not isinstance(server, servers.PostgreSQL):
+        pytest.skip('the server of P01_PG_URI has rules of its own')
+    return server
+
+
+@pytest.fixture
+def guarded(own):
+    """A database of a user with a password, and the password."""
+    name = own.create()
+    own.execute("DO $$ BEGIN CREATE ROLE guarded LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
+    own.execute(f"ALTER ROLE guarded PASSWORD '{PASSWORD.replace(chr(39), chr(39) * 2)}'")
+    own.execute(f'ALTER DATABASE {name} OWNER TO guarded')
+    return own, name
+
+
+@contextmanager
+def opened(address, **settings):
+    db = openDatabase(address, **settings)
+    try:
+        yield db
+    finally:
+        db.close()
+
+
+def write(db, key, value):
+    with db.transaction() as connection:
+        connection.root()[key] = value
+
+
+def read(db, key):
+    with db.transaction() as connection:
+        return connection.root().get(key)
+
+
+def refused(address, error=AddressError):
+    """What is said about an address that cannot be opened, and everything that a log would show of it."""
+    with pytest.raises(error) as caught:
+        openDatabase(address)
+    message = str(caught.value)
+    assert message.endswith('.') and '\n' not in message
+    return message, ''.join(traceback.format_exception(caught.value))
+
+
+# -- opening
+
+def test_the_tables_are_made_on_first_use_and_found_again(server):
+    address = server.address(server.create())
+    with opened(address, pool_size=3, cache_size=123) as db:
+        assert (db.getPoolSize(), db.getCacheSize()) == (3, 123)
+        assert kind(db) == 'postgresql' and folder(db) is None
+        assert not db.storage.keep_history
+        write(db, 'key', 'value')
+    with opened(address) as db:
+        assert read(db, 'key') == 'value'
+
+
+def forms(own, name):
+    where = str(own.folder)
+    quoted = where.replace('/', '%2F')
+    return [f'postgresql://{servers.ADMIN}@/{name}?host={where}', f'postgres://{servers.ADMIN}@{quoted}/{name}',
+            f'POSTGRESQL:///{name}?host={where}&user={servers.ADMIN}&sslmode=disable&port=5432',
+            f'postgresql:host={where} user={servers.ADMIN} dbname={name}']
+
+
+def test_addresses_are_those_of_libpq(own, tmp_path, monkeypatch):
+    name = own.create()
+    (tmp_path / 'services').write_text(f'[jobs]\nhost={own.folder}\nuser={servers.ADMIN}\ndbname={name}\n')
+    monkeypatch.setenv('PGSERVICEFILE', str(tmp_path / 'services'))
+    addresses = [*forms(own, name), 'postgresql:service=jobs', 'postgresql://?service=jobs']
+    for number, address in enumerate(addresses):
+        with opened(address) as db:
+            assert read(db, 'number') == (number - 1 if number else None)
+            write(db, 'number', number)
+    monkeypatch.setenv('PGHOST', str(own.folder))
+    monkeypatch.setenv('PGUSER', servers.ADMIN)
+    monkeypatch.setenv('PGDATABASE', name)
+    for address in ('postgresql:', 'postgresql://'):
+        with opened(address) as db:
+            assert read(db, 'number') == len(addresses) - 1
+
+
+OPENER = '''
+import sys
+from p01.remote.storage import openDatabase
+print('ready', flush=True)
+sys.stdin.readline()
+db = openDatabase(sys.argv[1])
+with db.transaction() as connection:
+    connection.root()
+db.close()
+'''
+
+
+def test_first_users_at_once(server):
+    address = server.address(server.create())
+    users = [subprocess.Popen([sys.executable, '-c', OPENER, address], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    for user in users:
+        assert user.stdout.readline() == 'ready\n'
+    for user in users:
+        user.stdin.write('go\n')
+        user.stdin.flush()
+    assert [user.communicate(timeout=DEADLINE)[1] for user in users] == [''] * len(users)
+    assert {user.returncode for user in users} == {0}
+
+
+def test_who_opens_waits_for_the_one_before_but_not_for_ever(server, monkeypatch):
+    from p01.remote.storage import postgresql
+    name = server.create()
+    monkeypatch.setattr(postgresql, 'OPENING', 0.01)
+    with holding(server, name, postgresql.LOCK):
+        message, _ = refused(server.address(name), DatabaseLocked)
+    assert 'pg_stat_activity' in message
+    openDatabase(server.address(name)).close()
+
+
+@contextmanager
+def holding(server, name, lock):
+    import psycopg2
+    connection = psycopg2.connect(**{**server.parts, 'dbname': name})
+    with connection.cursor() as cursor:
+        cursor.execute('SELECT pg_advisory_lock(%s, %s)', lock)
+    yield
+    connection.close()
+
+
+# -- passwords
+
+def addressesWith(own, name, quoted, plain):
+    escaped = plain.replace('\\', '\\\\').replace("'", "\\'")
+    return [f'postgresql://guarded:{quoted}@/{name}?host={own.folder}',
+            f'postgresql://guarded@/{name}?host={own.folder}&password={quoted}',
+            f'postgresql://guarded@/{name}?host={own.folder}&pass%77ord={quoted}',
+            f"postgresql:host={own.folder} dbname={name} user=guarded password='{escaped}'",
+            f"postgresql:host={own.folder} dbname={name} user=guarded password = '{escaped}'"]
+
+
+def test_a_password_opens_and_is_never_shown(guarded, caplog, capsys):
+    own, name = guarded
+    with caplog.at_level(logging.DEBUG):
+        for address in addressesWith(own, name, QUOTED, PASSWORD):
+            with opened(address) as db:
+                write(db, 'key', 'value')
+                connection = db.open(transaction.TransactionManager())
+                storages = [db.storage, connection._storage]
+                connection.close()
+                parsed = parse(address)
+                shown = [parsed.text, repr(parsed), repr(db)]
+                for each in storages:
+                    adapter = each._adapter
+                    shown += [repr(each), str(each), each.getName(), each.sortKey(), repr(adapter), str(adapter), adapter._dsn,
+                              repr(vars(adapter)), repr(vars(adapter.connmanager)), repr(vars(each))]
+                assert not [text for text in shown if hasPassword(text)]
+    printed = capsys.readouterr()
+    assert not hasPassword(caplog.text + printed.out + printed.err)
+
+
+def hasPassword(text, password=PASSWORD, quoted=QUOTED):
+    return any(part in text for part in (password, quoted, password[:6], quoted[:8], "w'ord", 'w\\\'ord', 'w%27ord'))
+
+
+def test_a_wrong_password_is_refused_and_not_shown(guarded, caplog):
+    own, name = guarded
+    with caplog.at_level(logging.DEBUG):
+        for address in addressesWith(own, name, QUOTED + 'x', PASSWORD + 'x'):
+            message, trace = refused(address)
+            assert 'user and password' in message and 'guarded' in message
+            assert not hasPassword(message + trace)
+    assert not hasPassword(caplog.text)
+    message, _ = refused(f'postgresql://guarded@/{name}?host={own.folder}')
+    assert 'user and password' in message
+
+
+@pytest.mark.parametrize('address', [
+    'postgresql://user:sec/ret@host/jobs', 'postgresql://user:secret', 'postgresql://user:12/secret@host/jobs',
+    'postgresql://user:secret@host:port/jobs', 'postgresql://user:sec?ret/@host/jobs',
+    "postgresql:password='secret", 'postgresql:password = secret nonsense', 'postgresql://host/jobs?password=secret&nonsense=1',
+    'postgresql://user:secret%zz@host/jobs',
+])
+def test_a_misspelled_address_shows_no_password_either(address):
+    message, trace = refused(address)
+    assert 'cannot be read' in message and '%40' in message
+    assert 'sec' not in message + trace and 'ret' not in (message + trace).replace('pretty', '').replace('return', '')
+
+
+# -- what cannot be opened
+
+@pytest.mark.parametrize('address, said', [
+    ('postgresql://nobody@127.0.0.1:1/jobs', 'check that the server runs there'),
+    ('postgresql:///jobs?host=/no/such/folder', 'check that the server runs there'),
+    ('postgresql://no.such.host.invalid/jobs', 'check that the server runs there'),
+    ('postgresql:service=nosuchservice', '.pg_service.conf'),
+    ('postgresql://host/jobs?nonsense=1', 'nonsense'),
+    ('postgresql:nonsense', 'postgresql:service=name'),
+])
+def test_a_server_that_cannot_be_reached(address, said):
+    message, _ = refused(address)
+    assert said in message
+
+
+def test_a_database_that_is_not_there(server):
+    message, _ = refused(server.address('nosuchdatabase'))
+    assert 'createdb nosuchdatabase' in message
+
+
+def test_a_user_that_is_not_there(own):
+    message, _ = refused(own.address('postgres', user='nosuchuser'))
+    assert 'nosuchuser' in message and 'right user' in message
+
+
+def test_a_user_that_may_not_make_tables(own):
+    name = own.create()
+    own.execute("DO $$ BEGIN CREATE ROLE plain LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
+    own.execute('REVOKE CREATE ON SCHEMA public FROM PUBLIC', name)     # the default since PostgreSQL 15
+    message, _ = refused(own.address(name, user='plain'))
+    assert 'GRANT CREATE ON SCHEMA public' in message
+    openDatabase(own.address(name)).close()         # nothing was left behind
+
+
+def test_a_database_with_history(server):
+    from relstorage.adapters.postgresql.adapter import PostgreSQLAdapter
+    from relstorage.options import Options
+    from relstorage.storage import RelStorage
+    name = server.create()
+    options = Options(keep_history=True)
+    RelStorage(PostgreSQLAdapter(server.address(name).partition(':')[2], options), options=options, create=True).close()
+    message, _ = refused(server.address(name))
+    assert 'zconfig:' in message
+
+
+def test_a_failed_open_leaves_no_connection(server):
+    name = server.create()
+    with pytest.raises(ValueError):
+        openDatabase(server.address(name), database_name='x', databases={'x': None})
+    with opened(server.address(name)):
+        pass
+    servers.until(lambda: not server.execute(f"SELECT 1 FROM pg_stat_activity WHERE datname = '{name}'"), 'leaving')
+
+
+# -- using
+
+def test_opening_and_writing_is_silent(server, caplog, capfd):
+    address = server.database()
+    openDatabase(address).close()       # RelStorage tells of the procedures that it installs
+    with caplog.at_level(logging.INFO), warnings.catch_warnings():
+        warnings.simplefilter('error')
+        with opened(address) as db:
+            write(db, 'key', PersistentMapping())
+            write(db, 'key', 'value')
+    assert [record.getMessage() for record in caplog.records] == []
+    assert capfd.readouterr() == ('', '')
+
+
+def test_what_a_server_says_beside_its_answers_is_not_printed(server, capfd):
+    """As RelStorage does after each commit with all that it does not know, such as its own warning in another language."""
+    with opened(server.database()) as db:
+        connection = db.open(transaction.TransactionManager())
+        connection.root()['key'] = 'value'
+        connection.transaction_manager.commit()
+        storage = connection._storage
+        with storage._store_connection_pool.borrowing() as store:
+            store.cursor.execute('SHOW client_min_messages')
+            assert store.cursor.fetchone() == ('error',)
+            store.cursor.execute("SET client_min_messages TO notice; DO $$ BEGIN RAISE NOTICE 'hark'; END $$")
+            inner, said = store.connection.commit, "DO $$ BEGIN RAISE NOTICE 'hark'; END $$"
+            storage._adapter.driver.commit = lambda conn, cursor=None: (store.cursor.execute(said), inner())
+            storage._adapter.driver.sync_status_after_hidden_commit(store.connection)
+        connection.close()
+    assert capfd.readouterr() == ('', '')
+
+
+def test_a_connection_that_dies_without_a_word_is_noticed(server):
+    with opened(server.database()) as db:
+        parts = db.storage._adapter._dsn
+        assert 'keepalives_idle=30' in parts and 'tcp_user_timeout=60000' in parts and 'connect_timeout=10' in parts
+    with opened(f'{server.database()} keepalives_idle=7') as db:
+        assert 'keepalives_idle=7' in db.storage._adapter._dsn
+
+
+def test_one_pack_at_a_time(server):
+    address = server.database()
+    inside, over = threading.Event(), threading.Event()
+    with opened(address) as first, opened(address) as second, ThreadPoolExecutor(1) as pool:
+        packundo = first.storage._adapter.packundo
+        inner = packundo.pre_pack
+
+        def prePack(*arguments, **options):
+            inside.set()
+            assert over.wait(DEADLINE)
+            return inner(*arguments, **options)
+        packundo.with_options = lambda options: packundo
+        packundo.pre_pack = prePack
+        running = pool.submit(first.pack)
+        assert inside.wait(DEADLINE)
+        with pytest.raises(PackRunning):
+            second.pack()
+        over.set()
+        running.result(DEADLINE)
+        second.pack()

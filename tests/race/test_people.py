@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""People's verbs against those of workers and of each other: two connections, each interleaving by name."""
+import pytest
+from transaction.interfaces import TransientError
+
+from p01.remote.store.records import Attempt, Outcome
+from tests.conftest import START, inside
+from tests.race.party import enqueued, failed, status
+
+
+def test_claim_overtakes_cancel(parties, enqueuer):
+    left, right = parties
+    [jobid] = enqueued(enqueuer)
+    store = right.begin()
+    assert store.cancel(jobid, START) is True
+    assert left.do(left.claim) == [jobid]
+    right.refused()
+    assert right.do(lambda store: store.cancel(jobid, START)) is False
+    assert status(right, jobid) == 'processing'
+
+
+def test_cancel_overtakes_claim(parties, enqueuer):
+    left, right = parties
+    [jobid] = enqueued(enqueuer)
+    store = left.begin()
+    assert left.claim(store) == [jobid]
+    assert right.do(lambda store: store.cancel(jobid, START)) is True
+    left.refused()
+    assert left.do(left.claim) == []
+    assert status(right, jobid) == 'cancelled'
+
+
+@pytest.mark.parametrize('due', [None, START + 60])
+@pytest.mark.parametrize('attempt', [None, Attempt(1, START, START, 'left', 'no')])
+def test_retry_and_remove(parties, enqueuer, due, attempt):
+    left, right = parties
+    [jobid] = enqueued(enqueuer)
+    left.do(left.claim)
+    store = right.begin()
+    assert store.remove(jobid) is None
+    left.do(lambda store: store.retry(left.seat(store), jobid, due, attempt))
+    right.commit()
+    assert right.do(lambda store: store.remove(jobid)) is None
+    assert status(right, jobid) == ('queued' if due is None else 'delayed')
+
+
+def test_end_overtakes_remove(parties, enqueuer):
+    left, right = parties
+    [jobid] = enqueued(enqueuer)
+    left.do(left.claim)
+    store = right.begin()
+    failed(left, jobid)
+    assert store.remove(jobid) is None
+    right.commit()
+    assert right.do(lambda store: store.remove(jobid)) == 'error'
+
+
+@pytest.mark.parametrize('first, second, after', [
+    (lambda store, jobid: store.remove(jobid), lambda store, jobid: store.revive(jobid, START), None),
+    (lambda store, jobid: store.revive(jobid, START), lambda store, jobid: store.remove(jobid), 'queued'),
+    (lambda store, jobid: store.revive(jobid, START), lambda store, jobid: store.revive(jobid, START), 'queued'),
+    (lambda store, jobid: store.remove(jobid), lambda store, jobid: store.remove(jobid), None)],
+    ids=['remove-revive', 'revive-remove', 'revive-revive', 'remove-remove'])
+def test_people_meet_at_a_failed_job(parties, enqueuer, first, second, after):
+    left, right = parties
+    [jobid, _] = enqueued(enqueuer, 2)
+    left.do(left.claim)
+    failed(left, jobid)
+    store = right.begin()
+    assert second(store, jobid)
+    assert left.do(lambda store: first(store, jobid))
+    right.refused()
+    right.begin()
+    found = [each for each in inside(right.connection).store.ids() if each == jobid]
+    assert bool(found) == bool(after)
+    if after:
+        assert inside(right.connection).store.view(jobid).status == after
+        assert not second(inside(right.connection).store, jobid)
+    right.commit()
+
+
+def test_claim_meets_revive(parties, enqueuer):
+    left, right = parties
+    ids = enqueued(enqueuer, 2)
+    left.do(left.claim)
+    failed(left, ids[0])
+    store = right.begin()
+    assert store.revive(ids[0], START)
+    assert left.do(left.claim) == [ids[1]]
+    try:
+        right.commit()
+    except TransientError:
+        right.manager.abort()
+        right.do(lambda store: store.revive(ids[0], START))
+    assert left.do(lambda store: left.claim(store, 5)) == [ids[0]]
+
+
+def test_complete_meets_cancel_and_remove(parties, enqueuer):
+    """What is claimed is the worker's: people's verbs change nothing, and do not disturb its commit."""
+    left, right = parties
+    [jobid] = enqueued(enqueuer)
+    left.do(left.claim)
+    store = left.begin()
+    store.complete(left.seat(store), jobid, Outcome('completed', None, '', 1, START, START))
+    assert right.do(lambda store: store.cancel(jobid, START)) is False
+    assert right.do(lambda store: store.remove(jobid)) is None
+    left.commit()
+    assert status(right, jobid) == 'completed'
+    assert right.do(lambda store: store.remove(jobid)) is None     # not settled yet
+    left.do(lambda store: store.settle(left.seat(store), {}))
+    assert right.do(lambda store: store.remove(jobid)) == 'completed'

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""Who counts as dead, what becomes of his jobs, and what it costs them. Nobody dies here: time and places are made up."""
+import os
+import time
+
+import pytest
+from ZODB.POSException import ConflictError
+
+from p01.remote.engine import beacon, janitor
+from p01.remote.engine.beacon import HOST
+from p01.remote.store.seats import Seat
+from tests.race.stage import session
+
+
+def seated(stage, count, *, host=HOST, process='another', box='-', lease=60.0, beat=None, name='stranger'):
+    """Seat a worker of another process, with so many claims; returns their ids."""
+    def work(processor):
+        now = time.time()
+        seat = Seat(name, host, 1, process, box, lease, now if beat is None else beat)
+        processor.store.sit(seat)
+        return processor.store.claim(seat, count, now)
+    return stage.do(work)
+
+
+def look(stage, now, host=HOST):
+    """One round of a janitor; returns whom it rescued."""
+    return [event.worker for event in stage.do(lambda processor: janitor.round(processor, host, now))]
+
+
+def deaths(stage, jobid):
+    """How many workers a waiting job took down."""
+    fate = stage.do(lambda processor: processor.store.fate(jobid))
+    return 0 if fate is None else fate.deaths
+
+
+# -- what becomes of the jobs
+
+def test_only_the_job_that_ran_counts_a_death(stage):
+    jobids = stage.enqueue('effect', *range(5))
+    dead = stage.loop('dead')
+    stage.claim(dead, 5)
+    stage.rescue(dead, {jobids[2]}, 'killed by signal SIGKILL')
+    views = [stage.view(jobid) for jobid in jobids]
+    assert [view.runs for view in views] == [0, 0, 1, 0, 0]
+    assert [deaths(stage, jobid) for jobid in jobids] == [0, 0, 1, 0, 0]
+    assert views[2].attempts[0].reason == 'WorkerDied: killed by signal SIGKILL'
+    assert views[2].attempts[0].worker == dead.name
+    stage.check()
+
+
+def test_rescued_jobs_go_back_to_their_old_place(stage):
+    jobids = stage.enqueue('pure', *range(5))
+    dead = stage.loop('dead')
+    stage.claim(dead, 3)
+    stage.rescue(dead, {jobids[1]})
+    assert [task.id for task in stage.claim(stage.loop('other'), 5)] == jobids
+
+
+def test_when_nobody_knows_which_job_ran_all_are_suspects_and_run_alone(stage):
+    jobids = stage.enqueue('effect', *range(4))
+    dead, other = stage.loop('dead'), stage.loop('other')
+    stage.claim(dead, 3)
+    stage.rescue(dead, None)
+    assert [deaths(stage, jobid) for jobid in jobids] == [0] * 4
+    for jobid in jobids[:3]:
+        [task] = stage.claim(other, 500)
+        assert task.id == jobid
+        other.act(task)
+    assert [task.id for task in stage.claim(other, 500)] == jobids[3:]
+    stage.check()
+
+
+def test_the_next_death_tells_which_suspect_it_was(shared):
+    jobids = shared.enqueue('effect', *range(3))
+    dead = shared.loop('dead')
+    shared.claim(dead, 3)
+    shared.rescue(dead, None)
+    assert seated(shared, 500, beat=0.0) == jobids[:1]
+    assert look(shared, time.time()) == ['stranger']
+    assert [deaths(shared, jobid) for jobid in jobids] == [1, 0, 0]
+    assert [shared.view(jobid).runs for jobid in jobids] == [1, 0, 0]
+    shared.check()
+
+
+def test_a_suspect_that_did_not_run_stays_one(stage):
+    jobids = stage.enqueue('effect', 1, 2)
+    dead, other = stage.loop('dead'), stage.loop('other')
+    stage.claim(dead, 2)
+    stage.rescue(dead, None)
+    assert [task.id for task in stage.claim(other, 2)] == jobids[:1]
+    stage.leave(other)
+    assert [fate.suspect for fate in stage.do(lambda processor: list(map(processor.store.fate, jobids)))] == [True, True]
+
+
+def test_a_suspect_never_joins_what_a_worker_already_holds(stage):
+    [suspect] = stage.enqueue('pure', 1)
+    stage.enqueue('pure', 2, priority=5)
+    dead, other = stage.loop('dead'), stage.loop('other')
+    stage.claim(dead, 2)
+    stage.rescue(dead, None)
+    later = stage.enqueue('pure', 3, priority=9)
+    assert [task.id for task in stage.claim(other, 1)] == later
+    assert [task.id for task in stage.claim(other, 500)] == later
+    assert stage.view(suspect).status == 'queued'
+
+
+# -- two at once
+
+def test_of_two_rescuers_at_once_one_does_it(stage):
+    jobids = stage.enqueue('effect', 1, 2)
+    dead = stage.loop('dead')
+    stage.claim(dead, 2)
+    with session(stage) as (processor, manager):
+        janitor.rescue(processor.store, processor.store.seats[dead.name], time.time(), {jobids[0]})
+        stage.rescue(dead, {jobids[0]})
+        with pytest.raises(ConflictError):
+            manager.commit()
+    stage.rescue(dead, {jobids[0]})
+    assert [deaths(stage, jobid) for jobid in jobids] == [1, 0]
+    stage.drain()
+    assert stage.effects == {1: 1, 2: 1}
+    assert [stage.view(jobid).runs for jobid in jobids] == [2, 1]
+    stage.check()
+
+
+def test_of_two_rescuers_at_once_one_does_it_when_there_is_nothing_to_rescue(stage):
+    jobids = stage.enqueue('effect', 1)
+    dead = stage.loop('dead')
+    dead.act(*stage.claim(dead))
+    stage.claim(dead, 0)
+    with session(stage) as (processor, manager):
+        janitor.rescue(processor.store, processor.store.seats[dead.name], time.time(), set())
+        stage.rescue(dead, set())
+        with pytest.raises(ConflictError):
+            manager.commit()
+    assert stage.stati(jobids) == ['completed']
+    stage.check()
+
+
+# -- who is dead
+
+def test_a_silent_worker_elsewhere_is_dead_after_its_lease(shared):
+    jobids = shared.enqueue('pure', 1, 2)
+    now = time.time()
+    seated(shared, 2, host='elsewhere', lease=60.0, beat=now)
+    assert look(shared, now + 60.0) == []
+    assert shared.stati(jobids) == ['processing', 'processing']
+    assert look(shared, now + 60.1) == ['stranger']
+    assert shared.stati(jobids) == ['queued', 'queued']
+
+
+def test_a_box_of_another_host_says_nothing(shared, tmp_path):
+    """The same path there is another file here."""
+    shared.enqueue('pure', 1)
+    box = tmp_path / 'freed.box'
+    box.write_bytes(b'')
+    now = time.time()
+    seated(shared, 1, host='elsewhere', box=str(box), beat=now)
+    assert look(shared, now + 1) == []
+    assert look(shared, now + 61) == ['stranger']
+
+
+def test_a_worker_of_this_host_is_dead_as_soon_as_its_box_is_free(shared, tmp_path):
+    jobids = shared.enqueue('effect', 1, 2, 3)
+    box = beacon.Box(tmp_path / 'boxes')
+    seated(shared, 3, box=str(box.path))
+    box.write(box.take(), jobids[1], 0.0)
+    box.map.flush()
+    assert look(shared, time.time()) == []
+    box.file.close()            # as the system does when a process ends; the mapping holds the lock as well
+    box.map.close()
+    assert look(shared, time.time()) == ['stranger']
+    assert [deaths(shared, jobid) for jobid in jobids] == [0, 1, 0]
+    shared.check()
+
+
+def test_a_worker_of_this_host_that_is_stopped_is_dead_after_its_lease(shared, tmp_path):
+    [jobid] = shared.enqueue('effect', 1)
+    box = beacon.Box(tmp_path / 'boxes')
+    now = time.time()
+    seated(shared, 1, box=str(box.path), lease=2.0, beat=now)
+    assert look(shared, now + 1.9) == []
+    assert look(shared, now + 2.1) == ['stranger']
+    assert shared.stati([jobid]) == ['queued']
+    box.close()
+
+
+def test_a_lost_box_leaves_the_lease(shared, tmp_path):
+    shared.enqueue('effect', 1)
+    now = time.time()
+    seated(shared, 1, box=str(tmp_path / 'nowhere.box'), beat=now)
+    assert look(shared, now + 59) == []
+    assert look(shared, now + 61) == ['stranger']
+
+
+def test_a_worker_of_this_process_is_alive_as_long_as_it_is_there(stage):
+    [jobid] = stage.enqueue('effect', 1)
+    loop = stage.loop()
+    stage.claim(loop)
+    assert look(stage, time.time() + 1e6) == []
+    beacon.live.discard(loop.name)
+    assert look(stage, time.time()) == [loop.name]
+    assert stage.stati([jobid]) == ['queued']
+
+
+@pytest.mark.parametrize('stage', ['file:'], indirect=True)
+def test_the_worker_of_an_earlier_process_is_dead_though_its_pid_lives(stage):
+    """A database of one process alone: whoever wrote this seat is gone, though we may have got his pid."""
+    jobids = stage.enqueue('effect', 1, 2)
+
+    def work(processor):
+        seat = Seat('a', HOST, os.getpid(), 'earlier', '', 60.0, time.time())
+        processor.store.sit(seat)
+        processor.store.claim(seat, 2, time.time())
+    stage.do(work)
+    assert stage.stati(jobids) == ['processing'] * 2
+    assert look(stage, time.time()) == ['a']
+    stage.drain()
+    assert stage.effects == {1: 1, 2: 1}

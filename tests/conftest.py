@@ -151,8 +151,9 @@ def commit(processor):
 
 
 def abort(processor):
-    """Abort it."""
+    """Abort it, and begin another: that is when a ZEO client looks for what others have committed."""
     processor._p_jar.transaction_manager.abort()
+    processor._p_jar.transaction_manager.begin()
 
 
 def recount(store):

@@ -17,6 +17,7 @@ from typing import Any
 from p01.remote import events, storage
 from p01.remote.app import App, loadApp
 from p01.remote.engine import beacon, janitor
+from p01.remote.engine.bell import bellOf
 from p01.remote.engine.loop import Loop
 from p01.remote.options import WorkerOptions
 from p01.remote.store.writer import systematic
@@ -47,6 +48,7 @@ class Supervisor:
         if place is not None:   # else databases share the folder
             for box in beacon.folderFor(place).glob('*.box'):
                 self.bury(box, 'it was killed with its supervisor')
+        bellOf(self.app.db).tell()      # which removes the pipes of those that were killed
         for number in range(1, self.options.processes + 1):
             self.spawn(number)
 

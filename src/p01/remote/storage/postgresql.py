@@ -51,9 +51,7 @@ class _Notices(list[str]):
     and turns the end of a connection that it hears of there into a SystemError. Ours cannot be replaced.
     """
 
-    def __init__(self, connection: Any) -> None:
-        super().__init__()
-        self.notices = self     # which RelStorage sets afterwards
+    notices = ()    # which RelStorage sets afterwards
 
 
 class Driver(Psycopg2Driver):
@@ -65,7 +63,8 @@ class Driver(Psycopg2Driver):
         super().__init__()
         plain = self.connect                # the class of RelStorage's connections
         methods = {name: _told(getattr(plain, name)) for name in ('commit', 'rollback')}
-        lasting = type('Connection', (plain,), {**methods, 'notices': property(_Notices, lambda self, notices: None)})
+        silent = property(lambda self: _Notices(), lambda self, notices: None)
+        lasting = type('Connection', (plain,), {**methods, 'notices': silent})
         cursors = type('Cursor', (cursor,), {name: _told(getattr(cursor, name)) for name in STATEMENTS})
 
         def connect(dsn: str) -> Any:

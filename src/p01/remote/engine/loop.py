@@ -42,10 +42,7 @@ logger = logging.getLogger('p01.remote.loop')
 
 
 class Loop:
-    """Works on one processor's jobs with one connection, in the thread that calls it.
-
-    locate(connection) finds the processor.
-    """
+    """Works on the jobs of the processor that locate(connection) finds, with one connection, in the thread that calls."""
 
     def __init__(self, db: DB, locate: Callable[[Any], Any], name: str, options: WorkerOptions | None = None) -> None:
         self.db = db

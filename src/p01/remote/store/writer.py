@@ -12,7 +12,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import transaction
 from BTrees.LOBTree import LOBTree
@@ -26,9 +26,6 @@ from ZODB.utils import z64
 from p01.remote.store.keys import shardOf
 from p01.remote.store.records import Record
 from p01.remote.store.segments import Segment
-
-if TYPE_CHECKING:
-    pass
 
 SMALL, LARGE = 32, 512      # ids of a segment: about 4 KB for jobs that come one by one, about 64 KB in bulk
 AHEAD = 8                   # segments reserved at once by a busy connection

@@ -6,14 +6,17 @@ from collections import Counter
 
 import pytest
 import transaction
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from transaction.interfaces import NoTransaction
 
 from p01.remote import storage, testing
 from p01.remote.processor import RemoteProcessor
 from tests import servers
 
+# Shrinking a failure of the model may take five minutes, after which faulthandler_timeout ends the run without a word;
+# the printed blob reproduces it, and with all phases shrinks it.
 settings.register_profile('ci', max_examples=200, stateful_step_count=50, deadline=None, print_blob=True,
+                          phases=[Phase.explicit, Phase.reuse, Phase.generate],
                           suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 settings.register_profile('local', settings.get_profile('ci'), max_examples=40)
 settings.load_profile('ci' if os.environ.get('CI') else 'local')

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: ZPL-2.1
 """Unique keys on every storage: one job at a time holds one, by its rule, and gives it back however it ends."""
+import time
+
 import pytest
 
+from p01.remote.engine.loop import Loop
 from p01.remote.options import Unique
 from tests.conftest import abort, commit, counted, inside, runAll
+from tests.contract.test_transactions import Note
 
 
 @pytest.mark.parametrize('rule', ['key', Unique('key'), Unique('key', 'start'), Unique('key', period=3600)])
@@ -49,6 +53,30 @@ def test_a_running_job_keeps_its_key_by_its_rule(processor, until, free):
     if not free:
         assert processor.processJob('echo', 3, unique=Unique('key', until)) != first
     counted(processor)
+
+
+def test_a_job_that_has_committed_its_end_holds_no_key_though_its_worker_goes_on(place, processor):
+    """The worker gives the key back with its next bookkeeping, which may be long after."""
+    processor.addJob('note', Note())
+    first = processor.processJob('note', 1, unique='key')
+    running = processor.processJob('note', 2)
+    commit(processor)
+    loop = Loop(place.db, inside, 'loop')
+    tasks, _ = loop.book(time.time(), 2)
+    loop.act(tasks[0])
+    abort(processor)
+    assert processor.getJobStatus(first) == 'completed' and processor.getJobStatus(running) == 'processing'
+    second = processor.processJob('echo', 3, unique='key')
+    commit(processor)
+    assert second != first
+    loop.act(tasks[1])
+    loop.book(time.time(), 1)
+    abort(processor)
+    assert processor.processJob('echo', 4, unique='key') == second
+    loop.close()
+    abort(processor)
+    processor.processJobs()
+    assert counted(processor) == {'completed': 3}
 
 
 @pytest.mark.parametrize('until', ['start', 'finish'])

@@ -4,12 +4,14 @@ import shutil
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import pytest
+from persistent.mapping import PersistentMapping
+from ZODB.POSException import ConflictError
 
 from p01.remote.exceptions import AddressError
-from p01.remote.storage import folder, kind, openDatabase
+from p01.remote.storage import folder, kind, openDatabase, zeo
 from tests import servers
 
 pytestmark = pytest.mark.zeo
@@ -91,6 +93,34 @@ def test_first_users_at_once(server):
             user.stdin.write('go\n')
             user.stdin.flush()
         assert [user.communicate(timeout=DEADLINE)[1] for user in users] == [''] * len(users)
+
+
+# -- a server that was restarted
+
+@pytest.mark.parametrize('mended', [True, False], ids=['mended', 'as upstream'])
+def test_new_objects_get_ids_of_their_own_after_a_restart(mended, monkeypatch):
+    if not mended:      # when this fails, ZEO has mended it, and _mendIds can go
+        monkeypatch.setattr(zeo, '_mendIds', lambda storage: None)
+    with servers.needed(lambda: servers.ZEO(storages=1)) as server:
+        address = server.database()
+        with opened(address) as first, opened(address) as second:
+            addTo(first, 'before', 1)       # which fetches 100 ids
+            server.restart()
+            servers.until(lambda: first.storage.is_connected() and second.storage.is_connected(), 'connecting')
+            addTo(second, 'second', 50)     # gets the same ones
+            with nullcontext() if mended else pytest.raises((ConflictError, ValueError)):
+                addTo(first, 'first', 50)
+            with second.transaction() as connection:
+                root = connection.root()
+                assert len({value._p_oid for value in root.values()}) == len(root) == (101 if mended else 51)
+
+
+def addTo(db, name, number):
+    with db.transaction() as connection:
+        root = connection.root()
+        assert {value['name'] for value in root.values()} <= {'before', 'first', 'second'}     # so that they are in the cache
+        for each in range(number):
+            root[f'{name}-{each}'] = PersistentMapping(name=name)
 
 
 # -- TLS

@@ -63,11 +63,27 @@ def _open(server: Server, name: str, settings: dict[str, Any]) -> ZODB.DB:
     # committed, and told us of it in another way. Without it a signal to look may come before its reason.
     storage = ClientStorage(server.where, server.storage, name=name, wait_timeout=server.wait, ssl=server.context,
                             ssl_server_hostname=server.hostname, server_sync=True)
+    _mendIds(storage)
     try:
         return ZODB.DB(storage, **settings)
     except BaseException:
         storage.close()
         raise
+
+
+def _mendIds(storage: ClientStorage) -> None:
+    """Have the ids that were fetched ahead forgotten when the server goes away.
+
+    A server that starts anew gives the ids that it gave before and has not seen used, to whoever asks first; two clients
+    would then use the same ids for new objects.
+    """
+    inner = storage.notify_disconnected
+
+    def disconnected() -> None:
+        storage._oids.clear()
+        inner()
+
+    storage.notify_disconnected = disconnected
 
 
 def serverOf(address: Address) -> Server:

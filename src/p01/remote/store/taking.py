@@ -10,7 +10,7 @@ from p01.remote.exceptions import JobNotFound
 from p01.remote.store import writer
 from p01.remote.store.keys import dueKey, idOf, rankOf, shardOf, sinceOf, waitingKey
 from p01.remote.store.look import Look
-from p01.remote.store.records import CANCELLED, DELAYED, PROCESSING, QUEUED, Claim, Outcome, Pending, Record
+from p01.remote.store.records import CANCELLED, DELAYED, FINISHED, PROCESSING, QUEUED, Claim, Outcome, Pending, Record
 from p01.remote.store.seats import Hand
 from p01.remote.store.segments import Outcomes
 from p01.remote.store.settings import Settings
@@ -34,9 +34,16 @@ class Taking(Look):
             if key in mine.keys and self.keeps(mine.keys[key]):
                 return mine.keys[key]
         found = self.shards[uniqueShard(key)].uniques.get(key)
-        if found is not None and (found[1] is None or found[1] > now):
-            return int(found[0])
-        return None
+        if found is None or (found[1] <= now if found[1] is not None else self.over(found[0])):
+            return None
+        return int(found[0])
+
+    def over(self, jobid: int) -> bool:
+        """Whether a job has ended; its worker gives the key back with its next bookkeeping only."""
+        try:
+            return self.view(jobid).status in FINISHED
+        except JobNotFound:
+            return True
 
     def keeps(self, jobid: int) -> bool:
         """Whether a job of this transaction keeps its key: no savepoint was rolled back before it, nobody took it in."""

@@ -165,7 +165,7 @@ class Modelled(RuleBasedStateMachine):
     def teardown(self):
         for name in self.seats:
             with self.within(self.seats[name]) as store:
-                store.rise(store.seats[name])
+                store.rise(store.seats[name], {})
         for connection in (*self.hands, *self.seats.values()):
             leave(connection)
         self.db.close()

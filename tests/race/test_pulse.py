@@ -10,7 +10,10 @@ from tests.acceptance.trees import DEADLINE, environment
 
 FORKED = '''
 import os, signal
+from p01.remote import storage
 from p01.remote.engine import beacon, pulse
+
+db = storage.openDatabase('memory:')
 
 class Loop:
     began = 0.0
@@ -20,7 +23,7 @@ class Loop:
 mine = Loop()
 pulse.watch(mine)
 beacon.live.add('mine')
-token, box = beacon.PROCESS, beacon.mine(None)
+token, box = beacon.PROCESS, beacon.mine(db)
 with pulse._lock, beacon._lock:     # at the worst moment
     pid = os.fork()
 if pid:
@@ -30,7 +33,7 @@ else:
     signal.alarm(60)
     pulse.watch(mine)
     assert pulse._pulse[0].is_alive()
-    assert beacon.PROCESS != token and not beacon.live and beacon.mine(None).path != box.path
+    assert beacon.PROCESS != token and not beacon.live and beacon.mine(db).path != box.path
     os._exit(0)
 '''
 

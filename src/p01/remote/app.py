@@ -92,7 +92,7 @@ class App:
                 return
             _shared[0].pop(key, None)
         if db is not self.database:
-            beacon.forget(storage.folder(db))
+            beacon.forget(db)
             db.close()
 
     def _key(self) -> str:

@@ -73,6 +73,10 @@ class PackRunning(RemoteError):
     """Another pack of this database is running; try again when it has ended."""
 
 
+class StorageAway(RemoteError):
+    """The database cannot be reached."""
+
+
 class NewerDatabase(RemoteError):
     """The database was written by a newer p01.remote; upgrade the package."""
 

@@ -12,8 +12,8 @@ from ZODB.DB import DB
 from zope.interface import implementer
 
 from p01.remote import events
-from p01.remote.engine.loop import Loop
-from p01.remote.exceptions import RemoteError
+from p01.remote.engine.loop import LONGEST, Loop
+from p01.remote.exceptions import RemoteError, StorageAway
 from p01.remote.instants import seconds
 from p01.remote.interfaces import IWorker
 from p01.remote.options import WorkerOptions
@@ -88,16 +88,20 @@ class SimpleWorker:
 
     def work(self) -> None:
         """Work in this thread."""
+        pause = 0.01
         while not self.stopped.is_set():
             loop = self.loop()
+            self.loops.append(loop)
             try:
-                self.loops.append(loop)
                 loop.ready()
-            except RemoteError:         # started before the transaction that adds the processor has committed
-                loop.runner.end()
-                loop.connection.close()
+            except Exception as error:      # started before the processor was committed, or while the storage is away
+                loop.free()
                 self.loops.remove(loop)
-                self.stopped.wait(0.01)
+                if not isinstance(error, RemoteError) or isinstance(error, StorageAway):
+                    if pause <= 0.01:
+                        events.notify(events.StorageLost(loop.name, f'{type(error).__name__}: {error}'))
+                    pause = min(max(pause, 0.1) * 2, LONGEST)
+                self.stopped.wait(pause)
                 continue
             try:
                 if not self.stopped.is_set():

@@ -14,8 +14,13 @@ import struct
 import tempfile
 import threading
 import uuid
+import weakref
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from ZODB.DB import DB
+
+from p01.remote import storage
 
 SLOTS = 64                          # threads of a process that can be told apart
 SLOT = struct.Struct('<qd')         # id of the job or 0, deadline on the monotonic clock or 0
@@ -106,7 +111,7 @@ def folderFor(place: Path | None) -> Path:
     return Path(tempfile.gettempdir()) / f'p01.remote-{os.getuid()}'
 
 
-_boxes: dict[tuple[int, Path], Box] = {}
+_boxes: weakref.WeakKeyDictionary[DB, Box] = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
 
 
@@ -116,7 +121,7 @@ def _forked() -> None:
     PROCESS = uuid.uuid4().hex
     _lock = threading.Lock()        # the one we had may be held by a thread that was not forked
     live.clear()
-    for box in _boxes.values():
+    for box in list(_boxes.values()):
         box.map.close()
         box.file.close()
     _boxes.clear()
@@ -125,22 +130,21 @@ def _forked() -> None:
 os.register_at_fork(after_in_child=_forked)
 
 
-def mine(place: Path | None) -> Box | None:
-    """This process's box for a database's folder; None where none can be made."""
-    key: Any = os.getpid(), folderFor(place)
+def mine(db: DB) -> Box | None:
+    """This process's box for a database; None where none can be made."""
     with _lock:
-        box = _boxes.get(key)
+        box = _boxes.get(db)
         if box is None:
             try:
-                box = _boxes[key] = Box(key[1])
+                box = _boxes[db] = Box(folderFor(storage.folder(db)))
             except OSError:
                 return None
         return box
 
 
-def forget(place: Path | None) -> None:
-    """Close this process's box for a database's folder."""
+def forget(db: DB) -> None:
+    """Close this process's box for a database."""
     with _lock:
-        box = _boxes.pop((os.getpid(), folderFor(place)), None)
+        box = _boxes.pop(db, None)
     if box is not None:
         box.close()

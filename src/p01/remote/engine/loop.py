@@ -42,7 +42,7 @@ logger = logging.getLogger('p01.remote.loop')
 
 
 class Loop:
-    """Works on the jobs of the processor that locate(connection) finds, with one connection, in the thread that calls."""
+    """Works on the jobs of the processor that locate(connection) finds, in the thread that calls."""
 
     def __init__(self, db: DB, locate: Callable[[Any], Any], name: str, options: WorkerOptions | None = None) -> None:
         self.db = db
@@ -52,7 +52,7 @@ class Loop:
         self.name = f'{name}:{os.getpid()}:{uuid.uuid4().hex[:6]}{queues}'
         # databases of one process alone need no box: when it dies, all of its workers do
         alone = storage.kind(db) in ('memory', 'file')
-        self.box = None if alone else beacon.mine(storage.folder(db))
+        self.box = None if alone else beacon.mine(db)
         self.slot = self.box.take() if self.box is not None else 0
         self.place = str(self.box.path) if self.box is not None else '' if alone else '-'
         beacon.live.add(self.name)
@@ -156,8 +156,8 @@ class Loop:
         """Do work in a bookkeeping transaction, which holds no job's changes and can be repeated freely."""
         self.runner.end()
         for tried in range(TRIES):
-            self.manager.begin()
             try:
+                self.manager.begin()
                 store: Store = self.processor().store
                 now = self.runner.clock()
                 seat = self.seat(store)
@@ -277,22 +277,22 @@ class Loop:
         self.stopping.set()
         self.bell.ring()
 
-    def leave(self, store: Store, seat: Seat, now: float) -> None:
-        """Settle what is done, and rise."""
-        store.settle(seat, self.outcomes)
-        store.rise(seat)
-
     def close(self) -> None:
-        """Give back what is claimed, and leave."""
+        """Give back what is claimed, and leave. Where the storage is away, others find our seat by its box or lease."""
         try:
-            self.runner.end()
-            self.write(self.leave)
+            self.write(lambda store, seat, now: store.rise(seat, self.outcomes))
             self.outcomes.clear()
+        except Exception as error:
+            logger.warning('Worker %s leaves its seat to others: %s: %s', self.name, type(error).__name__, error)
         finally:
-            self.runner.end()
-            self.connection.close()
-            beacon.live.discard(self.name)
-            pulse.unwatch(self)
-            if self.box is not None:
-                self.box.give(self.slot)
+            self.free()
 
+    def free(self) -> None:
+        """Leave without a word in the database."""
+        for undo in (self.runner.end, self.connection.close):
+            with contextlib.suppress(Exception):        # it may be broken
+                undo()
+        beacon.live.discard(self.name)
+        pulse.unwatch(self)
+        if self.box is not None:
+            self.box.give(self.slot)

@@ -16,7 +16,7 @@ from ZODB.Connection import Connection
 from p01.remote import events
 from p01.remote.engine.context import Running, running
 from p01.remote.engine.surroundings import Surroundings
-from p01.remote.exceptions import ClaimLost, JobError, RunLater, UnknownJob
+from p01.remote.exceptions import ClaimLost, JobError, RunLater, StorageAway, UnknownJob
 from p01.remote.store.payload import Payload, pack, unpack
 from p01.remote.store.records import COMPLETED, ERROR, Attempt, Claim, Outcome, Record
 
@@ -121,7 +121,11 @@ class Runner:
         if self.begun is not None and now - self.begun > SNAPSHOT:
             self.end()
         if self.begun is None:
-            self.manager.begin()
+            try:
+                self.manager.begin()
+            except Exception as error:      # not for the job to repeat, were it a transient one: nothing has begun
+                self.manager.abort()
+                raise StorageAway(f'No transaction can begin: {type(error).__name__}: {error}') from error
             self.begun = now
 
     def end(self) -> None:

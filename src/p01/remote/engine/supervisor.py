@@ -74,7 +74,10 @@ class Supervisor:
                 self.drained.add(number)
                 del self.processes[number]
                 continue
-            self.rescue(process)
+            try:
+                self.rescue(process)
+            except Exception as error:      # the storage is away; the janitors of the others will find the box
+                events.notify(events.StorageLost('supervisor', f'{type(error).__name__}: {error}'))
             if self.stopping:
                 del self.processes[number]
                 continue
@@ -199,5 +202,5 @@ def serve(target: str, options: WorkerOptions, number: int) -> None:
             thread.join(0.2)                            # short, so that the main thread sees signals
     if failed:
         sys.exit(1)                                     # the supervisor rescues what is left, and starts another
-    beacon.forget(storage.folder(app.db))
+    beacon.forget(app.db)
     app.close()

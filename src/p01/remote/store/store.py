@@ -242,9 +242,9 @@ class Store(Taking):
         """A worker thread begins."""
         self.seats[seat.name] = seat
 
-    def rise(self, seat: Seat) -> None:
+    def rise(self, seat: Seat, outcomes: dict[int, Outcome]) -> None:
         """A worker thread ends; its claims go back, its counts stay."""
-        self.settle(seat, {})
+        self.settle(seat, outcomes)
         self.release(seat, list(seat.claims))
         del self.seats[seat.name]
         self.count(self.shards[hash(seat.pid) % SHARDS], seat.tally)

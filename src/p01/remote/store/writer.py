@@ -61,8 +61,8 @@ def systematic(db: DB, work: Callable[[Connection], Result]) -> Result:
     connection = db.open(manager)
     try:
         for tried in range(TRIES):
-            manager.begin()
             try:
+                manager.begin()
                 result = work(connection)
                 manager.commit()
                 return result

@@ -8,7 +8,7 @@ ARGS ?=
 PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types bench clean
+.PHONY: help demo test long lint types bench clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -19,6 +19,9 @@ demo: $(VENV)/.installed ## install into .venv if need be, then run jobs and ver
 
 test: $(VENV)/.tested ## run all tests
 	@$(VENV)/bin/python -m pytest $(ARGS)
+
+long: $(VENV)/.tested ## every kill point and 200 kills of whole worker trees, about ten minutes
+	@P01_LONG=1 $(VENV)/bin/python -m pytest tests/long -o faulthandler_timeout=1400 $(ARGS)
 
 lint: $(VENV)/.tested ## check style and imports with ruff
 	@$(VENV)/bin/ruff check $(ARGS) .

@@ -6,7 +6,7 @@ import pytest
 from ZODB.POSException import ConflictError
 
 from p01.remote.engine import janitor
-from p01.remote.store.seats import FULL
+from p01.remote.store.seats import BRIEF
 from tests.acceptance import tasks
 from tests.race.stage import session
 
@@ -42,31 +42,31 @@ def test_a_late_commit_is_refused_while_the_job_waits_again(stage):
 
 def test_a_late_commit_is_refused_whatever_is_in_the_journal(stage):
     """A full journal is replaced; the fence must stand at the one that the late finisher knows."""
-    jobids = stage.enqueue('effect', *range(FULL + 2))
+    jobids = stage.enqueue('effect', *range(BRIEF + 2))
     late = stage.loop('late')
-    work = stage.claim(late, FULL + 2)
-    tasks.interlude.extend([lambda: None] * FULL)
-    tasks.interlude.append(lambda: (stage.rescue(late, {jobids[FULL]}), stage.drain()))
+    work = stage.claim(late, BRIEF + 2)
+    tasks.interlude.extend([lambda: None] * BRIEF)
+    tasks.interlude.append(lambda: (stage.rescue(late, {jobids[BRIEF]}), stage.drain()))
     for task in work:
         late.act(task)
-    assert stage.effects == dict.fromkeys(range(FULL + 2), 1)
+    assert stage.effects == dict.fromkeys(range(BRIEF + 2), 1)
     assert set(stage.stati(jobids)) == {'completed'}
     stage.check()
 
 
 def test_a_late_commit_is_refused_when_its_job_was_put_aside(stage):
-    jobids = stage.enqueue('effect', *range(FULL + 1))
+    jobids = stage.enqueue('effect', *range(BRIEF + 1))
     for number in range(janitor.DEATHS - 1):
         dead = stage.loop(f'dead{number}')
         stage.claim(dead, 1)
         stage.rescue(dead, {jobids[0]})
     late = stage.loop('late')
-    work = {task.id: task for task in stage.claim(late, FULL + 1)}
-    tasks.interlude.extend([lambda: None] * FULL)
+    work = {task.id: task for task in stage.claim(late, BRIEF + 1)}
+    tasks.interlude.extend([lambda: None] * BRIEF)
     tasks.interlude.append(lambda: stage.rescue(late, {jobids[0]}))
     for jobid in [*jobids[1:], jobids[0]]:
         late.act(work[jobid])
-    assert stage.effects == dict.fromkeys(range(1, FULL + 1), 1)
+    assert stage.effects == dict.fromkeys(range(1, BRIEF + 1), 1)
     assert stage.view(jobids[0]).status == 'error'
     stage.check()
 

@@ -54,7 +54,7 @@ def workersOf(processor: RemoteProcessor, now: float) -> list[dict[str, Any]]:
     for seat in processor.store.seats.values():
         if not seat.pid:
             continue                # jobs that were pulled by hand
-        held = sorted(set(seat.claims) - set(seat.outcomes.entries))
+        held = sorted(jobid for jobid in seat.claims if seat.outcome(jobid) is None)
         workers.append({'name': seat.name, 'host': seat.host.partition('/')[0], 'pid': seat.pid,
                         'alive': not isDead(seat, beacon.HOST, now), 'since': iso(seat.since), 'seen': iso(seat.beat),
                         'jobs': held, 'running': running(seat, held)})

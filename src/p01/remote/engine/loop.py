@@ -25,14 +25,13 @@ from p01.remote.exceptions import ClaimLost
 from p01.remote.options import WorkerOptions
 from p01.remote.store.migrate import migrate
 from p01.remote.store.records import ERROR, Outcome
-from p01.remote.store.seats import Seat
+from p01.remote.store.seats import PULSE, Seat
 from p01.remote.store.store import BYHAND, Store
 from p01.remote.store.taking import GRACE
 from p01.remote.store.writer import TRIES, pause
 
 AIM = 0.05          # seconds of work in one claim: short jobs share a commit, long ones are never hoarded
 MOST = 500          # jobs in one claim
-PULSE = 4           # heartbeats within a lease, while there are claims; an idle worker has nothing to lose and sends none
 PATIENCE = 5        # troubles in a row after which a drain gives up
 LONGEST = 10.0      # seconds between two tries to reach a storage
 IDLE = 3600.0       # seconds; nothing is due sooner than this
@@ -92,7 +91,7 @@ class Loop:
     def recorded(self, store: Store, jobid: int) -> bool:
         """Whether an outcome of this job is committed."""
         seat = self.seat(store)
-        return seat is not None and jobid in seat.outcomes.entries
+        return seat is not None and seat.journal(jobid) is not None
 
     def mark(self, jobid: int, timeout: float | None) -> None:
         """Say in the black box which job runs, 0 for none, and how long it may."""

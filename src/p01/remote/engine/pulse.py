@@ -12,6 +12,7 @@ import time
 import weakref
 from typing import Any
 
+from p01.remote.store.seats import PULSE
 from p01.remote.store.writer import systematic
 
 logger = logging.getLogger('p01.remote')
@@ -40,7 +41,7 @@ class Pulse(threading.Thread):
         with _lock:
             loops = list(self.loops)
         for loop in loops:
-            every = loop.options.lease / 4
+            every = loop.options.lease / PULSE
             if loop.began and now - max(loop.began, self.beaten.get(loop, 0.0)) > every:
                 try:
                     beat(loop)

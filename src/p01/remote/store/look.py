@@ -68,12 +68,13 @@ class Look(Persistent):
     def entry(self, jobid: int) -> tuple[int, Record]:
         """The first id of a job's segment, and its record. Raises JobNotFound."""
         near: Segment | None = getattr(self, '_v_near', None)
-        if near is None or not isinstance(jobid, int) or not writer.loadable(near) or not near.first <= jobid <= near.last:
+        record = near.entries.get(jobid) if near is not None and isinstance(jobid, int) and writer.loadable(near) else None
+        if near is None or record is None:
             near = self._v_near = self.segment(self.floor(jobid))
-        first, record = near.first, near.entries.get(jobid)
+            record = near.entries.get(jobid)
         if record is None:
             raise JobNotFound(f'There is no job {jobid}; it never existed, was aborted, or has been removed.')
-        return first, record
+        return near.first, record
 
     def fate(self, jobid: int) -> Any:
         """Outcomes, Pending or None; raises JobNotFound when the job was removed."""
@@ -110,8 +111,9 @@ class Look(Persistent):
         for seat in self.seats.values():
             claim: Claim | None = seat.claims.get(jobid)
             if claim is not None:
-                if jobid in seat.outcomes.entries:
-                    return ended(jobid, record, seat.outcomes.entries[jobid])
+                outcome = seat.outcome(jobid)
+                if outcome is not None:
+                    return ended(jobid, record, outcome)
                 return View(jobid, record, PROCESSING, claim.runs + 1, None, claim.attempts, None, seat.name)
         runs, due = 0, record.due
         attempts: tuple[Attempt, ...] = ()
@@ -161,8 +163,9 @@ class Look(Persistent):
         for seat in self.seats.values():
             total.add(seat.tally)
             for jobid, claim in seat.claims.items():
-                if jobid in seat.outcomes.entries:
-                    total.move(claim.queue, PROCESSING, seat.outcomes.entries[jobid].status)
+                outcome = seat.outcome(jobid)
+                if outcome is not None:
+                    total.move(claim.queue, PROCESSING, outcome.status)
         for _, record in self.untaken():
             total.move(record.queue, None, QUEUED if record.due is None else DELAYED)
         counts: dict[str, dict[str, int]] = {}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from p01.remote.exceptions import ClaimLost
-from p01.remote.store.records import Claim
+from p01.remote.store.records import Claim, Outcome
 from p01.remote.store.segments import Outcomes, Packed
 from p01.remote.store.shards import Tally
 
-FULL = 64       # outcomes of a journal; beyond about 4 KB a commit per job gets dear
+FULL = 64       # outcomes of a journal that bookkeeping writes
+BRIEF = 16      # outcomes of a journal that is written anew with each job's own commit
+PULSE = 4       # heartbeats within a lease, while there are claims; an idle worker has nothing to lose and sends none
 
 
 class Hand:
@@ -17,8 +19,32 @@ class Hand:
 
     def __init__(self) -> None:
         self.claims: dict[int, Claim] = {}
-        self.outcomes = Outcomes()
+        self.journals = [Outcomes()]        # the last one is open; those before it wait until page has noted them
         self.tally = Tally()
+
+    @property
+    def outcomes(self) -> Outcomes:
+        """The open journal."""
+        return self.journals[-1]
+
+    def journal(self, jobid: int) -> Outcomes | None:
+        """The journal with the outcome of a job that page has not noted yet."""
+        return next((journal for journal in self.journals if jobid in journal.entries), None)
+
+    def outcome(self, jobid: int) -> Outcome | None:
+        """The outcome of a job that page has not noted yet."""
+        journal = self.journal(jobid)
+        return None if journal is None else journal.entries[jobid]
+
+    def turn(self) -> None:
+        """Begin a new journal, and keep those before it for page."""
+        self.touch()
+        self.journals = [*self.journals, Outcomes()]
+
+    def roll(self) -> None:
+        """Begin a new journal; page has noted those before it."""
+        self.touch()
+        self.journals = [Outcomes()]
 
     def held(self, jobid: int) -> Claim:
         """The claim on a job. Raises ClaimLost when it is not ours, or no longer."""
@@ -33,9 +59,10 @@ class Hand:
 
 
 class Seat(Hand, Packed):
-    """A worker thread's claims and its open journal of outcomes."""
+    """A worker thread's claims and its journals of outcomes."""
 
     _packed = 'claims'
+    _kind = Claim
 
     def __init__(self, name: str, host: str, pid: int, process: str, box: str, lease: float, now: float) -> None:
         super().__init__()
@@ -50,8 +77,3 @@ class Seat(Hand, Packed):
     def touch(self) -> None:
         """Say that claims or tally have changed."""
         self._p_changed = True
-
-    def roll(self) -> None:
-        """Begin a new journal when the open one is full."""
-        if len(self.outcomes.entries) >= FULL:
-            self.outcomes = Outcomes()

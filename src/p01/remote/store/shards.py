@@ -20,14 +20,18 @@ class Tally(dict[tuple[str, str], int]):
 
     def move(self, queue: str, old: str | None, new: str | None, count: int = 1) -> None:
         """So many jobs went from one status to another; None is outside."""
-        for status, change in ((old, -count), (new, count)):
-            if status is not None:
-                key = queue, status
-                value = self.get(key, 0) + change
-                if value:
-                    self[key] = value
-                else:
-                    self.pop(key, None)
+        if old is not None:
+            self.change((queue, old), -count)
+        if new is not None:
+            self.change((queue, new), count)
+
+    def change(self, key: tuple[str, str], count: int) -> None:
+        """So many jobs more of this queue and status."""
+        value = self.get(key, 0) + count
+        if value:
+            self[key] = value
+        else:
+            self.pop(key, None)
 
     def add(self, other: Tally) -> None:
         """Take another tally in."""

@@ -17,7 +17,7 @@ from p01.remote.exceptions import NewerDatabase, OlderDatabase
 from p01.remote.store import writer
 from p01.remote.store.keys import SHARDS, dueKey, shardOf, waitingKey
 from p01.remote.store.records import CANCELLED, DELAYED, ERROR, PROCESSING, QUEUED, Attempt, Outcome, Pending, Record
-from p01.remote.store.seats import FULL, Hand, Seat
+from p01.remote.store.seats import BRIEF, FULL, PULSE, Hand, Seat
 from p01.remote.store.segments import Outcomes
 from p01.remote.store.settings import Settings
 from p01.remote.store.shards import Shard, Tally
@@ -69,12 +69,15 @@ class Store(Taking):
 
     # -- ends of a claim
 
-    def complete(self, owner: Hand, jobid: int, outcome: Outcome) -> None:
-        """Write an outcome in the job's own transaction; one small object of ours.
+    def complete(self, owner: Seat, jobid: int, outcome: Outcome) -> None:
+        """Write an outcome in the job's own transaction; one small object of ours, and every BRIEF jobs the seat as well.
 
         Raises ClaimLost when the job is no longer the owner's. settle does the rest later.
         """
         owner.held(jobid)
+        # The seat of a job that ran for long belongs to its heartbeat: this commit must not meet it.
+        if len(owner.outcomes.entries) >= BRIEF and outcome.completed - (outcome.started or 0.0) < owner.lease / PULSE / 2:
+            owner.turn()
         owner.outcomes.append(jobid, outcome)
 
     def settle(self, owner: Hand, outcomes: dict[int, Outcome]) -> None:
@@ -86,24 +89,29 @@ class Store(Taking):
         for jobid, outcome in outcomes.items():
             if jobid in owner.claims and not owner.outcomes.fenced:
                 if len(owner.outcomes.entries) >= FULL:
-                    self.page(owner)
-                    owner.outcomes = Outcomes()
+                    owner.turn()
                 owner.outcomes.append(jobid, outcome)
         self.page(owner)
-        if isinstance(owner, Seat):
+        if len(owner.outcomes.entries) >= BRIEF:
             owner.roll()
 
     def page(self, owner: Hand) -> None:
         """Note in the pages which of the owner's claims have an outcome, and end these claims."""
-        entries = owner.outcomes.entries
-        for jobid in [jobid for jobid in owner.claims if jobid in entries]:
-            owner.touch()       # before the change: what fails amidst must be undone
-            claim = owner.claims.pop(jobid)
-            first, record = self.entry(jobid)
-            self.shards[shardOf(first)].page(first).note(jobid, owner.outcomes)
-            owner.tally.move(claim.queue, PROCESSING, entries[jobid].status)
-            if record.extras is not None:
-                self.free(jobid, record, True)
+        for journal in owner.journals:
+            near, page = 0, None
+            for jobid in [jobid for jobid in owner.claims if jobid in journal.entries]:
+                owner.touch()       # before the change: what fails amidst must be undone
+                claim = owner.claims.pop(jobid)
+                first, record = self.entry(jobid)
+                if page is None or first != near:
+                    near, page = first, self.shards[shardOf(first)].page(first)
+                page.note(jobid, journal)
+                owner.tally.move(claim.queue, PROCESSING, journal.entries[jobid].status)
+                if record.extras is not None:
+                    self.free(jobid, record, True)
+        if len(owner.journals) > 1:
+            owner.touch()
+            del owner.journals[:-1]
 
     def retry(self, owner: Hand, jobid: int, due: float | None, attempt: Attempt | None, *, died: bool = False,
               suspect: bool = False) -> None:

@@ -12,11 +12,12 @@ from p01.remote.store.keys import dueKey, idOf, rankOf, shardOf, sinceOf, waitin
 from p01.remote.store.look import Look
 from p01.remote.store.records import CANCELLED, DELAYED, FINISHED, PROCESSING, QUEUED, Claim, Outcome, Pending, Record
 from p01.remote.store.seats import Hand
-from p01.remote.store.segments import Outcomes
 from p01.remote.store.settings import Settings
 from p01.remote.store.shards import Line, Shard, uniqueShard
 
 GRACE = 1.0         # seconds that a job of another worker's shard may wait longer than ours
+
+Pick = tuple[int, Shard, str, Line]     # a waiting key, with its shard, queue and line
 
 
 class Taking(Look):
@@ -111,22 +112,28 @@ class Taking(Look):
         expired = True
         while expired and len(claimed) < count:
             expired = False
-            for key, shard, queue in self.picks(owner, count - len(claimed), now, queues, rank, wide):
-                if owner.claims and self.suspect(idOf(key)):
+            for key, shard, queue, line in self.picks(owner, count - len(claimed), now, queues, rank, wide):
+                jobid = idOf(key)
+                first, record = self.entry(jobid)
+                page = shard.pages.get(first)
+                fate = page.fates.get(jobid) if page is not None else None      # a Pending, if any: it waits
+                alone = fate is not None and fate.suspect   # it must run alone, so that the next death tells
+                if alone and owner.claims:
                     return claimed
-                shard.lines[queue].waiting.remove(key)
                 owner.touch()
-                if not self.grant(owner, key, shard, queue, now):
+                line.waiting.remove(key)
+                if record.extras is not None and not self.starts(owner, jobid, record, fate, now):
                     expired = True      # nobody's job is left behind because the one before it was too late
                     continue
-                claimed.append(idOf(key))
-                if owner.claims[idOf(key)].suspect:
+                self.grant(owner, key, queue, fate)
+                claimed.append(jobid)
+                if alone:
                     return claimed
         return claimed
 
     def picks(self, owner: Hand, count: int, now: float, queues: Collection[str] | None,
-              rank: tuple[int, int], wide: bool) -> list[tuple[int, Shard, str]]:
-        """The keys to claim next, each with its shard and queue."""
+              rank: tuple[int, int], wide: bool) -> list[Pick]:
+        """The keys to claim next, each with where it stands."""
         own = [shard for shard in self.shards if shard.number % rank[1] == rank[0]]
         foreign = [shard for shard in self.shards if shard not in own]
         for shard in self.shards if wide else own:
@@ -143,16 +150,10 @@ class Taking(Look):
             picks = sorted(urgent + picks, key=_key)[:count]
         return picks
 
-    def suspect(self, jobid: int) -> bool:
-        """Whether a job may have taken a worker down; it must run alone, so that the next death tells."""
-        fate = self.fate(jobid)
-        return isinstance(fate, Pending) and fate.suspect
-
-    def first(self, shards: Iterable[Shard], count: int, now: float,
-              queues: Collection[str] | None) -> list[tuple[int, Shard, str]]:
-        """The first waiting keys of these shards, merged, each with its shard and queue."""
+    def first(self, shards: Iterable[Shard], count: int, now: float, queues: Collection[str] | None) -> list[Pick]:
+        """The first waiting keys of these shards, merged, each with where it stands."""
         paused = {queue for queue, until in self.settings.paused.items() if until is None or until > now}
-        heads: list[Iterator[tuple[int, Shard, str]]] = []
+        heads: list[Iterator[Pick]] = []
         for shard in shards:
             for queue, line in shard.lines.items():
                 if (queues is None or queue in queues) and queue not in paused and line.waiting:
@@ -161,34 +162,34 @@ class Taking(Look):
             return list(heads[0])
         return list(islice(heapq.merge(*heads, key=_key), count))
 
-    def grant(self, owner: Hand, key: int, shard: Shard, queue: str, now: float) -> bool:
-        """Hand a job that left its line to its owner, unless it expired."""
-        jobid = idOf(key)
-        first, record = self.entry(jobid)
-        page = shard.pages.get(first)
-        fate = page.fates.get(jobid) if page is not None else None      # a Pending, if any: it waited
-        if record.extras is not None:
-            expires = record.extras.get('expires')
-            if expires is not None and expires < now and fate is None:
-                owner.tally.move(queue, QUEUED, CANCELLED)
-                self.free(jobid, record, True)
-                self.note(jobid, owner, Outcome(CANCELLED, None, 'It expired before it could start.', 0, None, now))
-                return False
-            self.free(jobid, record, False)
-        if jobid in owner.outcomes.entries:     # it failed in these hands before, and was revived
-            self.page(owner)
-            owner.outcomes = Outcomes()
-        if isinstance(fate, Pending):
-            owner.claims[jobid] = Claim(key, queue, fate.runs, fate.attempts, fate.deaths, fate.suspect)
-        else:
-            owner.claims[jobid] = Claim(key, queue)
-        owner.tally.move(queue, QUEUED, PROCESSING)
+    def starts(self, owner: Hand, jobid: int, record: Record, fate: Pending | None, now: float) -> bool:
+        """Whether a job that left its line may start; else it has expired. What it holds until its start, it gives back."""
+        extras = record.extras or {}
+        expires = extras.get('expires')
+        if expires is not None and expires < now and fate is None:
+            owner.tally.move(record.queue, QUEUED, CANCELLED)
+            self.free(jobid, record, True)
+            self.note(jobid, owner, Outcome(CANCELLED, None, 'It expired before it could start.', 0, None, now))
+            return False
+        self.free(jobid, record, False)
         return True
 
+    def grant(self, owner: Hand, key: int, queue: str, fate: Pending | None) -> None:
+        """Hand a job that left its line to its owner."""
+        jobid = idOf(key)
+        if fate is None:
+            owner.claims[jobid] = Claim(key, queue)
+        else:
+            if owner.journal(jobid) is not None:    # it failed in these hands before, and was revived
+                self.page(owner)
+                owner.roll()
+            owner.claims[jobid] = Claim(key, queue, fate.runs, fate.attempts, fate.deaths, fate.suspect)
+        owner.tally.move(queue, QUEUED, PROCESSING)
 
-def _head(line: Line, shard: Shard, queue: str, count: int) -> Iterator[tuple[int, Shard, str]]:
-    return ((key, shard, queue) for key in islice(line.waiting.keys(), count))
+
+def _head(line: Line, shard: Shard, queue: str, count: int) -> Iterator[Pick]:
+    return ((key, shard, queue, line) for key in islice(line.waiting.keys(), count))
 
 
-def _key(pick: tuple[int, Shard, str]) -> int:
+def _key(pick: Pick) -> int:
     return pick[0]

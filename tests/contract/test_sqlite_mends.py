@@ -18,7 +18,7 @@ from relstorage.adapters.sqlite.adapter import Sqlite3Adapter
 from relstorage.options import Options
 from relstorage.storage import RelStorage
 from transaction.interfaces import NoTransaction
-from ZODB.POSException import ConflictError
+from ZODB.POSException import ConflictError, POSKeyError
 
 from p01.remote.exceptions import DatabaseLocked, PackRunning
 from p01.remote.storage import openDatabase, sqlite
@@ -252,3 +252,48 @@ def test_new_objects_get_new_ids_though_the_file_of_ids_is_lost(opener, mended, 
     else:
         with pytest.raises(ValueError, match='same oid'):
             addMany('after')
+
+
+# -- f: a pack deletes what was moved into a new object while it began
+
+@FORMS
+def test_a_pack_keeps_what_moves_while_it_begins(opener, mended, tmp_path):
+    db = opener(tmp_path)
+    session = Session(db)
+    with session.manager:
+        session.root()['old'] = PersistentMapping(thing=PersistentMapping(v='precious'))
+    packundo = db.storage._adapter.packundo
+    inner = packundo.fill_object_refs
+
+    def afterTheList(*args):
+        with session.manager:
+            root = session.root()
+            root['new'] = PersistentMapping(thing=root['old'].pop('thing'))
+        return inner(*args)
+    packundo.with_options = lambda options: packundo
+    packundo.fill_object_refs = afterTheList
+    db.pack()
+    session.connection.cacheMinimize()
+    session.manager.begin()
+    try:
+        with nullcontext() if mended else pytest.raises(POSKeyError):
+            assert session.root()['new']['thing']['v'] == 'precious'
+    finally:
+        session.close()
+
+
+# -- g: a file never gets smaller
+
+@FORMS
+def test_a_packed_file_is_small(opener, mended, tmp_path):
+    db = opener(tmp_path)
+    session = Session(db)
+    with session.manager:
+        session.root()['many'] = PersistentMapping({each: PersistentMapping(v='x' * 4000) for each in range(5000)})
+    with session.manager:
+        del session.root()['many']
+    session.close()
+    db.pack()
+    db.close()
+    size = sum(file.stat().st_size for file in tmp_path.iterdir())
+    assert (size < 1 << 20) is mended, size

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: ZPL-2.1
 """Enqueuers and workers that meet: two connections, each interleaving by name, on every storage."""
+import time
+
 import pytest
 from transaction.interfaces import TransientError
 
 from p01.remote import scheduler, testing
 from p01.remote.engine import ticker
 from p01.remote.processor import RemoteProcessor
+from p01.remote.store import taking
 from tests.conftest import NAME, START, commit, counted, inside
 from tests.race.party import enqueued, failed
 
@@ -36,6 +39,38 @@ def test_enqueue_while_its_segment_is_taken_in_completed_and_removed(parties, en
     assert [right.do(lambda store, jobid=jobid: store.remove(jobid)) for jobid in ids] == ['error'] * 3
     commit(enqueuer)
     assert len(left.do(lambda store: left.claim(store, 10))) == 1
+
+
+def test_a_backlog_is_taken_in_bit_by_bit_and_in_order(parties, enqueuer, monkeypatch):
+    monkeypatch.setattr(taking, 'INTAKE', 10)
+    left, _ = parties
+    ids = [jobid for _ in range(40) for jobid in enqueued(enqueuer, 20)]
+    later = enqueued(enqueuer, 500, at=START + 100)
+    assert left.do(lambda store: store.behind())
+    claimed, behind = [], []
+    while len(claimed) < len(ids):
+        claimed += left.do(lambda store: left.claim(store, 10))
+        behind.append(left.do(lambda store: store.behind()))
+    assert claimed == ids
+    assert behind[0] and not behind[-1]
+    while len(claimed) < len(ids) + len(later):
+        ripe = left.do(lambda store: store.claim(left.seat(store), 500, START + 200))
+        assert 0 < len(ripe) <= 8 * 10
+        claimed += ripe
+    assert sorted(claimed) == ids + later
+
+
+def test_a_worker_does_not_rest_before_it_has_looked_at_everything(stage, monkeypatch):
+    """Jobs of another queue stand before its own, more than it takes in at once."""
+    monkeypatch.setattr(taking, 'INTAKE', 10)
+    for _ in range(40):
+        stage.enqueue('pure', *range(20))
+    stage.enqueue('pure', 1, queue='mine')
+    loop = stage.loop(queues=('mine',))
+    waits = []
+    while not loop.done:
+        waits.append(loop.poll(time.time()))
+    assert len(waits) > 2 and not any(waits)
 
 
 @pytest.mark.parametrize('verb', [

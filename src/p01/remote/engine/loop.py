@@ -194,6 +194,8 @@ class Loop:
             if self.stopping.is_set():
                 store.release(seat, seat.claims)
             tasks = [Task(jobid, store.entry(jobid)[1], claim) for jobid, claim in seat.claims.items()]
+            if not tasks and store.behind():
+                return tasks, 0.0
             due = [instant for instant in (store.nextDue(), self.processor().scheduler.nextDue()) if instant is not None]
             return tasks, max(0.0, min(due, default=now + IDLE) - now)
 

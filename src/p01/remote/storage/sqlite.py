@@ -6,6 +6,8 @@ b  A power cut can take back an acknowledged commit                      PRAGMAS
 c  Two packs at once destroy the database                                Locker
 d  Processes that open a new folder at once fail over its tables         openDatabase
 e  Without its file of ids, new objects clash with those that are there  _raiseIds
+f  A pack deletes what was moved into a new object while it began        packing.Packing
+g  A file never gets smaller                                             PRAGMAS, Adapter.vacuum
 
 tests/contract/test_sqlite_mends.py shows each fault without its mend, and so tells when a mend can go.
 """
@@ -27,12 +29,16 @@ from ZODB.POSException import StorageError
 from p01.remote.exceptions import AddressError, DatabaseLocked, PackRunning
 from p01.remote.storage.address import Address
 from p01.remote.storage.flock import FileLock
+from p01.remote.storage.packing import Packing
 
 # (b) RelStorage sets NORMAL (1), which in WAL mode syncs at checkpoints only. FULL (2) syncs at every commit.
-PRAGMAS = {'synchronous': 2}
+# (g) INCREMENTAL (2): free pages can be given back, in steps; it counts when the file is made.
+PRAGMAS = {'auto_vacuum': 2, 'synchronous': 2}
+STEP = 1000         # pages of 4 KB that are given back in one transaction
 OPENING = 60.0      # seconds to wait for others that open the same folder
 COMMITTING = 30     # seconds to wait for others that commit
 CACHE = 10          # megabytes for pickles, shared by the connections of a process
+CHANGES = 2_500     # half of the changes that are kept in memory for idle connections
 
 
 class Driver(Sqlite3Driver):
@@ -80,6 +86,19 @@ class Adapter(Sqlite3Adapter):
         if self.locker is None:     # else an instance made by new_instance, which shares it
             self.locker = Locker(self.options, self.driver, Path(self.data_dir))
         super()._create()
+        self.packundo.__class__ = Packing
+        self.packundo.vacuum = self.vacuum
+
+    def vacuum(self) -> None:
+        """(g) Give free pages back to the file system, in steps, so that others can commit in between."""
+        connection, cursor = self.connmanager.open()
+        try:
+            while cursor.execute('PRAGMA freelist_count').fetchone()[0]:
+                cursor.execute(f'PRAGMA incremental_vacuum({STEP})').fetchall()
+                connection.commit()
+            cursor.execute('PRAGMA wal_checkpoint(TRUNCATE)').fetchall()
+        finally:
+            self.connmanager.rollback_and_close(connection, cursor)
 
 
 def openDatabase(address: Address, **settings: Any) -> ZODB.DB:
@@ -115,7 +134,8 @@ def openDatabase(address: Address, **settings: Any) -> ZODB.DB:
 
 
 def _open(folder: Path, settings: dict[str, Any]) -> ZODB.DB:
-    options = Options(keep_history=False, commit_lock_timeout=COMMITTING, cache_local_mb=CACHE)
+    options = Options(keep_history=False, commit_lock_timeout=COMMITTING, cache_local_mb=CACHE,
+                      cache_delta_size_limit=CHANGES)
     adapter = Adapter(str(folder), PRAGMAS, options=options)
     storage = RelStorage(adapter, name=f'sqlite:{folder}', options=options)
     try:

@@ -93,7 +93,7 @@ class Look(Persistent):
         """Jobs that no worker has noticed yet."""
         for shard in self.shards:
             opened = shard.intake.open.items()
-            unseen = ((first, first - 1) for first in shard.fresh(self)[0])
+            unseen = ((first, first - 1) for first in shard.fresh(self))
             for first, cursor in chain(opened, unseen):
                 segment = self.segment(first)
                 if segment.top > cursor:
@@ -151,6 +151,11 @@ class Look(Persistent):
                 for jobid, fate in page.fates.items():
                     if isinstance(fate, int):
                         yield jobid, page.journals[fate].entries[jobid].status
+
+    def behind(self) -> bool:
+        """Whether there are segments that no worker has looked at."""
+        newest = self.segments.maxKey() if self.segments else 0
+        return any(shard.intake.seen < newest for shard in self.shards)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """How many jobs of each queue have which status; exact within one poll of a worker.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from BTrees.LOBTree import LOBTree
@@ -66,38 +67,55 @@ class Shard(Persistent):
         self.uniques = OOBTree()            # unique key → (id, until or None)
         self.tally = Tally()
 
-    def fresh(self, look: Any) -> tuple[list[int], int]:
-        """The first ids of our segments that were never looked at, and the newest one of all registered.
+    def fresh(self, look: Any) -> Iterator[int]:
+        """The first ids of our segments that were never looked at, in order.
 
         A transaction's own segments may be missing in its snapshot, and others that were registered before them as well.
         """
         intake = self.intake
-        registered = [first for first in look.segments.keys(intake.seen + 1) if shardOf(first) == self.number]
-        own = [first for first in look.adopted() if first > intake.seen and shardOf(first) == self.number]
-        return (sorted({*registered, *own}.difference(intake.open)) if registered or own else [],
-                registered[-1] if registered else intake.seen)
+        own = [first for first in look.adopted() if first > intake.seen]
+        registered = look.segments.keys(intake.seen + 1)
+        return (first for first in (sorted({*registered, *own}) if own else registered)
+                if shardOf(first) == self.number and first not in intake.open)
 
-    def news(self, look: Any) -> Iterator[tuple[int, Record]]:
-        """Jobs that came since the last call, with their ids; they count as taken in."""
+    def news(self, look: Any, most: int) -> Iterator[tuple[int, Record]]:
+        """Jobs that came since the last call, with their ids; they count as taken in.
+
+        At most about so many: the segments that are open already, then new ones until it is enough.
+        """
+        count = 0
+        for first, cursor in list(self.intake.open.items()):
+            for jobid, record in self.taking(look, first, cursor):
+                count += 1
+                yield jobid, record
+        newest = look.segments.maxKey() if look.segments else 0
+        for first in self.fresh(look):
+            if count >= most:
+                return
+            for jobid, record in self.taking(look, first, first - 1):
+                count += 1
+                yield jobid, record
+            if self.intake.seen < first <= newest:      # one beyond is our own, and the snapshot may lack some before it
+                self.intake.seen = first
+                self.intake._p_changed = True
+        if newest > self.intake.seen:
+            self.intake.seen = newest
+            self.intake._p_changed = True
+
+    def taking(self, look: Any, first: int, cursor: int) -> Iterator[tuple[int, Record]]:
+        """The jobs of a segment beyond the cursor, which moves on."""
         intake = self.intake
-        fresh, seen = self.fresh(look)
-        if fresh or seen > intake.seen:
-            intake.open.update((first, first - 1) for first in fresh)
-            intake.seen = seen      # a segment beyond stays open, until the snapshot shows those registered before it
-            intake._p_changed = True
-        for first, cursor in list(intake.open.items()):
-            segment: Segment = look.segment(first)
-            top, last = segment.top, segment.last
-            if top == cursor and (cursor < last or first > seen):
-                continue
-            page = self.pages.get(first)    # a job may be cancelled before anybody took it in
-            fates = page.fates if page is not None else ()
-            yield from ((jobid, record) for jobid, record in segment.entries.items()
-                        if jobid > cursor and jobid not in fates)
-            if top < last or first > seen:
+        segment: Segment = look.segment(first)
+        top, last = segment.top, segment.last
+        page = self.pages.get(first)    # a job may be cancelled before anybody took it in
+        fates = page.fates if page is not None else ()
+        if top > cursor:
+            yield from ((jobid, record) for jobid, record in segment.entries.items() if jobid > cursor and jobid not in fates)
+        if top < last or first not in look.segments:
+            if intake.open.get(first) != top:
                 intake.open[first] = top
-            else:
-                del intake.open[first]
+                intake._p_changed = True
+        elif intake.open.pop(first, None) is not None:
             intake._p_changed = True
 
     def taken(self, first: int, jobid: int) -> bool:
@@ -134,11 +152,11 @@ class Shard(Persistent):
             key = waitingKey(record.priority, record.created, jobid) if fate is None else fate.key
         return (line.waiting, key) if key in line.waiting else None
 
-    def ripen(self, now: float) -> Tally:
-        """Move the jobs that are due from the delayed to the waiting; returns how the counts change."""
+    def ripen(self, now: float, most: int) -> Tally:
+        """Move jobs that are due from the delayed to the waiting, at most so many of a queue; returns how the counts change."""
         limit, moved = dueLimit(now), Tally()
         for queue, line in self.lines.items():
-            due = list(line.delayed.keys(None, limit))
+            due = list(islice(line.delayed.keys(None, limit), most))
             for key in due:
                 line.delayed.remove(key)
                 line.waiting.add(ripened(key))

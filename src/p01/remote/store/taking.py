@@ -16,6 +16,7 @@ from p01.remote.store.settings import Settings
 from p01.remote.store.shards import Line, Shard, uniqueShard
 
 GRACE = 1.0         # seconds that a job of another worker's shard may wait longer than ours
+INTAKE = 1_000      # jobs that one shard takes in at once: more than one claim, so that order holds; few enough for memory
 
 Pick = tuple[int, Shard, str, Line]     # a waiting key, with its shard, queue and line
 
@@ -67,8 +68,8 @@ class Taking(Look):
     # -- in line
 
     def takeIn(self, shard: Shard, owner: Hand, now: float) -> None:
-        """Put a shard's new jobs, and those that became due, in line."""
-        for jobid, record in shard.news(self):
+        """Put a shard's new jobs, and those that became due, in line; of many only the first INTAKE."""
+        for jobid, record in shard.news(self, INTAKE):
             owner.touch()       # before the change: what fails amidst must be undone
             unique = (record.extras or {}).get('unique')
             if unique is not None:
@@ -86,7 +87,7 @@ class Taking(Look):
             else:
                 line.waiting.add(waitingKey(record.priority, record.created if record.due is None else record.due, jobid))
                 owner.tally.move(record.queue, None, QUEUED)
-        moved = shard.ripen(now)
+        moved = shard.ripen(now, INTAKE)
         if moved:
             owner.touch()
             owner.tally.add(moved)

@@ -34,7 +34,8 @@ VAGUE = {'util', 'utils', 'common', 'helper', 'helpers', 'base', 'misc', 'tools'
 # Names that others own, and that we must therefore define as they spell them.
 OWNED = {
     'persistent_id', 'persistent_load', 'list_commands', 'get_command',                                        # pickle.Pickler
-    'hold_pack_lock', 'release_pack_lock', '_select_driver', 'connection_may_need_rollback',    # RelStorage
+    'fill_object_refs', 'on_filling_object_refs_added', 'hold_pack_lock', 'release_pack_lock', '_select_driver',
+    'connection_may_need_rollback',                                                                             # RelStorage
 }
 PACKAGE = 'p01.remote'
 ROOT = Path(__file__).resolve().parents[1]

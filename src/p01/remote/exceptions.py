@@ -73,6 +73,10 @@ class PackRunning(RemoteError):
     """Another pack of this database is running; try again when it has ended."""
 
 
+class CopyFailed(RemoteError):
+    """The database could not be copied."""
+
+
 class StorageAway(RemoteError):
     """The database cannot be reached."""
 

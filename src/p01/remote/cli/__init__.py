@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 import click
 from transaction.interfaces import TransientError
 
-from p01.remote.cli import demo, doctor, enqueue, jobs, queues, status, worker
+from p01.remote.cli import copy, demo, doctor, enqueue, jobs, pack, queues, status, worker
 from p01.remote.cli.terminal import shown
 from p01.remote.exceptions import JobNotFound, RemoteError
 
@@ -44,7 +44,8 @@ def cli() -> None:
     """Durable background jobs that live in your object database and commit with your data."""
 
 
-for verb in (demo.demo, worker.worker, enqueue.enqueue, jobs.jobs, queues.queues, status.status, doctor.doctor):
+for verb in (demo.demo, worker.worker, enqueue.enqueue, jobs.jobs, queues.queues, status.status, doctor.doctor,
+             pack.pack, copy.copy):
     cli.add_command(verb)
 
 

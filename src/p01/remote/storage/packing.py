@@ -8,9 +8,10 @@ from typing import Any
 
 import ZODB
 from relstorage.adapters.packundo import HistoryFreePackUndo
-from ZODB.FileStorage.FileStorage import FileStorageError
+from ZODB.POSException import StorageError
 
 from p01.remote.exceptions import PackRunning
+from p01.remote.storage import opened
 
 
 def pack(db: ZODB.DB, days: float = 0.0) -> None:
@@ -18,9 +19,12 @@ def pack(db: ZODB.DB, days: float = 0.0) -> None:
 
     Raises PackRunning while another pack of it runs, in whatever process.
     """
+    packundo = getattr(opened.part(db), 'packundo', None)
+    if type(packundo) is HistoryFreePackUndo:       # opened by somebody else, or by zconfig:
+        packundo.__class__ = Packing
     try:
         db.pack(time.time() - days * 86400.0)
-    except FileStorageError as error:       # raised at a ZEO server as well
+    except StorageError as error:       # FileStorage's, or a ZEO server's that has one
         if 'Already packing' not in str(error):
             raise
         raise PackRunning() from error
@@ -37,29 +41,29 @@ class Packing(HistoryFreePackUndo):
 
     vacuum: Callable[[], None] | None = None
 
-    def fill_object_refs(self, load_connection: Any, store_connection: Any, get_references: Any) -> None:
+    def fill_object_refs(self, loading: Any, storing: Any, references: Any) -> None:
         """Note which object refers to which."""
-        self.connections = load_connection, store_connection
+        self.connections = loading, storing
         try:
-            super().fill_object_refs(load_connection, store_connection, get_references)
+            super().fill_object_refs(loading, storing, references)
         finally:
             del self.connections
 
     def on_filling_object_refs_added(self, oids: Any = None, tids: Any = None) -> None:
         """Called when the snapshot has begun, with the objects whose references will be noted."""
-        load, store = self.connections
-        load.cursor.execute('SELECT zoid, tid FROM object_state LEFT JOIN pack_object USING (zoid) '
-                            'WHERE pack_object.zoid IS NULL')
-        batcher = self._make_store_batcher(store)
-        for oid, tid in load.cursor.fetchall():
+        loading, storing = self.connections
+        loading.cursor.execute('SELECT zoid, tid FROM object_state LEFT JOIN pack_object USING (zoid) '
+                               'WHERE pack_object.zoid IS NULL')
+        batcher = self._make_store_batcher(storing)
+        for oid, tid in loading.cursor.fetchall():
             row = oid, True, tid        # keep it: it is newer than the pack
             batcher.insert_into('pack_object (zoid, keep, keep_tid)', batcher.row_schema_of_length(3), row, row, size=3)
             oids.append(oid)
         batcher.flush()
-        store.commit()
+        storing.commit()
 
-    def pack(self, pack_tid: Any, packed_func: Any = None) -> None:
+    def pack(self, tid: Any, **options: Any) -> None:
         """Delete the garbage."""
-        super().pack(pack_tid, packed_func)
+        super().pack(tid, **options)
         if self.vacuum is not None:
             self.vacuum()

@@ -96,7 +96,8 @@ class Adapter(Sqlite3Adapter):
             while cursor.execute('PRAGMA freelist_count').fetchone()[0]:
                 cursor.execute(f'PRAGMA incremental_vacuum({STEP})').fetchall()
                 connection.commit()
-            cursor.execute('PRAGMA wal_checkpoint(TRUNCATE)').fetchall()
+            # the other kinds of checkpoint keep writers waiting until all readers have gone, who wait to write
+            cursor.execute('PRAGMA wal_checkpoint(PASSIVE)').fetchall()
         finally:
             self.connmanager.rollback_and_close(connection, cursor)
 

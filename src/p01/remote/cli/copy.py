@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""p01-remote copy."""
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+import ZODB
+
+from p01.remote.app import App, loadApp
+from p01.remote.cli.target import check, placeOf
+from p01.remote.cli.terminal import console, count, isLive, jsonOption, mark, printJson, say, span, styled
+from p01.remote.engine import beacon
+from p01.remote.engine.janitor import isDead
+from p01.remote.exceptions import CopyFailed
+from p01.remote.processor import RemoteProcessor
+from p01.remote.storage import openDatabase
+from p01.remote.store.store import BYHAND, Store
+
+MEBIBYTE = 1 << 20
+
+
+@click.command()
+@click.argument('source', metavar='FROM')
+@click.argument('target', metavar='TO')
+@click.option('--force', is_flag=True, help='Copy although workers seem to be at work on FROM.')
+@jsonOption
+def copy(source: str, target: str, force: bool, asJson: bool) -> int:
+    """Copy a whole database to an empty one, of any kind: jobs, schedules, your objects.
+
+    Stop the workers and the application first. Every object is read back and compared, and every job again by a checksum.
+    Exit status 1 when FROM has changed meanwhile.
+    """
+    from p01.remote.storage.copying import Snapshot, compare
+    from p01.remote.storage.copying import copy as copyAll
+    from p01.remote.store.checksum import same
+
+    fromApp, toApp = loadApp(source), loadApp(target)
+    fromPlace, toPlace = placeOf(fromApp), placeOf(toApp)
+    check(fromApp, source, False)
+    check(toApp, target, True)
+    if fromPlace == toPlace:
+        raise CopyFailed(f'{fromPlace} cannot be copied to itself; name an empty database.')
+    with database(fromApp) as here, database(toApp) as there:
+        began = time.monotonic()
+        with Snapshot(here) as old, meter(asJson) as told:
+
+            def idle(oids: list[bytes]) -> None:
+                if not force:
+                    refuse([old.connection.get(oid) for oid in oids], fromPlace)
+
+            idle([each.store._p_oid for each in old.connection.root().values() if isinstance(each, RemoteProcessor)])
+            done = copyAll(old, there, (Store.__module__, Store.__name__), idle, told)
+            taken = time.monotonic() - began
+            with Snapshot(there) as new:
+                compare(old, new, done.oids, told)
+                found = [same(old.connection.get(oid), new.connection.get(oid), told) for oid in done.wanted]
+            changed = old.changed()
+    if asJson:
+        printJson({'from': fromPlace, 'to': toPlace, 'objects': done.objects, 'bytes': done.size, 'seconds': round(taken, 3),
+                   'processors': [each._asdict() for each in found], 'changed': changed})
+    else:
+        say(mark('completed', 'copied'), f' {count(done.objects, "object")} ({done.size / MEBIBYTE:,.1f} MiB) from {fromPlace} '
+            f'to {toPlace} in {span(taken)}; each was read back and is the same')
+        for jobs in found:
+            say(mark('completed', count(jobs.number, 'job')), ' compared: ', stati(jobs.counts), f'; checksum {jobs.checksum}')
+        if changed:
+            say(mark('warning', f'{fromPlace} has changed since'), '; the copy lacks that: stop what writes there, and copy '
+                'into a new database')
+    return 1 if changed else 0
+
+
+@contextmanager
+def database(app: App) -> Iterator[ZODB.DB]:
+    """The database of an App, which is not told of it: it would put a processor in."""
+    db = openDatabase(app.database, **app.settings)
+    try:
+        yield db
+    finally:
+        if db is not app.database:
+            db.close()
+
+
+def refuse(stores: list[Store], place: str) -> None:
+    """Raises CopyFailed when a worker is alive: what it works on would be done here and there."""
+    names = sorted({seat.name.partition(':')[0] for store in stores for seat in store.seats.values()
+                    if seat.name != BYHAND and not isDead(seat, beacon.HOST, time.time())})
+    if names:
+        raise CopyFailed(f'{count(len(names), "worker")} ({", ".join(names)}) may still be at work on {place}; stop them '
+                         'first, or give --force if they are gone for good.')
+
+
+def stati(counts: dict[str, dict[str, int]]) -> str:
+    """How many jobs have which status."""
+    total: dict[str, int] = {}
+    for queue in counts.values():
+        for status, number in queue.items():
+            total[status] = total.get(status, 0) + number
+    return ', '.join(f'{number:,} {status}' for status, number in total.items()) or 'none'
+
+
+@contextmanager
+def meter(quiet: bool) -> Iterator[Any]:
+    """Tells how far it is: told(verb, number), on a terminal in place, elsewhere a line now and then."""
+    last = [time.monotonic()]
+    every = 0.1 if isLive() else 2.0
+
+    def told(verb: str, number: int) -> None:
+        if number % 100 == 0 and time.monotonic() - last[0] >= every:
+            last[0] = time.monotonic()
+            line = f'{number:,} {"" if "jobs" in verb else "objects "}{verb}'
+            if shown is not None:
+                shown.update(styled(line))
+            else:
+                say(line)
+
+    if quiet:
+        yield lambda verb, number: None
+    elif isLive():
+        with console().status('') as shown:
+            yield told
+    else:
+        shown = None
+        yield told

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""p01-remote pack."""
+from __future__ import annotations
+
+import logging
+import time
+
+import click
+
+from p01.remote.cli.target import SPAN, opened, placeOf
+from p01.remote.cli.terminal import jsonOption, mark, printJson, say, span
+
+MEBIBYTE = 1 << 20
+DAY = 86400.0
+
+
+@click.command()
+@click.argument('target', metavar='APP')
+@click.option('--keep', type=SPAN, default=0.0, metavar='TIME', help='History that stays, where a storage has one: 7d, ...')
+@jsonOption
+def pack(target: str, keep: float, asJson: bool) -> int:
+    """Drop what nothing refers to any more, and the history. Workers may go on meanwhile; packs run one at a time."""
+    from p01.remote.storage.packing import pack as packDatabase
+
+    logging.getLogger('ZODB.DB').addHandler(logging.NullHandler())      # it logs a traceback of what we tell in a sentence
+    with opened(target) as app:
+        before, began = app.db.getSize(), time.monotonic()
+        packDatabase(app.db, keep / DAY)
+        taken, after, place = time.monotonic() - began, app.db.getSize(), placeOf(app)
+    if asJson:
+        printJson({'app': place, 'seconds': round(taken, 3), 'before': before, 'after': after})
+    else:
+        say(mark('completed', 'packed'), f' {place} in {span(taken)}: {size(before)} before, {size(after)} now')
+    return 0
+
+
+def size(number: float) -> str:
+    """A size in bytes, for people."""
+    return f'{number / MEBIBYTE:,.1f} MiB'

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""Packing on every storage: under load nothing is lost, two packs at once are refused, the command tells what it did."""
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import pytest
+import transaction
+from BTrees.OOBTree import OOBTree
+from persistent.mapping import PersistentMapping
+from relstorage.adapters.packundo import HistoryFreePackUndo
+
+from p01.remote import storage
+from p01.remote.cli import main
+from p01.remote.engine.loop import Loop
+from p01.remote.exceptions import PackRunning
+from p01.remote.job import Job
+from p01.remote.options import Retention, WorkerOptions
+from p01.remote.storage.flock import FileLock
+from p01.remote.storage.packing import pack
+from tests.conftest import counted, inside, leave, stored
+
+DEADLINE = 120
+PACKS, LEAST = 5, 60       # packs, and jobs that are done meanwhile; they are slow beside a pack in the same process
+
+
+class Grow(Job):
+    """Puts an object into a tree, whose buckets split, and moves an old one from one place to another."""
+
+    def __call__(self, remoteProcessor):
+        root = remoteProcessor._p_jar.root()
+        root['tree'][self.input] = PersistentMapping(number=self.input)
+        source, target = ('left', 'right') if 'thing' in root['left'] else ('right', 'left')
+        if self.input % 10 == 0:
+            root[target] = PersistentMapping(thing=root[source].pop('thing'))       # a new object each time
+        return self.input
+
+
+def test_nothing_is_lost_while_it_is_packed(place):
+    processor = stored(place)
+    processor.addJob('grow', Grow())
+    root = processor._p_jar.root()
+    root['tree'], root['left'], root['right'] = OOBTree(), PersistentMapping(thing=PersistentMapping(v=1)), PersistentMapping()
+    processor._p_jar.transaction_manager.commit()
+    over = threading.Event()
+
+    def enqueue():
+        connection = place.connect(place.openAgain(), explicit=True)
+        number = 0
+        while not over.is_set():
+            connection.transaction_manager.begin()
+            for _ in range(10):
+                inside(connection).processJob('grow', number)
+                number += 1
+            connection.transaction_manager.commit()
+            over.wait(0.05)             # the worker is to keep up
+        return number
+
+    def work():
+        loop = Loop(place.openAgain(), inside, 'busy', WorkerOptions(waitTime=0.05))
+        loop.ready()
+        threading.Thread(target=lambda: (over.wait(), loop.stop())).start()
+        loop.work()
+        done = loop.done
+        loop.close()
+        return done
+
+    with ThreadPoolExecutor(2) as pool:
+        futures = [pool.submit(enqueue), pool.submit(work)]
+        try:
+            packWhile(lambda packs: packs < PACKS or jobs(place) < LEAST, place.db)
+        finally:
+            over.set()
+        enqueued, _ = (future.result(DEADLINE) for future in futures)
+    prove(place, enqueued)
+
+
+def packWhile(condition, db):
+    """Pack again and again."""
+    packs, deadline = 0, time.monotonic() + DEADLINE
+    while condition(packs):
+        assert time.monotonic() < deadline
+        pack(db)
+        packs += 1
+
+
+def jobs(place):
+    """How many have completed."""
+    connection = place.connect(explicit=True)
+    connection.transaction_manager.begin()
+    counts = inside(connection).store.counts().get('default', {})
+    connection.transaction_manager.abort()
+    connection.close()
+    return counts.get('completed', 0)
+
+
+def prove(place, enqueued):
+    """Let the rest run, and look at everything, with a fresh cache."""
+    loop = Loop(place.db, inside, 'last', WorkerOptions(drain=True))
+    loop.work()
+    loop.close()
+    pack(place.db)
+    connection = place.connect(explicit=True)
+    connection.cacheMinimize()
+    connection.transaction_manager.begin()
+    processor, root = inside(connection), connection.root()
+    assert counted(processor) == {'completed': enqueued}
+    assert sorted(processor.getJobResult(jobid) for jobid in processor.store.ids()) == list(range(enqueued))
+    assert [each['number'] for each in root['tree'].values()] == list(range(enqueued))
+    assert [each['thing']['v'] for each in (root['left'], root['right']) if 'thing' in each] == [1]
+    connection.transaction_manager.abort()
+
+
+@pytest.mark.parametrize('place', ['file', 'sqlite', 'zeo'], indirect=True)     # PostgreSQL gives room back in its own time
+def test_what_was_pruned_takes_no_room(place):
+    processor = stored(place)
+    processor.retention = Retention(0, 0, 0)
+    for number in range(3000):
+        processor.processJob('echo', f'{number}' * 100)
+    processor._p_jar.transaction_manager.commit()
+    pack(place.db)
+    before = max(place.db.getSize(), 1 << 20)       # SQLite's may still be in its journal
+    loop = Loop(place.db, inside, 'sweep', WorkerOptions())
+    while jobsLeft(place):
+        loop.poll(time.time())
+        loop.janitor.looked = -1e9      # at once, not after a while
+    loop.close()
+    for connection in place.opened:
+        leave(connection)
+    pack(place.db)              # SQLite's file gets smaller when nobody reads what was there
+    assert place.db.getSize() < before / 2
+
+
+def jobsLeft(place):
+    """Whether there are any."""
+    connection = place.connect(explicit=True)
+    connection.transaction_manager.begin()
+    found = next(inside(connection).store.ids(), None)
+    connection.transaction_manager.abort()
+    connection.close()
+    return found is not None
+
+
+@pytest.mark.parametrize('place', ['file', 'sqlite', 'zeo', 'postgresql'], indirect=True)
+def test_two_packs_at_once(place):
+    """Whoever comes second is refused, in our words, and the first one is not disturbed."""
+    connection = place.connect()
+    connection.root()['many'] = OOBTree({number: PersistentMapping(v='x' * 100) for number in range(5000)})
+    connection.transaction_manager.commit()
+    dbs = [place.db, place.openAgain()]
+    refused, done, deadline = [], 0, time.monotonic() + DEADLINE
+
+    def once(db):
+        try:
+            pack(db)
+        except PackRunning as error:
+            refused.append(str(error))
+            return 0
+        return 1
+
+    with ThreadPoolExecutor(2) as pool:
+        while not refused:
+            assert time.monotonic() < deadline
+            done += sum(pool.map(once, dbs))
+    assert 'again when' in refused[0] and done > 0
+    connection.cacheMinimize()
+    transaction.begin()
+    assert len(connection.root()['many']) == 5000 and connection.root()['many'][4999]['v']
+
+
+@pytest.mark.parametrize('place', ['sqlite', 'postgresql'], indirect=True)
+@pytest.mark.parametrize('opened', ['by address', 'by somebody else'])
+def test_what_moves_while_a_pack_begins_is_kept(place, opened):
+    connection = place.connect()
+    root = connection.root()
+    root['old'] = PersistentMapping(thing=PersistentMapping(v='precious'))
+    connection.transaction_manager.commit()
+    packundo = place.db.storage._adapter.packundo
+    if opened == 'by somebody else':
+        packundo.__class__ = HistoryFreePackUndo        # as RelStorage has it
+    inner = packundo._pre_pack_main
+
+    def main(loading, storing, *rest):
+        commit = storing.commit
+
+        def committed(*args):       # when the list of objects is written
+            commit(*args)
+            storing.commit = commit
+            root['new'] = PersistentMapping(thing=root['old'].pop('thing'))
+            connection.transaction_manager.commit()
+        storing.commit = committed
+        return inner(loading, storing, *rest)
+    packundo.with_options = lambda options: packundo
+    packundo._pre_pack_main = main
+    pack(place.db)
+    assert 'new' in root
+    connection.cacheMinimize()
+    assert connection.root()['new']['thing']['v'] == 'precious'
+
+
+def test_the_command(tmp_path, capsys):
+    address = f'sqlite:{tmp_path / "jobs"}'
+    storage.openDatabase(address).close()
+    assert main(['pack', address]) == 0
+    assert capsys.readouterr().out.startswith(f'✔ packed {address} in ')
+    assert main(['pack', address, '--json', '--keep', '7d']) == 0
+    assert json.loads(capsys.readouterr().out).keys() == {'app', 'seconds', 'before', 'after'}
+    lock = FileLock(tmp_path / 'jobs' / 'pack.lock')
+    assert lock.acquire()
+    assert main(['pack', address]) == 2
+    said = capsys.readouterr()
+    assert said.out == '' and said.err.startswith('Error: ') and 'being packed already' in said.err
+    assert said.err.count('\n') == 1
+    lock.release()
+    with suppress(SystemExit):
+        assert main(['pack', 'memory:']) == 2
+    assert 'one process only' in capsys.readouterr().err

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
-import transaction
 from BTrees.OOBTree import OOBTree
 from persistent.mapping import PersistentMapping
 from relstorage.adapters.packundo import HistoryFreePackUndo
@@ -166,7 +165,7 @@ def test_two_packs_at_once(place):
             done += sum(pool.map(once, dbs))
     assert 'again when' in refused[0] and done > 0
     connection.cacheMinimize()
-    transaction.begin()
+    connection.transaction_manager.begin()
     assert len(connection.root()['many']) == 5000 and connection.root()['many'][4999]['v']
 
 
@@ -180,23 +179,18 @@ def test_what_moves_while_a_pack_begins_is_kept(place, opened):
     packundo = place.db.storage._adapter.packundo
     if opened == 'by somebody else':
         packundo.__class__ = HistoryFreePackUndo        # as RelStorage has it
-    inner = packundo._pre_pack_main
 
-    def main(loading, storing, *rest):
-        commit = storing.commit
-
-        def committed(*args):       # when the list of objects is written
-            commit(*args)
-            storing.commit = commit
-            root['new'] = PersistentMapping(thing=root['old'].pop('thing'))
-            connection.transaction_manager.commit()
-        storing.commit = committed
-        return inner(loading, storing, *rest)
+    def afterTheList(*args):
+        root['new'] = PersistentMapping(thing=root['old'].pop('thing'))
+        connection.transaction_manager.commit()
+        del packundo.fill_object_refs
+        packundo.fill_object_refs(*args)
     packundo.with_options = lambda options: packundo
-    packundo._pre_pack_main = main
+    packundo.fill_object_refs = afterTheList
     pack(place.db)
     assert 'new' in root
     connection.cacheMinimize()
+    connection.transaction_manager.begin()
     assert connection.root()['new']['thing']['v'] == 'precious'
 
 

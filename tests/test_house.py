@@ -15,6 +15,7 @@ FLOORS = [
     ['engine.supervisor'],
     [''],
     ['app'],
+    ['function'],
     ['handle'],
     ['processor'],
     ['worker'],
@@ -35,6 +36,7 @@ VAGUE = {'util', 'utils', 'common', 'helper', 'helpers', 'base', 'misc', 'tools'
 OWNED = {
     'persistent_id', 'persistent_load', 'list_commands', 'get_command',                                        # pickle.Pickler
     'fill_object_refs', 'on_filling_object_refs_added', 'hold_pack_lock', 'release_pack_lock', '_select_driver',
+    'execute_multiple_statement_with_hidden_commit', 'lock_database_and_move', 'store_temps',
     'connection_may_need_rollback',                                                                             # RelStorage
 }
 PACKAGE = 'p01.remote'

@@ -220,6 +220,18 @@ def test_other_callables_that_a_name_finds(processor, job):
     assert processor.getJobByName('new').function == job
 
 
+def test_a_function_whose_job_nobody_finds():
+    """app.job as a call, and the function stays under its name: a worker would find that, and not the job."""
+    app = App('memory:')
+    made = app.job(work)
+    with app.transaction() as root:
+        with pytest.raises(RegistrationError, match='write @app'):
+            made.enqueue(1)
+        root[app.name].addJob(made.prototype.path, work)        # then it is found
+        made.enqueue(1)
+    app.close()
+
+
 def test_two_functions_of_one_name():
     app = App('memory:')
     app.job(name='same')(work)

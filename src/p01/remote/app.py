@@ -2,7 +2,6 @@
 """The front: App, @app.job, handles. Everything here ends in the component's processJob and getJob."""
 from __future__ import annotations
 
-import functools
 import os
 import pkgutil
 import sys
@@ -20,9 +19,10 @@ from p01.remote import logs, storage  # noqa: F401 - logs subscribes itself
 from p01.remote.engine import beacon
 from p01.remote.engine.context import running
 from p01.remote.engine.loop import Loop
-from p01.remote.exceptions import InputError, RegistrationError, RemoteError
+from p01.remote.exceptions import RegistrationError, RemoteError
+from p01.remote.function import JobFunction
 from p01.remote.handle import Handle
-from p01.remote.job import Arguments, FunctionJob, pathOf
+from p01.remote.job import FunctionJob, pathOf
 from p01.remote.options import DEFAULTQUEUE, Policy, WorkerOptions
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store.migrate import migrate
@@ -238,42 +238,6 @@ def loadApp(target: str) -> App:
     return found
 
 
-class JobFunction:
-    """A function that can be enqueued. Calling it calls the function."""
-
-    def __init__(self, app: App, name: str, function: Callable[..., Any], prototype: FunctionJob,
-                 options: dict[str, Any]) -> None:
-        functools.update_wrapper(self, function)
-        self.app = app
-        self.name = name
-        self.function = function
-        self.prototype = prototype
-        self.options = options
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.function(*args, **kwargs)
-
-    def using(self, **options: Any) -> JobFunction:
-        """The same job, enqueued with other options: priority, delay, at, queue, unique, expires."""
-        unknown = options.keys() - OPTIONS
-        if unknown:
-            raise InputError(f'using() does not know {", ".join(sorted(unknown))}; it takes {", ".join(sorted(OPTIONS))}.')
-        return JobFunction(self.app, self.name, self.function, self.prototype, {**self.options, **options})
-
-    def enqueue(self, *args: Any, **kwargs: Any) -> Handle:
-        """Enqueue a call in the current transaction. Raises ArgumentsError and InputError, the transaction stays usable."""
-        processor = self.app.processor
-        # by its path, which a worker can import whatever it knows of this App; the name is for people
-        jobid = processor.enqueue(self.prototype.path, self.prototype, Arguments(args, kwargs), **self.options)
-        return Handle(self.app, jobid, processor._p_jar.transaction_manager.get())
-
-    def __repr__(self) -> str:
-        return f'<job {self.name}>'
-
-
-OPTIONS = {'priority', 'delay', 'at', 'queue', 'unique', 'expires'}
-
-
 class _Closer:
     """Closes a connection when its transaction is over."""
 
@@ -295,5 +259,3 @@ class _Closer:
         self.manager.unregisterSynch(self)
         self._kept.discard(self)
         self.connection.close()
-
-

@@ -20,6 +20,7 @@ from p01.remote import events, storage
 from p01.remote.engine import beacon, pulse, ticker
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.janitor import Janitor
+from p01.remote.engine.portion import Portion
 from p01.remote.engine.runner import Again, Done, Lost, Runner, Task, Verdict, joined
 from p01.remote.exceptions import ClaimLost
 from p01.remote.options import WorkerOptions
@@ -30,8 +31,6 @@ from p01.remote.store.store import BYHAND, Store
 from p01.remote.store.taking import GRACE
 from p01.remote.store.writer import TRIES, pause
 
-AIM = 0.05          # seconds of work in one claim: short jobs share a commit, long ones are never hoarded
-MOST = 500          # jobs in one claim
 PATIENCE = 5        # troubles in a row after which a drain gives up
 LONGEST = 10.0      # seconds between two tries to reach a storage
 IDLE = 3600.0       # seconds; nothing is due sooner than this
@@ -59,7 +58,7 @@ class Loop:
         self.troubles = 0                           # polls in a row that the storage refused
         self.connect()
         self.outcomes: dict[int, Outcome] = {}      # of jobs without effects, not written yet
-        self.average = AIM                          # seconds of one job
+        self.portion = Portion()
         self.stopping = threading.Event()
         self.bell = bellOf(db)
         self.seated = False
@@ -112,7 +111,7 @@ class Loop:
 
     def poll(self, now: float) -> float:
         """Do what there is to do; returns seconds until the next look, 0 for at once."""
-        tasks, wait = self.book(now, self.size())
+        tasks, wait = self.book(now, self.portion.size())
         self.idle = not tasks
         if not tasks:
             return wait
@@ -124,15 +123,11 @@ class Loop:
             ran += 1
             if isinstance(verdict, Lost):
                 break               # we were thought dead: others have the rest already
-            if time.monotonic() - began > 2 * AIM and ran < len(tasks):
+            if time.monotonic() - began > 2 * self.portion.aim() and ran < len(tasks):
                 break               # jobs take longer than they did: let others have the rest
         if ran:
-            self.average += ((time.monotonic() - began) / ran - self.average) * 0.5
+            self.portion.ran(time.monotonic() - began, ran)
         return 0.0
-
-    def size(self) -> int:
-        """How many jobs to hold."""
-        return max(1, min(MOST, int(AIM / max(self.average, 1e-6))))
 
     def act(self, task: Task) -> Verdict:
         """Run a job and keep its outcome."""
@@ -200,15 +195,19 @@ class Loop:
             return tasks, max(0.0, min(due, default=now + IDLE) - now)
 
         told: list[events.WorkerRescued] = []
+        began = time.monotonic()
         wide = abs(now - self.wide) >= GRACE
         if wide:
             self.wide = now
         tasks, due = self.write(work)
+        taken = time.monotonic() - began
+        if tasks:                           # else it says nothing about those with claims
+            self.portion.booked(taken)
         self.outcomes.clear()
         self.janitor.committed()
         for event in told:
             events.notify(event)
-        return tasks, min(due, self.options.waitTime)
+        return tasks, min(max(0.0, due - taken), self.options.waitTime)      # due was reckoned from now
 
     def rank(self, store: Store) -> tuple[int, int]:
         """Which of the workers we are, and how many there are."""

@@ -26,6 +26,7 @@ from transaction.interfaces import TransientError
 from ZODB.POSException import StorageError
 
 from p01.remote.exceptions import AddressError, DatabaseLocked, PackRunning
+from p01.remote.storage import temporary
 from p01.remote.storage.address import Address, hidden
 from p01.remote.storage.packing import Packing
 
@@ -66,7 +67,7 @@ class Driver(Psycopg2Driver):
         plain = self.connect                # the class of RelStorage's connections
         methods = {name: _told(getattr(plain, name)) for name in ('commit', 'rollback')}
         silent = property(lambda self: _Notices(), lambda self, notices: None)
-        lasting = type('Connection', (plain,), {**methods, 'notices': silent})
+        lasting = type('Connection', (plain,), {**methods, 'notices': silent, 'deleted': 0})
         cursors = type('Cursor', (cursor,), {name: _told(getattr(cursor, name)) for name in STATEMENTS})
 
         def connect(dsn: str) -> Any:
@@ -83,6 +84,10 @@ class Driver(Psycopg2Driver):
             return connection
 
         self.connect = connect
+
+    def execute_multiple_statement_with_hidden_commit(self, conn: Any, cursor: Any, stmt: str, params: Any) -> Any:
+        """Commit, and leave the temporary tables empty."""
+        return super().execute_multiple_statement_with_hidden_commit(conn, cursor, temporary.committing(conn, stmt), params)
 
 
 def _told(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -116,18 +121,32 @@ class Adapter(PostgreSQLAdapter):
     """PostgreSQLAdapter with our driver and locker. Instances made by new_instance share them."""
 
     connmanager: Any
+    mover: Any
 
     def __init__(self, dsn: str = '', options: Options | None = None, connecting: Driver | None = None,
                  **shared: Any) -> None:
         self.connecting = connecting
         super().__init__(dsn, options, **shared)
 
+    def _select_driver(self, options: Options | None = None) -> Driver:
+        found: Driver = self.connecting or self.connmanager.driver
+        return found
+
     def _create(self) -> None:
         if self.connmanager is None:
             self.connmanager = Psycopg2ConnectionManager(self.connecting, self._dsn, self.options)
+            self.connmanager.add_on_store_opened(temporary.opened)
             self.locker = Locker(self.options, self.connecting, PostgreSQLRowBatcher)
         super()._create()
+        self.mover.__class__ = temporary.Mover
         self.packundo.__class__ = Packing
+
+    def lock_database_and_move(self, storing: Any, *args: Any, **options: Any) -> Any:
+        """Move what a transaction stores to where it belongs, and commit, unless options have it wait."""
+        found = super().lock_database_and_move(storing, *args, **options)
+        if not options.get('commit', True):
+            storing.cursor.execute(temporary.clearing(storing.connection))
+        return found
 
 
 def openDatabase(address: Address, **settings: Any) -> ZODB.DB:

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""How many jobs a worker claims at once: short ones share a commit, long ones are never hoarded. Pure."""
+from __future__ import annotations
+
+AIM = 0.05          # seconds of work in one claim
+SHARE = 20          # where bookkeeping is slow, so many times its duration, so that it stays a small part of the work
+LARGEST = 0.25      # seconds of work in one claim, however slow bookkeeping is
+MOST = 500          # jobs in one claim
+GROWTH = 8          # how many times larger a claim may be than the one before
+
+
+class Portion:
+    """Adapts to how long jobs and bookkeeping take. Durations are seconds."""
+
+    def __init__(self) -> None:
+        self.average = AIM          # of one job
+        self.booking = 0.0          # of one bookkeeping
+
+    def ran(self, duration: float, count: int) -> None:
+        """So many jobs took so long: what got slower counts half, what got faster at once, within GROWTH."""
+        each = duration / count
+        self.average = max(each, self.average / GROWTH) if each < self.average else (each + self.average) / 2
+
+    def booked(self, duration: float) -> None:
+        """A bookkeeping with claims took so long."""
+        self.booking += (duration - self.booking) / 4
+
+    def aim(self) -> float:
+        """How much work to claim."""
+        return min(max(AIM, SHARE * self.booking), LARGEST)
+
+    def size(self) -> int:
+        """How many jobs to hold."""
+        return max(1, min(MOST, int(self.aim() / max(self.average, 1e-6))))

@@ -65,7 +65,7 @@ class Loop:
         self.done = 0
         self.idle = False
         self.janitor = Janitor()
-        self.wide = 0.0                             # when other workers' shards were looked at last
+        self.wide = time.time()                     # when other workers' shards were looked at last; they have just begun
         if not alone:
             pulse.watch(self)
 

@@ -92,12 +92,13 @@ class Shard(Persistent):
         for first in self.fresh(look):
             if count >= most:
                 return
+            self.intake.open[first] = first - 1
+            self.intake._p_changed = True
+            if first <= newest:             # one beyond is our own, and the snapshot may lack some before it
+                self.intake.seen = first
             for jobid, record in self.taking(look, first, first - 1):
                 count += 1
                 yield jobid, record
-            if self.intake.seen < first <= newest:      # one beyond is our own, and the snapshot may lack some before it
-                self.intake.seen = first
-                self.intake._p_changed = True
         if newest > self.intake.seen:
             self.intake.seen = newest
             self.intake._p_changed = True
@@ -111,11 +112,12 @@ class Shard(Persistent):
         fates = page.fates if page is not None else ()
         if top > cursor:
             yield from ((jobid, record) for jobid, record in segment.entries.items() if jobid > cursor and jobid not in fates)
-        if top < last or first not in look.segments:
-            if intake.open.get(first) != top:
+        if top < last or first > intake.seen:
+            if top != cursor:
                 intake.open[first] = top
                 intake._p_changed = True
-        elif intake.open.pop(first, None) is not None:
+        else:
+            del intake.open[first]
             intake._p_changed = True
 
     def taken(self, first: int, jobid: int) -> bool:

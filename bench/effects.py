@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import transaction
 from ZODB.Connection import Connection
@@ -23,19 +23,32 @@ def measure(plan: Plan) -> Iterator[Row]:
 
 
 def against(plan: Plan, kind: str) -> Row:
-    """Two databases alike, in one process and in turn: one for the jobs, one for the bare commits."""
-    count, rounds = plan.few(500, 200), plan.few(21, 7)
+    """Jobs against bare commits, in one kind of storage."""
+    count = plan.few(500, 200)
+    jobs, bare = taken(plan, kind, count, plan.few(21, 7))
+    return row(kind, count, jobs, bare)
+
+
+def row(kind: str, count: int, jobs: float, bare: float) -> Row:
+    """The row of the seconds that so many jobs and so many bare commits took."""
+    return Row(f'jobs that change an object, one commit each, {kind}:', perSecond(count / jobs),
+               f'bare commits: {count / bare:,.0f}/s', bare / jobs, '≥ 0.8')
+
+
+def taken(plan: Plan, kind: str, count: int, rounds: int, *others: Callable[[], float]) -> list[float]:
+    """The seconds for so many jobs and bare commits, and what others return, all in turn.
+
+    Two databases alike, in this process: one for the jobs, one for the bare commits.
+    """
     with plan.place(kind, objects=count) as plain, plan.place(kind, objects=count) as place:
         manager = transaction.TransactionManager(explicit=True)
         connection = plain.app.db.open(manager)
         loop = hands.looped(place)
         try:
-            jobs, bare = alternate(rounds, lambda: work(place, loop, count), lambda: commits(connection, manager, count))
+            return alternate(rounds, lambda: work(place, loop, count), lambda: commits(connection, manager, count), *others)
         finally:
             loop.close()
             connection.close()
-    return Row(f'jobs that change an object, one commit each, {kind}:', perSecond(count / jobs),
-               f'bare commits: {count / bare:,.0f}/s', bare / jobs, '≥ 0.8')
 
 
 def work(place: Place, loop: Loop, count: int) -> float:

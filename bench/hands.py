@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import threading
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -64,10 +65,25 @@ def check(loop: Loop) -> None:
 
 
 def intake(loop: Loop, every: int = 0) -> list[Sample]:
-    """Take all jobs into line, and run none; there must be some."""
+    """Take all jobs into line, as a worker does it, and run none."""
+    def work(store: Any, seat: Any, now: float) -> bool:
+        for shard in store.shards:
+            store.takeIn(shard, seat, now)
+        return bool(store.behind())
+
     before = sample(loop)
-    while not loop.book(time.time(), 1)[0]:
+    while loop.write(work):
         pass
+    return [before, sample(loop)]
+
+
+def attend(loop: Loop, seconds: int) -> list[Sample]:
+    """Work for so many seconds, whatever there is to do."""
+    loop.options = WorkerOptions()
+    before = sample(loop)
+    timer = threading.Timer(seconds, loop.stop)
+    timer.start()
+    loop.work()
     return [before, sample(loop)]
 
 
@@ -124,3 +140,10 @@ def rate(told: list[list[Sample]]) -> float:
     """Jobs per second from the common start to the last commit."""
     done = sum(samples[-1].done for samples in told)
     return done / (max(samples[-1].instant for samples in told) - min(samples[0].instant for samples in told))
+
+
+def pace(told: list[list[Sample]]) -> float:
+    """Jobs per second from the end of the first jobs to the last commit: as of a worker that has been running for long."""
+    first = min((samples[1] for samples in told), key=lambda each: each.instant)
+    done = sum(samples[-1].done for samples in told) - first.done
+    return done / (max(samples[-1].instant for samples in told) - first.instant)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Fresh databases, each in a folder of its own that goes when it is closed."""
+"""Fresh databases, each in a folder of its own that goes when it is closed, or on a server."""
 from __future__ import annotations
 
 import tempfile
@@ -18,20 +18,21 @@ BULK = 10_000       # jobs in one transaction, when their number alone matters
 class Place:
     """A database with the measured jobs in it, and so many objects of the application."""
 
-    def __init__(self, kind: str, folder: str | None, objects: int = 0) -> None:
+    def __init__(self, kind: str, folder: str | None, objects: int = 0, address: str = '') -> None:
         self.folder = tempfile.TemporaryDirectory(prefix='p01.remote-bench-', dir=folder)
         self.path = Path(self.folder.name)
-        self.address = f'{kind}:{self.path / "db"}'
+        self.address = address or ('memory:' if kind == 'memory' else f'{kind}:{self.path / "db"}')
         self.open()
         with self.app.transaction() as root:
-            for job in (self.nothing, self.echo, self.bump):       # the workers' App does not know them
+            for job in (self.nothing, self.echo, self.bump, self.doze):       # the workers' App does not know them
                 self.app.processor.addJob(job.name, job)
             root[tasks.OBJECTS] = IOBTree({number: tasks.Counter() for number in range(objects)})
 
     def open(self) -> None:
         """Open the database."""
         self.app = App(self.address)
-        self.nothing, self.echo, self.bump = (self.app.job(job) for job in (tasks.nothing, tasks.echo, tasks.bump))
+        self.nothing, self.echo, self.bump, self.doze = (
+            self.app.job(job) for job in (tasks.nothing, tasks.echo, tasks.bump, tasks.doze))
 
     def reopen(self) -> None:
         """Open it anew, with connections that have reserved and cached nothing."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from typing import Any
 
 from bench import hands
 from bench.place import Place
 
 MILLION, QUICK = 1_000_000, 50_000
+SERVED = ('postgresql', 'zeo')      # kinds of storage that need a server
 
 
 class Plan:
@@ -19,6 +21,7 @@ class Plan:
         self.jobs = jobs or (QUICK if quick else MILLION)
         self.quick = quick
         self.folder = folder
+        self.servers: dict[str, Any] = {}       # those that run, by kind
 
     def few(self, full: int, quick: int) -> int:
         """One of two numbers."""
@@ -26,7 +29,28 @@ class Plan:
 
     def place(self, kind: str = 'sqlite', objects: int = 0) -> Place:
         """A fresh database."""
-        return Place(kind, self.folder, objects)
+        return Place(kind, self.folder, objects, self.server(kind).database() if kind in SERVED else '')
+
+    def server(self, kind: str) -> Any:
+        """The one server of this kind, started when it is first asked for. Raises bench.servers.Unavailable."""
+        if kind not in self.servers:
+            # here, since it imports pytest, and the memory of worker processes is measured
+            from bench import servers
+            self.servers[kind] = servers.started(kind, self.folder)
+        return self.servers[kind]
+
+    def lack(self, kind: str) -> str:
+        """Why there can be no place of this kind; '' when there can."""
+        if kind in SERVED:
+            try:
+                from bench import servers
+            except ImportError as error:
+                return f'{error}; pip install "p01.remote[test]" brings it'
+            try:
+                self.server(kind)
+            except servers.Unavailable as error:
+                return str(error)
+        return ''
 
     @cached_property
     def backlog(self) -> Backlog:
@@ -37,6 +61,8 @@ class Plan:
         """Remove what is left."""
         if 'backlog' in self.__dict__:
             self.backlog.place.close()
+        while self.servers:
+            self.servers.popitem()[1].__exit__()
 
 
 class Backlog:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))      # bench is a package, here and in the worker processes
 
-from bench import effects, enqueuing, free, passing, pruning, table, throughput, waiting
+from bench import effects, enqueuing, flow, free, passing, postgresql, pruning, table, throughput, waiting, wake
 from bench.plan import MILLION, QUICK, Plan
 
 MEASUREMENTS: dict[str, Callable[[Plan], Iterator[table.Row]]] = {      # in this order: the last three share a backlog
@@ -25,6 +25,9 @@ MEASUREMENTS: dict[str, Callable[[Plan], Iterator[table.Row]]] = {      # in thi
     'enqueuing': enqueuing.measure,
     'free': free.measure,
     'effects': effects.measure,
+    'postgresql': postgresql.measure,
+    'wake': wake.measure,
+    'flow': flow.measure,
     'waiting': waiting.measure,
     'passing': passing.measure,
     'pruning': pruning.measure,
@@ -36,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description='Measure p01.remote.')
     parser.add_argument('names', nargs='*', metavar='NAME', help=f'what to measure: {", ".join(MEASUREMENTS)}; default: all')
     parser.add_argument('--jobs', type=int, help=f'how many jobs many jobs are (default {MILLION:,}, with --quick {QUICK:,})')
-    parser.add_argument('--quick', action='store_true', help='smaller numbers, in about a minute')
+    parser.add_argument('--quick', action='store_true', help='smaller numbers, in a few minutes')
     parser.add_argument('--folder', help='where to make the databases (default: where temporary files go)')
     given = parser.parse_args()
     unknown = ', '.join(sorted(set(given.names) - MEASUREMENTS.keys()))

@@ -58,3 +58,8 @@ def mebibytes(size: float) -> str:
 def micros(duration: float) -> str:
     """A short duration, given in seconds."""
     return f'{duration * 1e6:,.0f} µs'
+
+
+def millis(duration: float) -> str:
+    """A duration, given in seconds."""
+    return f'{duration * 1e3:,.1f} ms'

@@ -2,6 +2,8 @@
 """The jobs that are measured, and the objects that they change."""
 from __future__ import annotations
 
+import time
+
 from persistent import Persistent
 
 from p01.remote import current
@@ -27,3 +29,8 @@ def echo(number: int) -> int:
 def bump(number: int) -> None:
     """A job that changes one object."""
     current.root[OBJECTS][number].value += 1
+
+
+def doze(seconds: float) -> None:
+    """A job that takes long and does nothing."""
+    time.sleep(seconds)

@@ -224,6 +224,8 @@ class Given(Databases):
 class PostgreSQL(Databases, Process):
     """A server on a socket in its folder, or on a port of 127.0.0.1 as well. Raises Unavailable."""
 
+    access = ACCESS
+
     def __init__(self, port=None):
         _psycopg2()
         binaries = _binaries()
@@ -255,7 +257,7 @@ class PostgreSQL(Databases, Process):
             made = self._run('initdb', '-D', str(self.data), '-U', ADMIN, '-A', 'trust', '-E', 'UTF8', '--locale=C',
                              '--no-sync')
             assert made.wait(DEADLINE) == 0, self.log()
-            (self.data / 'pg_hba.conf').write_text(ACCESS)
+            (self.data / 'pg_hba.conf').write_text(self.access)
         options = itertools.chain(*(('-c', f'{name}={value}') for name, value in self.options.items()))
         self.process = self._run('postgres', '-D', str(self.data), '-k', str(self.folder), '-p', str(self.port), *options)
         until(self._answers, 'starting PostgreSQL')
@@ -328,6 +330,9 @@ def _copied(binaries, folder):
 
 # -- ZEO
 
+# Without uvloop, which ZEO takes wherever it is installed: a server on it tells of a commit after it has answered those who
+# ask what there is, so that a transaction does not see all that was committed before it began.
+SERVE = "import sys; sys.modules['uvloop'] = None; from ZEO.runzeo import main; main()"
 SERVED = 64     # storages of one server, so that a test need not start one of its own
 
 
@@ -362,7 +367,7 @@ class ZEO(Process):
     def start(self):
         """Start it and wait until it answers."""
         with open(self.folder / 'log', 'ab') as log:
-            self.process = spawned([sys.executable, '-m', 'ZEO.runzeo', '-C', str(self.config())], signal.SIGKILL,
+            self.process = spawned([sys.executable, '-c', SERVE, '-C', str(self.config())], signal.SIGKILL,
                                    cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         until(self._answers, 'starting ZEO')
 

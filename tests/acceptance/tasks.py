@@ -101,6 +101,39 @@ def wait(key, folder, first='wait'):
     return os.getpid()
 
 
+class Brake:
+    """Joins a transaction and is asked last: when the database has promised to commit and holds its locks."""
+
+    def __init__(self, manager, reached):
+        self.transaction_manager = manager
+        self.tpc_vote = reached
+
+    def sortKey(self):
+        return '~'
+
+    def ignore(self, transaction):
+        pass
+
+    abort = tpc_begin = commit = tpc_finish = tpc_abort = ignore
+
+
+@app.job(retries=3, backoff=0)
+def vote(key, folder):
+    """Waits in its first run until it is let go, within its commit."""
+    count(current.root, key)
+    path = os.path.join(folder, f'{key}.{current.attempt}')
+
+    def reached(transaction):
+        with open(path, 'w') as file:
+            file.write(str(os.getpid()))
+        while not os.path.exists(os.path.join(folder, f'{key}.go')):
+            time.sleep(0.01)
+
+    if current.job.runCounter == 1:
+        manager = current.root._p_jar.transaction_manager
+        manager.get().join(Brake(manager, reached))
+
+
 @app.job(timeout=1)
 def overrun(key, folder):
     """Takes for ever in its first run."""

@@ -30,7 +30,8 @@ class Tree:
     """A supervisor, its workers, and what they had to say."""
 
     def __init__(self, address, folder, **options):
-        self.boxes = Path(address.partition(':')[2]) / 'workers'
+        kind, _, place = address.partition(':')
+        self.boxes = beacon.folderFor(Path(place) if kind == 'sqlite' else None)
         self.log = folder / 'tree.log'
         with open(self.log, 'ab') as log:
             self.process = subprocess.Popen([sys.executable, '-c', CODE, repr({'processes': 2, 'waitTime': 0.2, **options})],
@@ -43,9 +44,10 @@ class Tree:
         return self.log.read_text()
 
     def workers(self):
-        """The pids of workers that have begun and not ended."""
+        """The pids of workers that have begun and not ended; databases on servers share the folder of their boxes."""
         boxes = list(self.boxes.glob('*.box')) if self.boxes.exists() else []
-        return [int(box.name.partition('-')[0]) for box in boxes if box.exists() and not beacon.died(box)]
+        pids = [int(box.name.partition('-')[0]) for box in boxes if box.exists() and not beacon.died(box)]
+        return [pid for pid in pids if groupOf(pid) == self.process.pid]
 
     def ready(self, count=2):
         """Wait until so many workers have begun."""
@@ -68,3 +70,11 @@ class Tree:
         """Ask it to end; returns its exit status."""
         self.process.terminate()
         return self.wait()
+
+
+def groupOf(pid):
+    """The process group of a process, 0 when it is gone."""
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return 0

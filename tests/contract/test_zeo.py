@@ -9,6 +9,7 @@ from contextlib import contextmanager, nullcontext
 import pytest
 from persistent.mapping import PersistentMapping
 from ZODB.POSException import ConflictError
+from ZODB.utils import z64
 
 from p01.remote.exceptions import AddressError
 from p01.remote.storage import folder, kind, openDatabase, zeo
@@ -121,6 +122,21 @@ def addTo(db, name, number):
         assert {value['name'] for value in root.values()} <= {'before', 'first', 'second'}     # so that they are in the cache
         for each in range(number):
             root[f'{name}-{each}'] = PersistentMapping(name=name)
+
+
+@pytest.mark.parametrize('mended', [True, False], ids=['mended', 'as upstream'])
+def test_a_server_may_tell_late_of_a_commit(mended, server, monkeypatch):
+    if not mended:      # when this fails, ZEO has mended it, and _mendOrder can go
+        monkeypatch.setattr(zeo, '_mendOrder', lambda storage: None)
+    with opened(server.database()) as db:
+        write(db, 'key', 'old')
+        before = db.storage.lastTransaction()
+        write(db, 'key', 'new')
+        last, client = db.storage.lastTransaction(), db.storage._server
+        with nullcontext() if mended else pytest.raises(ValueError):
+            client.io_call(client.apply_co(client.client.invalidateTransaction, before, [z64]))
+        assert db.storage.lastTransaction() == last > before
+        assert read(db, 'key') == 'new'
 
 
 # -- TLS

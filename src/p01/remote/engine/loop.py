@@ -150,8 +150,8 @@ class Loop:
         """Do work in a bookkeeping transaction, which holds no job's changes and can be repeated freely."""
         self.runner.end()
         for tried in range(TRIES):
+            self.runner.begin()
             try:
-                self.manager.begin()
                 store: Store = self.processor().store
                 now = self.runner.clock()
                 seat = self.seat(store)

@@ -121,12 +121,16 @@ class Runner:
         if self.begun is not None and now - self.begun > SNAPSHOT:
             self.end()
         if self.begun is None:
-            try:
-                self.manager.begin()
-            except Exception as error:      # not for the job to repeat, were it a transient one: nothing has begun
-                self.manager.abort()
-                raise StorageAway(f'No transaction can begin: {type(error).__name__}: {error}') from error
+            self.begin()
             self.begun = now
+
+    def begin(self) -> None:
+        """Begin a transaction. Raises StorageAway: nothing has begun, so that there is nothing to repeat at once."""
+        try:
+            self.manager.begin()
+        except Exception as error:
+            self.manager.abort()
+            raise StorageAway(f'No transaction can begin: {type(error).__name__}: {error}') from error
 
     def end(self) -> None:
         """Have no transaction."""

@@ -41,6 +41,9 @@ SECRET = ('password', 'sslpassword')
 # So that a connection that was cut without a word is noticed within a minute, and not after hours.
 PATIENCE = {'connect_timeout': 10, 'keepalives_idle': 30, 'keepalives_interval': 10, 'keepalives_count': 3,
             'tcp_user_timeout': 60_000}
+# The server's words for the same: a host that is cut off within a commit would else keep its locks for hours.
+SERVER = {'keepalives_idle': 'tcp_keepalives_idle', 'keepalives_interval': 'tcp_keepalives_interval',
+          'keepalives_count': 'tcp_keepalives_count', 'tcp_user_timeout': 'tcp_user_timeout'}
 
 
 class Disconnected(psycopg2.OperationalError, TransientError):
@@ -79,7 +82,7 @@ class Driver(Psycopg2Driver):
             # RelStorage provokes a warning with each commit.
             connection.autocommit = True
             with connection.cursor() as setting:
-                setting.execute('SET client_min_messages TO error')
+                setting.execute(f'SET client_min_messages TO error{_patience(connection)}')
             connection.autocommit = False
             return connection
 
@@ -104,6 +107,12 @@ def _told(method: Callable[..., Any]) -> Callable[..., Any]:
             raise
 
     return call
+
+
+def _patience(connection: Any) -> str:
+    """Statements that make the server as patient with this connection as we are."""
+    ours = connection.get_dsn_parameters()
+    return ''.join(f'; SET {theirs} TO {int(ours[name])}' for name, theirs in SERVER.items() if ours.get(name))
 
 
 class Locker(PostgreSQLLocker):
@@ -158,7 +167,7 @@ def openDatabase(address: Address, **settings: Any) -> ZODB.DB:
         try:
             guard.autocommit = True
             with guard.cursor() as asking:
-                asking.execute(f"SET lock_timeout TO '{OPENING}s'")
+                asking.execute(f"SET lock_timeout TO '{OPENING}s'{_patience(guard)}")
                 asking.execute('SELECT pg_advisory_lock(%s, %s)', LOCK)
             return _open(address, parts, settings)
         finally:

@@ -64,6 +64,7 @@ def _open(server: Server, name: str, settings: dict[str, Any]) -> ZODB.DB:
     storage = ClientStorage(server.where, server.storage, name=name, wait_timeout=server.wait, ssl=server.context,
                             ssl_server_hostname=server.hostname, server_sync=True)
     _mendIds(storage)
+    _mendOrder(storage)
     try:
         return ZODB.DB(storage, **settings)
     except BaseException:
@@ -84,6 +85,22 @@ def _mendIds(storage: ClientStorage) -> None:
         inner()
 
     storage.notify_disconnected = disconnected
+
+
+def _mendOrder(storage: ClientStorage) -> None:
+    """Let the server tell late of a transaction that was before one of ours.
+
+    A server on uvloop, which ZEO takes wherever it is installed, answers our commit before it tells us of the ones before.
+    ZEO takes notice of them, and then stumbles over their older id: an error in the log each time.
+    """
+    cache = storage._cache
+    inner = cache.setLastTid
+
+    def setLastTid(tid: bytes) -> None:
+        if not len(cache) or tid >= cache.getLastTid():
+            inner(tid)
+
+    cache.setLastTid = setLastTid
 
 
 def serverOf(address: Address) -> Server:

@@ -55,20 +55,22 @@ class Spare(NamedTuple):
 def systematic(db: DB, work: Callable[[Connection], Result]) -> Result:
     """Do work(connection) in a transaction of the system's own, again when it meets a conflict.
 
-    Raises the last error when it met conflicts 100 times in a row.
+    Raises the last error when it met conflicts 100 times in a row, and what begin raises when the storage is away.
     """
     manager = transaction.TransactionManager(explicit=True)
     connection = db.open(manager)
     try:
         for tried in range(TRIES):
+            begun = False
             try:
                 manager.begin()
+                begun = True
                 result = work(connection)
                 manager.commit()
                 return result
             except TransientError:
                 manager.abort()
-                if tried == TRIES - 1:
+                if not begun or tried == TRIES - 1:     # a storage that is away is no conflict: nothing to repeat at once
                     raise
                 pause(tried)
             except BaseException:

@@ -69,3 +69,9 @@ def test_durations_are_taken(text, seconds):
 def test_what_is_no_duration_is_told(text):
     with pytest.raises(click.BadParameter, match='duration'):
         SPAN.convert(text, None, None)
+
+
+@pytest.mark.parametrize('number, shown', [(0, '0 B'), (1023, '1,023 B'), (1024, '1.0 KiB'), (12_800, '12.5 KiB'),
+                                           (3 << 20, '3.0 MiB'), (5 << 30, '5.0 GiB'), (7 << 40, '7,168.0 GiB')])
+def test_sizes(number, shown):
+    assert terminal.size(number) == shown

@@ -12,15 +12,13 @@ import ZODB
 
 from p01.remote.app import App, loadApp
 from p01.remote.cli.target import check, placeOf
-from p01.remote.cli.terminal import console, count, isLive, jsonOption, mark, printJson, say, span, styled
+from p01.remote.cli.terminal import console, count, isLive, jsonOption, mark, printJson, say, size, span, styled
 from p01.remote.engine import beacon
 from p01.remote.engine.janitor import isDead
 from p01.remote.exceptions import CopyFailed
 from p01.remote.processor import RemoteProcessor
 from p01.remote.storage import openDatabase
 from p01.remote.store.store import BYHAND, Store
-
-MEBIBYTE = 1 << 20
 
 
 @click.command()
@@ -63,7 +61,7 @@ def copy(source: str, target: str, force: bool, asJson: bool) -> int:
         printJson({'from': fromPlace, 'to': toPlace, 'objects': done.objects, 'bytes': done.size, 'seconds': round(taken, 3),
                    'processors': [each._asdict() for each in found], 'changed': changed})
     else:
-        say(mark('completed', 'copied'), f' {count(done.objects, "object")} ({done.size / MEBIBYTE:,.1f} MiB) from {fromPlace} '
+        say(mark('completed', 'copied'), f' {count(done.objects, "object")} ({size(done.size)}) from {fromPlace} '
             f'to {toPlace} in {span(taken)}; each was read back and is the same')
         for jobs in found:
             say(mark('completed', count(jobs.number, 'job')), ' compared: ', stati(jobs.counts), f'; checksum {jobs.checksum}')

@@ -8,9 +8,8 @@ import time
 import click
 
 from p01.remote.cli.target import SPAN, opened, placeOf
-from p01.remote.cli.terminal import jsonOption, mark, printJson, say, span
+from p01.remote.cli.terminal import jsonOption, mark, printJson, say, size, span
 
-MEBIBYTE = 1 << 20
 DAY = 86400.0
 
 
@@ -32,8 +31,3 @@ def pack(target: str, keep: float, asJson: bool) -> int:
     else:
         say(mark('completed', 'packed'), f' {place} in {span(taken)}: {size(before)} before, {size(after)} now')
     return 0
-
-
-def size(number: float) -> str:
-    """A size in bytes, for people."""
-    return f'{number / MEBIBYTE:,.1f} MiB'

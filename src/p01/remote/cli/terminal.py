@@ -125,6 +125,17 @@ def span(seconds: float) -> str:
     return f'{seconds:.1f} s' if seconds >= 1 else f'{seconds * 1000:.0f} ms'
 
 
+def size(number: float) -> str:
+    """A number of bytes for people: 310 B, 12.5 KiB, 3.1 MiB."""
+    if number < 1024:
+        return f'{number:,.0f} B'
+    number, unit = number / 1024, 'KiB'
+    for larger in ('MiB', 'GiB'):
+        if number >= 1024:
+            number, unit = number / 1024, larger
+    return f'{number:,.1f} {unit}'
+
+
 def ago(instant: float, now: float) -> str:
     """An instant seen from now: 3 s ago, in 5 min."""
     away = now - instant

@@ -30,7 +30,7 @@ def test_short_jobs_soon_share_a_commit():
 
 def test_long_jobs_are_never_hoarded():
     portion = Portion()
-    portion.average = 1e-4
+    portion.average = 1e-5
     assert portion.size() == MOST
     for _ in range(4):
         portion.ran(2.0, 1)

@@ -16,7 +16,7 @@ from p01.remote.store.settings import Settings
 from p01.remote.store.shards import Line, Shard, uniqueShard
 
 GRACE = 1.0         # seconds that a job of another worker's shard may wait longer than ours
-INTAKE = 1_000      # jobs that one shard takes in at once: more than one claim, so that order holds; few enough for memory
+INTAKE = 2_000      # jobs that one shard takes in at once: more than one claim, so that order holds; few enough for memory
 
 Pick = tuple[int, Shard, str, Line]     # a waiting key, with its shard, queue and line
 

@@ -10,8 +10,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from p01.remote import App
 from p01.remote.engine.loop import Loop
+from p01.remote.engine.supervisor import load
 from p01.remote.options import WorkerOptions
 from p01.remote.store.records import CANCELLED, ERROR, FINISHED
 
@@ -102,7 +102,7 @@ def sweep(loop: Loop, every: int = 0) -> list[Sample]:
 
 def serve(address: str, what: Callable[[Loop, int], list[Sample]], every: int, line: Connection) -> None:
     """One worker process."""
-    app = App(address)
+    app = load(address)
     loop = Loop(app.db, app.locate, 'bench', WorkerOptions(drain=True))
     try:
         loop.ready()

@@ -10,6 +10,7 @@ from p01.remote import App
 from p01.remote.engine import janitor
 from p01.remote.engine.loop import Loop
 from p01.remote.options import WorkerOptions
+from p01.remote.store.shards import Keys
 from p01.remote.store.store import Store
 from p01.remote.store.writer import systematic
 from tests.acceptance import tasks
@@ -99,7 +100,8 @@ def sound(processor):
         trees += [tree for line in shard.lines.values() for tree in (line.waiting, line.delayed)]
     for tree in trees:
         tree._check()
-        BTrees.check.check(tree)
+        if not isinstance(tree, Keys):      # check knows no subclasses
+            BTrees.check.check(tree)
     found = {}
     for jobid in store.ids():
         view = store.view(jobid)

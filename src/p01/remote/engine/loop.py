@@ -188,7 +188,8 @@ class Loop:
                 store.claim(seat, free, now, self.options.queues or None, self.rank(store), wide)
             if self.stopping.is_set():
                 store.release(seat, seat.claims)
-            tasks = [Task(jobid, store.entry(jobid)[1], claim) for jobid, claim in seat.claims.items()]
+            tasks = [Task(jobid, record, claim)
+                     for (jobid, claim), (_, record) in zip(seat.claims.items(), store.entries(seat.claims), strict=True)]
             if not tasks and store.behind():
                 return tasks, 0.0
             due = [instant for instant in (store.nextDue(), self.processor().scheduler.nextDue()) if instant is not None]

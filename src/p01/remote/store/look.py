@@ -2,7 +2,7 @@
 """Finding jobs and counting them; changes nothing."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from p01.remote.store.segments import Outcomes, Segment
 from p01.remote.store.shards import Shard, Tally
 
 NONE: dict[int, Segment] = {}
+NOTHING: dict[int, Record] = {}
 
 
 class View(NamedTuple):
@@ -75,6 +76,16 @@ class Look(Persistent):
         if record is None:
             raise JobNotFound(f'There is no job {jobid}; it never existed, was aborted, or has been removed.')
         return near.first, record
+
+    def entries(self, jobids: Iterable[int]) -> Iterator[tuple[int, Record]]:
+        """Of each job what entry gives; quick for neighbours. For use at once, within one transaction."""
+        near, entries = 0, NOTHING
+        for jobid in jobids:
+            record = entries.get(jobid)
+            if record is None:
+                near, record = self.entry(jobid)
+                entries = self._v_near.entries
+            yield near, record
 
     def fate(self, jobid: int) -> Any:
         """Outcomes, Pending or None; raises JobNotFound when the job was removed."""

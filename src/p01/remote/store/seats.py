@@ -2,6 +2,10 @@
 """Who works here: a seat for each worker thread, written by that thread alone until it is rescued."""
 from __future__ import annotations
 
+from typing import Any
+
+from persistent import Persistent
+
 from p01.remote.exceptions import ClaimLost
 from p01.remote.store.records import Claim, Outcome
 from p01.remote.store.segments import Outcomes, Packed
@@ -9,7 +13,16 @@ from p01.remote.store.shards import Tally
 
 FULL = 64       # outcomes of a journal that bookkeeping writes
 BRIEF = 16      # outcomes of a journal that is written anew with each job's own commit
+FIRST = (0, (), 0, False)       # what the claim on a job that never ran ends with, and does not need storing
 PULSE = 4       # heartbeats within a lease, while there are claims; an idle worker has nothing to lose and sends none
+
+
+class Shelf(Persistent):
+    """The journals of a hand, apart from its claims: a job's own commit, which may begin a journal, then writes little, and
+    never meets a heartbeat."""
+
+    def __init__(self, worker: str) -> None:
+        self.journals = [Outcomes(worker)]      # the last one is open; those before it wait until page has noted them
 
 
 class Hand:
@@ -19,17 +32,17 @@ class Hand:
 
     def __init__(self) -> None:
         self.claims: dict[int, Claim] = {}
-        self.journals = [Outcomes()]        # the last one is open; those before it wait until page has noted them
+        self.shelf = Shelf(self.name)
         self.tally = Tally()
 
     @property
     def outcomes(self) -> Outcomes:
         """The open journal."""
-        return self.journals[-1]
+        return self.shelf.journals[-1]
 
     def journal(self, jobid: int) -> Outcomes | None:
         """The journal with the outcome of a job that page has not noted yet."""
-        return next((journal for journal in self.journals if jobid in journal.entries), None)
+        return next((journal for journal in self.shelf.journals if jobid in journal.entries), None)
 
     def outcome(self, jobid: int) -> Outcome | None:
         """The outcome of a job that page has not noted yet."""
@@ -38,13 +51,11 @@ class Hand:
 
     def turn(self) -> None:
         """Begin a new journal, and keep those before it for page."""
-        self.touch()
-        self.journals = [*self.journals, Outcomes()]
+        self.shelf.journals = [*self.shelf.journals, Outcomes(self.name)]
 
     def roll(self) -> None:
         """Begin a new journal; page has noted those before it."""
-        self.touch()
-        self.journals = [Outcomes()]
+        self.shelf.journals = [Outcomes(self.name)]
 
     def held(self, jobid: int) -> Claim:
         """The claim on a job. Raises ClaimLost when it is not ours, or no longer."""
@@ -59,14 +70,13 @@ class Hand:
 
 
 class Seat(Hand, Packed):
-    """A worker thread's claims and its journals of outcomes."""
+    """A worker thread's claims, and its shelf."""
 
     _packed = 'claims'
-    _kind = Claim
 
     def __init__(self, name: str, host: str, pid: int, process: str, box: str, lease: float, now: float) -> None:
-        super().__init__()
         self.name = name
+        super().__init__()
         self.host = host            # with the boot's id: pids mean nothing after a restart
         self.pid = pid
         self.process = process      # a token of the process: pids are used again
@@ -77,3 +87,9 @@ class Seat(Hand, Packed):
     def touch(self) -> None:
         """Say that claims or tally have changed."""
         self._p_changed = True
+
+    def bare(self, values: dict[int, Claim]) -> dict[int, tuple[Any, ...]]:
+        return {jobid: claim[:2] if claim[2:] == FIRST else tuple(claim) for jobid, claim in values.items()}
+
+    def full(self, stored: dict[int, tuple[Any, ...]]) -> dict[int, Claim]:
+        return {jobid: Claim(*fields) for jobid, fields in stored.items()}

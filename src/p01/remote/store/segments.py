@@ -3,60 +3,101 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 from persistent import Persistent
 
 from p01.remote.store.payload import Payload
-from p01.remote.store.records import Outcome, Pending, Record
+from p01.remote.store.records import COMPLETED, Outcome, Pending, Record
+
+COMMON = ('default', 0, None, None)         # what most records end with, and does not need storing
+SUCCESS = (COMPLETED, None, '', 1)          # what most outcomes begin with, likewise
+PROTOCOL, LIST, APPEND, END = b'\x80\x03', pickle.EMPTY_LIST, pickle.APPEND, pickle.STOP
+HEAD = PROTOCOL + LIST
 
 
 class Packed(Persistent):
-    """Keeps one dict of named tuples as a pickle of its own within its state, as plain tuples.
+    """Keeps one dict as a pickle of its own within its state.
 
-    The database's pickler asks of each value whether it is persistent, which took half of the time of a commit; a named
-    tuple takes three times as long to pickle as a plain one; and one value that fails to load would take all others with
-    it. A dict that holds Payloads stays as it is.
+    The database's pickler asks of each value whether it is persistent, which took half of the time of a commit; and one
+    value that fails to load would take all others with it. The named tuples in it are stored as plain ones, which takes a
+    third of the time.
     """
 
-    _packed = 'entries'
-    _kind: Callable[..., Any]       # makes a value of the fields of a plain tuple
+    _packed: str        # which attribute
 
     def __getstate__(self) -> Any:
         state = super().__getstate__()
-        if state is not None and self.plain():
+        if state is not None:
             state[self._packed] = pickle.dumps(self.bare(state[self._packed]), 4)
         return state
 
     def __setstate__(self, state: Any) -> None:
-        kept = state.get(self._packed)
-        if isinstance(kept, bytes):
-            state = {**state, self._packed: self.full(pickle.loads(kept))}
-        super().__setstate__(state)
+        super().__setstate__({**state, self._packed: self.full(pickle.loads(state[self._packed]))})
 
-    def bare(self, entries: dict[int, Any]) -> dict[int, Any]:
-        """The entries as they are stored."""
-        return {key: tuple(value) for key, value in entries.items()}
+    def bare(self, values: dict[int, Any]) -> dict[int, Any]:
+        """The dict as it is stored."""
+        return values
 
-    def full(self, entries: dict[int, Any]) -> dict[int, Any]:
-        """The entries of what is stored."""
-        kind = self._kind
-        return {key: kind(*fields) for key, fields in entries.items()}
-
-    def plain(self) -> bool:
-        """Whether the dict holds no persistent objects."""
-        return True
+    def full(self, stored: dict[int, Any]) -> dict[int, Any]:
+        """The dict of what is stored."""
+        return stored
 
 
-class Segment(Packed):
+class Journal(Persistent):
+    """Entries that are only appended: each is pickled once, however often the journal is written.
+
+    The pickles of all entries since the last writing make one piece; the pieces together are the pickle of a list. They
+    are of protocol 3: in later ones, what a piece memorizes would have other numbers behind other pieces. A journal with
+    Payloads in it is left to the database's pickler, which makes references of them.
+    """
+
+    entries: dict[int, Any]
+    references = False
+    _v_kept: tuple[dict[int, Any], int, bytes] | None = None    # of which entries the first so many are in these pieces
+
+    def __getstate__(self) -> Any:
+        state = super().__getstate__()
+        if state is not None and not self.references:
+            state['entries'] = self.kept()
+        return state
+
+    def __setstate__(self, state: Any) -> None:
+        entries = state['entries']
+        if isinstance(entries, bytes):
+            super().__setstate__({**state, 'entries': {}})
+            for piece in pickle.loads(HEAD + entries + END):
+                for key, fields in piece:
+                    self.entries[key] = self.full(fields)
+        else:
+            super().__setstate__(state)
+
+    def kept(self) -> bytes:
+        """All entries, in pieces."""
+        of, count, pieces = self._v_kept or (None, 0, b'')
+        if of is not self.entries or count > len(self.entries):
+            count, pieces = 0, b''
+        new = [(key, self.bare(value)) for key, value in islice(self.entries.items(), count, None)]
+        if new:
+            pieces += pickle.dumps(new, 3)[len(PROTOCOL):-len(END)] + APPEND
+            self._v_kept = self.entries, len(self.entries), pieces
+        return pieces
+
+    def bare(self, value: Any) -> tuple[Any, ...]:
+        """The fields of an entry that need storing."""
+        raise NotImplementedError
+
+    def full(self, fields: tuple[Any, ...]) -> Any:
+        """The entry of these fields."""
+        raise NotImplementedError
+
+
+class Segment(Journal):
     """Jobs with the ids first … first + size - 1, appended to by one connection only.
 
     Ids of aborted transactions leave holes. When its ids are used up it never changes again.
     """
-
-    _kind = Record
-    references = False
 
     def __init__(self, first: int, size: int, born: float) -> None:
         self.first = first
@@ -77,18 +118,20 @@ class Segment(Packed):
         if isinstance(record.input, Payload):
             self.references = True
 
-    def plain(self) -> bool:
-        return not self.references
+    def bare(self, value: Record) -> tuple[Any, ...]:
+        return value[:3] if value[3:] == COMMON else tuple(value)
+
+    def full(self, fields: tuple[Any, ...]) -> Record:
+        return Record(*fields)
 
 
-class Outcomes(Packed):
+class Outcomes(Journal):
     """Outcomes of jobs, appended to by one worker only; fenced by whoever rescues the jobs of that worker."""
 
-    _kind = Outcome
     fenced = False
-    references = False
 
-    def __init__(self) -> None:
+    def __init__(self, worker: str) -> None:
+        self.worker = worker
         self.entries: dict[int, Outcome] = {}
 
     def append(self, jobid: int, outcome: Outcome) -> None:
@@ -98,8 +141,15 @@ class Outcomes(Packed):
             self.references = True
         self._p_changed = True
 
-    def plain(self) -> bool:
-        return not self.references
+    def bare(self, value: Outcome) -> tuple[Any, ...]:
+        if value[6:] != (self.worker, ()):
+            return tuple(value)
+        return value[4:6] if value[:4] == SUCCESS else value[:6]
+
+    def full(self, fields: tuple[Any, ...]) -> Outcome:
+        if len(fields) == 2:
+            fields = SUCCESS + fields
+        return Outcome(*fields if len(fields) > 6 else (*fields, self.worker))
 
 
 class Page(Packed):
@@ -111,12 +161,6 @@ class Page(Packed):
     def __init__(self) -> None:
         self.fates: dict[int, int | Pending | None] = {}    # the number of a journal; None for a removed job
         self.journals: dict[int, Outcomes] = {}
-
-    def bare(self, entries: dict[int, Any]) -> dict[int, Any]:
-        return entries      # most are numbers
-
-    def full(self, entries: dict[int, Any]) -> dict[int, Any]:
-        return entries
 
     def note(self, jobid: int, fate: Outcomes | Pending | None) -> None:
         """Set the fate of a job."""

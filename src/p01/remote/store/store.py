@@ -6,6 +6,7 @@ An owner is a Seat, or the Hand of a caller who runs jobs in his own transaction
 """
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from itertools import islice
 from typing import Any
@@ -17,7 +18,7 @@ from p01.remote.exceptions import NewerDatabase, OlderDatabase
 from p01.remote.store import writer
 from p01.remote.store.keys import SHARDS, dueKey, shardOf, waitingKey
 from p01.remote.store.records import CANCELLED, DELAYED, ERROR, PROCESSING, QUEUED, Attempt, Outcome, Pending, Record
-from p01.remote.store.seats import BRIEF, FULL, PULSE, Hand, Seat
+from p01.remote.store.seats import BRIEF, FULL, Hand, Seat
 from p01.remote.store.segments import Outcomes
 from p01.remote.store.settings import Settings
 from p01.remote.store.shards import Shard, Tally
@@ -70,13 +71,12 @@ class Store(Taking):
     # -- ends of a claim
 
     def complete(self, owner: Seat, jobid: int, outcome: Outcome) -> None:
-        """Write an outcome in the job's own transaction; one small object of ours, and every BRIEF jobs the seat as well.
+        """Write an outcome in the job's own transaction; one small object of ours, and every BRIEF jobs the shelf as well.
 
         Raises ClaimLost when the job is no longer the owner's. settle does the rest later.
         """
         owner.held(jobid)
-        # The seat of a job that ran for long belongs to its heartbeat: this commit must not meet it.
-        if len(owner.outcomes.entries) >= BRIEF and outcome.completed - (outcome.started or 0.0) < owner.lease / PULSE / 2:
+        if len(owner.outcomes.entries) >= BRIEF:
             owner.turn()
         owner.outcomes.append(jobid, outcome)
 
@@ -97,21 +97,23 @@ class Store(Taking):
 
     def page(self, owner: Hand) -> None:
         """Note in the pages which of the owner's claims have an outcome, and end these claims."""
-        for journal in owner.journals:
+        journals, ends = owner.shelf.journals, Counter[tuple[str, str]]()
+        for journal in journals:
             near, page = 0, None
-            for jobid in [jobid for jobid in owner.claims if jobid in journal.entries]:
+            ended = [jobid for jobid in journal.entries if jobid in owner.claims]
+            for jobid, (first, record) in zip(ended, self.entries(ended), strict=True):
                 owner.touch()       # before the change: what fails amidst must be undone
                 claim = owner.claims.pop(jobid)
-                first, record = self.entry(jobid)
                 if page is None or first != near:
                     near, page = first, self.shards[shardOf(first)].page(first)
                 page.note(jobid, journal)
-                owner.tally.move(claim.queue, PROCESSING, journal.entries[jobid].status)
+                ends[claim.queue, PROCESSING] -= 1
+                ends[claim.queue, journal.entries[jobid].status] += 1
                 if record.extras is not None:
                     self.free(jobid, record, True)
-        if len(owner.journals) > 1:
-            owner.touch()
-            del owner.journals[:-1]
+        owner.tally.add(ends)
+        if len(journals) > 1:
+            owner.shelf.journals = journals[-1:]
 
     def retry(self, owner: Hand, jobid: int, due: float | None, attempt: Attempt | None, *, died: bool = False,
               suspect: bool = False) -> None:
@@ -260,7 +262,8 @@ class Store(Taking):
     def evict(self, seat: Seat) -> None:
         """A worker is dead: fence it off, keep its counts. Whatever it still tries to commit meets the fence."""
         seat.outcomes.fenced = True
-        seat.touch()        # meets what it may be claiming just now, even if it held nothing before
+        seat.shelf._p_changed = True        # meets the journal that it may be beginning just now
+        seat.touch()                        # meets what it may be claiming just now, even if it held nothing before
         del self.seats[seat.name]
         self.count(self.shards[hash(seat.pid) % SHARDS], seat.tally)
 

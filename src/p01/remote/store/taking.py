@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable
 from itertools import islice
 
 from p01.remote.exceptions import JobNotFound
@@ -13,12 +14,10 @@ from p01.remote.store.look import Look
 from p01.remote.store.records import CANCELLED, DELAYED, FINISHED, PROCESSING, QUEUED, Claim, Outcome, Pending, Record
 from p01.remote.store.seats import Hand
 from p01.remote.store.settings import Settings
-from p01.remote.store.shards import Line, Shard, uniqueShard
+from p01.remote.store.shards import Shard, uniqueShard
 
 GRACE = 1.0         # seconds that a job of another worker's shard may wait longer than ours
 INTAKE = 2_000      # jobs that one shard takes in at once: more than one claim, so that order holds; few enough for memory
-
-Pick = tuple[int, Shard, str, Line]     # a waiting key, with its shard, queue and line
 
 
 class Taking(Look):
@@ -69,13 +68,14 @@ class Taking(Look):
 
     def takeIn(self, shard: Shard, owner: Hand, now: float) -> None:
         """Put a shard's new jobs, and those that became due, in line; of many only the first INTAKE."""
+        came: Counter[tuple[str, str]] = Counter()
         for jobid, record in shard.news(self, INTAKE):
             owner.touch()       # before the change: what fails amidst must be undone
             unique = (record.extras or {}).get('unique')
             if unique is not None:
                 holder = self.holder(unique[0], record.created)
                 if holder is not None and holder != jobid:
-                    owner.tally.move(record.queue, None, CANCELLED)
+                    came[record.queue, CANCELLED] += 1
                     self.note(jobid, owner, Outcome(CANCELLED, None, f'A duplicate of job {holder}, which holds the '
                                                     f'unique key {unique[0]!r}.', 0, None, now))
                     continue
@@ -83,10 +83,11 @@ class Taking(Look):
             line = shard.line(record.queue)
             if record.due is not None and record.due > now:
                 line.delayed.add(dueKey(record.priority, record.due, jobid))
-                owner.tally.move(record.queue, None, DELAYED)
+                came[record.queue, DELAYED] += 1
             else:
                 line.waiting.add(waitingKey(record.priority, record.created if record.due is None else record.due, jobid))
-                owner.tally.move(record.queue, None, QUEUED)
+                came[record.queue, QUEUED] += 1
+        owner.tally.add(came)
         moved = shard.ripen(now, INTAKE)
         if moved:
             owner.touch()
@@ -109,59 +110,69 @@ class Taking(Look):
         are empty, or when jobs wait there that have a higher priority or are older by more than GRACE. wide says to take
         in the others' news as well, so that nobody starves behind a worker that is busy with one long job.
         """
+        claimed = self.grant(owner, count, now, queues, rank, wide)
+        for queue, number in Counter(owner.claims[jobid].queue for jobid in claimed).items():
+            owner.tally.move(queue, QUEUED, PROCESSING, number)
+        return claimed
+
+    def grant(self, owner: Hand, count: int, now: float, queues: Collection[str] | None, rank: tuple[int, int],
+              wide: bool) -> list[int]:
+        """Move jobs from their lines to their owner."""
         claimed: list[int] = []
         expired = True
         while expired and len(claimed) < count:
-            expired = False
-            for key, shard, queue, line in self.picks(owner, count - len(claimed), now, queues, rank, wide):
-                jobid = idOf(key)
-                first, record = self.entry(jobid)
-                page = shard.pages.get(first)
+            expired, near, page = False, 0, None
+            keys = self.picks(owner, count - len(claimed), now, queues, rank, wide)
+            for key, jobid, (first, record) in zip(keys, map(idOf, keys), self.entries(map(idOf, keys)), strict=True):
+                if first != near:
+                    near, shard = first, self.shards[shardOf(first)]
+                    page = shard.pages.get(first)
                 fate = page.fates.get(jobid) if page is not None else None      # a Pending, if any: it waits
                 alone = fate is not None and fate.suspect   # it must run alone, so that the next death tells
                 if alone and owner.claims:
                     return claimed
                 owner.touch()
-                line.waiting.remove(key)
+                shard.lines[record.queue].waiting.remove(key)
                 if record.extras is not None and not self.starts(owner, jobid, record, fate, now):
                     expired = True      # nobody's job is left behind because the one before it was too late
                     continue
-                self.grant(owner, key, queue, fate)
+                if fate is None:
+                    owner.claims[jobid] = Claim(key, record.queue)
+                else:
+                    if owner.journal(jobid) is not None:    # it failed in these hands before, and was revived
+                        self.page(owner)
+                        owner.roll()
+                    owner.claims[jobid] = Claim(key, record.queue, fate.runs, fate.attempts, fate.deaths, fate.suspect)
                 claimed.append(jobid)
                 if alone:
                     return claimed
         return claimed
 
     def picks(self, owner: Hand, count: int, now: float, queues: Collection[str] | None,
-              rank: tuple[int, int], wide: bool) -> list[Pick]:
-        """The keys to claim next, each with where it stands."""
+              rank: tuple[int, int], wide: bool) -> list[int]:
+        """The keys to claim next."""
         own = [shard for shard in self.shards if shard.number % rank[1] == rank[0]]
         foreign = [shard for shard in self.shards if shard not in own]
         for shard in self.shards if wide else own:
             self.takeIn(shard, owner, now)
-        picks = self.first(own, count, now, queues)
-        if len(picks) < count:
+        keys = self.first(own, count, now, queues)
+        if len(keys) < count:
             for shard in () if wide else foreign:
                 self.takeIn(shard, owner, now)
-            picks += self.first(foreign, count - len(picks), now, queues)
+            keys += self.first(foreign, count - len(keys), now, queues)
         elif foreign:
-            head = picks[0][0]
-            urgent = [pick for pick in self.first(foreign, count, now, queues) if rankOf(pick[0]) < rankOf(head)
-                      or rankOf(pick[0]) == rankOf(head) and sinceOf(pick[0]) < sinceOf(head) - GRACE]
-            picks = sorted(urgent + picks, key=_key)[:count]
-        return picks
+            head = keys[0]
+            urgent = [key for key in self.first(foreign, count, now, queues) if rankOf(key) < rankOf(head)
+                      or rankOf(key) == rankOf(head) and sinceOf(key) < sinceOf(head) - GRACE]
+            keys = sorted(urgent + keys)[:count] if urgent else keys
+        return keys
 
-    def first(self, shards: Iterable[Shard], count: int, now: float, queues: Collection[str] | None) -> list[Pick]:
-        """The first waiting keys of these shards, merged, each with where it stands."""
+    def first(self, shards: Iterable[Shard], count: int, now: float, queues: Collection[str] | None) -> list[int]:
+        """The first waiting keys of these shards, merged."""
         paused = {queue for queue, until in self.settings.paused.items() if until is None or until > now}
-        heads: list[Iterator[Pick]] = []
-        for shard in shards:
-            for queue, line in shard.lines.items():
-                if (queues is None or queue in queues) and queue not in paused and line.waiting:
-                    heads.append(_head(line, shard, queue, count))
-        if len(heads) == 1:
-            return list(heads[0])
-        return list(islice(heapq.merge(*heads, key=_key), count))
+        heads = [islice(line.waiting.keys(), count) for shard in shards for queue, line in shard.lines.items()
+                 if (queues is None or queue in queues) and queue not in paused and line.waiting]
+        return list(islice(heapq.merge(*heads), count))
 
     def starts(self, owner: Hand, jobid: int, record: Record, fate: Pending | None, now: float) -> bool:
         """Whether a job that left its line may start; else it has expired. What it holds until its start, it gives back."""
@@ -174,23 +185,3 @@ class Taking(Look):
             return False
         self.free(jobid, record, False)
         return True
-
-    def grant(self, owner: Hand, key: int, queue: str, fate: Pending | None) -> None:
-        """Hand a job that left its line to its owner."""
-        jobid = idOf(key)
-        if fate is None:
-            owner.claims[jobid] = Claim(key, queue)
-        else:
-            if owner.journal(jobid) is not None:    # it failed in these hands before, and was revived
-                self.page(owner)
-                owner.roll()
-            owner.claims[jobid] = Claim(key, queue, fate.runs, fate.attempts, fate.deaths, fate.suspect)
-        owner.tally.move(queue, QUEUED, PROCESSING)
-
-
-def _head(line: Line, shard: Shard, queue: str, count: int) -> Iterator[Pick]:
-    return ((key, shard, queue, line) for key in islice(line.waiting.keys(), count))
-
-
-def _key(pick: Pick) -> int:
-    return pick[0]

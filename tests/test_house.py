@@ -33,7 +33,8 @@ FLOORS = [
 FILE, FUNCTION = 300, 50    # lines
 VAGUE = {'util', 'utils', 'common', 'helper', 'helpers', 'base', 'misc', 'tools'}
 # Names that others own, and that we must therefore define as they spell them.
-OWNED = {'max_leaf_size', 'max_internal_size', 
+OWNED = {
+    'max_leaf_size', 'max_internal_size',                                                                       # BTrees
     'persistent_id', 'persistent_load', 'list_commands', 'get_command',                                        # pickle.Pickler
     'fill_object_refs', 'on_filling_object_refs_added', 'hold_pack_lock', 'release_pack_lock', '_select_driver',
     'execute_multiple_statement_with_hidden_commit', 'lock_database_and_move', 'store_temps',

@@ -118,10 +118,15 @@ def serve(address: str, what: Callable[[Loop, int], list[Sample]], every: int, l
 def work(address: str, processes: int = 1, what: Callable[[Loop, int], list[Sample]] = drain,
          every: int = 0) -> list[list[Sample]]:
     """Have so many processes do that; they begin together. Returns the samples of each."""
+    return together(serve, (address, what, every), processes)
+
+
+def together(serve: Callable[..., None], args: tuple[Any, ...], processes: int) -> list[Any]:
+    """What so many processes of serve(*args, line) send; they begin when all have said that they are ready."""
     lines, started = [], []
     for _ in range(processes):
         ours, theirs = spawn.Pipe()
-        process = spawn.Process(target=serve, args=(address, what, every, theirs), daemon=True)
+        process = spawn.Process(target=serve, args=(*args, theirs), daemon=True)
         process.start()
         theirs.close()
         lines.append(ours)

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from typing import Any
 
-from bench.hands import spawn
+from bench.hands import together
 
 BATCH = 100         # jobs in one query of PgQueuer
 BULK = 1_000        # jobs in one statement, when they are enqueued
@@ -44,21 +44,7 @@ def procrastinateRate(server: Any, count: int, update: bool) -> float:
 
 def _rate(serve: Callable[[dict[str, str], Connection], None], parts: dict[str, str], processes: int, count: int) -> float:
     """Jobs per second of so many processes, which begin together."""
-    lines, started = [], []
-    for _ in range(processes):
-        ours, theirs = spawn.Pipe()
-        process = spawn.Process(target=serve, args=(parts, theirs), daemon=True)
-        process.start()
-        theirs.close()
-        lines.append(ours)
-        started.append(process)
-    for line in lines:
-        line.recv()             # EOFError when its process has died
-    for line in lines:
-        line.send('go')
-    told: list[Ends] = [ends for line in lines if (ends := line.recv())[0]]
-    for process in started:
-        process.join()          # so that nobody uses the database any more
+    told: list[Ends] = [ends for ends in together(serve, (parts,), processes) if ends[0]]
     done = sum(number for number, _, _ in told)
     if done != count:
         raise RuntimeError(f'{done} jobs of {count} have run.')

@@ -54,6 +54,18 @@ def test_a_late_commit_is_refused_whatever_is_in_the_journal(stage):
     stage.check()
 
 
+def test_a_late_commit_that_begins_a_journal_meets_the_eviction(stage):
+    """It does not write the journal that is fenced; the shelf is where the two meet."""
+    stage.enqueue('effect', *range(BRIEF + 1))
+    late = stage.loop('late')
+    work = stage.claim(late, BRIEF + 1)
+    for task in work[:BRIEF]:
+        late.act(task)
+    tasks.interlude.append(lambda: stage.do(lambda processor: processor.store.evict(processor.store.seats[late.name])))
+    late.act(work[BRIEF])
+    assert stage.effects == dict.fromkeys(range(BRIEF), 1)
+
+
 def test_a_late_commit_is_refused_when_its_job_was_put_aside(stage):
     jobids = stage.enqueue('effect', *range(BRIEF + 1))
     for number in range(janitor.DEATHS - 1):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Plain values kept in segments: what was asked, what came of it, what still waits. Their paths are schema."""
+"""Plain values kept in segments: what was asked, what came of it, what still waits. Their fields and defaults are schema."""
 from __future__ import annotations
 
 from typing import Any, NamedTuple
@@ -65,3 +65,12 @@ class Outcome(NamedTuple):
     completed: float
     worker: str = ''
     attempts: tuple[Attempt, ...] = ()
+
+
+def trimmed(value: Record | Claim) -> tuple[Any, ...]:
+    """The fields without those with a default, when all of these have it, as in most; the class makes the whole of them."""
+    defaults = DEFAULTS[type(value)]
+    return value[:-len(defaults)] if value[-len(defaults):] == defaults else tuple(value)
+
+
+DEFAULTS = {kind: tuple(kind._field_defaults.values()) for kind in (Record, Claim)}

@@ -7,13 +7,12 @@ from typing import Any
 from persistent import Persistent
 
 from p01.remote.exceptions import ClaimLost
-from p01.remote.store.records import Claim, Outcome
+from p01.remote.store.records import Claim, Outcome, trimmed
 from p01.remote.store.segments import Outcomes, Packed
 from p01.remote.store.shards import Tally
 
 FULL = 64       # outcomes of a journal that bookkeeping writes
 BRIEF = 16      # outcomes of a journal that is written anew with each job's own commit
-FIRST = (0, (), 0, False)       # what the claim on a job that never ran ends with, and does not need storing
 PULSE = 4       # heartbeats within a lease, while there are claims; an idle worker has nothing to lose and sends none
 
 
@@ -89,7 +88,7 @@ class Seat(Hand, Packed):
         self._p_changed = True
 
     def bare(self, values: dict[int, Claim]) -> dict[int, tuple[Any, ...]]:
-        return {jobid: claim[:2] if claim[2:] == FIRST else tuple(claim) for jobid, claim in values.items()}
+        return {jobid: trimmed(claim) for jobid, claim in values.items()}
 
     def full(self, stored: dict[int, tuple[Any, ...]]) -> dict[int, Claim]:
         return {jobid: Claim(*fields) for jobid, fields in stored.items()}

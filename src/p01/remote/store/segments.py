@@ -9,10 +9,9 @@ from typing import Any
 from persistent import Persistent
 
 from p01.remote.store.payload import Payload
-from p01.remote.store.records import COMPLETED, Outcome, Pending, Record
+from p01.remote.store.records import COMPLETED, Outcome, Pending, Record, trimmed
 
-COMMON = ('default', 0, None, None)         # what most records end with, and does not need storing
-SUCCESS = (COMPLETED, None, '', 1)          # what most outcomes begin with, likewise
+SUCCESS = (COMPLETED, None, '', 1)          # what most outcomes begin with, and does not need storing
 PROTOCOL, LIST, APPEND, END = b'\x80\x03', pickle.EMPTY_LIST, pickle.APPEND, pickle.STOP
 HEAD = PROTOCOL + LIST
 
@@ -55,6 +54,7 @@ class Journal(Persistent):
 
     entries: dict[int, Any]
     references = False
+    _kind: type[Any]        # of named tuples
     _v_kept: tuple[dict[int, Any], int, bytes] | None = None    # of which entries the first so many are in these pieces
 
     def __getstate__(self) -> Any:
@@ -86,11 +86,11 @@ class Journal(Persistent):
 
     def bare(self, value: Any) -> tuple[Any, ...]:
         """The fields of an entry that need storing."""
-        raise NotImplementedError
+        return tuple(value)
 
     def full(self, fields: tuple[Any, ...]) -> Any:
         """The entry of these fields."""
-        raise NotImplementedError
+        return self._kind(*fields)
 
 
 class Segment(Journal):
@@ -98,6 +98,8 @@ class Segment(Journal):
 
     Ids of aborted transactions leave holes. When its ids are used up it never changes again.
     """
+
+    _kind = Record
 
     def __init__(self, first: int, size: int, born: float) -> None:
         self.first = first
@@ -119,15 +121,13 @@ class Segment(Journal):
             self.references = True
 
     def bare(self, value: Record) -> tuple[Any, ...]:
-        return value[:3] if value[3:] == COMMON else tuple(value)
-
-    def full(self, fields: tuple[Any, ...]) -> Record:
-        return Record(*fields)
+        return trimmed(value)
 
 
 class Outcomes(Journal):
     """Outcomes of jobs, appended to by one worker only; fenced by whoever rescues the jobs of that worker."""
 
+    _kind = Outcome
     fenced = False
 
     def __init__(self, worker: str) -> None:

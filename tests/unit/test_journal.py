@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""Journals keep their entries in pieces: whatever happens between two writings, what is loaded is what was appended."""
+import pytest
+import transaction
+
+from p01.remote.store.payload import Payload
+from p01.remote.store.records import COMPLETED, ERROR, Attempt, Outcome, Record
+from p01.remote.store.segments import Outcomes, Segment
+
+ATTEMPT = Attempt(1, 1.0, 2.0, 'other', 'ValueError: no', 'trace')
+OUTCOMES = {
+    1: Outcome(COMPLETED, None, '', 1, 3.0, 4.0, 'me'),
+    2: Outcome(COMPLETED, b'kept', '', 2, 3.0, 4.0, 'me'),
+    3: Outcome(COMPLETED, None, '', 1, 3.0, 4.0, 'other'),
+    4: Outcome(ERROR, None, 'no', 1, None, 4.0, 'me', (ATTEMPT,)),
+    5: Outcome(COMPLETED, None, '', 1, 3.0, 4.0),
+}
+RECORDS = {
+    1: Record('echo', None, 3.0),
+    2: Record('echo', b'kept', 3.0, 'mail'),
+    3: Record('echo', b'kept', 3.0, extras={'unique': ('key', 'finish', None)}),
+}
+
+
+@pytest.fixture
+def root(memory):
+    with transaction.manager:
+        connection = memory.db.open()
+    yield connection.root()
+    transaction.abort()
+    connection.close()
+
+
+def loaded(journal):
+    """The entries as another connection loads them."""
+    connection = journal._p_jar.db().open(transaction.TransactionManager())
+    try:
+        return dict(connection.get(journal._p_oid).entries)
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize('each', [1, 2, 5])
+def test_outcomes_of_several_commits(root, each):
+    journal = root['journal'] = Outcomes('me')
+    for count, (jobid, outcome) in enumerate(OUTCOMES.items(), 1):
+        journal.append(jobid, outcome)
+        if count % each == 0:
+            transaction.commit()
+    transaction.commit()
+    assert loaded(journal) == OUTCOMES
+    assert all(isinstance(outcome, Outcome) for outcome in loaded(journal).values())
+
+
+def test_records_of_several_commits(root):
+    segment = root['segment'] = Segment(1, 32, 0.0)
+    for jobid, record in RECORDS.items():
+        segment.append(jobid, record)
+        transaction.commit()
+    assert loaded(segment) == RECORDS
+
+
+def test_a_journal_that_was_out_of_memory_goes_on(root):
+    journal = root['journal'] = Outcomes('me')
+    for jobid, outcome in OUTCOMES.items():
+        journal.append(jobid, outcome)
+        transaction.commit()
+        journal._p_deactivate()
+    assert loaded(journal) == OUTCOMES
+
+
+def test_what_was_undone_is_not_kept(root):
+    journal = root['journal'] = Outcomes('me')
+    journal.append(1, OUTCOMES[1])
+    transaction.commit()
+    journal.append(2, OUTCOMES[2])
+    transaction.savepoint()
+    transaction.abort()
+    journal.append(3, OUTCOMES[3])
+    savepoint = transaction.savepoint()
+    journal.append(4, OUTCOMES[4])
+    transaction.savepoint()
+    savepoint.rollback()
+    journal.append(5, OUTCOMES[5])
+    transaction.commit()
+    assert loaded(journal) == {jobid: OUTCOMES[jobid] for jobid in (1, 3, 5)}
+
+
+def test_entries_that_are_replaced_are_written_anew(root):
+    """As a migration does, and the end of a segment."""
+    segment = root['segment'] = Segment(1, 32, 0.0)
+    for jobid, record in RECORDS.items():
+        segment.append(jobid, record)
+    transaction.commit()
+    segment.entries = {jobid: record._replace(name='sing') for jobid, record in RECORDS.items()}
+    transaction.commit()
+    assert {record.name for record in loaded(segment).values()} == {'sing'}
+    segment.entries.clear()
+    segment._p_changed = True
+    transaction.commit()
+    assert loaded(segment) == {}
+
+
+def test_a_payload_makes_references(root):
+    journal = root['journal'] = Outcomes('me')
+    journal.append(1, OUTCOMES[1])
+    transaction.commit()
+    journal.append(6, OUTCOMES[1]._replace(output=Payload(b'much', True)))
+    transaction.commit()
+    journal._p_deactivate()
+    journal.append(2, OUTCOMES[2])
+    transaction.commit()
+    found = loaded(journal)
+    assert (found[1], found[2]) == (OUTCOMES[1], OUTCOMES[2])
+    assert found[6].output._p_oid == journal.entries[6].output._p_oid is not None
+
+
+def test_an_entry_is_pickled_once(root, monkeypatch):
+    journal = root['journal'] = Outcomes('me')
+    asked = []
+    bare = journal.bare
+    monkeypatch.setattr(Outcomes, 'bare', lambda self, value: asked.append(value) or bare(value))
+    for jobid, outcome in OUTCOMES.items():
+        journal.append(jobid, outcome)
+        transaction.commit()
+    assert asked == list(OUTCOMES.values())

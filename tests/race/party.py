@@ -50,6 +50,13 @@ class Party:
     def claim(self, store, count=1):
         return store.claim(self.seat(store), count, START)
 
+    def complete(self, jobid, status='completed'):
+        """As a job's own commit does it."""
+        self.do(lambda store: store.complete(self.seat(store), jobid, Outcome(status, None, '', 1, START, START)))
+
+    def settle(self):
+        self.do(lambda store: store.settle(self.seat(store), {}))
+
 
 def enqueued(processor, count=1, **options):
     ids = [processor.processJob('echo', number, **options) for number in range(count)]

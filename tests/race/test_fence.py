@@ -6,7 +6,7 @@ import pytest
 from ZODB.POSException import ConflictError
 
 from p01.remote.engine import janitor
-from p01.remote.store.seats import BRIEF
+from p01.remote.store.seats import ROOM
 from tests.acceptance import tasks
 from tests.race.stage import session
 
@@ -40,45 +40,46 @@ def test_a_late_commit_is_refused_while_the_job_waits_again(stage):
     assert stage.effects == {7: 1}
 
 
-def test_a_late_commit_is_refused_whatever_is_in_the_journal(stage):
-    """A full journal is replaced; the fence must stand at the one that the late finisher knows."""
-    jobids = stage.enqueue('effect', *range(BRIEF + 2))
+def test_a_late_commit_is_refused_whatever_is_on_the_slip(stage):
+    """It may be one that the late finisher has written before, or one that it has just begun."""
+    jobids = stage.enqueue('effect', *range(ROOM + 2))
     late = stage.loop('late')
-    work = stage.claim(late, BRIEF + 2)
-    tasks.interlude.extend([lambda: None] * BRIEF)
-    tasks.interlude.append(lambda: (stage.rescue(late, {jobids[BRIEF]}), stage.drain()))
+    work = stage.claim(late, ROOM + 2)
+    tasks.interlude.extend([lambda: None] * ROOM)
+    tasks.interlude.append(lambda: (stage.rescue(late, {jobids[ROOM]}), stage.drain()))
     for task in work:
         late.act(task)
-    assert stage.effects == dict.fromkeys(range(BRIEF + 2), 1)
+    assert stage.effects == dict.fromkeys(range(ROOM + 2), 1)
     assert set(stage.stati(jobids)) == {'completed'}
     stage.check()
 
 
-def test_a_late_commit_that_begins_a_journal_meets_the_eviction(stage):
-    """It does not write the journal that is fenced; the shelf is where the two meet."""
-    stage.enqueue('effect', *range(BRIEF + 1))
+@pytest.mark.parametrize('before', [ROOM, ROOM - 1], ids=['a new slip', 'an old slip'])
+def test_a_late_commit_meets_the_eviction(stage, before):
+    """Nobody has fenced a slip that is not there yet; the shelf is where the two meet."""
+    stage.enqueue('effect', *range(before + 1))
     late = stage.loop('late')
-    work = stage.claim(late, BRIEF + 1)
-    for task in work[:BRIEF]:
+    work = stage.claim(late, before + 1)
+    for task in work[:before]:
         late.act(task)
     tasks.interlude.append(lambda: stage.do(lambda processor: processor.store.evict(processor.store.seats[late.name])))
-    late.act(work[BRIEF])
-    assert stage.effects == dict.fromkeys(range(BRIEF), 1)
+    late.act(work[before])
+    assert stage.effects == dict.fromkeys(range(before), 1)
 
 
 def test_a_late_commit_is_refused_when_its_job_was_put_aside(stage):
-    jobids = stage.enqueue('effect', *range(BRIEF + 1))
+    jobids = stage.enqueue('effect', *range(ROOM + 1))
     for number in range(janitor.DEATHS - 1):
         dead = stage.loop(f'dead{number}')
         stage.claim(dead, 1)
         stage.rescue(dead, {jobids[0]})
     late = stage.loop('late')
-    work = {task.id: task for task in stage.claim(late, BRIEF + 1)}
-    tasks.interlude.extend([lambda: None] * BRIEF)
+    work = {task.id: task for task in stage.claim(late, ROOM + 1)}
+    tasks.interlude.extend([lambda: None] * ROOM)
     tasks.interlude.append(lambda: stage.rescue(late, {jobids[0]}))
     for jobid in [*jobids[1:], jobids[0]]:
         late.act(work[jobid])
-    assert stage.effects == dict.fromkeys(range(1, BRIEF + 1), 1)
+    assert stage.effects == dict.fromkeys(range(1, ROOM + 1), 1)
     assert stage.view(jobids[0]).status == 'error'
     stage.check()
 

@@ -4,6 +4,7 @@ import pytest
 from transaction.interfaces import TransientError
 
 from p01.remote.store.records import Attempt, Outcome
+from p01.remote.store.seats import ROOM
 from tests.conftest import START, inside
 from tests.race.party import enqueued, failed, status
 
@@ -109,3 +110,31 @@ def test_complete_meets_cancel_and_remove(parties, enqueuer):
     assert right.do(lambda store: store.remove(jobid)) is None     # not settled yet
     left.do(lambda store: store.settle(left.seat(store), {}))
     assert right.do(lambda store: store.remove(jobid)) == 'completed'
+
+
+def test_what_was_written_of_a_job_before_its_revival_is_forgotten(parties, enqueuer):
+    """By itself, or its worker would take the old outcome for the new one."""
+    left, right = parties
+    [jobid] = enqueued(enqueuer)
+    left.do(left.claim)
+    left.complete(jobid, 'error')
+    left.settle()
+    assert right.do(lambda store: store.revive(jobid, START)) is True
+    assert left.do(left.claim) == [jobid]
+    assert status(right, jobid) == 'processing'
+    left.settle()
+    assert status(right, jobid) == 'processing'
+    left.complete(jobid)
+    assert status(right, jobid) == 'completed'
+
+
+def test_slips_are_used_again(parties, enqueuer):
+    """However many jobs pass, a worker's shelf grows no more, and what is written of one job stays small."""
+    left, right = parties
+    ids = enqueued(enqueuer, 3 * ROOM)
+    for jobid in ids:
+        assert left.do(left.claim) == [jobid]
+        left.complete(jobid)
+        left.settle()
+    assert right.do(lambda store: [len(slip.entries) for slip in store.seats[left.name].shelf.slips.values()]) == [1]
+    assert {status(right, jobid) for jobid in ids} == {'completed'}

@@ -5,7 +5,7 @@ import sys
 import time
 
 from p01.remote.engine import pulse
-from p01.remote.store.seats import BRIEF
+from p01.remote.store.seats import ROOM
 from tests.acceptance import tasks
 from tests.acceptance.trees import DEADLINE, environment
 
@@ -106,17 +106,17 @@ def test_a_heartbeat_does_not_disturb_a_commit(shared):
     assert (shared.effects, shared.view(jobid).runs) == ({1: 1}, 1)
 
 
-def test_a_heartbeat_does_not_disturb_a_commit_that_begins_a_journal(shared):
-    shared.enqueue('effect', *range(BRIEF + 1))
+def test_a_heartbeat_does_not_disturb_a_commit_that_begins_a_slip(shared):
+    shared.enqueue('effect', *range(ROOM + 1))
     loop = shared.loop()
-    work = shared.claim(loop, BRIEF + 1)
-    for task in work[:BRIEF]:
+    work = shared.claim(loop, ROOM + 1)
+    for task in work[:ROOM]:
         loop.act(task)
     tasks.interlude.extend([lambda: pulse.beat(loop)] * 2)
-    loop.act(work[BRIEF])
+    loop.act(work[ROOM])
     assert len(tasks.interlude) == 1        # it ran once
     tasks.interlude.clear()
-    assert len(shared.do(lambda processor: processor.store.seats[loop.name].shelf.journals)) == 2
+    assert len(shared.do(lambda processor: processor.store.seats[loop.name].shelf.slips)) == 2
     shared.claim(loop)
-    assert shared.effects == dict.fromkeys(range(BRIEF + 1), 1)
+    assert shared.effects == dict.fromkeys(range(ROOM + 1), 1)
     shared.check()

@@ -5,7 +5,7 @@ import transaction
 
 from p01.remote.store.payload import Payload
 from p01.remote.store.records import COMPLETED, ERROR, Attempt, Outcome, Record
-from p01.remote.store.segments import Outcomes, Segment
+from p01.remote.store.segments import Outcomes, Segment, Slip, brief, whole
 
 ATTEMPT = Attempt(1, 1.0, 2.0, 'other', 'ValueError: no', 'trace')
 OUTCOMES = {
@@ -124,3 +124,24 @@ def test_an_entry_is_pickled_once(root, monkeypatch):
         journal.append(jobid, outcome)
         transaction.commit()
     assert asked == list(OUTCOMES.values())
+
+
+# -- slips
+
+def test_a_slip_keeps_all_there_is_to_an_outcome(root):
+    slip = root['slip'] = Slip()
+    for jobid, outcome in OUTCOMES.items():
+        slip.entries = {**slip.entries, jobid: brief(outcome, 'me')}
+        transaction.commit()
+    assert {jobid: whole(fields, 'me') for jobid, fields in loaded(slip).items()} == OUTCOMES
+
+
+def test_a_slip_refers_to_a_payload_and_does_not_copy_it(root):
+    slip = root['slip'] = Slip()
+    slip.entries = {1: brief(OUTCOMES[1]._replace(output=Payload(b'much', True)), 'me'), 2: brief(OUTCOMES[2], 'me')}
+    transaction.commit()
+    slip._p_deactivate()
+    payload = whole(slip.entries[1], 'me').output
+    assert isinstance(payload, Payload)
+    assert whole(loaded(slip)[1], 'me').output._p_oid == payload._p_oid is not None
+    assert whole(slip.entries[2], 'me') == OUTCOMES[2]

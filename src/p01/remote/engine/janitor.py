@@ -64,7 +64,6 @@ def rescue(store: Store, seat: Seat, now: float, ran: Iterable[int] | None, why:
     all come under suspicion and will run alone, so that the next death tells. Jobs for whose timeout the worker was killed
     come with their policies, which decide.
     """
-    journal = seat.outcomes     # the one that a late finisher would write to; settle may begin another
     store.settle(seat, {})
     for jobid, claim in list(seat.claims.items()):
         if ran is None:
@@ -85,7 +84,6 @@ def rescue(store: Store, seat: Seat, now: float, ran: Iterable[int] | None, why:
         else:
             store.settle(seat, {jobid: Outcome(ERROR, None, text, claim.runs + 1, None, now, seat.name,
                                                claim.attempts + (attempt,))})
-    journal.fenced = True
     store.evict(seat)
 
 

@@ -178,10 +178,8 @@ class Look(Persistent):
             total.add(shard.tally)
         for seat in self.seats.values():
             total.add(seat.tally)
-            for jobid, claim in seat.claims.items():
-                outcome = seat.outcome(jobid)
-                if outcome is not None:
-                    total.move(claim.queue, PROCESSING, outcome.status)
+            for jobid, outcome in seat.written().items():
+                total.move(seat.claims[jobid].queue, PROCESSING, outcome.status)
         for _, record in self.untaken():
             total.move(record.queue, None, QUEUED if record.due is None else DELAYED)
         counts: dict[str, dict[str, int]] = {}

@@ -48,6 +48,7 @@ class Claim(NamedTuple):
 
     key: int                            # its waiting key, to go back to the same place
     queue: str
+    place: int                          # among its worker's claims
     runs: int = 0                       # runs that counted before this claim
     attempts: tuple[Attempt, ...] = ()
     deaths: int = 0

@@ -8,20 +8,13 @@ from persistent import Persistent
 
 from p01.remote.exceptions import ClaimLost
 from p01.remote.store.records import Claim, Outcome, trimmed
-from p01.remote.store.segments import Outcomes, Packed
+from p01.remote.store.segments import Outcomes, Packed, Slip, brief, whole
 from p01.remote.store.shards import Tally
 
-FULL = 64       # outcomes of a journal that bookkeeping writes
-BRIEF = 16      # outcomes of a journal that is written anew with each job's own commit
+FULL = 64       # outcomes of a journal
+BRIEF = 16      # outcomes of a journal that is not written again
+ROOM = 8        # outcomes of a slip
 PULSE = 4       # heartbeats within a lease, while there are claims; an idle worker has nothing to lose and sends none
-
-
-class Shelf(Persistent):
-    """The journals of a hand, apart from its claims: a job's own commit, which may begin a journal, then writes little, and
-    never meets a heartbeat."""
-
-    def __init__(self, worker: str) -> None:
-        self.journals = [Outcomes(worker)]      # the last one is open; those before it wait until page has noted them
 
 
 class Hand:
@@ -31,35 +24,26 @@ class Hand:
 
     def __init__(self) -> None:
         self.claims: dict[int, Claim] = {}
-        self.shelf = Shelf(self.name)
         self.tally = Tally()
-
-    @property
-    def outcomes(self) -> Outcomes:
-        """The open journal."""
-        return self.shelf.journals[-1]
-
-    def journal(self, jobid: int) -> Outcomes | None:
-        """The journal with the outcome of a job that page has not noted yet."""
-        return next((journal for journal in self.shelf.journals if jobid in journal.entries), None)
-
-    def outcome(self, jobid: int) -> Outcome | None:
-        """The outcome of a job that page has not noted yet."""
-        journal = self.journal(jobid)
-        return None if journal is None else journal.entries[jobid]
+        self.turn()
 
     def turn(self) -> None:
-        """Begin a new journal, and keep those before it for page."""
-        self.shelf.journals = [*self.shelf.journals, Outcomes(self.name)]
+        """Begin a new journal."""
+        self.outcomes = Outcomes(self.name)
 
-    def roll(self) -> None:
-        """Begin a new journal; page has noted those before it."""
-        self.shelf.journals = [Outcomes(self.name)]
+    def written(self) -> dict[int, Outcome]:
+        """The outcomes of claimed jobs that their own commits have written."""
+        return {}
+
+    def forget(self, jobid: int) -> None:
+        """A job is claimed that may have ended in these hands before, and was revived."""
+        if jobid in self.outcomes.entries:
+            self.turn()
 
     def held(self, jobid: int) -> Claim:
         """The claim on a job. Raises ClaimLost when it is not ours, or no longer."""
         claim = self.claims.get(jobid)
-        if claim is None or self.outcomes.fenced:
+        if claim is None:
             raise ClaimLost(f'Worker {self.name} no longer holds job {jobid}; it was taken over and its changes here '
                             f'were undone.')
         return claim
@@ -68,8 +52,18 @@ class Hand:
         """Say that claims or tally have changed."""
 
 
+class Shelf(Persistent):
+    """The slips of a seat, apart from its claims: a job's own commit writes little and never meets a heartbeat.
+
+    They are written again and again; what they say of a job counts while the job is claimed.
+    """
+
+    def __init__(self) -> None:
+        self.slips: dict[int, Slip] = {}        # by the number of their first place, divided by ROOM
+
+
 class Seat(Hand, Packed):
-    """A worker thread's claims, and its shelf."""
+    """A worker thread's claims and counts, and its shelf."""
 
     _packed = 'claims'
 
@@ -82,6 +76,42 @@ class Seat(Hand, Packed):
         self.box = box              # the file whose lock says that the process lives; '' in a database of one process
         self.lease = lease          # seconds
         self.since = self.beat = now
+        self.shelf = Shelf()
+
+    def write(self, jobid: int, outcome: Outcome) -> None:
+        """Write a claimed job's outcome on its slip. Raises ClaimLost."""
+        number = self.held(jobid).place // ROOM
+        slip = self.shelf.slips.get(number)
+        if slip is None:
+            slip = Slip()
+            self.shelf.slips = {**self.shelf.slips, number: slip}
+        entries = slip.entries
+        if not entries.keys() <= self.claims.keys():
+            entries = {each: fields for each, fields in entries.items() if each in self.claims}
+        entries[jobid] = brief(outcome, self.name)
+        slip.entries = entries
+
+    def outcome(self, jobid: int) -> Outcome | None:
+        """The outcome of a claimed job that its own commit has written."""
+        slip = self.shelf.slips.get(self.claims[jobid].place // ROOM)
+        fields = slip.entries.get(jobid) if slip is not None else None
+        return whole(fields, self.name) if fields is not None else None
+
+    def written(self) -> dict[int, Outcome]:
+        return {jobid: whole(fields, self.name) for slip in self.shelf.slips.values()
+                for jobid, fields in slip.entries.items() if jobid in self.claims}
+
+    def forget(self, jobid: int) -> None:
+        super().forget(jobid)
+        for slip in self.shelf.slips.values():
+            if jobid in slip.entries:
+                slip.entries = {each: fields for each, fields in slip.entries.items() if each != jobid}
+
+    def fence(self) -> None:
+        """Have whatever this worker still tries to commit, claims and job alike, conflict with the caller's commit."""
+        written: list[Persistent] = [self, self.shelf, *self.shelf.slips.values()]
+        for each in written:
+            each._p_changed = True
 
     def touch(self) -> None:
         """Say that claims or tally have changed."""

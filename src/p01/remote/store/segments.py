@@ -125,10 +125,9 @@ class Segment(Journal):
 
 
 class Outcomes(Journal):
-    """Outcomes of jobs, appended to by one worker only; fenced by whoever rescues the jobs of that worker."""
+    """Outcomes of jobs, appended to by one worker only."""
 
     _kind = Outcome
-    fenced = False
 
     def __init__(self, worker: str) -> None:
         self.worker = worker
@@ -142,14 +141,39 @@ class Outcomes(Journal):
         self._p_changed = True
 
     def bare(self, value: Outcome) -> tuple[Any, ...]:
-        if value[6:] != (self.worker, ()):
-            return tuple(value)
-        return value[4:6] if value[:4] == SUCCESS else value[:6]
+        return brief(value, self.worker)
 
     def full(self, fields: tuple[Any, ...]) -> Outcome:
-        if len(fields) == 2:
-            fields = SUCCESS + fields
-        return Outcome(*fields if len(fields) > 6 else (*fields, self.worker))
+        return whole(fields, self.worker)
+
+
+class Slip(Persistent):
+    """A few outcomes that jobs' own commits have written, until their worker's next bookkeeping has them in a journal."""
+
+    def __init__(self) -> None:
+        self.entries: dict[int, tuple[Any, ...]] = {}       # as brief makes them; only appended to, or replaced
+
+    def __getstate__(self) -> Any:
+        if any(len(fields) > 2 and isinstance(fields[1], Payload) for fields in self.entries.values()):
+            return self.entries                     # the database's pickler makes references of them
+        return pickle.dumps(self.entries, 4)
+
+    def __setstate__(self, state: Any) -> None:
+        super().__setstate__({'entries': pickle.loads(state) if isinstance(state, bytes) else state})
+
+
+def brief(outcome: Outcome, worker: str) -> tuple[Any, ...]:
+    """The fields of a worker's outcome that need storing."""
+    if outcome[6:] != (worker, ()):
+        return tuple(outcome)
+    return outcome[4:6] if outcome[:4] == SUCCESS else outcome[:6]
+
+
+def whole(fields: tuple[Any, ...], worker: str) -> Outcome:
+    """The outcome of these fields."""
+    if len(fields) == 2:
+        fields = SUCCESS + fields
+    return Outcome(*fields if len(fields) > 6 else (*fields, worker))
 
 
 class Page(Packed):

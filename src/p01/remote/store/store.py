@@ -71,14 +71,11 @@ class Store(Taking):
     # -- ends of a claim
 
     def complete(self, owner: Seat, jobid: int, outcome: Outcome) -> None:
-        """Write an outcome in the job's own transaction; one small object of ours, and every BRIEF jobs the shelf as well.
+        """Write an outcome in the job's own transaction: one small object of ours. settle does the rest later.
 
-        Raises ClaimLost when the job is no longer the owner's. settle does the rest later.
+        Raises ClaimLost when the job is no longer the owner's.
         """
-        owner.held(jobid)
-        if len(owner.outcomes.entries) >= BRIEF:
-            owner.turn()
-        owner.outcomes.append(jobid, outcome)
+        owner.write(jobid, outcome)
 
     def settle(self, owner: Hand, outcomes: dict[int, Outcome]) -> None:
         """End the claims whose outcomes are known: those given, and those that complete has written before.
@@ -86,34 +83,24 @@ class Store(Taking):
         Given outcomes of jobs that the owner no longer holds are left out: someone else has them now. Doing it again
         changes nothing.
         """
-        for jobid, outcome in outcomes.items():
-            if jobid in owner.claims and not owner.outcomes.fenced:
-                if len(owner.outcomes.entries) >= FULL:
-                    owner.turn()
-                owner.outcomes.append(jobid, outcome)
-        self.page(owner)
-        if len(owner.outcomes.entries) >= BRIEF:
-            owner.roll()
-
-    def page(self, owner: Hand) -> None:
-        """Note in the pages which of the owner's claims have an outcome, and end these claims."""
-        journals, ends = owner.shelf.journals, Counter[tuple[str, str]]()
-        for journal in journals:
-            near, page = 0, None
-            ended = [jobid for jobid in journal.entries if jobid in owner.claims]
-            for jobid, (first, record) in zip(ended, self.entries(ended), strict=True):
-                owner.touch()       # before the change: what fails amidst must be undone
-                claim = owner.claims.pop(jobid)
-                if page is None or first != near:
-                    near, page = first, self.shards[shardOf(first)].page(first)
-                page.note(jobid, journal)
-                ends[claim.queue, PROCESSING] -= 1
-                ends[claim.queue, journal.entries[jobid].status] += 1
-                if record.extras is not None:
-                    self.free(jobid, record, True)
+        known = {jobid: outcome for jobid, outcome in (outcomes | owner.written()).items() if jobid in owner.claims}
+        near, page, ends = 0, None, Counter[tuple[str, str]]()
+        for (jobid, outcome), (first, record) in zip(known.items(), self.entries(known), strict=True):
+            owner.touch()       # before the change: what fails amidst must be undone
+            if len(owner.outcomes.entries) >= FULL:
+                owner.turn()
+            owner.outcomes.append(jobid, outcome)
+            claim = owner.claims.pop(jobid)
+            if page is None or first != near:
+                near, page = first, self.shards[shardOf(first)].page(first)
+            page.note(jobid, owner.outcomes)
+            ends[claim.queue, PROCESSING] -= 1
+            ends[claim.queue, outcome.status] += 1
+            if record.extras is not None:
+                self.free(jobid, record, True)
         owner.tally.add(ends)
-        if len(journals) > 1:
-            owner.shelf.journals = journals[-1:]
+        if len(owner.outcomes.entries) >= BRIEF:
+            owner.turn()
 
     def retry(self, owner: Hand, jobid: int, due: float | None, attempt: Attempt | None, *, died: bool = False,
               suspect: bool = False) -> None:
@@ -261,9 +248,7 @@ class Store(Taking):
 
     def evict(self, seat: Seat) -> None:
         """A worker is dead: fence it off, keep its counts. Whatever it still tries to commit meets the fence."""
-        seat.outcomes.fenced = True
-        seat.shelf._p_changed = True        # meets the journal that it may be beginning just now
-        seat.touch()                        # meets what it may be claiming just now, even if it held nothing before
+        seat.fence()
         del self.seats[seat.name]
         self.count(self.shards[hash(seat.pid) % SHARDS], seat.tally)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Collection, Iterable
+from itertools import count as naturals
 from itertools import islice
 
 from p01.remote.exceptions import JobNotFound
@@ -123,6 +124,8 @@ class Taking(Look):
         while expired and len(claimed) < count:
             expired, near, page = False, 0, None
             keys = self.picks(owner, count - len(claimed), now, queues, rank, wide)
+            taken = {claim.place for claim in owner.claims.values()}
+            places = (number for number in naturals() if number not in taken)
             for key, jobid, (first, record) in zip(keys, map(idOf, keys), self.entries(map(idOf, keys)), strict=True):
                 if first != near:
                     near, shard = first, self.shards[shardOf(first)]
@@ -137,12 +140,11 @@ class Taking(Look):
                     expired = True      # nobody's job is left behind because the one before it was too late
                     continue
                 if fate is None:
-                    owner.claims[jobid] = Claim(key, record.queue)
+                    owner.claims[jobid] = Claim(key, record.queue, next(places))
                 else:
-                    if owner.journal(jobid) is not None:    # it failed in these hands before, and was revived
-                        self.page(owner)
-                        owner.roll()
-                    owner.claims[jobid] = Claim(key, record.queue, fate.runs, fate.attempts, fate.deaths, fate.suspect)
+                    owner.forget(jobid)
+                    owner.claims[jobid] = Claim(key, record.queue, next(places), fate.runs, fate.attempts, fate.deaths,
+                                                fate.suspect)
                 claimed.append(jobid)
                 if alone:
                     return claimed

@@ -26,14 +26,12 @@ from transaction.interfaces import TransientError
 from ZODB.POSException import StorageError
 
 from p01.remote.exceptions import AddressError, DatabaseLocked, PackRunning
-from p01.remote.storage import temporary
+from p01.remote.storage import caching, temporary
 from p01.remote.storage.address import Address, hidden
 from p01.remote.storage.packing import Packing
 
 OPENING = 60        # seconds to wait for others that make the tables
 COMMITTING = 30     # seconds to wait for others that commit
-CACHE = 10          # megabytes for pickles, shared by the connections of a process
-CHANGES = 2_500     # half of the changes that are kept in memory for idle connections
 # Two numbers, a key space apart from the single ones by which RelStorage locks objects.
 LOCK = 0x703031, 1
 STATEMENTS = ('execute', 'executemany', 'copy_expert', 'copy_from', 'copy_to', 'fetchone', 'fetchmany', 'fetchall')
@@ -211,11 +209,11 @@ def _misread(parts: dict[str, Any]) -> bool:
 
 
 def _open(address: Address, parts: dict[str, Any], settings: dict[str, Any]) -> ZODB.DB:
-    options = Options(keep_history=False, commit_lock_timeout=COMMITTING, cache_local_mb=CACHE,
-                      cache_delta_size_limit=CHANGES, driver='psycopg2')
+    options = caching.options(commit_lock_timeout=COMMITTING, driver='psycopg2')
     dsn = make_dsn(**{name: value for name, value in parts.items() if name not in SECRET})
     adapter = Adapter(dsn, options, Driver({name: parts[name] for name in SECRET if name in parts}))
-    storage = RelStorage(adapter, name=address.text, options=options, create=True)
+    storage = RelStorage(adapter, name=address.text, options=options, create=True,
+                         cache=caching.Cache(adapter, options, ''))
     try:
         return ZODB.DB(storage, **settings)
     except BaseException:

@@ -27,6 +27,7 @@ from relstorage.storage import RelStorage
 from ZODB.POSException import StorageError
 
 from p01.remote.exceptions import AddressError, DatabaseLocked, PackRunning
+from p01.remote.storage import caching
 from p01.remote.storage.address import Address
 from p01.remote.storage.flock import FileLock
 from p01.remote.storage.packing import Packing
@@ -37,8 +38,6 @@ PRAGMAS = {'auto_vacuum': 2, 'synchronous': 2}
 STEP = 1000         # pages of 4 KB that are given back in one transaction
 OPENING = 60.0      # seconds to wait for others that open the same folder
 COMMITTING = 30     # seconds to wait for others that commit
-CACHE = 10          # megabytes for pickles, shared by the connections of a process
-CHANGES = 2_500     # half of the changes that are kept in memory for idle connections
 
 
 class Driver(Sqlite3Driver):
@@ -135,10 +134,9 @@ def openDatabase(address: Address, **settings: Any) -> ZODB.DB:
 
 
 def _open(folder: Path, settings: dict[str, Any]) -> ZODB.DB:
-    options = Options(keep_history=False, commit_lock_timeout=COMMITTING, cache_local_mb=CACHE,
-                      cache_delta_size_limit=CHANGES)
+    options = caching.options(commit_lock_timeout=COMMITTING)
     adapter = Adapter(str(folder), PRAGMAS, options=options)
-    storage = RelStorage(adapter, name=f'sqlite:{folder}', options=options)
+    storage = RelStorage(adapter, name=f'sqlite:{folder}', options=options, cache=caching.Cache(adapter, options, ''))
     try:
         _raiseIds(adapter)
         return ZODB.DB(storage, **settings)

@@ -38,9 +38,10 @@ def row(kind: str, count: int, jobs: float, bare: float) -> Row:
 def taken(plan: Plan, kind: str, count: int, rounds: int, *others: Callable[[], float]) -> list[float]:
     """The seconds for so many jobs and bare commits, and what others return, all in turn.
 
-    Two databases alike, in this process: one for the jobs, one for the bare commits.
+    Two databases alike, in this process: one for the jobs, one for the bare commits. The garbage collector does to both what
+    it does in a worker process.
     """
-    with plan.place(kind, objects=count) as plain, plan.place(kind, objects=count) as place:
+    with hands.collecting(), plan.place(kind, objects=count) as plain, plan.place(kind, objects=count) as place:
         manager = transaction.TransactionManager(explicit=True)
         connection = plain.app.db.open(manager)
         loop = hands.looped(place)

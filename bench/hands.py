@@ -2,16 +2,18 @@
 """Worker processes that tell how far they were when, and how much memory they had. Their start is never counted."""
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from p01.remote.engine.loop import Loop
-from p01.remote.engine.supervisor import load
+from p01.remote.engine.supervisor import RARELY, load
 from p01.remote.options import WorkerOptions
 from p01.remote.store.records import CANCELLED, ERROR, FINISHED
 
@@ -40,6 +42,19 @@ def looped(place: Any) -> Loop:
     loop = Loop(place.app.db, place.app.locate, 'bench', WorkerOptions(drain=True))
     loop.ready()
     return loop
+
+
+@contextmanager
+def collecting() -> Iterator[None]:
+    """Have the garbage collector of this process work as in a worker process, see supervisor.load."""
+    before = gc.get_threshold()
+    gc.set_threshold(*RARELY)
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)
 
 
 def drain(loop: Loop, every: int = 0) -> list[Sample]:

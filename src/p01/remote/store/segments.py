@@ -181,6 +181,7 @@ class Page(Packed):
     that it was removed."""
 
     _packed = 'fates'
+    oldest = float('inf')       # none of its jobs has ended before, in POSIX seconds
 
     def __init__(self) -> None:
         self.fates: dict[int, int | Pending | None] = {}    # the number of a journal; None for a removed job
@@ -195,6 +196,9 @@ class Page(Packed):
                 number += 1
                 self.journals[number] = fate
             self.fates[jobid] = number
+            completed = fate.entries[jobid].completed
+            if completed < self.oldest:
+                self.oldest = completed
         else:
             self.fates[jobid] = fate
         self._p_changed = True

@@ -209,10 +209,13 @@ class Store(Taking):
         Looks at so many pages after the one of that id. Returns how many jobs went, and the last page looked at, 0 at the end.
         """
         count = seen = 0
+        newest = max((limit for limit in limits.values() if limit is not None), default=float('-inf'))
         for first in list(islice(shard.pages.keys(after + 1), pages)):
             seen += 1
             after = first
             page = shard.pages[first]
+            if count >= excess and page.oldest >= newest:
+                continue            # spares the loading of its journals
             for jobid, fate in list(page.fates.items()):
                 if isinstance(fate, int):
                     outcome = page.journals[fate].entries[jobid]

@@ -38,5 +38,5 @@ def test_long_jobs_are_never_hoarded():
 
 
 def test_slow_bookkeeping_asks_for_more_work_within_bounds():
-    assert sizes(0.001, booking=0.004)[-1] == pytest.approx(SHARE * 4, abs=2)
+    assert sizes(0.001, booking=0.01)[-1] == pytest.approx(SHARE * 10, abs=2)
     assert sizes(0.001, booking=10.0)[-1] == LARGEST * 1000

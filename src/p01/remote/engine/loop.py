@@ -90,7 +90,7 @@ class Loop:
     def recorded(self, store: Store, jobid: int) -> bool:
         """Whether an outcome of this job is committed."""
         seat = self.seat(store)
-        return seat is not None and jobid in seat.claims and seat.outcome(jobid) is not None
+        return seat is not None and seat.outcome(jobid) is not None
 
     def mark(self, jobid: int, timeout: float | None) -> None:
         """Say in the black box which job runs, 0 for none, and how long it may."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 AIM = 0.05          # seconds of work in one claim
-SHARE = 50          # where bookkeeping is slow, so many times its duration, so that it stays a small part of the work
+SHARE = 20          # where bookkeeping is slow, so many times its duration, so that it stays a small part of the work
 LARGEST = 0.25      # seconds of work in one claim, however slow bookkeeping is
 MOST = 1000         # jobs in one claim
 GROWTH = 8          # how many times larger a claim may be than the one before

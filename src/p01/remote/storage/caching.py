@@ -10,12 +10,12 @@ from relstorage.options import Options
 
 MEGABYTES = 10      # for pickles
 CHANGES = 2_500     # half of the changes that are kept for idle connections
-OURS = b'cp01.remote.store.segments\n'      # how pickles of journals and pages begin, after two bytes
+OURS = b'cp01.remote.store.segments\n'      # how pickles of journals, slips and pages begin, after two bytes
 
 
 class Cache(StorageCache):
-    """Keeps what is loaded, and what is committed unless it is a journal or a page: these are new with each claim, and who has
-    written them has them at hand."""
+    """Keeps what is loaded, and what is committed unless it is a journal, a slip or a page: there are ever new ones, and who
+    has written them has them at hand."""
 
     __slots__ = ()
 

@@ -171,7 +171,7 @@ class Look(Persistent):
     def counts(self) -> dict[str, dict[str, int]]:
         """How many jobs of each queue have which status; exact within one poll of a worker.
 
-        Costs as much as there are workers, and jobs that no worker has noticed.
+        Costs as much as there are workers, jobs in their hands, and jobs that no worker has noticed.
         """
         total = Tally()
         for shard in self.shards:

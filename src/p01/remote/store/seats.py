@@ -93,7 +93,8 @@ class Seat(Hand, Packed):
 
     def outcome(self, jobid: int) -> Outcome | None:
         """The outcome of a claimed job that its own commit has written."""
-        slip = self.shelf.slips.get(self.claims[jobid].place // ROOM)
+        claim = self.claims.get(jobid)
+        slip = self.shelf.slips.get(claim.place // ROOM) if claim is not None else None
         fields = slip.entries.get(jobid) if slip is not None else None
         return whole(fields, self.name) if fields is not None else None
 

@@ -38,7 +38,7 @@ OWNED = {
     'persistent_id', 'persistent_load', 'list_commands', 'get_command',                                        # pickle.Pickler
     'fill_object_refs', 'on_filling_object_refs_added', 'hold_pack_lock', 'release_pack_lock', '_select_driver',
     'execute_multiple_statement_with_hidden_commit', 'lock_database_and_move', 'store_temps',
-    'connection_may_need_rollback', 'after_tpc_finish',                                                         # RelStorage
+    'connection_may_need_rollback', 'set_all_for_tid', 'local_client',                                          # RelStorage
 }
 PACKAGE = 'p01.remote'
 ROOT = Path(__file__).resolve().parents[1]

@@ -35,16 +35,22 @@ def loaded(journal):
     """The entries as another connection loads them."""
     connection = journal._p_jar.db().open(transaction.TransactionManager())
     try:
-        return dict(connection.get(journal._p_oid).entries)
+        found = connection.get(journal._p_oid)
+        return {jobid: found.outcome(jobid) for jobid in found.entries} if isinstance(found, Outcomes) else dict(found.entries)
     finally:
         connection.close()
+
+
+def append(journal, jobid):
+    """Have an outcome in a journal."""
+    journal.append({jobid: brief(OUTCOMES[jobid], 'me')})
 
 
 @pytest.mark.parametrize('each', [1, 2, 5])
 def test_outcomes_of_several_commits(root, each):
     journal = root['journal'] = Outcomes('me')
-    for count, (jobid, outcome) in enumerate(OUTCOMES.items(), 1):
-        journal.append(jobid, outcome)
+    for count, jobid in enumerate(OUTCOMES, 1):
+        append(journal, jobid)
         if count % each == 0:
             transaction.commit()
     transaction.commit()
@@ -62,8 +68,8 @@ def test_records_of_several_commits(root):
 
 def test_a_journal_that_was_out_of_memory_goes_on(root):
     journal = root['journal'] = Outcomes('me')
-    for jobid, outcome in OUTCOMES.items():
-        journal.append(jobid, outcome)
+    for jobid in OUTCOMES:
+        append(journal, jobid)
         transaction.commit()
         journal._p_deactivate()
     assert loaded(journal) == OUTCOMES
@@ -71,17 +77,17 @@ def test_a_journal_that_was_out_of_memory_goes_on(root):
 
 def test_what_was_undone_is_not_kept(root):
     journal = root['journal'] = Outcomes('me')
-    journal.append(1, OUTCOMES[1])
+    append(journal, 1)
     transaction.commit()
-    journal.append(2, OUTCOMES[2])
+    append(journal, 2)
     transaction.savepoint()
     transaction.abort()
-    journal.append(3, OUTCOMES[3])
+    append(journal, 3)
     savepoint = transaction.savepoint()
-    journal.append(4, OUTCOMES[4])
+    append(journal, 4)
     transaction.savepoint()
     savepoint.rollback()
-    journal.append(5, OUTCOMES[5])
+    append(journal, 5)
     transaction.commit()
     assert loaded(journal) == {jobid: OUTCOMES[jobid] for jobid in (1, 3, 5)}
 
@@ -103,27 +109,26 @@ def test_entries_that_are_replaced_are_written_anew(root):
 
 def test_a_payload_makes_references(root):
     journal = root['journal'] = Outcomes('me')
-    journal.append(1, OUTCOMES[1])
+    append(journal, 1)
     transaction.commit()
-    journal.append(6, OUTCOMES[1]._replace(output=Payload(b'much', True)))
+    journal.append({6: brief(OUTCOMES[1]._replace(output=Payload(b'much', True)), 'me')})
     transaction.commit()
     journal._p_deactivate()
-    journal.append(2, OUTCOMES[2])
+    append(journal, 2)
     transaction.commit()
     found = loaded(journal)
     assert (found[1], found[2]) == (OUTCOMES[1], OUTCOMES[2])
-    assert found[6].output._p_oid == journal.entries[6].output._p_oid is not None
+    assert found[6].output._p_oid == journal.outcome(6).output._p_oid is not None
 
 
 def test_an_entry_is_pickled_once(root, monkeypatch):
-    journal = root['journal'] = Outcomes('me')
+    segment = root['segment'] = Segment(1, 32, 0.0)
     asked = []
-    bare = journal.bare
-    monkeypatch.setattr(Outcomes, 'bare', lambda self, value: asked.append(value) or bare(value))
-    for jobid, outcome in OUTCOMES.items():
-        journal.append(jobid, outcome)
+    monkeypatch.setattr('p01.remote.store.segments.trimmed', lambda record: asked.append(record) or tuple(record))
+    for jobid, record in RECORDS.items():
+        segment.append(jobid, record)
         transaction.commit()
-    assert asked == list(OUTCOMES.values())
+    assert asked == list(RECORDS.values())
 
 
 # -- slips

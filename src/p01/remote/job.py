@@ -93,7 +93,7 @@ class FunctionJob(Job):
 
     def perform(self, running: Any) -> Any:
         args, kwargs = running.input if running.input is not None else ((), {})
-        return self.function(*args, **kwargs)
+        return plain(found(self.path))(*args, **kwargs)
 
     def prepare(self, input: Any) -> Any:
         """(args, kwargs): a tuple is the arguments, a dict keywords, None nothing, anything else one argument.
@@ -168,7 +168,7 @@ def pathOf(function: Any) -> str:
     return f'{module}.{name}'
 
 
-_modules: dict[str, tuple[str, Any, str]] = {}     # dotted name → module's name, module, the rest of the name
+_modules: dict[str, tuple[str, Any, Callable[[Any], Any]]] = {}     # dotted name → module's name, module, what gets the rest
 
 
 def found(path: str) -> Any:
@@ -176,7 +176,7 @@ def found(path: str) -> Any:
     known = _modules.get(path)
     try:
         if known is not None and sys.modules.get(known[0]) is known[1]:
-            return operator.attrgetter(known[2])(known[1])
+            return known[2](known[1])
         value = pkgutil.resolve_name(path)
     except Exception as error:      # importing runs foreign code
         raise UnknownJob(f"The job's function {path} cannot be imported ({type(error).__name__}: {error}); restore it, or "
@@ -185,7 +185,7 @@ def found(path: str) -> Any:
     while name not in sys.modules and '.' in name:
         name = name.rpartition('.')[0]
     if name != path:
-        _modules[path] = name, sys.modules[name], path[len(name) + 1:]
+        _modules[path] = name, sys.modules[name], operator.attrgetter(path[len(name) + 1:])
     return value
 
 

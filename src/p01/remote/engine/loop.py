@@ -115,7 +115,7 @@ class Loop:
         self.idle = not tasks
         if not tasks:
             return wait
-        began, ran = time.monotonic(), 0
+        began, ran, enough = time.monotonic(), 0, 2 * self.portion.aim()
         for task in tasks:
             if self.stopping.is_set():
                 break
@@ -123,7 +123,7 @@ class Loop:
             ran += 1
             if isinstance(verdict, Lost):
                 break               # we were thought dead: others have the rest already
-            if time.monotonic() - began > 2 * self.portion.aim() and ran < len(tasks):
+            if time.monotonic() - began > enough and ran < len(tasks):
                 break               # jobs take longer than they did: let others have the rest
         if ran:
             self.portion.ran(time.monotonic() - began, ran)

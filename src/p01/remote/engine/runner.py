@@ -113,6 +113,9 @@ class Runner:
         self.mark = mark
         self.clock = clock
         self.begun: float | None = None     # monotonic
+        self.found: Any = None              # the processor, looked up once for all jobs until end
+        self.around = Surroundings(None, manager)
+        self.behaviours: dict[str, Any] = {}    # by name, looked up as the processor is
         self.chance = random.random
 
     def fresh(self) -> None:
@@ -132,8 +135,25 @@ class Runner:
             self.manager.abort()
             raise StorageAway(f'No transaction can begin: {type(error).__name__}: {error}') from error
 
+    def processor(self) -> Any:
+        """The processor, in our transaction."""
+        if self.found is None:
+            self.found = self.processorOf()
+            self.around = Surroundings(self.found, self.manager)
+            self.behaviours.clear()
+        return self.found
+
+    def behaviour(self, name: str) -> Any:
+        """The behaviour of the jobs of this name."""
+        processor = self.processor()
+        found = self.behaviours.get(name)
+        if found is None:
+            found = self.behaviours[name] = processor.behaviour(name)
+        return found
+
     def end(self) -> None:
         """Have no transaction."""
+        self.found = None
         if self.begun is not None:
             self.begun = None
             if self.manager._txn is not None:       # else a job has ended it for itself
@@ -164,24 +184,25 @@ class Runner:
     def settled(self, task: Task) -> bool:
         """Whether its outcome is committed: a commit that raised, whatever it raised, may have done its work."""
         self.fresh()
-        return self.recorded(self.processorOf().store, task.id)
+        return self.recorded(self.processor().store, task.id)
 
     def policy(self, task: Task) -> Any:
         """The policy of a job's behaviour."""
         self.fresh()
-        return self.processorOf().behaviour(task.record.name).policy
+        return self.behaviour(task.record.name).policy
 
     def once(self, task: Task) -> Verdict:
         """Run a job once. Raises TransientError for a conflict."""
         self.fresh()
-        processor = self.processorOf()
+        processor = self.processor()
         started = self.clock()
-        behaviour = processor.behaviour(task.record.name)
+        behaviour = self.behaviour(task.record.name)
         if events.heard():
             events.notify(events.JobStarted(task.id, task.record.name, task.claim.runs + 1, self.name))
         try:
             output = self.call(task, behaviour, processor, started)
-            kept = pack(output, f'The output of job {task.id} ({task.record.name})', processor.outputLimit)
+            kept = None if output is None else \
+                pack(output, f'The output of job {task.id} ({task.record.name})', processor.outputLimit)
         except TransientError:
             raise
         except BaseException as error:      # SystemExit, CancelledError …: no job takes its worker down by raising
@@ -196,7 +217,7 @@ class Runner:
         ended = self.clock()
         outcome = Outcome(COMPLETED, kept, '', task.claim.runs + 1, started, ended, self.name, task.claim.attempts)
         verdict: Verdict = Done(outcome)
-        if not behaviour.detached and (joined(self.manager.get()) or isinstance(kept, Payload)):
+        if not behaviour.detached and (joined(self.manager._txn) or isinstance(kept, Payload)):
             verdict = self.commit(task, processor, behaviour, outcome)
         if events.heard() and isinstance(verdict, Done | Committed):
             events.notify(events.JobCompleted(task.id, task.record.name, outcome.runs, self.name, ended - started))
@@ -204,14 +225,16 @@ class Runner:
 
     def call(self, task: Task, behaviour: Any, processor: Any, started: float) -> Any:
         """Call the behaviour, with the job's surroundings."""
+        around = self.around
         if behaviour.detached:
             self.end()
-            processor = None
+            processor, around = None, Surroundings(None, self.manager)
         self.mark(task.id, behaviour.policy.timeout)
-        token = running.set(Running(processor, behaviour, task, unpack(task.record.input), started, self.name))
+        job = Running(processor, behaviour, task, unpack(task.record.input), started, self.name)
+        token = running.set(job)
         try:
-            with Surroundings(processor, self.manager):
-                return behaviour.perform(running.get())
+            with around:
+                return behaviour.perform(job)
         finally:
             running.reset(token)
 

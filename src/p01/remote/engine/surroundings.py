@@ -26,18 +26,22 @@ class Surroundings:
     An interaction that the thread already has stays as it is.
     """
 
-    __slots__ = ('begun', 'manager', 'old', 'own', 'site')
+    __slots__ = ('begun', 'interacts', 'manager', 'old', 'own', 'site')
 
     def __init__(self, processor: Any, manager: transaction.TransactionManager) -> None:
         self.manager = manager
         self.site = siteOf(processor) if hooks is not None else None
-        self.begun = management is not None and processor is not None and management.queryInteraction() is None
+        self.interacts = management is not None and processor is not None
 
     def __enter__(self) -> None:
         self.own = transaction.manager.manager
         transaction.manager.manager = self.manager
+        self.begun = self.interacts
         if self.begun:
-            management.newInteraction()
+            try:
+                management.newInteraction()
+            except management.ExistingInteraction:
+                self.begun = False
         if self.site is not None:
             self.old = hooks.getSite()
             hooks.setSite(self.site)
@@ -45,8 +49,8 @@ class Surroundings:
     def __exit__(self, *error: object) -> None:
         if self.site is not None:
             hooks.setSite(self.old)
-        if self.begun and management.queryInteraction() is not None:
-            management.endInteraction()
+        if self.begun:
+            management.endInteraction()     # none is fine: the job may have ended it
         transaction.manager.manager = self.own
 
 

@@ -13,7 +13,8 @@ def micros(instant: float) -> int:
 
     Never rounded up beyond what a datetime shows of the instant: who waits until then must find the job due.
     """
-    return min(max(int((instant - ORIGIN) * 1_000_000 + 0.4), 0), _TIMES)
+    value = int((instant - ORIGIN) * 1_000_000 + 0.4)
+    return value if 0 <= value <= _TIMES else min(max(value, 0), _TIMES)
 
 
 def waitingKey(priority: int, instant: float, jobid: int) -> int:

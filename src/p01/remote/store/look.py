@@ -14,7 +14,7 @@ from p01.remote.exceptions import JobNotFound
 from p01.remote.store import writer
 from p01.remote.store.keys import dueOf, idOf, shardOf, sinceOf
 from p01.remote.store.records import DELAYED, PROCESSING, QUEUED, Attempt, Claim, Outcome, Pending, Record
-from p01.remote.store.segments import Outcomes, Segment
+from p01.remote.store.segments import Outcomes, Segment, statusOf
 from p01.remote.store.shards import Shard, Tally
 
 NONE: dict[int, Segment] = {}
@@ -118,7 +118,7 @@ class Look(Persistent):
         first, record = self.entry(jobid)
         fate = self.fate(jobid)
         if isinstance(fate, Outcomes):
-            return ended(jobid, record, fate.entries[jobid])
+            return ended(jobid, record, fate.outcome(jobid))
         for seat in self.seats.values():
             claim: Claim | None = seat.claims.get(jobid)
             if claim is not None:
@@ -161,7 +161,7 @@ class Look(Persistent):
             for page in shard.pages.values():
                 for jobid, fate in page.fates.items():
                     if isinstance(fate, int):
-                        yield jobid, page.journals[fate].entries[jobid].status
+                        yield jobid, statusOf(page.journals[fate].entries[jobid])
 
     def behind(self) -> bool:
         """Whether there are segments that no worker has looked at."""
@@ -178,8 +178,8 @@ class Look(Persistent):
             total.add(shard.tally)
         for seat in self.seats.values():
             total.add(seat.tally)
-            for jobid, outcome in seat.written().items():
-                total.move(seat.claims[jobid].queue, PROCESSING, outcome.status)
+            for jobid, fields in seat.written().items():
+                total.move(seat.claims[jobid].queue, PROCESSING, statusOf(fields))
         for _, record in self.untaken():
             total.move(record.queue, None, QUEUED if record.due is None else DELAYED)
         counts: dict[str, dict[str, int]] = {}

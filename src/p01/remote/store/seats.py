@@ -8,7 +8,7 @@ from persistent import Persistent
 
 from p01.remote.exceptions import ClaimLost
 from p01.remote.store.records import Claim, Outcome, trimmed
-from p01.remote.store.segments import Outcomes, Packed, Slip, brief, whole
+from p01.remote.store.segments import Fields, Outcomes, Packed, Slip, brief, whole
 from p01.remote.store.shards import Tally
 
 FULL = 64       # outcomes of a journal
@@ -31,8 +31,8 @@ class Hand:
         """Begin a new journal."""
         self.outcomes = Outcomes(self.name)
 
-    def written(self) -> dict[int, Outcome]:
-        """The outcomes of claimed jobs that their own commits have written."""
+    def written(self) -> dict[int, Fields]:
+        """The outcomes of claimed jobs that their own commits have written, as segments.brief makes them."""
         return {}
 
     def forget(self, jobid: int) -> None:
@@ -80,14 +80,15 @@ class Seat(Hand, Packed):
 
     def write(self, jobid: int, outcome: Outcome) -> None:
         """Write a claimed job's outcome on its slip. Raises ClaimLost."""
-        number = self.held(jobid).place // ROOM
+        claim = self.claims.get(jobid) or self.held(jobid)
+        number = claim.place // ROOM
         slip = self.shelf.slips.get(number)
         if slip is None:
             slip = Slip()
             self.shelf.slips = {**self.shelf.slips, number: slip}
         entries = slip.entries
-        if not entries.keys() <= self.claims.keys():
-            entries = {each: fields for each, fields in entries.items() if each in self.claims}
+        if entries and next(iter(entries)) not in self.claims:
+            entries = {}                # settle has ended the claims of all that stand on slips
         entries[jobid] = brief(outcome, self.name)
         slip.entries = entries
 
@@ -98,8 +99,8 @@ class Seat(Hand, Packed):
         fields = slip.entries.get(jobid) if slip is not None else None
         return whole(fields, self.name) if fields is not None else None
 
-    def written(self) -> dict[int, Outcome]:
-        return {jobid: whole(fields, self.name) for slip in self.shelf.slips.values()
+    def written(self) -> dict[int, Fields]:
+        return {jobid: fields for slip in self.shelf.slips.values()
                 for jobid, fields in slip.entries.items() if jobid in self.claims}
 
     def forget(self, jobid: int) -> None:

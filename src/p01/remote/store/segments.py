@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
@@ -11,6 +12,7 @@ from persistent import Persistent
 from p01.remote.store.payload import Payload
 from p01.remote.store.records import COMPLETED, Outcome, Pending, Record, trimmed
 
+Fields = tuple[Any, ...]                    # of an outcome; brief leaves out what need not be stored
 SUCCESS = (COMPLETED, None, '', 1)          # what most outcomes begin with, and does not need storing
 PROTOCOL, LIST, APPEND, END = b'\x80\x03', pickle.EMPTY_LIST, pickle.APPEND, pickle.STOP
 HEAD = PROTOCOL + LIST
@@ -54,7 +56,6 @@ class Journal(Persistent):
 
     entries: dict[int, Any]
     references = False
-    _kind: type[Any]        # of named tuples
     _v_kept: tuple[dict[int, Any], int, bytes] | None = None    # of which entries the first so many are in these pieces
 
     def __getstate__(self) -> Any:
@@ -68,8 +69,7 @@ class Journal(Persistent):
         if isinstance(entries, bytes):
             super().__setstate__({**state, 'entries': {}})
             for piece in pickle.loads(HEAD + entries + END):
-                for key, fields in piece:
-                    self.entries[key] = self.full(fields)
+                self.entries.update(self.full(piece))
         else:
             super().__setstate__(state)
 
@@ -78,19 +78,19 @@ class Journal(Persistent):
         of, count, pieces = self._v_kept or (None, 0, b'')
         if of is not self.entries or count > len(self.entries):
             count, pieces = 0, b''
-        new = [(key, self.bare(value)) for key, value in islice(self.entries.items(), count, None)]
+        new = self.bare(islice(self.entries.items(), count, None))
         if new:
             pieces += pickle.dumps(new, 3)[len(PROTOCOL):-len(END)] + APPEND
             self._v_kept = self.entries, len(self.entries), pieces
         return pieces
 
-    def bare(self, value: Any) -> tuple[Any, ...]:
-        """The fields of an entry that need storing."""
-        return tuple(value)
+    def bare(self, entries: Iterable[tuple[int, Any]]) -> list[tuple[int, Any]]:
+        """The entries as they are stored."""
+        return list(entries)
 
-    def full(self, fields: tuple[Any, ...]) -> Any:
-        """The entry of these fields."""
-        return self._kind(*fields)
+    def full(self, stored: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
+        """The entries of what is stored."""
+        return stored
 
 
 class Segment(Journal):
@@ -98,8 +98,6 @@ class Segment(Journal):
 
     Ids of aborted transactions leave holes. When its ids are used up it never changes again.
     """
-
-    _kind = Record
 
     def __init__(self, first: int, size: int, born: float) -> None:
         self.first = first
@@ -120,41 +118,40 @@ class Segment(Journal):
         if isinstance(record.input, Payload):
             self.references = True
 
-    def bare(self, value: Record) -> tuple[Any, ...]:
-        return trimmed(value)
+    def bare(self, entries: Iterable[tuple[int, Record]]) -> list[tuple[int, tuple[Any, ...]]]:
+        return [(jobid, trimmed(record)) for jobid, record in entries]
+
+    def full(self, stored: list[tuple[int, tuple[Any, ...]]]) -> list[tuple[int, Record]]:
+        return [(jobid, Record(*fields)) for jobid, fields in stored]
 
 
 class Outcomes(Journal):
     """Outcomes of jobs, appended to by one worker only."""
 
-    _kind = Outcome
-
     def __init__(self, worker: str) -> None:
         self.worker = worker
-        self.entries: dict[int, Outcome] = {}
+        self.entries: dict[int, Fields] = {}
 
-    def append(self, jobid: int, outcome: Outcome) -> None:
-        """Take an outcome in."""
-        self.entries[jobid] = outcome
-        if isinstance(outcome.output, Payload):
-            self.references = True
+    def append(self, entries: dict[int, Fields]) -> None:
+        """Take outcomes in, as brief makes them."""
+        self.entries.update(entries)
+        self.references = self.references or any(map(refers, entries.values()))
         self._p_changed = True
 
-    def bare(self, value: Outcome) -> tuple[Any, ...]:
-        return brief(value, self.worker)
-
-    def full(self, fields: tuple[Any, ...]) -> Outcome:
-        return whole(fields, self.worker)
+    def outcome(self, jobid: int) -> Outcome:
+        """How a job ended. Raises KeyError for one that is not here."""
+        return whole(self.entries[jobid], self.worker)
 
 
 class Slip(Persistent):
     """A few outcomes that jobs' own commits have written, until their worker's next bookkeeping has them in a journal."""
 
     def __init__(self) -> None:
-        self.entries: dict[int, tuple[Any, ...]] = {}       # as brief makes them; only appended to, or replaced
+        self.entries: dict[int, Fields] = {}        # as brief makes them; only appended to, or replaced
 
     def __getstate__(self) -> Any:
-        if any(len(fields) > 2 and isinstance(fields[1], Payload) for fields in self.entries.values()):
+        outcomes = self.entries.values()
+        if max(map(len, outcomes), default=0) > 2 and any(map(refers, outcomes)):
             return self.entries                     # the database's pickler makes references of them
         return pickle.dumps(self.entries, 4)
 
@@ -162,18 +159,33 @@ class Slip(Persistent):
         super().__setstate__({'entries': pickle.loads(state) if isinstance(state, bytes) else state})
 
 
-def brief(outcome: Outcome, worker: str) -> tuple[Any, ...]:
+def brief(outcome: Outcome, worker: str) -> Fields:
     """The fields of a worker's outcome that need storing."""
     if outcome[6:] != (worker, ()):
         return tuple(outcome)
     return outcome[4:6] if outcome[:4] == SUCCESS else outcome[:6]
 
 
-def whole(fields: tuple[Any, ...], worker: str) -> Outcome:
+def whole(fields: Fields, worker: str) -> Outcome:
     """The outcome of these fields."""
     if len(fields) == 2:
         fields = SUCCESS + fields
     return Outcome(*fields if len(fields) > 6 else (*fields, worker))
+
+
+def refers(fields: Fields) -> bool:
+    """Whether an outcome has its output in an object of its own."""
+    return len(fields) > 2 and isinstance(fields[1], Payload)
+
+
+def statusOf(fields: Fields) -> str:
+    """The status of these fields' outcome."""
+    return COMPLETED if len(fields) == 2 else str(fields[0])
+
+
+def endOf(fields: Fields) -> float:
+    """When these fields' job ended, in POSIX seconds."""
+    return float(fields[1] if len(fields) == 2 else fields[5])
 
 
 class Page(Packed):
@@ -187,20 +199,20 @@ class Page(Packed):
         self.fates: dict[int, int | Pending | None] = {}    # the number of a journal; None for a removed job
         self.journals: dict[int, Outcomes] = {}
 
-    def note(self, jobid: int, fate: Outcomes | Pending | None) -> None:
-        """Set the fate of a job."""
+    def end(self, jobids: Iterable[int], journal: Outcomes, since: float) -> None:
+        """Jobs whose outcomes are in this journal have ended, none of them before that instant."""
+        number = next(reversed(self.journals), 0)
+        if self.journals.get(number) is not journal:
+            number += 1
+            self.journals[number] = journal
+        self.fates.update(dict.fromkeys(jobids, number))
+        self.oldest = min(self.oldest, since)
+        self._p_changed = True
+
+    def note(self, jobid: int, fate: Pending | None) -> None:
+        """Set the fate of a job that waits again, or was removed."""
         old = self.fates.get(jobid)
-        if isinstance(fate, Outcomes):
-            number = next(reversed(self.journals), 0)
-            if self.journals.get(number) is not fate:
-                number += 1
-                self.journals[number] = fate
-            self.fates[jobid] = number
-            completed = fate.entries[jobid].completed
-            if completed < self.oldest:
-                self.oldest = completed
-        else:
-            self.fates[jobid] = fate
+        self.fates[jobid] = fate
         self._p_changed = True
         if isinstance(old, int) and old not in self.fates.values():
             del self.journals[old]

@@ -92,9 +92,9 @@ class Shard(Persistent):
         """
         count = 0
         for first, cursor in list(self.intake.open.items()):
-            for jobid, record in self.taking(look, first, cursor):
-                count += 1
-                yield jobid, record
+            new = self.taking(look, first, cursor)
+            count += len(new)
+            yield from new
         newest = look.segments.maxKey() if look.segments else 0
         for first in self.fresh(look):
             if count >= most:
@@ -103,22 +103,22 @@ class Shard(Persistent):
             self.intake._p_changed = True
             if first <= newest:             # one beyond is our own, and the snapshot may lack some before it
                 self.intake.seen = first
-            for jobid, record in self.taking(look, first, first - 1):
-                count += 1
-                yield jobid, record
+            new = self.taking(look, first, first - 1)
+            count += len(new)
+            yield from new
         if newest > self.intake.seen:
             self.intake.seen = newest
             self.intake._p_changed = True
 
-    def taking(self, look: Any, first: int, cursor: int) -> Iterator[tuple[int, Record]]:
+    def taking(self, look: Any, first: int, cursor: int) -> list[tuple[int, Record]]:
         """The jobs of a segment beyond the cursor, which moves on."""
         intake = self.intake
         segment: Segment = look.segment(first)
         top, last = segment.top, segment.last
         page = self.pages.get(first)    # a job may be cancelled before anybody took it in
         fates = page.fates if page is not None else ()
-        if top > cursor:
-            yield from ((jobid, record) for jobid, record in segment.entries.items() if jobid > cursor and jobid not in fates)
+        new = [(jobid, record) for jobid, record in segment.entries.items() if jobid > cursor and jobid not in fates] \
+            if top > cursor else []
         if top < last or first > intake.seen:
             if top != cursor:
                 intake.open[first] = top
@@ -126,6 +126,7 @@ class Shard(Persistent):
         else:
             del intake.open[first]
             intake._p_changed = True
+        return new
 
     def taken(self, first: int, jobid: int) -> bool:
         """Whether the job of that segment has been taken in."""

@@ -19,7 +19,7 @@ from p01.remote.store import writer
 from p01.remote.store.keys import SHARDS, dueKey, shardOf, waitingKey
 from p01.remote.store.records import CANCELLED, DELAYED, ERROR, PROCESSING, QUEUED, Attempt, Outcome, Pending, Record
 from p01.remote.store.seats import BRIEF, FULL, Hand, Seat
-from p01.remote.store.segments import Outcomes
+from p01.remote.store.segments import Outcomes, brief, endOf, statusOf
 from p01.remote.store.settings import Settings
 from p01.remote.store.shards import Shard, Tally
 from p01.remote.store.taking import Taking
@@ -83,24 +83,31 @@ class Store(Taking):
         Given outcomes of jobs that the owner no longer holds are left out: someone else has them now. Doing it again
         changes nothing.
         """
-        known = {jobid: outcome for jobid, outcome in (outcomes | owner.written()).items() if jobid in owner.claims}
-        near, page, ends = 0, None, Counter[tuple[str, str]]()
-        for (jobid, outcome), (first, record) in zip(known.items(), self.entries(known), strict=True):
-            owner.touch()       # before the change: what fails amidst must be undone
-            if len(owner.outcomes.entries) >= FULL:
-                owner.turn()
-            owner.outcomes.append(jobid, outcome)
-            claim = owner.claims.pop(jobid)
-            if page is None or first != near:
-                near, page = first, self.shards[shardOf(first)].page(first)
-            page.note(jobid, owner.outcomes)
-            ends[claim.queue, PROCESSING] -= 1
-            ends[claim.queue, outcome.status] += 1
+        known = {jobid: brief(outcome, owner.name) for jobid, outcome in outcomes.items() if jobid in owner.claims}
+        known.update(owner.written())
+        if not known:
+            return
+        owner.touch()           # before the change: what fails amidst must be undone
+        near: dict[int, list[int]] = {}         # first id of a segment → its jobs
+        for jobid, (first, record) in zip(known, self.entries(known), strict=True):
+            near.setdefault(first, []).append(jobid)
             if record.extras is not None:
                 self.free(jobid, record, True)
-        owner.tally.add(ends)
+        since = min(map(endOf, known.values()))
+        for first, jobids in near.items():
+            page = self.shards[shardOf(first)].page(first)
+            while jobids:
+                if len(owner.outcomes.entries) >= FULL:
+                    owner.turn()
+                room = FULL - len(owner.outcomes.entries)
+                owner.outcomes.append({jobid: known[jobid] for jobid in jobids[:room]})
+                page.end(jobids[:room], owner.outcomes, since)
+                jobids = jobids[room:]
         if len(owner.outcomes.entries) >= BRIEF:
             owner.turn()
+        ends = Counter((owner.claims.pop(jobid).queue, statusOf(fields)) for jobid, fields in known.items())
+        for (queue, status), count in ends.items():
+            owner.tally.move(queue, PROCESSING, status, count)
 
     def retry(self, owner: Hand, jobid: int, due: float | None, attempt: Attempt | None, *, died: bool = False,
               suspect: bool = False) -> None:
@@ -171,7 +178,7 @@ class Store(Taking):
         fate = self.fate(jobid)
         if not isinstance(fate, Outcomes):
             return False
-        outcome = fate.entries[jobid]
+        outcome = fate.outcome(jobid)
         if outcome.status not in (ERROR, CANCELLED):
             return False
         shard, tally = self.shards[shardOf(first)], Tally()
@@ -189,9 +196,9 @@ class Store(Taking):
             return None
         first, record = self.entry(jobid)
         shard = self.shards[shardOf(first)]
-        outcome = fate.entries[jobid]
+        status = statusOf(fate.entries[jobid])
         tally = Tally()
-        tally.move(record.queue, outcome.status, None)
+        tally.move(record.queue, status, None)
         self.count(shard, tally)
         page = shard.page(first)
         page.note(jobid, None)
@@ -201,7 +208,7 @@ class Store(Taking):
             del shard.pages[first], self.segments[first]
             segment.entries.clear()         # tells connections that have it near
             segment._p_changed = True
-        return outcome.status
+        return status
 
     def prune(self, shard: Shard, after: int, limits: dict[str, float | None], pages: int, excess: int = 0) -> tuple[int, int]:
         """Remove a shard's finished jobs that ended before the limit of their status, and so many whatever their age.
@@ -218,9 +225,9 @@ class Store(Taking):
                 continue            # spares the loading of its journals
             for jobid, fate in list(page.fates.items()):
                 if isinstance(fate, int):
-                    outcome = page.journals[fate].entries[jobid]
-                    limit = limits[outcome.status]
-                    if count < excess or limit is not None and outcome.completed < limit:
+                    fields = page.journals[fate].entries[jobid]
+                    limit = limits[statusOf(fields)]
+                    if count < excess or limit is not None and endOf(fields) < limit:
                         self.remove(jobid)
                         count += 1
         return count, after if seen == pages else 0

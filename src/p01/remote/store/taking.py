@@ -6,7 +6,7 @@ import heapq
 from collections import Counter
 from collections.abc import Collection, Iterable
 from itertools import count as naturals
-from itertools import islice
+from itertools import filterfalse, islice
 
 from p01.remote.exceptions import JobNotFound
 from p01.remote.store import writer
@@ -14,8 +14,9 @@ from p01.remote.store.keys import dueKey, idOf, rankOf, shardOf, sinceOf, waitin
 from p01.remote.store.look import Look
 from p01.remote.store.records import CANCELLED, DELAYED, FINISHED, PROCESSING, QUEUED, Claim, Outcome, Pending, Record
 from p01.remote.store.seats import Hand
+from p01.remote.store.segments import brief
 from p01.remote.store.settings import Settings
-from p01.remote.store.shards import Shard, uniqueShard
+from p01.remote.store.shards import Line, Shard, uniqueShard
 
 GRACE = 1.0         # seconds that a job of another worker's shard may wait longer than ours
 INTAKE = 2_000      # jobs that one shard takes in at once: more than one claim, so that order holds; few enough for memory
@@ -69,37 +70,46 @@ class Taking(Look):
 
     def takeIn(self, shard: Shard, owner: Hand, now: float) -> None:
         """Put a shard's new jobs, and those that became due, in line; of many only the first INTAKE."""
-        came: Counter[tuple[str, str]] = Counter()
+        came: list[tuple[str, str]] = []
+        lines: dict[str, Line] = {}
         for jobid, record in shard.news(self, INTAKE):
-            owner.touch()       # before the change: what fails amidst must be undone
-            unique = (record.extras or {}).get('unique')
-            if unique is not None:
-                holder = self.holder(unique[0], record.created)
-                if holder is not None and holder != jobid:
-                    came[record.queue, CANCELLED] += 1
-                    self.note(jobid, owner, Outcome(CANCELLED, None, f'A duplicate of job {holder}, which holds the '
-                                                    f'unique key {unique[0]!r}.', 0, None, now))
-                    continue
-                self.shards[uniqueShard(unique[0])].uniques[unique[0]] = (jobid, unique[2])
-            line = shard.line(record.queue)
-            if record.due is not None and record.due > now:
-                line.delayed.add(dueKey(record.priority, record.due, jobid))
-                came[record.queue, DELAYED] += 1
+            _, _, created, queue, priority, due, extras = record
+            if extras is not None and not self.admits(owner, jobid, record, now):
+                came.append((queue, CANCELLED))
+                continue
+            line = lines.get(queue) or lines.setdefault(queue, shard.line(queue))
+            if due is not None and due > now:
+                line.delayed.add(dueKey(priority, due, jobid))
+                came.append((queue, DELAYED))
             else:
-                line.waiting.add(waitingKey(record.priority, record.created if record.due is None else record.due, jobid))
-                came[record.queue, QUEUED] += 1
-        owner.tally.add(came)
+                line.waiting.add(waitingKey(priority, created if due is None else due, jobid))
+                came.append((queue, QUEUED))
         moved = shard.ripen(now, INTAKE)
-        if moved:
+        if came or moved:
             owner.touch()
+            owner.tally.add(Counter(came))
             owner.tally.add(moved)
+
+    def admits(self, owner: Hand, jobid: int, record: Record, now: float) -> bool:
+        """Whether a new job may get in line, whose unique key it then holds; else it has ended as a duplicate."""
+        unique = (record.extras or {}).get('unique')
+        if unique is None:
+            return True
+        key, _, until = unique
+        holder = self.holder(key, record.created)
+        if holder is not None and holder != jobid:
+            reason = f'A duplicate of job {holder}, which holds the unique key {key!r}.'
+            self.note(jobid, owner, Outcome(CANCELLED, None, reason, 0, None, now))
+            return False
+        self.shards[uniqueShard(key)].uniques[key] = (jobid, until)
+        return True
 
     def note(self, jobid: int, owner: Hand, outcome: Outcome) -> None:
         """End a job that nobody claims."""
         first = self.floor(jobid)
-        owner.outcomes.append(jobid, outcome)
-        self.shards[shardOf(first)].page(first).note(jobid, owner.outcomes)
         owner.touch()
+        owner.outcomes.append({jobid: brief(outcome, owner.name)})
+        self.shards[shardOf(first)].page(first).end((jobid,), owner.outcomes, outcome.completed)
 
     # -- claim
 
@@ -122,29 +132,30 @@ class Taking(Look):
         claimed: list[int] = []
         expired = True
         while expired and len(claimed) < count:
-            expired, near, page = False, 0, None
+            expired, near, queue = False, 0, ''
             keys = self.picks(owner, count - len(claimed), now, queues, rank, wide)
+            if keys:
+                owner.touch()       # before the change: what fails amidst must be undone
             taken = {claim.place for claim in owner.claims.values()}
-            places = (number for number in naturals() if number not in taken)
-            for key, jobid, (first, record) in zip(keys, map(idOf, keys), self.entries(map(idOf, keys)), strict=True):
-                if first != near:
-                    near, shard = first, self.shards[shardOf(first)]
-                    page = shard.pages.get(first)
+            places = filterfalse(taken.__contains__, naturals())
+            jobids = list(map(idOf, keys))
+            for key, jobid, (first, record) in zip(keys, jobids, self.entries(jobids), strict=True):
+                if first != near or record.queue != queue:
+                    near, queue, shard = first, record.queue, self.shards[shardOf(first)]
+                    page, waiting = shard.pages.get(first), shard.lines[queue].waiting
                 fate = page.fates.get(jobid) if page is not None else None      # a Pending, if any: it waits
                 alone = fate is not None and fate.suspect   # it must run alone, so that the next death tells
                 if alone and owner.claims:
                     return claimed
-                owner.touch()
-                shard.lines[record.queue].waiting.remove(key)
+                waiting.remove(key)
                 if record.extras is not None and not self.starts(owner, jobid, record, fate, now):
                     expired = True      # nobody's job is left behind because the one before it was too late
                     continue
                 if fate is None:
-                    owner.claims[jobid] = Claim(key, record.queue, next(places))
+                    owner.claims[jobid] = Claim(key, queue, next(places))
                 else:
                     owner.forget(jobid)
-                    owner.claims[jobid] = Claim(key, record.queue, next(places), fate.runs, fate.attempts, fate.deaths,
-                                                fate.suspect)
+                    owner.claims[jobid] = Claim(key, queue, next(places), fate.runs, fate.attempts, fate.deaths, fate.suspect)
                 claimed.append(jobid)
                 if alone:
                     return claimed

@@ -87,8 +87,8 @@ class Seat(Hand, Packed):
             slip = Slip()
             self.shelf.slips = {**self.shelf.slips, number: slip}
         entries = slip.entries
-        if entries and next(iter(entries)) not in self.claims:
-            entries = {}                # settle has ended the claims of all that stand on slips
+        if entries and next(iter(entries)) not in self.claims:      # settled; so are, as a rule, all the others
+            entries = {each: fields for each, fields in entries.items() if each in self.claims}
         entries[jobid] = brief(outcome, self.name)
         slip.entries = entries
 

@@ -12,7 +12,8 @@ from ZODB.DB import DB
 from zope.interface import implementer
 
 from p01.remote import events
-from p01.remote.engine.loop import LONGEST, Loop
+from p01.remote.engine.loop import Loop
+from p01.remote.engine.patience import LONGEST
 from p01.remote.exceptions import RemoteError, StorageAway
 from p01.remote.instants import seconds
 from p01.remote.interfaces import IWorker

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import random
 import threading
 import time
 import uuid
@@ -20,6 +19,7 @@ from p01.remote import events, storage
 from p01.remote.engine import beacon, pulse, ticker
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.janitor import Janitor
+from p01.remote.engine.patience import pauseAfter
 from p01.remote.engine.portion import Portion
 from p01.remote.engine.runner import Again, Done, Lost, Runner, Task, Verdict, joined
 from p01.remote.exceptions import ClaimLost
@@ -32,7 +32,6 @@ from p01.remote.store.taking import GRACE
 from p01.remote.store.writer import TRIES, pause
 
 PATIENCE = 5        # troubles in a row after which a drain gives up
-LONGEST = 10.0      # seconds between two tries to reach a storage
 IDLE = 3600.0       # seconds; nothing is due sooner than this
 
 
@@ -254,7 +253,7 @@ class Loop:
             events.notify(events.StorageLost(self.name, f'{type(error).__name__}: {error}'))
         if self.options.drain and self.troubles > PATIENCE:
             raise error
-        self.stopping.wait(min(0.1 * 2.0 ** (self.troubles - 1), LONGEST) * (0.5 + random.random() / 2))
+        self.stopping.wait(pauseAfter(self.troubles))
         try:
             self.reopen()
         except Exception as again:          # still away

@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from p01.remote.app import App, loadApp
 from p01.remote.engine import beacon, janitor
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.loop import Loop
+from p01.remote.engine.patience import pauseAfter
+from p01.remote.exceptions import NewerDatabase
 from p01.remote.options import WorkerOptions
 from p01.remote.store.writer import systematic
 
@@ -177,23 +180,54 @@ def load(target: str) -> App:
     return app
 
 
+def orphaned(seconds: float = 0.0) -> bool:
+    """Whether the supervisor of this process has died, or dies within so many seconds: nobody would tell us to end."""
+    parent = multiprocessing.parent_process()
+    return bool(multiprocessing.connection.wait([parent.sentinel] if parent is not None else [], seconds))
+
+
+def reach(app: App, name: str, ended: Callable[[], bool]) -> bool:
+    """Open the database of a new worker process. One that is away is waited for, as by a loop; False when that has ended.
+
+    Raises NewerDatabase.
+    """
+    troubles, again = 0, 0.0
+    while not ended():
+        if time.monotonic() < again:
+            time.sleep(0.1)                             # short, so that it ends soon when it is to end
+            continue
+        try:
+            app.open()
+        except NewerDatabase:
+            raise
+        except Exception as error:                      # storages raise what they like
+            troubles += 1
+            if troubles == 1:
+                events.notify(events.StorageLost(name, f'{type(error).__name__}: {error}'))
+            again = time.monotonic() + pauseAfter(troubles)
+        else:
+            if troubles:
+                events.notify(events.StorageBack(name))
+            return True
+    return False
+
+
 def serve(target: str, options: WorkerOptions, number: int) -> None:
     """One worker process: loops in threads, until TERM, or until the supervisor is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)        # the terminal sends it to all; the supervisor tells us with TERM
     logging.basicConfig(format='%(asctime)s %(levelname)s %(message)s')
     app = load(target)
-    loops = [Loop(app.db, app.locate, f'{number}.{thread}' if options.threads > 1 else str(number), options)
-             for thread in range(1, options.threads + 1)]
     flagged: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: flagged.append(number))     # only a flag, whatever it interrupts
+    if not reach(app, str(number), lambda: bool(flagged) or orphaned()):
+        return
+    loops = [Loop(app.db, app.locate, f'{number}.{thread}' if options.threads > 1 else str(number), options)
+             for thread in range(1, options.threads + 1)]
     failed: list[Loop] = []
 
     def watch() -> None:
-        parent = multiprocessing.parent_process()
-        waited: list[Any] = [parent.sentinel] if parent is not None else []
-        while not flagged:
-            if multiprocessing.connection.wait(waited, 0.1):
-                break                                   # the supervisor died: nobody would tell us
+        while not flagged and not orphaned(0.1):
+            pass
         for loop in loops:
             loop.stop()
 

@@ -76,6 +76,7 @@ def outages(kind, folder, number, every, seed=None):
                 enqueuers.check()
             acks = enqueuers.stop()
             waitFor(lambda: finished(stage), 5 * DEADLINE, 'jobs remain')
+            waitFor(lambda: all(each[-1] == 'back' for each in words(tree.said).values()), DEADLINE, 'a worker stays away')
             assert sorted(tree.workers()) == pids       # none had to be replaced
             assert tree.terminate() == 0
             told = tellings(tree.said, number)

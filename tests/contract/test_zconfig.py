@@ -125,7 +125,7 @@ def test_without_a_main_one_the_first_is_opened(opened, tmp_path):
 
 
 def test_packages_that_bring_storages(opened, tmp_path):
-    pytest.importorskip('ZEO')
+    pytest.importorskip('ZEO', reason='needs the extra p01.remote[zeo]')
     address = servers.zeo().database()
     where, _, query = address[len('zeo:'):].partition('?storage=')
     text = f'%import ZEO\n<zodb>\n<clientstorage>\nserver {where}\nstorage {query}\nwait-timeout 20\n</clientstorage>\n</zodb>'
@@ -209,6 +209,6 @@ def test_relstorage_on_sqlite_is_refused_since_its_faults_are_not_mended_there(t
 
 
 def test_a_password_in_the_file_is_not_shown(tmp_path):
-    pytest.importorskip('psycopg2')
+    pytest.importorskip('psycopg2', reason='needs the extra p01.remote[postgresql]')
     text = RELSTORAGE.format('<postgresql>\ndsn host=127.0.0.1 port=1 password=secret\n</postgresql>')
     assert 'secret' not in refused(written(tmp_path, text))

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from ZODB.POSException import ConflictError
 from ZODB.tests.util import DB
 
-from p01.remote.exceptions import InputError
-from p01.remote.scheduler import WORDS, Cron, Delay, Scheduler
+from p01.remote.exceptions import InputError, RegistrationError
+from p01.remote.scheduler import WORDS, Cron, Delay, Scheduler, SchedulerItem
 
 NOW = datetime(2024, 5, 15, 12, 0, tzinfo=UTC).timestamp()      # a Wednesday
 
@@ -298,3 +298,8 @@ def testItemsAreObjectsOfTheirOwn(database):
         manager.commit()
     for connection in connections:
         connection.close()
+
+
+def testAnItemOfYourOwnSaysWhenItRuns():
+    with pytest.raises(RegistrationError, match='has no next'):
+        Scheduler().add(SchedulerItem('echo'), NOW)

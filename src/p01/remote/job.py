@@ -93,7 +93,7 @@ class FunctionJob(Job):
 
     def perform(self, running: Any) -> Any:
         args, kwargs = running.input if running.input is not None else ((), {})
-        return plain(found(self.path))(*args, **kwargs)
+        return self.function(*args, **kwargs)
 
     def prepare(self, input: Any) -> Any:
         """(args, kwargs): a tuple is the arguments, a dict keywords, None nothing, anything else one argument.

@@ -13,7 +13,7 @@ from BTrees.OOBTree import OOBTree
 from cronsim import CronSim, CronSimError
 from persistent import Persistent
 
-from p01.remote.exceptions import InputError
+from p01.remote.exceptions import InputError, RegistrationError
 from p01.remote.instants import clockChange, duration, offset, seconds, utc, zone
 
 WORDS = {
@@ -52,7 +52,7 @@ class SchedulerItem(Persistent):
 
     def next(self, after: float) -> float:
         """POSIX seconds of the first run strictly after this instant."""
-        raise NotImplementedError
+        raise RegistrationError(f'{type(self).__name__} has no next(self, after); write one, or use Delay or Cron.')
 
     def first(self, now: float) -> float:
         """POSIX seconds of the first run of an item added now."""

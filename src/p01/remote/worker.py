@@ -13,13 +13,14 @@ from zope.interface import implementer
 
 from p01.remote import events
 from p01.remote.engine.loop import Loop
-from p01.remote.engine.patience import LONGEST
+from p01.remote.engine.patience import pauseAfter
 from p01.remote.exceptions import RemoteError, StorageAway
 from p01.remote.instants import seconds
 from p01.remote.interfaces import IWorker
 from p01.remote.options import WorkerOptions
 
 APPLICATION = 'Application'     # where Zope keeps its root folder
+SOON = 0.01                     # seconds; a processor that is not committed yet is looked for again
 
 
 def traverse(connection: Any, path: Sequence[str]) -> Any:
@@ -89,7 +90,7 @@ class SimpleWorker:
 
     def work(self) -> None:
         """Work in this thread."""
-        pause = 0.01
+        troubles = 0
         while not self.stopped.is_set():
             loop = self.loop()
             self.loops.append(loop)
@@ -99,11 +100,14 @@ class SimpleWorker:
                 loop.free()
                 self.loops.remove(loop)
                 if not isinstance(error, RemoteError) or isinstance(error, StorageAway):
-                    if pause <= 0.01:
+                    troubles += 1
+                    if troubles == 1:
                         events.notify(events.StorageLost(loop.name, f'{type(error).__name__}: {error}'))
-                    pause = min(max(pause, 0.1) * 2, LONGEST)
-                self.stopped.wait(pause)
+                self.stopped.wait(pauseAfter(troubles) if troubles else SOON)
                 continue
+            if troubles:
+                troubles = 0
+                events.notify(events.StorageBack(loop.name))
             try:
                 if not self.stopped.is_set():
                     loop.work()

@@ -64,11 +64,10 @@ class Current:
     @property
     def root(self) -> Any:
         """The root of the database, in the job's transaction."""
-        processor = self._running().processor
-        jar = processor._p_jar if processor is not None else None
-        if jar is None:
+        processor = self.processor
+        if processor is None or processor._p_jar is None:
             raise RemoteError('A detached job has no database at hand; return what is to be stored.')
-        return jar.root()
+        return processor._p_jar.root()
 
     @property
     def job(self) -> Any:

@@ -217,7 +217,7 @@ class Runner:
         ended = self.clock()
         outcome = Outcome(COMPLETED, kept, '', task.claim.runs + 1, started, ended, self.name, task.claim.attempts)
         verdict: Verdict = Done(outcome)
-        if not behaviour.detached and (joined(self.manager._txn) or isinstance(kept, Payload)):
+        if not behaviour.detached and (joined(self.manager.get()) or isinstance(kept, Payload)):
             verdict = self.commit(task, processor, behaviour, outcome)
         if events.heard() and isinstance(verdict, Done | Committed):
             events.notify(events.JobCompleted(task.id, task.record.name, outcome.runs, self.name, ended - started))

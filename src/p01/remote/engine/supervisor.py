@@ -189,7 +189,7 @@ def orphaned(seconds: float = 0.0) -> bool:
 def reach(app: App, name: str, ended: Callable[[], bool]) -> bool:
     """Open the database of a new worker process. One that is away is waited for, as by a loop; False when that has ended.
 
-    Raises NewerDatabase.
+    Raises NewerDatabase, MemoryError.
     """
     troubles, again = 0, 0.0
     while not ended():
@@ -198,8 +198,8 @@ def reach(app: App, name: str, ended: Callable[[], bool]) -> bool:
             continue
         try:
             app.open()
-        except NewerDatabase:
-            raise
+        except (MemoryError, NewerDatabase):
+            raise                                       # waiting mends neither
         except Exception as error:                      # storages raise what they like
             troubles += 1
             if troubles == 1:
@@ -219,8 +219,11 @@ def serve(target: str, options: WorkerOptions, number: int) -> None:
     app = load(target)
     flagged: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: flagged.append(number))     # only a flag, whatever it interrupts
-    if not reach(app, str(number), lambda: bool(flagged) or orphaned()):
-        return
+    try:
+        if not reach(app, str(number), lambda: bool(flagged) or orphaned()):
+            return
+    except NewerDatabase as error:
+        sys.exit(str(error))
     loops = [Loop(app.db, app.locate, f'{number}.{thread}' if options.threads > 1 else str(number), options)
              for thread in range(1, options.threads + 1)]
     failed: list[Loop] = []

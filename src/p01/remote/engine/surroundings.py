@@ -36,12 +36,9 @@ class Surroundings:
     def __enter__(self) -> None:
         self.own = transaction.manager.manager
         transaction.manager.manager = self.manager
-        self.begun = self.interacts
+        self.begun = self.interacts and management.queryInteraction() is None
         if self.begun:
-            try:
-                management.newInteraction()
-            except management.ExistingInteraction:
-                self.begun = False
+            management.newInteraction()
         if self.site is not None:
             self.old = hooks.getSite()
             hooks.setSite(self.site)
@@ -49,8 +46,8 @@ class Surroundings:
     def __exit__(self, *error: object) -> None:
         if self.site is not None:
             hooks.setSite(self.old)
-        if self.begun:
-            management.endInteraction()     # none is fine: the job may have ended it
+        if self.begun and management.queryInteraction() is not None:
+            management.endInteraction()
         transaction.manager.manager = self.own
 
 

@@ -80,8 +80,7 @@ class Seat(Hand, Packed):
 
     def write(self, jobid: int, outcome: Outcome) -> None:
         """Write a claimed job's outcome on its slip. Raises ClaimLost."""
-        claim = self.claims.get(jobid) or self.held(jobid)
-        number = claim.place // ROOM
+        number = self.held(jobid).place // ROOM
         slip = self.shelf.slips.get(number)
         if slip is None:
             slip = Slip()

@@ -85,11 +85,9 @@ class Seat(Hand, Packed):
         if slip is None:
             slip = Slip()
             self.shelf.slips = {**self.shelf.slips, number: slip}
-        entries = slip.entries
-        if entries and next(iter(entries)) not in self.claims:      # settled; so are, as a rule, all the others
-            entries = {each: fields for each, fields in entries.items() if each in self.claims}
-        entries[jobid] = brief(outcome, self.name)
-        slip.entries = entries
+        if slip.entries and next(iter(slip.entries)) not in self.claims:    # settled; so are, as a rule, all the others
+            slip.keep(self.claims)
+        slip.append(jobid, brief(outcome, self.name))
 
     def outcome(self, jobid: int) -> Outcome | None:
         """The outcome of a claimed job that its own commit has written."""
@@ -106,7 +104,7 @@ class Seat(Hand, Packed):
         super().forget(jobid)
         for slip in self.shelf.slips.values():
             if jobid in slip.entries:
-                slip.entries = {each: fields for each, fields in slip.entries.items() if each != jobid}
+                slip.keep(slip.entries.keys() - {jobid})
 
     def fence(self) -> None:
         """Have whatever this worker still tries to commit, claims and job alike, conflict with the caller's commit."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from itertools import islice
 from typing import Any
 
@@ -46,12 +46,19 @@ class Packed(Persistent):
         return stored
 
 
+def piece(value: Any) -> bytes:
+    """A value as an item of the pickle of a list, which is HEAD, such pieces and END.
+
+    Of protocol 3: in later ones, what a piece memorizes would have other numbers behind other pieces.
+    """
+    return pickle.dumps(value, 3)[len(PROTOCOL):-len(END)] + APPEND
+
+
 class Journal(Persistent):
     """Entries that are only appended: each is pickled once, however often the journal is written.
 
-    The pickles of all entries since the last writing make one piece; the pieces together are the pickle of a list. They
-    are of protocol 3: in later ones, what a piece memorizes would have other numbers behind other pieces. A journal with
-    Payloads in it is left to the database's pickler, which makes references of them.
+    The pickles of all entries since the last writing make one piece; the pieces together are the pickle of a list. A
+    journal with Payloads in it is left to the database's pickler, which makes references of them.
     """
 
     entries: dict[int, Any]
@@ -80,7 +87,7 @@ class Journal(Persistent):
             count, pieces = 0, b''
         new = self.bare(islice(self.entries.items(), count, None))
         if new:
-            pieces += pickle.dumps(new, 3)[len(PROTOCOL):-len(END)] + APPEND
+            pieces += piece(new)
             self._v_kept = self.entries, len(self.entries), pieces
         return pieces
 
@@ -144,19 +151,34 @@ class Outcomes(Journal):
 
 
 class Slip(Persistent):
-    """A few outcomes that jobs' own commits have written, until their worker's next bookkeeping has them in a journal."""
+    """A few outcomes that jobs' own commits have written, until their worker's next bookkeeping has them in a journal.
+
+    It is written with every job, so that each outcome is pickled once, and its state is their pieces.
+    """
 
     def __init__(self) -> None:
-        self.entries: dict[int, Fields] = {}        # as brief makes them; only appended to, or replaced
+        self.entries: dict[int, Fields] = {}        # as brief makes them
+        self.pieces: bytes | None = b''             # None with Payloads, which the database's pickler makes references of
 
     def __getstate__(self) -> Any:
-        outcomes = self.entries.values()
-        if max(map(len, outcomes), default=0) > 2 and any(map(refers, outcomes)):
-            return self.entries                     # the database's pickler makes references of them
-        return pickle.dumps(self.entries, 4)
+        return self.entries if self.pieces is None else self.pieces
 
     def __setstate__(self, state: Any) -> None:
-        super().__setstate__({'entries': pickle.loads(state) if isinstance(state, bytes) else state})
+        packed = isinstance(state, bytes)
+        entries = dict(pickle.loads(HEAD + state + END)) if packed else state
+        super().__setstate__({'entries': entries, 'pieces': state if packed else None})
+
+    def append(self, jobid: int, fields: Fields) -> None:
+        """Take an outcome in."""
+        self.pieces = None if self.pieces is None or refers(fields) else self.pieces + piece((jobid, fields))
+        self.entries[jobid] = fields
+
+    def keep(self, jobids: Container[int]) -> None:
+        """Forget the outcomes of all other jobs."""
+        kept = [(jobid, fields) for jobid, fields in self.entries.items() if jobid in jobids]
+        self.entries, self.pieces = {}, b''
+        for jobid, fields in kept:
+            self.append(jobid, fields)
 
 
 def brief(outcome: Outcome, worker: str) -> Fields:

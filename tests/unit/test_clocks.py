@@ -63,6 +63,13 @@ def testNoRunIsLostWhereTheClockMovesByHalfAnHourOrPastMidnight(zone, expression
     assert Cron.parse('x', expression, tz=zone).next(at(zone, *after)) == at(zone, *expected)
 
 
+def testARunIsNotLostWithinTheLastMicrosecondBeforeIt():
+    noon = at('UTC', 2024, 5, 15, 12, 0)
+    before = math.nextafter(noon, 0)        # what a clock may well say; a datetime shows it as noon
+    for expression in ('*/7 */2 * * *', '0 12 * * *'):
+        assert Cron.parse('x', expression).next(before) == noon
+
+
 def crontabOracle(expression, zone):
     """Whether a wall-clock minute matches, written from crontab(5) for the fields used below."""
     fields, limits = [], [(0, 59), (0, 23), (1, 31), (1, 12), (0, 6)]

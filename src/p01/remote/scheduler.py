@@ -239,7 +239,7 @@ def _match(line: str, after: float, tz: tzinfo) -> float:
     rhythm = minute.startswith('*') or hour.startswith('*')
     if rhythm and tz is not UTC:
         return _rhythm(line, after, tz)
-    runs = (run.timestamp() for run in CronSim(line, utc(after).astimezone(tz)))
+    runs = (run.timestamp() for run in CronSim(line, utc(math.floor(after)).astimezone(tz)))  # a datetime rounds
     # cronsim counts on the wall clock here: within a repeated hour it gives runs that are over
     return next(run for run in runs if run > after)
 

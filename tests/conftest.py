@@ -7,17 +7,18 @@ from collections import Counter
 import BTrees.check
 import pytest
 import transaction
-from BTrees.OOBTree import OOTreeSet
+from BTrees.OOBTree import OOBTree, OOTreeSet
 from hypothesis import HealthCheck, Phase, settings
 from transaction.interfaces import NoTransaction
 
 from p01.remote import storage, testing
 from p01.remote.processor import RemoteProcessor
-from p01.remote.store.shards import Keys
+from p01.remote.store.lines import Keys, Runs
 from tests import servers
 
 for known in (BTrees.check._type2kind, BTrees.check._btree2bucket):      # by exact type: without this it refuses our trees
     known[Keys] = known[OOTreeSet]
+    known[Runs] = known[OOBTree]
 
 # Shrinking a failure of the model may take five minutes, after which faulthandler_timeout ends the run without a word;
 # the printed blob reproduces it, and with all phases shrinks it.

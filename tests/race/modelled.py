@@ -149,12 +149,11 @@ class Modelled(RuleBasedStateMachine):
     def every_job_is_in_one_place(self):
         with self.within(self.people) as store:
             trees = [store.segments, store.seats]
-            places = [jobid for seat in store.seats.values() for jobid in seat.claims]
+            places = [jobid for seat in store.seats.values() for jobid in seat.claims] + list(store.waiting())
             for shard in store.shards:
                 trees += [shard.lines, shard.pages, shard.uniques]
                 for line in shard.lines.values():
                     trees += [line.waiting, line.delayed]
-                    places += [key & (1 << 40) - 1 for tree in (line.waiting, line.delayed) for key in tree]
                 for key, (jobid, _) in shard.uniques.items():
                     assert self.jobs[jobid].unique[0] == key
             assert len(places) == len(set(places)) and set(places) <= self.jobs.keys()

@@ -11,7 +11,7 @@ from p01.remote.exceptions import JobError, RunLater, UnknownJob
 from p01.remote.options import Policy, Unique, WorkerOptions
 from p01.remote.store.records import Attempt, Claim, Record
 
-CLAIM = Claim(0, 'default', 0)
+CLAIM = Claim('default')
 
 
 def task(runs=0, attempts=()):

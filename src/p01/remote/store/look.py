@@ -13,6 +13,7 @@ from persistent import Persistent
 from p01.remote.exceptions import JobNotFound
 from p01.remote.store import writer
 from p01.remote.store.keys import dueOf, idOf, shardOf, sinceOf
+from p01.remote.store.lines import members
 from p01.remote.store.records import DELAYED, PROCESSING, QUEUED, Attempt, Claim, Outcome, Pending, Record
 from p01.remote.store.segments import Outcomes, Segment, statusOf
 from p01.remote.store.shards import Shard, Tally
@@ -68,14 +69,17 @@ class Look(Persistent):
 
     def entry(self, jobid: int) -> tuple[int, Record]:
         """The first id of a job's segment, and its record. Raises JobNotFound."""
+        home = self.home(jobid)
+        return home.first, home.entries[jobid]
+
+    def home(self, jobid: int) -> Segment:
+        """The segment that a job is in. Raises JobNotFound."""
         near: Segment | None = getattr(self, '_v_near', None)
-        record = near.entries.get(jobid) if near is not None and isinstance(jobid, int) and writer.loadable(near) else None
-        if near is None or record is None:
+        if near is None or not isinstance(jobid, int) or not writer.loadable(near) or jobid not in near.entries:
             near = self._v_near = self.segment(self.floor(jobid))
-            record = near.entries.get(jobid)
-        if record is None:
-            raise JobNotFound(f'There is no job {jobid}; it never existed, was aborted, or has been removed.')
-        return near.first, record
+            if jobid not in near.entries:
+                raise JobNotFound(f'There is no job {jobid}; it never existed, was aborted, or has been removed.')
+        return near
 
     def entries(self, jobids: Iterable[int]) -> Iterator[tuple[int, Record]]:
         """Of each job what entry gives; quick for neighbours. For use at once, within one transaction."""
@@ -91,9 +95,7 @@ class Look(Persistent):
         """Outcomes, Pending or None; raises JobNotFound when the job was removed."""
         first = self.floor(jobid)
         page = self.shards[shardOf(first)].pages.get(first)
-        if page is None:
-            return None
-        if jobid not in page.fates:
+        if page is None or jobid not in page.fates:
             return None
         found = page.fate(jobid)
         if found is None:
@@ -108,8 +110,7 @@ class Look(Persistent):
             for first, cursor in chain(opened, unseen):
                 segment = self.segment(first)
                 if segment.top > cursor:
-                    page = shard.pages.get(first)
-                    fates = page.fates if page is not None else ()
+                    fates = shard.fates(first)
                     yield from ((jobid, record) for jobid, record in segment.entries.items()
                                 if jobid > cursor and jobid not in fates)
 
@@ -133,16 +134,14 @@ class Look(Persistent):
         shard = self.shards[shardOf(first)]
         delayed = due is not None
         if delayed and shard.taken(first, jobid):
-            place = shard.locate(jobid, record, fate)
-            delayed = place is not None and place[0] is shard.lines[record.queue].delayed
+            delayed = record.queue in shard.lines and shard.lines[record.queue].delays(jobid, record, fate)
         return View(jobid, record, DELAYED if delayed else QUEUED, runs, due, attempts)
 
     def ids(self, newest: bool = False) -> Iterator[int]:
         """The ids of all jobs there are."""
         firsts = sorted({*self.segments.keys(), *self.adopted()}, reverse=newest)
         for first in firsts:
-            page = self.shards[shardOf(first)].pages.get(first)
-            fates = page.fates if page is not None else {}
+            fates = self.shards[shardOf(first)].fates(first)
             entries = self.segment(first).entries
             for jobid in sorted(entries, reverse=newest):
                 if fates.get(jobid, entries) is not None:
@@ -152,7 +151,10 @@ class Look(Persistent):
         """The ids of all jobs that wait, due or not yet; looks at no other."""
         for shard in self.shards:
             for line in shard.lines.values():
-                yield from map(idOf, chain(line.waiting, line.delayed))
+                for key, last in line.waiting.items():
+                    segment = self.home(idOf(key))
+                    yield from members(idOf(key), last, segment, shard.fates(segment.first))
+                yield from map(idOf, line.delayed)
         yield from (jobid for jobid, _ in self.untaken())
 
     def finished(self) -> Iterator[tuple[int, str]]:

@@ -46,9 +46,8 @@ class Pending(NamedTuple):
 class Claim(NamedTuple):
     """A job in a worker's hands."""
 
-    key: int                            # its waiting key, to go back to the same place
     queue: str
-    place: int                          # among its worker's claims
+    key: int | None = None              # its waiting key, to go back to the same place; None: its record says where
     runs: int = 0                       # runs that counted before this claim
     attempts: tuple[Attempt, ...] = ()
     deaths: int = 0
@@ -68,10 +67,9 @@ class Outcome(NamedTuple):
     attempts: tuple[Attempt, ...] = ()
 
 
-def trimmed(value: Record | Claim) -> tuple[Any, ...]:
-    """The fields without those with a default, when all of these have it, as in most; the class makes the whole of them."""
-    defaults = DEFAULTS[type(value)]
-    return value[:-len(defaults)] if value[-len(defaults):] == defaults else tuple(value)
+def trimmed(record: Record) -> tuple[Any, ...]:
+    """The fields without those with a default, when all of these have it, as in most; Record makes the whole of them."""
+    return record[:-len(DEFAULTS)] if record[-len(DEFAULTS):] == DEFAULTS else tuple(record)
 
 
-DEFAULTS = {kind: tuple(kind._field_defaults.values()) for kind in (Record, Claim)}
+DEFAULTS = tuple(Record._field_defaults.values())

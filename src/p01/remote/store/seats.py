@@ -2,12 +2,12 @@
 """Who works here: a seat for each worker thread, written by that thread alone until it is rescued."""
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
 
 from persistent import Persistent
 
 from p01.remote.exceptions import ClaimLost
-from p01.remote.store.records import Claim, Outcome, trimmed
+from p01.remote.store.records import Claim, Outcome
 from p01.remote.store.segments import Fields, Outcomes, Packed, Slip, brief, whole
 from p01.remote.store.shards import Tally
 
@@ -48,6 +48,10 @@ class Hand:
                             f'were undone.')
         return claim
 
+    def end(self, jobids: Iterable[int]) -> list[str]:
+        """Give up the claims on jobs that have ended; returns their queues."""
+        return [self.claims.pop(jobid).queue for jobid in jobids]
+
     def touch(self) -> None:
         """Say that claims or tally have changed."""
 
@@ -59,13 +63,14 @@ class Shelf(Persistent):
     """
 
     def __init__(self) -> None:
-        self.slips: dict[int, Slip] = {}        # by the number of their first place, divided by ROOM
+        self.slips: dict[int, Slip] = {}        # of each ROOM commits since the last bookkeeping, by number
 
 
 class Seat(Hand, Packed):
     """A worker thread's claims and counts, and its shelf."""
 
     _packed = 'claims'
+    _v_slipped = 0      # commits since the last bookkeeping
 
     def __init__(self, name: str, host: str, pid: int, process: str, box: str, lease: float, now: float) -> None:
         self.name = name
@@ -80,7 +85,8 @@ class Seat(Hand, Packed):
 
     def write(self, jobid: int, outcome: Outcome) -> None:
         """Write a claimed job's outcome on its slip. Raises ClaimLost."""
-        number = self.held(jobid).place // ROOM
+        self.held(jobid)
+        number, self._v_slipped = self._v_slipped // ROOM, self._v_slipped + 1
         slip = self.shelf.slips.get(number)
         if slip is None:
             slip = Slip()
@@ -91,14 +97,19 @@ class Seat(Hand, Packed):
 
     def outcome(self, jobid: int) -> Outcome | None:
         """The outcome of a claimed job that its own commit has written."""
-        claim = self.claims.get(jobid)
-        slip = self.shelf.slips.get(claim.place // ROOM) if claim is not None else None
-        fields = slip.entries.get(jobid) if slip is not None else None
-        return whole(fields, self.name) if fields is not None else None
+        if jobid in self.claims:
+            for slip in self.shelf.slips.values():
+                if jobid in slip.entries:
+                    return whole(slip.entries[jobid], self.name)
+        return None
 
     def written(self) -> dict[int, Fields]:
         return {jobid: fields for slip in self.shelf.slips.values()
                 for jobid, fields in slip.entries.items() if jobid in self.claims}
+
+    def end(self, jobids: Iterable[int]) -> list[str]:
+        self._v_slipped = 0
+        return super().end(jobids)
 
     def forget(self, jobid: int) -> None:
         super().forget(jobid)
@@ -115,9 +126,3 @@ class Seat(Hand, Packed):
     def touch(self) -> None:
         """Say that claims or tally have changed."""
         self._p_changed = True
-
-    def bare(self, values: dict[int, Claim]) -> dict[int, tuple[Any, ...]]:
-        return {jobid: trimmed(claim) for jobid, claim in values.items()}
-
-    def full(self, stored: dict[int, tuple[Any, ...]]) -> dict[int, Claim]:
-        return {jobid: Claim(*fields) for jobid, fields in stored.items()}

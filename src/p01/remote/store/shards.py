@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from typing import Any
 
 from BTrees.LOBTree import LOBTree
-from BTrees.OOBTree import OOBTree, OOTreeSet
+from BTrees.OOBTree import OOBTree
 from persistent import Persistent
 
-from p01.remote.store.keys import SHARDS, dueKey, dueLimit, ripened, shardOf, waitingKey
-from p01.remote.store.records import DELAYED, QUEUED, Pending, Record
+from p01.remote.store.keys import SHARDS, shardOf
+from p01.remote.store.lines import Line
+from p01.remote.store.records import DELAYED, QUEUED, Record
 from p01.remote.store.segments import Page, Segment
+
+NONE: Mapping[int, Any] = {}
 
 
 class Tally(dict[tuple[str, str], int]):
@@ -38,21 +40,6 @@ class Tally(dict[tuple[str, str], int]):
         """Take another tally in."""
         for key, count in list(other.items()):
             self.change(key, count)
-
-
-class Keys(OOTreeSet):
-    """Keys of jobs, in larger leaves than by default: a claim and an intake change hundreds of neighbours."""
-
-    max_leaf_size = 120
-    max_internal_size = 500
-
-
-class Line(Persistent):
-    """The keys of the jobs of one queue that wait, and of those not yet due."""
-
-    def __init__(self) -> None:
-        self.waiting = Keys()
-        self.delayed = Keys()
 
 
 class Intake(Persistent):
@@ -85,8 +72,8 @@ class Shard(Persistent):
         return (first for first in (sorted({*registered, *own}) if own else registered)
                 if shardOf(first) == self.number and first not in intake.open)
 
-    def news(self, look: Any, most: int) -> Iterator[tuple[int, Record]]:
-        """Jobs that came since the last call, with their ids; they count as taken in.
+    def news(self, look: Any, most: int) -> Iterator[list[tuple[int, Record]]]:
+        """Jobs that came since the last call, with their ids, segment by segment; they count as taken in.
 
         At most about so many: the segments that are open already, then new ones until it is enough.
         """
@@ -94,7 +81,7 @@ class Shard(Persistent):
         for first, cursor in list(self.intake.open.items()):
             new = self.taking(look, first, cursor)
             count += len(new)
-            yield from new
+            yield new
         newest = look.segments.maxKey() if look.segments else 0
         for first in self.fresh(look):
             if count >= most:
@@ -105,7 +92,7 @@ class Shard(Persistent):
                 self.intake.seen = first
             new = self.taking(look, first, first - 1)
             count += len(new)
-            yield from new
+            yield new
         if newest > self.intake.seen:
             self.intake.seen = newest
             self.intake._p_changed = True
@@ -115,8 +102,7 @@ class Shard(Persistent):
         intake = self.intake
         segment: Segment = look.segment(first)
         top, last = segment.top, segment.last
-        page = self.pages.get(first)    # a job may be cancelled before anybody took it in
-        fates = page.fates if page is not None else ()
+        fates = self.fates(first)       # a job may be cancelled before anybody took it in
         new = [(jobid, record) for jobid, record in segment.entries.items() if jobid > cursor and jobid not in fates] \
             if top > cursor else []
         if top < last or first > intake.seen:
@@ -147,31 +133,16 @@ class Shard(Persistent):
             found = self.pages[first] = Page()
         return found
 
-    def locate(self, jobid: int, record: Record, fate: Pending | None) -> tuple[Keys, int] | None:
-        """Where a waiting job stands: the tree and its key in it; None when it is in no line."""
-        line = self.lines.get(record.queue)
-        if line is None:
-            return None
-        due = record.due if fate is None else fate.due
-        if due is not None:
-            key = dueKey(record.priority, due, jobid)
-            if key in line.delayed:
-                return line.delayed, key
-            key = ripened(key)
-        else:
-            key = waitingKey(record.priority, record.created, jobid) if fate is None else fate.key
-        return (line.waiting, key) if key in line.waiting else None
+    def fates(self, first: int) -> Mapping[int, Any]:
+        """What became of the jobs of a segment, see Page."""
+        page = self.pages.get(first)
+        return page.fates if page is not None else NONE
 
     def ripen(self, now: float, most: int) -> Tally:
-        """Move jobs that are due from the delayed to the waiting, at most so many of a queue; returns how the counts change."""
-        limit, moved = dueLimit(now), Tally()
+        """Let jobs wait that have become due, at most so many of a queue; returns how the counts change."""
+        moved = Tally()
         for queue, line in self.lines.items():
-            due = list(islice(line.delayed.keys(None, limit), most))
-            for key in due:
-                line.delayed.remove(key)
-                line.waiting.add(ripened(key))
-            if due:
-                moved.move(queue, DELAYED, QUEUED, len(due))
+            moved.move(queue, DELAYED, QUEUED, line.ripen(now, most))
         return moved
 
 

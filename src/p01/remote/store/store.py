@@ -17,6 +17,7 @@ from BTrees.OOBTree import OOBTree
 from p01.remote.exceptions import NewerDatabase, OlderDatabase
 from p01.remote.store import writer
 from p01.remote.store.keys import SHARDS, dueKey, shardOf, waitingKey
+from p01.remote.store.lines import standing
 from p01.remote.store.records import CANCELLED, DELAYED, ERROR, PROCESSING, QUEUED, Attempt, Outcome, Pending, Record
 from p01.remote.store.seats import BRIEF, FULL, Hand, Seat
 from p01.remote.store.segments import Outcomes, brief, endOf, statusOf
@@ -105,8 +106,7 @@ class Store(Taking):
                 jobids = jobids[room:]
         if len(owner.outcomes.entries) >= BRIEF:
             owner.turn()
-        ends = Counter((owner.claims.pop(jobid).queue, statusOf(fields)) for jobid, fields in known.items())
-        for (queue, status), count in ends.items():
+        for (queue, status), count in Counter(zip(owner.end(known), map(statusOf, known.values()), strict=True)).items():
             owner.tally.move(queue, PROCESSING, status, count)
 
     def retry(self, owner: Hand, jobid: int, due: float | None, attempt: Attempt | None, *, died: bool = False,
@@ -123,12 +123,12 @@ class Store(Taking):
         runs, attempts = claim.runs, claim.attempts
         if attempt is not None:
             runs, attempts = runs + 1, attempts + (attempt,)
-        fate = Pending(claim.key, due, runs, attempts, claim.deaths + died, suspect)
+        key = standing(jobid, record, None) if claim.key is None else claim.key
+        fate = Pending(key, due, runs, attempts, claim.deaths + died, suspect)
         line = shard.line(claim.queue)
         if due is None:
-            line.waiting.add(claim.key)
+            line.join(key)
             if runs or suspect or claim.deaths or self.fate(jobid) is not None:
-                # locate finds a job by its due, or without one by this key
                 shard.page(first).note(jobid, fate)
             owner.tally.move(claim.queue, PROCESSING, QUEUED)
         else:
@@ -156,12 +156,10 @@ class Store(Taking):
             return False
         old = None
         if shard.taken(first, jobid):
-            place = shard.locate(jobid, record, fate)
-            if place is None:
+            line = shard.line(record.queue)
+            old = line.withdraw(jobid, record, fate, self.segment(first), shard.fates(first))
+            if old is None:
                 return False
-            tree, key = place
-            tree.remove(key)
-            old = DELAYED if tree is shard.lines[record.queue].delayed else QUEUED
         runs, attempts = (fate.runs, fate.attempts) if isinstance(fate, Pending) else (0, ())
         self.free(jobid, record, True)
         self.note(jobid, hand, Outcome(CANCELLED, None, reason, runs, None, now, '', attempts))
@@ -184,7 +182,7 @@ class Store(Taking):
         shard, tally = self.shards[shardOf(first)], Tally()
         key = waitingKey(record.priority, now, jobid)
         shard.page(first).note(jobid, Pending(key, None, 0, outcome.attempts))
-        shard.line(record.queue).waiting.add(key)
+        shard.line(record.queue).join(key)
         tally.move(record.queue, outcome.status, QUEUED)
         self.count(shard, tally)
         return True

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import heapq
-from collections import Counter
 from collections.abc import Collection, Iterable
-from itertools import count as naturals
-from itertools import filterfalse, islice
+from itertools import groupby, repeat
 
 from p01.remote.exceptions import JobNotFound
 from p01.remote.store import writer
-from p01.remote.store.keys import dueKey, idOf, rankOf, shardOf, sinceOf, waitingKey
+from p01.remote.store.keys import idOf, rankOf, shardOf, sinceOf
+from p01.remote.store.lines import Run, alike
 from p01.remote.store.look import Look
 from p01.remote.store.records import CANCELLED, DELAYED, FINISHED, PROCESSING, QUEUED, Claim, Outcome, Pending, Record
 from p01.remote.store.seats import Hand
 from p01.remote.store.segments import brief
 from p01.remote.store.settings import Settings
-from p01.remote.store.shards import Line, Shard, uniqueShard
+from p01.remote.store.shards import Shard, Tally, uniqueShard
 
 GRACE = 1.0         # seconds that a job of another worker's shard may wait longer than ours
 INTAKE = 2_000      # jobs that one shard takes in at once: more than one claim, so that order holds; few enough for memory
@@ -70,24 +69,19 @@ class Taking(Look):
 
     def takeIn(self, shard: Shard, owner: Hand, now: float) -> None:
         """Put a shard's new jobs, and those that became due, in line; of many only the first INTAKE."""
-        came: list[tuple[str, str]] = []
-        lines: dict[str, Line] = {}
-        for jobid, record in shard.news(self, INTAKE):
-            _, _, created, queue, priority, due, extras = record
-            if extras is not None and not self.admits(owner, jobid, record, now):
-                came.append((queue, CANCELLED))
-                continue
-            line = lines.get(queue) or lines.setdefault(queue, shard.line(queue))
-            if due is not None and due > now:
-                line.delayed.add(dueKey(priority, due, jobid))
-                came.append((queue, DELAYED))
-            else:
-                line.waiting.add(waitingKey(priority, created if due is None else due, jobid))
-                came.append((queue, QUEUED))
+        came = Tally()
+        for new in shard.news(self, INTAKE):
+            for (queue, _, due), group in groupby(new, alike):
+                jobs = list(group)
+                admitted = [job for job in jobs if job[1].extras is None or self.admits(owner, *job, now)]
+                came.move(queue, None, CANCELLED, len(jobs) - len(admitted))
+                if admitted:
+                    came.move(queue, None, DELAYED if due is not None and due > now else QUEUED, len(admitted))
+                    shard.line(queue).enter(admitted, now)
         moved = shard.ripen(now, INTAKE)
         if came or moved:
             owner.touch()
-            owner.tally.add(Counter(came))
+            owner.tally.add(came)
             owner.tally.add(moved)
 
     def admits(self, owner: Hand, jobid: int, record: Record, now: float) -> bool:
@@ -121,71 +115,85 @@ class Taking(Look):
         are empty, or when jobs wait there that have a higher priority or are older by more than GRACE. wide says to take
         in the others' news as well, so that nobody starves behind a worker that is busy with one long job.
         """
-        claimed = self.grant(owner, count, now, queues, rank, wide)
-        for queue, number in Counter(owner.claims[jobid].queue for jobid in claimed).items():
-            owner.tally.move(queue, QUEUED, PROCESSING, number)
-        return claimed
-
-    def grant(self, owner: Hand, count: int, now: float, queues: Collection[str] | None, rank: tuple[int, int],
-              wide: bool) -> list[int]:
-        """Move jobs from their lines to their owner."""
         claimed: list[int] = []
         expired = True
         while expired and len(claimed) < count:
-            expired, near, queue = False, 0, ''
-            keys = self.picks(owner, count - len(claimed), now, queues, rank, wide)
+            keys, runs = self.picks(owner, count - len(claimed), now, queues, rank, wide)
+            for run in runs:
+                if run.fate is not None and run.fate.suspect and run.keys[0] in keys:
+                    at = keys.index(run.keys[0])    # it must run alone, so that the next death tells
+                    del keys[at if at or owner.claims else 1:]
             if keys:
                 owner.touch()       # before the change: what fails amidst must be undone
-            taken = {claim.place for claim in owner.claims.values()}
-            places = filterfalse(taken.__contains__, naturals())
-            jobids = list(map(idOf, keys))
-            for key, jobid, (first, record) in zip(keys, jobids, self.entries(jobids), strict=True):
-                if first != near or record.queue != queue:
-                    near, queue, shard = first, record.queue, self.shards[shardOf(first)]
-                    page, waiting = shard.pages.get(first), shard.lines[queue].waiting
-                fate = page.fates.get(jobid) if page is not None else None      # a Pending, if any: it waits
-                alone = fate is not None and fate.suspect   # it must run alone, so that the next death tells
-                if alone and owner.claims:
-                    return claimed
-                waiting.remove(key)
-                if record.extras is not None and not self.starts(owner, jobid, record, fate, now):
-                    expired = True      # nobody's job is left behind because the one before it was too late
-                    continue
-                if fate is None:
-                    owner.claims[jobid] = Claim(key, queue, next(places))
-                else:
-                    owner.forget(jobid)
-                    owner.claims[jobid] = Claim(key, queue, next(places), fate.runs, fate.attempts, fate.deaths, fate.suspect)
-                claimed.append(jobid)
-                if alone:
-                    return claimed
+            chosen, taken = set(keys), {}
+            for run in runs:
+                taken.update(self.take(owner, run, sum(map(chosen.__contains__, run.keys)), now))
+            started = {jobid: taken[jobid] for jobid in map(idOf, keys) if jobid in taken}
+            expired = len(started) < len(keys)      # nobody's job is left behind because the one before it was too late
+            owner.claims.update(started)
+            claimed += started
         return claimed
 
+    def take(self, owner: Hand, run: Run, count: int, now: float) -> dict[int, Claim]:
+        """Take so many jobs out of their line; returns claims on those of them that start."""
+        if not count:
+            return {}
+        run.leave(count)
+        ids, fate = run.ids[:count], run.fate
+        if fate is None:
+            claims = dict.fromkeys(ids, Claim(run.queue))
+        else:
+            owner.forget(ids[0])
+            claims = {ids[0]: Claim(run.queue, run.keys[0], fate.runs, fate.attempts, fate.deaths, fate.suspect)}
+        for jobid in ids:
+            record = run.entries[jobid]
+            if record.extras is not None and not self.starts(owner, jobid, record, fate, now):
+                del claims[jobid]
+        owner.tally.move(run.queue, QUEUED, PROCESSING, len(claims))
+        return claims
+
     def picks(self, owner: Hand, count: int, now: float, queues: Collection[str] | None,
-              rank: tuple[int, int], wide: bool) -> list[int]:
-        """The keys to claim next."""
+              rank: tuple[int, int], wide: bool) -> tuple[list[int], list[Run]]:
+        """The keys to claim next, and the runs that these are the heads of."""
         own = [shard for shard in self.shards if shard.number % rank[1] == rank[0]]
         foreign = [shard for shard in self.shards if shard not in own]
         for shard in self.shards if wide else own:
             self.takeIn(shard, owner, now)
-        keys = self.first(own, count, now, queues)
+        keys, runs = self.ahead(own, count, now, queues)
         if len(keys) < count:
             for shard in () if wide else foreign:
                 self.takeIn(shard, owner, now)
-            keys += self.first(foreign, count - len(keys), now, queues)
-        elif foreign:
-            head = keys[0]
-            urgent = [key for key in self.first(foreign, count, now, queues) if rankOf(key) < rankOf(head)
-                      or rankOf(key) == rankOf(head) and sinceOf(key) < sinceOf(head) - GRACE]
-            keys = sorted(urgent + keys)[:count] if urgent else keys
-        return keys
+            others, more = self.ahead(foreign, count - len(keys), now, queues)
+            return keys + others, runs + more
+        head = keys[0]
 
-    def first(self, shards: Iterable[Shard], count: int, now: float, queues: Collection[str] | None) -> list[int]:
-        """The first waiting keys of these shards, merged."""
+        def urgent(key: int) -> bool:
+            return rankOf(key) < rankOf(head) or rankOf(key) == rankOf(head) and sinceOf(key) < sinceOf(head) - GRACE
+
+        if any(map(urgent, self.ahead(foreign, 1, now, queues)[0])):
+            others, more = self.ahead(foreign, count, now, queues)
+            return sorted(keys + list(filter(urgent, others)))[:count], runs + more
+        return keys, runs
+
+    def ahead(self, shards: Iterable[Shard], count: int, now: float,
+              queues: Collection[str] | None) -> tuple[list[int], list[Run]]:
+        """The first waiting keys of these shards in order, and the runs that these are the heads of."""
         paused = {queue for queue, until in self.settings.paused.items() if until is None or until > now}
-        heads = [islice(line.waiting.keys(), count) for shard in shards for queue, line in shard.lines.items()
-                 if (queues is None or queue in queues) and queue not in paused and line.waiting]
-        return list(islice(heapq.merge(*heads), count))
+        heads = [zip(line.waiting.items(), repeat(line), repeat(shard)) for shard in shards
+                 for queue, line in shard.lines.items() if (queues is None or queue in queues) and queue not in paused]
+        keys: list[int] = []
+        runs: list[Run] = []
+        for (key, last), line, shard in heapq.merge(*heads):
+            if len(keys) >= count and keys[count - 1] < key:
+                break
+            segment = self.home(idOf(key))
+            run = Run(line, key, last, segment, shard.fates(segment.first), count)
+            runs.append(run)
+            ordered = not keys or keys[-1] < key
+            keys += run.keys
+            if not ordered:         # several connections enqueue at once
+                keys.sort()
+        return keys[:count], runs
 
     def starts(self, owner: Hand, jobid: int, record: Record, fate: Pending | None, now: float) -> bool:
         """Whether a job that left its line may start; else it has expired. What it holds until its start, it gives back."""

@@ -8,8 +8,9 @@ from persistent import Persistent
 
 from p01.remote.exceptions import ClaimLost
 from p01.remote.store.records import Claim, Outcome
-from p01.remote.store.segments import Fields, Outcomes, Packed, Slip, brief, whole
+from p01.remote.store.segments import Fields, Outcomes, Packed, brief, whole
 from p01.remote.store.shards import Tally
+from p01.remote.store.slips import Slip
 
 FULL = 64       # outcomes of a journal
 BRIEF = 16      # outcomes of a journal that is not written again
@@ -91,9 +92,7 @@ class Seat(Hand, Packed):
         if slip is None:
             slip = Slip()
             self.shelf.slips = {**self.shelf.slips, number: slip}
-        if slip.entries and next(iter(slip.entries)) not in self.claims:    # settled; so are, as a rule, all the others
-            slip.keep(self.claims)
-        slip.append(jobid, brief(outcome, self.name))
+        slip.write(jobid, brief(outcome, self.name), self.claims)
 
     def outcome(self, jobid: int) -> Outcome | None:
         """The outcome of a claimed job that its own commit has written."""
@@ -114,8 +113,7 @@ class Seat(Hand, Packed):
     def forget(self, jobid: int) -> None:
         super().forget(jobid)
         for slip in self.shelf.slips.values():
-            if jobid in slip.entries:
-                slip.keep(slip.entries.keys() - {jobid})
+            slip.forget(jobid)
 
     def fence(self) -> None:
         """Have whatever this worker still tries to commit, claims and job alike, conflict with the caller's commit."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
@@ -148,37 +148,6 @@ class Outcomes(Journal):
     def outcome(self, jobid: int) -> Outcome:
         """How a job ended. Raises KeyError for one that is not here."""
         return whole(self.entries[jobid], self.worker)
-
-
-class Slip(Persistent):
-    """A few outcomes that jobs' own commits have written, until their worker's next bookkeeping has them in a journal.
-
-    It is written with every job, so that each outcome is pickled once, and its state is their pieces.
-    """
-
-    def __init__(self) -> None:
-        self.entries: dict[int, Fields] = {}        # as brief makes them
-        self.pieces: bytes | None = b''             # None with Payloads, which the database's pickler makes references of
-
-    def __getstate__(self) -> Any:
-        return self.entries if self.pieces is None else self.pieces
-
-    def __setstate__(self, state: Any) -> None:
-        packed = isinstance(state, bytes)
-        entries = dict(pickle.loads(HEAD + state + END)) if packed else state
-        super().__setstate__({'entries': entries, 'pieces': state if packed else None})
-
-    def append(self, jobid: int, fields: Fields) -> None:
-        """Take an outcome in."""
-        self.pieces = None if self.pieces is None or refers(fields) else self.pieces + piece((jobid, fields))
-        self.entries[jobid] = fields
-
-    def keep(self, jobids: Container[int]) -> None:
-        """Forget the outcomes of all other jobs."""
-        kept = [(jobid, fields) for jobid, fields in self.entries.items() if jobid in jobids]
-        self.entries, self.pieces = {}, b''
-        for jobid, fields in kept:
-            self.append(jobid, fields)
 
 
 def brief(outcome: Outcome, worker: str) -> Fields:

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""What a job's own commit writes of ours: its outcome, on a slip."""
+from __future__ import annotations
+
+import pickle
+from collections.abc import Container
+from typing import Any
+
+from persistent import Persistent
+from ZODB.utils import z64
+
+from p01.remote.store.segments import END, HEAD, Fields, piece, refers
+
+
+class Slip(Persistent):
+    """A few outcomes that jobs' own commits have written, until their worker's next bookkeeping has them in a journal.
+
+    Each outcome is pickled once. A slip changes in place; enlist has the change stored.
+    """
+
+    def __init__(self) -> None:
+        self.entries: dict[int, Fields] = {}        # as segments.brief makes them
+        self.pieces = bytearray()                   # of the entries
+        self.references = False                     # there are Payloads among them: then the pieces do not count
+
+    def __getstate__(self) -> Any:
+        # the database's pickler makes references of Payloads
+        return self.entries if self.references else bytes(self.pieces)
+
+    def __setstate__(self, state: Any) -> None:
+        packed = isinstance(state, bytes)
+        super().__setstate__({'entries': dict(pickle.loads(HEAD + state + END)) if packed else state,
+                              'pieces': bytearray(state if packed else b''), 'references': not packed})
+
+    def write(self, jobid: int, fields: Fields, claims: Container[int]) -> None:
+        """Take an outcome in, in the job's transaction; those of jobs that are claimed no more may go."""
+        self.enlist(refers(fields))     # before the change: what fails amidst must be undone
+        if self.entries and next(iter(self.entries)) not in claims:     # settled; so are, as a rule, all the others
+            self.keep(claims)
+        self.append(jobid, fields)
+
+    def forget(self, jobid: int) -> None:
+        """Forget a job's outcome."""
+        if jobid in self.entries:
+            self._p_changed = True
+            self.keep(self.entries.keys() - {jobid})
+
+    def enlist(self, references: bool) -> None:
+        """Have the slip stored, past the connection's pickler where that is possible."""
+        jar = self._p_jar
+        if references or self.references or self._p_changed or self._p_serial == z64 or jar._needs_to_join:
+            self._p_changed = True
+        else:
+            jar.transaction_manager.get().join(Rider(self))
+
+    def append(self, jobid: int, fields: Fields) -> None:
+        """Add an outcome."""
+        self.entries[jobid] = fields
+        if refers(fields):
+            self.references = True
+        else:
+            self.pieces.extend(piece((jobid, fields)))
+
+    def keep(self, jobids: Container[int]) -> None:
+        """Forget all other outcomes."""
+        kept = [(jobid, fields) for jobid, fields in self.entries.items() if jobid in jobids]
+        self.entries.clear()
+        self.pieces.clear()
+        if self.references:
+            self.references = False
+        for jobid, fields in kept:
+            self.append(jobid, fields)
+
+
+CLASS = pickle.dumps(Slip, 3)           # what the record of a slip begins with; its state follows, see ZODB.serialize
+
+
+class Rider:
+    """Rides with a connection that commits anyway: has a slip stored in the same transaction of the storage.
+
+    It spares the slip what a connection does for an object that could be any: a pickler of its own, which looks at each value
+    for references, and is garbage afterwards that only the collector finds. What the storage does stays the same, with it the
+    fence: who stores on top of another revision conflicts. A data manager, see transaction.interfaces.
+    """
+
+    __slots__ = ('slip', 'transaction_manager')
+
+    def __init__(self, slip: Slip) -> None:
+        self.slip = slip
+        self.transaction_manager = slip._p_jar.transaction_manager
+
+    def sortKey(self) -> str:
+        """Behind the connection, which begins and ends the storage's transaction."""
+        return f'{self.slip._p_jar.sortKey()}~'
+
+    def commit(self, transaction: Any) -> None:
+        """Store the slip. Raises what the storage does, ConflictError where it was fenced off."""
+        slip, jar = self.slip, self.slip._p_jar
+        record = CLASS + pickle.dumps(slip.__getstate__(), 3)
+        jar._storage.store(slip._p_oid, slip._p_serial, record, '', transaction.data(jar))
+        jar._modified.append(slip._p_oid)       # the connection gives it the new serial, or lets it go with the rest
+
+    def abort(self, transaction: Any) -> None:
+        """Have the slip loaded again."""
+        self.slip._p_invalidate()
+
+    tpc_abort = abort
+
+    def tpc_begin(self, transaction: Any) -> None:
+        """Nothing: the connection does it."""
+
+    tpc_vote = tpc_finish = tpc_begin

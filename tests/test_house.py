@@ -35,6 +35,7 @@ VAGUE = {'util', 'utils', 'common', 'helper', 'helpers', 'base', 'misc', 'tools'
 # Names that others own, and that we must therefore define as they spell them.
 OWNED = {
     'max_leaf_size', 'max_internal_size',                                                                       # BTrees
+    'tpc_begin', 'tpc_vote', 'tpc_finish', 'tpc_abort',                                                         # transaction
     'persistent_id', 'persistent_load', 'list_commands', 'get_command',                                        # pickle.Pickler
     'fill_object_refs', 'on_filling_object_refs_added', 'hold_pack_lock', 'release_pack_lock', '_select_driver',
     'execute_multiple_statement_with_hidden_commit', 'lock_database_and_move', 'store_temps',

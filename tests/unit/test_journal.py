@@ -5,7 +5,7 @@ import transaction
 
 from p01.remote.store.payload import Payload
 from p01.remote.store.records import COMPLETED, ERROR, Attempt, Outcome, Record
-from p01.remote.store.segments import Outcomes, Segment, Slip, brief, whole
+from p01.remote.store.segments import Outcomes, Segment, brief
 
 ATTEMPT = Attempt(1, 1.0, 2.0, 'other', 'ValueError: no', 'trace')
 OUTCOMES = {
@@ -129,49 +129,3 @@ def test_an_entry_is_pickled_once(root, monkeypatch):
         segment.append(jobid, record)
         transaction.commit()
     assert asked == list(RECORDS.values())
-
-
-# -- slips
-
-def test_a_slip_keeps_all_there_is_to_an_outcome(root):
-    slip = root['slip'] = Slip()
-    for jobid, outcome in OUTCOMES.items():
-        slip.append(jobid, brief(outcome, 'me'))
-        transaction.commit()
-    assert {jobid: whole(fields, 'me') for jobid, fields in loaded(slip).items()} == OUTCOMES
-
-
-def test_a_slip_refers_to_a_payload_and_does_not_copy_it(root):
-    slip = root['slip'] = Slip()
-    slip.append(1, brief(OUTCOMES[1]._replace(output=Payload(b'much', True)), 'me'))
-    slip.append(2, brief(OUTCOMES[2], 'me'))
-    transaction.commit()
-    slip._p_deactivate()
-    payload = whole(slip.entries[1], 'me').output
-    assert isinstance(payload, Payload)
-    assert whole(loaded(slip)[1], 'me').output._p_oid == payload._p_oid is not None
-    assert whole(slip.entries[2], 'me') == OUTCOMES[2]
-
-
-@pytest.mark.parametrize('output', [b'little', Payload(b'much', True)])
-def test_a_slip_forgets_all_but_some_outcomes(root, output):
-    slip = root['slip'] = Slip()
-    for jobid in (1, 2, 3):
-        slip.append(jobid, brief(OUTCOMES[1]._replace(output=output, runs=jobid), 'me'))
-    transaction.commit()
-    slip.keep({2, 4})
-    assert [whole(fields, 'me').runs for fields in slip.entries.values()] == [2]
-    slip.append(4, brief(OUTCOMES[2], 'me'))
-    transaction.commit()
-    assert list(loaded(slip)) == [2, 4] and whole(loaded(slip)[4], 'me') == OUTCOMES[2]
-
-
-def test_a_slip_whose_transaction_is_aborted_is_what_it_was(root):
-    slip = root['slip'] = Slip()
-    slip.append(1, brief(OUTCOMES[1], 'me'))
-    transaction.commit()
-    slip.append(2, brief(OUTCOMES[2], 'me'))
-    transaction.abort()
-    slip.append(3, brief(OUTCOMES[2], 'me'))
-    transaction.commit()
-    assert list(slip.entries) == list(loaded(slip)) == [1, 3]

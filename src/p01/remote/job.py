@@ -60,8 +60,12 @@ class Job(Persistent):
         """The input as it is stored; functions check it against their signature."""
         return input
 
+    def ready(self) -> Callable[[Any], Any]:
+        """What does the work, given the context.Running of a job; a worker asks once a claim. Raises UnknownJob."""
+        return self.perform
+
     def perform(self, running: Any) -> Any:
-        """Do the work for the runner; running.job is the job, made when it is asked for."""
+        """Do the work; running.job is the job, made when it is asked for."""
         return running.job(running.processor)
 
     def filled(self, values: dict[str, Any]) -> Job:
@@ -91,9 +95,16 @@ class FunctionJob(Job):
         args, kwargs = self.input if self.input is not None else ((), {})
         return self.function(*args, **kwargs)
 
-    def perform(self, running: Any) -> Any:
-        args, kwargs = running.input if running.input is not None else ((), {})
-        return self.function(*args, **kwargs)
+    def ready(self) -> Callable[[Any], Any]:
+        function = self.function
+
+        def perform(running: Any) -> Any:
+            if running.input is None:
+                return function()
+            args, kwargs = running.input
+            return function(*args, **kwargs)
+
+        return perform
 
     def prepare(self, input: Any) -> Any:
         """(args, kwargs): a tuple is the arguments, a dict keywords, None nothing, anything else one argument.

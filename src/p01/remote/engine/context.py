@@ -64,10 +64,10 @@ class Current:
     @property
     def root(self) -> Any:
         """The root of the database, in the job's transaction."""
-        processor = self.processor
-        if processor is None or processor._p_jar is None:
+        jar = getattr(self._running().processor, '_p_jar', None)
+        if jar is None:
             raise RemoteError('A detached job has no database at hand; return what is to be stored.')
-        return processor._p_jar.root()
+        return jar.root()
 
     @property
     def job(self) -> Any:

@@ -70,6 +70,6 @@ def call(processor: Any, behaviour: Any, task: Task, started: float) -> Any:
     here = Running(processor, behaviour, task, unpack(task.record.input), started, Hand.name)
     token = running.set(here)
     try:
-        return behaviour.perform(here)
+        return behaviour.ready()(here)
     finally:
         running.reset(token)

@@ -48,10 +48,10 @@ class Loop:
         queues = '@' + ','.join(sorted(self.options.queues)) if self.options.queues else ''
         self.name = f'{name}:{os.getpid()}:{uuid.uuid4().hex[:6]}{queues}'
         # databases of one process alone need no box: when it dies, all of its workers do
-        alone = storage.kind(db) in ('memory', 'file')
-        self.box = None if alone else beacon.mine(db)
+        self.alone = storage.kind(db) in ('memory', 'file')
+        self.box = None if self.alone else beacon.mine(db)
         self.slot = self.box.take() if self.box is not None else 0
-        self.place = str(self.box.path) if self.box is not None else '' if alone else '-'
+        self.place = str(self.box.path) if self.box is not None else '' if self.alone else '-'
         beacon.live.add(self.name)
         self.began = 0.0                            # when the running job began, on the monotonic clock; 0 for none
         self.troubles = 0                           # polls in a row that the storage refused
@@ -65,7 +65,7 @@ class Loop:
         self.idle = False
         self.janitor = Janitor()
         self.wide = time.time()                     # when other workers' shards were looked at last; they have just begun
-        if not alone:
+        if not self.alone:
             pulse.watch(self)
 
     # -- what the runner asks
@@ -93,6 +93,8 @@ class Loop:
 
     def mark(self, jobid: int, timeout: float | None) -> None:
         """Say in the black box which job runs, 0 for none, and how long it may."""
+        if self.alone:
+            return                                  # and there is nobody to tell
         self.began = time.monotonic() if jobid else 0.0
         if self.box is not None:
             self.box.write(self.slot, jobid, self.began + timeout if timeout else 0.0)

@@ -44,6 +44,8 @@ class Committed(NamedTuple):
     """It ran, and its changes and outcome are committed."""
 
 
+COMMITTED = Committed()
+
 class Again(NamedTuple):
     """It is to run again, due at an instant or at its old place in line; with the attempt that failed, if one did."""
 
@@ -116,6 +118,7 @@ class Runner:
         self.found: Any = None              # the processor, looked up once for all jobs until end
         self.around = Surroundings(None, manager)
         self.behaviours: dict[str, Any] = {}    # by name, looked up as the processor is
+        self.ready: dict[str, Callable[[Running], Any]] = {}    # what these have ready
         self.chance = random.random
 
     def fresh(self) -> None:
@@ -141,6 +144,7 @@ class Runner:
             self.found = self.processorOf()
             self.around = Surroundings(self.found, self.manager)
             self.behaviours.clear()
+            self.ready.clear()
         return self.found
 
     def behaviour(self, name: str) -> Any:
@@ -165,7 +169,7 @@ class Runner:
         for _ in range(CONFLICTS):
             try:
                 if conflict is not None and self.settled(task):
-                    return Committed()
+                    return COMMITTED
                 return self.once(task)
             except ClaimLost:
                 self.end()
@@ -176,7 +180,7 @@ class Runner:
                 conflict = error
                 time.sleep(random.random() * 0.01)      # apart from whom it met
         if self.settled(task):
-            return Committed()
+            return COMMITTED
         assert conflict is not None
         now = self.clock()
         return failure(task, self.policy(task), conflict, now, now, self.name, self.chance())
@@ -197,7 +201,8 @@ class Runner:
         processor = self.processor()
         started = self.clock()
         behaviour = self.behaviour(task.record.name)
-        if events.heard():
+        heard = events.heard()
+        if heard:
             events.notify(events.JobStarted(task.id, task.record.name, task.claim.runs + 1, self.name))
         try:
             output = self.call(task, behaviour, processor, started)
@@ -216,10 +221,11 @@ class Runner:
             self.fresh()
         ended = self.clock()
         outcome = Outcome(COMPLETED, kept, '', task.claim.runs + 1, started, ended, self.name, task.claim.attempts)
-        verdict: Verdict = Done(outcome)
-        if not behaviour.detached and (joined(self.manager.get()) or isinstance(kept, Payload)):
+        if behaviour.detached or not (joined(self.manager._txn) or isinstance(kept, Payload)):
+            verdict: Verdict = Done(outcome)
+        else:
             verdict = self.commit(task, processor, behaviour, outcome)
-        if events.heard() and isinstance(verdict, Done | Committed):
+        if heard and isinstance(verdict, Done | Committed):
             events.notify(events.JobCompleted(task.id, task.record.name, outcome.runs, self.name, ended - started))
         return verdict
 
@@ -234,7 +240,10 @@ class Runner:
         token = running.set(job)
         try:
             with around:
-                return behaviour.perform(job)
+                perform = self.ready.get(task.record.name)
+                if perform is None:
+                    perform = self.ready[task.record.name] = behaviour.ready()
+                return perform(job)
         finally:
             running.reset(token)
 
@@ -252,7 +261,7 @@ class Runner:
                 self.end()
                 return self.told(task, failure(task, behaviour.policy, error, outcome.started or 0.0, self.clock(),
                                                self.name, self.chance()))
-        return Committed()
+        return COMMITTED
 
     def told(self, task: Task, verdict: Done | Again) -> Verdict:
         """Tell of a failure."""

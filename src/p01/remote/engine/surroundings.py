@@ -36,9 +36,12 @@ class Surroundings:
     def __enter__(self) -> None:
         self.own = transaction.manager.manager
         transaction.manager.manager = self.manager
-        self.begun = self.interacts and management.queryInteraction() is None
-        if self.begun:
-            management.newInteraction()
+        self.begun = self.interacts
+        if self.interacts:
+            try:
+                management.newInteraction()
+            except management.ExistingInteraction:
+                self.begun = False
         if self.site is not None:
             self.old = hooks.getSite()
             hooks.setSite(self.site)
@@ -46,8 +49,8 @@ class Surroundings:
     def __exit__(self, *error: object) -> None:
         if self.site is not None:
             hooks.setSite(self.old)
-        if self.begun and management.queryInteraction() is not None:
-            management.endInteraction()
+        if self.begun:
+            management.endInteraction()     # if the job has not done so
         transaction.manager.manager = self.own
 
 

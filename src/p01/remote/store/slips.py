@@ -34,10 +34,11 @@ class Slip(Persistent):
 
     def write(self, jobid: int, fields: Fields, claims: Container[int]) -> None:
         """Take an outcome in, in the job's transaction; those of jobs that are claimed no more may go."""
-        self.enlist(refers(fields))     # before the change: what fails amidst must be undone
+        references = refers(fields)
+        self.enlist(references)         # before the change: what fails amidst must be undone
         if self.entries and next(iter(self.entries)) not in claims:     # settled; so are, as a rule, all the others
             self.keep(claims)
-        self.append(jobid, fields)
+        self.add(jobid, fields, references)
 
     def forget(self, jobid: int) -> None:
         """Forget a job's outcome."""
@@ -53,10 +54,10 @@ class Slip(Persistent):
         else:
             jar.transaction_manager.get().join(Rider(self))
 
-    def append(self, jobid: int, fields: Fields) -> None:
-        """Add an outcome."""
+    def add(self, jobid: int, fields: Fields, references: bool) -> None:
+        """Add an outcome, with references or without."""
         self.entries[jobid] = fields
-        if refers(fields):
+        if references:
             self.references = True
         else:
             self.pieces.extend(piece((jobid, fields)))
@@ -69,7 +70,7 @@ class Slip(Persistent):
         if self.references:
             self.references = False
         for jobid, fields in kept:
-            self.append(jobid, fields)
+            self.add(jobid, fields, refers(fields))
 
 
 CLASS = pickle.dumps(Slip, 3)           # what the record of a slip begins with; its state follows, see ZODB.serialize
@@ -80,25 +81,25 @@ class Rider:
 
     It spares the slip what a connection does for an object that could be any: a pickler of its own, which looks at each value
     for references, and is garbage afterwards that only the collector finds. What the storage does stays the same, with it the
-    fence: who stores on top of another revision conflicts. A data manager, see transaction.interfaces.
+    fence: who stores on top of another revision conflicts. A data manager, see transaction.interfaces.IDataManager.
     """
 
-    __slots__ = ('slip', 'transaction_manager')
+    __slots__ = ('slip',)
 
     def __init__(self, slip: Slip) -> None:
         self.slip = slip
-        self.transaction_manager = slip._p_jar.transaction_manager
 
     def sortKey(self) -> str:
-        """Behind the connection, which begins and ends the storage's transaction."""
-        return f'{self.slip._p_jar.sortKey()}~'
+        """Any: all connections have begun before the first data manager commits, and vote after the last."""
+        return '~'
 
     def commit(self, transaction: Any) -> None:
         """Store the slip. Raises what the storage does, ConflictError where it was fenced off."""
-        slip, jar = self.slip, self.slip._p_jar
-        record = CLASS + pickle.dumps(slip.__getstate__(), 3)
-        jar._storage.store(slip._p_oid, slip._p_serial, record, '', transaction.data(jar))
-        jar._modified.append(slip._p_oid)       # the connection gives it the new serial, or lets it go with the rest
+        slip = self.slip
+        jar, oid = slip._p_jar, slip._p_oid
+        record = CLASS + pickle.dumps(bytes(slip.pieces), 3)
+        jar._normal_storage.store(oid, slip._p_serial, record, '', transaction.data(jar))
+        jar._modified.append(oid)       # the connection gives it the new serial, or lets it go with the rest
 
     def abort(self, transaction: Any) -> None:
         """Have the slip loaded again."""

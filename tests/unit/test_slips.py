@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""A slip is stored past its connection's pickler: nobody may notice."""
+import pickle
+
+import pytest
+import transaction
+from persistent.mapping import PersistentMapping
+from ZODB.POSException import ConflictError
+
+from p01.remote.store.payload import Payload
+from p01.remote.store.records import COMPLETED, ERROR, Attempt, Outcome
+from p01.remote.store.segments import brief, whole
+from p01.remote.store.slips import Rider, Slip
+
+ATTEMPT = Attempt(1, 1.0, 2.0, 'other', 'ValueError: no', 'trace')
+OUTCOMES = {
+    1: Outcome(COMPLETED, None, '', 1, 3.0, 4.0, 'me'),
+    2: Outcome(COMPLETED, b'kept', '', 2, 3.0, 4.0, 'me'),
+    3: Outcome(COMPLETED, None, '', 1, 3.0, 4.0, 'other'),
+    4: Outcome(ERROR, None, 'no', 1, None, 4.0, 'me', (ATTEMPT,)),
+    5: Outcome(COMPLETED, None, '', 1, 3.0, 4.0),
+}
+CLAIMS = range(100)
+
+
+@pytest.fixture
+def db(memory):
+    with transaction.manager:
+        root = memory.db.open().root()
+        root['slip'] = Slip()
+        root['thing'] = PersistentMapping()
+        root['slip'].write(1, brief(OUTCOMES[1], 'me'), CLAIMS)
+    root._p_jar.close()
+    return memory.db
+
+
+class Session:
+    """A connection with its own transactions."""
+
+    def __init__(self, db):
+        self.manager = transaction.TransactionManager()
+        self.jar = db.open(self.manager)
+        self.root = self.jar.root()
+        self.slip = self.root['slip']
+
+    def work(self, jobid, outcome=OUTCOMES[2], claims=CLAIMS):
+        """What a job does: it changes something, and its outcome is written."""
+        self.root['thing'][jobid] = True
+        self.slip.write(jobid, brief(outcome, 'me'), claims)
+
+    def riders(self):
+        return [each for each in self.manager.get()._resources if isinstance(each, Rider)]
+
+
+@pytest.fixture
+def session(db):
+    found = Session(db)
+    yield found
+    found.manager.abort()
+    found.jar.close()
+
+
+@pytest.fixture
+def other(db):
+    found = Session(db)
+    yield found
+    found.manager.abort()
+    found.jar.close()
+
+
+def stored(session):
+    """What others load."""
+    other = Session(session.jar.db())
+    found = {jobid: whole(fields, 'me') for jobid, fields in other.slip.entries.items()}, sorted(other.root['thing'])
+    other.jar.close()
+    return found
+
+
+def test_all_there_is_to_an_outcome_is_stored(session):
+    for jobid, outcome in OUTCOMES.items():
+        session.work(jobid, outcome)
+        assert session.riders()
+        session.manager.commit()
+        assert not session.slip._p_changed
+    assert stored(session) == (OUTCOMES, list(OUTCOMES))
+
+
+def test_the_record_is_what_the_database_writes(session):
+    session.work(2)
+    session.manager.commit()
+    ridden, _ = session.jar._storage.load(session.slip._p_oid)
+    session.slip._p_changed = True
+    session.manager.commit()
+    written, _ = session.jar._storage.load(session.slip._p_oid)
+    assert ridden[:-2] == written[:-2]      # then follows what the pickler calls the state in its memo, and the end
+
+
+def test_alone_in_its_transaction_it_is_stored_as_well(session):
+    session.slip.write(2, brief(OUTCOMES[2], 'me'), CLAIMS)
+    assert not session.riders()
+    session.manager.commit()
+    assert list(stored(session)[0]) == [1, 2]
+
+
+def test_twice_in_a_transaction(session):
+    session.work(2)
+    session.work(3)
+    session.manager.commit()
+    session.work(4)
+    session.manager.commit()
+    assert list(stored(session)[0]) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize('before', [True, False])
+def test_what_is_aborted_is_gone(session, before):
+    session.work(2)
+    if before:
+        session.manager.abort()
+    else:
+        session.root['thing']['bad'] = lambda: None     # cannot be pickled
+        with pytest.raises((pickle.PicklingError, AttributeError, TypeError)):
+            session.manager.commit()
+        session.manager.abort()
+    assert list(session.slip.entries) == [1]
+    session.work(3)
+    session.manager.commit()
+    assert list(session.slip.entries) == [1, 3]
+    assert list(stored(session)[0]) == [1, 3] and stored(session)[1] == [3]
+
+
+def test_a_vote_that_fails_leaves_nothing(session):
+    class Refuses:
+        def sortKey(self):
+            return '~~'
+
+        def nothing(self, transaction):
+            pass
+
+        def tpc_vote(self, transaction):
+            raise ValueError('no')
+
+        tpc_begin = commit = tpc_finish = tpc_abort = abort = nothing
+
+    session.work(2)
+    session.manager.get().join(Refuses())
+    with pytest.raises(ValueError, match='no'):
+        session.manager.commit()
+    session.manager.abort()
+    assert stored(session) == ({1: OUTCOMES[1]}, []) and list(session.slip.entries) == [1]
+
+
+@pytest.mark.parametrize('fence', [lambda slip: setattr(slip, '_p_changed', True),
+                                   lambda slip: slip.write(9, brief(OUTCOMES[1], 'me'), CLAIMS)])
+def test_whoever_stores_on_top_of_another_revision_conflicts(session, other, fence):
+    session.work(2)
+    fence(other.slip)
+    other.manager.commit()
+    with pytest.raises(ConflictError):
+        session.manager.commit()
+    session.manager.abort()
+    assert 2 not in stored(session)[0] and not stored(session)[1]
+    session.work(3)
+    session.manager.commit()
+    assert list(stored(session)[0])[-1] == 3
+
+
+def test_after_savepoints(session):
+    session.root['thing']['first'] = True
+    session.manager.savepoint()
+    session.root['thing']['second'] = True
+    undone = session.manager.savepoint()
+    session.root['thing']['third'] = True
+    undone.rollback()
+    session.slip.write(2, brief(OUTCOMES[2], 'me'), CLAIMS)
+    assert session.riders()
+    session.manager.commit()
+    assert stored(session) == ({1: OUTCOMES[1], 2: OUTCOMES[2]}, ['first', 'second'])
+
+
+def test_a_savepoint_behind_it_that_is_rolled_back(session):
+    session.root['thing']['first'] = True
+    before = session.manager.savepoint()
+    session.work(2)
+    before.rollback()
+    assert list(session.slip.entries) == [1]
+    session.manager.commit()
+    assert stored(session) == ({1: OUTCOMES[1]}, ['first'])
+
+
+def test_a_payload_is_referred_to_and_not_copied(session):
+    session.work(2, OUTCOMES[2]._replace(output=Payload(b'much', True)))
+    session.work(3)
+    session.manager.commit()
+    payload = whole(session.slip.entries[2], 'me').output
+    assert isinstance(payload, Payload) and payload._p_oid
+    assert stored(session)[0][2].output._p_oid == payload._p_oid
+    session.slip.forget(2)
+    session.manager.commit()
+    session.work(4)
+    assert session.riders()
+    session.manager.commit()
+    assert list(stored(session)[0]) == [1, 3, 4]
+
+
+@pytest.mark.parametrize('output', [b'little', Payload(b'much', True)])
+def test_outcomes_of_jobs_that_are_settled_go(session, output):
+    for jobid in (2, 3):
+        session.work(jobid, OUTCOMES[2]._replace(output=output, runs=jobid))
+        session.manager.commit()
+    session.work(4, OUTCOMES[2]._replace(output=output), claims={3, 4})
+    session.manager.commit()
+    assert list(stored(session)[0]) == [3, 4] == list(session.slip.entries)
+    session.slip.forget(3)
+    session.manager.commit()
+    assert list(stored(session)[0]) == [4] == list(session.slip.entries)

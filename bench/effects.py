@@ -42,9 +42,9 @@ def taken(plan: Plan, kind: str, count: int, rounds: int, *others: Callable[[], 
     it does in a worker process.
     """
     with hands.collecting(), plan.place(kind, objects=count) as plain, plan.place(kind, objects=count) as place:
-        plain.enqueue(1)        # so that the application's own connections are there as well: each commit tells all of them
         manager = transaction.TransactionManager(explicit=True)
         connection = plain.app.db.open(manager)
+        plain.enqueue(1)        # so that the application's own connections are there as well: each commit tells all of them
         loop = hands.looped(place)
         try:
             return alternate(rounds, lambda: work(place, loop, count), lambda: commits(connection, manager, count), *others)

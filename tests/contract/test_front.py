@@ -39,6 +39,20 @@ def app(place):
     application.database = 'memory:'
 
 
+def test_a_function_that_is_added_to_a_processor_stays_free_of_its_connection(app):
+    manager = transaction.TransactionManager()
+    connection = app.db.open(manager)
+    app.locate(connection).addJob('squares', square)
+    manager.commit()
+    connection.cacheMinimize()
+    connection.close()      # what belongs to it can be used no more
+    with app.transaction():
+        handle = square.enqueue(3)
+        jobid = app.processor.processJob('squares', (4,))
+    assert app.drain() == 2
+    assert handle.result(0) == 9 and app.handle(jobid).result(0) == 16
+
+
 def test_a_job_is_a_function_still(app):
     assert square(3) == 9 and square.__name__ == 'square'
     assert 'square' in repr(square)

@@ -148,7 +148,7 @@ def wrapped(job: Any) -> Job:
     if isinstance(job, type) and issubclass(job, Job):
         raise RegistrationError(f'{job.__name__} is a class; add an instance of it, {job.__name__}().')
     if isinstance(getattr(job, 'prototype', None), Job):
-        return job.prototype
+        return job.prototype.filled({})     # a copy: the App's own belongs to no connection
     if not callable(job):
         raise RegistrationError(f'{job!r} is no job: give a Job instance or an importable function.')
     path = pathOf(job)

@@ -37,27 +37,27 @@ class Keys(OOTreeSet):
 class Run:
     """The jobs at the head of a run, at most so many, with the one behind them."""
 
-    __slots__ = ('entries', 'fate', 'ids', 'keys', 'last', 'line', 'queue')
+    __slots__ = ('entries', 'fate', 'ids', 'key', 'last', 'line', 'queue')
 
     def __init__(self, line: Line, key: int, last: int, segment: Segment, fates: Fates, most: int) -> None:
         self.line = line
+        self.key = key
         self.last = last
         self.entries = segment.entries
         jobid = idOf(key)
         self.queue = self.entries[jobid].queue
-        if jobid == last:
-            self.ids, self.keys = [jobid], [key]
-            self.fate: Pending | None = fates.get(jobid)
-        else:
-            self.ids = list(islice(members(jobid, last, segment, fates), most + 1))
-            self.keys = [standing(each, self.entries[each], None) for each in self.ids]
-            self.fate = None
+        self.ids = list(islice(members(jobid, last, segment, fates), most + 1))
+        self.fate: Pending | None = fates.get(jobid) if jobid == last else None
+
+    def keyOf(self, jobid: int) -> int:
+        """The key of one of the jobs."""
+        return self.key if jobid == self.ids[0] else standing(jobid, self.entries[jobid], None)
 
     def leave(self, count: int) -> None:
         """Take so many jobs out of the line."""
-        del self.line.waiting[self.keys[0]]
+        del self.line.waiting[self.key]
         if count < len(self.ids):
-            self.line.join(self.keys[count], self.last)
+            self.line.join(self.keyOf(self.ids[count]), self.last)
 
 
 class Line(Persistent):
@@ -104,7 +104,7 @@ class Line(Persistent):
                 at = run.ids.index(jobid)
                 run.leave(at + 1)
                 if at:
-                    self.join(run.keys[0], run.ids[at - 1])
+                    self.join(key, run.ids[at - 1])
                 return QUEUED
         return None
 

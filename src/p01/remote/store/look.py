@@ -2,7 +2,7 @@
 """Finding jobs and counting them; changes nothing."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -90,6 +90,18 @@ class Look(Persistent):
                 near, record = self.entry(jobid)
                 entries = self._v_near.entries
             yield near, record
+
+    def homes(self, jobids: Iterable[int]) -> Iterable[tuple[Segment, list[int]]]:
+        """The segments that jobs are in, each with its own of them. Raises JobNotFound."""
+        found: dict[int, tuple[Segment, list[int]]] = {}
+        here: Collection[int] = ()
+        for jobid in jobids:
+            if jobid not in here:
+                home = self.home(jobid)
+                here = home.entries
+                group = found.setdefault(home.first, (home, []))[1]
+            group.append(jobid)
+        return found.values()
 
     def fate(self, jobid: int) -> Any:
         """Outcomes, Pending or None; raises JobNotFound when the job was removed."""

@@ -68,8 +68,14 @@ class Outcome(NamedTuple):
 
 
 def trimmed(record: Record) -> tuple[Any, ...]:
-    """The fields without those with a default, when all of these have it, as in most; Record makes the whole of them."""
+    """The fields without those with a default, when all of these have it, as in most."""
     return record[:-len(DEFAULTS)] if record[-len(DEFAULTS):] == DEFAULTS else tuple(record)
 
 
+def full(fields: tuple[Any, ...]) -> Record:
+    """The record of these fields: Record(*fields), in half the time."""
+    return tuple.__new__(Record, fields + DEFAULTS[len(fields) - NEEDED:])
+
+
 DEFAULTS = tuple(Record._field_defaults.values())
+NEEDED = len(Record._fields) - len(DEFAULTS)

@@ -10,7 +10,7 @@ from typing import Any
 from persistent import Persistent
 
 from p01.remote.store.payload import Payload
-from p01.remote.store.records import COMPLETED, Outcome, Pending, Record, trimmed
+from p01.remote.store.records import COMPLETED, Outcome, Pending, Record, full, trimmed
 
 Fields = tuple[Any, ...]                    # of an outcome; brief leaves out what need not be stored
 SUCCESS = (COMPLETED, None, '', 1)          # what most outcomes begin with, and does not need storing
@@ -129,7 +129,7 @@ class Segment(Journal):
         return [(jobid, trimmed(record)) for jobid, record in entries]
 
     def full(self, stored: list[tuple[int, tuple[Any, ...]]]) -> list[tuple[int, Record]]:
-        return [(jobid, Record(*fields)) for jobid, fields in stored]
+        return [(jobid, full(fields)) for jobid, fields in stored]
 
 
 class Outcomes(Journal):

@@ -89,14 +89,12 @@ class Store(Taking):
         if not known:
             return
         owner.touch()           # before the change: what fails amidst must be undone
-        near: dict[int, list[int]] = {}         # first id of a segment → its jobs
-        for jobid, (first, record) in zip(known, self.entries(known), strict=True):
-            near.setdefault(first, []).append(jobid)
-            if record.extras is not None:
-                self.free(jobid, record, True)
         since = min(map(endOf, known.values()))
-        for first, jobids in near.items():
-            page = self.shards[shardOf(first)].page(first)
+        for segment, jobids in self.homes(known):
+            for jobid in jobids:
+                if segment.entries[jobid].extras is not None:
+                    self.free(jobid, segment.entries[jobid], True)
+            page = self.shards[shardOf(segment.first)].page(segment.first)
             while jobids:
                 if len(owner.outcomes.entries) >= FULL:
                     owner.turn()

@@ -118,18 +118,18 @@ class Taking(Look):
         claimed: list[int] = []
         expired = True
         while expired and len(claimed) < count:
-            keys, runs = self.picks(owner, count - len(claimed), now, queues, rank, wide)
+            ids, runs = self.picks(owner, count - len(claimed), now, queues, rank, wide)
             for run in runs:
-                if run.fate is not None and run.fate.suspect and run.keys[0] in keys:
-                    at = keys.index(run.keys[0])    # it must run alone, so that the next death tells
-                    del keys[at if at or owner.claims else 1:]
-            if keys:
+                if run.fate is not None and run.fate.suspect and run.ids[0] in ids:
+                    at = ids.index(run.ids[0])      # it must run alone, so that the next death tells
+                    del ids[at if at or owner.claims else 1:]
+            if ids:
                 owner.touch()       # before the change: what fails amidst must be undone
-            chosen, taken = set(keys), {}
+            chosen, taken = set(ids), {}
             for run in runs:
-                taken.update(self.take(owner, run, sum(map(chosen.__contains__, run.keys)), now))
-            started = {jobid: taken[jobid] for jobid in map(idOf, keys) if jobid in taken}
-            expired = len(started) < len(keys)      # nobody's job is left behind because the one before it was too late
+                taken.update(self.take(owner, run, sum(map(chosen.__contains__, run.ids)), now))
+            started = {jobid: taken[jobid] for jobid in ids if jobid in taken}
+            expired = len(started) < len(ids)       # nobody's job is left behind because the one before it was too late
             owner.claims.update(started)
             claimed += started
         return claimed
@@ -144,7 +144,7 @@ class Taking(Look):
             claims = dict.fromkeys(ids, Claim(run.queue))
         else:
             owner.forget(ids[0])
-            claims = {ids[0]: Claim(run.queue, run.keys[0], fate.runs, fate.attempts, fate.deaths, fate.suspect)}
+            claims = {ids[0]: Claim(run.queue, run.key, fate.runs, fate.attempts, fate.deaths, fate.suspect)}
         for jobid in ids:
             record = run.entries[jobid]
             if record.extras is not None and not self.starts(owner, jobid, record, fate, now):
@@ -154,46 +154,49 @@ class Taking(Look):
 
     def picks(self, owner: Hand, count: int, now: float, queues: Collection[str] | None,
               rank: tuple[int, int], wide: bool) -> tuple[list[int], list[Run]]:
-        """The keys to claim next, and the runs that these are the heads of."""
+        """The jobs to claim next in order, and the runs that these are the heads of."""
         own = [shard for shard in self.shards if shard.number % rank[1] == rank[0]]
         foreign = [shard for shard in self.shards if shard not in own]
         for shard in self.shards if wide else own:
             self.takeIn(shard, owner, now)
-        keys, runs = self.ahead(own, count, now, queues)
-        if len(keys) < count:
+        ids, runs = self.ahead(own, count, now, queues)
+        if len(ids) < count:
             for shard in () if wide else foreign:
                 self.takeIn(shard, owner, now)
-            others, more = self.ahead(foreign, count - len(keys), now, queues)
-            return keys + others, runs + more
-        head = keys[0]
+            others, more = self.ahead(foreign, count - len(ids), now, queues)
+            return ids + others, runs + more
+        urgent = rankOf(runs[0].key), sinceOf(runs[0].key) - GRACE
 
-        def urgent(key: int) -> bool:
-            return rankOf(key) < rankOf(head) or rankOf(key) == rankOf(head) and sinceOf(key) < sinceOf(head) - GRACE
+        def sooner(key: int) -> bool:
+            return (rankOf(key), sinceOf(key)) < urgent
 
-        if any(map(urgent, self.ahead(foreign, 1, now, queues)[0])):
+        if any(sooner(run.key) for run in self.ahead(foreign, 1, now, queues)[1]):
             others, more = self.ahead(foreign, count, now, queues)
-            return sorted(keys + list(filter(urgent, others)))[:count], runs + more
-        return keys, runs
+            number = sum(sooner(run.keyOf(jobid)) for run in more for jobid in run.ids)
+            return (others[:number] + ids)[:count], runs + more
+        return ids, runs
 
     def ahead(self, shards: Iterable[Shard], count: int, now: float,
               queues: Collection[str] | None) -> tuple[list[int], list[Run]]:
-        """The first waiting keys of these shards in order, and the runs that these are the heads of."""
+        """The first jobs that wait in these shards in order, and the runs that these are the heads of."""
         paused = {queue for queue, until in self.settings.paused.items() if until is None or until > now}
         heads = [zip(line.waiting.items(), repeat(line), repeat(shard)) for shard in shards
                  for queue, line in shard.lines.items() if (queues is None or queue in queues) and queue not in paused]
-        keys: list[int] = []
+        ids: list[int] = []
         runs: list[Run] = []
+        top, mixed = 0, False
         for (key, last), line, shard in heapq.merge(*heads):
-            if len(keys) >= count and keys[count - 1] < key:
+            if len(ids) >= count and key > top:
                 break
             segment = self.home(idOf(key))
             run = Run(line, key, last, segment, shard.fates(segment.first), count)
             runs.append(run)
-            ordered = not keys or keys[-1] < key
-            keys += run.keys
-            if not ordered:         # several connections enqueue at once
-                keys.sort()
-        return keys[:count], runs
+            ids += run.ids
+            mixed = mixed or key < top
+            top = max(top, run.keyOf(run.ids[-1]))
+        if mixed:       # several connections enqueue at once
+            ids = [jobid for _, jobid in sorted((run.keyOf(jobid), jobid) for run in runs for jobid in run.ids)]
+        return ids[:count], runs
 
     def starts(self, owner: Hand, jobid: int, record: Record, fate: Pending | None, now: float) -> bool:
         """Whether a job that left its line may start; else it has expired. What it holds until its start, it gives back."""

@@ -263,7 +263,7 @@ class Loop:
 
     def reopen(self) -> None:
         """Have a new connection; whatever the old one had begun is undone."""
-        for undo in (self.manager.abort, self.connection.close):
+        for undo in (self.runner.end, self.manager.abort, self.connection.close):
             with contextlib.suppress(Exception):        # it is broken anyway
                 undo()
         self.connect()

@@ -156,7 +156,8 @@ class Runner:
         return found
 
     def end(self) -> None:
-        """Have no transaction."""
+        """Have no transaction, and the thread's own surroundings."""
+        self.around.leave()
         self.found = None
         if self.begun is not None:
             self.begun = None
@@ -173,7 +174,7 @@ class Runner:
                 return self.once(task)
             except ClaimLost:
                 self.end()
-                events.notify(events.ClaimRefused(task.id, task.record.name, self.name))
+                self.tell(events.ClaimRefused(task.id, task.record.name, self.name))
                 return Lost()
             except TransientError as error:
                 self.end()
@@ -203,7 +204,7 @@ class Runner:
         behaviour = self.behaviour(task.record.name)
         heard = events.heard()
         if heard:
-            events.notify(events.JobStarted(task.id, task.record.name, task.claim.runs + 1, self.name))
+            self.tell(events.JobStarted(task.id, task.record.name, task.claim.runs + 1, self.name))
         try:
             output = self.call(task, behaviour, processor, started)
             kept = None if output is None else \
@@ -226,26 +227,32 @@ class Runner:
         else:
             verdict = self.commit(task, processor, behaviour, outcome)
         if heard and isinstance(verdict, Done | Committed):
-            events.notify(events.JobCompleted(task.id, task.record.name, outcome.runs, self.name, ended - started))
+            self.tell(events.JobCompleted(task.id, task.record.name, outcome.runs, self.name, ended - started))
         return verdict
 
     def call(self, task: Task, behaviour: Any, processor: Any, started: float) -> Any:
         """Call the behaviour, with the job's surroundings."""
-        around = self.around
         if behaviour.detached:
             self.end()
-            processor, around = None, Surroundings(None, self.manager)
+            processor, self.around = None, Surroundings(None, self.manager)
         self.mark(task.id, behaviour.policy.timeout)
         job = Running(processor, behaviour, task, unpack(task.record.input), started, self.name)
         token = running.set(job)
         try:
-            with around:
-                perform = self.ready.get(task.record.name)
-                if perform is None:
-                    perform = self.ready[task.record.name] = behaviour.ready()
-                return perform(job)
+            self.around.enter()
+            perform = self.ready.get(task.record.name)
+            if perform is None:
+                perform = self.ready[task.record.name] = behaviour.ready()
+            return perform(job)
         finally:
+            if behaviour.detached or not self.around.intact():
+                self.around.leave()
             running.reset(token)
+
+    def tell(self, event: object) -> None:
+        """Tell subscribers, in the thread's own surroundings."""
+        self.around.leave()
+        events.notify(event)
 
     def commit(self, task: Task, processor: Any, behaviour: Any, outcome: Outcome) -> Verdict:
         """Commit a job's changes together with its outcome."""
@@ -266,9 +273,8 @@ class Runner:
     def told(self, task: Task, verdict: Done | Again) -> Verdict:
         """Tell of a failure."""
         if isinstance(verdict, Done):
-            events.notify(events.JobErred(task.id, task.record.name, verdict.outcome.runs, self.name,
-                                          verdict.outcome.error))
+            self.tell(events.JobErred(task.id, task.record.name, verdict.outcome.runs, self.name, verdict.outcome.error))
         elif verdict.attempt is not None:
-            events.notify(events.JobRetried(task.id, task.record.name, verdict.attempt.number, self.name,
-                                            verdict.attempt.reason, verdict.due))
+            self.tell(events.JobRetried(task.id, task.record.name, verdict.attempt.number, self.name,
+                                        verdict.attempt.reason, verdict.due))
         return verdict

@@ -134,16 +134,16 @@ class Loop:
         """Run a job and keep its outcome."""
         verdict = self.runner.run(task)
         self.done += 1
-        if isinstance(verdict, Done):
-            self.outcomes[task.id] = verdict.outcome
         # A failure is written at once, and until then it stands in the black box that this job runs: one that took all memory
         # may leave none to write down its failure.
-        if isinstance(verdict, Again):
+        if isinstance(verdict, Done):
+            self.outcomes[task.id] = verdict.outcome
+            if verdict.outcome.status == ERROR:
+                self.write(lambda store, seat, now: store.settle(seat, {task.id: verdict.outcome}))
+                del self.outcomes[task.id]
+        elif isinstance(verdict, Again):
             self.write(lambda store, seat, now: store.retry(seat, task.id, verdict.due, verdict.attempt)
                        if task.id in seat.claims else None)
-        elif isinstance(verdict, Done) and verdict.outcome.status == ERROR:
-            self.write(lambda store, seat, now: store.settle(seat, {task.id: verdict.outcome}))
-            del self.outcomes[task.id]
         self.mark(0, None)
         return verdict
 

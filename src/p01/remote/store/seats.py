@@ -14,7 +14,7 @@ from p01.remote.store.slips import Slip
 
 FULL = 64       # outcomes of a journal
 BRIEF = 16      # outcomes of a journal that is not written again
-ROOM = 8        # outcomes of a slip
+ROOM = 4        # outcomes of a slip: what a job's commit writes counts, see ARCHITECTURE.md
 PULSE = 4       # heartbeats within a lease, while there are claims; an idle worker has nothing to lose and sends none
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Container
+from struct import Struct
 from typing import Any
 
 from persistent import Persistent
 from ZODB.utils import z64
 
-from p01.remote.store.segments import END, HEAD, Fields, piece, refers
+from p01.remote.store.segments import END, HEAD, PROTOCOL, Fields, piece, refers
 
 
 class Slip(Persistent):
@@ -74,6 +75,7 @@ class Slip(Persistent):
 
 
 CLASS = pickle.dumps(Slip, 3)           # what the record of a slip begins with; its state follows, see ZODB.serialize
+STATE = Struct('<3sI')                  # what its state begins with, as pickle.dumps(bytes, 3) would write it
 
 
 class Rider:
@@ -97,7 +99,7 @@ class Rider:
         """Store the slip. Raises what the storage does, ConflictError where it was fenced off."""
         slip = self.slip
         jar, oid = slip._p_jar, slip._p_oid
-        record = CLASS + pickle.dumps(bytes(slip.pieces), 3)
+        record = CLASS + STATE.pack(PROTOCOL + pickle.BINBYTES, len(slip.pieces)) + slip.pieces + END
         jar._normal_storage.store(oid, slip._p_serial, record, '', transaction.data(jar))
         jar._modified.append(oid)       # the connection gives it the new serial, or lets it go with the rest
 

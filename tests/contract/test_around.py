@@ -113,6 +113,26 @@ def test_an_interaction_of_the_thread_stays(app):
         endInteraction()
 
 
+@pytest.mark.parametrize('what', ['ends', 'another site'])
+def test_what_the_thread_has_stays(app, what):
+    with app.transaction() as root:
+        root['site'] = rootFolder()
+        root['site'].setSiteManager(LocalSiteManager(root['site']))
+        untidy.enqueue(what)
+        plain.enqueue(2)
+    with app.transaction() as root:
+        setSite(root['site'])
+        newInteraction(Participation())
+        try:
+            app.drain()
+            assert getSite() is root['site']
+            assert [people for *_, people in seen] == ([1, 0] if what == 'ends' else [1, 1])
+            assert [site for _, site, *_ in seen] == [root['site']] * 2
+        finally:
+            endInteraction()
+            setSite(None)
+
+
 def test_a_detached_job_has_none_of_them(app):
     with app.transaction():
         plain.enqueue(1)

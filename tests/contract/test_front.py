@@ -29,6 +29,15 @@ def send(text):
         raise ValueError('no such address')
 
 
+@application.job(retries=0)
+def many(number):
+    """Changes more objects than a connection keeps, with savepoints in between."""
+    root, cache = current.root, current.processor._p_jar._cache.cache_size
+    root['many'] = root.get('many', ()) + (number,)
+    transaction.savepoint(optimistic=True)
+    root[f'objects {number}'] = PersistentMapping({at: PersistentMapping() for at in range(cache + 10)})
+
+
 @pytest.fixture
 def app(place):
     """The application on this storage."""
@@ -51,6 +60,15 @@ def test_a_function_that_is_added_to_a_processor_stays_free_of_its_connection(ap
         jobid = app.processor.processJob('squares', (4,))
     assert app.drain() == 2
     assert handle.result(0) == 9 and app.handle(jobid).result(0) == 16
+
+
+def test_a_job_that_changes_more_than_the_cache_keeps_runs_once(app):
+    with app.transaction():
+        handles = [many.enqueue(number) for number in range(6)]
+    assert app.drain() == 6
+    assert [handle.status for handle in handles] == ['completed'] * 6
+    with app.transaction() as root:
+        assert root['many'] == tuple(range(6))
 
 
 def test_a_job_is_a_function_still(app):

@@ -6,7 +6,7 @@ import pytest
 from ZODB.POSException import ConflictError
 
 from p01.remote.engine import janitor
-from p01.remote.store.seats import ROOM
+from p01.remote.store.slips import ROOM
 from tests.acceptance import tasks
 from tests.race.stage import session
 

@@ -4,7 +4,7 @@ import pytest
 from transaction.interfaces import TransientError
 
 from p01.remote.store.records import Attempt, Outcome
-from p01.remote.store.seats import ROOM
+from p01.remote.store.slips import ROOM
 from tests.conftest import START, inside
 from tests.race.party import enqueued, failed, status
 
@@ -138,3 +138,18 @@ def test_slips_are_used_again(parties, enqueuer):
         left.settle()
     assert right.do(lambda store: [len(slip.entries) for slip in store.seats[left.name].shelf.slips.values()]) == [1]
     assert {status(right, jobid) for jobid in ids} == {'completed'}
+
+
+def test_conflicts_use_up_no_slips(parties, enqueuer):
+    left, right = parties
+    ids = enqueued(enqueuer, ROOM + 1)
+    left.do(lambda store: left.claim(store, len(ids)))
+    for jobid in ids:
+        for _ in range(ROOM + 1):
+            store = left.begin()
+            store.complete(left.seat(store), jobid, Outcome('completed', None, '', 1, START, START))
+            left.manager.abort()
+        left.complete(jobid)
+    assert right.do(lambda store: [len(slip.entries) for slip in left.seat(store).shelf.slips.values()]) == [ROOM, 1]
+    left.settle()
+    assert [right.do(lambda store, jobid=jobid: store.view(jobid).status) for jobid in ids] == ['completed'] * len(ids)

@@ -5,7 +5,7 @@ import sys
 import time
 
 from p01.remote.engine import pulse
-from p01.remote.store.seats import ROOM
+from p01.remote.store.slips import ROOM
 from tests.acceptance import tasks
 from tests.acceptance.trees import DEADLINE, environment
 

@@ -72,7 +72,7 @@ def other(db):
 def stored(session):
     """What others load."""
     other = Session(session.jar.db())
-    found = {jobid: whole(fields, 'me') for jobid, fields in other.slip.entries.items()}, sorted(other.root['thing'])
+    found = {jobid: whole(fields, 'me') for jobid, fields in other.slip.entries.items()}, sorted(other.root['thing'], key=str)
     other.jar.close()
     return found
 
@@ -104,9 +104,32 @@ def test_the_record_is_what_the_database_writes(session):
 
 def test_alone_in_its_transaction_it_is_stored_as_well(session):
     session.slip.write(2, brief(OUTCOMES[2], 'me'), CLAIMS)
-    assert not session.riders()
     session.manager.commit()
     assert list(stored(session)[0]) == [1, 2]
+
+
+@pytest.fixture
+def pickled(monkeypatch):
+    """How often the connection's pickler asks a slip for its state."""
+    asked = []
+    monkeypatch.setattr(Slip, '__getstate__', lambda slip, real=Slip.__getstate__: asked.append(slip) or real(slip))
+    return asked
+
+
+def test_the_connection_does_not_pickle_it(session, pickled):
+    session.work(2)
+    session.manager.commit()
+    assert not pickled and list(stored(session)[0]) == [1, 2]
+
+
+def test_what_is_registered_after_it_leaves_it_to_the_connection(session, pickled):
+    def hook():
+        session.root['more'] = True
+
+    session.work(2)
+    session.manager.get().addBeforeCommitHook(hook)
+    session.manager.commit()
+    assert pickled and list(stored(session)[0]) == [1, 2] and session.root['more']
 
 
 def test_twice_in_a_transaction(session):
@@ -182,6 +205,42 @@ def test_after_savepoints(session):
     assert session.riders()
     session.manager.commit()
     assert stored(session) == ({1: OUTCOMES[1], 2: OUTCOMES[2]}, ['first', 'second'])
+
+
+def minimize(session):
+    session.jar.cacheMinimize()
+
+
+def savepoint(session):
+    session.manager.savepoint()
+
+
+def optimistic(session):
+    session.manager.savepoint(optimistic=True).rollback()
+
+
+def more(session):
+    for number in range(2 * session.jar._cache.cache_size):
+        session.root['thing'][f'more {number}'] = PersistentMapping()
+    session.manager.savepoint(optimistic=True)
+
+
+@pytest.mark.parametrize('before', [None, savepoint, more])
+@pytest.mark.parametrize('after', [minimize, savepoint, optimistic, more])
+@pytest.mark.parametrize('hooked', [True, False])
+def test_whatever_comes_between_the_outcome_and_its_commit(session, before, after, hooked):
+    for jobid in (2, 3, 4):
+        if before is not None:
+            before(session)
+        if hooked:
+            session.manager.get().addBeforeCommitHook(after, (session,))
+        session.work(jobid)
+        if not hooked:
+            after(session)
+        session.manager.commit()
+        found, things = stored(session)
+        assert list(found) == list(range(1, jobid + 1)) and jobid in [each for each in things if isinstance(each, int)]
+        assert list(session.slip.entries) == list(found)
 
 
 def test_a_savepoint_behind_it_that_is_rolled_back(session):

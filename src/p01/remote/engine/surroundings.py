@@ -26,11 +26,11 @@ class Surroundings:
     An interaction that the thread already has stays as it is. Jobs may share surroundings that none of them has changed.
     """
 
-    __slots__ = ('entered', 'interaction', 'interacts', 'manager', 'old', 'own', 'site')
+    __slots__ = ('entered', 'here', 'interaction', 'interacts', 'made', 'manager', 'old', 'own', 'site')
 
     def __init__(self, processor: Any, manager: transaction.TransactionManager) -> None:
         self.manager = manager
-        self.site = siteOf(processor) if hooks is not None else None
+        self.site = siteOf(processor)
         self.interacts = management is not None and processor is not None
         self.entered = False
 
@@ -41,30 +41,32 @@ class Surroundings:
         self.entered = True
         self.own = transaction.manager.manager
         transaction.manager.manager = self.manager
-        self.interaction = None
-        if self.interacts and management.queryInteraction() is None:
-            management.newInteraction()
+        if self.interacts:
+            self.made = management.queryInteraction() is None
+            if self.made:
+                management.newInteraction()
             self.interaction = management.queryInteraction()
-        if self.site is not None:
+        if hooks is not None:
             self.old = hooks.getSite()
-            hooks.setSite(self.site)
+            self.here = self.old if self.site is None else self.site
+            hooks.setSite(self.here)
 
     def intact(self) -> bool:
-        """Whether they are as they were entered: no job has put others in their place, or taken part in the interaction."""
-        return (transaction.manager.manager is self.manager and (self.site is None or hooks.getSite() is self.site)
-                and (self.interaction is None
-                     or management.queryInteraction() is self.interaction and not self.interaction.participations))
+        """Whether they are as they were entered: no job has put others in their place, or taken part in our interaction."""
+        return (transaction.manager.manager is self.manager and (hooks is None or hooks.getSite() is self.here)
+                and (not self.interacts or management.queryInteraction() is self.interaction
+                     and not (self.made and self.interaction.participations)))
 
     def leave(self) -> None:
         """Have what the thread had before."""
         if not self.entered:
             return
         self.entered = False
-        if self.site is not None:
-            hooks.setSite(self.old)
-        if self.interaction is not None:
-            management.endInteraction()     # if no job has done so
         transaction.manager.manager = self.own
+        if self.interacts and self.made:
+            management.endInteraction()     # if no job has done so
+        if hooks is not None:
+            hooks.setSite(self.old)
 
 
 def siteOf(processor: Any) -> Any:

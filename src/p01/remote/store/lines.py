@@ -2,6 +2,7 @@
 """Where the jobs of one queue stand: in runs of neighbours, so that an intake and a claim cost little for each job."""
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -37,21 +38,41 @@ class Keys(OOTreeSet):
 class Run:
     """The jobs at the head of a run, at most so many, with the one behind them."""
 
-    __slots__ = ('entries', 'fate', 'ids', 'key', 'last', 'line', 'queue')
+    __slots__ = ('at', 'entries', 'fate', 'ids', 'key', 'last', 'line', 'queue')
 
     def __init__(self, line: Line, key: int, last: int, segment: Segment, fates: Fates, most: int) -> None:
         self.line = line
         self.key = key
         self.last = last
         self.entries = segment.entries
+        self.at = 0                                 # of them are picked
         jobid = idOf(key)
         self.queue = self.entries[jobid].queue
-        self.ids = list(islice(members(jobid, last, segment, fates), most + 1))
-        self.fate: Pending | None = fates.get(jobid) if jobid == last else None
+        self.fate: Pending | None = None
+        if jobid == last:
+            self.ids = [jobid]
+            self.fate = fates.get(jobid)
+        else:
+            self.ids = list(islice(members(jobid, last, segment, fates), most + 1))
 
     def keyOf(self, jobid: int) -> int:
         """The key of one of the jobs."""
         return self.key if jobid == self.ids[0] else standing(jobid, self.entries[jobid], None)
+
+    def pick(self, limit: float) -> list[int]:
+        """The next jobs, those that stand before this key."""
+        ids, begin = self.ids, self.at
+        if len(ids) == 1:
+            self.at = 1
+            return ids
+        if self.keyOf(ids[-1]) < limit:
+            self.at = len(ids)
+        else:                                       # the limit is near, as a rule: steps that double
+            low, step = begin, 1
+            while low + step < len(ids) and self.keyOf(ids[low + step]) < limit:
+                low, step = low + step, 2 * step
+            self.at = bisect_left(ids, limit, low + 1, min(low + step, len(ids)), key=self.keyOf)
+        return ids[begin:self.at]
 
     def leave(self, count: int) -> None:
         """Take so many jobs out of the line."""

@@ -14,7 +14,6 @@ from p01.remote.store.slips import Slip
 
 FULL = 64       # outcomes of a journal
 BRIEF = 16      # outcomes of a journal that is not written again
-ROOM = 4        # outcomes of a slip: what a job's commit writes counts, see ARCHITECTURE.md
 PULSE = 4       # heartbeats within a lease, while there are claims; an idle worker has nothing to lose and sends none
 
 
@@ -64,14 +63,14 @@ class Shelf(Persistent):
     """
 
     def __init__(self) -> None:
-        self.slips: dict[int, Slip] = {}        # of each ROOM commits since the last bookkeeping, by number
+        self.slips: dict[int, Slip] = {}        # by number, from 0: after each bookkeeping they are used again in this order
 
 
 class Seat(Hand, Packed):
     """A worker thread's claims and counts, and its shelf."""
 
     _packed = 'claims'
-    _v_slipped = 0      # commits since the last bookkeeping
+    _v_open = 0         # the number of a slip: those before it are full
 
     def __init__(self, name: str, host: str, pid: int, process: str, box: str, lease: float, now: float) -> None:
         self.name = name
@@ -87,11 +86,13 @@ class Seat(Hand, Packed):
     def write(self, jobid: int, outcome: Outcome) -> None:
         """Write a claimed job's outcome on its slip. Raises ClaimLost."""
         self.held(jobid)
-        number, self._v_slipped = self._v_slipped // ROOM, self._v_slipped + 1
-        slip = self.shelf.slips.get(number)
+        slips = self.shelf.slips
+        while self._v_open in slips and slips[self._v_open].full(self.claims):
+            self._v_open += 1
+        slip = slips.get(self._v_open)
         if slip is None:
             slip = Slip()
-            self.shelf.slips = {**self.shelf.slips, number: slip}
+            self.shelf.slips = {**slips, self._v_open: slip}
         slip.write(jobid, brief(outcome, self.name), self.claims)
 
     def outcome(self, jobid: int) -> Outcome | None:
@@ -107,7 +108,7 @@ class Seat(Hand, Packed):
                 for jobid, fields in slip.entries.items() if jobid in self.claims}
 
     def end(self, jobids: Iterable[int]) -> list[str]:
-        self._v_slipped = 0
+        self._v_open = 0
         return super().end(jobids)
 
     def forget(self, jobid: int) -> None:

@@ -12,34 +12,41 @@ from ZODB.utils import z64
 
 from p01.remote.store.segments import END, HEAD, PROTOCOL, Fields, piece, refers
 
+ROOM = 4        # outcomes of a slip: what a job's commit writes counts, see ARCHITECTURE.md
+
 
 class Slip(Persistent):
     """A few outcomes that jobs' own commits have written, until their worker's next bookkeeping has them in a journal.
 
-    Each outcome is pickled once. A slip changes in place; enlist has the change stored.
+    Each outcome is pickled once.
     """
 
     def __init__(self) -> None:
         self.entries: dict[int, Fields] = {}        # as segments.brief makes them
-        self.pieces = bytearray()                   # of the entries
+        self.pieces = b''                           # of the entries
         self.references = False                     # there are Payloads among them: then the pieces do not count
 
     def __getstate__(self) -> Any:
         # the database's pickler makes references of Payloads
-        return self.entries if self.references else bytes(self.pieces)
+        return self.entries if self.references else self.pieces
 
     def __setstate__(self, state: Any) -> None:
         packed = isinstance(state, bytes)
         super().__setstate__({'entries': dict(pickle.loads(HEAD + state + END)) if packed else state,
-                              'pieces': bytearray(state if packed else b''), 'references': not packed})
+                              'pieces': state if packed else b'', 'references': not packed})
 
     def write(self, jobid: int, fields: Fields, claims: Container[int]) -> None:
         """Take an outcome in, in the job's transaction; those of jobs that are claimed no more may go."""
-        references = refers(fields)
-        self.enlist(references)         # before the change: what fails amidst must be undone
+        self._p_changed = True          # before the change: what fails amidst must be undone
         if self.entries and next(iter(self.entries)) not in claims:     # settled; so are, as a rule, all the others
             self.keep(claims)
-        self.add(jobid, fields, references)
+        self.add(jobid, fields)
+        if not self.references and self._p_jar is not None and self._p_serial != z64:
+            self._p_jar.transaction_manager.get().join(Rider(self))
+
+    def full(self, claims: Container[int]) -> bool:
+        """Whether it has so many outcomes of claimed jobs that another slip should take the next one."""
+        return len(self.entries) >= ROOM and next(iter(self.entries)) in claims
 
     def forget(self, jobid: int) -> None:
         """Forget a job's outcome."""
@@ -47,31 +54,20 @@ class Slip(Persistent):
             self._p_changed = True
             self.keep(self.entries.keys() - {jobid})
 
-    def enlist(self, references: bool) -> None:
-        """Have the slip stored, past the connection's pickler where that is possible."""
-        jar = self._p_jar
-        if references or self.references or self._p_changed or self._p_serial == z64 or jar._needs_to_join:
-            self._p_changed = True
-        else:
-            jar.transaction_manager.get().join(Rider(self))
-
-    def add(self, jobid: int, fields: Fields, references: bool) -> None:
-        """Add an outcome, with references or without."""
+    def add(self, jobid: int, fields: Fields) -> None:
+        """Add an outcome."""
         self.entries[jobid] = fields
-        if references:
+        if refers(fields):
             self.references = True
         else:
-            self.pieces.extend(piece((jobid, fields)))
+            self.pieces += piece((jobid, fields))
 
     def keep(self, jobids: Container[int]) -> None:
         """Forget all other outcomes."""
         kept = [(jobid, fields) for jobid, fields in self.entries.items() if jobid in jobids]
-        self.entries.clear()
-        self.pieces.clear()
-        if self.references:
-            self.references = False
+        self.entries, self.pieces, self.references = {}, b'', False
         for jobid, fields in kept:
-            self.add(jobid, fields, refers(fields))
+            self.add(jobid, fields)
 
 
 CLASS = pickle.dumps(Slip, 3)           # what the record of a slip begins with; its state follows, see ZODB.serialize
@@ -79,11 +75,12 @@ STATE = Struct('<3sI')                  # what its state begins with, as pickle.
 
 
 class Rider:
-    """Rides with a connection that commits anyway: has a slip stored in the same transaction of the storage.
+    """Rides with a slip's connection: has the slip stored in the same transaction of the storage, in the connection's stead.
 
     It spares the slip what a connection does for an object that could be any: a pickler of its own, which looks at each value
     for references, and is garbage afterwards that only the collector finds. What the storage does stays the same, with it the
-    fence: who stores on top of another revision conflicts. A data manager, see transaction.interfaces.IDataManager.
+    fence: who stores on top of another revision conflicts. All else is the connection's, with which the slip is registered:
+    savepoints, aborts, the new serial. A data manager, see transaction.interfaces.ISavepointDataManager.
     """
 
     __slots__ = ('slip',)
@@ -92,24 +89,28 @@ class Rider:
         self.slip = slip
 
     def sortKey(self) -> str:
-        """Any: all connections have begun before the first data manager commits, and vote after the last."""
-        return '~'
+        """Before all connections: these have begun before the first data manager commits."""
+        return ''
 
     def commit(self, transaction: Any) -> None:
-        """Store the slip. Raises what the storage does, ConflictError where it was fenced off."""
+        """Store the slip, if nothing was registered after it. Raises what the storage does, ConflictError from the fence."""
         slip = self.slip
         jar, oid = slip._p_jar, slip._p_oid
-        record = CLASS + STATE.pack(PROTOCOL + pickle.BINBYTES, len(slip.pieces)) + slip.pieces + END
-        jar._normal_storage.store(oid, slip._p_serial, record, '', transaction.data(jar))
-        jar._modified.append(oid)       # the connection gives it the new serial, or lets it go with the rest
+        registered = jar._registered_objects
+        if registered and registered[-1] is slip:       # else a savepoint has it already, or the connection will store it
+            record = CLASS + STATE.pack(PROTOCOL + pickle.BINBYTES, len(slip.pieces)) + slip.pieces + END
+            jar._normal_storage.store(oid, slip._p_serial, record, '', transaction.data(jar))
+            registered.pop()
+            jar._modified.append(oid)       # it stays changed, so that nothing makes it a ghost, until the connection ends
 
-    def abort(self, transaction: Any) -> None:
-        """Have the slip loaded again."""
-        self.slip._p_invalidate()
+    def savepoint(self) -> Rider:
+        """What rolls nothing back: the connection does it."""
+        return self
 
-    tpc_abort = abort
+    def rollback(self) -> None:
+        """Nothing, see savepoint."""
 
     def tpc_begin(self, transaction: Any) -> None:
         """Nothing: the connection does it."""
 
-    tpc_vote = tpc_finish = tpc_begin
+    abort = tpc_vote = tpc_finish = tpc_abort = tpc_begin

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from itertools import groupby, repeat
+from operator import attrgetter
 
 from p01.remote.exceptions import JobNotFound
 from p01.remote.store import writer
 from p01.remote.store.keys import idOf, rankOf, shardOf, sinceOf
-from p01.remote.store.lines import Run, alike
+from p01.remote.store.lines import Line, Run, alike
 from p01.remote.store.look import Look
 from p01.remote.store.records import CANCELLED, DELAYED, FINISHED, PROCESSING, QUEUED, Claim, Outcome, Pending, Record
 from p01.remote.store.seats import Hand
-from p01.remote.store.segments import brief
+from p01.remote.store.segments import Segment, brief
 from p01.remote.store.settings import Settings
-from p01.remote.store.shards import Shard, Tally, uniqueShard
+from p01.remote.store.shards import Shard, uniqueShard
 
 GRACE = 1.0         # seconds that a job of another worker's shard may wait longer than ours
+END = float('inf')  # behind all keys
+queueOf = attrgetter('queue')
 INTAKE = 2_000      # jobs that one shard takes in at once: more than one claim, so that order holds; few enough for memory
 
 
@@ -69,15 +73,18 @@ class Taking(Look):
 
     def takeIn(self, shard: Shard, owner: Hand, now: float) -> None:
         """Put a shard's new jobs, and those that became due, in line; of many only the first INTAKE."""
-        came = Tally()
+        came: Counter[tuple[str, str]] = Counter()
+        lines: dict[str, Line] = {}
         for new in shard.news(self, INTAKE):
             for (queue, _, due), group in groupby(new, alike):
                 jobs = list(group)
                 admitted = [job for job in jobs if job[1].extras is None or self.admits(owner, *job, now)]
-                came.move(queue, None, CANCELLED, len(jobs) - len(admitted))
+                if len(admitted) < len(jobs):
+                    came[queue, CANCELLED] += len(jobs) - len(admitted)
                 if admitted:
-                    came.move(queue, None, DELAYED if due is not None and due > now else QUEUED, len(admitted))
-                    shard.line(queue).enter(admitted, now)
+                    came[queue, QUEUED if due is None or due <= now else DELAYED] += len(admitted)
+                    line = lines.get(queue) or lines.setdefault(queue, shard.line(queue))
+                    line.enter(admitted, now)
         moved = shard.ripen(now, INTAKE)
         if came or moved:
             owner.touch()
@@ -125,32 +132,33 @@ class Taking(Look):
                     del ids[at if at or owner.claims else 1:]
             if ids:
                 owner.touch()       # before the change: what fails amidst must be undone
-            chosen, taken = set(ids), {}
+            chosen = set(ids)
+            taken: dict[int, Claim] = {}
             for run in runs:
-                taken.update(self.take(owner, run, sum(map(chosen.__contains__, run.ids)), now))
+                number = sum(map(chosen.__contains__, run.ids))
+                if number:
+                    self.take(owner, run, number, taken, now)
             started = {jobid: taken[jobid] for jobid in ids if jobid in taken}
+            for queue, number in Counter(map(queueOf, started.values())).items():
+                owner.tally.move(queue, QUEUED, PROCESSING, number)
             expired = len(started) < len(ids)       # nobody's job is left behind because the one before it was too late
             owner.claims.update(started)
             claimed += started
         return claimed
 
-    def take(self, owner: Hand, run: Run, count: int, now: float) -> dict[int, Claim]:
-        """Take so many jobs out of their line; returns claims on those of them that start."""
-        if not count:
-            return {}
+    def take(self, owner: Hand, run: Run, count: int, taken: dict[int, Claim], now: float) -> None:
+        """Take so many jobs out of their line; those of them that start, with their claims, are added to what is taken."""
         run.leave(count)
         ids, fate = run.ids[:count], run.fate
         if fate is None:
-            claims = dict.fromkeys(ids, Claim(run.queue))
+            taken.update(dict.fromkeys(ids, Claim(run.queue)))
         else:
             owner.forget(ids[0])
-            claims = {ids[0]: Claim(run.queue, run.key, fate.runs, fate.attempts, fate.deaths, fate.suspect)}
+            taken[ids[0]] = Claim(run.queue, run.key, fate.runs, fate.attempts, fate.deaths, fate.suspect)
         for jobid in ids:
             record = run.entries[jobid]
             if record.extras is not None and not self.starts(owner, jobid, record, fate, now):
-                del claims[jobid]
-        owner.tally.move(run.queue, QUEUED, PROCESSING, len(claims))
-        return claims
+                del taken[jobid]
 
     def picks(self, owner: Hand, count: int, now: float, queues: Collection[str] | None,
               rank: tuple[int, int], wide: bool) -> tuple[list[int], list[Run]]:
@@ -170,33 +178,49 @@ class Taking(Look):
         def sooner(key: int) -> bool:
             return (rankOf(key), sinceOf(key)) < urgent
 
-        if any(sooner(run.key) for run in self.ahead(foreign, 1, now, queues)[1]):
+        if any(sooner(line.waiting.minKey()) for line, _ in self.lines(foreign, now, queues)):
             others, more = self.ahead(foreign, count, now, queues)
-            number = sum(sooner(run.keyOf(jobid)) for run in more for jobid in run.ids)
+            number = sum(sooner(run.keyOf(jobid)) for run in more for jobid in run.ids[:run.at])
             return (others[:number] + ids)[:count], runs + more
         return ids, runs
 
     def ahead(self, shards: Iterable[Shard], count: int, now: float,
               queues: Collection[str] | None) -> tuple[list[int], list[Run]]:
         """The first jobs that wait in these shards in order, and the runs that these are the heads of."""
-        paused = {queue for queue, until in self.settings.paused.items() if until is None or until > now}
-        heads = [zip(line.waiting.items(), repeat(line), repeat(shard)) for shard in shards
-                 for queue, line in shard.lines.items() if (queues is None or queue in queues) and queue not in paused]
+        heads = heapq.merge(*(zip(line.waiting.items(), repeat(line), repeat(shard))
+                              for line, shard in self.lines(shards, now, queues)))
         ids: list[int] = []
         runs: list[Run] = []
-        top, mixed = 0, False
-        for (key, last), line, shard in heapq.merge(*heads):
-            if len(ids) >= count and key > top:
-                break
-            segment = self.home(idOf(key))
-            run = Run(line, key, last, segment, shard.fates(segment.first), count)
-            runs.append(run)
-            ids += run.ids
-            mixed = mixed or key < top
-            top = max(top, run.keyOf(run.ids[-1]))
-        if mixed:       # several connections enqueue at once
-            ids = [jobid for _, jobid in sorted((run.keyOf(jobid), jobid) for run in runs for jobid in run.ids)]
+        mixed: list[tuple[int, Run]] = []       # a heap of runs that are picked from in turn, by the key of the next job
+        head = next(heads, None)
+        here: Segment | None = None
+        while len(ids) < count and (head or mixed):
+            if head and (not mixed or head[0][0] < mixed[0][0]):
+                (key, last), line, shard = head
+                jobid = idOf(key)
+                if here is None or jobid not in here.entries:
+                    here = self.home(jobid)
+                    fates = shard.fates(here.first)
+                run = Run(line, key, last, here, fates, count)
+                runs.append(run)
+                head = next(heads, None)
+            else:
+                _, run = heapq.heappop(mixed)
+            limit = head[0][0] if head else END
+            ids += run.pick(min(limit, mixed[0][0]) if mixed else limit)
+            if run.at < len(run.ids):
+                heapq.heappush(mixed, (run.keyOf(run.ids[run.at]), run))
+            elif run.fate is not None and run.fate.suspect:
+                break       # nobody is claimed together with it
         return ids[:count], runs
+
+    def lines(self, shards: Iterable[Shard], now: float, queues: Collection[str] | None) -> Iterator[tuple[Line, Shard]]:
+        """The lines of these shards that have waiting jobs, of these queues, but not of those that are paused."""
+        paused = {queue for queue, until in self.settings.paused.items() if until is None or until > now}
+        for shard in shards:
+            for queue, line in shard.lines.items():
+                if (queues is None or queue in queues) and queue not in paused and line.waiting:
+                    yield line, shard
 
     def starts(self, owner: Hand, jobid: int, record: Record, fate: Pending | None, now: float) -> bool:
         """Whether a job that left its line may start; else it has expired. What it holds until its start, it gives back."""

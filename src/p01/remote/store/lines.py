@@ -38,7 +38,7 @@ class Keys(OOTreeSet):
 class Run:
     """The jobs at the head of a run, at most so many, with the one behind them."""
 
-    __slots__ = ('at', 'entries', 'fate', 'ids', 'key', 'last', 'line', 'queue')
+    __slots__ = ('alone', 'at', 'entries', 'fate', 'ids', 'key', 'last', 'line', 'queue')
 
     def __init__(self, line: Line, key: int, last: int, segment: Segment, fates: Fates, most: int) -> None:
         self.line = line
@@ -49,9 +49,11 @@ class Run:
         jobid = idOf(key)
         self.queue = self.entries[jobid].queue
         self.fate: Pending | None = None
+        self.alone = False                          # the job must run alone, so that the next death tells
         if jobid == last:
             self.ids = [jobid]
             self.fate = fates.get(jobid)
+            self.alone = self.fate is not None and self.fate.suspect
         else:
             self.ids = list(islice(members(jobid, last, segment, fates), most + 1))
 

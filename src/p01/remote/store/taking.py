@@ -127,8 +127,8 @@ class Taking(Look):
         while expired and len(claimed) < count:
             ids, runs = self.picks(owner, count - len(claimed), now, queues, rank, wide)
             for run in runs:
-                if run.fate is not None and run.fate.suspect and run.ids[0] in ids:
-                    at = ids.index(run.ids[0])      # it must run alone, so that the next death tells
+                if run.alone and run.ids[0] in ids:
+                    at = ids.index(run.ids[0])
                     del ids[at if at or owner.claims else 1:]
             if ids:
                 owner.touch()       # before the change: what fails amidst must be undone
@@ -210,8 +210,6 @@ class Taking(Look):
             ids += run.pick(min(limit, mixed[0][0]) if mixed else limit)
             if run.at < len(run.ids):
                 heapq.heappush(mixed, (run.keyOf(run.ids[run.at]), run))
-            elif run.fate is not None and run.fate.suspect:
-                break       # nobody is claimed together with it
         return ids[:count], runs
 
     def lines(self, shards: Iterable[Shard], now: float, queues: Collection[str] | None) -> Iterator[tuple[Line, Shard]]:

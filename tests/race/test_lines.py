@@ -2,6 +2,7 @@
 """Jobs stand in line in runs of neighbours: whoever leaves from anywhere in a run, the others keep their places."""
 import pytest
 
+from p01.remote.store import lines
 from p01.remote.store.keys import idOf
 from tests.conftest import START, commit, inside
 from tests.race.party import enqueued
@@ -139,3 +140,41 @@ def test_runs_of_several_connections_mix_in_the_order_of_enqueue(place, parties,
     while len(found) < len(ids):
         found += claimed(worker, count)
     assert found == ids
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """The runs that are opened: what a claim costs."""
+    found = []
+
+    class Counted(lines.Run):
+        def __init__(self, *args):
+            super().__init__(*args)
+            found.append(self)
+
+    monkeypatch.setattr('p01.remote.store.taking.Run', Counted)
+    return found
+
+
+def test_a_claim_costs_the_same_however_many_runs_overlap_behind_it(place, parties, enqueuer, opened):
+    worker, _ = parties
+    others = [enqueuer, inside(place.connect(place.openAgain())), inside(place.connect(place.openAgain()))]
+    ids = []
+    for turn in range(90):          # each connection's runs end after the next one's begin, all the way
+        ids += enqueued(others[turn % 3], 10)
+    worker.do(lambda store: [store.takeIn(shard, worker.seat(store), START) for shard in store.shards])
+    assert len(worker.do(runs)) > 20
+    assert worker.do(lambda store: worker.claim(store, 40)) == ids[:40]
+    assert len(opened) <= 8
+
+
+def test_who_only_looks_whether_others_have_urgent_jobs_opens_none_of_their_runs(place, parties, enqueuer, opened):
+    worker, _ = parties
+    for _ in range(40):
+        enqueued(enqueuer, 10)
+    worker.do(lambda store: [store.takeIn(shard, worker.seat(store), START) for shard in store.shards])
+    store = worker.begin()
+    assert len(store.claim(worker.seat(store), 5, START, None, (0, 2))) == 5
+    own = [line for shard in store.shards if shard.number % 2 == 0 for line in shard.lines.values()]
+    assert opened and all(run.line in own for run in opened)
+    worker.commit()

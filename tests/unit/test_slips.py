@@ -141,6 +141,17 @@ def test_twice_in_a_transaction(session):
     assert list(stored(session)[0]) == [1, 2, 3, 4]
 
 
+@pytest.mark.parametrize('between', [True, False])
+def test_twice_with_a_savepoint_between(session, between):
+    session.work(2)
+    session.manager.savepoint()
+    if between:
+        session.root['thing']['between'] = True
+    session.slip.write(3, brief(OUTCOMES[3], 'me'), CLAIMS)
+    session.manager.commit()
+    assert list(stored(session)[0]) == [1, 2, 3]
+
+
 @pytest.mark.parametrize('before', [True, False])
 def test_what_is_aborted_is_gone(session, before):
     session.work(2)

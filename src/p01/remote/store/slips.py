@@ -97,9 +97,10 @@ class Rider:
         slip = self.slip
         jar, oid = slip._p_jar, slip._p_oid
         registered = jar._registered_objects
-        if registered and registered[-1] is slip:       # else a savepoint has it already, or the connection will store it
+        # else the connection stores it, with what its savepoints have
+        if registered and registered[-1] is slip and jar._savepoint_storage is None:
             record = CLASS + STATE.pack(PROTOCOL + pickle.BINBYTES, len(slip.pieces)) + slip.pieces + END
-            jar._normal_storage.store(oid, slip._p_serial, record, '', transaction.data(jar))
+            jar._storage.store(oid, slip._p_serial, record, '', transaction.data(jar))
             registered.pop()
             jar._modified.append(oid)       # it stays changed, so that nothing makes it a ghost, until the connection ends
 

@@ -29,7 +29,7 @@ from p01.remote.store.writer import systematic
 HASTE = 1.0         # seconds; a process that dies younger than this is not replaced at once
 MEMORY = 12         # exit status of a process that has no memory left (ENOMEM)
 GRACE = 30.0        # seconds that running jobs get to end
-RARELY = (20_000, 10, 10)       # for gc.set_threshold
+RARELY = (2_000, 10, 10)       # for gc.set_threshold
 spawn = multiprocessing.get_context('spawn')    # never fork with an open database
 
 

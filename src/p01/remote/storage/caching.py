@@ -15,8 +15,8 @@ from relstorage.cache.local_client import LocalClient
 from relstorage.cache.storage_cache import StorageCache
 from relstorage.options import Options
 
-MEGABYTES = 10      # for pickles
-CHANGES = 2_500     # half of the changes that are kept for idle connections
+MEGABYTES = 5       # for pickles
+CHANGES = 1_000     # half of the changes that are kept for idle connections
 
 
 class Memory(LocalClient):

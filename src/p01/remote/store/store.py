@@ -102,6 +102,8 @@ class Store(Taking):
                 owner.outcomes.append({jobid: known[jobid] for jobid in jobids[:room]})
                 page.end(jobids[:room], owner.outcomes, since)
                 jobids = jobids[room:]
+            if len(page.fates) == len(segment.entries):
+                segment._p_deactivate()     # nobody asks for it soon
         if len(owner.outcomes.entries) >= BRIEF:
             owner.turn()
         for (queue, status), count in Counter(zip(owner.end(known), map(statusOf, known.values()), strict=True)).items():

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from p01.remote.engine.loop import Loop
-from p01.remote.engine.supervisor import RARELY, load
+from p01.remote.engine.supervisor import load
 from p01.remote.options import WorkerOptions
 from p01.remote.store.records import CANCELLED, ERROR, FINISHED
 
@@ -47,14 +47,11 @@ def looped(place: Any) -> Loop:
 @contextmanager
 def collecting() -> Iterator[None]:
     """Have the garbage collector of this process work as in a worker process, see supervisor.load."""
-    before = gc.get_threshold()
-    gc.set_threshold(*RARELY)
     gc.freeze()
     try:
         yield
     finally:
         gc.unfreeze()
-        gc.set_threshold(*before)
 
 
 def drain(loop: Loop, every: int = 0) -> list[Sample]:

@@ -178,3 +178,15 @@ def test_who_only_looks_whether_others_have_urgent_jobs_opens_none_of_their_runs
     own = [line for shard in store.shards if shard.number % 2 == 0 for line in shard.lines.values()]
     assert opened and all(run.line in own for run in opened)
     worker.commit()
+
+
+def test_a_segment_leaves_the_cache_when_all_its_jobs_have_ended(parties, jobs):
+    worker, person = parties
+    claimed(worker)
+    for ended, gone in ((jobs[:4], False), (jobs[4:], True)):
+        for jobid in ended:
+            worker.complete(jobid)
+        worker.settle()
+        assert (worker.begin().segments[jobs[0]]._p_changed is None) is gone
+        worker.commit()
+    assert [person.do(lambda store, jobid=jobid: store.view(jobid).status) for jobid in jobs] == ['completed'] * 9

@@ -4,17 +4,10 @@ import pytest
 import transaction
 
 from p01.remote.store.payload import Payload
-from p01.remote.store.records import COMPLETED, ERROR, Attempt, Outcome, Record
+from p01.remote.store.records import Outcome, Record
 from p01.remote.store.segments import Outcomes, Segment, brief
+from tests.unit.outcomes import OUTCOMES
 
-ATTEMPT = Attempt(1, 1.0, 2.0, 'other', 'ValueError: no', 'trace')
-OUTCOMES = {
-    1: Outcome(COMPLETED, None, '', 1, 3.0, 4.0, 'me'),
-    2: Outcome(COMPLETED, b'kept', '', 2, 3.0, 4.0, 'me'),
-    3: Outcome(COMPLETED, None, '', 1, 3.0, 4.0, 'other'),
-    4: Outcome(ERROR, None, 'no', 1, None, 4.0, 'me', (ATTEMPT,)),
-    5: Outcome(COMPLETED, None, '', 1, 3.0, 4.0),
-}
 RECORDS = {
     1: Record('echo', None, 3.0),
     2: Record('echo', b'kept', 3.0, 'mail'),

@@ -9,18 +9,10 @@ from persistent.mapping import PersistentMapping
 from ZODB.POSException import ConflictError
 
 from p01.remote.store.payload import Payload
-from p01.remote.store.records import COMPLETED, ERROR, Attempt, Outcome
 from p01.remote.store.segments import brief, whole
 from p01.remote.store.slips import Rider, Slip
+from tests.unit.outcomes import OUTCOMES
 
-ATTEMPT = Attempt(1, 1.0, 2.0, 'other', 'ValueError: no', 'trace')
-OUTCOMES = {
-    1: Outcome(COMPLETED, None, '', 1, 3.0, 4.0, 'me'),
-    2: Outcome(COMPLETED, b'kept', '', 2, 3.0, 4.0, 'me'),
-    3: Outcome(COMPLETED, None, '', 1, 3.0, 4.0, 'other'),
-    4: Outcome(ERROR, None, 'no', 1, None, 4.0, 'me', (ATTEMPT,)),
-    5: Outcome(COMPLETED, None, '', 1, 3.0, 4.0),
-}
 CLAIMS = range(100)
 
 
@@ -54,19 +46,22 @@ class Session:
 
 
 @pytest.fixture
-def session(db):
-    found = Session(db)
+def sessions(db):
+    found = [Session(db), Session(db)]
     yield found
-    found.manager.abort()
-    found.jar.close()
+    for each in found:
+        each.manager.abort()
+        each.jar.close()
 
 
 @pytest.fixture
-def other(db):
-    found = Session(db)
-    yield found
-    found.manager.abort()
-    found.jar.close()
+def session(sessions):
+    return sessions[0]
+
+
+@pytest.fixture
+def other(sessions):
+    return sessions[1]
 
 
 def stored(session):

@@ -46,6 +46,7 @@ class Committed(NamedTuple):
 
 COMMITTED = Committed()
 
+
 class Again(NamedTuple):
     """It is to run again, due at an instant or at its old place in line; with the attempt that failed, if one did."""
 

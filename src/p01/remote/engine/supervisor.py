@@ -29,7 +29,6 @@ from p01.remote.store.writer import systematic
 HASTE = 1.0         # seconds; a process that dies younger than this is not replaced at once
 MEMORY = 12         # exit status of a process that has no memory left (ENOMEM)
 GRACE = 30.0        # seconds that running jobs get to end
-RARELY = (2_000, 10, 10)        # for gc.set_threshold
 spawn = multiprocessing.get_context('spawn')    # never fork with an open database
 
 
@@ -169,11 +168,7 @@ class Supervisor:
 
 
 def load(target: str) -> App:
-    """The App of a worker process, which makes and drops some thousand tuples with each claim, none of them garbage.
-
-    The collector looks less often than by default, unless the application says otherwise, and no more at what stays.
-    """
-    gc.set_threshold(*RARELY)
+    """The App of a worker process, where the collector looks no more at what stays."""
     app = loadApp(target)
     gc.freeze()
     return app

@@ -38,7 +38,7 @@ class Keys(OOTreeSet):
 class Run:
     """The jobs at the head of a run, at most so many, with the one behind them."""
 
-    __slots__ = ('alone', 'at', 'entries', 'fate', 'ids', 'key', 'last', 'line', 'queue')
+    __slots__ = ('at', 'entries', 'fate', 'ids', 'key', 'last', 'line', 'queue')
 
     def __init__(self, line: Line, key: int, last: int, segment: Segment, fates: Fates, most: int) -> None:
         self.line = line
@@ -49,11 +49,9 @@ class Run:
         jobid = idOf(key)
         self.queue = self.entries[jobid].queue
         self.fate: Pending | None = None
-        self.alone = False                          # the job must run alone, so that the next death tells
         if jobid == last:
             self.ids = [jobid]
             self.fate = fates.get(jobid)
-            self.alone = self.fate is not None and self.fate.suspect
         else:
             self.ids = list(islice(members(jobid, last, segment, fates), most + 1))
 
@@ -114,8 +112,8 @@ class Line(Persistent):
     def withdraw(self, jobid: int, record: Record, fate: Pending | None, segment: Segment, fates: Fates) -> str | None:
         """Take one job out, wherever it stands; returns the status that it had, None when it is not in this line."""
         due = (fate or record).due
-        if due is not None and self.delays(jobid, record, fate):
-            self.delayed.remove(dueKey(record.priority, due, jobid))
+        if due is not None and (key := dueKey(record.priority, due, jobid)) in self.delayed:
+            self.delayed.remove(key)
             return DELAYED
         for each in range(jobid, segment.first - 1 if fate is None else jobid - 1, -1):     # one with a fate stands alone
             if each not in segment.entries:

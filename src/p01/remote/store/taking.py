@@ -127,8 +127,8 @@ class Taking(Look):
         while expired and len(claimed) < count:
             ids, runs = self.picks(owner, count - len(claimed), now, queues, rank, wide)
             for run in runs:
-                if run.alone and run.ids[0] in ids:
-                    at = ids.index(run.ids[0])
+                if run.fate is not None and run.fate.suspect and run.ids[0] in ids:
+                    at = ids.index(run.ids[0])      # it must run alone, so that the next death tells
                     del ids[at if at or owner.claims else 1:]
             if ids:
                 owner.touch()       # before the change: what fails amidst must be undone

@@ -93,8 +93,6 @@ class Loop:
 
     def mark(self, jobid: int, timeout: float | None) -> None:
         """Say in the black box which job runs, 0 for none, and how long it may."""
-        if self.alone:
-            return                                  # and there is nobody to tell
         self.began = time.monotonic() if jobid else 0.0
         if self.box is not None:
             self.box.write(self.slot, jobid, self.began + timeout if timeout else 0.0)
@@ -103,8 +101,7 @@ class Loop:
 
     def ready(self) -> None:
         """Find the processor, and bring its layout forward. Raises RemoteError where there is none, NewerDatabase."""
-        self.runner.fresh()
-        store = self.processor().store
+        store = self.runner.fresh().store
         db, oid = store._p_jar.db(), store._p_oid       # it may live in another database of several
         self.runner.end()
         migrate(db, oid)
@@ -144,7 +141,8 @@ class Loop:
         elif isinstance(verdict, Again):
             self.write(lambda store, seat, now: store.retry(seat, task.id, verdict.due, verdict.attempt)
                        if task.id in seat.claims else None)
-        self.mark(0, None)
+        if self.began:
+            self.mark(0, None)
         return verdict
 
     def write(self, work: Callable[[Store, Seat, float], Any]) -> Any:
@@ -272,7 +270,8 @@ class Loop:
         """Open a connection, with a transaction manager of its own."""
         self.manager = transaction.TransactionManager(explicit=True)
         self.connection = self.db.open(self.manager)
-        self.runner = Runner(self.connection, self.manager, self.processor, self.name, self.complete, self.recorded, self.mark)
+        self.runner = Runner(self.connection, self.manager, self.processor, self.name, self.complete, self.recorded,
+                             None if self.alone else self.mark)
 
     def stop(self) -> None:
         """End after the running job; for other threads and signal handlers."""

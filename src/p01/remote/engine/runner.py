@@ -101,12 +101,12 @@ class Runner:
     """Runs jobs one after the other on one connection, whose transactions are its own.
 
     complete(store, jobid, outcome) writes an outcome into the running transaction, recorded(store, jobid) tells whether one
-    is committed, mark(jobid, timeout) is told what runs.
+    is committed, mark(jobid, timeout) is told what runs; None where nobody asks.
     """
 
     def __init__(self, connection: Connection, manager: transaction.TransactionManager, processorOf: Callable[[], Any],
                  name: str, complete: Callable[[Any, int, Outcome], None], recorded: Callable[[Any, int], bool],
-                 mark: Callable[[int, float | None], None], clock: Callable[[], float] = time.time) -> None:
+                 mark: Callable[[int, float | None], None] | None, clock: Callable[[], float] = time.time) -> None:
         self.connection = connection
         self.manager = manager
         self.processorOf = processorOf
@@ -122,14 +122,20 @@ class Runner:
         self.ready: dict[str, Callable[[Running], Any]] = {}    # what these have ready
         self.chance = random.random
 
-    def fresh(self) -> None:
-        """Have a transaction: the last one if nothing has used it, or a new one."""
+    def fresh(self) -> Any:
+        """The processor, in a transaction: the last one if nothing has used it, or a new one."""
         now = time.monotonic()
         if self.begun is not None and now - self.begun > SNAPSHOT:
             self.end()
         if self.begun is None:
             self.begin()
             self.begun = now
+        if self.found is None:
+            self.found = self.processorOf()
+            self.around = Surroundings(self.found, self.manager)
+            self.behaviours.clear()
+            self.ready.clear()
+        return self.found
 
     def begin(self) -> None:
         """Begin a transaction. Raises StorageAway: nothing has begun, so that there is nothing to repeat at once."""
@@ -139,21 +145,11 @@ class Runner:
             self.manager.abort()
             raise StorageAway(f'No transaction can begin: {type(error).__name__}: {error}') from error
 
-    def processor(self) -> Any:
-        """The processor, in our transaction."""
-        if self.found is None:
-            self.found = self.processorOf()
-            self.around = Surroundings(self.found, self.manager)
-            self.behaviours.clear()
-            self.ready.clear()
-        return self.found
-
     def behaviour(self, name: str) -> Any:
-        """The behaviour of the jobs of this name."""
-        processor = self.processor()
+        """The behaviour of the jobs of this name; fresh has been called."""
         found = self.behaviours.get(name)
         if found is None:
-            found = self.behaviours[name] = processor.behaviour(name)
+            found = self.behaviours[name] = self.found.behaviour(name)
         return found
 
     def end(self) -> None:
@@ -189,8 +185,7 @@ class Runner:
 
     def settled(self, task: Task) -> bool:
         """Whether its outcome is committed: a commit that raised, whatever it raised, may have done its work."""
-        self.fresh()
-        return self.recorded(self.processor().store, task.id)
+        return self.recorded(self.fresh().store, task.id)
 
     def policy(self, task: Task) -> Any:
         """The policy of a job's behaviour."""
@@ -199,8 +194,7 @@ class Runner:
 
     def once(self, task: Task) -> Verdict:
         """Run a job once. Raises TransientError for a conflict."""
-        self.fresh()
-        processor = self.processor()
+        processor = self.fresh()
         started = self.clock()
         behaviour = self.behaviour(task.record.name)
         heard = events.heard()
@@ -236,11 +230,13 @@ class Runner:
         if behaviour.detached:
             self.end()
             processor, self.around = None, Surroundings(None, self.manager)
-        self.mark(task.id, behaviour.policy.timeout)
+        if self.mark is not None:
+            self.mark(task.id, behaviour.policy.timeout)
         job = Running(processor, behaviour, task, unpack(task.record.input), started, self.name)
         token = running.set(job)
         try:
-            self.around.enter()
+            if not self.around.entered:
+                self.around.enter()
             perform = self.ready.get(task.record.name)
             if perform is None:
                 perform = self.ready[task.record.name] = behaviour.ready()

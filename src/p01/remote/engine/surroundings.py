@@ -35,9 +35,7 @@ class Surroundings:
         self.entered = False
 
     def enter(self) -> None:
-        """Have them, unless they are there already."""
-        if self.entered:
-            return
+        """Have them."""
         self.entered = True
         self.own = transaction.manager.manager
         transaction.manager.manager = self.manager

@@ -8,7 +8,7 @@ from persistent import Persistent
 
 from p01.remote.exceptions import ClaimLost
 from p01.remote.store.records import Claim, Outcome
-from p01.remote.store.segments import Fields, Outcomes, Packed, brief, whole
+from p01.remote.store.segments import Fields, Outcomes, Packed, whole
 from p01.remote.store.shards import Tally
 from p01.remote.store.slips import Slip
 
@@ -83,17 +83,17 @@ class Seat(Hand, Packed):
         self.since = self.beat = now
         self.shelf = Shelf()
 
-    def write(self, jobid: int, outcome: Outcome) -> None:
-        """Write a claimed job's outcome on its slip. Raises ClaimLost."""
-        self.held(jobid)
+    def slip(self) -> Slip:
+        """The slip that takes the next outcome."""
         slips = self.shelf.slips
-        while self._v_open in slips and slips[self._v_open].full(self.claims):
-            self._v_open += 1
         slip = slips.get(self._v_open)
+        while slip is not None and slip.full(self.claims):
+            self._v_open += 1
+            slip = slips.get(self._v_open)
         if slip is None:
             slip = Slip()
             self.shelf.slips = {**slips, self._v_open: slip}
-        slip.write(jobid, brief(outcome, self.name), self.claims)
+        return slip
 
     def outcome(self, jobid: int) -> Outcome | None:
         """The outcome of a claimed job that its own commit has written."""

@@ -4,43 +4,36 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Container
-from struct import Struct
 from typing import Any
 
 from persistent import Persistent
 from ZODB.utils import z64
 
-from p01.remote.store.segments import END, HEAD, PROTOCOL, Fields, piece, refers
+from p01.remote.store.segments import Fields, refers
 
 ROOM = 4        # outcomes of a slip: what a job's commit writes counts, see ARCHITECTURE.md
 
 
 class Slip(Persistent):
-    """A few outcomes that jobs' own commits have written, until their worker's next bookkeeping has them in a journal.
-
-    Each outcome is pickled once.
-    """
+    """A few outcomes that jobs' own commits have written, until their worker's next bookkeeping has them in a journal."""
 
     def __init__(self) -> None:
         self.entries: dict[int, Fields] = {}        # as segments.brief makes them
-        self.pieces = b''                           # of the entries
-        self.references = False                     # there are Payloads among them: then the pieces do not count
+        self.references = False                     # there are Payloads among them
 
     def __getstate__(self) -> Any:
-        # the database's pickler makes references of Payloads
-        return self.entries if self.references else self.pieces
+        return self.entries
 
     def __setstate__(self, state: Any) -> None:
-        packed = isinstance(state, bytes)
-        super().__setstate__({'entries': dict(pickle.loads(HEAD + state + END)) if packed else state,
-                              'pieces': state if packed else b'', 'references': not packed})
+        super().__setstate__({'entries': state, 'references': any(map(refers, state.values()))})
 
     def write(self, jobid: int, fields: Fields, claims: Container[int]) -> None:
         """Take an outcome in, in the job's transaction; those of jobs that are claimed no more may go."""
         self._p_changed = True          # before the change: what fails amidst must be undone
         if self.entries and next(iter(self.entries)) not in claims:     # settled; so are, as a rule, all the others
             self.keep(claims)
-        self.add(jobid, fields)
+        self.entries[jobid] = fields
+        self.references = self.references or refers(fields)
         if not self.references and self._p_jar is not None and self._p_serial != z64:
             self._p_jar.transaction_manager.get().join(Rider(self))
 
@@ -54,24 +47,13 @@ class Slip(Persistent):
             self._p_changed = True
             self.keep(self.entries.keys() - {jobid})
 
-    def add(self, jobid: int, fields: Fields) -> None:
-        """Add an outcome."""
-        self.entries[jobid] = fields
-        if refers(fields):
-            self.references = True
-        else:
-            self.pieces += piece((jobid, fields))
-
     def keep(self, jobids: Container[int]) -> None:
         """Forget all other outcomes."""
-        kept = [(jobid, fields) for jobid, fields in self.entries.items() if jobid in jobids]
-        self.entries, self.pieces, self.references = {}, b'', False
-        for jobid, fields in kept:
-            self.add(jobid, fields)
+        self.entries = {jobid: fields for jobid, fields in self.entries.items() if jobid in jobids}
+        self.references = any(map(refers, self.entries.values()))
 
 
 CLASS = pickle.dumps(Slip, 3)           # what the record of a slip begins with; its state follows, see ZODB.serialize
-STATE = Struct('<3sI')                  # what its state begins with, as pickle.dumps(bytes, 3) would write it
 
 
 class Rider:
@@ -99,8 +81,7 @@ class Rider:
         registered = jar._registered_objects
         # else the connection stores it, with what its savepoints have
         if registered and registered[-1] is slip and jar._savepoint_storage is None:
-            record = CLASS + STATE.pack(PROTOCOL + pickle.BINBYTES, len(slip.pieces)) + slip.pieces + END
-            jar._storage.store(oid, slip._p_serial, record, '', transaction.data(jar))
+            jar._storage.store(oid, slip._p_serial, CLASS + pickle.dumps(slip.entries, 3), '', transaction.data(jar))
             registered.pop()
             jar._modified.append(oid)       # it stays changed, so that nothing makes it a ghost, until the connection ends
 

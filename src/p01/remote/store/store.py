@@ -76,7 +76,8 @@ class Store(Taking):
 
         Raises ClaimLost when the job is no longer the owner's.
         """
-        owner.write(jobid, outcome)
+        owner.held(jobid)
+        owner.slip().write(jobid, brief(outcome, owner.name), owner.claims)
 
     def settle(self, owner: Hand, outcomes: dict[int, Outcome]) -> None:
         """End the claims whose outcomes are known: those given, and those that complete has written before.

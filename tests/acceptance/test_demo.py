@@ -87,7 +87,9 @@ def test_a_kept_database_can_be_looked_at_and_is_not_overwritten(temporary, tmp_
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_stopped_it_leaves_nothing_behind(sources, temporary, number):
     process = subprocess.Popen([*COMMAND, str(sources)], env=environ(temporary), stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True, start_new_session=True)
+                               stderr=subprocess.PIPE, text=True, start_new_session=True,
+                               # a shell has what it runs in the background ignore it
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
     assert process.stdout is not None
     assert 'source files' in process.stdout.readline()
     assert 'jobs enqueued' in process.stdout.readline()

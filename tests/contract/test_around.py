@@ -51,6 +51,11 @@ def untidy(what):
         raise ValueError('no')
 
 
+@application.job(retries=0)
+def unstorable():
+    current.root['function'] = lambda: None
+
+
 @application.job(detached=True)
 def apart():
     seen.append((queryInteraction(), getSite()))
@@ -139,6 +144,18 @@ def test_a_detached_job_has_none_of_them(app):
         apart.enqueue()
         plain.enqueue(2)
     assert work(app)[1] == (None, None) and [people for *_, people in (seen[0], seen[2])] == [0, 0]
+
+
+def test_a_job_whose_commit_fails_is_not_told_to_have_completed(app):
+    told = []
+    with app.transaction():
+        unstorable.enqueue()
+    zope.event.subscribers.append(told.append)
+    try:
+        work(app)
+    finally:
+        zope.event.subscribers.remove(told.append)
+    assert [type(event).__name__ for event in told if isinstance(event, (events.JobCompleted, events.JobErred))] == ['JobErred']
 
 
 def test_subscribers_are_told_in_the_threads_own(app):

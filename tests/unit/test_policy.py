@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from p01.remote.engine.runner import Again, Done, Task, failure
+from p01.remote.engine.runner import Again, Failed, Task, failure
 from p01.remote.exceptions import JobError, RunLater, UnknownJob
 from p01.remote.options import Policy, Unique, WorkerOptions
 from p01.remote.store.records import Attempt, Claim, Record
@@ -68,7 +68,7 @@ def test_a_failure_is_retried_with_its_attempt():
 def test_the_last_failure_is_an_error_with_all_attempts():
     before = (Attempt(1, 1.0, 2.0, 'other', 'first'),)
     verdict = decide(ValueError('no'), runs=3, attempts=before)
-    assert isinstance(verdict, Done)
+    assert isinstance(verdict, Failed)
     outcome = verdict.outcome
     assert (outcome.status, outcome.error, outcome.runs) == ('error', 'ValueError: no', 4)
     assert outcome.attempts[0] is before[0] and outcome.attempts[1].number == 4
@@ -105,7 +105,7 @@ def test_texts_are_bounded_whatever_they_are(error):
     for runs in (0, 3):
         verdict = decide(error, runs=runs)
         attempt = verdict.attempt if isinstance(verdict, Again) else verdict.outcome.attempts[-1]
-        texts = [attempt.reason, attempt.trace] + ([verdict.outcome.error] if isinstance(verdict, Done) else [])
+        texts = [attempt.reason, attempt.trace] + ([verdict.outcome.error] if isinstance(verdict, Failed) else [])
         assert all(isinstance(text, str) and len(text) <= 10_000 for text in texts)
 
 

@@ -12,10 +12,10 @@ from transaction.interfaces import InvalidSavepointRollbackError, TransientError
 
 from p01.remote.engine import ticker
 from p01.remote.engine.context import Running, running
-from p01.remote.engine.runner import Done, Task, failure
+from p01.remote.engine.runner import Failed, Task, failure
 from p01.remote.store.payload import pack, unpack
-from p01.remote.store.records import COMPLETED, Outcome
 from p01.remote.store.seats import Hand
+from p01.remote.store.segments import success
 
 
 def runDue(processor: Any, now: float | None, most: int | None = None) -> int:
@@ -55,14 +55,13 @@ def runOne(processor: Any, hand: Hand, jobid: int, now: float | None, manager: A
             savepoint.rollback()
         verdict = failure(task, behaviour.policy, error, started, time.time() if now is None else now, hand.name,
                           random.random())
-        if isinstance(verdict, Done):
+        if isinstance(verdict, Failed):
             store.settle(hand, {jobid: verdict.outcome})
         else:
             store.retry(hand, jobid, verdict.due, verdict.attempt)
         return
     ended = time.time() if now is None else now
-    store.settle(hand, {jobid: Outcome(COMPLETED, kept, '', task.claim.runs + 1, started, ended, hand.name,
-                                       task.claim.attempts)})
+    store.settle(hand, {jobid: success(kept, task.claim.runs + 1, started, ended, hand.name, task.claim.attempts)})
 
 
 def call(processor: Any, behaviour: Any, task: Task, started: float) -> Any:

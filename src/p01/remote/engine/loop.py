@@ -21,12 +21,12 @@ from p01.remote.engine.bell import bellOf
 from p01.remote.engine.janitor import Janitor
 from p01.remote.engine.patience import pauseAfter
 from p01.remote.engine.portion import Portion
-from p01.remote.engine.runner import Again, Done, Lost, Runner, Task, Verdict, joined
+from p01.remote.engine.runner import Again, Done, Failed, Lost, Runner, Task, Verdict, joined
 from p01.remote.exceptions import ClaimLost
 from p01.remote.options import WorkerOptions
 from p01.remote.store.migrate import migrate
-from p01.remote.store.records import ERROR, Outcome
 from p01.remote.store.seats import PULSE, Seat
+from p01.remote.store.segments import Fields
 from p01.remote.store.store import BYHAND, Store
 from p01.remote.store.taking import GRACE
 from p01.remote.store.writer import TRIES, pause
@@ -56,7 +56,7 @@ class Loop:
         self.began = 0.0                            # when the running job began, on the monotonic clock; 0 for none
         self.troubles = 0                           # polls in a row that the storage refused
         self.connect()
-        self.outcomes: dict[int, Outcome] = {}      # of jobs without effects, not written yet
+        self.outcomes: dict[int, Fields] = {}       # of jobs without effects, not written yet
         self.portion = Portion()
         self.stopping = threading.Event()
         self.bell = bellOf(db)
@@ -78,7 +78,7 @@ class Loop:
         """Our seat; None when we have none, or somebody thought us dead and took it away."""
         return store.seats.get(self.name)
 
-    def complete(self, store: Store, jobid: int, outcome: Outcome) -> None:
+    def complete(self, store: Store, jobid: int, outcome: Fields) -> None:
         """Write an outcome into the job's transaction."""
         seat = self.seat(store)
         if seat is None:
@@ -131,13 +131,14 @@ class Loop:
         """Run a job and keep its outcome."""
         verdict = self.runner.run(task)
         self.done += 1
-        # A failure is written at once, and until then it stands in the black box that this job runs: one that took all memory
-        # may leave none to write down its failure.
         if isinstance(verdict, Done):
             self.outcomes[task.id] = verdict.outcome
-            if verdict.outcome.status == ERROR:
-                self.write(lambda store, seat, now: store.settle(seat, {task.id: verdict.outcome}))
-                del self.outcomes[task.id]
+        elif isinstance(verdict, Failed):
+            # It is written at once, and until then it stands in the black box that this job runs: one that took all memory
+            # may leave none to write down its failure.
+            self.outcomes[task.id] = verdict.outcome
+            self.write(lambda store, seat, now: store.settle(seat, {task.id: verdict.outcome}))
+            del self.outcomes[task.id]
         elif isinstance(verdict, Again):
             self.write(lambda store, seat, now: store.retry(seat, task.id, verdict.due, verdict.attempt)
                        if task.id in seat.claims else None)

@@ -18,7 +18,8 @@ from p01.remote.engine.context import Running, running
 from p01.remote.engine.surroundings import Surroundings
 from p01.remote.exceptions import ClaimLost, JobError, RunLater, StorageAway, UnknownJob
 from p01.remote.store.payload import Payload, pack, unpack
-from p01.remote.store.records import COMPLETED, ERROR, Attempt, Claim, Outcome, Record
+from p01.remote.store.records import ERROR, Attempt, Claim, Outcome, Record
+from p01.remote.store.segments import Fields, success
 
 TRACE = 8_000       # characters of a traceback that are kept: its end says most
 REASON = 1_000      # characters of an error's text
@@ -37,7 +38,7 @@ class Task(NamedTuple):
 class Done(NamedTuple):
     """It ran and changed nothing: its outcome is still to be written, with others."""
 
-    outcome: Outcome
+    outcome: Fields
 
 
 class Committed(NamedTuple):
@@ -45,6 +46,12 @@ class Committed(NamedTuple):
 
 
 COMMITTED = Committed()
+
+
+class Failed(NamedTuple):
+    """It failed for good: this is still to be written."""
+
+    outcome: Outcome
 
 
 class Again(NamedTuple):
@@ -58,11 +65,11 @@ class Lost(NamedTuple):
     """Someone else has it now."""
 
 
-Verdict = Done | Committed | Again | Lost
+Verdict = Done | Committed | Failed | Again | Lost
 
 
 def failure(task: Task, policy: Any, error: BaseException, started: float, ended: float, worker: str,
-            chance: float) -> Done | Again:
+            chance: float) -> Failed | Again:
     """What follows when a job raised: pure."""
     if isinstance(error, RunLater):
         return Again(ended + max(error.delay, 0.0), None)
@@ -74,7 +81,7 @@ def failure(task: Task, policy: Any, error: BaseException, started: float, ended
     if pause is None:
         text = described(error) if isinstance(error, JobError | UnknownJob) else reason
         attempts = task.claim.attempts + (attempt,)
-        return Done(Outcome(ERROR, None, text[:REASON], runs, started, ended, worker, attempts))
+        return Failed(Outcome(ERROR, None, text[:REASON], runs, started, ended, worker, attempts))
     return Again(ended + pause if pause else None, attempt)
 
 
@@ -105,7 +112,7 @@ class Runner:
     """
 
     def __init__(self, connection: Connection, manager: transaction.TransactionManager, processorOf: Callable[[], Any],
-                 name: str, complete: Callable[[Any, int, Outcome], None], recorded: Callable[[Any, int], bool],
+                 name: str, complete: Callable[[Any, int, Fields], None], recorded: Callable[[Any, int], bool],
                  mark: Callable[[int, float | None], None] | None, clock: Callable[[], float] = time.time) -> None:
         self.connection = connection
         self.manager = manager
@@ -216,13 +223,14 @@ class Runner:
             self.begun = None
             self.fresh()
         ended = self.clock()
-        outcome = Outcome(COMPLETED, kept, '', task.claim.runs + 1, started, ended, self.name, task.claim.attempts)
+        runs = task.claim.runs + 1
+        outcome = success(kept, runs, started, ended, self.name, task.claim.attempts)
         if behaviour.detached or not (joined(self.manager._txn) or isinstance(kept, Payload)):
             verdict: Verdict = Done(outcome)
         else:
-            verdict = self.commit(task, processor, behaviour, outcome)
+            verdict = self.commit(task, processor, behaviour, outcome, started)
         if heard and isinstance(verdict, Done | Committed):
-            self.tell(events.JobCompleted(task.id, task.record.name, outcome.runs, self.name, ended - started))
+            self.tell(events.JobCompleted(task.id, task.record.name, runs, self.name, ended - started))
         return verdict
 
     def call(self, task: Task, behaviour: Any, processor: Any, started: float) -> Any:
@@ -251,7 +259,7 @@ class Runner:
         self.around.leave()
         events.notify(event)
 
-    def commit(self, task: Task, processor: Any, behaviour: Any, outcome: Outcome) -> Verdict:
+    def commit(self, task: Task, processor: Any, behaviour: Any, outcome: Fields, started: float) -> Verdict:
         """Commit a job's changes together with its outcome."""
         try:
             self.complete(processor.store, task.id, outcome)
@@ -263,13 +271,13 @@ class Runner:
             self.end()
             if not self.settled(task):
                 self.end()
-                return self.told(task, failure(task, behaviour.policy, error, outcome.started or 0.0, self.clock(),
-                                               self.name, self.chance()))
+                return self.told(task, failure(task, behaviour.policy, error, started, self.clock(), self.name,
+                                               self.chance()))
         return COMMITTED
 
-    def told(self, task: Task, verdict: Done | Again) -> Verdict:
+    def told(self, task: Task, verdict: Failed | Again) -> Verdict:
         """Tell of a failure."""
-        if isinstance(verdict, Done):
+        if isinstance(verdict, Failed):
             self.tell(events.JobErred(task.id, task.record.name, verdict.outcome.runs, self.name, verdict.outcome.error))
         elif verdict.attempt is not None:
             self.tell(events.JobRetried(task.id, task.record.name, verdict.attempt.number, self.name,

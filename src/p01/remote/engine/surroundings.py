@@ -16,6 +16,7 @@ def optional(name: str) -> Any:
         return None
 
 
+NONE: dict[str, Any] = {}       # of what is not there
 hooks = optional('zope.component.hooks')
 management = optional('zope.security.management')
 
@@ -23,37 +24,47 @@ management = optional('zope.security.management')
 class Surroundings:
     """Makes a manager the thread's own, the nearest site of a processor the site, and has an interaction.
 
-    An interaction that the thread already has stays as it is. Jobs may share surroundings that none of them has changed.
+    An interaction that the thread already has stays as it is. Jobs may share surroundings that none of them has changed:
+    this is asked after each job, straight of the dicts in which the thread has its own, see threading.local, since what
+    lies between comes from memory after each fsync.
     """
 
-    __slots__ = ('entered', 'here', 'interaction', 'interacts', 'made', 'manager', 'old', 'own', 'site')
+    __slots__ = ('entered', 'here', 'interaction', 'interactions', 'interacts', 'made', 'manager', 'managers', 'old', 'own',
+                 'site', 'sites')
 
     def __init__(self, processor: Any, manager: transaction.TransactionManager) -> None:
         self.manager = manager
         self.site = siteOf(processor)
         self.interacts = management is not None and processor is not None
         self.entered = False
+        self.interaction: Any = None
+        self.here: Any = None
 
     def enter(self) -> None:
         """Have them."""
         self.entered = True
         self.own = transaction.manager.manager
         transaction.manager.manager = self.manager
+        self.managers = transaction.manager.__dict__
+        self.made = False
+        self.interactions = self.sites = NONE
         if self.interacts:
             self.made = management.queryInteraction() is None
             if self.made:
                 management.newInteraction()
             self.interaction = management.queryInteraction()
+            self.interactions = management.thread_local.__dict__
         if hooks is not None:
             self.old = hooks.getSite()
             self.here = self.old if self.site is None else self.site
             hooks.setSite(self.here)
+            self.sites = hooks.siteinfo.__dict__
 
     def intact(self) -> bool:
         """Whether they are as they were entered: no job has put others in their place, or taken part in our interaction."""
-        return (transaction.manager.manager is self.manager and (hooks is None or hooks.getSite() is self.here)
-                and (not self.interacts or management.queryInteraction() is self.interaction
-                     and not (self.made and self.interaction.participations)))
+        return (self.managers['manager'] is self.manager and self.sites.get('site') is self.here
+                and not (self.made and self.interaction.participations)
+                and self.interactions.get('interaction') is self.interaction)
 
     def leave(self) -> None:
         """Have what the thread had before."""
@@ -61,7 +72,7 @@ class Surroundings:
             return
         self.entered = False
         transaction.manager.manager = self.own
-        if self.interacts and self.made:
+        if self.made:
             management.endInteraction()     # if no job has done so
         if hooks is not None:
             hooks.setSite(self.old)

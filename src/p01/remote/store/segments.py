@@ -10,7 +10,7 @@ from typing import Any
 from persistent import Persistent
 
 from p01.remote.store.payload import Payload
-from p01.remote.store.records import COMPLETED, Outcome, Pending, Record, full, trimmed
+from p01.remote.store.records import COMPLETED, Attempt, Outcome, Pending, Record, full, trimmed
 
 Fields = tuple[Any, ...]                    # of an outcome; brief leaves out what need not be stored
 SUCCESS = (COMPLETED, None, '', 1)          # what most outcomes begin with, and does not need storing
@@ -150,8 +150,17 @@ class Outcomes(Journal):
         return whole(self.entries[jobid], self.worker)
 
 
-def brief(outcome: Outcome, worker: str) -> Fields:
-    """The fields of a worker's outcome that need storing."""
+def success(output: Any, runs: int, started: float, ended: float, worker: str, attempts: tuple[Attempt, ...]) -> Fields:
+    """What brief makes of the outcome of a job that completed, without the way there."""
+    if attempts:
+        return COMPLETED, output, '', runs, started, ended, worker, attempts
+    return (started, ended) if output is None and runs == 1 else (COMPLETED, output, '', runs, started, ended)
+
+
+def brief(outcome: Outcome | Fields, worker: str) -> Fields:
+    """The fields of a worker's outcome that need storing; those that brief or success has made stay."""
+    if not isinstance(outcome, Outcome):
+        return outcome
     if outcome[6:] != (worker, ()):
         return tuple(outcome)
     return outcome[4:6] if outcome[:4] == SUCCESS else outcome[:6]

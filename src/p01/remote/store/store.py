@@ -7,7 +7,7 @@ An owner is a Seat, or the Hand of a caller who runs jobs in his own transaction
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
@@ -20,7 +20,7 @@ from p01.remote.store.keys import SHARDS, dueKey, shardOf, waitingKey
 from p01.remote.store.lines import standing
 from p01.remote.store.records import CANCELLED, DELAYED, ERROR, PROCESSING, QUEUED, Attempt, Outcome, Pending, Record
 from p01.remote.store.seats import BRIEF, FULL, Hand, Seat
-from p01.remote.store.segments import Outcomes, brief, endOf, statusOf
+from p01.remote.store.segments import Fields, Outcomes, brief, endOf, statusOf
 from p01.remote.store.settings import Settings
 from p01.remote.store.shards import Shard, Tally
 from p01.remote.store.taking import Taking
@@ -71,7 +71,7 @@ class Store(Taking):
 
     # -- ends of a claim
 
-    def complete(self, owner: Seat, jobid: int, outcome: Outcome) -> None:
+    def complete(self, owner: Seat, jobid: int, outcome: Outcome | Fields) -> None:
         """Write an outcome in the job's own transaction: one small object of ours. settle does the rest later.
 
         Raises ClaimLost when the job is no longer the owner's.
@@ -79,7 +79,7 @@ class Store(Taking):
         owner.held(jobid)
         owner.slip().write(jobid, brief(outcome, owner.name), owner.claims)
 
-    def settle(self, owner: Hand, outcomes: dict[int, Outcome]) -> None:
+    def settle(self, owner: Hand, outcomes: Mapping[int, Outcome | Fields]) -> None:
         """End the claims whose outcomes are known: those given, and those that complete has written before.
 
         Given outcomes of jobs that the owner no longer holds are left out: someone else has them now. Doing it again
@@ -248,7 +248,7 @@ class Store(Taking):
         """A worker thread begins."""
         self.seats[seat.name] = seat
 
-    def rise(self, seat: Seat, outcomes: dict[int, Outcome]) -> None:
+    def rise(self, seat: Seat, outcomes: Mapping[int, Outcome | Fields]) -> None:
         """A worker thread ends; its claims go back, its counts stay."""
         self.settle(seat, outcomes)
         self.release(seat, list(seat.claims))

@@ -3,12 +3,14 @@
 import pytest
 import transaction
 import zope.event
+from ZODB.POSException import ConflictError
 from zope.component.hooks import getSite, setSite
 from zope.security.management import endInteraction, newInteraction, queryInteraction
 from zope.site.folder import rootFolder
 from zope.site.site import LocalSiteManager
 
 from p01.remote import App, current, events
+from p01.remote.engine import runner
 
 application = App('memory:')
 seen = []
@@ -54,6 +56,11 @@ def untidy(what):
 @application.job(retries=0)
 def unstorable():
     current.root['function'] = lambda: None
+
+
+@application.job(retries=0)
+def contested():
+    raise ConflictError('somebody else was faster')
 
 
 @application.job(detached=True)
@@ -146,10 +153,12 @@ def test_a_detached_job_has_none_of_them(app):
     assert work(app)[1] == (None, None) and [people for *_, people in (seen[0], seen[2])] == [0, 0]
 
 
-def test_a_job_whose_commit_fails_is_not_told_to_have_completed(app):
+@pytest.mark.parametrize('job', [unstorable, contested])
+def test_a_job_whose_commit_fails_is_told_to_have_erred_and_not_completed(app, job, monkeypatch):
+    monkeypatch.setattr(runner, 'CONFLICTS', 3)
     told = []
     with app.transaction():
-        unstorable.enqueue()
+        job.enqueue()
     zope.event.subscribers.append(told.append)
     try:
         work(app)

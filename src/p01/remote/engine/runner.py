@@ -188,7 +188,7 @@ class Runner:
             return COMMITTED
         assert conflict is not None
         now = self.clock()
-        return failure(task, self.policy(task), conflict, now, now, self.name, self.chance())
+        return self.told(task, failure(task, self.policy(task), conflict, now, now, self.name, self.chance()))
 
     def settled(self, task: Task) -> bool:
         """Whether its outcome is committed: a commit that raised, whatever it raised, may have done its work."""

@@ -51,7 +51,8 @@ class Slot(NamedTuple):
 
 
 class Box:
-    """The black box of this process. Raises OSError when the folder cannot be written."""
+    """The black box of this process. Raises OSError when the folder cannot be written, FileNotFoundError when somebody
+    tidied up just then."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -86,6 +87,13 @@ class Box:
         self.path.unlink(missing_ok=True)
         self.map.close()
         self.file.close()
+
+
+def tidy(folder: Path) -> None:
+    """Remove what processes left that were killed while they made their box."""
+    for fresh in folder.glob('*.new'):
+        if died(fresh):
+            fresh.unlink(missing_ok=True)
 
 
 def read(path: str | Path) -> list[Slot]:
@@ -136,9 +144,13 @@ def mine(db: DB) -> Box | None:
         box = _boxes.get(db)
         if box is None:
             try:
-                box = _boxes[db] = Box(folderFor(storage.folder(db)))
+                try:
+                    box = Box(folderFor(storage.folder(db)))
+                except FileNotFoundError:
+                    box = Box(folderFor(storage.folder(db)))
             except OSError:
                 return None
+            _boxes[db] = box
         return box
 
 

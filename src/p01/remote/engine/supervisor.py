@@ -49,6 +49,7 @@ class Supervisor:
         """Spawn the worker processes."""
         self.app.open()         # a fault of the database is told here, once
         place = storage.folder(self.app.db)
+        beacon.tidy(beacon.folderFor(place))
         if place is not None:   # else databases share the folder
             for box in beacon.folderFor(place).glob('*.box'):
                 self.bury(box, 'it was killed with its supervisor')

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""A process may be killed while it makes its black box, and another one tidy up while it does."""
+import fcntl
+
+import pytest
+
+from p01.remote import App
+from p01.remote.engine import beacon
+
+
+@pytest.fixture
+def app(tmp_path):
+    found = App(f'sqlite:{tmp_path / "db"}')
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def folder(app):
+    found = beacon.folderFor(beacon.storage.folder(app.db))
+    found.mkdir(exist_ok=True)
+    return found
+
+
+def test_what_the_dead_left_half_made_goes_and_the_living_keep_theirs(app, folder):
+    box = beacon.mine(app.db)
+    (folder / 'dead.new').touch()
+    with open(folder / 'living.new', 'wb') as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        beacon.tidy(folder)
+        assert sorted(each.name for each in folder.glob('*.*')) == sorted([box.path.name, 'living.new'])
+    assert not beacon.died(box.path)
+
+
+def test_nothing_there_is_tidy(tmp_path):
+    beacon.tidy(tmp_path / 'nothing')
+
+
+@pytest.mark.parametrize('before', [True, False])
+def test_a_box_is_made_even_when_somebody_tidies_up_just_then(app, folder, monkeypatch, before):
+    locked = []
+
+    def lock(file, kind, real=fcntl.flock):
+        if not locked and kind == fcntl.LOCK_EX:
+            locked.append(file)
+            if before:
+                beacon.tidy(folder)
+            real(file, kind)
+            if not before:      # it was found dead before, and goes now
+                for each in folder.glob('*.new'):
+                    each.unlink()
+        else:
+            real(file, kind)
+
+    monkeypatch.setattr(beacon.fcntl, 'flock', lock)
+    box = beacon.mine(app.db)
+    assert len(locked) == 1 and [each.name for each in folder.glob('*.*')] == [box.path.name] and not beacon.died(box.path)

@@ -4,9 +4,9 @@ import pytest
 import transaction
 
 from p01.remote.store.payload import Payload
-from p01.remote.store.records import Outcome, Record
-from p01.remote.store.segments import Outcomes, Segment, brief
-from tests.unit.outcomes import OUTCOMES
+from p01.remote.store.records import COMPLETED, Outcome, Record
+from p01.remote.store.segments import Outcomes, Segment, brief, success, whole
+from tests.unit.outcomes import ATTEMPT, OUTCOMES
 
 RECORDS = {
     1: Record('echo', None, 3.0),
@@ -122,3 +122,12 @@ def test_an_entry_is_pickled_once(root, monkeypatch):
         segment.append(jobid, record)
         transaction.commit()
     assert asked == list(RECORDS.values())
+
+
+@pytest.mark.parametrize('output', [None, b'kept', Payload(b'much', True)])
+@pytest.mark.parametrize('runs', [1, 2])
+@pytest.mark.parametrize('attempts', [(), (ATTEMPT,)])
+def test_a_success_is_stored_as_its_outcome_is(output, runs, attempts):
+    outcome = Outcome(COMPLETED, output, '', runs, 1.0, 2.0, 'me', attempts)
+    fields = success(output, runs, 1.0, 2.0, 'me', attempts)
+    assert fields == brief(outcome, 'me') == brief(fields, 'me') and whole(fields, 'me') == outcome

@@ -268,6 +268,13 @@ def test_a_payload_is_referred_to_and_not_copied(session):
     assert stored(session)[0][2].output._p_oid == payload._p_oid
     session.slip.forget(2)
     session.manager.commit()
+    session.work(5)
+    assert session.riders()
+    session.work(6, OUTCOMES[2]._replace(output=payload))
+    session.manager.commit()
+    assert stored(session)[0][6].output._p_oid == payload._p_oid
+    session.slip.forget(6)
+    session.slip.forget(5)
     session.work(4)
     assert session.riders()
     session.manager.commit()

@@ -79,8 +79,8 @@ class Rider:
         slip = self.slip
         jar, oid = slip._p_jar, slip._p_oid
         registered = jar._registered_objects
-        # else the connection stores it, with what its savepoints have
-        if registered and registered[-1] is slip and jar._savepoint_storage is None:
+        # else the connection stores it, with what its savepoints have, or as a reference where one was written since
+        if registered and registered[-1] is slip and jar._savepoint_storage is None and not slip.references:
             jar._storage.store(oid, slip._p_serial, CLASS + pickle.dumps(slip.entries, 3), '', transaction.data(jar))
             registered.pop()
             jar._modified.append(oid)       # it stays changed, so that nothing makes it a ghost, until the connection ends

@@ -153,36 +153,35 @@ def test_a_detached_job_has_none_of_them(app):
     assert work(app)[1] == (None, None) and [people for *_, people in (seen[0], seen[2])] == [0, 0]
 
 
-@pytest.mark.parametrize('job', [unstorable, contested])
-def test_a_job_whose_commit_fails_is_told_to_have_erred_and_not_completed(app, job, monkeypatch):
-    monkeypatch.setattr(runner, 'CONFLICTS', 3)
-    told = []
-    with app.transaction():
-        job.enqueue()
-    zope.event.subscribers.append(told.append)
-    try:
-        work(app)
-    finally:
-        zope.event.subscribers.remove(told.append)
-    assert [type(event).__name__ for event in told if isinstance(event, (events.JobCompleted, events.JobErred))] == ['JobErred']
-
-
-def test_subscribers_are_told_in_the_threads_own(app):
-    told = []
+@pytest.fixture
+def told():
+    """The events of jobs, with what is around who is told of them."""
+    found = []
 
     def subscriber(event):
         if isinstance(event, (events.JobStarted, events.JobCompleted, events.JobErred)):
-            told.append((type(event).__name__, transaction.manager.manager, queryInteraction()))
+            found.append((type(event).__name__, transaction.manager.manager, queryInteraction()))
 
+    zope.event.subscribers.append(subscriber)
+    yield found
+    zope.event.subscribers.remove(subscriber)
+
+
+@pytest.mark.parametrize('job', [unstorable, contested])
+def test_a_job_whose_commit_fails_is_told_to_have_erred_and_not_completed(app, told, job, monkeypatch):
+    monkeypatch.setattr(runner, 'CONFLICTS', 3)
+    with app.transaction():
+        job.enqueue()
+    work(app)
+    assert [name for name, *_ in told if name != 'JobStarted'] == ['JobErred']
+
+
+def test_subscribers_are_told_in_the_threads_own(app, told):
     with app.transaction():
         plain.enqueue(1)
         plain.enqueue(2)
         untidy.enqueue('raises')
     own = transaction.manager.manager
-    zope.event.subscribers.append(subscriber)
-    try:
-        work(app)
-    finally:
-        zope.event.subscribers.remove(subscriber)
+    work(app)
     assert [(manager, interaction) for _, manager, interaction in told] == [(own, None)] * 6
     assert [name for name, *_ in told] == ['JobStarted', 'JobCompleted'] * 2 + ['JobStarted', 'JobErred']

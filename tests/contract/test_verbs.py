@@ -209,6 +209,17 @@ def test_pulled_jobs_are_completed_by_hand(processor):
     assert counted(processor) == {'completed': 1}
 
 
+def test_a_pulled_job_keeps_the_attempts_before(processor):
+    jobid = processor.processJob('fatal')
+    processor.processNextJob()
+    before = processor.getJob(jobid)
+    assert before.runCounter == 1 == len(before.attempts)
+    processor.pullNextJob(START)
+    processor.completeJob(jobid)
+    after = processor.getJob(jobid)
+    assert (after.status, after.runCounter, after.attempts) == ('completed', 2, before.attempts)
+
+
 def test_pull_minds_the_time(processor):
     jobid = processor.processJob('echo', delay=60)
     assert processor.pullNextJob() is None

@@ -4,7 +4,7 @@ import fcntl
 
 import pytest
 
-from p01.remote import App
+from p01.remote import App, storage
 from p01.remote.engine import beacon
 
 
@@ -17,7 +17,7 @@ def app(tmp_path):
 
 @pytest.fixture
 def folder(app):
-    found = beacon.folderFor(beacon.storage.folder(app.db))
+    found = beacon.folderFor(storage.folder(app.db))
     found.mkdir(exist_ok=True)
     return found
 

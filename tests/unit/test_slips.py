@@ -259,26 +259,27 @@ def test_a_savepoint_behind_it_that_is_rolled_back(session):
     assert stored(session) == ({1: OUTCOMES[1]}, ['first'])
 
 
-def test_a_payload_is_referred_to_and_not_copied(session):
+def test_a_payload_is_referred_to_and_not_copied(session, pickled):
     session.work(2, OUTCOMES[2]._replace(output=Payload(b'much', True)))
     session.work(3)
     session.manager.commit()
     payload = whole(session.slip.entries[2], 'me').output
     assert isinstance(payload, Payload) and payload._p_oid
     assert stored(session)[0][2].output._p_oid == payload._p_oid
-    session.slip.forget(2)
+    session.work(4)         # with a payload of an earlier commit beside it
     session.manager.commit()
+    assert stored(session)[0][2].output._p_oid == payload._p_oid
+    session.slip.forget(2)
     session.work(5)
-    assert session.riders()
-    session.work(6, OUTCOMES[2]._replace(output=payload))
+    session.work(6, OUTCOMES[2]._replace(output=payload))       # after the slip has its rider
     session.manager.commit()
     assert stored(session)[0][6].output._p_oid == payload._p_oid
     session.slip.forget(6)
-    session.slip.forget(5)
-    session.work(4)
-    assert session.riders()
     session.manager.commit()
-    assert list(stored(session)[0]) == [1, 3, 4]
+    pickled.clear()
+    session.work(7)
+    session.manager.commit()
+    assert not pickled and list(stored(session)[0]) == [1, 3, 4, 5, 7]
 
 
 @pytest.mark.parametrize('output', [b'little', Payload(b'much', True)])

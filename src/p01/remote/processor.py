@@ -26,7 +26,8 @@ from p01.remote.scheduler import Scheduler, SchedulerItem
 from p01.remote.store import payload
 from p01.remote.store.keys import HIGHEST, LOWEST
 from p01.remote.store.look import View
-from p01.remote.store.records import COMPLETED, FINISHED, Outcome, Record
+from p01.remote.store.records import FINISHED, Record
+from p01.remote.store.segments import success
 from p01.remote.store.store import Store
 
 
@@ -232,9 +233,9 @@ class RemoteProcessor(Persistent):
         """Complete a job that was pulled. Raises ClaimLost when it is not in anybody's hands."""
         now = time.time()
         seat = self.store.byHand(now)
-        runs = seat.held(jobid).runs + 1
+        claim = seat.held(jobid)
         kept = payload.pack(output, f'The output of job {jobid}', self.outputLimit)
-        self.store.settle(seat, {jobid: Outcome(COMPLETED, kept, '', runs, None, now, seat.name)})
+        self.store.settle(seat, {jobid: success(kept, claim.runs + 1, None, now, seat.name, claim.attempts)})
 
     def processNextJob(self, now: Any = None) -> bool:
         """Run the next job that is due, here, in a savepoint of the caller's transaction; whether there was one."""

@@ -144,14 +144,18 @@ def mine(db: DB) -> Box | None:
         box = _boxes.get(db)
         if box is None:
             try:
-                try:
-                    box = Box(folderFor(storage.folder(db)))
-                except FileNotFoundError:
-                    box = Box(folderFor(storage.folder(db)))
+                box = _boxes[db] = made(folderFor(storage.folder(db)))
             except OSError:
                 return None
-            _boxes[db] = box
         return box
+
+
+def made(folder: Path) -> Box:
+    """A box of this process; another one when somebody tidied up while it was made. Raises OSError."""
+    try:
+        return Box(folder)
+    except FileNotFoundError:
+        return Box(folder)
 
 
 def forget(db: DB) -> None:

@@ -49,9 +49,10 @@ class Supervisor:
         """Spawn the worker processes."""
         self.app.open()         # a fault of the database is told here, once
         place = storage.folder(self.app.db)
-        beacon.tidy(beacon.folderFor(place))
+        folder = beacon.folderFor(place)
+        beacon.tidy(folder)
         if place is not None:   # else databases share the folder
-            for box in beacon.folderFor(place).glob('*.box'):
+            for box in folder.glob('*.box'):
                 self.bury(box, 'it was killed with its supervisor')
         bellOf(self.app.db).tell()      # which removes the pipes of those that were killed
         for number in range(1, self.options.processes + 1):

@@ -25,8 +25,8 @@ class Surroundings:
     """Makes a manager the thread's own, the nearest site of a processor the site, and has an interaction.
 
     An interaction that the thread already has stays as it is. Jobs may share surroundings that none of them has changed:
-    this is asked after each job, straight of the dicts in which the thread has its own, see threading.local, since what
-    lies between comes from memory after each fsync.
+    this is asked after each job, straight from the dicts in which the thread has its own, see threading.local, since what
+    lies between must come from memory after each fsync.
     """
 
     __slots__ = ('entered', 'here', 'interaction', 'interactions', 'interacts', 'made', 'manager', 'managers', 'old', 'own',

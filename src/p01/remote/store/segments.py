@@ -150,7 +150,8 @@ class Outcomes(Journal):
         return whole(self.entries[jobid], self.worker)
 
 
-def success(output: Any, runs: int, started: float, ended: float, worker: str, attempts: tuple[Attempt, ...]) -> Fields:
+def success(output: Any, runs: int, started: float | None, ended: float, worker: str,
+            attempts: tuple[Attempt, ...]) -> Fields:
     """What brief makes of the outcome of a job that completed, without the way there."""
     if attempts:
         return COMPLETED, output, '', runs, started, ended, worker, attempts

@@ -19,13 +19,12 @@ class Slip(Persistent):
 
     def __init__(self) -> None:
         self.entries: dict[int, Fields] = {}        # as segments.brief makes them
-        self.references = False                     # there are Payloads among them
 
     def __getstate__(self) -> Any:
         return self.entries
 
     def __setstate__(self, state: Any) -> None:
-        super().__setstate__({'entries': state, 'references': any(map(refers, state.values()))})
+        super().__setstate__({'entries': state})
 
     def write(self, jobid: int, fields: Fields, claims: Container[int]) -> None:
         """Take an outcome in, in the job's transaction; those of jobs that are claimed no more may go."""
@@ -33,13 +32,17 @@ class Slip(Persistent):
         if self.entries and next(iter(self.entries)) not in claims:     # settled; so are, as a rule, all the others
             self.keep(claims)
         self.entries[jobid] = fields
-        self.references = self.references or refers(fields)
-        if not self.references and self._p_jar is not None and self._p_serial != z64:
+        if self._p_jar is not None and self._p_serial != z64:
             self._p_jar.transaction_manager.get().join(Rider(self))
 
     def full(self, claims: Container[int]) -> bool:
         """Whether it has so many outcomes of claimed jobs that another slip should take the next one."""
         return len(self.entries) >= ROOM and next(iter(self.entries)) in claims
+
+    def references(self) -> bool:
+        """Whether there are Payloads among its outcomes."""
+        # most are shorter; to see that here spares the call
+        return any(len(fields) > 2 and refers(fields) for fields in self.entries.values())
 
     def forget(self, jobid: int) -> None:
         """Forget a job's outcome."""
@@ -50,7 +53,6 @@ class Slip(Persistent):
     def keep(self, jobids: Container[int]) -> None:
         """Forget all other outcomes."""
         self.entries = {jobid: fields for jobid, fields in self.entries.items() if jobid in jobids}
-        self.references = any(map(refers, self.entries.values()))
 
 
 CLASS = pickle.dumps(Slip, 3)           # what the record of a slip begins with; its state follows, see ZODB.serialize
@@ -75,12 +77,15 @@ class Rider:
         return ''
 
     def commit(self, transaction: Any) -> None:
-        """Store the slip, if nothing was registered after it. Raises what the storage does, ConflictError from the fence."""
+        """Store the slip, if nothing was registered after it and it refers to nothing.
+
+        Raises what the storage does, ConflictError from the fence.
+        """
         slip = self.slip
         jar, oid = slip._p_jar, slip._p_oid
         registered = jar._registered_objects
-        # else the connection stores it, with what its savepoints have, or as a reference where one was written since
-        if registered and registered[-1] is slip and jar._savepoint_storage is None and not slip.references:
+        # else the connection stores it, with what its savepoints have, and what it refers to
+        if registered and registered[-1] is slip and jar._savepoint_storage is None and not slip.references():
             jar._storage.store(oid, slip._p_serial, CLASS + pickle.dumps(slip.entries, 3), '', transaction.data(jar))
             registered.pop()
             jar._modified.append(oid)       # it stays changed, so that nothing makes it a ghost, until the connection ends

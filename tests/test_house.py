@@ -29,6 +29,7 @@ FLOORS = [
     ['instants'],
     ['interfaces'],
     ['exceptions'],
+    ['foreign'],
 ]
 FILE, FUNCTION = 300, 50    # lines
 VAGUE = {'util', 'utils', 'common', 'helper', 'helpers', 'base', 'misc', 'tools'}

@@ -13,7 +13,7 @@ from zope.interface import implementer
 
 from p01.remote import events
 from p01.remote.engine.loop import Loop
-from p01.remote.engine.patience import pauseAfter
+from p01.remote.engine.outage import Outage
 from p01.remote.exceptions import RemoteError, StorageAway
 from p01.remote.instants import seconds
 from p01.remote.interfaces import IWorker
@@ -90,7 +90,7 @@ class SimpleWorker:
 
     def work(self) -> None:
         """Work in this thread."""
-        troubles = 0
+        outage = Outage(self.name)
         while not self.stopped.is_set():
             loop = self.loop()
             self.loops.append(loop)
@@ -99,15 +99,10 @@ class SimpleWorker:
             except Exception as error:      # started before the processor was committed, or while the storage is away
                 loop.free()
                 self.loops.remove(loop)
-                if not isinstance(error, RemoteError) or isinstance(error, StorageAway):
-                    troubles += 1
-                    if troubles == 1:
-                        events.notify(events.StorageLost(loop.name, f'{type(error).__name__}: {error}'))
-                self.stopped.wait(pauseAfter(troubles) if troubles else SOON)
+                missing = isinstance(error, RemoteError) and not isinstance(error, StorageAway)
+                self.stopped.wait(SOON if missing else outage.failed(error))
                 continue
-            if troubles:
-                troubles = 0
-                events.notify(events.StorageBack(loop.name))
+            outage.over()
             try:
                 if not self.stopped.is_set():
                     loop.work()

@@ -19,7 +19,7 @@ from p01.remote import events, storage
 from p01.remote.engine import beacon, pulse, ticker
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.janitor import Janitor
-from p01.remote.engine.patience import pauseAfter
+from p01.remote.engine.outage import Outage
 from p01.remote.engine.portion import Portion
 from p01.remote.engine.runner import Again, Done, Failed, Lost, Runner, Task, Verdict, joined
 from p01.remote.exceptions import ClaimLost
@@ -54,7 +54,7 @@ class Loop:
         self.place = str(self.box.path) if self.box is not None else '' if self.alone else '-'
         beacon.live.add(self.name)
         self.began = 0.0                            # when the running job began, on the monotonic clock; 0 for none
-        self.troubles = 0                           # polls in a row that the storage refused
+        self.outage = Outage(self.name)
         self.connect()
         self.outcomes: dict[int, Fields] = {}       # of jobs without effects, not written yet
         self.portion = Portion()
@@ -239,9 +239,7 @@ class Loop:
                 self.mark(0, None)
                 self.endure(error)
                 continue
-            if self.troubles:
-                self.troubles = 0
-                events.notify(events.StorageBack(self.name))
+            self.outage.over()
             if wait and self.idle and self.options.drain:
                 break
             # a ring during the poll was perhaps too late for it: wait returns at once
@@ -249,12 +247,10 @@ class Loop:
 
     def endure(self, error: Exception) -> None:
         """Say once that the storage is away, pause, and begin anew with a fresh connection. A drain gives up in the end."""
-        self.troubles += 1
-        if self.troubles == 1:
-            events.notify(events.StorageLost(self.name, f'{type(error).__name__}: {error}'))
-        if self.options.drain and self.troubles > PATIENCE:
+        wait = self.outage.failed(error)
+        if self.options.drain and self.outage.troubles > PATIENCE:
             raise error
-        self.stopping.wait(pauseAfter(self.troubles))
+        self.stopping.wait(wait)
         try:
             self.reopen()
         except Exception as again:          # still away

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,12 +16,11 @@ from p01.remote import events
 from p01.remote.engine.context import Running, running
 from p01.remote.engine.surroundings import Surroundings
 from p01.remote.exceptions import ClaimLost, JobError, RunLater, StorageAway, UnknownJob
+from p01.remote.foreign import described, reasonOf, traced
 from p01.remote.store.payload import Payload, pack, unpack
 from p01.remote.store.records import ERROR, Attempt, Claim, Outcome, Record
 from p01.remote.store.segments import Fields, success
 
-TRACE = 8_000       # characters of a traceback that are kept: its end says most
-REASON = 1_000      # characters of an error's text
 SNAPSHOT = 0.05     # seconds that jobs without effects share a snapshot
 CONFLICTS = 100     # conflicts in a row after which a run counts as failed
 
@@ -74,29 +72,15 @@ def failure(task: Task, policy: Any, error: BaseException, started: float, ended
     if isinstance(error, RunLater):
         return Again(ended + max(error.delay, 0.0), None)
     runs = task.claim.runs + 1
-    reason = f'{type(error).__name__}: {described(error)}'
-    attempt = Attempt(runs, started, ended, worker, reason[:REASON], traced(error))
+    reason = reasonOf(error)
+    attempt = Attempt(runs, started, ended, worker, reason, traced(error))
     final = isinstance(error, JobError | UnknownJob)
     pause = None if final else policy.pause(error, runs, chance)
     if pause is None:
         text = described(error) if isinstance(error, JobError | UnknownJob) else reason
         attempts = task.claim.attempts + (attempt,)
-        return Failed(Outcome(ERROR, None, text[:REASON], runs, started, ended, worker, attempts))
+        return Failed(Outcome(ERROR, None, text, runs, started, ended, worker, attempts))
     return Again(ended + pause if pause else None, attempt)
-
-
-def described(error: BaseException) -> str:
-    """An error's text, whatever its class does."""
-    try:
-        return str(error)
-    except Exception:       # its __str__ is foreign code
-        return '(its text cannot be shown)'
-
-
-def traced(error: BaseException) -> str:
-    """The bounded text of a traceback."""
-    text = ''.join(traceback.format_exception(error, limit=-30))
-    return text if len(text) <= TRACE else '…' + text[-TRACE:]
 
 
 def joined(current: Any) -> bool:

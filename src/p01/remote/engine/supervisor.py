@@ -21,7 +21,7 @@ from p01.remote.app import App, loadApp
 from p01.remote.engine import beacon, janitor
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.loop import Loop
-from p01.remote.engine.patience import pauseAfter
+from p01.remote.engine.outage import Outage
 from p01.remote.exceptions import NewerDatabase
 from p01.remote.options import WorkerOptions
 from p01.remote.store.writer import systematic
@@ -187,7 +187,7 @@ def reach(app: App, name: str, ended: Callable[[], bool]) -> bool:
 
     Raises NewerDatabase, MemoryError.
     """
-    troubles, again = 0, 0.0
+    outage, again = Outage(name), 0.0
     while not ended():
         if time.monotonic() < again:
             time.sleep(0.1)                             # short, so that it ends soon when it is to end
@@ -197,13 +197,9 @@ def reach(app: App, name: str, ended: Callable[[], bool]) -> bool:
         except (MemoryError, NewerDatabase):
             raise                                       # waiting mends neither
         except Exception as error:                      # storages raise what they like
-            troubles += 1
-            if troubles == 1:
-                events.notify(events.StorageLost(name, f'{type(error).__name__}: {error}'))
-            again = time.monotonic() + pauseAfter(troubles)
+            again = time.monotonic() + outage.failed(error)
         else:
-            if troubles:
-                events.notify(events.StorageBack(name))
+            outage.over()
             return True
     return False
 

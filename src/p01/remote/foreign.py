@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""The boundary of other people's code: whatever it raises becomes a value here, and never stops anybody else.
+
+Foreign is what an application brings: modules and what they do when they are imported, functions of jobs, `prepare`, a
+schedule's `next`, subscribers, hooks, `__str__`, `__repr__`, and what pickles call. An error that it raises may be of any
+class, `SystemExit` included, and the error's own text is foreign code again.
+"""
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Callable
+from typing import NamedTuple, ParamSpec, TypeVar
+
+TRACE = 8_000       # characters of a traceback that are kept: its end says most
+REASON = 1_000      # characters of an error's text
+VALUE = 200         # characters of a value in a sentence
+
+P = ParamSpec('P')
+Result = TypeVar('Result')
+
+
+class Raised(NamedTuple):
+    """What foreign code raised instead of returning."""
+
+    error: BaseException
+
+
+def guarded(function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result | Raised:
+    """What foreign code returns, or Raised with whatever it raises.
+
+    Only Ctrl-C passes: a KeyboardInterrupt in the main thread, where alone it can come from the terminal. Whoever is within
+    a transaction looks whether the error is a TransientError, which wants the transaction repeated.
+    """
+    try:
+        return function(*args, **kwargs)
+    except BaseException as error:      # SystemExit, CancelledError, GeneratorExit …: foreign code may raise any of them
+        if interrupts(error):
+            raise
+        return Raised(error)
+
+
+def interrupts(error: BaseException) -> bool:
+    """Whether an error is somebody at the terminal who wants this process to end."""
+    return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
+
+
+def described(error: BaseException) -> str:
+    """An error's text of at most REASON characters, whatever its class does."""
+    text = guarded(plain, error, str)
+    return '(its text cannot be shown)' if isinstance(text, Raised) else text[:REASON]
+
+
+def reasonOf(error: BaseException) -> str:
+    """An error's class and text in at most REASON characters, as it is kept and told."""
+    return f'{nameOf(error)}: {described(error)}'[:REASON]
+
+
+def nameOf(value: object) -> str:
+    """The name of a value's class, whatever its metaclass does."""
+    return type.__dict__['__name__'].__get__(type(value))
+
+
+def traced(error: BaseException) -> str:
+    """The bounded text of a traceback: it shows errors that others caused, and lines of foreign sources."""
+    lines = guarded(traceback.format_exception, error, limit=-30)
+    text = reasonOf(error) if isinstance(lines, Raised) else ''.join(lines)
+    return text if len(text) <= TRACE else '…' + text[-TRACE:]
+
+
+def shown(value: object, limit: int = VALUE) -> str:
+    """A value as a sentence or a list shows it, on one line of at most so many characters; never raises."""
+    text = guarded(plain, value, repr)
+    if isinstance(text, Raised):
+        text = f'<{nameOf(value)} that cannot be shown: {nameOf(text.error)}>'
+    text = ' '.join(text.split('\n')) if '\n' in text else text
+    return text if len(text) <= limit else text[:limit - 1] + '…'
+
+
+def plain(value: object, show: Callable[[object], str]) -> str:
+    """The text that show makes of a value, as a str and of no subclass, whose methods would be foreign again."""
+    return str.__str__(show(value))

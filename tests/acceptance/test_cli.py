@@ -163,3 +163,23 @@ def test_a_closed_pipe_is_no_error(run, folder):
     found = subprocess.run(f'{" ".join(COMMAND)} jobs list tasks:app | true', shell=True, cwd=folder, env=environ(),
                            capture_output=True, text=True, timeout=LONG)
     assert 'Traceback' not in found.stderr
+
+
+def test_a_live_folder_can_be_copied_and_the_copy_works_on_its_own(start, app, folder, run):
+    """In the copy nobody lives: what ran in the original is queued again there, and there only."""
+    app.open()
+    process = start('worker', 'tasks:app')
+    jobid = run('enqueue', 'tasks:app', 'wait', '[600]').stdout.strip()
+    handle = app.handle(int(jobid))
+    waitFor(lambda: handle.status == 'processing', LONG)
+    shutil.copytree(folder / 'jobs', folder / 'copy')
+    target = f'sqlite:{folder / "copy"}'
+    found = json.loads(run('status', target, '--json').stdout)
+    assert [worker['alive'] for worker in found['workers']] == [False]
+    copied = start('worker', target)
+    other = App(target)
+    waitFor(lambda: other.handle(int(jobid)).job.runCounter == 2, LONG)
+    assert handle.job.runCounter == 1 and handle.status == 'processing'
+    other.close()
+    for each in (copied, process):
+        os.killpg(each.pid, signal.SIGKILL)

@@ -6,6 +6,7 @@ import time
 import pytest
 from ZODB.POSException import ConflictError
 
+from p01.remote import storage
 from p01.remote.engine import beacon, janitor
 from p01.remote.engine.beacon import HOST
 from p01.remote.store.seats import Seat
@@ -149,10 +150,17 @@ def test_a_silent_worker_elsewhere_is_dead_after_its_lease(shared):
     assert shared.stati(jobids) == ['queued', 'queued']
 
 
+def boxes(shared, elsewhere):
+    """Where the boxes of this database lie."""
+    place = storage.folder(shared.app.db)
+    return elsewhere if place is None else beacon.folderFor(place)
+
+
 def test_a_box_of_another_host_says_nothing(shared, tmp_path):
     """The same path there is another file here."""
     shared.enqueue('pure', 1)
-    box = tmp_path / 'freed.box'
+    box = boxes(shared, tmp_path) / 'freed.box'
+    box.parent.mkdir(exist_ok=True)
     box.write_bytes(b'')
     now = time.time()
     seated(shared, 1, host='elsewhere', box=str(box), beat=now)
@@ -162,7 +170,7 @@ def test_a_box_of_another_host_says_nothing(shared, tmp_path):
 
 def test_a_worker_of_this_host_is_dead_as_soon_as_its_box_is_free(shared, tmp_path):
     jobids = shared.enqueue('effect', 1, 2, 3)
-    box = beacon.Box(tmp_path / 'boxes')
+    box = beacon.Box(boxes(shared, tmp_path))
     seated(shared, 3, box=str(box.path))
     box.write(box.take(), jobids[1], 0.0)
     box.map.flush()
@@ -176,7 +184,7 @@ def test_a_worker_of_this_host_is_dead_as_soon_as_its_box_is_free(shared, tmp_pa
 
 def test_a_worker_of_this_host_that_is_stopped_is_dead_after_its_lease(shared, tmp_path):
     [jobid] = shared.enqueue('effect', 1)
-    box = beacon.Box(tmp_path / 'boxes')
+    box = beacon.Box(boxes(shared, tmp_path))
     now = time.time()
     seated(shared, 1, box=str(box.path), lease=2.0, beat=now)
     assert look(shared, now + 1.9) == []

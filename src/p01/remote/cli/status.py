@@ -66,7 +66,7 @@ def running(seat: Any, held: list[int]) -> list[int] | None:
     if seat.host != beacon.HOST or not seat.box:
         return None
     try:
-        return sorted({slot.jobid for slot in beacon.read(seat.box)} & set(held))
+        return sorted({slot.jobid for slot in beacon.read(beacon.boxOf(seat))} & set(held))
     except OSError:
         return None
 

@@ -16,7 +16,7 @@ import threading
 import uuid
 import weakref
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ZODB.DB import DB
 
@@ -117,6 +117,13 @@ def folderFor(place: Path | None) -> Path:
     if place is not None:
         return place / 'workers'
     return Path(tempfile.gettempdir()) / f'p01.remote-{os.getuid()}'
+
+
+def boxOf(seat: Any) -> Path:
+    """Where the box of a worker's seat lies. In a folder that was moved or copied, beside the database as it is here: a copy
+    has boxes that nobody holds, as is right, while the workers of the original live."""
+    place = storage.folder(seat._p_jar.db()) if seat._p_jar is not None else None
+    return Path(seat.box) if place is None else folderFor(place) / Path(seat.box).name
 
 
 _boxes: weakref.WeakKeyDictionary[DB, Box] = weakref.WeakKeyDictionary()

@@ -30,7 +30,7 @@ def isDead(seat: Seat, here: str, now: float) -> bool:
         return seat.name not in beacon.live
     if not seat.box:        # a database that one process alone can open: this one
         return True
-    if seat.host == here and beacon.died(seat.box):
+    if seat.host == here and beacon.died(beacon.boxOf(seat)):
         return True
     silent = now - seat.beat
     return silent > seat.lease if seat.claims else silent > EMPTY
@@ -40,7 +40,7 @@ def running(seat: Seat) -> set[int] | None:
     """The claimed jobs that a dead worker's process ran when it died, by its box; None when nobody knows."""
     if seat.box:
         try:
-            return {slot.jobid for slot in beacon.read(seat.box)} & set(seat.claims)
+            return {slot.jobid for slot in beacon.read(beacon.boxOf(seat))} & set(seat.claims)
         except OSError:
             pass
     return set(seat.claims) if len(seat.claims) == 1 else None
@@ -49,7 +49,7 @@ def running(seat: Seat) -> set[int] | None:
 def overdue(processor: Any, seat: Seat) -> dict[int, Policy]:
     """The claimed jobs that ran beyond their timeout when the process of this host died, with their policies."""
     try:
-        slots = beacon.read(seat.box)
+        slots = beacon.read(beacon.boxOf(seat))
     except OSError:
         return {}
     return {slot.jobid: processor.behaviour(processor.store.entry(slot.jobid)[1].name).policy for slot in slots
@@ -151,7 +151,7 @@ def lost(processor: Any, box: str, why: str) -> list[events.WorkerRescued]:
     store: Store = processor.store
     told = []
     for seat in list(store.seats.values()):
-        if seat.box == box:
+        if seat.box and str(beacon.boxOf(seat)) == box:
             told.append(events.WorkerRescued(seat.name, len(seat.claims), None))
             rescue(store, seat, time.time(), running(seat), why, overdue(processor, seat))
     return told

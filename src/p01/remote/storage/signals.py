@@ -10,7 +10,7 @@ import ZODB
 
 from p01.remote.storage.opened import kind
 
-MODULES = {'sqlite': 'fifo', 'postgresql': 'notify', 'zeo': 'pushes'}
+MODULES = {'sqlite': 'sockets', 'postgresql': 'notify', 'zeo': 'pushes'}
 
 
 class Signal(Protocol):

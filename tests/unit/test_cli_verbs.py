@@ -260,3 +260,32 @@ def test_any_error_is_a_sentence(shop, run, monkeypatch, error, words):
     monkeypatch.setenv('P01_REMOTE_TRACE', '1')
     with pytest.raises(type(error)):
         main(['status', shop])
+
+
+@pytest.mark.parametrize('words', [
+    ['status'], ['doctor'], ['pack'], ['jobs', 'list'], ['jobs', 'show', '1'], ['jobs', 'cancel', '1', '2'],
+    ['jobs', 'retry', '1'], ['jobs', 'remove'], ['queues', 'list'],
+    ['queues', 'pause', 'mail', '--for', '1h'], ['queues', 'resume', 'mail'],
+    ['enqueue', 'odd'], ['enqueue', '--queue', 'mail', 'odd']])
+def test_app_may_stand_in_the_environment(shop, run, monkeypatch, words):
+    status, _, err = run(*words)
+    assert status == 2 and 'Name APP' in err and 'P01_REMOTE_APP' in err
+    run('enqueue', shop, 'add', '[1]')
+    monkeypatch.setenv('P01_REMOTE_APP', shop)
+    status, _, err = run(*words)
+    assert status in (0, 1) and not err
+
+
+def test_an_app_that_is_named_wins_over_the_environment(shop, run, monkeypatch):
+    monkeypatch.setenv('P01_REMOTE_APP', 'sqlite:/nowhere/at/all')
+    assert run('enqueue', shop, 'odd')[0] == 0
+    assert run('enqueue', shop, 'add', '[1]')[1] == '2\n'
+    monkeypatch.setenv('P01_REMOTE_APP', shop)
+    assert run('enqueue', 'add', '[1]')[1] == '3\n'
+    assert run('jobs', 'show', shop, '1')[0] == 0 and run('jobs', 'cancel', shop, '1', '2')[0] == 0
+    assert 'of no kind' in run('status', './jobs')[2] and 'of no kind' in run('jobs', 'show', './jobs', '1')[2]
+
+
+def test_help_and_wrong_options_come_before_a_missing_app(run):
+    assert run('status', '--help')[0] == 0
+    assert 'No such option' in run('status', '--wrong')[2]

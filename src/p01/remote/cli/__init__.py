@@ -36,7 +36,7 @@ def installed() -> str:
 
 
 @click.group(cls=Verbs, context_settings={'help_option_names': ['-h', '--help']}, epilog="""
-APP is where the jobs are: module:attribute of an App, or an address such as sqlite:./jobs.
+APP is where the jobs are: module:attribute of an App, or an address such as sqlite:./jobs; without it, P01_REMOTE_APP.
 Exit status: 0 all well, 1 a job or a check failed or nothing was found, 2 bad input.
 """)
 @click.version_option(installed(), '--version', prog_name='p01-remote', message='%(prog)s %(version)s')

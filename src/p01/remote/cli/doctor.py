@@ -14,7 +14,7 @@ from p01.remote.app import App, loadApp
 from p01.remote.cli.jobs import select
 from p01.remote.cli.queues import pausedOf
 from p01.remote.cli.status import workersOf
-from p01.remote.cli.target import check, placeOf
+from p01.remote.cli.target import Verb, appArgument, check, placeOf
 from p01.remote.cli.terminal import count, jsonOption, printJson, say, shown, span
 from p01.remote.exceptions import UnknownJob
 from p01.remote.job import FunctionJob, Gone
@@ -35,8 +35,8 @@ class Finding(NamedTuple):
     text: str
 
 
-@click.command()
-@click.argument('target', metavar='APP')
+@click.command(cls=Verb)
+@appArgument
 @jsonOption
 def doctor(target: str, asJson: bool) -> int:
     """Check that all is well, and say what to do where it is not.

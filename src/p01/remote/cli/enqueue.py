@@ -9,14 +9,14 @@ from typing import Any
 import click
 
 from p01.remote.app import App
-from p01.remote.cli.target import SPAN, opened
+from p01.remote.cli.target import SPAN, Verb, appArgument, opened
 from p01.remote.cli.terminal import jsonOption, mark, plain, printJson, say, shown
 from p01.remote.exceptions import InputError, JobCancelled, JobFailed, UnknownJob
 from p01.remote.job import Arguments, FunctionJob
 
 
-@click.command()
-@click.argument('target', metavar='APP')
+@click.command(cls=Verb)
+@appArgument
 @click.argument('name', metavar='NAME')
 @click.argument('text', metavar='[JSON]', required=False)
 @click.option('--queue', metavar='NAME', help="The queue; default: the job's own.")

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from p01.remote.cli.target import change, each, opened
+from p01.remote.cli.target import Verb, appArgument, change, each, opened
 from p01.remote.cli.terminal import ago, iso, jsonOption, mark, printJson, say, shown, span, table
 from p01.remote.exceptions import JobNotFound
 from p01.remote.processor import RemoteProcessor
@@ -29,8 +29,8 @@ def jobs() -> None:
 
 # -- looking
 
-@jobs.command('list')
-@click.argument('target', metavar='APP')
+@jobs.command('list', cls=Verb)
+@appArgument
 @click.option('--status', 'wanted', type=click.Choice(STATI), help='Only these.')
 @click.option('--queue', metavar='NAME', help='Only of this queue.')
 @click.option('--limit', type=click.IntRange(1), default=50, show_default=True, metavar='N', help='At most so many.')
@@ -102,8 +102,8 @@ def summary(view: View) -> dict[str, Any]:
             'completed': iso(outcome.completed) if outcome is not None else None}
 
 
-@jobs.command()
-@click.argument('target', metavar='APP')
+@jobs.command(cls=Verb)
+@appArgument
 @click.argument('jobid', metavar='ID', type=click.IntRange(1))
 @jsonOption
 def show(target: str, jobid: int, asJson: bool) -> int:
@@ -164,8 +164,8 @@ def when(instant: float | None, now: float) -> str:
 
 # -- changing
 
-@jobs.command()
-@click.argument('target', metavar='APP')
+@jobs.command(cls=Verb)
+@appArgument
 @click.argument('jobids', metavar='[ID]...', nargs=-1, type=click.IntRange(1))
 @click.option('--all-failed', 'allFailed', is_flag=True, help='All jobs that failed.')
 @click.option('--queue', metavar='NAME', help='With --all-failed: only of this queue.')
@@ -181,8 +181,8 @@ def retry(target: str, jobids: tuple[int, ...], allFailed: bool, queue: str | No
                 asJson)
 
 
-@jobs.command()
-@click.argument('target', metavar='APP')
+@jobs.command(cls=Verb)
+@appArgument
 @click.argument('jobids', metavar='[ID]...', nargs=-1, type=click.IntRange(1))
 @click.option('--queue', metavar='NAME', help='All jobs of this queue that wait.')
 @jsonOption
@@ -224,8 +224,8 @@ def bulk(target: str, jobids: tuple[int, ...], stati: list[str], queue: str | No
     return 0 if done and not left else 1
 
 
-@jobs.command()
-@click.argument('target', metavar='APP')
+@jobs.command(cls=Verb)
+@appArgument
 @click.option('--status', 'stati', multiple=True, type=click.Choice(FINISHED),
               help='Only these; may be given again. Default: all that finished.')
 @jsonOption

@@ -7,14 +7,14 @@ import time
 
 import click
 
-from p01.remote.cli.target import SPAN, opened, placeOf
+from p01.remote.cli.target import SPAN, Verb, appArgument, opened, placeOf
 from p01.remote.cli.terminal import jsonOption, mark, printJson, say, size, span
 
 DAY = 86400.0
 
 
-@click.command()
-@click.argument('target', metavar='APP')
+@click.command(cls=Verb)
+@appArgument
 @click.option('--keep', type=SPAN, default=0.0, metavar='TIME', help='History that stays, where a storage has one: 7d, ...')
 @jsonOption
 def pack(target: str, keep: float, asJson: bool) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from p01.remote.cli.target import SPAN, change, opened
+from p01.remote.cli.target import SPAN, Verb, appArgument, change, opened
 from p01.remote.cli.terminal import ago, iso, jsonOption, mark, printJson, say, shown, table
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store.records import FINISHED
@@ -20,8 +20,8 @@ def queues() -> None:
     """Look at queues; pause and resume them."""
 
 
-@queues.command('list')
-@click.argument('target', metavar='APP')
+@queues.command('list', cls=Verb)
+@appArgument
 @jsonOption
 def listQueues(target: str, asJson: bool) -> int:
     """List the queues with their jobs. Exit status 1 when there are none."""
@@ -64,8 +64,8 @@ def printCounts(found: dict[str, dict[str, int]], paused: dict[str, float | None
     table(['queue', *(mark(status)[0] for status in COLUMNS), ''], rows, right=[mark(status)[0] for status in COLUMNS])
 
 
-@queues.command()
-@click.argument('target', metavar='APP')
+@queues.command(cls=Verb)
+@appArgument
 @click.argument('queue', metavar='QUEUE')
 @click.option('--for', 'length', type=SPAN, metavar='TIME', help='Ends by itself after 10m, 2h, ...')
 @jsonOption
@@ -83,8 +83,8 @@ def pause(target: str, queue: str, length: float | None, asJson: bool) -> int:
     return 0
 
 
-@queues.command()
-@click.argument('target', metavar='APP')
+@queues.command(cls=Verb)
+@appArgument
 @click.argument('queue', metavar='QUEUE')
 @jsonOption
 def resume(target: str, queue: str, asJson: bool) -> int:

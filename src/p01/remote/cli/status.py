@@ -8,15 +8,15 @@ from typing import Any
 import click
 
 from p01.remote.cli.queues import countsOf, pausedOf, printCounts
-from p01.remote.cli.target import opened, placeOf
+from p01.remote.cli.target import Verb, appArgument, opened, placeOf
 from p01.remote.cli.terminal import ago, iso, jsonOption, mark, printJson, say, shown, span, table
 from p01.remote.engine import beacon
 from p01.remote.engine.janitor import isDead
 from p01.remote.processor import RemoteProcessor
 
 
-@click.command()
-@click.argument('target', metavar='APP')
+@click.command(cls=Verb)
+@appArgument
 @jsonOption
 def status(target: str, asJson: bool) -> int:
     """Show how the jobs stand: queues, the oldest that waits, workers."""

@@ -2,6 +2,7 @@
 """From APP on the command line to an open App."""
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,9 +13,10 @@ import click
 from p01.remote.app import App, loadApp
 from p01.remote.exceptions import AddressError
 from p01.remote.processor import RemoteProcessor
-from p01.remote.storage import parse
+from p01.remote.storage import known, parse
 from p01.remote.store.writer import systematic
 
+DEFAULT = 'P01_REMOTE_APP'      # in the environment: APP where none is given
 UNITS = {'': 1.0, 's': 1.0, 'm': 60.0, 'min': 60.0, 'h': 3600.0, 'd': 86400.0}
 BATCH = 100         # jobs changed in one transaction: small enough not to meet the workers all the time
 
@@ -40,6 +42,61 @@ class Span(click.ParamType):
 
 
 SPAN = Span()
+
+
+class Verb(click.Command):
+    """A verb whose first argument is APP, which may be left out where P01_REMOTE_APP names it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the default before the other arguments when there is no APP among them."""
+        bare = not args and self.no_args_is_help
+        if ctx.resilient_parsing or bare or not isinstance(self.params[0], AppArgument):
+            return super().parse_args(ctx, args)
+        words = self.words(args)
+        if words is not None and not self.named(words):
+            app = os.environ.get(DEFAULT)
+            if not app:
+                raise click.UsageError(f'Name APP, module:attribute of an App or an address such as sqlite:./jobs; or set '
+                                       f'{DEFAULT} to it.', ctx)
+            args = [app, *args]
+        return super().parse_args(ctx, args)
+
+    def words(self, args: list[str]) -> list[str] | None:
+        """The arguments among args, without the options and their values; None where help is asked for, or nothing fits."""
+        options = [each for each in self.params if isinstance(each, click.Option)]
+        probe = click.Command(self.name, add_help_option=False, params=[
+            *options, click.Option(['-h', '--help', 'help'], is_flag=True), click.Argument(['words'], nargs=-1)])
+        try:
+            found: dict[str, Any] = probe.make_parser(click.Context(probe)).parse_args(list(args))[0]
+        except click.UsageError:
+            return None             # click tells of it with the context of the verb
+        given = found.get('words')
+        return None if found.get('help') is True else list(given) if isinstance(given, tuple | list) else []
+
+    def named(self, words: list[str]) -> bool:
+        """Whether the first of these words is APP."""
+        others = [each for each in self.params[1:] if isinstance(each, click.Argument)]
+        least = sum(each.required for each in others)
+        most = len(words) if any(each.nargs < 0 for each in others) else len(others)
+        if len(words) > most or bool(words) and isApp(words[0]):
+            return True
+        return len(words) > least and not words[0].isdecimal() and not os.environ.get(DEFAULT)
+
+
+class AppArgument(click.Argument):
+    """APP, the first argument of a Verb."""
+
+
+def appArgument(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """The argument APP, as target; must be the first parameter of a Verb, below which the others stand."""
+    return click.argument('target', metavar='[APP]', cls=AppArgument)(verb)
+
+
+def isApp(word: str) -> bool:
+    """Whether a word has the form of module:attribute or of an address."""
+    kind, colon, rest = word.partition(':')
+    return bool(colon) and (kind.lower() in known() or bool(re.fullmatch(r'[^\W\d][\w.]*', kind)) and rest.partition('#')[0]
+                            .replace('.', '').isidentifier())
 
 
 @contextmanager

@@ -6,14 +6,14 @@ import logging
 
 import click
 
-from p01.remote.cli.target import SPAN, check, placeOf
+from p01.remote.cli.target import SPAN, Verb, appArgument, check, placeOf
 from p01.remote.cli.terminal import count, jsonOption, mark, printJson, say
 from p01.remote.exceptions import AddressError
 from p01.remote.options import WorkerOptions
 
 
-@click.command()
-@click.argument('target', metavar='APP')
+@click.command(cls=Verb)
+@appArgument
 @click.option('--processes', type=int, metavar='N', help='Worker processes; default 1.')
 @click.option('--threads', type=int, metavar='N', help='Threads in each of them; default 1.')
 @click.option('--queue', 'queues', multiple=True, metavar='NAME', help='Only this queue; may be given again.')

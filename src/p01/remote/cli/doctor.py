@@ -5,13 +5,11 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from itertools import islice
 from typing import NamedTuple
 
 import click
 
 from p01.remote.app import App, loadApp
-from p01.remote.cli.jobs import select
 from p01.remote.cli.queues import pausedOf
 from p01.remote.cli.status import workersOf
 from p01.remote.cli.target import Verb, appArgument, check, placeOf
@@ -19,6 +17,7 @@ from p01.remote.cli.terminal import count, jsonOption, printJson, say, shown, sp
 from p01.remote.exceptions import UnknownJob
 from p01.remote.job import FunctionJob, Gone
 from p01.remote.processor import RemoteProcessor
+from p01.remote.store.listing import Filter, find
 from p01.remote.store.records import DELAYED, QUEUED
 from p01.remote.store.store import VERSION
 
@@ -120,7 +119,7 @@ def oldest(processor: RemoteProcessor, target: str, now: float) -> Finding:
 
 def names(processor: RemoteProcessor, target: str, now: float) -> Finding:
     """Whether the waiting jobs can be found by name."""
-    waiting = Counter(view.record.name for view in islice(select(processor, (QUEUED, DELAYED)), MOST))
+    waiting = Counter(view.record.name for view in find(processor.store, Filter((QUEUED, DELAYED), limit=MOST)))
     lost = [name for name in sorted(waiting) if not resolves(processor, name)]
     if lost:
         return Finding('names', 'wrong', ', '.join(f'{shown(name)} ({waiting[name]:,} waiting)' for name in lost[:5])

@@ -2,10 +2,8 @@
 """p01-remote jobs: list, show, retry, cancel, remove."""
 from __future__ import annotations
 
-import heapq
 import time
-from collections.abc import Callable, Collection, Iterator
-from itertools import islice
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -14,12 +12,10 @@ from p01.remote.cli.target import Verb, appArgument, change, each, opened
 from p01.remote.cli.terminal import ago, iso, jsonOption, mark, printJson, say, shown, span, table
 from p01.remote.exceptions import JobNotFound
 from p01.remote.processor import RemoteProcessor
+from p01.remote.store.listing import STATI, Filter, find
 from p01.remote.store.look import View
 from p01.remote.store.payload import unpack
-from p01.remote.store.records import CANCELLED, DELAYED, ERROR, FINISHED, PROCESSING, QUEUED
-from p01.remote.store.store import Store
-
-STATI = (QUEUED, DELAYED, PROCESSING, *FINISHED)
+from p01.remote.store.records import CANCELLED, DELAYED, ERROR, FINISHED, QUEUED
 
 
 @click.group()
@@ -38,7 +34,7 @@ def jobs() -> None:
 def listJobs(target: str, wanted: str | None, queue: str | None, limit: int, asJson: bool) -> int:
     """List jobs, the newest first. Exit status 1 when there are none."""
     with opened(target) as app, app.reading() as processor:
-        views = list(islice(select(processor, [wanted] if wanted else STATI, queue), limit + 1))
+        views = list(find(processor.store, Filter([wanted] if wanted else STATI, queue, limit=limit + 1)))
     more, views, now = len(views) > limit, views[:limit], time.time()
     if asJson:
         printJson([summary(view) for view in views])
@@ -52,35 +48,6 @@ def listJobs(target: str, wanted: str | None, queue: str | None, limit: int, asJ
     else:
         say(f"No jobs yet; `p01-remote enqueue {target} NAME '[arguments]'` adds one.")
     return 0 if views else 1
-
-
-def select(processor: RemoteProcessor, wanted: Collection[str] = STATI, queue: str | None = None) -> Iterator[View]:
-    """The jobs with these stati, of this queue or of any. The newest first."""
-    for jobid in candidates(processor.store, wanted):
-        try:
-            if queue is None or processor.store.entry(jobid)[1].queue == queue:
-                view = processor.store.view(jobid)
-                if view.status in wanted:
-                    yield view
-        except JobNotFound:
-            pass
-
-
-def candidates(store: Store, wanted: Collection[str]) -> Iterator[int]:
-    """The ids of the jobs that may have these stati, the newest first. Looks at as few jobs as it can."""
-    if set(STATI) <= set(wanted):
-        yield from store.ids(newest=True)
-        return
-    # a worker's newest outcomes stand in its seat, where its claims are too
-    found = {jobid for seat in store.seats.values() for jobid in seat.claims}
-    if not {QUEUED, DELAYED}.isdisjoint(wanted):
-        found.update(store.waiting())
-    if not set(FINISHED).isdisjoint(wanted):
-        found.update(jobid for jobid, status in store.finished() if status in wanted)
-    heap = [-jobid for jobid in found]
-    heapq.heapify(heap)         # few of them are asked for, as a rule
-    while heap:
-        yield -heapq.heappop(heap)
 
 
 def row(view: View, now: float) -> list[Any]:
@@ -206,7 +173,7 @@ def bulk(target: str, jobids: tuple[int, ...], stati: list[str], queue: str | No
     with opened(target) as app:
         if stati:
             with app.reading() as processor:
-                found = [view.id for view in select(processor, stati, queue)]
+                found = [view.id for view in find(processor.store, Filter(stati, queue))]
         else:
             found = list(dict.fromkeys(jobids))
         answers = list(each(app, found, attempt))

@@ -16,7 +16,7 @@ class AwayForNow(TransientError):
 def trouble(monkeypatch):
     """Lets the next commits of a loop raise: before, or after having committed."""
     def arrange(loop, error, after, times=1):
-        storage = loop.connection._normal_storage
+        storage = loop.session.connection._normal_storage
         original, left = storage.tpc_finish, [times]
 
         def finish(*args, **kwargs):

@@ -11,7 +11,6 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-import transaction
 from transaction.interfaces import TransientError
 from ZODB.DB import DB
 
@@ -21,7 +20,8 @@ from p01.remote.engine.bell import bellOf
 from p01.remote.engine.janitor import Janitor
 from p01.remote.engine.outage import Outage
 from p01.remote.engine.portion import Portion
-from p01.remote.engine.runner import Again, Done, Failed, Lost, Runner, Task, Verdict, joined
+from p01.remote.engine.runner import Again, Done, Failed, Lost, Runner, Task, Verdict
+from p01.remote.engine.session import Session
 from p01.remote.exceptions import ClaimLost
 from p01.remote.options import WorkerOptions
 from p01.remote.store.migrate import migrate
@@ -55,7 +55,8 @@ class Loop:
         beacon.live.add(self.name)
         self.began = 0.0                            # when the running job began, on the monotonic clock; 0 for none
         self.outage = Outage(self.name)
-        self.connect()
+        self.session = Session(db, locate)
+        self.runner = Runner(self.session, self.name, self.complete, self.recorded, None if self.alone else self.mark)
         self.outcomes: dict[int, Fields] = {}       # of jobs without effects, not written yet
         self.portion = Portion()
         self.stopping = threading.Event()
@@ -69,10 +70,6 @@ class Loop:
             pulse.watch(self)
 
     # -- what the runner asks
-
-    def processor(self) -> Any:
-        """The processor, in this connection."""
-        return self.locate(self.connection)
 
     def seat(self, store: Store) -> Seat | None:
         """Our seat; None when we have none, or somebody thought us dead and took it away."""
@@ -150,9 +147,9 @@ class Loop:
         """Do work in a bookkeeping transaction, which holds no job's changes and can be repeated freely."""
         self.runner.end()
         for tried in range(TRIES):
-            self.runner.begin()
+            self.session.begin()
             try:
-                store: Store = self.processor().store
+                store: Store = self.session.processor().store
                 now = self.runner.clock()
                 seat = self.seat(store)
                 if seat is None:
@@ -161,18 +158,18 @@ class Loop:
                 result = work(store, seat, now)
                 if seat.claims and now - seat.beat > seat.lease / PULSE:
                     seat.beat = now
-                if joined(self.manager.get()):
-                    self.manager.commit()
+                if self.session.joined():
+                    self.session.commit()
                 else:
-                    self.manager.abort()
+                    self.session.abort()
                 return result
             except TransientError:
-                self.manager.abort()
+                self.session.abort()
                 if tried == TRIES - 1:
                     raise
                 pause(tried)
             except BaseException:
-                self.manager.abort()
+                self.session.abort()
                 raise
         raise AssertionError('unreachable')
 
@@ -180,8 +177,9 @@ class Loop:
         """Settle what is done, claim what is next; returns the jobs to run, and how long to wait when there are none."""
         def work(store: Store, seat: Seat, _: float) -> tuple[list[Task], float]:
             store.settle(seat, self.outcomes)
-            ticker.tick(self.processor(), now)
-            told[:] = self.janitor.poll(self.processor(), self.rank(store), now)
+            processor = self.session.processor()
+            ticker.tick(processor, now)
+            told[:] = self.janitor.poll(processor, self.rank(store), now)
             store.release(seat, list(seat.claims)[count:])      # jobs take longer than they did: others may have the rest
             free = count - len(seat.claims)
             if free > 0 and not self.stopping.is_set():
@@ -192,7 +190,7 @@ class Loop:
                      for (jobid, claim), (_, record) in zip(seat.claims.items(), store.entries(seat.claims), strict=True)]
             if not tasks and store.behind():
                 return tasks, 0.0
-            due = [instant for instant in (store.nextDue(), self.processor().scheduler.nextDue()) if instant is not None]
+            due = [instant for instant in (store.nextDue(), processor.scheduler.nextDue()) if instant is not None]
             return tasks, max(0.0, min(due, default=now + IDLE) - now)
 
         told: list[events.WorkerRescued] = []
@@ -252,23 +250,11 @@ class Loop:
             raise error
         self.stopping.wait(wait)
         try:
-            self.reopen()
+            with contextlib.suppress(Exception):        # it is broken anyway
+                self.runner.end()
+            self.session.reopen()
         except Exception as again:          # still away
             logger.debug('%s: %s', self.name, again)
-
-    def reopen(self) -> None:
-        """Have a new connection; whatever the old one had begun is undone."""
-        for undo in (self.runner.end, self.manager.abort, self.connection.close):
-            with contextlib.suppress(Exception):        # it is broken anyway
-                undo()
-        self.connect()
-
-    def connect(self) -> None:
-        """Open a connection, with a transaction manager of its own."""
-        self.manager = transaction.TransactionManager(explicit=True)
-        self.connection = self.db.open(self.manager)
-        self.runner = Runner(self.connection, self.manager, self.processor, self.name, self.complete, self.recorded,
-                             None if self.alone else self.mark)
 
     def stop(self) -> None:
         """End after the running job; for other threads and signal handlers."""
@@ -287,9 +273,9 @@ class Loop:
 
     def free(self) -> None:
         """Leave without a word in the database."""
-        for undo in (self.runner.end, self.connection.close):
-            with contextlib.suppress(Exception):        # it may be broken
-                undo()
+        with contextlib.suppress(Exception):            # it may be broken
+            self.runner.end()
+        self.session.close()
         beacon.live.discard(self.name)
         pulse.unwatch(self)
         if self.box is not None:

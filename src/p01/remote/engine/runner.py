@@ -8,20 +8,18 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import transaction
 from transaction.interfaces import TransientError
-from ZODB.Connection import Connection
 
 from p01.remote import events
 from p01.remote.engine.context import Running, running
+from p01.remote.engine.session import Session
 from p01.remote.engine.surroundings import Surroundings
-from p01.remote.exceptions import ClaimLost, JobError, RunLater, StorageAway, UnknownJob
+from p01.remote.exceptions import ClaimLost, JobError, RunLater, UnknownJob
 from p01.remote.foreign import described, reasonOf, traced
 from p01.remote.store.payload import Payload, pack, unpack
 from p01.remote.store.records import ERROR, Attempt, Claim, Outcome, Record
 from p01.remote.store.segments import Fields, success
 
-SNAPSHOT = 0.05     # seconds that jobs without effects share a snapshot
 CONFLICTS = 100     # conflicts in a row after which a run counts as failed
 
 
@@ -83,58 +81,39 @@ def failure(task: Task, policy: Any, error: BaseException, started: float, ended
     return Again(ended + pause if pause else None, attempt)
 
 
-def joined(current: Any) -> bool:
-    """Whether a transaction has anything to commit."""
-    return bool(current._resources or current._before_commit or current._after_commit)
-
-
 class Runner:
-    """Runs jobs one after the other on one connection, whose transactions are its own.
+    """Runs jobs one after the other in a session.
 
     complete(store, jobid, outcome) writes an outcome into the running transaction, recorded(store, jobid) tells whether one
     is committed, mark(jobid, timeout) is told what runs; None where nobody asks.
     """
 
-    def __init__(self, connection: Connection, manager: transaction.TransactionManager, processorOf: Callable[[], Any],
-                 name: str, complete: Callable[[Any, int, Fields], None], recorded: Callable[[Any, int], bool],
-                 mark: Callable[[int, float | None], None] | None, clock: Callable[[], float] = time.time) -> None:
-        self.connection = connection
-        self.manager = manager
-        self.processorOf = processorOf
+    def __init__(self, session: Session, name: str, complete: Callable[[Any, int, Fields], None],
+                 recorded: Callable[[Any, int], bool], mark: Callable[[int, float | None], None] | None,
+                 clock: Callable[[], float] = time.time) -> None:
+        self.session = session
         self.name = name
         self.complete = complete
         self.recorded = recorded
         self.mark = mark
         self.clock = clock
-        self.begun: float | None = None     # monotonic
         self.found: Any = None              # the processor, looked up once for all jobs until end
-        self.around = Surroundings(None, manager)
+        self.around = Surroundings(None, session.manager)
         self.behaviours: dict[str, Any] = {}    # by name, looked up as the processor is
         self.ready: dict[str, Callable[[Running], Any]] = {}    # what these have ready
         self.chance = random.random
 
     def fresh(self) -> Any:
         """The processor, in a transaction: the last one if nothing has used it, or a new one."""
-        now = time.monotonic()
-        if self.begun is not None and now - self.begun > SNAPSHOT:
+        if not self.session.fresh():
             self.end()
-        if self.begun is None:
-            self.begin()
-            self.begun = now
+            self.session.share()
         if self.found is None:
-            self.found = self.processorOf()
-            self.around = Surroundings(self.found, self.manager)
+            self.found = self.session.processor()
+            self.around = Surroundings(self.found, self.session.manager)
             self.behaviours.clear()
             self.ready.clear()
         return self.found
-
-    def begin(self) -> None:
-        """Begin a transaction. Raises StorageAway: nothing has begun, so that there is nothing to repeat at once."""
-        try:
-            self.manager.begin()
-        except Exception as error:
-            self.manager.abort()
-            raise StorageAway(f'No transaction can begin: {type(error).__name__}: {error}') from error
 
     def behaviour(self, name: str) -> Any:
         """The behaviour of the jobs of this name; fresh has been called."""
@@ -147,10 +126,7 @@ class Runner:
         """Have no transaction, and the thread's own surroundings."""
         self.around.leave()
         self.found = None
-        if self.begun is not None:
-            self.begun = None
-            if self.manager._txn is not None:       # else a job has ended it for itself
-                self.manager.abort()
+        self.session.end()
 
     def run(self, task: Task) -> Verdict:
         """Run a job until there is a verdict on it; conflicts run it again at once and count as nothing."""
@@ -202,14 +178,14 @@ class Runner:
                 raise                       # only there can it come from the terminal
             self.end()
             return self.told(task, failure(task, behaviour.policy, error, started, self.clock(), self.name, self.chance()))
-        if self.manager._txn is None and not behaviour.detached:
+        if self.session.ended() and not behaviour.detached:
             # old code that commits for itself: its result is written with the next bookkeeping
-            self.begun = None
+            self.session.end()
             self.fresh()
         ended = self.clock()
         runs = task.claim.runs + 1
         outcome = success(kept, runs, started, ended, self.name, task.claim.attempts)
-        if behaviour.detached or not (joined(self.manager._txn) or isinstance(kept, Payload)):
+        if behaviour.detached or not (self.session.joined() or isinstance(kept, Payload)):
             verdict: Verdict = Done(outcome)
         else:
             verdict = self.commit(task, processor, behaviour, outcome, started)
@@ -221,7 +197,7 @@ class Runner:
         """Call the behaviour, with the job's surroundings."""
         if behaviour.detached:
             self.end()
-            processor, self.around = None, Surroundings(None, self.manager)
+            processor, self.around = None, Surroundings(None, self.session.manager)
         if self.mark is not None:
             self.mark(task.id, behaviour.policy.timeout)
         job = Running(processor, behaviour, task, unpack(task.record.input), started, self.name)
@@ -247,8 +223,7 @@ class Runner:
         """Commit a job's changes together with its outcome."""
         try:
             self.complete(processor.store, task.id, outcome)
-            self.manager.commit()
-            self.begun = None
+            self.session.commit()
         except TransientError:
             raise
         except Exception as error:      # a commit that raises may have committed: look

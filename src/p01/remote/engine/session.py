@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""One worker thread's way to the database: a connection, its transaction manager, and the snapshot that jobs share."""
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+import transaction
+from ZODB.Connection import Connection
+from ZODB.DB import DB
+
+from p01.remote.exceptions import StorageAway
+
+SNAPSHOT = 0.05     # seconds that jobs without effects share a snapshot
+
+
+class Session:
+    """A connection whose transactions are its own; the processor in it is what locate(connection) finds."""
+
+    connection: Connection
+    manager: transaction.TransactionManager
+
+    def __init__(self, db: DB, locate: Callable[[Connection], Any]) -> None:
+        self.db = db
+        self.locate = locate
+        self.begun: float | None = None     # when the shared snapshot was taken, on the monotonic clock
+        self.open()
+
+    def open(self) -> None:
+        """Have a connection, with a transaction manager of its own."""
+        self.manager = transaction.TransactionManager(explicit=True)
+        self.connection = self.db.open(self.manager)
+
+    def begin(self) -> None:
+        """Begin a transaction. Raises StorageAway: nothing has begun, so that there is nothing to repeat at once."""
+        try:
+            self.manager.begin()
+        except Exception as error:
+            self.manager.abort()
+            raise StorageAway(f'No transaction can begin: {type(error).__name__}: {error}') from error
+
+    def fresh(self) -> bool:
+        """Whether there is a snapshot that jobs may share."""
+        return self.begun is not None and time.monotonic() - self.begun <= SNAPSHOT
+
+    def share(self) -> None:
+        """Have a new snapshot that jobs share; there is none."""
+        self.begin()
+        self.begun = time.monotonic()
+
+    def processor(self) -> Any:
+        """The processor, in this connection's transaction."""
+        return self.locate(self.connection)
+
+    def joined(self) -> bool:
+        """Whether the transaction has anything to commit."""
+        current = self.manager._txn
+        return bool(current._resources or current._before_commit or current._after_commit)
+
+    def ended(self) -> bool:
+        """Whether a job has ended the transaction for itself."""
+        return self.manager._txn is None
+
+    def abort(self) -> None:
+        """Abort the transaction."""
+        self.manager.abort()
+        self.begun = None
+
+    def commit(self) -> None:
+        """Commit the transaction."""
+        self.manager.commit()
+        self.begun = None
+
+    def end(self) -> None:
+        """Have no snapshot."""
+        if self.begun is not None:
+            self.begun = None
+            if not self.ended():
+                self.manager.abort()
+
+    def reopen(self) -> None:
+        """Have a new connection; whatever the old one had begun is undone."""
+        self.close()
+        self.open()
+
+    def close(self) -> None:
+        """Close the connection, whatever state it is in."""
+        for undo in (self.end, self.manager.abort, self.connection.close):
+            with contextlib.suppress(Exception):        # it may be broken
+                undo()

@@ -27,7 +27,7 @@ FLOORS = [
     ['logs', 'events'],
     ['options'],
     ['instants'],
-    ['interfaces'],
+    ['interfaces', 'fork'],
     ['exceptions'],
     ['foreign'],
 ]

@@ -12,8 +12,8 @@ from p01.remote.engine.context import running
 from p01.remote.exceptions import JobCancelled, JobFailed, NotCommitted
 from p01.remote.job import Job
 from p01.remote.processor import RemoteProcessor
+from p01.remote.storage.transactions import systematic
 from p01.remote.store.records import CANCELLED, COMPLETED, ERROR, PROCESSING
-from p01.remote.store.writer import systematic
 
 
 class Handle:

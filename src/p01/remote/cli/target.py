@@ -14,7 +14,7 @@ from p01.remote.app import App, loadApp
 from p01.remote.exceptions import AddressError
 from p01.remote.processor import RemoteProcessor
 from p01.remote.storage import known, parse
-from p01.remote.store.writer import systematic
+from p01.remote.storage.transactions import systematic
 
 DEFAULT = 'P01_REMOTE_APP'      # in the environment: APP where none is given
 UNITS = {'': 1.0, 's': 1.0, 'm': 60.0, 'min': 60.0, 'h': 3600.0, 'd': 86400.0}

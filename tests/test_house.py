@@ -22,14 +22,15 @@ FLOORS = [
     ['engine'],
     ['scheduler'],
     ['store'],
-    ['job'],
     ['storage'],
+    ['job'],
     ['logs', 'events'],
     ['options'],
+    ['checks', 'registration'],
     ['instants'],
-    ['interfaces', 'fork'],
+    ['interfaces'],
     ['exceptions'],
-    ['foreign'],
+    ['foreign', 'spans'],
 ]
 FILE, FUNCTION = 300, 50    # lines
 VAGUE = {'util', 'utils', 'common', 'helper', 'helpers', 'base', 'misc', 'tools'}

@@ -15,21 +15,23 @@ import transaction
 from ZODB.Connection import Connection
 from ZODB.DB import DB
 
-from p01.remote import logs, storage  # noqa: F401 - logs subscribes itself
+from p01.remote import checks, logs, storage  # noqa: F401 - logs subscribes itself
 from p01.remote.engine import beacon
 from p01.remote.engine.context import running
 from p01.remote.engine.loop import Loop
 from p01.remote.exceptions import RegistrationError, RemoteError
 from p01.remote.function import JobFunction
 from p01.remote.handle import Handle
-from p01.remote.job import FunctionJob, pathOf
-from p01.remote.options import DEFAULTQUEUE, Policy, WorkerOptions
+from p01.remote.job import FunctionJob
+from p01.remote.options import DEFAULTQUEUE, Policy, Span, WorkerOptions
 from p01.remote.processor import RemoteProcessor
-from p01.remote.storage.transactions import systematic
+from p01.remote.registration import decorated, pathOf
 from p01.remote.store.migrate import migrate
+from p01.remote.store.writer import systematic
 
 NAME = 'p01.remote'     # where an App keeps its processor, in the root of the database
 BACKOFF = 1.0           # seconds; the default of @app.job
+JOBOPTIONS = ('name', 'queue', 'priority', 'retries', 'backoff', 'timeout', 'final', 'detached')
 
 
 _shared: tuple[dict[str, tuple[DB, int]], Any] = {}, threading.Lock()      # address → database, Apps that have it open
@@ -38,12 +40,14 @@ _shared: tuple[dict[str, tuple[DB, int]], Any] = {}, threading.Lock()      # add
 class App:
     """An application's job queue in a database: an address, or an open ZODB.DB.
 
-    The database is opened, and the processor added to it, on first use. settings go to storage.openDatabase.
+    The database is opened, and the processor added to it, on first use. settings are ZODB.DB's own: pool_size, cache_size …
+    Raises AddressError, InputError.
     """
 
     def __init__(self, database: str | DB = 'sqlite:./jobs', *, name: str = NAME, **settings: Any) -> None:
+        storage.check(settings, 'App')
         self.database = database
-        self.name = name
+        self.name = checks.nameOf(name, 'name')
         self.settings = settings
         self.jobs: dict[str, JobFunction] = {}
         self._db: DB | None = None
@@ -174,15 +178,22 @@ class App:
     # -- jobs
 
     def job(self, function: Any = None, /, *, name: str | None = None, queue: str = DEFAULTQUEUE, priority: int = 0,
-            retries: int = 3, backoff: float = BACKOFF, timeout: float | None = None,
-            final: tuple[type[BaseException], ...] = (), detached: bool = False) -> Any:
+            retries: int = 3, backoff: Span = BACKOFF, timeout: Span | None = None,
+            final: tuple[type[BaseException], ...] = (), detached: bool = False, **unknown: Any) -> Any:
         """Make a function a job, as @app.job or @app.job(queue='mail', retries=5, timeout=30); see options.Policy.
 
-        The function stays callable. Raises RegistrationError for one that workers cannot import.
+        The function stays callable. Raises RegistrationError for what cannot be a job, InputError for options.
         """
+        checks.known(unknown, JOBOPTIONS, '@app.job')
+        checks.nameOf(queue, 'queue')
+        checks.priorityOf(priority)
+        checks.flagOf(detached, 'detached')
+        if name is not None:
+            checks.nameOf(name, 'name')
         policy = Policy(retries=retries, backoff=backoff, timeout=timeout, final=final)
 
         def register(function: Callable[..., Any]) -> JobFunction:
+            function = decorated(function)
             path = pathOf(function)
             prototype = FunctionJob(path)
             prototype.policy, prototype.queue, prototype.detached = policy, queue, detached

@@ -4,6 +4,8 @@ from datetime import timedelta
 
 from transaction.interfaces import TransientError
 
+from p01.remote import foreign, spans
+
 
 class RemoteError(Exception):
     """p01.remote could not do what was asked."""
@@ -21,12 +23,18 @@ class JobError(RemoteError):
 class RunLater(RemoteError):
     """The job asks to run again later; this counts neither as a failure nor as an attempt."""
 
-    def __init__(self, delay: float | timedelta = 60.0, reason: str = '') -> None:
-        delay = delay.total_seconds() if isinstance(delay, timedelta) else float(delay)
-        if not 0 <= delay <= 1e10:      # 300 years; not a number, neither
-            raise ValueError(f'RunLater takes a delay in seconds, from 0, not {delay!r}.')
-        super().__init__(reason or f'The job asks to run again in {delay:g} seconds.')
-        self.delay = delay
+    def __init__(self, delay: float | timedelta | str = 60.0, reason: str = '') -> None:
+        length = delay.total_seconds() if isinstance(delay, timedelta) \
+            else spans.parsed(delay) if isinstance(delay, str) \
+            else delay if isinstance(delay, int | float) and not isinstance(delay, bool) else None
+        if length is None or not 0 <= length <= 1e10:      # 300 years; not a number, neither
+            raise InputError(f"RunLater takes a delay from 0: seconds, a timedelta, or a text such as '10m', not "
+                             f'{foreign.shown(delay, 60)}.')
+        super().__init__(reason or f'The job asks to run again in {length:g} seconds.')
+        self.delay = float(length)
+
+    def __reduce__(self) -> tuple[type[RemoteError], tuple[float, str]]:
+        return type(self), (self.delay, str(self))
 
 
 # -- bad input, told at the door
@@ -47,16 +55,16 @@ class InputError(RemoteError, ValueError):
     """The job's input or options cannot be taken."""
 
 
+class OptionError(InputError, TypeError):
+    """There is no such option."""
+
+
 class ArgumentsError(InputError, TypeError):
     """The arguments do not fit the job's signature."""
 
 
 class NotCommitted(RemoteError):
     """The job was enqueued in this very transaction; commit it before you wait for its result."""
-
-
-class TransactionOver(RemoteError):
-    """There is no transaction here that could still take anything; begin one."""
 
 
 # -- addresses and databases

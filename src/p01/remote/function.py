@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from datetime import datetime
+from types import MethodType
 from typing import Any
 
+from p01.remote import checks
 from p01.remote.exceptions import InputError, RegistrationError, UnknownJob
 from p01.remote.handle import Handle
-from p01.remote.job import Arguments, FunctionJob
+from p01.remote.instants import duration, seconds
+from p01.remote.job import Arguments, FunctionJob, found
+from p01.remote.options import Unique
 from p01.remote.processor import RemoteProcessor
-
-OPTIONS = {'priority', 'delay', 'at', 'queue', 'unique', 'expires'}
+from p01.remote.registration import refuseLater
 
 
 class JobFunction:
@@ -27,17 +31,14 @@ class JobFunction:
         self.options = options
         self.proven = False     # that workers find it
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
 
     def using(self, **options: Any) -> JobFunction:
-        """The same job, enqueued with other options: priority, delay, at, queue, unique, expires."""
-        unknown = options.keys() - OPTIONS
-        if unknown:
-            raise InputError(f'using() does not know {", ".join(sorted(unknown))}; it takes {", ".join(sorted(OPTIONS))}.')
-        return JobFunction(self.app, self.name, self.function, self.prototype, {**self.options, **options})
+        """The same job, enqueued with other options: priority, delay, at, queue, unique, expires. Raises InputError."""
+        return JobFunction(self.app, self.name, self.function, self.prototype, {**self.options, **checked(options)})
 
-    def enqueue(self, *args: Any, **kwargs: Any) -> Handle:
+    def enqueue(self, /, *args: Any, **kwargs: Any) -> Handle:
         """Enqueue a call in the current transaction. Raises ArgumentsError and InputError, the transaction stays usable."""
         processor = self.app.processor
         if not self.proven:
@@ -51,10 +52,38 @@ class JobFunction:
         path = self.prototype.path
         try:
             processor.getJobByName(path)
-        except UnknownJob as error:
+            stands = self if path in processor.jobs else found(path)
+        except UnknownJob:
+            stands = None
+        if stands is None or isinstance(stands, MethodType):
             raise RegistrationError(f'{path} is not what app.job made of it, and no worker would know the job; write @app.job '
-                                    'above the function.') from error
+                                    'above the function, and above its other decorators.')
+        refuseLater(stands, path)       # another decorator's, above ours
         self.proven = True
+
+    def __reduce__(self) -> str:
+        return self.prototype.path.removeprefix(f'{self.__module__}.')      # pickled by its name, as functions are
 
     def __repr__(self) -> str:
         return f'<job {self.name}>'
+
+
+def checked(options: dict[str, Any]) -> dict[str, Any]:
+    """Options of an enqueue, each a value that makes sense. Raises InputError, OptionError."""
+    checks.known(options, CHECKS, 'using()')
+    if options.get('delay') is not None and options.get('at') is not None:
+        raise InputError('Give delay or at, not both.')
+    for name, value in options.items():
+        if value is not None or name == 'priority':
+            CHECKS[name](value)     # a delay counts from when the job is enqueued, so that they are kept as they are
+    return options
+
+
+CHECKS: dict[str, Callable[[Any], Any]] = {
+    'priority': checks.priorityOf,
+    'delay': lambda value: duration(value, 'delay'),
+    'at': lambda value: seconds(value, 'at'),
+    'queue': lambda value: checks.nameOf(value, 'A queue'),
+    'unique': lambda value: value if isinstance(value, Unique) else Unique(value),
+    'expires': lambda value: seconds(value, 'expires') if isinstance(value, datetime) else duration(value, 'expires'),
+}

@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from p01.remote.engine.context import running
-from p01.remote.exceptions import JobCancelled, JobFailed, NotCommitted
+from p01.remote.exceptions import InputError, JobCancelled, JobFailed, NotCommitted
+from p01.remote.instants import duration
 from p01.remote.job import Job
+from p01.remote.options import Span
 from p01.remote.processor import RemoteProcessor
-from p01.remote.storage.transactions import systematic
 from p01.remote.store.records import CANCELLED, COMPLETED, ERROR, PROCESSING
+from p01.remote.store.writer import systematic
 
 
 class Handle:
@@ -70,8 +72,8 @@ class Handle:
             return self.app.processor.cancelJob(self.id)
         return systematic(self.app.db, lambda connection: self.app.locate(connection).cancelJob(self.id))
 
-    def result(self, timeout: float | None = None) -> Any:
-        """Its output, waiting for it at most so many seconds.
+    def result(self, timeout: Span | None = None) -> Any:
+        """Its output, waiting for it at most so long (seconds, a timedelta, or a text such as '10m').
 
         Raises TimeoutError, JobFailed with the job's error, JobCancelled; NotCommitted when its own transaction is open.
         """
@@ -82,17 +84,18 @@ class Handle:
             raise JobCancelled(f'Job {self.id} was cancelled: {job.error}')
         return job.output
 
-    def exception(self, timeout: float | None = None) -> JobFailed | None:
+    def exception(self, timeout: Span | None = None) -> JobFailed | None:
         """Its error as a JobFailed, None when it completed; waits and raises as result does."""
         job = self._wait(timeout)
         if job.status == CANCELLED:
             raise JobCancelled(f'Job {self.id} was cancelled: {job.error}')
         return JobFailed(job.error) if job.status == ERROR else None
 
-    def _wait(self, timeout: float | None) -> Job:
+    def _wait(self, timeout: Span | None) -> Job:
         if self._open():
             raise NotCommitted(f'Job {self.id} was enqueued in this transaction, so no worker can see it yet; commit, then '
                                'wait for its result.')
+        timeout = None if timeout is None else duration(timeout, 'timeout')
         limit = None if timeout is None else time.monotonic() + timeout
         pause = 0.002
         while True:
@@ -106,6 +109,10 @@ class Handle:
                 raise TimeoutError(f'Job {self.id} is {job.status} after {timeout:g} s{hint}.')
             time.sleep(pause if limit is None else max(0.0, min(pause, limit - time.monotonic())))
             pause = min(pause * 1.5, 0.1)
+
+    def __reduce__(self) -> Any:
+        raise InputError('A handle belongs to its process and cannot be passed on; pass its id, handle.id, and write '
+                         'app.handle(id) there')
 
     def __repr__(self) -> str:
         return f'<Handle {self.id}>'

@@ -4,11 +4,13 @@ import math
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
+from p01.remote import foreign, spans
 from p01.remote.exceptions import InputError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST = -62135596800.0          # the first second of year 1 and the end of year 9999: what a
 END = 253402300800.0            # datetime can show, so that a due time can always be displayed
+LONGEST = 9e9                   # seconds, some 285 years: what is longer is a mistake, and Python cannot wait for it
 
 
 def seconds(instant: float | datetime, name: str = 'now') -> float:
@@ -20,7 +22,7 @@ def seconds(instant: float | datetime, name: str = 'now') -> float:
     else:
         value = _number(instant, name, 'POSIX seconds or a timezone-aware datetime')
     if not FIRST <= value < END:
-        raise InputError(f'{name} must lie within the years 1 to 9999: {_short(instant)}')
+        raise InputError(f'{name} must lie within the years 1 to 9999: {short(instant)}')
     return value
 
 
@@ -30,14 +32,22 @@ def utc(instant: float) -> datetime:
     return EPOCH + timedelta(seconds=seconds(instant, 'The instant'))
 
 
-def duration(value: float | timedelta, name: str = 'delay') -> float:
-    """Seconds, 0 or more and finite, of a number of seconds or a timedelta; else InputError."""
+def duration(value: float | timedelta | str, name: str = 'delay', bare: bool = False,
+             most: float = LONGEST) -> float:
+    """Seconds, 0 or more and finite, of a number of them, a timedelta, or a text such as '90s', '10m'; else InputError.
+
+    A text without a unit is seconds only when bare: on a command line, where all is text.
+    """
     if isinstance(value, timedelta):
         length = value.total_seconds()
+    elif isinstance(value, str):
+        length = _lengthOf(value, name, bare)
     else:
         length = _number(value, name, 'seconds or a timedelta')
     if length < 0:
-        raise InputError(f'{name} must not be negative: {_short(value)}')
+        raise InputError(f'{name} must not be negative: {short(value)}')
+    if length > most:
+        raise InputError(f'{name} must be below 280 years, not {short(value)}.')
     return length
 
 
@@ -50,7 +60,7 @@ def zone(name: str) -> tzinfo:
             return ZoneInfo(name)
     except (LookupError, ValueError, OSError):      # 'Europe' is a folder
         pass
-    raise InputError(f'No time zone is named {_short(name)}; write one like Europe/Zurich, or UTC (and '
+    raise InputError(f'No time zone is named {short(name)}; write one like Europe/Zurich, or UTC (and '
                      'install tzdata where the system has no time zones).')
 
 
@@ -78,20 +88,30 @@ def clockChange(tz: tzinfo, start: int, end: int, shift: int) -> int | None:
 def _number(value: object, name: str, wanted: str) -> float:
     # bool is an int to Python; here True is always a mistake
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise InputError(f'{name} must be {wanted}, not {_short(value)}.')
+        raise InputError(f'{name} must be {wanted}, not {short(value)}.')
     try:
         number = float(value)
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise InputError(f'{name} must be a finite number of seconds, not {_short(value)}.')
+        raise InputError(f'{name} must be a finite number of seconds, not {short(value)}.')
     return number
 
 
-def _short(value: object) -> str:
+def _lengthOf(text: str, name: str, bare: bool) -> float:
+    length = spans.parsed(text, bare)
+    if length is not None:
+        return length
+    if spans.parsed(text.strip().removeprefix('-'), True) is not None:      # right but for its sign, or for a unit
+        what = 'not be negative:' if text.strip().startswith('-') else 'be seconds or a timedelta, not'
+        raise InputError(f'{name} must {what} {short(text)}.')
+    raise InputError(f"{name} must be seconds, a timedelta, or a text such as '90s', '10m', '2h', '1d', not {short(text)}.")
+
+
+def short(value: object) -> str:
     """A value as an error message shows it: never longer than a line."""
-    try:
-        text = repr(value)
-    except Exception:           # a broken __repr__, or an int too long to print, must not hide the error
+    text = foreign.guarded(repr, value)
+    if not isinstance(text, str):   # a broken __repr__, or an int too long to print, must not hide the error
         text = f'a {type(value).__name__}'
+    text = ' '.join(text.split('\n'))
     return text if len(text) <= 60 else text[:57] + '…'

@@ -2,7 +2,8 @@
 """The book: what each part promises. Implementations say "See …".
 
 Instants are POSIX seconds or timezone-aware datetimes where they are taken, aware UTC datetimes where they are given.
-Durations are seconds (int, float) or timedelta. Ids of jobs are integers that count from 1; there may be gaps.
+Durations are seconds (int, float), a timedelta, or a text such as '90s', '10m', '1.5h', '2d'.
+Ids of jobs are integers that count from 1; there may be gaps.
 """
 from zope.interface import Attribute, Interface
 

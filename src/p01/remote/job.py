@@ -8,7 +8,7 @@ import pkgutil
 import sys
 from collections.abc import Callable
 from datetime import datetime
-from types import FunctionType, MethodType
+from types import MethodType
 from typing import Any, NamedTuple
 
 from persistent import Persistent
@@ -18,6 +18,7 @@ from p01.remote.exceptions import ArgumentsError, RegistrationError, UnknownJob
 from p01.remote.instants import utc
 from p01.remote.interfaces import IJob
 from p01.remote.options import Policy
+from p01.remote.registration import pathOf
 
 
 class Arguments(NamedTuple):
@@ -162,23 +163,6 @@ def wrapped(job: Any) -> Job:
     return FunctionJob(path)
 
 
-def pathOf(function: Any) -> str:
-    """The dotted name of a function, by which others can import it. Raises RegistrationError, saying what to do."""
-    module, name = getattr(function, '__module__', None), getattr(function, '__qualname__', None)
-    if not module or not name:
-        raise RegistrationError(f'{function!r} has no name to import it by; give a function at the top of a module.')
-    if name.rpartition('.')[2] == '<lambda>':
-        raise RegistrationError(f'A lambda in {module} has no name to import it by; write it as a def at the top of the '
-                                'module.')
-    if '<locals>' in name:
-        raise RegistrationError(f'{module}.{name} is nested in a function, where no worker can import it; move it to the '
-                                'top of the module.')
-    if module == '__main__':
-        raise RegistrationError(f"{name} is defined in the script that is running, '__main__', which workers cannot "
-                                'import; move it to a module of its own and import it from there.')
-    return f'{module}.{name}'
-
-
 _modules: dict[str, tuple[str, Any, Callable[[Any], Any]]] = {}     # dotted name → module's name, module, what gets the rest
 
 
@@ -201,12 +185,13 @@ def found(path: str) -> Any:
 
 
 def plain(function: Any) -> Callable[..., Any]:
-    """The function within what @app.job left under its name."""
-    inner = getattr(function, 'function', None)
-    function = inner if isinstance(inner, FunctionType) else function
+    """The function within what @app.job left under its name. What another decorator above it left there runs as it is."""
+    if hasattr(type(function), 'enqueue'):
+        function = function.function
     if not callable(function):
         raise UnknownJob(f'{function!r} is no function; restore it, or cancel the job.')
-    return function
+    result: Callable[..., Any] = function
+    return result
 
 
 _signatures: dict[Any, inspect.Signature | None] = {}
@@ -236,9 +221,7 @@ class RemoveCompletedJobsJob(Job):
 
 
 class PackZODBJob(Job):
-    """Packs the database, whoever opened it. Its input is how many days of history stay, None for none."""
+    """Packs the database. Its input is how many days of history stay, None for none."""
 
     def __call__(self, remoteProcessor: Any) -> None:
-        from p01.remote.storage.packing import pack  # here: most processes never pack, and it imports RelStorage
-
-        pack(remoteProcessor._p_jar.db(), self.input or 0)
+        remoteProcessor._p_jar.db().pack(days=self.input or 0)

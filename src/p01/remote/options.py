@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, fields
-from typing import Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
+from p01.remote import checks
 from p01.remote.exceptions import InputError
-from p01.remote.instants import duration
+from p01.remote.instants import duration, short
 
 DEFAULTQUEUE = 'default'
 
+Span = float | timedelta | str      # a duration as it is given: seconds, or a text such as '10m'
+
+
+class Options:
+    """What all options share: a name that is none of them is refused with the one that was meant. Durations are seconds, a
+    timedelta, or a text such as '10m'; they are kept as seconds."""
+
+    def __new__(cls, *args: Any, **given: Any) -> Any:
+        checks.known(given, cls.__match_args__, cls.__name__)       # type: ignore[attr-defined]
+        return super().__new__(cls)
+
+    def keep(self, name: str, value: Any) -> None:
+        """Keep an option's value as it is used everywhere."""
+        object.__setattr__(self, name, value)
+
 
 @dataclass(frozen=True)
-class Policy:
-    """How a job is retried. Durations are seconds.
+class Policy(Options):
+    """How a job is retried. Durations are seconds, a timedelta, or a text such as '10m'.
 
     retries: runs after the first one that failed; backoff: pause before the second run, doubled before each further one up
     to longest, and shortened by up to half at random, so that jobs that failed together do not return together ("equal
@@ -28,17 +45,21 @@ class Policy:
     timeout: float | None = None
     final: tuple[type[BaseException], ...] = ()
 
+    if TYPE_CHECKING:       # what may be given, beside what is kept
+        def __init__(self, retries: int = 3, backoff: Span = 0.0, longest: Span = 600.0, timeout: Span | None = None,
+                     final: tuple[type[BaseException], ...] = ()) -> None:
+            """See the class."""
+
     def __post_init__(self) -> None:
-        if isinstance(self.retries, bool) or not isinstance(self.retries, int) or self.retries < 0:
-            raise InputError(f'retries must be a whole number from 0, not {self.retries!r}.')
+        checks.wholeOf(self.retries, 'retries', 0)
         for name in ('backoff', 'longest', 'timeout'):
             if name != 'timeout' or self.timeout is not None:
-                object.__setattr__(self, name, duration(getattr(self, name), name))     # a timedelta becomes seconds
+                self.keep(name, duration(getattr(self, name), name))
         if self.timeout == 0:
-            raise InputError(f'timeout must be more than 0 seconds, not {self.timeout!r}; None is no limit.')
+            raise InputError('timeout must be more than 0 seconds; None is no limit.')
         classes = self.final if isinstance(self.final, tuple) else (self.final,)
         if not all(isinstance(each, type) and issubclass(each, BaseException) for each in classes):
-            raise InputError(f'final must be a tuple of exception classes, not {self.final!r}.')
+            raise InputError(f'final must be a tuple of exception classes, not {short(self.final)}.')
 
     def pause(self, error: BaseException, runs: int, chance: float) -> float | None:
         """Seconds until the next run after so many runs failed, the last with this error; None for never.
@@ -51,44 +72,55 @@ class Policy:
 
 
 @dataclass(frozen=True)
-class Unique:
+class Unique(Options):
     """At most one job with this key: while it waits ('start': until it starts), while it waits or runs ('finish'), or for a
-    period of seconds after it was enqueued."""
+    period after it was enqueued (seconds, a timedelta, or a text such as '10m')."""
 
     key: str
     until: str = 'finish'
     period: float | None = None
 
+    if TYPE_CHECKING:       # what may be given, beside what is kept
+        def __init__(self, key: str, until: str = 'finish', period: Span | None = None) -> None:
+            """See the class."""
+
     def __post_init__(self) -> None:
-        if self.until not in ('start', 'finish'):
-            raise InputError(f"Unique.until is 'start' or 'finish', not {self.until!r}.")
-        if not isinstance(self.key, str) or not self.key:
-            raise InputError(f'A unique key is a text, not {self.key!r}.')
+        if not isinstance(self.until, str) or self.until not in ('start', 'finish'):
+            raise InputError(f"Unique.until is 'start' or 'finish', not {short(self.until)}.")
+        self.keep('key', checks.nameOf(self.key, 'A unique key'))
         if self.period is not None:
-            object.__setattr__(self, 'period', duration(self.period, 'period'))
+            self.keep('period', duration(self.period, 'period'))
         if self.period == 0:
-            raise InputError(f'Unique.period must be more than 0 seconds, not {self.period!r}.')
+            raise InputError('Unique.period must be more than 0 seconds.')
 
 
 @dataclass(frozen=True)
-class Retention:
-    """How long finished jobs are kept, in seconds; None for ever. most: how many finished jobs are kept at most, the oldest
-    go first."""
+class Retention(Options):
+    """How long finished jobs are kept: seconds, a timedelta, or a text such as '30d'; None for ever.
+
+    most: how many finished jobs are kept at most, the oldest go first.
+    """
 
     completed: float | None = 7 * 24 * 3600.0
     cancelled: float | None = 7 * 24 * 3600.0
     error: float | None = 30 * 24 * 3600.0
     most: int | None = None
 
+    if TYPE_CHECKING:       # what may be given, beside what is kept
+        def __init__(self, completed: Span | None = 604800.0, cancelled: Span | None = 604800.0,
+                     error: Span | None = 2592000.0, most: int | None = None) -> None:
+            """See the class."""
+
     def __post_init__(self) -> None:
-        for name in ('completed', 'cancelled', 'error', 'most'):
-            value = getattr(self, name)
-            if value is not None and value < 0:
-                raise InputError(f'Retention.{name} must not be negative, but is {value!r}; None keeps for ever.')
+        for name in ('completed', 'cancelled', 'error'):
+            if getattr(self, name) is not None:
+                self.keep(name, duration(getattr(self, name), f'Retention.{name}'))
+        if self.most is not None:
+            checks.wholeOf(self.most, 'Retention.most', 0)
 
 
 @dataclass(frozen=True)
-class WorkerOptions:
+class WorkerOptions(Options):
     """How workers work. Each is a flag of `p01-remote worker` and P01_REMOTE_… in the environment.
 
     processes: worker processes; threads: in each of them; waitTime: seconds between two looks at the database when no
@@ -104,9 +136,16 @@ class WorkerOptions:
     drain: bool = False
 
     def __post_init__(self) -> None:
-        for name, least in (('processes', 1), ('threads', 1), ('waitTime', 0), ('lease', 1)):
+        for name in ('processes', 'threads'):
+            checks.wholeOf(getattr(self, name), name, 1)
+        for name, least in (('waitTime', 0.0), ('lease', 1.0)):
+            self.keep(name, duration(getattr(self, name), name))
             if getattr(self, name) < least:
-                raise InputError(f'{name} must be at least {least}, not {getattr(self, name)!r}.')
+                raise InputError(f'{name} must be at least {least:g} seconds, not {getattr(self, name):g}.')
+        if not isinstance(self.queues, tuple | list | set | frozenset):     # a single text would count as its letters
+            raise InputError(f"queues must be a tuple of names such as ('mail',), not {short(self.queues)}.")
+        self.keep('queues', tuple(checks.nameOf(queue, 'A queue') for queue in self.queues))
+        checks.flagOf(self.drain, 'drain')
 
     @classmethod
     def read(cls, environ: dict[str, str] | None = None, **given: Any) -> WorkerOptions:
@@ -133,7 +172,7 @@ def parsed(name: str, text: str, default: Any) -> Any:
             return tuple(text.split())
         if isinstance(default, bool):
             return {'1': True, 'true': True, 'yes': True, '0': False, 'false': False, 'no': False, '': False}[text.lower()]
-        return type(default)(text)
+        return duration(text, name, bare=True) if isinstance(default, float) else type(default)(text)
     except (ValueError, KeyError):
-        raise InputError(f'P01_REMOTE_{flag(name).replace("-", "_").upper()} is {text!r}, which is no '
-                         f'{type(default).__name__}.') from None
+        what = {bool: 'yes or no', int: 'whole number', float: "duration such as 90, '90s' or '10m'"}[type(default)]
+        raise InputError(f'P01_REMOTE_{flag(name).replace("-", "_").upper()} is {short(text)}, which is no {what}.') from None

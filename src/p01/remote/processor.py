@@ -13,7 +13,7 @@ from ZODB.POSException import POSKeyError, StateLoadError
 from zope.interface import implementer
 from zope.location.interfaces import ILocation
 
-from p01.remote import events, worker
+from p01.remote import checks, events, worker
 from p01.remote.engine import ticker
 from p01.remote.engine.bell import ringAfter
 from p01.remote.engine.hand import runDue
@@ -24,7 +24,6 @@ from p01.remote.job import Gone, Job, found, instants, wrapped
 from p01.remote.options import DEFAULTQUEUE, Retention, Unique
 from p01.remote.scheduler import Scheduler, SchedulerItem
 from p01.remote.store import payload
-from p01.remote.store.keys import HIGHEST, LOWEST
 from p01.remote.store.look import View
 from p01.remote.store.records import FINISHED, Record
 from p01.remote.store.segments import success
@@ -54,8 +53,7 @@ class RemoteProcessor(Persistent):
 
     def addJob(self, name: str, job: Any) -> None:
         """Register a Job instance or an importable callable under a name."""
-        if not isinstance(name, str) or not name:
-            raise InputError(f'A job is registered under a name, a text, not {name!r}.')
+        name = checks.nameOf(name, "A job's name")
         job = wrapped(job)
         if job.__parent__ is None and job._p_jar is None:
             job.__parent__, job.__name__ = self, name
@@ -108,16 +106,14 @@ class RemoteProcessor(Persistent):
             due = seconds(now + duration(delay, 'delay'), 'now + delay')
         elif at is not None:
             due = seconds(at, 'at')
-        checkPriority(priority)
-        queue = queue or behaviour.queue or DEFAULTQUEUE
-        if not isinstance(queue, str):
-            raise InputError(f'A queue is named by a text, not {queue!r}.')
+        priority = checks.priorityOf(priority)
+        queue = checks.nameOf(queue or behaviour.queue or DEFAULTQUEUE, 'A queue')
         extras = None
         if unique is not None or expires is not None:
             extras = rare(unique, expires, now)
         self.store.check()
         kept = payload.pack(behaviour.prepare(input), f'The input of {name!r}', self.inputLimit)
-        jobid = self.store.add(Record(name, kept, now, queue, int(priority), due, extras))
+        jobid = self.store.add(Record(name, kept, now, queue, priority, due, extras))
         jar = self._p_jar
         if jar is not None:
             ringAfter(jar.transaction_manager.get(), jar.db())
@@ -203,7 +199,7 @@ class RemoteProcessor(Persistent):
         if not isinstance(item, SchedulerItem):
             raise InputError(f'A scheduler takes Delay and Cron items, not {item!r}.')
         behaviour = self.getJobByName(item.jobName)
-        checkPriority(item.priority)
+        checks.priorityOf(item.priority)
         payload.pack(behaviour.prepare(item.input), f'The input of {item.jobName!r}', self.inputLimit)
         return self.scheduler.add(item, self.now(now))
 
@@ -275,12 +271,6 @@ class RemoteProcessor(Persistent):
     def isProcessing(self) -> bool:
         """Whether a worker thread of this process runs."""
         return self._p_jar is not None and worker.isRunning(self._p_jar.db(), self.path())
-
-
-def checkPriority(priority: Any) -> None:
-    """Raises InputError for what is no priority."""
-    if isinstance(priority, bool) or not isinstance(priority, int) or not LOWEST <= priority <= HIGHEST:
-        raise InputError(f'priority is a whole number from {LOWEST} to {HIGHEST}, not {priority!r}.')
 
 
 def rare(unique: str | Unique | None, expires: Any, now: float) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from BTrees.OOBTree import OOBTree
 from cronsim import CronSim, CronSimError
 from persistent import Persistent
 
+from p01.remote import checks
 from p01.remote.exceptions import InputError, RegistrationError
-from p01.remote.instants import clockChange, duration, offset, seconds, utc, zone
+from p01.remote.instants import clockChange, duration, offset, seconds, short, utc, zone
 
 WORDS = {
     '@yearly': '0 0 1 1 *', '@annually': '0 0 1 1 *', '@monthly': '0 0 1 * *', '@weekly': '0 0 * * 0',
@@ -42,13 +43,11 @@ class SchedulerItem(Persistent):
     def __init__(self, jobName: str, *, active: bool = True, startTime: float | datetime | None = None,
                  input: Any = None, queue: str | None = None, priority: int = 0) -> None:
         self.jobName = _name(jobName, 'jobName')
-        self.active = bool(active)
+        self.active = checks.flagOf(active, 'active')
         self.startTime = None if startTime is None else seconds(startTime, 'startTime')
         self.input = input
         self.queue = None if queue is None else _name(queue, 'queue')
-        if isinstance(priority, bool) or not isinstance(priority, int):
-            raise InputError(f'priority must be a whole number, not {priority!r}.')
-        self.priority = priority
+        self.priority = checks.priorityOf(priority)
 
     def next(self, after: float) -> float:
         """POSIX seconds of the first run strictly after this instant."""
@@ -63,14 +62,14 @@ class SchedulerItem(Persistent):
 
 
 class Delay(SchedulerItem):
-    """Run a job again and again, ``delay`` seconds (a number or a timedelta, above 0) after the last time."""
+    """Run a job again and again, ``delay`` (seconds, a timedelta or a text such as '10m'; above 0) after the last time."""
 
-    def __init__(self, jobName: str, delay: float | timedelta = 10, active: bool = True,
+    def __init__(self, jobName: str, delay: float | timedelta | str = 10, active: bool = True,
                  startTime: float | datetime | None = None, input: Any = None,
                  queue: str | None = None, priority: int = 0) -> None:
         super().__init__(jobName, active=active, startTime=startTime, input=input, queue=queue,
                          priority=priority)
-        self.delay = duration(delay, 'delay')
+        self.delay = duration(delay, 'delay', most=math.inf)
         if not self.delay:
             raise InputError('delay must be above 0 seconds: the job would never pause.')
         utc(self.first(0.0))            # a first run beyond the calendar is told here, not by a dashboard
@@ -296,5 +295,5 @@ def _text(values: tuple[int, ...] | str, name: str) -> str:
 
 def _name(value: str, name: str) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise InputError(f'{name} must be a name in text, not {value!r}.')
-    return value
+        raise InputError(f'{name} must be a name in text, not {short(value)}.')
+    return checks.nameOf(value, name)

@@ -15,7 +15,7 @@ from p01.remote import events
 from p01.remote.engine.loop import Loop
 from p01.remote.engine.outage import Outage
 from p01.remote.exceptions import RemoteError, StorageAway
-from p01.remote.instants import seconds
+from p01.remote.instants import duration, seconds
 from p01.remote.interfaces import IWorker
 from p01.remote.options import WorkerOptions
 
@@ -51,7 +51,7 @@ class SimpleWorker:
     def __init__(self, db: DB, queuePath: Sequence[str], waitTime: float = 1.0) -> None:
         self.db = db
         self.queuePath = tuple(queuePath)
-        self.waitTime = waitTime
+        self.waitTime = duration(waitTime, 'waitTime')
         self.loops: list[Loop] = []
         self.stopped = threading.Event()
 

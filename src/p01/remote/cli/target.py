@@ -10,14 +10,16 @@ from typing import Any, TypeVar
 
 import click
 
+from p01.remote import spans
 from p01.remote.app import App, loadApp
-from p01.remote.exceptions import AddressError
+from p01.remote.cli.terminal import shown
+from p01.remote.exceptions import AddressError, InputError
+from p01.remote.instants import duration
 from p01.remote.processor import RemoteProcessor
 from p01.remote.storage import known, parse
-from p01.remote.storage.transactions import systematic
+from p01.remote.store.writer import systematic
 
 DEFAULT = 'P01_REMOTE_APP'      # in the environment: APP where none is given
-UNITS = {'': 1.0, 's': 1.0, 'm': 60.0, 'min': 60.0, 'h': 3600.0, 'd': 86400.0}
 BATCH = 100         # jobs changed in one transaction: small enough not to meet the workers all the time
 
 Result = TypeVar('Result')
@@ -30,15 +32,13 @@ class Span(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Seconds of 90, 90s, 1.5m, 2h or 1d."""
-        if isinstance(value, int | float):
-            return float(value)
-        found = re.fullmatch(r'(-?\d+(?:\.\d*)?|-?\.\d+)\s*([a-z]*)', value.strip().lower())
-        if found is None or found[2] not in UNITS:
-            self.fail(f'{value!r} is no duration; write seconds, or a number with a unit: 90, 10m, 2h, 1d.', param, ctx)
-        seconds = float(found[1]) * UNITS[found[2]]
-        if seconds < 0:
-            self.fail(f'{value!r} is negative; a duration is 0 or more.', param, ctx)
-        return seconds
+        try:
+            return duration(value, 'The duration', bare=True)
+        except InputError as error:
+            if isinstance(value, str) and value.strip().startswith('-'):
+                self.fail(f'{value!r} is negative; a duration is 0 or more.', param, ctx)
+            self.fail(f'{shown(value, 60)!r} is no duration; write seconds, or a number with a unit: 90, 10m, 2h, 1d.'
+                      if isinstance(value, str) and spans.parsed(value, True) is None else str(error), param, ctx)
 
 
 SPAN = Span()

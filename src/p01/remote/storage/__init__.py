@@ -9,14 +9,20 @@ from typing import Any
 import ZODB
 from ZODB.interfaces import IDatabase
 
+from p01.remote import checks
 from p01.remote.exceptions import PackageMissing
 from p01.remote.storage.address import KINDS, Address, known, parse
 from p01.remote.storage.opened import folder, kind
 from p01.remote.storage.signals import Signal, signal
 
-__all__ = ['Address', 'Signal', 'folder', 'kind', 'known', 'openDatabase', 'parse', 'signal']
+__all__ = ['Address', 'Signal', 'check', 'folder', 'kind', 'known', 'openDatabase', 'parse', 'signal']
 
 _SETTINGS = frozenset(inspect.signature(ZODB.DB.__init__).parameters) - {'self', 'storage', 'storage_args'}
+
+
+def check(settings: dict[str, Any], what: str = 'openDatabase') -> None:
+    """Raises OptionError for a setting that ZODB.DB does not have."""
+    checks.known(settings, _SETTINGS, f'{what}, which takes the settings of ZODB.DB,')
 
 
 def openDatabase(address: str | ZODB.DB, **settings: Any) -> ZODB.DB:
@@ -27,9 +33,7 @@ def openDatabase(address: str | ZODB.DB, **settings: Any) -> ZODB.DB:
     """
     if IDatabase.providedBy(address):
         return address
-    unknown = ', '.join(sorted(settings.keys() - _SETTINGS))
-    if unknown:     # ZODB.DB would find out too late, with the storage already open
-        raise TypeError(f'openDatabase takes the settings of ZODB.DB, and {unknown} is not among them.')
+    check(settings)     # ZODB.DB would find out too late, with the storage already open
     parsed = parse(address)
     row = KINDS[parsed.kind]
     try:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: ZPL-2.1
 """One integer that sorts jobs and holds their id. Pure."""
 
+from p01.remote.checks import HIGHEST, LOWEST  # noqa: F401 - both ends of what a key can hold
+
 ORIGIN = 1_577_836_800          # 2020-01-01 UTC, in POSIX seconds
-HIGHEST, LOWEST = 100, -100     # priorities; a higher one runs sooner
 SHARDS = 8
 _ID, _RANK, _TIME = 40, 8, 51   # bits; 51 bits of microseconds reach to the year 2091
 _IDS, _RANKS, _TIMES = (1 << _ID) - 1, (1 << _RANK) - 1, (1 << _TIME) - 1

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""Options at the door: what is no name, no number or no option is refused with a sentence, before anything is done with it."""
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
+from p01.remote.exceptions import InputError, OptionError
+from p01.remote.instants import short
+
+LOWEST, HIGHEST = -100, 100     # priorities; a higher one runs sooner
+LENGTH = 100_000                # characters of a name or key; longer ones are data, not names
+
+
+def nameOf(value: Any, what: str) -> str:
+    """A text that names something: not empty, and UTF-8, since it becomes bytes in keys and logs; else InputError."""
+    if not isinstance(value, str) or not value:
+        raise InputError(f'{what} must be a text that is not empty, not {short(value)}.')
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InputError(f'{what} is no text that UTF-8 can hold: {ascii(value)[:60]}; decode it first.') from None
+    if len(value) > LENGTH:
+        raise InputError(f'{what} must be at most {LENGTH:,} characters long, not {len(value):,}.')
+    return str.__str__(value)
+
+
+def wholeOf(value: Any, what: str, least: int, most: int | None = None) -> int:
+    """A whole number within limits; else InputError. True is none."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InputError(f'{what} must be a whole number, not {short(value)}.')
+    if value < least or most is not None and value > most:
+        raise InputError(f'{what} must be from {least}{"" if most is None else f" to {most:,}"}, not {short(value)}.')
+    return value
+
+
+def priorityOf(value: Any) -> int:
+    """A priority; else InputError."""
+    return wholeOf(value, 'priority', LOWEST, HIGHEST)
+
+
+def flagOf(value: Any, what: str) -> bool:
+    """True or False; else InputError: a text such as 'no' would count as true."""
+    if not isinstance(value, bool):
+        raise InputError(f'{what} must be True or False, not {short(value)}.')
+    return value
+
+
+def known(given: Iterable[str], options: Iterable[str], what: str) -> None:
+    """Raises OptionError for a name that is none of the options, with the one that was probably meant."""
+    options = sorted(options)
+    for name in sorted(set(given) - set(options)):
+        near = nearest(name, options)
+        hint = f'did you mean {near}?' if near else f'it takes {", ".join(options)}.'
+        raise OptionError(f'{what} has no option {short(name)[1:-1]}; {hint}')
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """The name that was probably meant; '' when none is near."""
+    return next(iter(get_close_matches(name, list(names), 1, 0.6)), '')

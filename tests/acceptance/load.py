@@ -13,7 +13,7 @@ from transaction.interfaces import TransientError
 from ZODB.POSException import ConflictError
 
 from p01.remote import App
-from p01.remote.store.writer import systematic
+from p01.remote.storage.transactions import systematic
 from p01.remote.testing import waitFor
 from tests.acceptance import tasks
 from tests.acceptance.trees import DEADLINE, ROOT, environment

@@ -7,19 +7,23 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
+import ZODB
 from BTrees.OOBTree import OOBTree
 from persistent.mapping import PersistentMapping
 from relstorage.adapters.packundo import HistoryFreePackUndo
+from relstorage.adapters.sqlite.adapter import Sqlite3Adapter
+from relstorage.options import Options
+from relstorage.storage import RelStorage
 
 from p01.remote import storage
 from p01.remote.cli import main
 from p01.remote.engine.loop import Loop
 from p01.remote.exceptions import PackRunning
-from p01.remote.job import Job
+from p01.remote.job import Job, PackZODBJob
 from p01.remote.options import Retention, WorkerOptions
 from p01.remote.storage.flock import FileLock
-from p01.remote.storage.packing import pack
-from tests.conftest import counted, inside, leave, stored
+from p01.remote.storage.packing import Packing, pack
+from tests.conftest import NAME, counted, inside, leave, newProcessor, stored
 
 DEADLINE = 120
 PACKS, LEAST = 5, 60       # packs, and jobs that are done meanwhile; they are slow beside a pack in the same process
@@ -192,6 +196,45 @@ def test_what_moves_while_a_pack_begins_is_kept(place, opened):
     connection.cacheMinimize()
     connection.transaction_manager.begin()
     assert connection.root()['new']['thing']['v'] == 'precious'
+
+
+def opened(folder, kind=HistoryFreePackUndo):
+    """A database that an application opened itself, as RelStorage has it."""
+    options = Options(keep_history=False)
+    db = ZODB.DB(RelStorage(Sqlite3Adapter(str(folder), pragmas={}, options=options), options=options))
+    db.storage._adapter.packundo.__class__ = kind
+    return db
+
+
+class Dialect(HistoryFreePackUndo):
+    """As MySQL's and Oracle's: RelStorage's own, with other statements."""
+
+
+@pytest.mark.parametrize('kind', [HistoryFreePackUndo, Dialect])
+def test_the_job_packs_an_applications_own_database_as_ours_are(tmp_path, monkeypatch, kind):
+    db, other = opened(tmp_path, kind), opened(tmp_path, kind)
+    connection = db.open()
+    processor = connection.root()[NAME] = newProcessor()
+    processor.addJob('pack', PackZODBJob())
+    jobid = processor.processJob('pack')
+    connection.transaction_manager.commit()
+    seen, inner = [], kind.pre_pack
+
+    def prePack(packundo, *args, **options):
+        seen.append(type(packundo))
+        with pytest.raises(PackRunning):
+            pack(other)
+        return inner(packundo, *args, **options)
+    monkeypatch.setattr(Packing, 'pre_pack', prePack, raising=False)
+    loop = Loop(db, inside, 'packer', WorkerOptions(drain=True))
+    loop.work()
+    loop.close()
+    connection.transaction_manager.begin()
+    assert processor.getJobStatus(jobid) == 'completed', processor.getJobError(jobid)
+    assert len(seen) == 1 and issubclass(seen[0], Packing) and issubclass(seen[0], kind)
+    leave(connection)
+    for each in (db, other):
+        each.close()
 
 
 def test_the_command(tmp_path, capsys):

@@ -113,6 +113,16 @@ def test_every_connection_syncs_every_commit(opener, mended, tmp_path):
     session.close()
 
 
+def test_what_a_transaction_writes_stands_in_memory_until_it_commits(tmp_path):
+    """A temporary file was written for each commit of a connection that had once committed many objects."""
+    db = openDatabase(f'sqlite:{tmp_path}')
+    session = Session(db)
+    with session.connection._storage._store_connection_pool.borrowing() as store:
+        assert store.connection.execute('PRAGMA temp_store').fetchone()[0] == 2
+    session.close()
+    db.close()
+
+
 # -- c: two packs at once destroy the database
 
 def packedWithin(db, meanwhile):

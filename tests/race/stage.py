@@ -10,8 +10,8 @@ from p01.remote import App
 from p01.remote.engine import janitor
 from p01.remote.engine.loop import Loop
 from p01.remote.options import WorkerOptions
+from p01.remote.storage.transactions import systematic
 from p01.remote.store.store import Store
-from p01.remote.store.writer import systematic
 from tests.acceptance import tasks
 
 TASKS = 'tests.acceptance.tasks.'

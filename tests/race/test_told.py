@@ -7,7 +7,7 @@ from transaction import TransactionManager
 from transaction.interfaces import TransientError
 
 from p01.remote.exceptions import StorageAway
-from p01.remote.store.writer import systematic
+from p01.remote.storage.transactions import systematic
 from tests.race.stage import Stage
 
 

@@ -26,8 +26,8 @@ from p01.remote.job import FunctionJob
 from p01.remote.options import DEFAULTQUEUE, Policy, Span, WorkerOptions
 from p01.remote.processor import RemoteProcessor
 from p01.remote.registration import decorated, pathOf
+from p01.remote.storage.transactions import systematic
 from p01.remote.store.migrate import migrate
-from p01.remote.store.writer import systematic
 
 NAME = 'p01.remote'     # where an App keeps its processor, in the root of the database
 BACKOFF = 1.0           # seconds; the default of @app.job

@@ -67,6 +67,10 @@ class NotCommitted(RemoteError):
     """The job was enqueued in this very transaction; commit it before you wait for its result."""
 
 
+class TransactionOver(RemoteError):
+    """There is no transaction here that could still take anything; begin one."""
+
+
 # -- addresses and databases
 
 class AddressError(RemoteError, ValueError):

@@ -14,8 +14,8 @@ from p01.remote.instants import duration
 from p01.remote.job import Job
 from p01.remote.options import Span
 from p01.remote.processor import RemoteProcessor
+from p01.remote.storage.transactions import systematic
 from p01.remote.store.records import CANCELLED, COMPLETED, ERROR, PROCESSING
-from p01.remote.store.writer import systematic
 
 
 class Handle:

@@ -221,7 +221,9 @@ class RemoveCompletedJobsJob(Job):
 
 
 class PackZODBJob(Job):
-    """Packs the database. Its input is how many days of history stay, None for none."""
+    """Packs the database, whoever opened it. Its input is how many days of history stay, None for none."""
 
     def __call__(self, remoteProcessor: Any) -> None:
-        remoteProcessor._p_jar.db().pack(days=self.input or 0)
+        from p01.remote.storage.packing import pack  # here: most processes never pack, and it imports RelStorage
+
+        pack(remoteProcessor._p_jar.db(), self.input or 0)

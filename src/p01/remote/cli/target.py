@@ -17,7 +17,7 @@ from p01.remote.exceptions import AddressError, InputError
 from p01.remote.instants import duration
 from p01.remote.processor import RemoteProcessor
 from p01.remote.storage import known, parse
-from p01.remote.store.writer import systematic
+from p01.remote.storage.transactions import systematic
 
 DEFAULT = 'P01_REMOTE_APP'      # in the environment: APP where none is given
 BATCH = 100         # jobs changed in one transaction: small enough not to meet the workers all the time

@@ -24,12 +24,12 @@ from p01.remote.engine.runner import Again, Done, Failed, Lost, Runner, Task, Ve
 from p01.remote.engine.session import Session
 from p01.remote.exceptions import ClaimLost
 from p01.remote.options import WorkerOptions
+from p01.remote.storage.transactions import TRIES, pause
 from p01.remote.store.migrate import migrate
 from p01.remote.store.seats import PULSE, Seat
 from p01.remote.store.segments import Fields
 from p01.remote.store.store import BYHAND, Store
 from p01.remote.store.taking import GRACE
-from p01.remote.store.writer import TRIES, pause
 
 PATIENCE = 5        # troubles in a row after which a drain gives up
 IDLE = 3600.0       # seconds; nothing is due sooner than this

@@ -12,8 +12,8 @@ import time
 import weakref
 from typing import Any
 
+from p01.remote.storage.transactions import systematic
 from p01.remote.store.seats import PULSE
-from p01.remote.store.writer import systematic
 
 logger = logging.getLogger('p01.remote')
 

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import transaction
 from ZODB.Connection import Connection
 from ZODB.DB import DB
 
 from p01.remote.exceptions import StorageAway
+from p01.remote.storage.transactions import Lasting, begun, joined
 
 SNAPSHOT = 0.05     # seconds that jobs without effects share a snapshot
 
@@ -20,7 +20,7 @@ class Session:
     """A connection whose transactions are its own; the processor in it is what locate(connection) finds."""
 
     connection: Connection
-    manager: transaction.TransactionManager
+    manager: Lasting
 
     def __init__(self, db: DB, locate: Callable[[Connection], Any]) -> None:
         self.db = db
@@ -30,7 +30,7 @@ class Session:
 
     def open(self) -> None:
         """Have a connection, with a transaction manager of its own."""
-        self.manager = transaction.TransactionManager(explicit=True)
+        self.manager = Lasting()
         self.connection = self.db.open(self.manager)
 
     def begin(self) -> None:
@@ -56,12 +56,11 @@ class Session:
 
     def joined(self) -> bool:
         """Whether the transaction has anything to commit."""
-        current = self.manager._txn
-        return bool(current._resources or current._before_commit or current._after_commit)
+        return joined(begun(self.manager))
 
     def ended(self) -> bool:
         """Whether a job has ended the transaction for itself."""
-        return self.manager._txn is None
+        return begun(self.manager) is None
 
     def abort(self) -> None:
         """Abort the transaction."""

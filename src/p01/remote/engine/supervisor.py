@@ -24,7 +24,7 @@ from p01.remote.engine.loop import Loop
 from p01.remote.engine.outage import Outage
 from p01.remote.exceptions import NewerDatabase
 from p01.remote.options import WorkerOptions
-from p01.remote.store.writer import systematic
+from p01.remote.storage.transactions import systematic
 
 HASTE = 1.0         # seconds; a process that dies younger than this is not replaced at once
 MEMORY = 12         # exit status of a process that has no memory left (ENOMEM)

@@ -14,6 +14,7 @@ _KINDS = {
     'ZEO.ClientStorage.ClientStorage': 'zeo',
     'relstorage.adapters.sqlite.adapter.Sqlite3Adapter': 'sqlite',
     'relstorage.adapters.postgresql.adapter.PostgreSQLAdapter': 'postgresql',
+    'relstorage.adapters.adapter.AbstractAdapter': '',
 }
 
 

@@ -1,33 +1,65 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Packing: one verb for all kinds of storage, and the mend of RelStorage's packing under load."""
+"""Packing: one verb for all kinds of storage, whoever opened them, and the mends of RelStorage's packing."""
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import ZODB
 from relstorage.adapters.packundo import HistoryFreePackUndo
+from relstorage.adapters.sqlite.locker import Sqlite3Locker
 from ZODB.POSException import StorageError
 
 from p01.remote.exceptions import PackRunning
 from p01.remote.storage import opened
+from p01.remote.storage.flock import FileLock
 
 
 def pack(db: ZODB.DB, days: float = 0.0) -> None:
-    """Drop the garbage of a database, and whatever history it keeps beyond so many days.
+    """Drop the garbage of a database, whoever opened it, and whatever history it keeps beyond so many days.
 
     Raises PackRunning while another pack of it runs, in whatever process.
     """
-    packundo = getattr(opened.part(db), 'packundo', None)
-    if type(packundo) is HistoryFreePackUndo:       # opened by somebody else, or by zconfig:
-        packundo.__class__ = Packing
+    mend(opened.part(db))
     try:
         db.pack(time.time() - days * 86400.0)
     except StorageError as error:       # FileStorage's, or a ZEO server's that has one
         if 'Already packing' not in str(error):
             raise
         raise PackRunning() from error
+
+
+def mend(adapter: Any) -> None:
+    """Have a RelStorage that somebody else opened, or zconfig:, pack as ours do; others are left as they are."""
+    packundo: Any = getattr(adapter, 'packundo', None)
+    locker: Any = getattr(adapter, 'locker', None)
+    if isinstance(packundo, HistoryFreePackUndo) and not isinstance(packundo, Packing):
+        kind = type(packundo)           # MySQL's and Oracle's are RelStorage's, with statements of their own
+        packundo.__class__ = Packing if kind is HistoryFreePackUndo else type(kind.__name__, (Packing, kind), {})
+    if type(locker) is Sqlite3Locker:
+        locker.__class__ = Locker
+        locker.folder = Path(adapter.data_dir)
+
+
+class Locker(Sqlite3Locker):
+    """One packer of a SQLite database at a time, among all threads and processes; upstream's pack lock does nothing."""
+
+    folder: Path                        # of the database
+    holding: FileLock | None = None
+
+    def hold_pack_lock(self, cursor: Any) -> None:
+        """Raises PackRunning when another pack holds it."""
+        lock = FileLock(self.folder / 'pack.lock')
+        if not lock.acquire():
+            raise PackRunning(f'{self.folder} is being packed already; try again when that pack has ended.')
+        self.holding = lock     # set by the holder only: threads share this locker
+
+    def release_pack_lock(self, cursor: Any) -> None:
+        """Called by the one that holds it."""
+        if self.holding is not None:
+            self.holding.release()
 
 
 class Packing(HistoryFreePackUndo):

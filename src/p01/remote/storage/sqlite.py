@@ -3,7 +3,7 @@
 
 a  An aborted transaction's writes are published by the next commit      Driver
 b  A power cut can take back an acknowledged commit                      PRAGMAS
-c  Two packs at once destroy the database                                Locker
+c  Two packs at once destroy the database                                packing.Locker
 d  Processes that open a new folder at once fail over its tables         openDatabase
 e  Without its file of ids, new objects clash with those that are there  _raiseIds
 f  A pack deletes what was moved into a new object while it began        packing.Packing
@@ -21,20 +21,20 @@ import ZODB
 from relstorage.adapters.sqlite.adapter import Sqlite3Adapter
 from relstorage.adapters.sqlite.batch import Sqlite3RowBatcher
 from relstorage.adapters.sqlite.drivers import Sqlite3Driver
-from relstorage.adapters.sqlite.locker import Sqlite3Locker
 from relstorage.options import Options
 from relstorage.storage import RelStorage
 from ZODB.POSException import StorageError
 
-from p01.remote.exceptions import AddressError, DatabaseLocked, PackRunning
+from p01.remote.exceptions import AddressError, DatabaseLocked
 from p01.remote.storage import caching
 from p01.remote.storage.address import Address
 from p01.remote.storage.flock import FileLock
-from p01.remote.storage.packing import Packing
+from p01.remote.storage.packing import Locker, Packing
 
 # (b) RelStorage sets NORMAL (1), which in WAL mode syncs at checkpoints only. FULL (2) syncs at every commit.
 # (g) INCREMENTAL (2): free pages can be given back, in steps; it counts when the file is made.
-PRAGMAS = {'auto_vacuum': 2, 'synchronous': 2}
+# temp_store MEMORY (2): what a transaction writes stands in a temporary table until it commits, which was a file of its own.
+PRAGMAS = {'auto_vacuum': 2, 'synchronous': 2, 'temp_store': 2}
 STEP = 1000         # pages of 4 KB that are given back in one transaction
 OPENING = 60.0      # seconds to wait for others that open the same folder
 COMMITTING = 30     # seconds to wait for others that commit
@@ -52,27 +52,6 @@ class Driver(Sqlite3Driver):
         return True
 
 
-class Locker(Sqlite3Locker):
-    """(c) One packer at a time, among all threads and processes; upstream's pack lock does nothing."""
-
-    def __init__(self, options: Options, driver: Driver, folder: Path) -> None:
-        super().__init__(options, driver, batcher_factory=Sqlite3RowBatcher)
-        self.folder = folder
-        self.holding: FileLock | None = None
-
-    def hold_pack_lock(self, cursor: Any) -> None:
-        """Raises PackRunning when another pack holds it."""
-        lock = FileLock(self.folder / 'pack.lock')
-        if not lock.acquire():
-            raise PackRunning(f'{self.folder} is being packed already; try again when that pack has ended.')
-        self.holding = lock     # set by the holder only: threads share this locker
-
-    def release_pack_lock(self, cursor: Any) -> None:
-        """Called by the one that holds it."""
-        if self.holding is not None:
-            self.holding.release()
-
-
 class Adapter(Sqlite3Adapter):
     """Sqlite3Adapter with our driver and locker."""
 
@@ -83,7 +62,8 @@ class Adapter(Sqlite3Adapter):
 
     def _create(self) -> None:
         if self.locker is None:     # else an instance made by new_instance, which shares it
-            self.locker = Locker(self.options, self.driver, Path(self.data_dir))
+            self.locker = Locker(self.options, self.driver, batcher_factory=Sqlite3RowBatcher)
+            self.locker.folder = Path(self.data_dir)
         super()._create()
         self.packundo.__class__ = Packing
         self.packundo.vacuum = self.vacuum

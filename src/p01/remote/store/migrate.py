@@ -13,8 +13,8 @@ from typing import Any
 
 from ZODB.DB import DB
 
+from p01.remote.storage.transactions import systematic
 from p01.remote.store.store import VERSION, Store
-from p01.remote.store.writer import systematic
 
 Step = Callable[[Store, Any], Any]
 STEPS: dict[int, Step] = {}         # the version a step starts from → the step

@@ -7,22 +7,20 @@ empty segment: it is told the object's state and serial instead of loading them.
 """
 from __future__ import annotations
 
-import random
 import time
 import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-import transaction
 from BTrees.LOBTree import LOBTree
 from persistent import Persistent
-from transaction.interfaces import TransientError
 from ZODB.Connection import Connection
 from ZODB.DB import DB
 from ZODB.POSException import POSKeyError, ReadConflictError
 from ZODB.utils import z64
 
+from p01.remote.storage.transactions import systematic
 from p01.remote.store.keys import shardOf
 from p01.remote.store.records import Record
 from p01.remote.store.segments import Segment
@@ -31,9 +29,6 @@ SMALL, LARGE = 32, 512      # ids of a segment: about 4 KB for jobs that come on
 AHEAD = 8                   # segments reserved at once by a busy connection
 BUSY = 1.0                  # seconds between two reservations of a busy connection
 ABANDON = 30 * 60.0         # seconds; the janitor seals a segment that nobody wrote to for twice as long
-TRIES = 100
-
-Result = TypeVar('Result')
 
 
 class Counter(Persistent):
@@ -50,40 +45,6 @@ class Spare(NamedTuple):
     first: int
     size: int
     born: float
-
-
-def systematic(db: DB, work: Callable[[Connection], Result]) -> Result:
-    """Do work(connection) in a transaction of the system's own, again when it meets a conflict.
-
-    Raises the last error when it met conflicts 100 times in a row, and what begin raises when the storage is away.
-    """
-    manager = transaction.TransactionManager(explicit=True)
-    connection = db.open(manager)
-    try:
-        for tried in range(TRIES):
-            begun = False
-            try:
-                manager.begin()
-                begun = True
-                result = work(connection)
-                manager.commit()
-                return result
-            except TransientError:
-                manager.abort()
-                if not begun or tried == TRIES - 1:     # a storage that is away is no conflict: nothing to repeat at once
-                    raise
-                pause(tried)
-            except BaseException:
-                manager.abort()
-                raise
-    finally:
-        connection.close()
-    raise AssertionError('unreachable')
-
-
-def pause(tried: int) -> None:
-    """Let the other one finish, after so many conflicts."""
-    time.sleep(random.random() * min(0.002 * 2 ** tried, 0.1))
 
 
 class Writer:

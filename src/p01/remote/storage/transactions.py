@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""Transactions of the system's own, and the manager of those that are lent to other people's code."""
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+
+import transaction
+from transaction.interfaces import AlreadyInTransaction, NoTransaction, TransientError
+from ZODB.Connection import Connection
+from ZODB.DB import DB
+
+from p01.remote import fork
+from p01.remote.exceptions import StorageAway, TransactionOver
+
+TRIES = 100
+
+logger = logging.getLogger('p01.remote')
+
+Result = TypeVar('Result')
+
+
+def begun(manager: Any) -> Any:
+    """The transaction that somebody has begun under a manager, None when nobody has; begins none itself, as get would."""
+    manager = getattr(manager, 'manager', manager)      # the thread's own, of what all threads share
+    try:
+        return manager._txn
+    except AttributeError:      # somebody's own class
+        try:
+            return manager.get()
+        except NoTransaction:
+            return None
+
+
+def joined(current: Any) -> bool:
+    """Whether a transaction has anything to commit."""
+    return bool(current._resources or current._before_commit or current._after_commit)
+
+
+class Part(transaction.Transaction):
+    """A transaction of a Lasting manager. Whoever ends it, and by whatever way, the next one begins behind it."""
+
+    keeper: Lasting
+    broken: Exception | None = None         # why it could not begin
+
+    def commit(self) -> None:
+        """Commit; what follows is the next part. Raises StorageAway for a part that could not begin."""
+        if self.keeper.mark is not fork.mark:
+            raise TransactionOver('This transaction was begun before the process was forked, and belongs to the parent; begin '
+                                  'one here.')
+        if self.broken is not None:
+            raise StorageAway(f'No transaction could begin behind the last one ({type(self.broken).__name__}: '
+                              f'{self.broken}); abort, and try again.') from self.broken
+        super().commit()
+        self.keeper.renew()
+
+    def abort(self) -> None:
+        """Abort; what follows is the next part."""
+        try:
+            super().abort()
+        finally:
+            self.keeper.renew()
+
+
+class Lasting(transaction.TransactionManager):
+    """A manager of explicit transactions that other people's code may have as its own for a while.
+
+    That code may commit or abort in the middle, as is usual with ZODB where work is long: by the thread's manager, by the
+    connection's, or by the transaction itself. While `lasting` is set, the next transaction begins at once, each part stays
+    as it was ended, and the connection never is without a transaction. The lender sets `lasting` when it has begun one,
+    counts `parts` if it wants to know whether there was more than one, and clears `lasting` before it ends the last one:
+
+        manager.begin()
+        manager.lasting, manager.parts = True, 0
+        try:
+            ...                         # other people's code
+        finally:
+            manager.lasting = False
+        manager.commit()                # or abort
+    """
+
+    def __init__(self) -> None:
+        super().__init__(explicit=True)
+        self.lasting = False
+        self.parts = 0                      # that were ended while it lasted
+        self.mark = fork.mark
+
+    def begin(self) -> Part:
+        """Begin a transaction; in the middle of one that has changed nothing, the next one. Raises AlreadyInTransaction."""
+        current = begun(self)
+        if current is not None:
+            if joined(current):
+                raise AlreadyInTransaction('A transaction with changes is under way here; commit or abort it before you '
+                                           'begin another.')
+            lasting, self.lasting = self.lasting, False
+            current.abort()
+            self.lasting = lasting
+        try:
+            made = super().begin()
+        finally:                            # where the storage is away, it stands all the same, and must be aborted
+            made = begun(self)
+            made.__class__ = Part           # it is made in the middle of what begin does
+            made.keeper = self
+        return made
+
+    def renew(self) -> None:
+        """Begin the next part, if it lasts."""
+        if self.lasting and begun(self) is None:
+            self.parts += 1
+            try:
+                self.begin()
+            except Exception as error:      # the last part is committed all the same: it is the next one that fails
+                made = begun(self)
+                made.broken = error
+                made.doom()
+
+
+def release(connection: Connection, manager: Lasting) -> None:
+    """End whatever has begun, and give the connection back. Raises nothing: the caller has an error of his own to show."""
+    manager.lasting = False
+    if manager.mark is not fork.mark:
+        return                              # a forked child: both are the parent's
+    with suppress(Exception):               # it is logged by who raised it
+        if begun(manager) is not None:
+            manager.abort()
+    try:
+        connection.close()
+    except Exception as error:
+        logger.warning('A connection could not be closed: %s: %s', type(error).__name__, error)
+
+
+@contextmanager
+def opened(db: DB) -> Iterator[Connection]:
+    """A connection with a manager and a transaction of its own, which is aborted at the end unless it was committed."""
+    manager = Lasting()
+    connection = db.open(manager)
+    try:
+        manager.begin()
+        yield connection
+    finally:
+        release(connection, manager)
+
+
+def systematic(db: DB, work: Callable[[Connection], Result]) -> Result:
+    """Do work(connection) in a transaction of the system's own, again when it meets a conflict.
+
+    Raises the last error when it met conflicts 100 times in a row, and what begin raises when the storage is away.
+    """
+    manager = Lasting()
+    connection = db.open(manager)
+    try:
+        for tried in range(TRIES):
+            started = False
+            try:
+                manager.begin()
+                started = True
+                result = work(connection)
+                manager.commit()
+                return result
+            except TransientError:
+                manager.abort()
+                if not started or tried == TRIES - 1:   # a storage that is away is no conflict: nothing to repeat at once
+                    raise
+                pause(tried)
+    finally:
+        release(connection, manager)
+    raise AssertionError('unreachable')
+
+
+def pause(tried: int) -> None:
+    """Let the other one finish, after so many conflicts."""
+    time.sleep(random.random() * min(0.002 * 2 ** tried, 0.1))

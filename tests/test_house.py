@@ -29,6 +29,7 @@ FLOORS = [
     ['checks', 'registration'],
     ['instants'],
     ['interfaces', 'fork'],
+    ['door'],
     ['exceptions'],
     ['foreign', 'spans'],
 ]

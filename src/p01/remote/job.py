@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from persistent import Persistent
 from zope.interface import implementer
 
+from p01.remote.door import Placed
 from p01.remote.exceptions import ArgumentsError, RegistrationError, UnknownJob
 from p01.remote.instants import utc
 from p01.remote.interfaces import IJob
@@ -29,11 +30,9 @@ class Arguments(NamedTuple):
 
 
 @implementer(IJob)
-class Job(Persistent):
+class Job(Placed, Persistent):
     """Behaviour of a job, and, filled from a record, the job itself. See IJob."""
 
-    __parent__: Any = None
-    __name__: str | None = None
     policy = Policy()
     detached = False
 

@@ -14,6 +14,7 @@ from zope.interface import implementer
 from zope.location.interfaces import ILocation
 
 from p01.remote import checks, events, worker
+from p01.remote.door import Part, Placed
 from p01.remote.engine import ticker
 from p01.remote.engine.bell import ringAfter
 from p01.remote.engine.hand import runDue
@@ -31,11 +32,12 @@ from p01.remote.store.store import Store
 
 
 @implementer(IRemoteProcessor, ILocation)
-class RemoteProcessor(Persistent):
+class RemoteProcessor(Placed, Persistent):
     """Takes jobs, and starts workers that process them."""
 
-    __parent__: Any = None
-    __name__: Any = None
+    jobs: Any = Part(lambda processor: OOBTree())       # name → Job
+    store: Any = Part(lambda processor: Store())
+    scheduler: Any = Part(Scheduler)
     workerFactory: Any = worker.SimpleWorker
     workerArguments: dict[str, Any] = {'waitTime': 1.0}
     inputLimit = payload.LIMIT      # bytes of a job's pickled input
@@ -44,10 +46,7 @@ class RemoteProcessor(Persistent):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.jobs = OOBTree()       # name → Job
-        self.store = Store()
-        self.scheduler = Scheduler()
-        self.scheduler.__parent__ = self
+        self.jobs, self.store, self.scheduler = OOBTree(), Store(), Scheduler(self)
 
     # -- behaviours
 

@@ -14,6 +14,7 @@ from cronsim import CronSim, CronSimError
 from persistent import Persistent
 
 from p01.remote import checks
+from p01.remote.door import Placed
 from p01.remote.exceptions import InputError, RegistrationError
 from p01.remote.instants import clockChange, duration, offset, seconds, short, utc, zone
 
@@ -29,15 +30,13 @@ NAIVE = datetime(1970, 1, 1)
 Values = int | str | Iterable[int] | None
 
 
-class SchedulerItem(Persistent):
+class SchedulerItem(Placed, Persistent):
     """A job to run by the clock; ``due`` is the POSIX second of its next run, None before it is added.
 
     The job runs with ``input`` on ``queue`` (None: the job's own) at ``priority``. Setting ``active`` to
     False pauses the item; call the scheduler's ``reschedule`` when it goes on, or after any other change.
     """
 
-    __parent__: Any = None
-    __name__: str | None = None         # the item's own key in its scheduler
     due: float | None = None
 
     def __init__(self, jobName: str, *, active: bool = True, startTime: float | datetime | None = None,
@@ -137,7 +136,7 @@ class Cron(SchedulerItem):
             raise InputError(f'No date ever matches the crontab line {line!r}.') from None
 
 
-class Scheduler(Persistent):
+class Scheduler(Placed, Persistent):
     """The items of a processor by key.
 
     Every item is a persistent object of its own and firing one writes its ``due``. So when two schedulers
@@ -146,10 +145,9 @@ class Scheduler(Persistent):
     for that reason no item may ever get a ``_p_resolveConflict``.
     """
 
-    __parent__: Any = None
-    __name__: str | None = None
-
-    def __init__(self) -> None:
+    def __init__(self, processor: Any = None) -> None:
+        if processor is not None:
+            self.__parent__ = processor
         self._items = OOBTree()
 
     def __len__(self) -> int:

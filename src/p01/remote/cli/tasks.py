@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from persistent import Persistent
 
+from p01.remote.door import Closed
 from p01.remote.engine.context import current
 
 INDEX, FOLDER = 'index', 'folder'       # keys in the root of the database
@@ -41,7 +42,7 @@ class Facts(NamedTuple):
     parsed: bool = False            # whether it is Python that parses; else there are no functions and imports
 
 
-class Entry(Persistent):
+class Entry(Closed, Persistent):
     """A file in the index."""
 
     facts: Facts | None = None

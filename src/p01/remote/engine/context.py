@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from contextvars import ContextVar
+from collections.abc import Callable
+from contextvars import ContextVar, copy_context
 from typing import Any
 
 from p01.remote.exceptions import RemoteError
@@ -45,6 +46,16 @@ class Running:
 
 
 running: ContextVar[Running | None] = ContextVar('running', default=None)
+
+
+def within(job: Running, perform: Callable[[Running], Any]) -> Any:
+    """Have a job performed, in a context of its own: no context variable that it sets outlives it."""
+    return copy_context().run(_within, job, perform)
+
+
+def _within(job: Running, perform: Callable[[Running], Any]) -> Any:
+    running.set(job)
+    return perform(job)
 
 
 class Current:

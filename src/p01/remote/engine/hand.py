@@ -11,8 +11,9 @@ import transaction
 from transaction.interfaces import InvalidSavepointRollbackError, TransientError
 
 from p01.remote.engine import ticker
-from p01.remote.engine.context import Running, running
+from p01.remote.engine.context import Running, within
 from p01.remote.engine.runner import Failed, Task, failure
+from p01.remote.engine.surroundings import Surroundings
 from p01.remote.store.payload import pack, unpack
 from p01.remote.store.seats import Hand
 from p01.remote.store.segments import success
@@ -46,7 +47,7 @@ def runOne(processor: Any, hand: Hand, jobid: int, now: float | None, manager: A
     savepoint = manager.savepoint(optimistic=True)
     started = time.time() if now is None else now
     try:
-        output = call(processor, behaviour, task, started)
+        output = call(processor, behaviour, task, started, manager)
         kept = pack(output, f'The output of job {jobid} ({task.record.name})', processor.outputLimit)
     except (TransientError, KeyboardInterrupt):
         raise
@@ -64,11 +65,12 @@ def runOne(processor: Any, hand: Hand, jobid: int, now: float | None, manager: A
     store.settle(hand, {jobid: success(kept, task.claim.runs + 1, started, ended, hand.name, task.claim.attempts)})
 
 
-def call(processor: Any, behaviour: Any, task: Task, started: float) -> Any:
-    """Call the behaviour."""
-    here = Running(processor, behaviour, task, unpack(task.record.input), started, Hand.name)
-    token = running.set(here)
+def call(processor: Any, behaviour: Any, task: Task, started: float, manager: Any) -> Any:
+    """Call the behaviour, with the job's surroundings."""
+    job = Running(processor, behaviour, task, unpack(task.record.input), started, Hand.name)
+    around = Surroundings(processor, manager)
     try:
-        return behaviour.ready()(here)
+        around.enter()
+        return within(job, behaviour.ready())
     finally:
-        running.reset(token)
+        around.leave()

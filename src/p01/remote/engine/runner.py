@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from transaction.interfaces import TransientError
 
 from p01.remote import events
-from p01.remote.engine.context import Running, running
+from p01.remote.engine.context import Running, within
 from p01.remote.engine.session import Session
 from p01.remote.engine.surroundings import Surroundings
 from p01.remote.exceptions import ClaimLost, JobError, RunLater, UnknownJob
@@ -189,6 +189,8 @@ class Runner:
             verdict: Verdict = Done(outcome)
         else:
             verdict = self.commit(task, processor, behaviour, outcome, started)
+        if self.around.entered and (behaviour.detached or not self.around.intact()):    # hooks of the commit are the job's, too
+            self.around.leave()
         if heard and isinstance(verdict, Done | Committed):
             self.tell(events.JobCompleted(task.id, task.record.name, runs, self.name, ended - started))
         return verdict
@@ -201,18 +203,12 @@ class Runner:
         if self.mark is not None:
             self.mark(task.id, behaviour.policy.timeout)
         job = Running(processor, behaviour, task, unpack(task.record.input), started, self.name)
-        token = running.set(job)
-        try:
-            if not self.around.entered:
-                self.around.enter()
-            perform = self.ready.get(task.record.name)
-            if perform is None:
-                perform = self.ready[task.record.name] = behaviour.ready()
-            return perform(job)
-        finally:
-            if behaviour.detached or not self.around.intact():
-                self.around.leave()
-            running.reset(token)
+        if not self.around.entered:
+            self.around.enter()
+        perform = self.ready.get(task.record.name)
+        if perform is None:
+            perform = self.ready[task.record.name] = behaviour.ready()
+        return within(job, perform)
 
     def tell(self, event: object) -> None:
         """Tell subscribers, in the thread's own surroundings."""

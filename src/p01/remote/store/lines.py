@@ -10,6 +10,7 @@ from typing import Any
 from BTrees.OOBTree import OOBTree, OOTreeSet
 from persistent import Persistent
 
+from p01.remote.door import Closed
 from p01.remote.store.keys import dueKey, dueLimit, idOf, ripened, waitingKey
 from p01.remote.store.records import DELAYED, QUEUED, Pending, Record
 from p01.remote.store.segments import Segment
@@ -17,7 +18,7 @@ from p01.remote.store.segments import Segment
 Fates = Mapping[int, Any]           # of a segment's jobs, see segments.Page
 
 
-class Runs(OOBTree):
+class Runs(Closed, OOBTree):
     """The waiting key of a run's first job → the id of its last.
 
     A run is one job, or jobs of one segment that stand in line in the order of their ids: those from the first to the last that
@@ -28,7 +29,7 @@ class Runs(OOBTree):
     max_internal_size = 500
 
 
-class Keys(OOTreeSet):
+class Keys(Closed, OOTreeSet):
     """Due keys, in larger leaves for the same reason."""
 
     max_leaf_size = 120
@@ -81,7 +82,7 @@ class Run:
             self.line.join(self.keyOf(self.ids[count]), self.last)
 
 
-class Line(Persistent):
+class Line(Closed, Persistent):
     """The jobs of one queue that wait in one shard, and those not yet due."""
 
     def __init__(self) -> None:

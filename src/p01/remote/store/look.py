@@ -10,6 +10,7 @@ from BTrees.LOBTree import LOBTree
 from BTrees.OOBTree import OOBTree
 from persistent import Persistent
 
+from p01.remote.door import Closed
 from p01.remote.exceptions import JobNotFound
 from p01.remote.store import writer
 from p01.remote.store.keys import dueOf, idOf, shardOf, sinceOf
@@ -35,7 +36,7 @@ class View(NamedTuple):
     worker: str = ''
 
 
-class Look(Persistent):
+class Look(Closed, Persistent):
     """The reading half of a store."""
 
     segments: LOBTree

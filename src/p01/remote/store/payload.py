@@ -10,6 +10,7 @@ from typing import Any
 from persistent import Persistent
 from ZODB.broken import Broken
 
+from p01.remote.door import Closed
 from p01.remote.exceptions import InputError
 
 INLINE = 1024       # bytes; beyond, a payload gets an object of its own, so that segments stay small
@@ -17,7 +18,7 @@ LIMIT = 1 << 20     # bytes; the default of options.inputLimit
 _PLAIN = (int, str, float, bool, type(None), bytes)
 
 
-class Payload(Persistent):
+class Payload(Closed, Persistent):
     """A value in an object of its own: it is big, or it refers to the application's persistent objects."""
 
     def __init__(self, value: Any, packed: bool) -> None:

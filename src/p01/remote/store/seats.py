@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from persistent import Persistent
 
+from p01.remote.door import Closed
 from p01.remote.exceptions import ClaimLost
 from p01.remote.store.records import Claim, Outcome
 from p01.remote.store.segments import Fields, Outcomes, Packed, whole
@@ -56,7 +57,7 @@ class Hand:
         """Say that claims or tally have changed."""
 
 
-class Shelf(Persistent):
+class Shelf(Closed, Persistent):
     """The slips of a seat, apart from its claims: a job's own commit writes little and never meets a heartbeat.
 
     They are written again and again; what they say of a job counts while the job is claimed.

@@ -9,6 +9,7 @@ from typing import Any
 
 from persistent import Persistent
 
+from p01.remote.door import Closed
 from p01.remote.store.payload import Payload
 from p01.remote.store.records import COMPLETED, Attempt, Outcome, Pending, Record, full, trimmed
 
@@ -18,7 +19,7 @@ PROTOCOL, LIST, APPEND, END = b'\x80\x03', pickle.EMPTY_LIST, pickle.APPEND, pic
 HEAD = PROTOCOL + LIST
 
 
-class Packed(Persistent):
+class Packed(Closed, Persistent):
     """Keeps one dict as a pickle of its own within its state.
 
     The database's pickler asks of each value whether it is persistent, which took half of the time of a commit; and one
@@ -54,7 +55,7 @@ def piece(value: Any) -> bytes:
     return pickle.dumps(value, 3)[len(PROTOCOL):-len(END)] + APPEND
 
 
-class Journal(Persistent):
+class Journal(Closed, Persistent):
     """Entries that are only appended: each is pickled once, however often the journal is written.
 
     The pickles of all entries since the last writing make one piece; the pieces together are the pickle of a list. A

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from persistent import Persistent
 
+from p01.remote.door import Closed
 
-class Settings(Persistent):
+
+class Settings(Closed, Persistent):
     """What operators decide while the system runs."""
 
     def __init__(self) -> None:

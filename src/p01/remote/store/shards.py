@@ -10,6 +10,7 @@ from BTrees.LOBTree import LOBTree
 from BTrees.OOBTree import OOBTree
 from persistent import Persistent
 
+from p01.remote.door import Closed
 from p01.remote.store.keys import SHARDS, shardOf
 from p01.remote.store.lines import Line
 from p01.remote.store.records import DELAYED, QUEUED, Record
@@ -42,7 +43,7 @@ class Tally(dict[tuple[str, str], int]):
             self.change(key, count)
 
 
-class Intake(Persistent):
+class Intake(Closed, Persistent):
     """How far this shard has taken its segments in: open segments with the last id taken."""
 
     def __init__(self) -> None:
@@ -50,7 +51,7 @@ class Intake(Persistent):
         self.open: dict[int, int] = {}
 
 
-class Shard(Persistent):
+class Shard(Closed, Persistent):
     """One eighth of the jobs that wait. Workers keep to different shards, so that they rarely meet."""
 
     def __init__(self, number: int) -> None:

@@ -9,12 +9,13 @@ from typing import Any
 from persistent import Persistent
 from ZODB.utils import z64
 
+from p01.remote.door import Closed
 from p01.remote.store.segments import Fields, refers
 
 ROOM = 4        # outcomes of a slip: what a job's commit writes counts, see ARCHITECTURE.md
 
 
-class Slip(Persistent):
+class Slip(Closed, Persistent):
     """A few outcomes that jobs' own commits have written, until their worker's next bookkeeping has them in a journal."""
 
     def __init__(self) -> None:

@@ -20,6 +20,7 @@ from ZODB.DB import DB
 from ZODB.POSException import POSKeyError, ReadConflictError
 from ZODB.utils import z64
 
+from p01.remote.door import Closed
 from p01.remote.storage.transactions import systematic
 from p01.remote.store.keys import shardOf
 from p01.remote.store.records import Record
@@ -31,7 +32,7 @@ BUSY = 1.0                  # seconds between two reservations of a busy connect
 ABANDON = 30 * 60.0         # seconds; the janitor seals a segment that nobody wrote to for twice as long
 
 
-class Counter(Persistent):
+class Counter(Closed, Persistent):
     """The last id given out."""
 
     last = 0

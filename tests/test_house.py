@@ -19,6 +19,7 @@ FLOORS = [
     ['handle'],
     ['processor'],
     ['worker'],
+    ['places'],
     ['engine'],
     ['scheduler'],
     ['store'],

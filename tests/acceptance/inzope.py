@@ -276,7 +276,7 @@ def test_restricted_code_gets_nowhere(zope, user):
                 with pytest.raises(Unauthorized):
                     guarded_getattr(app.unrestrictedTraverse(start or '/'), last)
             ours = {name for cls in type(value).__mro__ if cls.__module__.startswith('p01.remote') for name in vars(cls)}
-            for name in set(names(value)) & {*ours, 'refresh'} - {'isProcessing'}:
+            for name in set(names(value)) & {*ours, 'refresh'}:
                 with pytest.raises((Unauthorized, AttributeError)):     # a blank one lacks much
                     guarded_getattr(value, name)
         template = ZopePageTemplate('template', '<p tal:content="here/last/removeJobs"/>').__of__(app)
@@ -318,7 +318,7 @@ class Changes(Job):
         return getSecurityManager().getUser().getUserName()
 
 
-PLACES = [('', name) for name in ('first', 'last', 'shop')]
+PLACES = [(place, name) for place in ('', 'folder') for name in ('plain', 'first', 'last', 'shop')]
 
 
 @pytest.mark.parametrize('place, name', PLACES, ids=[f'{place or "root"}-{name}' for place, name in PLACES])

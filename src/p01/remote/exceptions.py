@@ -109,6 +109,10 @@ class OldProcessor(RemoteError):
     """This processor was made by p01.remote 0.5, whose jobs this version does not read; add a new processor beside it."""
 
 
+class ProcessorGone(RemoteError):
+    """The processor that a worker worked for is no longer in the database."""
+
+
 # -- answers about a job
 
 class JobFailed(RemoteError):

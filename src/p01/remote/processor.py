@@ -23,6 +23,7 @@ from p01.remote.instants import duration, seconds
 from p01.remote.interfaces import IRemoteProcessor
 from p01.remote.job import Gone, Job, found, instants, wrapped
 from p01.remote.options import DEFAULTQUEUE, Retention, Unique
+from p01.remote.places import pathOf
 from p01.remote.scheduler import Scheduler, SchedulerItem
 from p01.remote.store import payload
 from p01.remote.store.look import View
@@ -243,33 +244,28 @@ class RemoteProcessor(Placed, Persistent):
     # -- workers of this process
 
     def path(self) -> tuple[str, ...]:
-        """The names on the way here from the root. Raises RemoteError when it is not stored."""
-        names: list[str] = []
-        here: Any = self
-        while here is not None and getattr(here, '__name__', None):
-            names.insert(0, here.__name__)
-            here = getattr(here, '__parent__', None)
-        if not names and self._p_jar is not None:
-            names = [name for name, found in self._p_jar.root().items() if found is self]
-        if not names or self._p_jar is None:
+        """The names on the way here from the root, or from Zope's root folder. Raises RemoteError when it is not stored."""
+        if self._p_jar is None:
             raise RemoteError('The processor has no place in a database yet; store it under a name before you start it.')
-        return tuple(names)
+        return pathOf(self)
 
     def startProcessing(self) -> None:
         """Start a worker thread; nothing happens when one runs."""
-        path = self.path()
-        db = self._p_jar.db()
-        if not worker.isRunning(db, path):
-            worker.start(db, self.workerFactory(db, list(path), **self.workerArguments))
+        path, db, oid = self.path(), self._p_jar.db(), self._p_oid
+        if not worker.isRunning(db, oid):
+            made = self.workerFactory(db, list(path), **self.workerArguments)
+            made.oid = oid
+            worker.start(db, made, oid)
 
     def stopProcessing(self) -> None:
         """Stop the worker thread after its running job."""
-        worker.stop(self._p_jar.db(), self.path())
+        if self._p_jar is not None:
+            worker.stop(self._p_jar.db(), self._p_oid)
 
     @property
     def isProcessing(self) -> bool:
         """Whether a worker thread of this process runs."""
-        return self._p_jar is not None and worker.isRunning(self._p_jar.db(), self.path())
+        return self._p_jar is not None and worker.isRunning(self._p_jar.db(), self._p_oid)
 
 
 def rare(unique: str | Unique | None, expires: Any, now: float) -> dict[str, Any]:

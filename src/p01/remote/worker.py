@@ -2,51 +2,38 @@
 """Workers that a processor starts in threads of its own process. See IWorker."""
 from __future__ import annotations
 
+import logging
 import threading
 import time
 import weakref
 from collections.abc import Sequence
 from typing import Any
 
+from ZODB.Connection import Connection
 from ZODB.DB import DB
+from ZODB.POSException import POSKeyError
 from zope.interface import implementer
 
 from p01.remote import events
 from p01.remote.engine.loop import Loop
 from p01.remote.engine.outage import Outage
-from p01.remote.exceptions import RemoteError, StorageAway
+from p01.remote.exceptions import ProcessorGone, RemoteError, StorageAway
 from p01.remote.instants import duration, seconds
 from p01.remote.interfaces import IWorker
 from p01.remote.options import WorkerOptions
+from p01.remote.places import search, traverse
 
-APPLICATION = 'Application'     # where Zope keeps its root folder
+logger = logging.getLogger('p01.remote')
 SOON = 0.01                     # seconds; a processor that is not committed yet is looked for again
-
-
-def traverse(connection: Any, path: Sequence[str]) -> Any:
-    """The object at a path of names, from Zope's root folder if the path begins there, else from the database's root.
-
-    Raises RemoteError when there is none.
-    """
-    root = connection.root()
-    for start in (root.get(APPLICATION), root):
-        found = start
-        for name in path:
-            try:
-                found = found[name]
-            except (KeyError, TypeError, AttributeError):
-                found = None
-                break
-        if found is not None and path:
-            return found
-    raise RemoteError(f'There is no processor at {"/".join(path)!r}; commit it before a worker looks for it.')
 
 
 @implementer(IWorker)
 class SimpleWorker:
-    """Runs one job at a time."""
+    """Runs one job at a time. The processor that it has found once it follows wherever it goes."""
 
     threads = 1
+    oid: bytes | None = None        # the processor's, once it is known
+    found = False                   # whether it was ever found
 
     def __init__(self, db: DB, queuePath: Sequence[str], waitTime: float = 1.0) -> None:
         self.db = db
@@ -63,8 +50,39 @@ class SimpleWorker:
     def loop(self) -> Loop:
         """A loop on a connection of its own."""
         # a wait of no time at all would spin; an idle worker is woken anyway
-        return Loop(self.db, lambda connection: traverse(connection, self.queuePath), '.'.join(self.queuePath),
-                    WorkerOptions(waitTime=max(self.waitTime, 0.01)))
+        return Loop(self.db, self.locate, '.'.join(self.queuePath), WorkerOptions(waitTime=max(self.waitTime, 0.01)))
+
+    def locate(self, connection: Connection) -> Any:
+        """The processor in a connection, with its context where the path still leads to it.
+
+        Raises RemoteError when there is none yet, ProcessorGone when there was one.
+        """
+        try:
+            here = traverse(connection, self.queuePath)
+        except RemoteError:
+            if self.oid is None:
+                raise
+            here = None
+        if here is None or self.oid not in (None, here._p_oid):
+            here = self.follow(connection)
+        self.oid, self.found = here._p_oid, True
+        return here
+
+    def follow(self, connection: Connection) -> Any:
+        """The processor at the place where it is now, or without one where nobody can say."""
+        places, whole = search(connection, lambda here: here._p_oid == self.oid and here._p_jar is connection, 1)
+        if places:
+            self.queuePath, here = places[0]
+            return here
+        try:
+            here = connection.get(self.oid)
+        except POSKeyError:
+            here = None
+        if here is None or self.found and whole:
+            name = '/'.join(self.queuePath)
+            raise ProcessorGone(f'The processor {name!r} is no longer there; its worker ends.') if self.found else \
+                RemoteError(f'There is no processor at {name!r}; commit it before a worker looks for it.')
+        return here
 
     def processNextJob(self, now: Any = None) -> bool:
         """Run the next job that is due; whether there was one."""
@@ -106,6 +124,9 @@ class SimpleWorker:
             try:
                 if not self.stopped.is_set():
                     loop.work()
+            except ProcessorGone as error:
+                self.stopped.set()
+                logger.warning('%s', error)
             finally:
                 loop.close()
 
@@ -124,49 +145,50 @@ class MultiWorker(SimpleWorker):
         self.threads = maxThreads or 5
 
 
-# -- workers of this process, by database and path
+# -- workers of this process, by database and the oid of their processor, or the path that they have instead
 
-_running: weakref.WeakKeyDictionary[DB, dict[tuple[str, ...], tuple[SimpleWorker, threading.Thread]]]
-_running = weakref.WeakKeyDictionary()
+Key = bytes | tuple[str, ...] | None
+_running: weakref.WeakKeyDictionary[DB, dict[Key, tuple[Any, threading.Thread]]] = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
 
 
-def start(db: DB, worker: Any) -> bool:
-    """Let a worker run in a daemon thread; whether none ran for its path before."""
+def start(db: DB, worker: Any, key: Key = None) -> bool:
+    """Let a worker run in a daemon thread; whether none ran for its processor before."""
+    key = key or worker.queuePath
     with _lock:
         mine = _running.setdefault(db, {})
-        known = mine.get(worker.queuePath)
+        known = mine.get(key)
         if known is not None and known[1].is_alive():
             return False
         thread = threading.Thread(target=worker, name=worker.name, daemon=True)
-        mine[worker.queuePath] = worker, thread
+        mine[key] = worker, thread
         thread.start()
     events.notify(events.ProcessorStarted(worker.queuePath[-1]))
     return True
 
 
-def stop(db: DB, path: tuple[str, ...], timeout: float | None = 30.0) -> bool:
-    """Stop the worker of a path, and wait for its running job to end; whether one ran."""
+def stop(db: DB, key: Key, timeout: float | None = 30.0) -> bool:
+    """Stop the worker of a processor, and wait for its running job to end; whether one ran."""
     with _lock:
-        known = _running.get(db, {}).pop(path, None)
+        known = _running.get(db, {}).pop(key, None)
     if known is None:
         return False
     worker, thread = known
     worker.stop()
     if thread is not threading.current_thread():
         thread.join(timeout)
-    events.notify(events.ProcessorStopped(path[-1]))
+    events.notify(events.ProcessorStopped(worker.queuePath[-1]))
     return True
 
 
-def isRunning(db: DB, path: tuple[str, ...]) -> bool:
-    """Whether a worker of this process runs for a path."""
-    known = _running.get(db, {}).get(path)
+def isRunning(db: DB, key: Key) -> bool:
+    """Whether a worker of this process runs for a processor."""
+    known = _running.get(db, {}).get(key)
     return known is not None and known[1].is_alive()
 
 
 def stopAll() -> None:
     """Stop all workers of this process; for tests and for its end."""
     for db, workers in list(_running.items()):
-        for path in list(workers):
-            stop(db, path)
+        for key in list(workers):
+            stop(db, key)

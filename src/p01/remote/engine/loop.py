@@ -22,7 +22,7 @@ from p01.remote.engine.outage import Outage
 from p01.remote.engine.portion import Portion
 from p01.remote.engine.runner import Again, Done, Failed, Lost, Runner, Task, Verdict
 from p01.remote.engine.session import Session
-from p01.remote.exceptions import ClaimLost
+from p01.remote.exceptions import ClaimLost, ProcessorGone
 from p01.remote.options import WorkerOptions
 from p01.remote.storage.transactions import TRIES, pause
 from p01.remote.store.migrate import migrate
@@ -231,8 +231,8 @@ class Loop:
         while not self.stopping.is_set():
             try:
                 wait = self.poll(self.runner.clock())
-            except MemoryError:
-                raise                       # this process is of no use any more; another one goes on
+            except (MemoryError, ProcessorGone):
+                raise                       # this process is of no use any more, another one goes on; or this loop is of none
             except Exception as error:      # storages raise what they like; what they hold is safe
                 self.mark(0, None)
                 self.endure(error)

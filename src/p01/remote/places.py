@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""Where things are in a database: a path of names to an object, and the paths of all objects of a kind."""
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from BTrees.Interfaces import IBTree
+from persistent import Persistent
+
+from p01.remote.exceptions import RemoteError
+
+APPLICATION = 'Application'     # where Zope keeps its root folder
+SITE = '++etc++site'            # the name of a site's manager, in paths
+MOST = 2_000                    # objects that are looked at in search of others
+WIDE = 200                      # objects of one container that are looked at
+
+Path = tuple[str, ...]
+
+
+def split(path: str) -> Path:
+    """The names in a text such as /site/remote."""
+    return tuple(name for name in path.split('/') if name)
+
+
+def traverse(connection: Any, path: Sequence[str]) -> Any:
+    """The object at a path of names, from Zope's root folder if the path begins there, else from the database's root.
+
+    Raises RemoteError when there is none.
+    """
+    root = connection.root()
+    for start in (root.get(APPLICATION), root):
+        found = start
+        for name in path:
+            found = step(found, name)
+            if found is None:
+                break
+        if found is not None and path:
+            return found
+    raise RemoteError(f'There is no processor at {"/".join(path)!r}; commit it before a worker looks for it.')
+
+
+def pathOf(here: Any) -> Path:
+    """The path of a stored object: by its own name and those of its parents if they lead to it, as in zope.container and, with
+    its context, in OFS; else by a search; else what its class is called.
+    """
+    names: Path = ()
+    up = here
+    while up is not None and getattr(up, '__name__', None):
+        names = (up.__name__, *names)
+        up = getattr(up, '__parent__', None)
+    if names and leads(here, names):
+        return names
+    found, _ = search(here._p_jar, lambda other: key(other) == key(here), 1)
+    return found[0][0] if found else names or (type(here).__name__,)
+
+
+def leads(here: Any, path: Path) -> bool:
+    """Whether a path leads to an object."""
+    try:
+        return key(traverse(here._p_jar, path)) == key(here)
+    except (RemoteError, AttributeError):
+        return False
+
+
+def step(here: Any, name: str) -> Any:
+    """What a container, or an attribute, has by a name; None without one."""
+    try:
+        return here[name]
+    except (KeyError, TypeError, AttributeError):
+        pass
+    held = vars(here) if isinstance(here, Persistent) else {}       # its own, and nothing that is acquired
+    return held.get('_sm' if name == SITE else name)
+
+
+def search(connection: Any, wanted: Callable[[Any], bool], most: int = MOST) -> tuple[list[tuple[Path, Any]], bool]:
+    """The objects that are wanted, each with its path, at most so many, those nearest to the root first; whether all were
+    looked at. Nothing within these is looked at, and no more than some thousand objects in all.
+    """
+    queue: deque[tuple[Path, Any]] = deque([((), connection.root())])
+    seen: set[bytes | int] = set()
+    found: list[tuple[Path, Any]] = []
+    whole = True
+    while queue and len(seen) < MOST and len(found) < most:
+        path, here = queue.popleft()
+        if not isinstance(here, Persistent) or key(here) in seen:
+            continue
+        seen.add(key(here))
+        if wanted(here):
+            found.append((path, here))
+            continue
+        held = within(here)
+        whole = whole and len(held) <= WIDE
+        for name, there in held[:WIDE]:
+            queue.append((() if not path and name == APPLICATION else (*path, name), there))
+    return found, whole and not queue
+
+
+def key(here: Any) -> bytes | int:
+    """What tells an object of a connection from others, stored or not."""
+    oid: bytes | None = here._p_oid
+    return id(here) if oid is None else oid
+
+
+def within(here: Any) -> list[tuple[str, Any]]:
+    """What an object holds by name, as a container or as attributes; one more than WIDE where there are more."""
+    try:
+        if IBTree.providedBy(here) or isinstance(here, Mapping):
+            return named(here)
+        here._p_activate()
+        held = vars(here).get('__Broken_state__', vars(here))       # of a class that is not here
+        found = []
+        for name, there in held.items():
+            if name == '_sm':
+                found.append((SITE, there))
+            elif name.startswith('_') or name == 'data':
+                found += named(there) if IBTree.providedBy(there) or isinstance(there, Mapping) else []
+            else:
+                found.append((name, there))
+        return found
+    except Exception:       # loading runs foreign code
+        return []
+
+
+def named(mapping: Any) -> list[tuple[str, Any]]:
+    """The items of a mapping whose keys are texts."""
+    return [(name, there) for name, there in islice(mapping.items(), WIDE + 1) if isinstance(name, str)]

@@ -51,7 +51,7 @@ class JobFunction:
         """Raises RegistrationError when workers would not find the job under the path of its function."""
         path = self.prototype.path
         try:
-            processor.getJobByName(path)
+            processor.registered(path)
             stands = self if path in processor.jobs else found(path)
         except UnknownJob:
             stands = None

@@ -37,6 +37,7 @@ class IJob(Interface):
     attempts = Attribute('The failed runs, oldest first: number, started, ended, worker, reason, trace.')
     worker = Attribute('The worker that runs it or ran it.')
     created = Attribute('When it was enqueued.')
+    queued = Attribute('The same, as it was called before.')
     due = Attribute('Before when it does not start; None without a delay.')
     started = Attribute('When its last run started.')
     completed = Attribute('When it finished.')
@@ -70,7 +71,7 @@ class IRemoteProcessor(Interface):
         """Forget a registered job. Raises UnknownJob."""
 
     def getJobByName(name):
-        """The registered job. Raises UnknownJob."""
+        """The job that is registered, or imports, under this name; None without one."""
 
     def processJob(name, input=None, *, queue=None, priority=0, delay=None, at=None, unique=None, expires=None):
         """Enqueue in the current transaction; returns the id.

@@ -47,6 +47,7 @@ class Job(Placed, Persistent):
     runCounter = 0
     worker = ''
     created: datetime | None = None
+    queued: datetime | None = None
     due: datetime | None = None
     started: datetime | None = None
     completed: datetime | None = None

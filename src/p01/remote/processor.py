@@ -65,8 +65,15 @@ class RemoteProcessor(Placed, Persistent):
             raise UnknownJob(f'No job is registered as {name!r}.')
         del self.jobs[name]
 
-    def getJobByName(self, name: str) -> Job:
-        """The registered job. Raises UnknownJob."""
+    def getJobByName(self, name: str) -> Job | None:
+        """The job that is registered or imports under this name; None without one."""
+        try:
+            return self.registered(name)
+        except UnknownJob:
+            return None
+
+    def registered(self, name: str) -> Job:
+        """The job that is registered or imports under this name. Raises UnknownJob."""
         job = self.jobs.get(name) if isinstance(name, str) else None
         if job is None and isinstance(name, str) and '.' in name:
             job = getattr(found(name), 'prototype', None)
@@ -78,7 +85,7 @@ class RemoteProcessor(Placed, Persistent):
     def behaviour(self, name: str) -> Job:
         """The registered job, or one that raises UnknownJob when it is called."""
         try:
-            job = self.getJobByName(name)
+            job = self.registered(name)
             job._p_activate()
             return job
         except UnknownJob:
@@ -91,7 +98,7 @@ class RemoteProcessor(Placed, Persistent):
     def processJob(self, name: str, input: Any = None, *, queue: str | None = None, priority: int = 0,
                    delay: Any = None, at: Any = None, unique: str | Unique | None = None, expires: Any = None) -> int:
         """Enqueue a job in the current transaction; returns its id."""
-        behaviour = self.getJobByName(name)
+        behaviour = self.registered(name)
         return self.enqueue(name, behaviour, input, queue=queue, priority=priority, delay=delay, at=at, unique=unique,
                             expires=expires)
 
@@ -135,7 +142,7 @@ class RemoteProcessor(Placed, Persistent):
             'id': view.id, '__name__': str(view.id), '__parent__': self, 'name': record.name, 'input': input,
             'status': view.status, 'queue': record.queue, 'priority': record.priority, 'runCounter': view.runs,
             'attempts': view.attempts, 'worker': view.worker, 'output': None, 'error': '',
-            **instants(created=record.created, due=view.due, started=None, completed=None)}
+            **instants(created=record.created, queued=record.created, due=view.due, started=None, completed=None)}
         if view.attempts:
             values['error'] = view.attempts[-1].reason
         if outcome is not None:
@@ -198,7 +205,7 @@ class RemoteProcessor(Placed, Persistent):
         """Add a Delay or Cron item; returns its key. Raises UnknownJob for a job that is not registered."""
         if not isinstance(item, SchedulerItem):
             raise InputError(f'A scheduler takes Delay and Cron items, not {item!r}.')
-        behaviour = self.getJobByName(item.jobName)
+        behaviour = self.registered(item.jobName)
         checks.priorityOf(item.priority)
         payload.pack(behaviour.prepare(item.input), f'The input of {item.jobName!r}', self.inputLimit)
         return self.scheduler.add(item, self.now(now))

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from p01.remote.exceptions import JobError
+from p01.remote.exceptions import JobError, RemoteError
 from p01.remote.instants import duration, seconds
 from p01.remote.job import Job
 
@@ -103,11 +103,15 @@ class ErrorJob(Job):
         raise JobError('An error occurred.')
 
 
+class Fatal(RemoteError):
+    """An error occurred."""
+
+
 class FatalJob(Job):
-    """Fails with an ordinary exception, ZeroDivisionError, and so is retried."""
+    """Fails with an error that is no JobError, and so is retried."""
 
     def __call__(self, remoteProcessor: Any) -> Any:
-        return 1 / 0
+        raise Fatal
 
 
 # -- time

@@ -74,7 +74,7 @@ def add(app: App, name: str, given: Any, isGiven: bool, options: dict[str, Any])
             arguments = call(given, isGiven)
             return name, app.jobs[name].using(**options).enqueue(*arguments.args, **arguments.kwargs).id
         try:
-            behaviour = processor.getJobByName(name)
+            behaviour = processor.registered(name)
         except UnknownJob as error:
             if not app.jobs or '.' in name:
                 raise

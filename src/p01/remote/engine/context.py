@@ -41,7 +41,7 @@ class Running:
                 'id': self.task.id, '__name__': str(self.task.id), '__parent__': self.processor, 'name': record.name,
                 'input': self.input, 'status': PROCESSING, 'queue': record.queue, 'priority': record.priority,
                 'runCounter': self.run, 'worker': self.worker, 'attempts': claim.attempts,
-                **instants(created=record.created, due=record.due, started=self.started)})
+                **instants(created=record.created, queued=record.created, due=record.due, started=self.started)})
         return self._job
 
 

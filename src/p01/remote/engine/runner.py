@@ -14,7 +14,7 @@ from p01.remote import events
 from p01.remote.engine.context import Running, within
 from p01.remote.engine.session import Session
 from p01.remote.engine.surroundings import Surroundings
-from p01.remote.exceptions import ClaimLost, JobError, RunLater, UnknownJob
+from p01.remote.exceptions import ClaimLost, JobError, RemoteError, RunLater, UnknownJob
 from p01.remote.foreign import described, reasonOf, traced
 from p01.remote.store.payload import Payload, pack, unpack
 from p01.remote.store.records import ERROR, Attempt, Claim, Outcome, Record
@@ -75,7 +75,7 @@ def failure(task: Task, policy: Any, error: BaseException, started: float, ended
     final = isinstance(error, JobError | UnknownJob)
     pause = None if final else policy.pause(error, runs, chance)
     if pause is None:
-        text = described(error) if isinstance(error, JobError | UnknownJob) else reason
+        text = described(error) if isinstance(error, RemoteError) else reason       # ours are whole sentences
         attempts = task.claim.attempts + (attempt,)
         return Failed(Outcome(ERROR, None, text, runs, started, ended, worker, attempts))
     return Again(ended + pause if pause else None, attempt)

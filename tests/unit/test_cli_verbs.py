@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: ZPL-2.1
 """The verbs, in this process; tests/acceptance/test_cli.py runs the command itself."""
-import itertools
 import json
 
 import pytest
@@ -9,57 +8,7 @@ from transaction.interfaces import TransientError
 from p01.remote import App
 from p01.remote.app import loadApp
 from p01.remote.cli import main
-
-SHOP = '''
-from p01.remote import App, JobError, current
-app = App({address!r})
-
-@app.job
-def add(a, b=1):
-    """Add."""
-    return a + b
-
-@app.job(queue='mail', retries=0)
-def fail(text='bad luck'):
-    """Fail."""
-    raise JobError(text)
-
-@app.job
-def odd():
-    """Return what JSON lacks."""
-    return {{'set': {{1}}}}
-'''
-numbers = itertools.count()
-
-
-@pytest.fixture
-def shop(tmp_path, monkeypatch):
-    """An application, as module:attribute; its database is not there yet."""
-    name = f'clishop{next(numbers)}'
-    (tmp_path / f'{name}.py').write_text(SHOP.format(address=f'sqlite:{tmp_path / "jobs"}'))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr('sys.path', ['/nowhere'] + __import__('sys').path)
-    for key in [key for key in __import__('os').environ if key.startswith('P01_REMOTE_')]:
-        monkeypatch.delenv(key)
-    yield f'{name}:app'
-    loadApp(f'{name}:app').close()
-
-
-@pytest.fixture
-def run(capsys):
-    """Runs the command; gives its status, its output (with json: parsed) and its errors."""
-    def run(*args):
-        status = main([str(arg) for arg in args])
-        out, err = capsys.readouterr()
-        assert 'Traceback' not in err
-        return status, json.loads(out) if '--json' in args and out else out, err
-    return run
-
-
-def drain(target):
-    app = loadApp(target)
-    app.drain()
-    app.close()
+from tests.unit.conftest import drain
 
 
 def test_enqueue_prints_the_id(shop, run):
@@ -184,9 +133,9 @@ def test_retry_cancel_and_remove(shop, run):
     assert status == 1 and found == {'cancelled': [ids[2]], 'left': {str(ids[0]): 'completed', '4321': 'unknown'}}
     _, out, _ = run('jobs', 'cancel', shop, '--queue', 'mail')
     assert f'⊘ 1 cancelled: {ids[1]}' in out
-    status, found, _ = run('jobs', 'remove', shop, '--status', 'completed', '--json')
+    status, found, _ = run('jobs', 'remove', shop, '--status', 'completed', '--yes', '--json')
     assert status == 0 and found == {'removed': {'completed': 1}}
-    assert run('jobs', 'remove', shop, '--json')[1] == {'removed': {'completed': 0, 'error': 0, 'cancelled': 2}}
+    assert run('jobs', 'remove', shop, '--yes', '--json')[1] == {'removed': {'completed': 0, 'error': 0, 'cancelled': 2}}
     assert run('jobs', 'list', shop)[0] == 1
 
 

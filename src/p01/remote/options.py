@@ -12,6 +12,7 @@ from p01.remote.exceptions import InputError
 from p01.remote.instants import duration, short
 
 DEFAULTQUEUE = 'default'
+LEVELS = ('debug', 'info', 'warning', 'error')     # of log lines
 
 Span = float | timedelta | str      # a duration as it is given: seconds, or a text such as '10m'
 
@@ -125,7 +126,8 @@ class WorkerOptions(Options):
 
     processes: worker processes; threads: in each of them; waitTime: seconds between two looks at the database when no
     signal comes; lease: seconds after which a silent worker of another host counts as dead; queues: only these, () for all;
-    drain: end when nothing is due any more.
+    drain: end when nothing is due any more; logLevel: log lines from this one on, debug, info, warning or error, '' for what
+    jobs say from info on and warnings of all others.
     """
 
     processes: int = 1
@@ -134,6 +136,7 @@ class WorkerOptions(Options):
     lease: float = 60.0
     queues: tuple[str, ...] = ()
     drain: bool = False
+    logLevel: str = ''
 
     def __post_init__(self) -> None:
         for name in ('processes', 'threads'):
@@ -146,6 +149,8 @@ class WorkerOptions(Options):
             raise InputError(f"queues must be a tuple of names such as ('mail',), not {short(self.queues)}.")
         self.keep('queues', tuple(checks.nameOf(queue, 'A queue') for queue in self.queues))
         checks.flagOf(self.drain, 'drain')
+        if not isinstance(self.logLevel, str) or self.logLevel.lower() not in ('', *LEVELS):
+            raise InputError(f'logLevel must be one of {", ".join(LEVELS)}, not {short(self.logLevel)}.')
 
     @classmethod
     def read(cls, environ: dict[str, str] | None = None, **given: Any) -> WorkerOptions:

@@ -11,8 +11,9 @@ from importlib.metadata import PackageNotFoundError, version
 import click
 from transaction.interfaces import TransientError
 
-from p01.remote.cli import copy, demo, doctor, enqueue, jobs, pack, queues, status, worker
-from p01.remote.cli.terminal import shown
+from p01.remote import streams
+from p01.remote.cli import changes, copy, demo, doctor, enqueue, pack, queues, status, worker
+from p01.remote.cli.terminal import shown, tell
 from p01.remote.exceptions import JobNotFound, RemoteError
 
 FAILED, WRONG, STOPPED = 1, 2, 130      # a job or check failed, or nothing was found; bad input; interrupted
@@ -44,31 +45,41 @@ def cli() -> None:
     """Durable background jobs that live in your object database and commit with your data."""
 
 
-for verb in (demo.demo, worker.worker, enqueue.enqueue, jobs.jobs, queues.queues, status.status, doctor.doctor,
+for verb in (demo.demo, worker.worker, enqueue.enqueue, changes.jobs, queues.queues, status.status, doctor.doctor,
              pack.pack, copy.copy):
     cli.add_command(verb)
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit status. Errors become one sentence on stderr, never a traceback."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, 'reconfigure'):
-            stream.reconfigure(errors='replace')    # a glyph that the terminal lacks must not end the command
+    """Run the command; returns its exit status, which says what happened to the jobs, whoever listens or does not.
+
+    Errors become one sentence on stderr, never a traceback.
+    """
+    streams.prepare()
+    status = run(args)
+    why = streams.finish()
+    if why:
+        tell(f'The output could not be written ({why}).', err=True)
+    return status
+
+
+def run(args: Sequence[str] | None) -> int:
+    """Run the command, with streams that hold."""
     # it logs tracebacks of what we tell in a sentence
     logging.getLogger('relstorage').addHandler(logging.NullHandler())
     try:
         answer = cli.main(args=None if args is None else list(args), prog_name='p01-remote', standalone_mode=False)
         return answer if isinstance(answer, int) else 0
     except click.exceptions.Abort:
-        click.echo('Stopped.', err=True)
+        tell('Stopped.', err=True)
         return STOPPED
     except click.ClickException as error:
-        error.show()
+        error.show(sys.stderr)
         return WRONG
     except Exception as error:
         if os.environ.get(TRACE):
             raise
-        click.echo(f'Error: {sentence(error)}', err=True)
+        tell(f'Error: {sentence(error)}', err=True)
         return FAILED if isinstance(error, JobNotFound) else WRONG
 
 

@@ -13,7 +13,7 @@ from p01.remote.app import App, loadApp
 from p01.remote.cli.queues import pausedOf
 from p01.remote.cli.status import workersOf
 from p01.remote.cli.target import Verb, appArgument, check, placeOf
-from p01.remote.cli.terminal import count, jsonOption, printJson, say, shown, span
+from p01.remote.cli.terminal import count, hung, jsonOption, printJson, shown, span
 from p01.remote.exceptions import UnknownJob
 from p01.remote.job import FunctionJob, Gone
 from p01.remote.processor import RemoteProcessor
@@ -40,7 +40,7 @@ class Finding(NamedTuple):
 def doctor(target: str, asJson: bool) -> int:
     """Check that all is well, and say what to do where it is not.
 
-    ✔ is well, ▲ worth a look, ✖ wrong; exit status 1 when something is wrong.
+    Each check is good, worth a look, or wrong; exit status 1 when something is wrong.
     """
     app = loadApp(target)
     check(app, target, create=False)
@@ -49,7 +49,7 @@ def doctor(target: str, asJson: bool) -> int:
         findings.append(finding)
         if not asJson:
             sign, colour = SIGNS[finding.verdict]
-            say((f'{sign} {finding.verdict:5}', colour), f'  {finding.check:9} {finding.text}')
+            hung([(f'{sign} {finding.verdict:5}', colour), (f'  {finding.check:9} ', '')], finding.text)
     if asJson:
         printJson([finding._asdict() for finding in findings])
     return 1 if any(finding.verdict == 'wrong' for finding in findings) else 0

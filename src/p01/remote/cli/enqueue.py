@@ -9,8 +9,10 @@ from typing import Any
 import click
 
 from p01.remote.app import App
+from p01.remote.cli.selection import full
 from p01.remote.cli.target import SPAN, Verb, appArgument, opened
-from p01.remote.cli.terminal import jsonOption, mark, plain, printJson, say, shown
+from p01.remote.cli.terminal import jsonOption, mark, printJson, say, shown, tell
+from p01.remote.cli.values import clean, jsonOf
 from p01.remote.exceptions import InputError, JobCancelled, JobFailed, UnknownJob
 from p01.remote.job import Arguments, FunctionJob
 
@@ -49,7 +51,7 @@ def enqueue(target: str, name: str, text: str | None, queue: str | None, priorit
         elif sys.stdout.isatty():
             say(mark('queued', str(jobid)), f'  {shown(name)} is queued')
         else:
-            click.echo(jobid)       # nothing else: id=$(p01-remote enqueue ...)
+            tell(str(jobid))        # nothing else: id=$(p01-remote enqueue ...)
     return 0
 
 
@@ -84,12 +86,6 @@ def add(app: App, name: str, given: Any, isGiven: bool, options: dict[str, Any])
         return name, processor.processJob(name, given, **options)
 
 
-def full(app: App, name: str) -> str:
-    """The name of the one job of an App whose last part this is; else the name as it stands."""
-    found = [known for known in app.jobs if known.rpartition('.')[2] == name]
-    return found[0] if name not in app.jobs and len(found) == 1 else name
-
-
 def call(given: Any, isGiven: bool) -> Arguments:
     """What a function is called with."""
     if not isGiven:
@@ -113,7 +109,7 @@ def awaited(app: App, jobid: int, name: str, wait: float, asJson: bool) -> int:
             word = processor.getJobStatus(jobid)
         printJson({'id': jobid, 'name': name, 'status': word, 'output': output, 'error': error})
     elif error:
-        click.echo(f'✖ job {jobid}, {shown(name)}: {shown(error, None)}', err=True)
+        tell(f'✖ job {jobid}, {shown(name)}: {shown(error, None)}', err=True)
     else:
-        click.echo(output if isinstance(output, str) else json.dumps(output, default=plain))
+        tell(clean(output) if type(output) is str else jsonOf(output))
     return 1 if error else 0

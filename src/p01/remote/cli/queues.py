@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from p01.remote.cli.target import SPAN, Verb, appArgument, change, opened
-from p01.remote.cli.terminal import ago, iso, jsonOption, mark, printJson, say, shown, table
+from p01.remote.cli.terminal import ago, console, fitted, iso, jsonOption, mark, printJson, say, shown, strung, table
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store.records import FINISHED
 
@@ -54,14 +54,22 @@ def pausedOf(processor: RemoteProcessor, now: float) -> dict[str, float | None]:
 def printCounts(found: dict[str, dict[str, int]], paused: dict[str, float | None], now: float) -> None:
     """Print the table of queues."""
     rows: list[list[Any]] = []
+    states: dict[str, tuple[str, str]] = {}
     for queue, counts in found.items():
         cells: list[Any] = [(f'{counts[status]:,}', mark(status)[1] if counts[status] else 'dim') for status in COLUMNS]
         until = paused.get(queue)
-        state: Any = ''
-        if queue in paused:
-            state = mark('paused', 'paused' if until is None else f'paused, ends {ago(until, now)}')
-        rows.append([shown(queue, 40), *cells, state])
-    table(['queue', *(mark(status)[0] for status in COLUMNS), ''], rows, right=[mark(status)[0] for status in COLUMNS])
+        states[queue] = mark('paused', 'paused' if until is None else f'paused, ends {ago(until, now)}') if queue in paused \
+            else ('', '')
+        rows.append([shown(queue, 40), *cells, states[queue]])
+
+    def fold() -> None:
+        for queue, counts in found.items():
+            say((fitted(shown(queue), console().width), 'bold'))
+            strung([mark(status, f'{counts[status]:,} {status}') for status in COLUMNS if counts[status]]
+                   + [states[queue]] * (queue in paused) or [('no jobs', 'dim')])
+
+    names = [mark(status)[0] for status in COLUMNS]
+    table(['queue', *names, ''], rows, right=names, cut='queue', fold=fold)
 
 
 @queues.command(cls=Verb)

@@ -85,4 +85,5 @@ def printWorkers(workers: list[dict[str, Any]], target: str, waiting: bool) -> N
         rows.append([mark('processing' if each['alive'] else 'error', 'alive' if each['alive'] else 'dead'),
                      shown(each['name'].partition(':')[0]), shown(each['host']), each['pid'],
                      f'{text} and {rest} more' if text and rest else text or '–'])
-    table(['state', 'worker', 'host', 'pid', 'jobs in hand'], rows, right=['pid'])
+    table(['state', 'worker', 'host', 'pid', 'jobs in hand'], rows, right=['pid'],
+          cut='jobs in hand', drop=('host', 'pid'))

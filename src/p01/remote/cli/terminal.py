@@ -5,17 +5,18 @@ A status is never told by colour or glyph alone; its word is always there.
 """
 from __future__ import annotations
 
-import json
 import math
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from p01.remote.cli.values import jsonOf
+from p01.remote.foreign import described, guarded, plain
 from p01.remote.instants import utc
 
 if TYPE_CHECKING:
@@ -54,16 +55,12 @@ def jsonOption(command: Command) -> Command:
 
 def printJson(value: Any) -> None:
     """Print a value as JSON; instants in ISO format, what JSON lacks as its text."""
-    click.echo(json.dumps(value, default=plain, indent=2 if sys.stdout.isatty() else None))
+    tell(jsonOf(value, indent=2 if sys.stdout.isatty() else None))
 
 
-def plain(value: Any) -> Any:
-    """What stands in JSON for a value that it lacks."""
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, set | frozenset):
-        return sorted(value, key=str)
-    return shown(repr(value), 1000)
+def tell(text: str, err: bool = False) -> None:
+    """Print a text as it is."""
+    print(text, file=sys.stderr if err else sys.stdout, flush=err)
 
 
 def say(*parts: str | tuple[str, str] | Text, end: str = '\n') -> None:
@@ -83,31 +80,102 @@ def mark(kind: str, word: str | None = None) -> tuple[str, str]:
     return f'{glyph} {kind if word is None else word}', colour
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[str] = (), cut: str = '') -> None:
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[str] = (), cut: str | Sequence[str] = '',
+          drop: Sequence[str] = (), fold: Callable[[], None] | None = None) -> None:
     """Print a table. Cells are texts or styled parts; columns named in right stand to the right; empty ones are left out.
 
-    On a terminal too narrow for it, the column named in cut gives way.
+    On a terminal too narrow for it, the columns named in cut give way, then those named in drop are left out, one after the
+    other, then whatever is widest gives way: a row is a line. Where fold is given, it prints the rows in its way instead.
     """
     cells = [[cell if isinstance(cell, tuple) else (str(cell), '') for cell in row] for row in rows]
     kept = [at for at in range(len(columns)) if any(row[at][0] for row in cells)]
-    widths = {at: max(len(columns[at]), *(len(row[at][0]) for row in cells)) for at in kept}
-    excess = sum(widths.values()) + len(GAP) * (len(kept) - 1) - console().width
-    for at in kept:
-        if columns[at] == cut and isLive() and excess > 0:
-            widths[at] = max(widths[at] - excess, LEAST)
+    widths = {at: max(wide(columns[at]), *(wide(row[at][0]) for row in cells)) for at in kept}
+    if sys.stdout.isatty():
+        least = sum(min(widths[at], LEAST) if columns[at] in cut else widths[at] for at in kept)
+        if fold is not None and least + len(GAP) * (len(kept) - 1) > console().width:
+            fold()
+            return
+        narrow(widths, columns, console().width, (cut,) if isinstance(cut, str) else cut, drop)
+    last = max(widths, default=0)
     for row in [[(name, 'dim') for name in columns], *cells]:
         parts: list[tuple[str, str]] = []
-        for at in kept:
+        for at, width in widths.items():
             text, style = row[at]
-            text = shown(text, widths[at]) if columns[at] == cut else text
-            text = text.rjust(widths[at]) if columns[at] in right else text.ljust(widths[at])
-            parts += [(text.rstrip() if at == kept[-1] else text, style), (GAP if at != kept[-1] else '', '')]
+            text = fitted(text, width)
+            gap = ' ' * (width - wide(text))
+            text = gap + text if columns[at] in right else text + gap
+            parts += [(text.rstrip() if at == last else text, style), (GAP if at != last else '', '')]
         say(*parts)
+
+
+def narrow(widths: dict[int, int], columns: Sequence[str], width: int, cut: Sequence[str], drop: Sequence[str]) -> None:
+    """Make the widths of columns, by number, fit a terminal; columns that have no room are taken out."""
+    def excess() -> int:
+        return sum(widths.values()) + len(GAP) * (len(widths) - 1) - width
+
+    for at in sorted(widths, key=lambda at: -widths[at]):
+        if columns[at] in cut and excess() > 0:
+            widths[at] = max(widths[at] - excess(), min(widths[at], LEAST))
+    for name in drop:
+        for at in [at for at in widths if columns[at] == name]:
+            if excess() > 0 and len(widths) > 1:
+                del widths[at]
+    while widths and excess() > 0:
+        widest = max(widths, key=lambda at: widths[at])
+        if widths[widest] <= 3:
+            del widths[max(widths)]
+        else:
+            widths[widest] -= 1
+
+
+def wide(text: str) -> int:
+    """How many columns of a terminal a text takes."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+    return cell_len(text)
+
+
+def fitted(text: str, width: int) -> str:
+    """A text that takes at most so many columns."""
+    if wide(text) <= width:
+        return text
+    while text and wide(text) > width - 1:
+        text = text[:max(0, min(len(text) - 1, width - 1))]
+    return text + '…'
+
+
+def strung(parts: Sequence[tuple[str, str]], indent: str = '  ') -> None:
+    """Print parts side by side, in as many lines as it takes."""
+    line: list[tuple[str, str]] = []
+    at = 0
+    for text, style in parts:
+        text = fitted(text, max(console().width - len(indent), 1))
+        if line and at + len(GAP) + wide(text) > console().width:
+            say(*line)
+            line = []
+        line += [(GAP if line else indent, ''), (text, style)]
+        at = sum(wide(text) for text, _ in line)
+    if line:
+        say(*line)
+
+
+def hung(parts: Sequence[tuple[str, str]], text: str) -> None:
+    """Print a line that begins with these parts; on a terminal that is too narrow the text goes on below itself."""
+    indent = sum(wide(part) for part, _ in parts)
+    room = console().width - indent
+    if not sys.stdout.isatty() or wide(text) <= room or room < LEAST:
+        say(*parts, text)
+        return
+    for number, line in enumerate(textwrap.wrap(text, room, break_on_hyphens=False)):
+        say(*(parts if not number else [(' ' * indent, '')]), line)
 
 
 def shown(value: Any, most: int | None = 80) -> str:
     """A text as one line without control characters, so that a job's words cannot move the cursor."""
-    text = ' '.join(str(value).split())
+    if type(value) is not str:
+        value = described(value) if isinstance(value, BaseException) else guarded(plain, value, str)
+    text = ' '.join((value if isinstance(value, str) else f'({value.error.__class__.__name__})').split())
     text = ''.join(letter if letter.isprintable() else '�' for letter in text)
     return text if most is None or len(text) <= most else text[:most - 1] + '…'
 

@@ -2,14 +2,13 @@
 """p01-remote worker."""
 from __future__ import annotations
 
-import logging
-
 import click
 
 from p01.remote.cli.target import SPAN, Verb, appArgument, check, placeOf
 from p01.remote.cli.terminal import count, jsonOption, mark, printJson, say
+from p01.remote.engine import loglines
 from p01.remote.exceptions import AddressError
-from p01.remote.options import WorkerOptions
+from p01.remote.options import LEVELS, WorkerOptions
 
 
 @click.command(cls=Verb)
@@ -20,16 +19,19 @@ from p01.remote.options import WorkerOptions
 @click.option('--lease', type=SPAN, metavar='TIME', help='A worker of another host, silent so long, is dead; default 60.')
 @click.option('--wait-time', 'waitTime', type=SPAN, metavar='TIME', help='Between two looks for jobs; default 1.')
 @click.option('--drain', is_flag=True, default=None, help='End when nothing is due any more.')
+@click.option('-v', '--verbose', is_flag=True, help='As --log-level info: a line for each job that is done, too.')
+@click.option('--log-level', 'logLevel', type=click.Choice(LEVELS), help='Log lines from this level on; default: what jobs '
+              'say from info on, and warnings of all others.')
 @jsonOption
 def worker(target: str, processes: int | None, threads: int | None, queues: tuple[str, ...], lease: float | None,
-           waitTime: float | None, drain: bool | None, asJson: bool) -> int:
+           waitTime: float | None, drain: bool | None, verbose: bool, logLevel: str | None, asJson: bool) -> int:
     """Process jobs until TERM or Ctrl-C; running jobs may end.
 
     A process that dies is replaced, and its jobs go to the others. Every option may stand in the environment, as
     P01_REMOTE_PROCESSES and so on.
     """
     options = WorkerOptions.read(processes=processes, threads=threads, queues=queues or None, lease=lease,
-                                 waitTime=waitTime, drain=drain)
+                                 waitTime=waitTime, drain=drain, logLevel=logLevel or ('info' if verbose else None))
     from p01.remote.engine.supervisor import Supervisor
     supervisor = Supervisor(target, options)
     app = supervisor.app
@@ -39,7 +41,7 @@ def worker(target: str, processes: int | None, threads: int | None, queues: tupl
         raise AddressError(f'{place} serves a single process, and worker starts processes of its own; use sqlite: or '
                            'zeo:, or call processor.startProcessing() in your own process.')
     _ = app.db      # faults of the database are told in a sentence, before log lines begin
-    logging.basicConfig(level=logging.INFO, format='%(asctime)s %(levelname)-7s %(message)s')
+    loglines.begin(options.logLevel)
     if not asJson:
         ends = 'ends when nothing is due' if options.drain else 'Ctrl-C ends it after the running jobs'
         say(mark('processing', count(options.processes, 'worker process', 'es')),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -18,7 +17,7 @@ from typing import Any
 
 from p01.remote import events, storage
 from p01.remote.app import App, loadApp
-from p01.remote.engine import beacon, janitor
+from p01.remote.engine import beacon, janitor, loglines
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.loop import Loop
 from p01.remote.engine.outage import Outage
@@ -207,7 +206,7 @@ def reach(app: App, name: str, ended: Callable[[], bool]) -> bool:
 def serve(target: str, options: WorkerOptions, number: int) -> None:
     """One worker process: loops in threads, until TERM, or until the supervisor is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)        # the terminal sends it to all; the supervisor tells us with TERM
-    logging.basicConfig(format='%(asctime)s %(levelname)s %(message)s')
+    loglines.begin(options.logLevel)
     app = load(target)
     flagged: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: flagged.append(number))     # only a flag, whatever it interrupts

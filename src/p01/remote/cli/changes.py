@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""p01-remote jobs: retry, cancel, remove."""
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
+
+import click
+
+from p01.remote.app import App
+from p01.remote.cli.jobs import jobs
+from p01.remote.cli.selection import filterOf, filterOptions, isNarrowed
+from p01.remote.cli.target import Verb, appArgument, each, opened
+from p01.remote.cli.terminal import count, jsonOption, mark, printJson, say
+from p01.remote.exceptions import JobNotFound
+from p01.remote.processor import RemoteProcessor
+from p01.remote.store.listing import find
+from p01.remote.store.records import CANCELLED, DELAYED, ERROR, FINISHED, QUEUED
+
+NAMED = 10      # ids that are printed
+
+idsArgument = click.argument('jobids', metavar='[ID]...', nargs=-1, type=click.IntRange(1))
+dryOption = click.option('--dry-run', 'dry', is_flag=True, help='Say which jobs it would be, and do nothing.')
+
+
+@jobs.command(cls=Verb)
+@appArgument
+@idsArgument
+@click.option('--all-failed', 'allFailed', is_flag=True, help='All that failed, or those of them that the other '
+              'options name.')
+@filterOptions
+@dryOption
+@jsonOption
+def retry(target: str, jobids: tuple[int, ...], allFailed: bool, dry: bool, asJson: bool, **which: Any) -> int:
+    """Run jobs again that failed or were cancelled; their earlier runs stay on record.
+
+    Exit status 1 when one of them could not be, or there was none.
+    """
+    if bool(jobids) == (allFailed or isNarrowed(which)):
+        raise click.UsageError('Name the ids of jobs, or those that failed by --all-failed, --queue, --name, --since or '
+                               '--older-than.')
+    return bulk(target, jobids, [ERROR], which, RemoteProcessor.retryJob, 'queued', 'queued again', dry, asJson)
+
+
+@jobs.command(cls=Verb)
+@appArgument
+@idsArgument
+@click.option('--all', 'every', is_flag=True, help='All jobs that wait.')
+@filterOptions
+@dryOption
+@jsonOption
+def cancel(target: str, jobids: tuple[int, ...], every: bool, dry: bool, asJson: bool, **which: Any) -> int:
+    """Cancel jobs that wait. Exit status 1 when one of them did not wait, or there was none."""
+    if bool(jobids) == (every or isNarrowed(which)):
+        raise click.UsageError('Name the ids of jobs, or those that wait by --queue, --name, --since, --older-than or --all.')
+    return bulk(target, jobids, [QUEUED, DELAYED], which, RemoteProcessor.cancelJob, CANCELLED, 'cancelled', dry, asJson)
+
+
+@jobs.command(cls=Verb)
+@appArgument
+@idsArgument
+@click.option('--status', 'stati', multiple=True, type=click.Choice(FINISHED),
+              help='Only these; may be given again. Default: all that finished.')
+@filterOptions
+@dryOption
+@click.option('--yes', is_flag=True, help='Do not ask.')
+@jsonOption
+def remove(target: str, jobids: tuple[int, ...], stati: tuple[str, ...], dry: bool, yes: bool, asJson: bool,
+           **which: Any) -> int:
+    """Remove finished jobs and all that is known of them, after a question; without a terminal --yes must answer it.
+
+    Exit status 1 when one of them could not be, or there was none.
+    """
+    if jobids and (stati or isNarrowed(which)):
+        raise click.UsageError('Name the ids of jobs, or give --status, --queue, --name, --since and --older-than.')
+    with opened(target) as app:
+        found = dict.fromkeys(jobids, '') if jobids else statiOf(app, stati or FINISHED, which)
+        if found and not dry and not jobids and not yes:
+            ask(found.values())
+        removed, left = (found, {}) if dry else removeAll(app, found)
+    counts = dict.fromkeys(stati or FINISHED, 0) | Counter(removed.values())
+    if asJson:
+        printJson({'removed': counts} | ({'left': left} if jobids else {}) | ({'dryRun': True} if dry else {}))
+    else:
+        if removed or not left or dry:
+            say(mark('completed', f'{len(removed):,} {"would be " if dry else ""}removed'),
+                f': {summed(removed.values())}' if any(removed.values()) else '' if removed else '; there was none')
+        tellLeft(left)
+    return 0 if removed and not (jobids and left) else 1
+
+
+def statiOf(app: App, stati: Collection[str], which: dict[str, Any]) -> dict[int, str]:
+    """The jobs of these options, each with its status."""
+    with app.reading() as processor:
+        return {view.id: view.status for view in find(processor.store, filterOf(app, stati, which))}
+
+
+def ask(stati: Iterable[str]) -> None:
+    """Raises Abort unless somebody at the terminal agrees, UsageError where there is nobody."""
+    stati = list(stati)
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise click.UsageError(f'This removes {count(len(stati), "job")} ({summed(stati)}) for good, and there is no terminal '
+                               'to ask; give --yes, or see them with --dry-run.')
+    print(f'Remove {count(len(stati), "job")} for good ({summed(stati)})? [y/N] ', end='', file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ('y', 'yes'):
+        raise click.Abort
+
+
+def removeAll(app: App, jobids: Iterable[int]) -> tuple[dict[int, str], dict[int, str]]:
+    """Remove these jobs; returns the status each had, and of those that are still there, what they are."""
+    def attempt(processor: RemoteProcessor, jobid: int) -> tuple[str, str]:
+        try:
+            status = processor.store.remove(jobid)
+            return (status, '') if status else ('', processor.getJobStatus(jobid))
+        except JobNotFound:
+            return '', 'unknown'
+
+    answers = dict(each(app, list(jobids), attempt))
+    return ({jobid: status for jobid, (status, _) in answers.items() if status},
+            {jobid: why for jobid, (_, why) in answers.items() if why})
+
+
+def summed(stati: Iterable[str]) -> str:
+    """How many have which status."""
+    counts = Counter(stati)
+    return ', '.join(f'{counts[status]:,} {status}' for status in FINISHED if counts[status])
+
+
+def bulk(target: str, jobids: tuple[int, ...], stati: list[str], which: dict[str, Any],
+         verb: Callable[[RemoteProcessor, int], bool], kind: str, word: str, dry: bool, asJson: bool) -> int:
+    """Do a verb with these jobs, or with all of these stati; tell what came of it; returns the exit status."""
+    def attempt(processor: RemoteProcessor, jobid: int) -> str:
+        try:
+            return '' if verb(processor, jobid) else processor.getJobStatus(jobid)
+        except JobNotFound:
+            return 'unknown'
+
+    with opened(target) as app:
+        found = list(dict.fromkeys(jobids)) if jobids else list(statiOf(app, stati, which))
+        answers = dict.fromkeys(found, '') if dry else dict(each(app, found, attempt))
+    done = [jobid for jobid, why in answers.items() if not why]
+    # of a whole class, others may have ended meanwhile: that is no fault
+    left = {jobid: why for jobid, why in answers.items() if why} if jobids else {}
+    if asJson:
+        printJson({word.split()[0]: done, 'left': left} | ({'dryRun': True} if dry else {}))
+    else:
+        if done or not left:
+            some = ', '.join(map(str, done[:NAMED])) + (' …' if len(done) > NAMED else '')
+            say(mark(kind, f'{len(done):,} {"would be " if dry else ""}{word}'), f': {some}' if done else '; there was none')
+        tellLeft(left)
+    return 0 if done and not left else 1
+
+
+def tellLeft(left: dict[int, str]) -> None:
+    """Say of each job why it was left as it is."""
+    for jobid, why in left.items():
+        say(mark('warning', f'job {jobid}'), ' does not exist' if why == 'unknown' else f' is {why}; left as it is')

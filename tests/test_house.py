@@ -27,7 +27,7 @@ FLOORS = [
     ['storage'],
     ['logs', 'events'],
     ['options'],
-    ['checks', 'registration'],
+    ['checks', 'registration', 'imports'],
     ['instants'],
     ['interfaces', 'fork'],
     ['door'],

@@ -2,9 +2,6 @@
 """The front: App, @app.job, handles. Everything here ends in the component's processJob and getJob."""
 from __future__ import annotations
 
-import os
-import pkgutil
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,11 +12,11 @@ import transaction
 from ZODB.Connection import Connection
 from ZODB.DB import DB
 
-from p01.remote import checks, logs, storage  # noqa: F401 - logs subscribes itself
+from p01.remote import checks, foreign, imports, logs, storage  # noqa: F401 - logs subscribes itself
 from p01.remote.engine import beacon
 from p01.remote.engine.context import running
 from p01.remote.engine.loop import Loop
-from p01.remote.exceptions import RegistrationError, RemoteError
+from p01.remote.exceptions import AddressError, RegistrationError, RemoteError
 from p01.remote.function import JobFunction
 from p01.remote.handle import Handle
 from p01.remote.job import FunctionJob
@@ -233,20 +230,20 @@ def loadApp(target: str) -> App:
 
     Raises AddressError or RegistrationError with what to mend.
     """
-    if os.getcwd() not in sys.path:     # for an address too: its jobs are imported by name
-        sys.path.insert(0, os.getcwd())
-    module, colon, attribute = target.partition(':')
-    if not colon or not all(part.isidentifier() for part in (*module.split('.'), *attribute.split('.'))) \
-            or module in storage.known():
-        return App(target)
+    imports.reachable()     # for an address too: its jobs are imported by name
+    names = imports.split(target)
+    if names is not None and names[0] not in storage.known():
+        found: App = imports.found(*names, App)
+        return found
     try:
-        found = pkgutil.resolve_name(target)
-    except Exception as error:      # importing runs foreign code
-        raise RegistrationError(f'{target} cannot be imported ({type(error).__name__}: {error}); give module:attribute, '
-                                'or an address such as sqlite:./jobs.') from error
-    if not isinstance(found, App):
-        raise RegistrationError(f'{target} is no App but {type(found).__name__}; name the App itself.')
-    return found
+        return App(target)
+    except AddressError as error:
+        if target.partition(':')[0].lower() in storage.known():
+            raise
+        form = imports.corrected(target)
+        hint = f'; did you mean {form}?' if form else '.'
+        raise AddressError(f'{foreign.shown(storage.hidden(target))} is of no kind known here: APP is module:attribute of an '
+                           f'App, or an address such as sqlite:./jobs{hint}') from error
 
 
 class _Closer:

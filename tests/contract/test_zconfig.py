@@ -113,7 +113,7 @@ def test_closing_the_one_closes_all(opened, zope):
 
 
 def test_a_configuration_of_zodb_with_one_database(opened, tmp_path):
-    path = tmp_path / 'a b%20c.conf'
+    path = tmp_path / 'a b.conf'
     path.write_text(f'<zodb>\n<filestorage>\npath {tmp_path}/$$jobs.fs\n</filestorage>\n</zodb>')
     db = opened(f'zconfig://{path}')
     assert kind(db) == 'file' and (tmp_path / '$jobs.fs').exists()

@@ -9,8 +9,10 @@ import warnings
 import pytest
 import transaction
 import ZODB
+import zodburi
 from BTrees.OOBTree import OOBTree
 from persistent.mapping import PersistentMapping
+from ZODB.blob import Blob
 from ZODB.FileStorage import FileStorage
 from ZODB.MappingStorage import MappingStorage
 
@@ -47,7 +49,7 @@ def read(db, key):
 @pytest.mark.parametrize('text, path', [
     ('sqlite:/var/jobs', '/var/jobs'),
     ('sqlite:///var/jobs', '/var/jobs'),
-    ('SQLite:///var/a b%20c', '/var/a b%20c'),
+    ('SQLite:/var/a b%20c', '/var/a b%20c'),
     ('file:/var/jobs.fs', '/var/jobs.fs'),
     ('  file:///var/x/../jobs.fs ', '/var/jobs.fs'),
 ])
@@ -74,6 +76,16 @@ def test_home_and_the_working_folder_are_expanded(monkeypatch, tmp_path):
     ('sqlite:a\0b', 'lacks a usable path'),
     ('sqlite://host/jobs', 'three slashes'),
     ('sqlite:~nosuchuser/jobs', 'cannot be followed'),
+    ('file:///with%20space.fs', 'with one slash before it'),
+    ('sqlite:///var/jobs?x', 'no NAME=VALUE'),
+    ('file:jobs.fs?demostorage=1&create=1', '(create, demostorage)'),
+    ('file:jobs.fs?connection_pool_size=many', 'connection_pool_size=10'),
+    ('file:jobs.fs?connection_pool_size=1MB', 'connection_pool_size=10'),
+    ('sqlite:jobs?connection_cache_size_bytes=-1', 'connection_cache_size_bytes=64MB'),
+    ('memory:?storage=1', '(storage)'),
+    ('zconfig:zope.conf?storage=main', '(storage)'),
+    ('zeo:host:1?wait=perhaps&nothing=1', '(nothing)'),
+    ('postgresql://host/db?connection_pool_size=x', 'connection_pool_size=10'),
     (b'sqlite:jobs', 'not b'),
     (None, 'an open ZODB.DB'),
 ])
@@ -104,6 +116,33 @@ def test_passwords_are_never_shown(monkeypatch, text):
     parsed = parse(text)
     assert 'sec' not in parsed.text + repr(parsed) and 'ret' not in parsed.text + repr(parsed)
     assert 'sec' in parsed.rest
+
+
+SETTINGS = 'connection_pool_size=3&connection_cache_size_bytes=2KB&database_name=jobs'
+
+
+@pytest.mark.parametrize('text, rest, processor, options', [
+    ('file:/a.fs?blobstorage_dir=/b%20c&{}#/site/remote', '/a.fs', 'site/remote', {'blobstorage_dir': '/b c'}),
+    ('sqlite:///jobs?{}', '///jobs', '', {}),
+    ('memory://name?{}#remote', '//name', 'remote', {}),
+    ('zeo:host:8100?storage=main&{}#site/remote/', 'host:8100', 'site/remote', {'storage': 'main'}),
+    ('zconfig:/z.conf?{}#main/site/remote', '/z.conf#main', 'site/remote', {}),
+    ('zconfig:/z.conf?{}#/site/remote', '/z.conf', 'site/remote', {}),
+    ('postgresql://u:p#w@host/db?sslmode=require&{}&connect_timeout=3#/site/remote',
+     '//u:p#w@host/db?sslmode=require&connect_timeout=3', 'site/remote', {}),
+    ('postgresql://host/db?{}', '//host/db', '', {}),
+])
+def test_options_and_processors_are_no_part_of_a_place(text, rest, processor, options):
+    parsed = parse(text.format(SETTINGS))
+    assert (parsed.rest, parsed.processor, parsed.options) == (rest, processor, options)
+    assert parsed.settings == {'pool_size': 3, 'cache_size_bytes': 2048, 'database_name': 'jobs'}
+    assert parsed.path is None or str(parsed.path) in ('/a.fs', '/jobs')
+
+
+def test_words_of_libpq_are_left_alone():
+    parsed = parse('postgresql:host=db1 dbname=jobs options=-c?connection_pool_size=3 password=a#b')
+    assert parsed.rest.endswith('=3 password=a#b') and not parsed.settings and not parsed.processor
+    assert parse('postgresql:service=jobs#/remote').processor == 'remote'
 
 
 # -- opening
@@ -238,6 +277,17 @@ def test_a_foreign_file_is_left_alone(tmp_path):
     assert {each.name: each.stat().st_size for each in tmp_path.iterdir()} == before
 
 
+@pytest.mark.parametrize('form', ['file:{}/old.fs', 'zconfig:{}/zodb.conf'])
+def test_a_filestorage_of_python_2_is_called_that(tmp_path, form):
+    (tmp_path / 'old.fs').write_bytes(b'FS21' + bytes(60))
+    (tmp_path / 'zodb.conf').write_text(f'<zodb main>\n<filestorage>\npath {tmp_path}/old.fs\n</filestorage>\n</zodb>\n')
+    with pytest.raises(AddressError, match=r'old\.fs is a FileStorage of Python 2; .*zodbupdate --convert-py3'):
+        openDatabase(form.format(tmp_path))
+    (tmp_path / 'old.fs').write_bytes(b'something else')
+    with pytest.raises(AddressError, match=r'old\.fs is not a FileStorage'):
+        openDatabase(form.format(tmp_path))
+
+
 def test_a_folder_with_another_main_file(tmp_path):
     (tmp_path / 'main.sqlite3').write_text('no SQLite at all' * 100)
     with pytest.raises(AddressError, match='holds no database'):
@@ -277,3 +327,45 @@ def test_kind_and_folder_of_a_database_that_others_opened(opened, tmp_path):
     wrapped = opened(ZODB.DB(BlobStorage(str(tmp_path / 'more'), MappingStorage())))
     assert [kind(db) for db in (plain, blobs, demo, wrapped)] == ['file', 'file', 'file', 'memory']
     assert [folder(db) for db in (plain, blobs, demo, wrapped)] == [tmp_path, tmp_path, tmp_path, None]
+
+
+# -- the URIs of zodburi
+
+@pytest.mark.parametrize('uri', [
+    'file://{}/a.fs', 'file://{}/a.fs?connection_pool_size=3&connection_cache_size=99', 'file://{}/a b.fs?quota=10mb',
+    'file://{}/b.fs?blobstorage_dir={}/blobs&database_name=main&connection_cache_size_bytes=3MB', 'memory://',
+    'memory://x?connection_pool_timeout=9', 'file://{}/x/../c.fs?connection_historical_pool_size=2'])
+def test_what_zodburi_opens_is_opened_as_well(tmp_path, uri):
+    uri = uri.format(*[tmp_path] * 2)
+    factory, options = zodburi.resolve_uri(uri)
+    (tmp_path / 'x').mkdir()
+    theirs = ZODB.DB(factory(), **options)
+    if uri.startswith('file'):
+        write(theirs, 'key', 'value')
+    found = described(theirs, options)
+    theirs.close()
+    files = sorted(path.name for path in tmp_path.iterdir())
+    ours = openDatabase(uri)
+    assert described(ours, options) == found and read(ours, 'key') == ('value' if uri.startswith('file') else None)
+    ours.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == files
+
+
+def described(db, options):
+    """What an address can say of a database; for the settings that zodburi has anyway, ZODB.DB's own default will do."""
+    given = {name for name, value in options.items() if zodburi._DEFAULT_DBKW.get(name) != value}
+    values = {'pool_size': db.getPoolSize(), 'cache_size': db.getCacheSize(), 'cache_size_bytes': db.getCacheSizeBytes(),
+              'database_name': db.database_name, 'pool_timeout': db.pool._timeout,
+              'historical_pool_size': db.historical_pool.size}
+    storage = db.storage
+    name = storage.getName() if kind(db) == 'file' else ''
+    blobs = getattr(getattr(storage, 'fshelper', None), 'base_dir', '')
+    return name, blobs, getattr(storage, '_quota', None), {name: values[name] for name in given}
+
+
+def test_blobs_are_kept_where_the_address_says(opened, tmp_path):
+    db = opened(f'file:{tmp_path}/a.fs?blobstorage_dir={tmp_path}/blobs')
+    write(db, 'blob', Blob(b'content'))
+    with db.transaction() as connection, connection.root()['blob'].open() as stream:
+        assert stream.read() == b'content'
+    assert folder(db) == tmp_path and kind(db) == 'file'

@@ -11,7 +11,7 @@ from zope.site.folder import Folder, rootFolder
 from zope.site.site import LocalSiteManager
 
 from p01.remote import places, testing, worker
-from p01.remote.exceptions import ProcessorGone, RemoteError
+from p01.remote.exceptions import OldProcessor, ProcessorGone, RemoteError
 from p01.remote.processor import RemoteProcessor
 
 
@@ -59,6 +59,36 @@ def test_every_place_has_a_path_that_leads_there(root):
     assert whole and dict(found) == made
     for path, processor in made.items():
         assert processor.path() == path and places.traverse(root._p_jar, path) is processor
+
+
+def test_zopes_root_folder_may_be_a_processor(root):
+    root['Application'] = processor = RemoteProcessor()
+    transaction.commit()
+    assert processor.path() == ('Application',) and places.traverse(root._p_jar, ('Application',)) is processor
+
+
+def old(root):
+    """A processor as 0.5.5 left it, and zodbupdate brought it to Python 3."""
+    processor = RemoteProcessor.__new__(RemoteProcessor)
+    processor.__setstate__({'_jobs': OOBTree(), '_processor': OOBTree(), '_queue': PersistentMapping(), '_counter': 30,
+                            '_scheduler': PersistentMapping(), '__name__': 'remote'})
+    root['remote'] = processor
+    transaction.commit()
+    return processor
+
+
+def test_a_processor_of_old_is_called_that(db, root, caplog):
+    processor = old(root)
+    for verb in (processor.processJobs, processor.startProcessing, lambda: processor.processJob('echo'),
+                 lambda: processor.getJob(1), lambda: processor.getJobStatus(1), lambda: processor.getJobByName('echo'),
+                 processor.pullNextJob, processor.removeJobs, processor.reScheduleItems,
+                 lambda: processor.addJob('echo', testing.EchoJob())):
+        with pytest.raises(OldProcessor, match=r'0\.5'):
+            verb()
+    transaction.abort()
+    mine = worker.SimpleWorker(db, ['remote'])
+    mine()                          # ends, and says why
+    assert any('0.5' in record.getMessage() for record in caplog.records)
 
 
 def test_a_search_ends(root):

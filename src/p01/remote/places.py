@@ -89,7 +89,7 @@ def search(connection: Any, wanted: Callable[[Any], bool], most: int = MOST) -> 
             continue
         seen.add(key(here))
         if wanted(here):
-            found.append((path, here))
+            found.append((path or (APPLICATION,), here))        # that is a processor itself
             continue
         held = within(here)
         whole = whole and len(held) <= WIDE

@@ -259,6 +259,7 @@ class RemoteProcessor(Placed, Persistent):
     def startProcessing(self) -> None:
         """Start a worker thread; nothing happens when one runs."""
         path, db, oid = self.path(), self._p_jar.db(), self._p_oid
+        _ = self.store                  # raises OldProcessor
         if not worker.isRunning(db, oid):
             made = self.workerFactory(db, list(path), **self.workerArguments)
             made.oid = oid

@@ -17,7 +17,7 @@ from zope.interface import implementer
 from p01.remote import events
 from p01.remote.engine.loop import Loop
 from p01.remote.engine.outage import Outage
-from p01.remote.exceptions import ProcessorGone, RemoteError, StorageAway
+from p01.remote.exceptions import NewerDatabase, OldProcessor, ProcessorGone, RemoteError, StorageAway
 from p01.remote.instants import duration, seconds
 from p01.remote.interfaces import IWorker
 from p01.remote.options import WorkerOptions
@@ -114,6 +114,11 @@ class SimpleWorker:
             self.loops.append(loop)
             try:
                 loop.ready()
+            except (OldProcessor, NewerDatabase) as error:      # waiting mends neither
+                loop.free()
+                self.stopped.set()
+                logger.error('%s ends: %s', self.name, error)
+                return
             except Exception as error:      # started before the processor was committed, or while the storage is away
                 loop.free()
                 self.loops.remove(loop)

@@ -37,7 +37,7 @@ def openDatabase(address: str | ZODB.DB, **settings: Any) -> ZODB.DB:
     parsed = parse(address)
     row = KINDS[parsed.kind]
     try:
-        return import_module(row.module).openDatabase(parsed, **settings)
+        return import_module(row.module).openDatabase(parsed, **{**parsed.settings, **settings})
     except ImportError as error:
         if (error.name or '').startswith('p01.'):   # ours is broken; no package would help
             raise

@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""The grammar of addresses, KIND:REST, and the registry of kinds."""
+"""The grammar of addresses, KIND:REST?OPTION=VALUE#PROCESSOR, and the registry of kinds.
+
+The options are those of storage.query. The path of a processor, such as #/site/remote, says which one of a database is meant.
+In postgresql: libpq reads all else that follows the question mark, and the path begins with a slash.
+"""
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 from p01.remote.exceptions import AddressError
+from p01.remote.storage import query
 
 
 @dataclass(frozen=True)
@@ -20,15 +26,21 @@ class Kind:
     onDisk: bool = False    # what follows the colon is a path
     described: bool = False     # it is the path of a description, perhaps with #NAME
     extra: str = ''         # the extra of our distribution that brings what the module imports
+    options: tuple[str, ...] | None = None      # of its own, beside the settings of ZODB.DB; None: others read them
 
 
 KINDS = {
-    'sqlite': Kind('p01.remote.storage.sqlite', 'sqlite:./jobs', onDisk=True),
-    'file': Kind('p01.remote.storage.file', 'file:./jobs.fs', onDisk=True),
-    'memory': Kind('p01.remote.storage.memory', 'memory:'),
-    'zeo': Kind('p01.remote.storage.zeo', 'zeo:localhost:8100', extra='zeo'),
-    'postgresql': Kind('p01.remote.storage.postgresql', 'postgresql://localhost/jobs', extra='postgresql'),
-    'zconfig': Kind('p01.remote.storage.zconfig', 'zconfig:./zodb.conf', described=True),
+    'sqlite': Kind('p01.remote.storage.sqlite', 'sqlite:./jobs', onDisk=True, options=('data_dir',)),
+    'file': Kind('p01.remote.storage.file', 'file:./jobs.fs', onDisk=True,
+                 options=('blobstorage_dir', 'quota')),
+    'memory': Kind('p01.remote.storage.memory', 'memory:', options=()),
+    'zeo': Kind('p01.remote.storage.zeo', 'zeo:localhost:8100', extra='zeo',
+                options=('storage', 'wait_timeout', 'wait', 'cache_size', 'client_label', 'blob_dir', 'shared_blob_dir',
+                         'blob_cache_size', 'ssl', 'cert', 'key', 'hostname')),
+    'postgresql': Kind('p01.remote.storage.postgresql', 'postgresql://localhost/jobs', extra='postgresql',
+                       options=None),
+    'zconfig': Kind('p01.remote.storage.zconfig', 'zconfig:./zodb.conf', described=True,
+                    options=()),
 }
 ALIASES = {'postgres': 'postgresql'}    # as in libpq
 
@@ -41,6 +53,9 @@ class Address:
     text: str
     rest: str = field(repr=False)
     path: Path | None = None    # absolute; None unless the kind lives on disk
+    processor: str = ''         # the path of a processor, names with slashes between
+    options: dict[str, str] = field(default_factory=dict)       # of the kind
+    settings: dict[str, Any] = field(default_factory=dict)      # of ZODB.DB
 
 
 def known() -> list[str]:
@@ -58,21 +73,43 @@ def parse(address: str) -> Address:
         choice = ', '.join(f'{each}:' for each in names)
         raise AddressError(f'{hidden(address)!r} is of no kind known here; write one of {choice} and where '
                            f'it lives, for example {KINDS[names[0]].example}.')
-    row = KINDS[name]
-    if row.onDisk:
-        return Address(name, address.strip(), rest, pathOf(rest, address, row.example))
+    row, text = KINDS[name], hidden(address.strip())
+    rest, part, processor = cut(rest, row)
+    if row.options is None:         # what is ours stands among what is not
+        rest, settings = query.extract(rest, text)
+        return Address(name, text, rest, None, processor, {}, settings)
+    rest, _, options = rest.partition('?')
+    given = query.split(options, text)
+    settings = query.settings(given, text)
+    query.refuse(given, row.options, name, text)
+    path = pathOf(given.pop('data_dir', rest), address, row.example) if row.onDisk else None
     if row.described:
-        path, sign, part = rest.partition('#')
-        return Address(name, address.strip(), f'{pathOf(path, address, row.example)}{sign}{part}')
-    return Address(name, hidden(address.strip()), rest)
+        rest = f'{pathOf(rest, address, row.example)}{"#" if part else ""}{part}'
+    return Address(name, text, rest if rest.strip('/') else '', path, processor, given, settings)
+
+
+def cut(rest: str, row: Kind) -> tuple[str, str, str]:
+    """What stands before the #, what names a part of a description, and the path of a processor."""
+    if row.options is None:
+        before, sign, processor = rest.rpartition('#/')
+        return (before, '', processor.strip('/')) if sign else (rest, '', '')
+    rest, _, processor = rest.partition('#')
+    part = ''
+    if row.described:               # FILE?OPTIONS#DATABASE/PATH
+        part, _, processor = processor.partition('/')
+    return rest, part, processor.strip('/')
 
 
 def pathOf(rest: str, text: str, example: str) -> Path:
-    """The absolute path in PATH, ~/PATH or ///ABSOLUTE/PATH. Nothing is decoded: a path is as it is typed."""
+    """The absolute path in PATH, ~/PATH or ///ABSOLUTE/PATH, as it is typed: nothing is decoded."""
     if rest.startswith('//'):
         if not rest.startswith('///'):
             raise AddressError(f'{text!r} names a host where a path belongs; write for example {example}, '
                                f'or three slashes before an absolute path.')
+        encoded = re.search('%[0-9a-fA-F]{2}', rest)
+        if encoded is not None:     # zodburi takes it literally, what reads URIs else decodes it
+            raise AddressError(f'{text!r} has {encoded[0]} in a URI, for {unquote(encoded[0])!r} or for itself; write the path '
+                               'as it is, with one slash before it.')
         rest = '/' + rest.lstrip('/')
     if not rest or '\0' in rest:
         raise AddressError(f'{text!r} lacks a usable path; write for example {example}.')

@@ -34,12 +34,13 @@ class NamedDatabase(ZODB.DB):
 
 def openDatabase(address: Address, **settings: Any) -> ZODB.DB:
     """A database that is gone when it is closed; a named one has the settings of its first opener."""
-    if not address.rest:
+    name = address.rest.strip('/')      # of memory://NAME, too
+    if not name:
         return ZODB.DB(_storage(), **settings)
     with _lock:
-        db = _named.get(address.rest)
+        db = _named.get(name)
         if db is None:
-            db = _named[address.rest] = NamedDatabase(address.rest, **settings)
+            db = _named[name] = NamedDatabase(name, **settings)
         db.openers += 1
         return db
 

@@ -23,10 +23,12 @@ import ZODB.config
 from zc.lockfile import LockError
 from ZConfig.cfgparser import ZConfigParser
 from ZConfig.loader import Resource
+from ZODB.FileStorage.FileStorage import FileStorageFormatError
 
 from p01.remote.exceptions import AddressError, DatabaseLocked, PackageMissing
 from p01.remote.storage import opened
 from p01.remote.storage.address import Address, hidden
+from p01.remote.storage.file import old
 
 MAIN = 'main'
 SECTIONS = ('zodb', 'zodb_db')
@@ -155,6 +157,9 @@ def _open(factory: Any, name: str, path: str, databases: dict[str, ZODB.DB]) -> 
     except LockError as error:
         raise DatabaseLocked(f'The database {name!r} of {path} is open in another process, and a FileStorage serves a single '
                              f'one; close it there, or serve it by ZEO.') from error
+    except FileStorageFormatError as error:
+        raise AddressError(f'The database {name!r} of {path} cannot be opened: '
+                           + (old(Path(error.args[0])) or f'{error.args[0]} is not a FileStorage; mend its path.')) from error
     except ImportError as error:
         raise PackageMissing(f'The database {name!r} of {path} needs a package that is not installed ({error}); install '
                              f'it.') from error

@@ -7,6 +7,9 @@ ssl=1               TLS, with a server whose certificate the system trusts; or s
 cert=FILE           the certificate that the server knows us by
 key=FILE            its key, unless it is in the same file
 hostname=NAME       the name in the server's certificate, unless it is HOST
+cache_size=64MB     of the client's cache
+client_label=NAME   what the server calls us in its log
+blob_dir=FOLDER     for blobs; with shared_blob_dir=1 the server's own, else a cache, of about blob_cache_size=1GB
 
 All that ZEO can do besides, such as several servers or a cache that outlives the process, zconfig: can express.
 """
@@ -15,9 +18,8 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl
 
 import ZODB
 from ZEO.ClientStorage import ClientStorage
@@ -25,12 +27,12 @@ from ZEO.Exceptions import ClientDisconnected
 from ZODB.POSException import ConflictError
 
 from p01.remote.exceptions import AddressError
+from p01.remote.storage import query
 from p01.remote.storage.address import Address, pathOf
 
 WAIT = 10.0         # seconds
 TRIES = 10
 PROBE = 2.0         # seconds to find out why no connection came about
-OPTIONS = ('storage', 'wait_timeout', 'ssl', 'cert', 'key', 'hostname')
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Server:
     wait: float = WAIT
     context: ssl.SSLContext | None = None
     hostname: str | None = None
+    client: dict[str, Any] = field(default_factory=dict)        # what ClientStorage is told besides
 
 
 def openDatabase(address: Address, **settings: Any) -> ZODB.DB:
@@ -62,7 +65,7 @@ def _open(server: Server, name: str, settings: dict[str, Any]) -> ZODB.DB:
     # Server sync: a transaction sees what was committed before it began, also when it was another process that
     # committed, and told us of it in another way. Without it a signal to look may come before its reason.
     storage = ClientStorage(server.where, server.storage, name=name, wait_timeout=server.wait, ssl=server.context,
-                            ssl_server_hostname=server.hostname, server_sync=True)
+                            ssl_server_hostname=server.hostname, server_sync=True, **server.client)
     _mendIds(storage)
     _mendOrder(storage)
     try:
@@ -105,23 +108,27 @@ def _mendOrder(storage: ClientStorage) -> None:
 
 def serverOf(address: Address) -> Server:
     """The server that an address names. Raises AddressError."""
-    rest, _, query = address.rest.partition('?')
-    try:
-        options = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
-    except ValueError:
-        options = {query: ''}
-    unknown = ', '.join(sorted(options.keys() - set(OPTIONS)))
-    if unknown:
-        raise AddressError(f'{address.text} has options that zeo: does not know ({unknown}); it knows {", ".join(OPTIONS)}, '
-                           f'and zconfig: all that ZEO has.')
-    where = _where(rest, address.text)
+    options, text = address.options, address.text
+    where = _where(address.rest, text)
     try:
         wait = float(options.get('wait_timeout', WAIT))
     except ValueError:
         wait = -1.0
     if not 0 < wait < float('inf'):
         raise AddressError(f'{address.text} waits for no number of seconds; write for example wait_timeout=10.')
-    return Server(where, options.get('storage', '1'), wait, _context(where, options, address.text), options.get('hostname'))
+    if 'wait' in options and not query.flag(options['wait'], 'wait', text):
+        raise AddressError(f'{text} has wait=0, and a job queue is of no use without its server; leave wait out.')
+    return Server(where, options.get('storage', '1'), wait, _context(where, options, text), options.get('hostname'),
+                  _clientOf(options, text))
+
+
+def _clientOf(options: dict[str, str], text: str) -> dict[str, Any]:
+    """What ZEO's client is told besides. Raises AddressError."""
+    found: dict[str, Any] = {name: options[name] for name in ('client_label', 'blob_dir') if name in options}
+    found.update((name, query.size(options[name], name, text)) for name in ('cache_size', 'blob_cache_size') if name in options)
+    if 'shared_blob_dir' in options:
+        found['shared_blob_dir'] = query.flag(options['shared_blob_dir'], 'shared_blob_dir', text)
+    return found
 
 
 def _where(rest: str, text: str) -> str | tuple[str, int]:

@@ -124,8 +124,8 @@ SETTINGS = 'connection_pool_size=3&connection_cache_size_bytes=2KB&database_name
 @pytest.mark.parametrize('text, rest, processor, options', [
     ('file:/a.fs?blobstorage_dir=/b%20c&{}#/site/remote', '/a.fs', 'site/remote', {'blobstorage_dir': '/b c'}),
     ('sqlite:///jobs?{}', '///jobs', '', {}),
-    ('memory://name?{}#remote', '//name', 'remote', {}),
-    ('zeo:host:8100?storage=main&{}#site/remote/', 'host:8100', 'site/remote', {'storage': 'main'}),
+    ('memory://name?{}#remote', 'name', 'remote', {}),
+    ('zeo:host:8100?storage=main&{}#site/remote/', 'host:8100?storage=main', 'site/remote', {'storage': 'main'}),
     ('zconfig:/z.conf?{}#main/site/remote', '/z.conf#main', 'site/remote', {}),
     ('zconfig:/z.conf?{}#/site/remote', '/z.conf', 'site/remote', {}),
     ('postgresql://u:p#w@host/db?sslmode=require&{}&connect_timeout=3#/site/remote',
@@ -137,6 +137,11 @@ def test_options_and_processors_are_no_part_of_a_place(text, rest, processor, op
     assert (parsed.rest, parsed.processor, parsed.options) == (rest, processor, options)
     assert parsed.settings == {'pool_size': 3, 'cache_size_bytes': 2048, 'database_name': 'jobs'}
     assert parsed.path is None or str(parsed.path) in ('/a.fs', '/jobs')
+
+
+def test_memory_without_a_name_is_nobody_elses():
+    for text in 'memory:', 'memory://', 'memory:?connection_pool_size=3', 'memory:#remote':
+        assert (parse(text).text, parse(text).rest) == ('memory:', '')
 
 
 def test_words_of_libpq_are_left_alone():

@@ -85,7 +85,12 @@ def parse(address: str) -> Address:
     path = pathOf(given.pop('data_dir', rest), address, row.example) if row.onDisk else None
     if row.described:
         rest = f'{pathOf(rest, address, row.example)}{"#" if part else ""}{part}'
-    return Address(name, text, rest if rest.strip('/') else '', path, processor, given, settings)
+    if name == 'memory':
+        rest = rest.strip('/')
+        text = text if rest else 'memory:'
+    if given and path is None:      # what tells two servers apart, and their storages
+        rest += '?' + '&'.join(f'{option}={value}' for option, value in sorted(given.items()))
+    return Address(name, text, rest, path, processor, given, settings)
 
 
 def cut(rest: str, row: Kind) -> tuple[str, str, str]:

@@ -34,13 +34,12 @@ class NamedDatabase(ZODB.DB):
 
 def openDatabase(address: Address, **settings: Any) -> ZODB.DB:
     """A database that is gone when it is closed; a named one has the settings of its first opener."""
-    name = address.rest.strip('/')      # of memory://NAME, too
-    if not name:
+    if not address.rest:
         return ZODB.DB(_storage(), **settings)
     with _lock:
-        db = _named.get(name)
+        db = _named.get(address.rest)
         if db is None:
-            db = _named[name] = NamedDatabase(name, **settings)
+            db = _named[address.rest] = NamedDatabase(address.rest, **settings)
         db.openers += 1
         return db
 

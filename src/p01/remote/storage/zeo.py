@@ -109,7 +109,7 @@ def _mendOrder(storage: ClientStorage) -> None:
 def serverOf(address: Address) -> Server:
     """The server that an address names. Raises AddressError."""
     options, text = address.options, address.text
-    where = _where(address.rest, text)
+    where = _where(address.rest.partition('?')[0], text)
     try:
         wait = float(options.get('wait_timeout', WAIT))
     except ValueError:

@@ -5,24 +5,28 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from itertools import islice
+from typing import Any, NamedTuple
 
 import click
 
 from p01.remote.app import App, loadApp
 from p01.remote.cli.queues import pausedOf
 from p01.remote.cli.status import workersOf
+from p01.remote.cli.survey import knownQueues, lost, meant, schedulesOf, unserved
 from p01.remote.cli.target import Verb, appArgument, check, placeOf
-from p01.remote.cli.terminal import count, hung, jsonOption, printJson, shown, span
-from p01.remote.exceptions import UnknownJob
-from p01.remote.job import FunctionJob, Gone
+from p01.remote.cli.terminal import ago, count, hung, jsonOption, printJson, shown, span, verb
+from p01.remote.exceptions import AddressError
+from p01.remote.foreign import Raised, guarded, reasonOf
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store.listing import Filter, find
 from p01.remote.store.records import DELAYED, QUEUED
 from p01.remote.store.store import VERSION
 
-LATE = 300.0        # seconds; a job that waits longer is worth a word
-MOST = 10_000       # waiting jobs whose names are looked at
+LATE = 300.0        # seconds; what waits longer is worth a word
+MOST = 10_000       # waiting jobs that are looked at
+MANY = 10           # jobs that failed and wait to run again; more are worth a word
+NAMED = 5           # things of one kind that are named
 SIGNS = {'good': ('✔', 'green'), 'look': ('▲', 'yellow'), 'wrong': ('✖', 'red')}
 
 
@@ -34,6 +38,18 @@ class Finding(NamedTuple):
     text: str
 
 
+class Scene(NamedTuple):
+    """What the checks look at."""
+
+    app: App
+    processor: RemoteProcessor
+    target: str
+    now: float
+    workers: list[dict[str, Any]]
+    paused: dict[str, float | None]
+    counts: dict[str, dict[str, int]]
+
+
 @click.command(cls=Verb)
 @appArgument
 @jsonOption
@@ -43,23 +59,27 @@ def doctor(target: str, asJson: bool) -> int:
     Each check is good, worth a look, or wrong; exit status 1 when something is wrong.
     """
     app = loadApp(target)
-    check(app, target, create=False)
     findings = []
     for finding in examine(app, target):
         findings.append(finding)
         if not asJson:
             sign, colour = SIGNS[finding.verdict]
-            hung([(f'{sign} {finding.verdict:5}', colour), (f'  {finding.check:9} ', '')], finding.text)
+            hung([(f'{sign} {finding.verdict:5}', colour), (f'  {finding.check:9} ', '')], shown(finding.text, None))
     if asJson:
         printJson([finding._asdict() for finding in findings])
     return 1 if any(finding.verdict == 'wrong' for finding in findings) else 0
 
 
 def examine(app: App, target: str) -> Iterator[Finding]:
-    """All checks, as far as they can be made: without a database none of the rest can."""
+    """All checks, as far as they can be made: without a database none of the rest can. Raises AddressError without one."""
+    there = guarded(check, app, target, create=False)
+    if isinstance(there, Raised) and isinstance(there.error, AddressError):
+        raise there.error
     yield Finding('address', 'good', placeOf(app))
-    began = time.monotonic()
     try:
+        if isinstance(there, Raised):       # a folder without permission, say
+            raise there.error
+        began = time.monotonic()
         _ = app.db
         yield Finding('open', 'good', f'opens in {span(time.monotonic() - began)}')
         with app.transaction():
@@ -72,84 +92,118 @@ def examine(app: App, target: str) -> Iterator[Finding]:
         return
     try:
         with app.reading() as processor:
-            for look in LOOKS:
-                yield look(processor, target, time.time())
+            scene = guarded(sceneOf, app, processor, target, time.time())
+            if isinstance(scene, Raised):
+                yield Finding('database', 'wrong', f'could not be looked at: {reasonOf(scene.error)}')
+                return
+            for name, look in LOOKS.items():
+                found = guarded(look, scene)
+                yield Finding(name, 'wrong', f'could not be looked at: {reasonOf(found.error)}') if isinstance(found, Raised) \
+                    else Finding(name, *found)
     finally:
         app.close()
 
 
-def layout(processor: RemoteProcessor, target: str, now: float) -> Finding:
+def sceneOf(app: App, processor: RemoteProcessor, target: str, now: float) -> Scene:
+    """What the checks look at."""
+    return Scene(app, processor, target, now, workersOf(processor, now), pausedOf(processor, now), processor.store.counts())
+
+
+def layout(scene: Scene) -> tuple[str, str]:
     """Whether this code and the data fit."""
-    found = processor.store.version
+    found = scene.processor.store.version
     verdict = 'good' if found == VERSION else 'look'
-    return Finding('layout', verdict, f'version {found}' + ('' if found == VERSION else f'; this p01.remote has {VERSION}'))
+    return verdict, f'version {found}' + ('' if found == VERSION else f'; this p01.remote has {VERSION}')
 
 
-def workers(processor: RemoteProcessor, target: str, now: float) -> Finding:
+def workers(scene: Scene) -> tuple[str, str]:
     """Whether somebody works."""
-    found = workersOf(processor, now)
-    dead = [each for each in found if not each['alive']]
-    alive = len(found) - len(dead)
-    waiting = processor.store.oldest() is not None
+    dead = [each for each in scene.workers if not each['alive']]
+    alive = len(scene.workers) - len(dead)
+    waiting = scene.processor.store.oldest() is not None
     if dead:
         jobs = sum(len(each['jobs']) for each in dead)
-        text = f'{len(dead)} died with {jobs} jobs in hand'
+        text = f'{len(dead)} died with {count(jobs, "job")} in hand'
         if alive:
-            return Finding('workers', 'look', f'{text}; the {alive} others take them over')
-        return Finding('workers', 'wrong' if jobs or waiting else 'look',
-                       f'{text}; `p01-remote worker {target}` takes them over')
+            return 'look', f'{text}; the {alive} others take them over'
+        return 'wrong' if jobs or waiting else 'look', f'{text}; `p01-remote worker {scene.target}` takes them over'
     if alive:
-        return Finding('workers', 'good', f'{alive} alive on {len({each["host"] for each in found})} host(s)')
+        hosts = len({each['host'] for each in scene.workers})
+        return 'good', f'{alive} alive on {count(hosts, "host")}'
     if waiting:
-        return Finding('workers', 'wrong', f'none, and jobs wait; `p01-remote worker {target}` starts one')
-    return Finding('workers', 'good', 'none, and nothing waits')
+        return 'wrong', f'none, and jobs wait; `p01-remote worker {scene.target}` starts one'
+    return 'good', 'none, and nothing waits'
 
 
-def oldest(processor: RemoteProcessor, target: str, now: float) -> Finding:
+def oldest(scene: Scene) -> tuple[str, str]:
     """How long jobs wait."""
-    since = processor.store.oldest()
+    since = scene.processor.store.oldest()
     if since is None:
-        return Finding('waiting', 'good', 'nothing waits')
-    age = max(0.0, now - since)
+        return 'good', 'nothing waits'
+    age = max(0.0, scene.now - since)
     if age < LATE:
-        return Finding('waiting', 'good', f'the oldest job since {span(age)}')
-    return Finding('waiting', 'look', f'the oldest job waits since {span(age)}; start more workers, or see '
-                                      f'`p01-remote jobs list {target} --status queued`')
+        return 'good', f'the oldest job since {span(age)}'
+    return 'look', (f'the oldest job waits since {span(age)}; start more workers, or see `p01-remote jobs list {scene.target} '
+                    '--status queued`')
 
 
-def names(processor: RemoteProcessor, target: str, now: float) -> Finding:
+def names(scene: Scene) -> tuple[str, str]:
     """Whether the waiting jobs can be found by name."""
-    waiting = Counter(view.record.name for view in find(processor.store, Filter((QUEUED, DELAYED), limit=MOST)))
-    lost = [name for name in sorted(waiting) if not resolves(processor, name)]
-    if lost:
-        return Finding('names', 'wrong', ', '.join(f'{shown(name)} ({waiting[name]:,} waiting)' for name in lost[:5])
-                       + ' cannot be found; start workers with the application that defines it, or restore it')
-    return Finding('names', 'good', f'{count(len(waiting), "name")} among the waiting jobs, all found' if waiting
-                   else 'nothing to find')
+    waiting = Counter(view.record.name for view in islice(find(scene.processor.store, Filter((QUEUED, DELAYED))), MOST))
+    gone = [name for name in sorted(waiting) if lost(scene.processor, name)]
+    if gone:
+        return 'wrong', (', '.join(f'{shown(name)} ({waiting[name]:,} waiting)' for name in gone[:NAMED])
+                         + ' cannot be found; start workers with the application that defines it, or restore it')
+    return 'good', f'{count(len(waiting), "name")} among the waiting jobs, all found' if waiting else 'nothing to find'
 
 
-def resolves(processor: RemoteProcessor, name: str) -> bool:
-    """Whether a worker here would find the behaviour of this name."""
-    behaviour = processor.behaviour(name)
-    if isinstance(behaviour, Gone):
-        return False
-    try:
-        return not isinstance(behaviour, FunctionJob) or behaviour.function is not None
-    except UnknownJob:
-        return False
+def retries(scene: Scene) -> tuple[str, str]:
+    """How many jobs failed, and will run again."""
+    delayed = islice(find(scene.processor.store, Filter((DELAYED,))), MOST)
+    failed = Counter(view.record.name for view in delayed if view.runs)
+    text = f'{count(failed.total(), "job")} failed and will run again'
+    if failed.total() < MANY:
+        return 'good', text
+    name, number = failed.most_common(1)[0]
+    return 'look', (f'{text}, most often {shown(name)} ({number:,}); `p01-remote jobs list {scene.target} --status delayed` '
+                    'shows why')
 
 
-def paused(processor: RemoteProcessor, target: str, now: float) -> Finding:
-    """Whether queues are paused while jobs wait in them."""
-    counts = processor.store.counts()
-    held = {queue: counts.get(queue, {}).get(QUEUED, 0) for queue in pausedOf(processor, now)}
-    held = {queue: number for queue, number in held.items() if number}
-    if held:
-        queue = next(iter(held))
-        return Finding('queues', 'look', ', '.join(f'{shown(name)} is paused with {number:,} waiting'
-                                                   for name, number in held.items())
-                       + f'; `p01-remote queues resume {target} {shown(queue)}` lets them run')
-    return Finding('queues', 'good', 'none is held up')
+def queues(scene: Scene) -> tuple[str, str]:
+    """Whether queues are held up: paused, or served by nobody; and whether somebody has misspelt one."""
+    known, texts = knownQueues(scene.app, scene.processor), []
+    for queue in scene.paused:
+        held = scene.counts.get(queue, {}).get(QUEUED, 0)
+        if held:
+            texts.append(f'{shown(queue)} is paused with {held:,} waiting; `p01-remote queues resume {scene.target} '
+                         f'{shown(queue)}` lets them run')
+        elif queue not in known:
+            texts.append(f'{shown(queue)} is paused, but {meant(queue, known)}')
+    for queue, waiting in unserved(scene.counts, scene.workers, scene.paused).items():
+        texts.append(f'{count(waiting, "job")} in {shown(queue)} {verb(waiting, "wait")}, and no worker serves it; '
+                     f'`p01-remote worker {scene.target} --queue {shown(queue)}` does')
+    for queue in sorted({queue for worker in scene.workers for queue in worker['queues']} - known):
+        texts.append(f'a worker serves {shown(queue)}, but {meant(queue, known)}')
+    rest = f'; and {len(texts) - NAMED:,} more' if len(texts) > NAMED else ''
+    return ('look', '; '.join(texts[:NAMED]) + rest) if texts else ('good', 'none is held up')
 
 
-LOOKS: list[Callable[[RemoteProcessor, str, float], Finding]] = [layout, workers, oldest, names, paused]
+def schedules(scene: Scene) -> tuple[str, str]:
+    """Whether all schedules enqueue what they should."""
+    found = schedulesOf(scene.processor, scene.now)
+    broken = [f'{shown(each.key)} enqueues nothing: {each.fault}' for each in found if each.fault]
+    odd = [f'{shown(each.key)} is switched off' for each in found if not each.active and not each.fault]
+    odd += [f'{shown(each.key)} is late: due {ago(each.due, scene.now)}' for each in found
+            if each.active and not each.fault and each.due is not None and each.due < scene.now - LATE]
+    if broken or odd:
+        texts = broken + odd
+        rest = f'; and {len(texts) - NAMED:,} more' if len(texts) > NAMED else ''
+        return 'wrong' if broken else 'look', f'of {count(len(found), "schedule")} ' + '; '.join(texts[:NAMED]) + rest
+    due = min((each.due for each in found if each.due is not None), default=None)
+    return 'good', count(len(found), 'schedule') + (f', the next {ago(due, scene.now)}' if due is not None else '') \
+        if found else 'none'
+
+
+LOOKS: dict[str, Callable[[Scene], tuple[str, str]]] = {
+    'layout': layout, 'workers': workers, 'waiting': oldest, 'names': names, 'retries': retries, 'queues': queues,
+    'schedules': schedules}

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from p01.remote import checks
+from p01.remote.cli.survey import knownQueues, meant
 from p01.remote.cli.target import SPAN, Verb, appArgument, change, opened
 from p01.remote.cli.terminal import ago, console, fitted, iso, jsonOption, mark, printJson, say, shown, strung, table
 from p01.remote.processor import RemoteProcessor
@@ -80,14 +82,19 @@ def printCounts(found: dict[str, dict[str, int]], paused: dict[str, float | None
 def pause(target: str, queue: str, length: float | None, asJson: bool) -> int:
     """Let no more jobs of a queue start; running ones end as ever."""
     until = None if length is None else time.time() + length
+    checks.nameOf(queue, 'A queue')
     with opened(target) as app:
         change(app, lambda processor: processor.store.pause(queue, until))
+        with app.reading() as processor:
+            known = knownQueues(app, processor)
     if asJson:
         printJson({'queue': queue, 'paused': True, 'until': iso(until)})
     else:
         end = f'it is resumed by `p01-remote queues resume {target} {shown(queue)}`' if until is None \
             else f'and goes on by itself {ago(until, time.time())}'
         say(mark('paused', f'queue {shown(queue)} is paused'), f'; {end}')
+        if queue not in known:
+            say(mark('warning', 'but'), f' {meant(queue, known)}')
     return 0
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from p01.remote.cli.queues import countsOf, pausedOf, printCounts
+from p01.remote.cli.survey import Schedule, knownQueues, meant, schedulesOf, unserved
 from p01.remote.cli.target import Verb, appArgument, opened, placeOf
-from p01.remote.cli.terminal import ago, iso, jsonOption, mark, printJson, say, shown, span, table
+from p01.remote.cli.terminal import ago, count, iso, jsonOption, mark, printJson, say, shown, span, table, verb
 from p01.remote.engine import beacon
 from p01.remote.engine.janitor import isDead
 from p01.remote.processor import RemoteProcessor
@@ -29,11 +30,13 @@ def status(target: str, asJson: bool) -> int:
             # nextDue knows of those that a worker has noticed
             dues = [processor.store.nextDue(), *(record.due for _, record in processor.store.untaken())]
             due = min((instant for instant in dues if instant is not None), default=None)
-            workers = workersOf(processor, now)
+            workers, schedules = workersOf(processor, now), schedulesOf(processor, now)
+            left, known = unserved(found, workers, paused), knownQueues(app, processor)
     if asJson:
         printJson({'app': place, 'queues': found, 'paused': {queue: iso(until) for queue, until in paused.items()},
                    'oldest': None if oldest is None else round(max(0.0, now - oldest), 3), 'nextDue': iso(due),
-                   'workers': workers})
+                   'workers': workers, 'unserved': left,
+                   'schedules': [{**each._asdict(), 'due': iso(each.due)} for each in schedules]})
         return 0
     say((place, 'bold'))
     if found:
@@ -44,8 +47,24 @@ def status(target: str, asJson: bool) -> int:
         say('oldest waiting: ', (span(max(0.0, now - oldest)), 'bold'))
     if due is not None:
         say(f'next delayed job: {ago(due, now)}')
+    printSchedules(schedules, now)
     printWorkers(workers, target, oldest is not None)
+    for queue, number in left.items():
+        say(mark('warning', f'no worker serves {shown(queue)}'), f'; {count(number, "job")} there {verb(number, "wait")}')
+    for queue in sorted({*paused, *(queue for each in workers for queue in each['queues'])} - known):
+        say(mark('warning', shown(queue)), f': {meant(queue, known)}')
     return 0
+
+
+def printSchedules(schedules: list[Schedule], now: float) -> None:
+    """Print how many there are, when the next is due, and what is wrong with which."""
+    if schedules:
+        due = min((each.due for each in schedules if each.active and each.due is not None), default=None)
+        say(f'{count(len(schedules), "schedule")}{"" if due is None else f", the next {ago(due, now)}"}')
+    for each in schedules:
+        if each.fault or not each.active:
+            say(mark('warning', f'schedule {shown(each.key)}'),
+                f': {shown(each.fault, 200)}' if each.fault else ' is switched off')
 
 
 def workersOf(processor: RemoteProcessor, now: float) -> list[dict[str, Any]]:
@@ -57,8 +76,13 @@ def workersOf(processor: RemoteProcessor, now: float) -> list[dict[str, Any]]:
         held = sorted(jobid for jobid in seat.claims if seat.outcome(jobid) is None)
         workers.append({'name': seat.name, 'host': seat.host.partition('/')[0], 'pid': seat.pid,
                         'alive': not isDead(seat, beacon.HOST, now), 'since': iso(seat.since), 'seen': iso(seat.beat),
-                        'jobs': held, 'running': running(seat, held)})
+                        'jobs': held, 'running': running(seat, held), 'queues': queuesOf(seat)})
     return workers
+
+
+def queuesOf(seat: Any) -> list[str]:
+    """The queues that a worker serves; none for all."""
+    return sorted(getattr(seat, 'queues', None) or filter(None, seat.name.partition('@')[2].split(',')))
 
 
 def running(seat: Any, held: list[int]) -> list[int] | None:
@@ -84,6 +108,7 @@ def printWorkers(workers: list[dict[str, Any]], target: str, waiting: bool) -> N
         rest = len(inHand) - min(3, len(each['running'] or inHand))
         rows.append([mark('processing' if each['alive'] else 'error', 'alive' if each['alive'] else 'dead'),
                      shown(each['name'].partition(':')[0]), shown(each['host']), each['pid'],
+                     shown(', '.join(each['queues']) or 'all', 40),
                      f'{text} and {rest} more' if text and rest else text or '–'])
-    table(['state', 'worker', 'host', 'pid', 'jobs in hand'], rows, right=['pid'],
-          cut='jobs in hand', drop=('host', 'pid'))
+    table(['state', 'worker', 'host', 'pid', 'queues', 'jobs in hand'], rows, right=['pid'],
+          cut=('jobs in hand', 'queues'), drop=('host', 'pid'))

@@ -185,6 +185,11 @@ def count(number: int, word: str, plural: str = 's') -> str:
     return f'{number:,} {word}{"" if number == 1 else plural}'
 
 
+def verb(number: int, word: str) -> str:
+    """What a number of things do: 1 waits, 2 wait."""
+    return f'{word}s' if number == 1 else word
+
+
 def span(seconds: float) -> str:
     """A duration for people: 12 ms, 3.1 s, 5 min, 2 h, 4 d."""
     for unit, length in SPANS:

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""What status and doctor both look at: workers, queues, schedules. Looking at one bad thing never hides the others."""
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from ZODB.broken import Broken
+
+from p01.remote import checks
+from p01.remote.app import App
+from p01.remote.cli.terminal import shown
+from p01.remote.foreign import Raised, guarded, reasonOf
+from p01.remote.job import FunctionJob, Gone
+from p01.remote.options import DEFAULTQUEUE
+from p01.remote.processor import RemoteProcessor
+from p01.remote.store.records import QUEUED
+
+
+class Schedule(NamedTuple):
+    """How a schedule stands."""
+
+    key: str
+    jobName: str
+    due: float | None           # POSIX seconds
+    active: bool
+    fault: str                  # why it enqueues nothing; '' when it does
+
+
+def schedulesOf(processor: RemoteProcessor, now: float) -> list[Schedule]:
+    """The schedules; nothing is fired."""
+    return [scheduleOf(processor, key, now) for key in list(processor.scheduler)]
+
+
+def scheduleOf(processor: RemoteProcessor, key: str, now: float) -> Schedule:
+    """How one schedule stands."""
+    def look() -> Schedule:
+        item: Any = processor.scheduler[key]
+        if isinstance(item, Broken):
+            return Schedule(key, '', None, True, f'its class {type(item).__module__}.{type(item).__name__} is gone')
+        jobName, due, active = str(item.jobName), item.due, bool(item.active)
+        fault = lost(processor, jobName)
+        if not fault and active:
+            coming = guarded(item.next, now)        # of whatever class
+            fault = '' if not isinstance(coming, Raised) else reasonOf(coming.error)
+        return Schedule(key, jobName, due, active, fault)
+
+    found = guarded(look)
+    return Schedule(key, '', None, True, reasonOf(found.error)) if isinstance(found, Raised) else found
+
+
+def lost(processor: RemoteProcessor, name: str) -> str:
+    """Why a worker here would not find the behaviour of this name; '' when it would."""
+    def look() -> str:
+        behaviour = processor.behaviour(name)
+        if isinstance(behaviour, Gone):
+            return f'{shown(name)} cannot be found'
+        if isinstance(behaviour, FunctionJob):
+            _ = behaviour.function
+        return ''
+
+    found = guarded(look)
+    return reasonOf(found.error) if isinstance(found, Raised) else found
+
+
+def unserved(counts: dict[str, dict[str, int]], workers: Iterable[dict[str, Any]], paused: Iterable[str]) -> dict[str, int]:
+    """How many jobs wait in queues that no worker serves, though some work."""
+    alive = [worker['queues'] for worker in workers if worker['alive']]
+    if not alive or not all(alive):     # nobody works, or somebody serves all
+        return {}
+    served = {queue for queues in alive for queue in queues} | set(paused)
+    return {queue: found[QUEUED] for queue, found in counts.items() if found.get(QUEUED) and queue not in served}
+
+
+def knownQueues(app: App, processor: RemoteProcessor) -> set[str]:
+    """The queues that jobs have been in, or may come to be in, as far as can be seen from here."""
+    known = {DEFAULTQUEUE, *processor.store.counts(), *(job.prototype.queue for job in app.jobs.values())}
+    for look in (lambda: [job.queue for job in processor.jobs.values()],
+                 lambda: [processor.scheduler[key].queue for key in processor.scheduler]):
+        found = guarded(look)
+        known.update(name for name in ([] if isinstance(found, Raised) else found) if isinstance(name, str))
+    return known
+
+
+def meant(queue: str, known: Iterable[str]) -> str:
+    """What to say of a queue that nobody knows."""
+    near = checks.nearest(queue, known)
+    return f'no job has ever been in queue {shown(queue)}, nor names it' + (f'; did you mean {shown(near)}?' if near else '')

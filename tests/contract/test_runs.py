@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import threading
+import time
 import types
 from datetime import timedelta
 
@@ -227,7 +228,7 @@ def module():
     sys.modules.pop('vanishing', None)
 
 
-def test_a_function_that_is_gone_never_succeeds(place, processor, module):
+def test_a_function_that_is_not_there_yet_waits_for_a_deployment(place, processor, module):
     processor.addJob('work', module.work)
     gone = processor.processJob('work', 1)
     after = processor.processJob('echo', 'after')
@@ -238,15 +239,27 @@ def test_a_function_that_is_gone_never_succeeds(place, processor, module):
         pass
     abort(processor)
     found = processor.getJob(gone)
-    assert (found.status, found.runCounter) == ('error', 1)
+    assert (found.status, found.runCounter) == ('delayed', 1)
     assert 'vanishing.work' in found.error
     assert processor.getJobResult(after) == 'after'
     sys.modules['vanishing'] = module
-    assert processor.retryJob(gone)
-    commit(processor)
-    assert worker.processNextJob()
+    assert worker.processNextJob(time.time() + 60)
     abort(processor)
     assert processor.getJobResult(gone) == 2
+
+
+def test_a_function_that_never_comes_fails_by_its_policy(place, processor, module):
+    processor.addJob('work', module.work)
+    gone = processor.processJob('work', 1)
+    commit(processor)
+    del sys.modules['vanishing']
+    worker = SimpleWorker(place.db, [NAME])
+    for hour in range(4):
+        assert worker.processNextJob(time.time() + 3600 * hour)
+    abort(processor)
+    found = processor.getJob(gone)
+    assert (found.status, found.runCounter) == ('error', 4)
+    assert 'vanishing.work' in found.error
 
 
 @pytest.mark.parametrize('wrap', [lambda thing, root: thing, lambda thing, root: [thing, root['it']],

@@ -300,7 +300,7 @@ def test_a_folder_with_another_main_file(tmp_path):
 
 
 @pytest.mark.parametrize('body', ['import surelyNotInstalled',
-                                  'def openDatabase(address): import surelyNotInstalled'])
+                                  'def openDatabase(address, **settings): import surelyNotInstalled'])
 def test_a_missing_package_names_the_extra(monkeypatch, tmp_path, body):
     (tmp_path / 'fakekind.py').write_text(body)
     monkeypatch.syspath_prepend(tmp_path)

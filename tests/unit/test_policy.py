@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from p01.remote.engine.runner import Again, Failed, Task, failure
+from p01.remote.engine.verdict import Again, Failed, Task, failure
 from p01.remote.exceptions import JobError, RunLater, UnknownJob
 from p01.remote.options import Policy, Unique, WorkerOptions
 from p01.remote.store.records import Attempt, Claim, Record

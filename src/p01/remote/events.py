@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: ZPL-2.1
 """What happens to jobs and workers, for subscribers of zope.event (and with zope.component, its handlers).
 
-Events are told by the thread in which they happen, after the fact; a subscriber's error is the subscriber's to handle, so
-keep them short. Instants are POSIX seconds.
+Events are told by the thread in which they happen, after the fact. What a subscriber raises is logged once and changes
+nothing; but its job or worker waits for it, so keep them short. Instants are POSIX seconds.
 """
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import zope.event
+
+from p01.remote.foreign import Raised, guarded, reasonOf, shown, traced
 
 
 @dataclass(frozen=True)
@@ -67,14 +72,31 @@ class JobRetried:
 
 
 @dataclass(frozen=True)
+class JobConflicted:
+    """A run met others on the same object for the third time or more, and is repeated: object is its class, oid and name."""
+
+    id: int
+    name: str
+    attempt: int
+    worker: str
+    conflicts: int
+    object: str
+
+
+@dataclass(frozen=True)
 class JobErred:
-    """A job failed for good."""
+    """A job ended, and not by success; told once, after the commit that made it so.
+
+    cause is 'error' (it raised), 'timeout', 'put aside' (its workers died), 'expired' or 'not loaded' (its code is not
+    there). attempt is the run that was its last, 0 for one that never ran; worker the one that ran it, '' for none.
+    """
 
     id: int
     name: str
     attempt: int
     worker: str
     reason: str
+    cause: str = 'error'
 
 
 @dataclass(frozen=True)
@@ -119,11 +141,40 @@ class StorageBack:
     worker: str
 
 
+@dataclass(frozen=True)
+class WorkerFailed:
+    """A worker failed by a fault that is neither a job's nor the storage's; follows says what it does now."""
+
+    worker: str
+    reason: str
+    follows: str
+
+
+logger = logging.getLogger('p01.remote')
+silent: list[Callable[[Any], None]] = []    # subscribers to whom the ordinary life of a job says nothing: our log
+faulty: set[str] = set()                    # names of subscribers that have raised, of which that has been told
+
+
 def heard() -> bool:
     """Whether anybody but our log listens; the log has no line for the ordinary life of a job."""
-    return len(zope.event.subscribers) > 1
+    for subscriber in zope.event.subscribers:       # noqa: SIM110 - asked for each job, and this is the fastest
+        if subscriber not in silent:
+            return True
+    return False
 
 
 def notify(event: object) -> None:
-    """Tell all subscribers."""
-    zope.event.notify(event)
+    """Tell each subscriber, whatever the others raise; what one raises is logged once, with its name."""
+    for subscriber in list(zope.event.subscribers):
+        told = guarded(subscriber, event)
+        if isinstance(told, Raised):
+            guarded(complain, subscriber, event, told.error)
+
+
+def complain(subscriber: Any, event: object, error: BaseException) -> None:
+    """Say once of a subscriber that it raises."""
+    name = f'{getattr(subscriber, "__module__", "")}.{getattr(subscriber, "__qualname__", "") or shown(subscriber)}'
+    if name not in faulty:
+        faulty.add(name)
+        logger.error('Subscriber %s raised at %s, which changes nothing for jobs; its further errors are not logged: %s\n%s',
+                     name, type(event).__name__, reasonOf(error), traced(error))

@@ -20,6 +20,10 @@ class JobError(RemoteError):
     """The job failed and must not be retried."""
 
 
+class OutputError(JobError, ValueError):
+    """The job's output cannot be kept, and will not be the next time."""
+
+
 class RunLater(RemoteError):
     """The job asks to run again later; this counts neither as a failure nor as an attempt."""
 
@@ -45,6 +49,10 @@ class RegistrationError(RemoteError, ValueError):
 
 class UnknownJob(RemoteError, LookupError):
     """No job is registered under this name; register it with addJob or @app.job."""
+
+
+class NotLoaded(UnknownJob):
+    """The job's code cannot be loaded here; another worker, or a later release, may have it."""
 
 
 class JobNotFound(RemoteError, LookupError):

@@ -53,7 +53,8 @@ def described(error: BaseException) -> str:
 
 def reasonOf(error: BaseException) -> str:
     """An error's class and text in at most REASON characters, as it is kept and told."""
-    return f'{nameOf(error)}: {described(error)}'[:REASON]
+    text = described(error)
+    return f'{nameOf(error)}: {text}'[:REASON] if text else nameOf(error)
 
 
 def nameOf(value: object) -> str:

@@ -15,7 +15,8 @@ from persistent import Persistent
 from zope.interface import implementer
 
 from p01.remote.door import Placed
-from p01.remote.exceptions import ArgumentsError, RegistrationError, UnknownJob
+from p01.remote.exceptions import ArgumentsError, NotLoaded, RegistrationError, UnknownJob
+from p01.remote.foreign import Raised, guarded, reasonOf
 from p01.remote.instants import utc
 from p01.remote.interfaces import IJob
 from p01.remote.options import Policy
@@ -129,17 +130,27 @@ class FunctionJob(Job):
         return (args, kwargs) if args or kwargs else None
 
 
+# how jobs are tried again whose code, and with it their policy, is not there
+LATER = Policy(retries=10, backoff=5.0)     # some forty minutes: a release is being rolled out
+RAISING = Policy(retries=3, backoff=1.0)    # the module is there and raises: as @app.job has it
+
+
 class Gone(Job):
-    """Stands in for a behaviour that cannot be found, so that its jobs can be looked at."""
+    """Stands in for a behaviour that cannot be found, so that its jobs can be looked at, and fail with the reason.
 
-    policy = Policy(retries=0)
+    What this worker lacks, another one or the next release may have; a name that nobody registered does not heal.
+    """
 
-    def __init__(self, reason: str = '') -> None:
+    def __init__(self, reason: UnknownJob) -> None:
         self.reason = reason
+        lacks = isinstance(reason.__cause__, ImportError | AttributeError)
+        self.policy = Policy(retries=0) if not isinstance(reason, NotLoaded) else LATER if lacks else RAISING
+
+    def ready(self) -> Callable[[Any], Any]:
+        return self
 
     def __call__(self, remoteProcessor: Any) -> Any:
-        raise UnknownJob(self.reason or f"No job is registered as '{self.name}', and the name does not import; add it with "
-                         'addJob, or give the worker the application that defines it.')
+        raise type(self.reason)(*self.reason.args) from self.reason.__cause__
 
 
 def wrapped(job: Any) -> Job:
@@ -167,15 +178,18 @@ _modules: dict[str, tuple[str, Any, Callable[[Any], Any]]] = {}     # dotted nam
 
 
 def found(path: str) -> Any:
-    """What a dotted name stands for. Raises UnknownJob with the reason."""
+    """What a dotted name stands for. Raises NotLoaded with the reason, whatever it was."""
     known = _modules.get(path)
-    try:
-        if known is not None and sys.modules.get(known[0]) is known[1]:
-            return known[2](known[1])
-        value = pkgutil.resolve_name(path)
-    except Exception as error:      # importing runs foreign code
-        raise UnknownJob(f"The job's function {path} cannot be imported ({type(error).__name__}: {error}); restore it, or "
-                         'cancel the job.') from error
+    if known is not None and sys.modules.get(known[0]) is known[1]:
+        value = guarded(known[2], known[1])
+    else:
+        value = guarded(pkgutil.resolve_name, path)
+        known = None
+    if isinstance(value, Raised):
+        raise NotLoaded(f"The job's function {path} cannot be imported ({reasonOf(value.error)}); restore it, or cancel the "
+                        'job.') from value.error
+    if known is not None:
+        return value
     name = path
     while name not in sys.modules and '.' in name:
         name = name.rpartition('.')[0]

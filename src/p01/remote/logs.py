@@ -16,10 +16,13 @@ logger = logging.getLogger('p01.remote')
 LINES: dict[type, tuple[int, str]] = {
     events.ProcessorStarted: (logging.INFO, "RemoteProcessor '{0.name}' started"),
     events.JobRetried: (logging.WARNING, 'Job {0.id} {0.name}: run {0.attempt} failed and will be repeated: {0.reason}'),
-    events.JobErred: (logging.ERROR, 'Job {0.id} {0.name}: failed after run {0.attempt}: {0.reason}'),
+    events.JobConflicted: (logging.WARNING,
+                           'Job {0.id} {0.name}: run {0.attempt}, conflict {0.conflicts} on {0.object}; it is repeated'),
+    events.JobErred: (logging.ERROR, 'Job {0.id} {0.name}: {0.cause} in run {0.attempt} on {0.worker}: {0.reason}'),
     events.ClaimRefused: (logging.WARNING, 'Job {0.id} {0.name}: {0.worker} finished too late; its changes were undone'),
     events.ScheduleFailed: (logging.ERROR, 'Schedule {0.key} of {0.jobName}: not enqueued: {0.reason}'),
     events.StorageLost: (logging.ERROR, 'Worker {0.worker}: the database is away, waiting for it: {0.reason}'),
+    events.WorkerFailed: (logging.ERROR, 'Worker {0.worker}: {0.reason}; {0.follows}'),
     events.StorageBack: (logging.WARNING, 'Worker {0.worker}: the database is back'),
     events.WorkerRescued: (logging.WARNING, 'Worker {0.worker} died; {0.jobs} jobs went back'),
 }
@@ -34,3 +37,4 @@ def write(event: object) -> None:
 
 if write not in zope.event.subscribers:
     zope.event.subscribers.append(write)
+    events.silent.append(write)

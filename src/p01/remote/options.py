@@ -13,6 +13,7 @@ from p01.remote.instants import duration, short
 
 DEFAULTQUEUE = 'default'
 LEVELS = ('debug', 'info', 'warning', 'error')     # of log lines
+CONFLICTS = 10      # conflicts in a row after which a run counts as failed
 
 Span = float | timedelta | str      # a duration as it is given: seconds, or a text such as '10m'
 
@@ -37,7 +38,8 @@ class Policy(Options):
     retries: runs after the first one that failed; backoff: pause before the second run, doubled before each further one up
     to longest, and shortened by up to half at random, so that jobs that failed together do not return together ("equal
     jitter", M. Brooker, Exponential Backoff And Jitter, 2015). final: exception classes that are never retried.
-    timeout: after so long a worker process is killed and the run counts as failed; None for no limit.
+    timeout: after so long a worker process is killed and the run counts as failed; None for no limit. conflicts: a run that
+    met others on the same objects is repeated, and costs no attempt; after so many in a row it counts as failed.
     """
 
     retries: int = 3
@@ -45,10 +47,11 @@ class Policy(Options):
     longest: float = 600.0
     timeout: float | None = None
     final: tuple[type[BaseException], ...] = ()
+    conflicts: int = CONFLICTS
 
     if TYPE_CHECKING:       # what may be given, beside what is kept
         def __init__(self, retries: int = 3, backoff: Span = 0.0, longest: Span = 600.0, timeout: Span | None = None,
-                     final: tuple[type[BaseException], ...] = ()) -> None:
+                     final: tuple[type[BaseException], ...] = (), conflicts: int = CONFLICTS) -> None:
             """See the class."""
 
     def __post_init__(self) -> None:
@@ -58,6 +61,7 @@ class Policy(Options):
                 self.keep(name, duration(getattr(self, name), name))
         if self.timeout == 0:
             raise InputError('timeout must be more than 0 seconds; None is no limit.')
+        checks.wholeOf(self.conflicts, 'conflicts', 1)
         classes = self.final if isinstance(self.final, tuple) else (self.final,)
         if not all(isinstance(each, type) and issubclass(each, BaseException) for each in classes):
             raise InputError(f'final must be a tuple of exception classes, not {short(self.final)}.')

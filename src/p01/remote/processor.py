@@ -9,22 +9,24 @@ from typing import Any
 
 from BTrees.OOBTree import OOBTree
 from persistent import Persistent
-from ZODB.POSException import POSKeyError, StateLoadError
 from zope.interface import implementer
 from zope.location.interfaces import ILocation
 
 from p01.remote import checks, events, worker
 from p01.remote.door import Part, Placed
 from p01.remote.engine import ticker
+from p01.remote.engine.behaviours import behaviourOf
 from p01.remote.engine.bell import ringAfter
 from p01.remote.engine.hand import runDue
 from p01.remote.exceptions import InputError, RemoteError, UnknownJob
+from p01.remote.foreign import Raised, described, reasonOf
 from p01.remote.instants import duration, seconds
 from p01.remote.interfaces import IRemoteProcessor
-from p01.remote.job import Gone, Job, found, instants, wrapped
+from p01.remote.job import Job, found, instants, wrapped
 from p01.remote.options import DEFAULTQUEUE, Retention, Unique
 from p01.remote.places import pathOf
 from p01.remote.scheduler import Scheduler, SchedulerItem
+from p01.remote.storage.origin import contained
 from p01.remote.store import payload
 from p01.remote.store.look import View
 from p01.remote.store.records import FINISHED, Record
@@ -83,15 +85,8 @@ class RemoteProcessor(Placed, Persistent):
         return job
 
     def behaviour(self, name: str) -> Job:
-        """The registered job, or one that raises UnknownJob when it is called."""
-        try:
-            job = self.registered(name)
-            job._p_activate()
-            return job
-        except UnknownJob:
-            return Gone()
-        except (POSKeyError, StateLoadError) as error:      # not a storage that is away, which raises otherwise
-            return Gone(f'The job registered as {name!r} cannot be loaded ({error.__cause__ or error!r}); add it anew.')
+        """The registered job, or one that raises UnknownJob when it is called. Raises what the storage does."""
+        return behaviourOf(self, name)
 
     # -- jobs
 
@@ -134,10 +129,9 @@ class RemoteProcessor(Placed, Persistent):
     def filled(self, view: View) -> Job:
         """A job from its view."""
         record, outcome = view.record, view.outcome
-        try:
-            input = payload.unpack(record.input)
-        except (Exception, SystemExit) as error:    # unpickling runs foreign code
-            input = f'(cannot be loaded: {error})'
+        input = contained(payload.unpack, record.input)
+        if isinstance(input, Raised):
+            input = f'(cannot be loaded: {described(input.error)})'
         values: dict[str, Any] = {
             'id': view.id, '__name__': str(view.id), '__parent__': self, 'name': record.name, 'input': input,
             'status': view.status, 'queue': record.queue, 'priority': record.priority, 'runCounter': view.runs,
@@ -146,12 +140,10 @@ class RemoteProcessor(Placed, Persistent):
         if view.attempts:
             values['error'] = view.attempts[-1].reason
         if outcome is not None:
-            try:
-                output = payload.unpack(outcome.output)
-                failed = outcome.error
-            except Exception as error:      # unpickling runs foreign code
-                output, failed = None, f'The output cannot be loaded ({type(error).__name__}: {error}).'
-            values.update(output=output, error=failed,
+            output, failed = contained(payload.unpack, outcome.output), outcome.error
+            if isinstance(output, Raised):
+                failed = f'The output cannot be loaded ({reasonOf(output.error)}).'
+            values.update(output=None if isinstance(output, Raised) else output, error=failed,
                           **instants(started=outcome.started, completed=outcome.completed))
         return self.behaviour(record.name).filled(values)
 
@@ -237,7 +229,7 @@ class RemoteProcessor(Placed, Persistent):
         now = time.time()
         seat = self.store.byHand(now)
         claim = seat.held(jobid)
-        kept = payload.pack(output, f'The output of job {jobid}', self.outputLimit)
+        kept = payload.packOutput(output, f'The output of job {jobid}', self.outputLimit)
         self.store.settle(seat, {jobid: success(kept, claim.runs + 1, None, now, seat.name, claim.attempts)})
 
     def processNextJob(self, now: Any = None) -> bool:

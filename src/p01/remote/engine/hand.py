@@ -12,9 +12,9 @@ from transaction.interfaces import InvalidSavepointRollbackError, TransientError
 
 from p01.remote.engine import ticker
 from p01.remote.engine.context import Running, within
-from p01.remote.engine.runner import Failed, Task, failure
 from p01.remote.engine.surroundings import Surroundings
-from p01.remote.store.payload import pack, unpack
+from p01.remote.engine.verdict import Failed, Task, failure
+from p01.remote.store.payload import packOutput, unpack
 from p01.remote.store.seats import Hand
 from p01.remote.store.segments import success
 
@@ -48,7 +48,7 @@ def runOne(processor: Any, hand: Hand, jobid: int, now: float | None, manager: A
     started = time.time() if now is None else now
     try:
         output = call(processor, behaviour, task, started, manager)
-        kept = pack(output, f'The output of job {jobid} ({task.record.name})', processor.outputLimit)
+        kept = packOutput(output, f'The output of job {jobid} ({task.record.name})', processor.outputLimit)
     except (TransientError, KeyboardInterrupt):
         raise
     except BaseException as error:

@@ -18,10 +18,12 @@ from p01.remote import events, storage
 from p01.remote.engine import beacon, pulse, ticker
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.janitor import Janitor
+from p01.remote.engine.ledger import Ledger
 from p01.remote.engine.outage import Outage
 from p01.remote.engine.portion import Portion
-from p01.remote.engine.runner import Again, Done, Failed, Lost, Runner, Task, Verdict
+from p01.remote.engine.runner import Runner
 from p01.remote.engine.session import Session
+from p01.remote.engine.verdict import Again, Done, Failed, Lost, Task, Verdict
 from p01.remote.exceptions import ClaimLost, ProcessorGone
 from p01.remote.options import WorkerOptions
 from p01.remote.storage.transactions import TRIES, pause
@@ -57,7 +59,7 @@ class Loop:
         self.outage = Outage(self.name)
         self.session = Session(db, locate)
         self.runner = Runner(self.session, self.name, self.complete, self.recorded, None if self.alone else self.mark)
-        self.outcomes: dict[int, Fields] = {}       # of jobs without effects, not written yet
+        self.ledger = Ledger(self.name)
         self.portion = Portion()
         self.stopping = threading.Event()
         self.bell = bellOf(db)
@@ -129,16 +131,13 @@ class Loop:
         verdict = self.runner.run(task)
         self.done += 1
         if isinstance(verdict, Done):
-            self.outcomes[task.id] = verdict.outcome
-        elif isinstance(verdict, Failed):
+            self.ledger.outcomes[task.id] = verdict.outcome
+        elif isinstance(verdict, Failed | Again):
             # It is written at once, and until then it stands in the black box that this job runs: one that took all memory
             # may leave none to write down its failure.
-            self.outcomes[task.id] = verdict.outcome
-            self.write(lambda store, seat, now: store.settle(seat, {task.id: verdict.outcome}))
-            del self.outcomes[task.id]
-        elif isinstance(verdict, Again):
-            self.write(lambda store, seat, now: store.retry(seat, task.id, verdict.due, verdict.attempt)
-                       if task.id in seat.claims else None)
+            self.ledger.verdicts[task.id] = task, verdict
+            self.write(lambda store, seat, now: self.ledger.settle(store, seat))
+            self.ledger.committed()
         if self.began:
             self.mark(0, None)
         return verdict
@@ -176,7 +175,7 @@ class Loop:
     def book(self, now: float, count: int) -> tuple[list[Task], float]:
         """Settle what is done, claim what is next; returns the jobs to run, and how long to wait when there are none."""
         def work(store: Store, seat: Seat, _: float) -> tuple[list[Task], float]:
-            store.settle(seat, self.outcomes)
+            self.ledger.settle(store, seat)
             processor = self.session.processor()
             ticker.tick(processor, now)
             told[:] = self.janitor.poll(processor, self.rank(store), now)
@@ -202,7 +201,7 @@ class Loop:
         taken = time.monotonic() - began
         if tasks:                           # else it says nothing about those with claims
             self.portion.booked(taken)
-        self.outcomes.clear()
+        self.ledger.committed()
         self.janitor.committed()
         for event in told:
             events.notify(event)
@@ -264,8 +263,12 @@ class Loop:
     def close(self) -> None:
         """Give back what is claimed, and leave. Where the storage is away, others find our seat by its box or lease."""
         try:
-            self.write(lambda store, seat, now: store.rise(seat, self.outcomes))
-            self.outcomes.clear()
+            def leave(store: Store, seat: Seat, now: float) -> None:
+                self.ledger.settle(store, seat)
+                store.rise(seat, {})
+
+            self.write(leave)
+            self.ledger.committed()
         except Exception as error:
             logger.warning('Worker %s leaves its seat to others: %s: %s', self.name, type(error).__name__, error)
         finally:

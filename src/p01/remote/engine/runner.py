@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -11,74 +10,26 @@ from typing import Any, NamedTuple
 from transaction.interfaces import TransientError
 
 from p01.remote import events
+from p01.remote.engine.conflicts import TOLD, hotOf, pauseAfter
 from p01.remote.engine.context import Running, within
 from p01.remote.engine.session import Session
 from p01.remote.engine.surroundings import Surroundings
-from p01.remote.exceptions import ClaimLost, JobError, RemoteError, RunLater, UnknownJob
-from p01.remote.foreign import described, reasonOf, traced
-from p01.remote.store.payload import Payload, pack, unpack
-from p01.remote.store.records import ERROR, Attempt, Claim, Outcome, Record
+from p01.remote.engine.verdict import COMMITTED, Again, Committed, Done, Failed, Lost, Task, Verdict, failure
+from p01.remote.exceptions import ClaimLost
+from p01.remote.foreign import Raised, guarded, interrupts
+from p01.remote.options import CONFLICTS, Policy
+from p01.remote.store.payload import Payload, packOutput, unpack
+from p01.remote.store.records import Conflicts
 from p01.remote.store.segments import Fields, success
 
-CONFLICTS = 100     # conflicts in a row after which a run counts as failed
 
+class Way(NamedTuple):
+    """How a job of some name is run."""
 
-class Task(NamedTuple):
-    """A claimed job, ready to run."""
-
-    id: int
-    record: Record
-    claim: Claim
-
-
-class Done(NamedTuple):
-    """It ran and changed nothing: its outcome is still to be written, with others."""
-
-    outcome: Fields
-
-
-class Committed(NamedTuple):
-    """It ran, and its changes and outcome are committed."""
-
-
-COMMITTED = Committed()
-
-
-class Failed(NamedTuple):
-    """It failed for good: this is still to be written."""
-
-    outcome: Outcome
-
-
-class Again(NamedTuple):
-    """It is to run again, due at an instant or at its old place in line; with the attempt that failed, if one did."""
-
-    due: float | None
-    attempt: Attempt | None
-
-
-class Lost(NamedTuple):
-    """Someone else has it now."""
-
-
-Verdict = Done | Committed | Failed | Again | Lost
-
-
-def failure(task: Task, policy: Any, error: BaseException, started: float, ended: float, worker: str,
-            chance: float) -> Failed | Again:
-    """What follows when a job raised: pure."""
-    if isinstance(error, RunLater):
-        return Again(ended + max(error.delay, 0.0), None)
-    runs = task.claim.runs + 1
-    reason = reasonOf(error)
-    attempt = Attempt(runs, started, ended, worker, reason, traced(error))
-    final = isinstance(error, JobError | UnknownJob)
-    pause = None if final else policy.pause(error, runs, chance)
-    if pause is None:
-        text = described(error) if isinstance(error, RemoteError) else reason       # ours are whole sentences
-        attempts = task.claim.attempts + (attempt,)
-        return Failed(Outcome(ERROR, None, text, runs, started, ended, worker, attempts))
-    return Again(ended + pause if pause else None, attempt)
+    perform: Callable[[Running], Any]
+    detached: bool
+    policy: Any
+    timeout: float | None
 
 
 class Runner:
@@ -100,7 +51,8 @@ class Runner:
         self.found: Any = None              # the processor, looked up once for all jobs until end
         self.around = Surroundings(None, session.manager)
         self.behaviours: dict[str, Any] = {}    # by name, looked up as the processor is
-        self.ready: dict[str, Callable[[Running], Any]] = {}    # what these have ready
+        self.ways: dict[str, Way] = {}          # what these say
+        self.conflicts: Conflicts | None = None     # that the running job has met
         self.chance = random.random
 
     def fresh(self) -> Any:
@@ -112,15 +64,8 @@ class Runner:
             self.found = self.session.processor()
             self.around = Surroundings(self.found, self.session.manager)
             self.behaviours.clear()
-            self.ready.clear()
+            self.ways.clear()
         return self.found
-
-    def behaviour(self, name: str) -> Any:
-        """The behaviour of the jobs of this name; fresh has been called."""
-        found = self.behaviours.get(name)
-        if found is None:
-            found = self.behaviours[name] = self.found.behaviour(name)
-        return found
 
     def end(self) -> None:
         """Have no transaction, and the thread's own surroundings."""
@@ -129,112 +74,149 @@ class Runner:
         self.session.end()
 
     def run(self, task: Task) -> Verdict:
-        """Run a job until there is a verdict on it; conflicts run it again at once and count as nothing."""
+        """Run a job until there is a verdict on it; a conflict runs it again, and costs no attempt until there are many."""
+        self.conflicts = None
         conflict: TransientError | None = None
-        for _ in range(CONFLICTS):
+        while True:
             try:
-                if conflict is not None and self.settled(task):
-                    return COMMITTED
+                if conflict is not None:
+                    if self.settled(task):
+                        return COMMITTED
+                    if self.met() >= getattr(self.policy(task), 'conflicts', CONFLICTS):
+                        return self.failed(task, conflict, self.clock())
                 return self.once(task)
             except ClaimLost:
                 self.end()
                 self.tell(events.ClaimRefused(task.id, task.record.name, self.name))
                 return Lost()
             except TransientError as error:
-                self.end()
                 conflict = error
-                time.sleep(random.random() * 0.01)      # apart from whom it met
-        if self.settled(task):
-            return COMMITTED
-        assert conflict is not None
-        now = self.clock()
-        return self.told(task, failure(task, self.policy(task), conflict, now, now, self.name, self.chance()))
+                self.clash(task, error)
+
+    def met(self) -> int:
+        """How many conflicts the running job has met."""
+        return 0 if self.conflicts is None else self.conflicts.number
+
+    def clash(self, task: Task, error: TransientError) -> None:
+        """A job met a conflict: undo, tell, and stay apart from whom it met. Raises the error when there is no end of it."""
+        count = self.met() + 1
+        if count > 2 * CONFLICTS and self.found is None:
+            raise error             # it is not the job that meets them
+        self.conflicts = Conflicts(count, hotOf(error, self.session.connection))
+        self.end()
+        if count >= TOLD:
+            self.tell(events.JobConflicted(task.id, task.record.name, task.claim.runs + 1, self.name, *self.conflicts))
+        time.sleep(pauseAfter(count))
 
     def settled(self, task: Task) -> bool:
         """Whether its outcome is committed: a commit that raised, whatever it raised, may have done its work."""
         return self.recorded(self.fresh().store, task.id)
 
+    def behaviour(self, task: Task) -> Any:
+        """The behaviour of a job; fresh has been called. Raises what the storage does."""
+        name = task.record.name
+        found = self.behaviours.get(name)
+        if found is None:
+            if self.mark is not None:
+                self.mark(task.id, None)        # to look for it may import a module, which may take the process down
+            found = self.behaviours[name] = self.found.behaviour(name)
+        return found
+
     def policy(self, task: Task) -> Any:
-        """The policy of a job's behaviour."""
+        """The policy of a job. Raises what the storage does."""
+        way = self.ways.get(task.record.name)
+        if way is not None:
+            return way.policy
         self.fresh()
-        return self.behaviour(task.record.name).policy
+        policy = guarded(getattr, self.behaviour(task), 'policy')
+        return Policy() if isinstance(policy, Raised) else policy
+
+    def way(self, task: Task, behaviour: Any) -> Way:
+        """How a job is run. Raises what the application's code does."""
+        if not self.around.entered:
+            self.around.enter()
+        policy = behaviour.policy
+        if self.mark is not None:
+            self.mark(task.id, policy.timeout)
+        found = self.ways[task.record.name] = Way(behaviour.ready(), bool(behaviour.detached), policy, policy.timeout)
+        return found
 
     def once(self, task: Task) -> Verdict:
-        """Run a job once. Raises TransientError for a conflict."""
+        """Run a job once. Raises TransientError for a conflict, and what the storage does."""
         processor = self.fresh()
         started = self.clock()
-        behaviour = self.behaviour(task.record.name)
+        way = self.ways.get(task.record.name)
+        behaviour = self.behaviour(task)
         heard = events.heard()
         if heard:
             self.tell(events.JobStarted(task.id, task.record.name, task.claim.runs + 1, self.name))
         try:
-            output = self.call(task, behaviour, processor, started)
+            if way is None:
+                way = self.way(task, behaviour)
+            output = self.call(task, way, behaviour, processor, started)
             kept = None if output is None else \
-                pack(output, f'The output of job {task.id} ({task.record.name})', processor.outputLimit)
+                packOutput(output, f'The output of job {task.id} ({task.record.name})', processor.outputLimit)
         except TransientError:
             raise
         except BaseException as error:      # SystemExit, CancelledError …: no job takes its worker down by raising
-            if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
-                raise                       # only there can it come from the terminal
-            self.end()
-            return self.told(task, failure(task, behaviour.policy, error, started, self.clock(), self.name, self.chance()))
-        if self.session.ended() and not behaviour.detached:
+            if interrupts(error):
+                raise
+            return self.failed(task, error, started)
+        if self.session.ended() and not way.detached:
             # old code that commits for itself: its result is written with the next bookkeeping
             self.session.end()
             self.fresh()
         ended = self.clock()
         runs = task.claim.runs + 1
-        outcome = success(kept, runs, started, ended, self.name, task.claim.attempts)
-        if behaviour.detached or not (self.session.joined() or isinstance(kept, Payload)):
+        outcome = success(kept, runs, started, ended, self.name, task.claim.attempts, self.conflicts)
+        if way.detached or not (self.session.joined() or isinstance(kept, Payload)):
             verdict: Verdict = Done(outcome)
         else:
-            verdict = self.commit(task, processor, behaviour, outcome, started)
-        if self.around.entered and (behaviour.detached or not self.around.intact()):    # hooks of the commit are the job's, too
+            verdict = self.commit(task, processor, outcome, started)
+        if self.around.entered and (way.detached or not self.around.intact()):      # hooks of the commit are the job's, too
             self.around.leave()
         if heard and isinstance(verdict, Done | Committed):
             self.tell(events.JobCompleted(task.id, task.record.name, runs, self.name, ended - started))
         return verdict
 
-    def call(self, task: Task, behaviour: Any, processor: Any, started: float) -> Any:
+    def call(self, task: Task, way: Way, behaviour: Any, processor: Any, started: float) -> Any:
         """Call the behaviour, with the job's surroundings."""
-        if behaviour.detached:
+        if way.detached:
             self.end()
             processor, self.around = None, Surroundings(None, self.session.manager)
         if self.mark is not None:
-            self.mark(task.id, behaviour.policy.timeout)
+            self.mark(task.id, way.timeout)
         job = Running(processor, behaviour, task, unpack(task.record.input), started, self.name)
         if not self.around.entered:
             self.around.enter()
-        perform = self.ready.get(task.record.name)
-        if perform is None:
-            perform = self.ready[task.record.name] = behaviour.ready()
-        return within(job, perform)
+        return within(job, way.perform)
 
     def tell(self, event: object) -> None:
         """Tell subscribers, in the thread's own surroundings."""
         self.around.leave()
         events.notify(event)
 
-    def commit(self, task: Task, processor: Any, behaviour: Any, outcome: Fields, started: float) -> Verdict:
+    def failed(self, task: Task, error: BaseException, started: float) -> Failed | Again:
+        """Undo what a run did that failed; what follows. Raises what the storage does."""
+        policy = self.policy(task)
+        self.end()
+        return failure(task, policy, error, started, self.clock(), self.name, self.chance(), self.conflicts)
+
+    def commit(self, task: Task, processor: Any, outcome: Fields, started: float) -> Verdict:
         """Commit a job's changes together with its outcome."""
         try:
             self.complete(processor.store, task.id, outcome)
             self.session.commit()
         except TransientError:
             raise
-        except Exception as error:      # a commit that raises may have committed: look
+        except BaseException as error:      # one that raises may have committed: look; hooks raise what they like
+            if interrupts(error):
+                raise
+            policy = self.policy(task)
             self.end()
+            self.session.reopen()           # nobody knows what a commit that broke off has left in the connection
+            self.around = Surroundings(None, self.session.manager)
             if not self.settled(task):
                 self.end()
-                return self.told(task, failure(task, behaviour.policy, error, started, self.clock(), self.name,
-                                               self.chance()))
+                return failure(task, policy, error, started, self.clock(), self.name, self.chance(), self.conflicts)
         return COMMITTED
-
-    def told(self, task: Task, verdict: Failed | Again) -> Verdict:
-        """Tell of a failure."""
-        if isinstance(verdict, Failed):
-            self.tell(events.JobErred(task.id, task.record.name, verdict.outcome.runs, self.name, verdict.outcome.error))
-        elif verdict.attempt is not None:
-            self.tell(events.JobRetried(task.id, task.record.name, verdict.attempt.number, self.name,
-                                        verdict.attempt.reason, verdict.due))
-        return verdict

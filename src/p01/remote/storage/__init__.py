@@ -12,6 +12,7 @@ from ZODB.interfaces import IDatabase
 from p01.remote import checks
 from p01.remote.exceptions import PackageMissing
 from p01.remote.storage.address import KINDS, Address, hidden, known, parse
+from p01.remote.storage.classes import classOf
 from p01.remote.storage.opened import folder, kind
 from p01.remote.storage.signals import Signal, signal
 
@@ -36,6 +37,8 @@ def openDatabase(address: str | ZODB.DB, **settings: Any) -> ZODB.DB:
     check(settings)     # ZODB.DB would find out too late, with the storage already open
     parsed = parse(address)
     row = KINDS[parsed.kind]
+    if not row.described:       # else its description, or Zope, says how classes are found
+        settings.setdefault('class_factory', classOf)
     try:
         return import_module(row.module).openDatabase(parsed, **{**parsed.settings, **settings})
     except ImportError as error:

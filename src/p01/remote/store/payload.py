@@ -5,17 +5,24 @@ from __future__ import annotations
 import io
 import pickle
 from pickle import UnpicklingError
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
 from persistent import Persistent
+from transaction.interfaces import TransientError
 from ZODB.broken import Broken
 
 from p01.remote.door import Closed
-from p01.remote.exceptions import InputError
+from p01.remote.exceptions import InputError, OutputError, RemoteError
+from p01.remote.foreign import guarded, interrupts, reasonOf
 
 INLINE = 1024       # bytes; beyond, a payload gets an object of its own, so that segments stay small
 LIMIT = 1 << 20     # bytes; the default of options.inputLimit
 _PLAIN = (int, str, float, bool, type(None), bytes)
+UNRUN: dict[type, str] = {      # what a function returns that has not run at all
+    CoroutineType: 'a coroutine, so that nothing has run; write the job with def, and call asyncio.run within it',
+    GeneratorType: 'a generator, so that nothing has run; return a list of what it yields',
+    AsyncGeneratorType: 'an asynchronous generator, so that nothing has run; return a list of what it yields'}
 
 
 class Payload(Closed, Persistent):
@@ -49,10 +56,11 @@ class _Unpickler(pickle.Unpickler):
         return self.objects[pid]
 
 
-def pack(value: Any, what: str, limit: int = LIMIT) -> Any:
+def pack(value: Any, what: str, limit: int = LIMIT, verb: str = 'pass', option: str = 'inputLimit') -> Any:
     """What to keep for a value: None, its pickle, or a Payload.
 
-    Raises InputError, naming what, when the value cannot be pickled or its pickle exceeds the limit in bytes.
+    Raises InputError, naming what, when the value cannot be pickled or its pickle exceeds the limit in bytes, which is the
+    processor's option.
     """
     if value is None:
         return None
@@ -65,24 +73,47 @@ def pack(value: Any, what: str, limit: int = LIMIT) -> Any:
             pickler = _Pickler(stream, 4)
             pickler.dump(value)
             data, found = stream.getvalue(), bool(pickler.objects)
-    except Exception as error:  # a pickle calls foreign code, which may raise anything
-        raise InputError(f'{what} cannot be pickled ({type(error).__name__}: {error}); pass plain values, '
-                         f'or ids to look the objects up by.') from error
+    except TransientError:      # an object had to be loaded for it
+        raise
+    except BaseException as error:  # a pickle calls foreign code, which may raise anything
+        if interrupts(error):
+            raise
+        raise InputError(f'{what} cannot be pickled ({reasonOf(error)}); {verb} plain values, or ids to look the objects up '
+                         'by.') from error
     if len(data) > limit:
         raise InputError(f'{what} takes {len(data):,} bytes, more than the limit of {limit:,}; keep it in the '
-                         f'database or a file and pass its id, or raise inputLimit.')
+                         f'database or a file and {verb} its id, or raise {option}.')
     if found:
         return Payload(value, False)
     return data if len(data) <= INLINE else Payload(data, True)
 
 
+def packOutput(output: Any, what: str, limit: int = LIMIT) -> Any:
+    """What to keep for what a job returned. Raises OutputError, naming what: the next run would return the same."""
+    if isinstance(output, tuple(UNRUN)):
+        unrun = UNRUN[type(output)]
+        guarded(getattr(output, 'close', bool))     # else Python warns that nobody waited for it
+        raise OutputError(f'{what} is {unrun}.')
+    try:
+        return pack(output, what, limit, 'return', 'outputLimit')
+    except InputError as error:
+        raise OutputError(str(error)) from error.__cause__
+
+
 def unpack(kept: Any) -> Any:
-    """The value that pack was given. Raises whatever its loading raises."""
+    """The value that pack was given. Raises the Exception that its loading raises, RemoteError for what is none."""
     if kept is None:
         return None
-    if isinstance(kept, Payload):
-        return pickle.loads(kept.value) if kept.packed else _copied(kept.value)
-    return pickle.loads(kept)
+    try:
+        if isinstance(kept, Payload):
+            return pickle.loads(kept.value) if kept.packed else _copied(kept.value)
+        return pickle.loads(kept)
+    except Exception:
+        raise
+    except BaseException as error:      # SystemExit …: the code of a value must not end who looks at it
+        if interrupts(error):
+            raise
+        raise RemoteError(f'A stored value cannot be loaded ({reasonOf(error)}).') from error
 
 
 def _copied(value: Any) -> Any:

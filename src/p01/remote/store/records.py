@@ -54,6 +54,13 @@ class Claim(NamedTuple):
     suspect: bool = False
 
 
+class Conflicts(NamedTuple):
+    """How often one run was repeated because others had changed what it changed, and the last object that they met on."""
+
+    number: int
+    object: str
+
+
 class Outcome(NamedTuple):
     """How a job ended. Instants are POSIX seconds."""
 
@@ -65,6 +72,7 @@ class Outcome(NamedTuple):
     completed: float
     worker: str = ''
     attempts: tuple[Attempt, ...] = ()
+    conflicts: Conflicts | None = None      # of its last run
 
 
 def trimmed(record: Record) -> tuple[Any, ...]:

@@ -11,7 +11,7 @@ from persistent import Persistent
 
 from p01.remote.door import Closed
 from p01.remote.store.payload import Payload
-from p01.remote.store.records import COMPLETED, Attempt, Outcome, Pending, Record, full, trimmed
+from p01.remote.store.records import COMPLETED, Attempt, Conflicts, Outcome, Pending, Record, full, trimmed
 
 Fields = tuple[Any, ...]                    # of an outcome; brief leaves out what need not be stored
 SUCCESS = (COMPLETED, None, '', 1)          # what most outcomes begin with, and does not need storing
@@ -152,8 +152,10 @@ class Outcomes(Journal):
 
 
 def success(output: Any, runs: int, started: float | None, ended: float, worker: str,
-            attempts: tuple[Attempt, ...]) -> Fields:
+            attempts: tuple[Attempt, ...], conflicts: Conflicts | None = None) -> Fields:
     """What brief makes of the outcome of a job that completed, without the way there."""
+    if conflicts:
+        return COMPLETED, output, '', runs, started, ended, worker, attempts, conflicts
     if attempts:
         return COMPLETED, output, '', runs, started, ended, worker, attempts
     return (started, ended) if output is None and runs == 1 else (COMPLETED, output, '', runs, started, ended)
@@ -163,8 +165,8 @@ def brief(outcome: Outcome | Fields, worker: str) -> Fields:
     """The fields of a worker's outcome that need storing; those that brief or success has made stay."""
     if not isinstance(outcome, Outcome):
         return outcome
-    if outcome[6:] != (worker, ()):
-        return tuple(outcome)
+    if outcome[6:] != (worker, (), None):
+        return tuple(outcome) if outcome.conflicts else outcome[:8]
     return outcome[4:6] if outcome[:4] == SUCCESS else outcome[:6]
 
 

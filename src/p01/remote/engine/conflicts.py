@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""Jobs that meet conflicts: how long they pause before they are repeated, and on which object they met."""
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from ZODB.Connection import Connection
+from ZODB.utils import oid_repr
+
+from p01.remote.foreign import guarded, nameOf, reasonOf, shown
+
+FIRST, LONGEST = 0.01, 1.0      # seconds before the first and before a late repetition
+TOLD = 3                        # conflicts of one run from which on each is told of
+
+
+def pauseAfter(count: int) -> float:
+    """Seconds to stay apart after so many conflicts in a row, from 1: twice as long each time, with jitter."""
+    return float(min(FIRST * 2.0 ** min(count - 1, 30), LONGEST) * (0.5 + random.random() / 2))
+
+
+def hotOf(error: BaseException, connection: Connection) -> str:
+    """The object that two have changed, as people find it: its class, oid and name; else what the error says."""
+    oid = getattr(error, 'oid', None)
+    if not isinstance(oid, bytes):
+        return reasonOf(error)
+    found: Any = guarded(connection.get, oid)
+    kind = getattr(error, 'class_name', None) or f'{type(found).__module__}.{nameOf(found)}'
+    name = guarded(getattr, found, '__name__', None)
+    return f'{kind} {oid_repr(oid)}' + (f' ({shown(name, 60)})' if isinstance(name, str) else '')

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""What came of the jobs that a worker ran, until a bookkeeping has committed it."""
+from __future__ import annotations
+
+from p01.remote import events
+from p01.remote.engine.verdict import Again, Failed, Task, ends
+from p01.remote.store.records import Outcome
+from p01.remote.store.seats import Seat
+from p01.remote.store.segments import Fields
+from p01.remote.store.store import Store
+
+
+class Ledger:
+    """Keeps each verdict through outages and conflicts, and tells of it once, after the commit that made it so."""
+
+    def __init__(self, worker: str) -> None:
+        self.worker = worker
+        self.outcomes: dict[int, Fields | Outcome] = {}                 # of jobs without effects
+        self.verdicts: dict[int, tuple[Task, Failed | Again]] = {}      # on runs that failed
+        self.told: list[object] = []                                    # what to tell after the commit
+
+    def settle(self, store: Store, seat: Seat) -> None:
+        """Write everything; part of the caller's transaction, which may be repeated."""
+        self.told = []
+        outcomes = dict(self.outcomes)
+        for jobid, (task, verdict) in self.verdicts.items():
+            if jobid not in seat.claims:        # somebody else has it now
+                continue
+            if isinstance(verdict, Failed):
+                outcomes[jobid] = verdict.outcome
+            else:
+                store.retry(seat, jobid, verdict.due, verdict.attempt)
+            self.told += ends(task, verdict, self.worker)
+        store.settle(seat, outcomes)
+
+    def committed(self) -> None:
+        """What settle wrote is committed: tell of it, and forget it."""
+        told, self.told = self.told, []
+        self.outcomes.clear()
+        self.verdicts.clear()
+        for event in told:
+            events.notify(event)

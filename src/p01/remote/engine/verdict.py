@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""What came of a run, and what follows from a failure. Pure, but for a policy or an error of the application's own."""
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from p01.remote import events
+from p01.remote.exceptions import JobError, NotCommitted, NotLoaded, RemoteError, RunLater, UnknownJob
+from p01.remote.foreign import Raised, described, guarded, reasonOf, traced
+from p01.remote.instants import duration
+from p01.remote.job import RAISING
+from p01.remote.store.records import ERROR, Attempt, Claim, Conflicts, Outcome, Record
+from p01.remote.store.segments import Fields
+
+
+class Task(NamedTuple):
+    """A claimed job, ready to run."""
+
+    id: int
+    record: Record
+    claim: Claim
+
+
+class Done(NamedTuple):
+    """It ran and changed nothing: its outcome is still to be written, with others."""
+
+    outcome: Fields
+
+
+class Committed(NamedTuple):
+    """It ran, and its changes and outcome are committed."""
+
+
+COMMITTED = Committed()
+
+
+class Failed(NamedTuple):
+    """It failed for good: this is still to be written. cause is a word, see events.JobErred."""
+
+    outcome: Outcome
+    cause: str = 'error'
+
+
+class Again(NamedTuple):
+    """It is to run again, due at an instant or at its old place in line; with the attempt that failed, if one did."""
+
+    due: float | None
+    attempt: Attempt | None
+
+
+class Lost(NamedTuple):
+    """Someone else has it now."""
+
+
+Verdict = Done | Committed | Failed | Again | Lost
+
+
+def failure(task: Task, policy: Any, error: BaseException, started: float, ended: float, worker: str,
+            chance: float, conflicts: Conflicts | None = None) -> Failed | Again:
+    """What follows when a job raised. Instants are POSIX seconds, chance is a random number from 0 to 1."""
+    if isinstance(error, RunLater):
+        delay = guarded(lambda: max(float(error.delay), 0.0))
+        if not isinstance(delay, Raised):
+            return Again(ended + delay, None)
+    runs = task.claim.runs + 1
+    attempt = Attempt(runs, started, ended, worker, reasonOf(error), traced(error))
+    pause = None if final(error) else pauseOf(policy, error, runs, chance)
+    if pause is not None and isinstance(error, NotLoaded):
+        pause = max(pause, RAISING.pause(error, min(runs, RAISING.retries), chance) or 0.0)     # time for a deployment
+    if pause is None:
+        text = described(error) if isinstance(error, RemoteError) else attempt.reason      # ours are whole sentences
+        attempts = task.claim.attempts + (attempt,)
+        return Failed(Outcome(ERROR, None, text, runs, started, ended, worker, attempts, conflicts),
+                      'not loaded' if isinstance(error, UnknownJob) else 'error')
+    return Again(ended + pause if pause else None, attempt)
+
+
+def final(error: BaseException) -> bool:
+    """Whether another run would end alike, whatever the policy: the job said so, or did what no run can do."""
+    return isinstance(error, JobError | NotCommitted) or isinstance(error, UnknownJob) and not isinstance(error, NotLoaded)
+
+
+def pauseOf(policy: Any, error: BaseException, runs: int, chance: float) -> float | None:
+    """What a policy says, see Policy.pause; None as well when it raises or gives no duration: it is the application's."""
+    pause = guarded(policy.pause, error, runs, chance)
+    if pause is None or isinstance(pause, Raised):
+        return None
+    pause = guarded(duration, pause)
+    return None if isinstance(pause, Raised) else pause
+
+
+def ends(task: Task, verdict: Failed | Again, worker: str) -> list[object]:
+    """The events that tell of a run that failed; a job that asks to run later has not."""
+    if isinstance(verdict, Failed):
+        outcome = verdict.outcome
+        return [events.JobErred(task.id, task.record.name, outcome.runs, worker, outcome.error, verdict.cause)]
+    if verdict.attempt is None:
+        return []
+    attempt = verdict.attempt
+    return [events.JobRetried(task.id, task.record.name, attempt.number, worker, attempt.reason, verdict.due)]

@@ -20,7 +20,7 @@ from p01.remote.exceptions import AddressError, RegistrationError, RemoteError
 from p01.remote.function import JobFunction
 from p01.remote.handle import Handle
 from p01.remote.job import FunctionJob
-from p01.remote.options import DEFAULTQUEUE, Policy, Span, WorkerOptions
+from p01.remote.options import CONFLICTS, DEFAULTQUEUE, Policy, Span, WorkerOptions
 from p01.remote.processor import RemoteProcessor
 from p01.remote.registration import decorated, pathOf
 from p01.remote.storage.transactions import systematic
@@ -28,7 +28,7 @@ from p01.remote.store.migrate import migrate
 
 NAME = 'p01.remote'     # where an App keeps its processor, in the root of the database
 BACKOFF = 1.0           # seconds; the default of @app.job
-JOBOPTIONS = ('name', 'queue', 'priority', 'retries', 'backoff', 'timeout', 'final', 'detached')
+JOBOPTIONS = ('name', 'queue', 'priority', 'retries', 'backoff', 'timeout', 'final', 'conflicts', 'detached')
 
 
 _shared: tuple[dict[str, tuple[DB, int]], Any] = {}, threading.Lock()      # address → database, Apps that have it open
@@ -176,7 +176,8 @@ class App:
 
     def job(self, function: Any = None, /, *, name: str | None = None, queue: str = DEFAULTQUEUE, priority: int = 0,
             retries: int = 3, backoff: Span = BACKOFF, timeout: Span | None = None,
-            final: tuple[type[BaseException], ...] = (), detached: bool = False, **unknown: Any) -> Any:
+            final: tuple[type[BaseException], ...] = (), conflicts: int = CONFLICTS, detached: bool = False,
+            **unknown: Any) -> Any:
         """Make a function a job, as @app.job or @app.job(queue='mail', retries=5, timeout=30); see options.Policy.
 
         The function stays callable. Raises RegistrationError for what cannot be a job, InputError for options.
@@ -187,7 +188,7 @@ class App:
         checks.flagOf(detached, 'detached')
         if name is not None:
             checks.nameOf(name, 'name')
-        policy = Policy(retries=retries, backoff=backoff, timeout=timeout, final=final)
+        policy = Policy(retries=retries, backoff=backoff, timeout=timeout, final=final, conflicts=conflicts)
 
         def register(function: Callable[..., Any]) -> JobFunction:
             function = decorated(function)

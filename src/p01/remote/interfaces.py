@@ -12,7 +12,10 @@ class IJob(Interface):
     """A job's behaviour, registered by name; filled from a record it is also the job itself.
 
     Subclass p01.remote.job.Job and write __call__(self, remoteProcessor): it reads self.input, and returns the output.
-    JobError means "failed, do not retry"; RunLater runs it again later; any other exception is retried by the policy.
+    JobError means "failed, do not retry"; RunLater runs it again later; any other exception is retried by the policy,
+    whatever its class, SystemExit included. An output that cannot be kept, and waiting for a job of the own transaction, are
+    not retried. A job whose code a worker does not have goes back to the line, for others or the next release. A conflict
+    costs no attempt: the run is repeated, after growing pauses, until there were policy.conflicts of them in a row.
 
     A job's life:
 
@@ -35,6 +38,7 @@ class IJob(Interface):
     priority = Attribute('From -100 to 100; a higher one runs sooner.')
     runCounter = Attribute('How many runs there were, the running one included.')
     attempts = Attribute('The failed runs, oldest first: number, started, ended, worker, reason, trace.')
+    conflicts = Attribute('(number, object) of the conflicts that its last run met, None for none.')
     worker = Attribute('The worker that runs it or ran it.')
     created = Attribute('When it was enqueued.')
     queued = Attribute('The same, as it was called before.')

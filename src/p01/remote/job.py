@@ -53,6 +53,7 @@ class Job(Placed, Persistent):
     started: datetime | None = None
     completed: datetime | None = None
     attempts: tuple[Any, ...] = ()
+    conflicts: tuple[int, str] | None = None
 
     def __call__(self, remoteProcessor: Any) -> Any:
         """Do the work; subclasses say how."""

@@ -143,7 +143,7 @@ class RemoteProcessor(Placed, Persistent):
             output, failed = contained(payload.unpack, outcome.output), outcome.error
             if isinstance(output, Raised):
                 failed = f'The output cannot be loaded ({reasonOf(output.error)}).'
-            values.update(output=None if isinstance(output, Raised) else output, error=failed,
+            values.update(output=None if isinstance(output, Raised) else output, error=failed, conflicts=outcome.conflicts,
                           **instants(started=outcome.started, completed=outcome.completed))
         return self.behaviour(record.name).filled(values)
 

@@ -17,6 +17,7 @@ FLOORS = [
     ['app'],
     ['function'],
     ['handle'],
+    ['home'],
     ['processor'],
     ['worker'],
     ['places'],

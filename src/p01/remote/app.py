@@ -19,6 +19,7 @@ from p01.remote.engine.loop import Loop
 from p01.remote.exceptions import AddressError, RegistrationError, RemoteError
 from p01.remote.function import JobFunction
 from p01.remote.handle import Handle
+from p01.remote.home import Home
 from p01.remote.job import FunctionJob
 from p01.remote.options import CONFLICTS, DEFAULTQUEUE, Policy, Span, WorkerOptions
 from p01.remote.processor import RemoteProcessor
@@ -26,7 +27,6 @@ from p01.remote.registration import decorated, pathOf
 from p01.remote.storage.transactions import systematic
 from p01.remote.store.migrate import migrate
 
-NAME = 'p01.remote'     # where an App keeps its processor, in the root of the database
 BACKOFF = 1.0           # seconds; the default of @app.job
 JOBOPTIONS = ('name', 'queue', 'priority', 'retries', 'backoff', 'timeout', 'final', 'conflicts', 'detached')
 
@@ -37,22 +37,27 @@ _shared: tuple[dict[str, tuple[DB, int]], Any] = {}, threading.Lock()      # add
 class App:
     """An application's job queue in a database: an address, or an open ZODB.DB.
 
-    The database is opened, and the processor added to it, on first use. settings are ZODB.DB's own: pool_size, cache_size …
-    Raises AddressError, InputError.
+    The database is opened, and the processor added to it, on first use; name is its name in the root. processor is the path of
+    one that is there already, as in Zope: /Plone/remote; an address may name it as well, after a #. A database that has other
+    processors gets none without a name. settings are ZODB.DB's own: pool_size, cache_size … Raises AddressError, InputError.
     """
 
-    def __init__(self, database: str | DB = 'sqlite:./jobs', *, name: str = NAME, **settings: Any) -> None:
+    adds = True         # whether a processor may be added; the command says no where it only looks
+
+    def __init__(self, database: str | DB = 'sqlite:./jobs', *, name: str | None = None, processor: str = '',
+                 **settings: Any) -> None:
         storage.check(settings, 'App')
         self.database = database
-        self.name = checks.nameOf(name, 'name')
+        address = storage.parse(database) if isinstance(database, str) else None    # a bad one is told here
+        self.home = Home(None if name is None else checks.nameOf(name, 'name'),
+                         checks.nameOf(processor, 'processor') if processor else address.processor if address else '')
+        self.name = self.home.name
         self.settings = settings
         self.jobs: dict[str, JobFunction] = {}
         self._db: DB | None = None
         self._lock = threading.RLock()
         self._active: ContextVar[Connection | None] = ContextVar('active', default=None)
-        if isinstance(database, str):
-            storage.parse(database)     # a bad address is told here
-        else:
+        if address is None:
             self.open()                 # now, since a transaction that has begun before would not see the queue
 
     @property
@@ -61,7 +66,7 @@ class App:
         return self._db if self._db is not None else self.open()
 
     def open(self) -> DB:
-        """Open the database, unless it is open. Raises AddressError, NewerDatabase."""
+        """Open the database, unless it is open. Raises AddressError, NewerDatabase, NoProcessor, OldProcessor."""
         with self._lock:
             if self._db is None:
                 db = self._borrow()
@@ -103,20 +108,16 @@ class App:
         return '' if address.text == 'memory:' else f'{address.kind}:{address.path or address.rest}'
 
     def _install(self, connection: Connection) -> bytes:
-        root = connection.root()
-        if self.name not in root:
-            processor = root[self.name] = RemoteProcessor()
-            processor.__name__ = self.name
-            connection.add(processor.store)
-        oid: bytes = root[self.name].store._p_oid
-        return oid
+        return self.home.install(connection, self.place, self.adds)
+
+    @property
+    def place(self) -> str:
+        """Where the database is, safe to print."""
+        return storage.parse(self.database).text if isinstance(self.database, str) else repr(self.database)
 
     def locate(self, connection: Connection) -> RemoteProcessor:
-        """The processor in a connection."""
-        processor: RemoteProcessor | None = connection.root().get(self.name)
-        if processor is None:
-            raise RemoteError('This transaction began before the queue was added to its database; commit or abort it first.')
-        return processor
+        """The processor in a connection. Raises RemoteError."""
+        return self.home.locate(connection)
 
     # -- transactions
 
@@ -232,9 +233,13 @@ def loadApp(target: str) -> App:
     Raises AddressError or RegistrationError with what to mend.
     """
     imports.reachable()     # for an address too: its jobs are imported by name
-    names = imports.split(target)
+    text, _, path = target.partition('#')
+    names = imports.split(text)
     if names is not None and names[0] not in storage.known():
         found: App = imports.found(*names, App)
+        if path:
+            found.close()
+            found.home.move(path)
         return found
     try:
         return App(target)

@@ -113,6 +113,10 @@ class OlderDatabase(RemoteError):
     """The database was written by an older p01.remote and must be brought forward first."""
 
 
+class NoProcessor(RemoteError, LookupError):
+    """The database has no processor there."""
+
+
 class OldProcessor(RemoteError):
     """This processor was made by p01.remote 0.5, whose jobs this version does not read; add a new processor beside it."""
 

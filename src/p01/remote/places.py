@@ -9,8 +9,9 @@ from typing import Any
 
 from BTrees.Interfaces import IBTree
 from persistent import Persistent
+from ZODB.POSException import POSKeyError
 
-from p01.remote.exceptions import RemoteError
+from p01.remote.exceptions import ProcessorGone, RemoteError
 
 APPLICATION = 'Application'     # where Zope keeps its root folder
 SITE = '++etc++site'            # the name of a site's manager, in paths
@@ -18,6 +19,7 @@ MOST = 2_000                    # objects that are looked at in search of others
 WIDE = 200                      # objects of one container that are looked at
 
 Path = tuple[str, ...]
+Key = tuple[int, bytes | int]
 
 
 def split(path: str) -> Path:
@@ -80,7 +82,7 @@ def search(connection: Any, wanted: Callable[[Any], bool], most: int = MOST) -> 
     looked at. Nothing within these is looked at, and no more than some thousand objects in all.
     """
     queue: deque[tuple[Path, Any]] = deque([((), connection.root())])
-    seen: set[bytes | int] = set()
+    seen: set[Key] = set()
     found: list[tuple[Path, Any]] = []
     whole = True
     while queue and len(seen) < MOST and len(found) < most:
@@ -98,10 +100,9 @@ def search(connection: Any, wanted: Callable[[Any], bool], most: int = MOST) -> 
     return found, whole and not queue
 
 
-def key(here: Any) -> bytes | int:
-    """What tells an object of a connection from others, stored or not."""
-    oid: bytes | None = here._p_oid
-    return id(here) if oid is None else oid
+def key(here: Any) -> Key:
+    """What tells an object from others of the same databases, stored or not."""
+    return (0, id(here)) if here._p_oid is None else (id(here._p_jar), here._p_oid)
 
 
 def within(here: Any) -> list[tuple[str, Any]]:
@@ -127,3 +128,45 @@ def within(here: Any) -> list[tuple[str, Any]]:
 def named(mapping: Any) -> list[tuple[str, Any]]:
     """The items of a mapping whose keys are texts."""
     return [(name, there) for name, there in islice(mapping.items(), WIDE + 1) if isinstance(name, str)]
+
+
+class Follower:
+    """Finds a processor by its path, and wherever it goes later by its oid."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.oid: bytes | None = None   # once it is known
+        self.found = False              # whether it was ever found
+
+    def locate(self, connection: Any) -> Any:
+        """The processor in a connection, with its context where the path still leads to it.
+
+        Raises RemoteError when there is none yet, ProcessorGone when there was one.
+        """
+        try:
+            here = traverse(connection, self.path)
+        except RemoteError:
+            if self.oid is None:
+                raise
+            here = None
+        if here is None or self.oid not in (None, here._p_oid):
+            here = self.follow(connection)
+        self.oid, self.found = here._p_oid, True
+        return here
+
+    def follow(self, connection: Any) -> Any:
+        """The processor at the place where it is now, or without one where nobody can say."""
+        there, whole = search(connection, lambda here: here._p_oid == self.oid and here._p_jar is connection, 1)
+        if there:
+            self.path, here = there[0]
+            return here
+        try:
+            here = connection.get(self.oid)
+        except POSKeyError:
+            here = None
+        if here is None or self.found and whole:
+            name = '/'.join(self.path)
+            if self.found:
+                raise ProcessorGone(f'The processor {name!r} is no longer there; its worker ends.')
+            raise RemoteError(f'There is no processor at {name!r}; commit it before a worker looks for it.')
+        return here

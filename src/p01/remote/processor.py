@@ -253,9 +253,7 @@ class RemoteProcessor(Placed, Persistent):
         path, db, oid = self.path(), self._p_jar.db(), self._p_oid
         _ = self.store                  # raises OldProcessor
         if not worker.isRunning(db, oid):
-            made = self.workerFactory(db, list(path), **self.workerArguments)
-            made.oid = oid
-            worker.start(db, made, oid)
+            worker.start(db, self.workerFactory(db, list(path), **self.workerArguments), oid)
 
     def stopProcessing(self) -> None:
         """Stop the worker thread after its running job."""

@@ -9,9 +9,7 @@ import weakref
 from collections.abc import Sequence
 from typing import Any
 
-from ZODB.Connection import Connection
 from ZODB.DB import DB
-from ZODB.POSException import POSKeyError
 from zope.interface import implementer
 
 from p01.remote import events
@@ -21,7 +19,7 @@ from p01.remote.exceptions import NewerDatabase, OldProcessor, ProcessorGone, Re
 from p01.remote.instants import duration, seconds
 from p01.remote.interfaces import IWorker
 from p01.remote.options import WorkerOptions
-from p01.remote.places import search, traverse
+from p01.remote.places import Follower
 
 logger = logging.getLogger('p01.remote')
 SOON = 0.01                     # seconds; a processor that is not committed yet is looked for again
@@ -32,12 +30,11 @@ class SimpleWorker:
     """Runs one job at a time. The processor that it has found once it follows wherever it goes."""
 
     threads = 1
-    oid: bytes | None = None        # the processor's, once it is known
-    found = False                   # whether it was ever found
 
     def __init__(self, db: DB, queuePath: Sequence[str], waitTime: float = 1.0) -> None:
         self.db = db
         self.queuePath = tuple(queuePath)
+        self.follower = Follower(self.queuePath)
         self.waitTime = duration(waitTime, 'waitTime')
         self.loops: list[Loop] = []
         self.stopped = threading.Event()
@@ -50,39 +47,7 @@ class SimpleWorker:
     def loop(self) -> Loop:
         """A loop on a connection of its own."""
         # a wait of no time at all would spin; an idle worker is woken anyway
-        return Loop(self.db, self.locate, '.'.join(self.queuePath), WorkerOptions(waitTime=max(self.waitTime, 0.01)))
-
-    def locate(self, connection: Connection) -> Any:
-        """The processor in a connection, with its context where the path still leads to it.
-
-        Raises RemoteError when there is none yet, ProcessorGone when there was one.
-        """
-        try:
-            here = traverse(connection, self.queuePath)
-        except RemoteError:
-            if self.oid is None:
-                raise
-            here = None
-        if here is None or self.oid not in (None, here._p_oid):
-            here = self.follow(connection)
-        self.oid, self.found = here._p_oid, True
-        return here
-
-    def follow(self, connection: Connection) -> Any:
-        """The processor at the place where it is now, or without one where nobody can say."""
-        places, whole = search(connection, lambda here: here._p_oid == self.oid and here._p_jar is connection, 1)
-        if places:
-            self.queuePath, here = places[0]
-            return here
-        try:
-            here = connection.get(self.oid)
-        except POSKeyError:
-            here = None
-        if here is None or self.found and whole:
-            name = '/'.join(self.queuePath)
-            raise ProcessorGone(f'The processor {name!r} is no longer there; its worker ends.') if self.found else \
-                RemoteError(f'There is no processor at {name!r}; commit it before a worker looks for it.')
-        return here
+        return Loop(self.db, self.follower.locate, '.'.join(self.queuePath), WorkerOptions(waitTime=max(self.waitTime, 0.01)))
 
     def processNextJob(self, now: Any = None) -> bool:
         """Run the next job that is due; whether there was one."""
@@ -159,6 +124,8 @@ _lock = threading.Lock()
 
 def start(db: DB, worker: Any, key: Key = None) -> bool:
     """Let a worker run in a daemon thread; whether none ran for its processor before."""
+    if isinstance(key, bytes) and isinstance(worker, SimpleWorker):
+        worker.follower.oid = key
     key = key or worker.queuePath
     with _lock:
         mine = _running.setdefault(db, {})

@@ -8,16 +8,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import click
-import ZODB
 
-from p01.remote.app import App, loadApp
-from p01.remote.cli.target import check, placeOf
+from p01.remote.app import loadApp
+from p01.remote.cli.target import check, database, placeOf
 from p01.remote.cli.terminal import console, count, isLive, jsonOption, mark, printJson, say, size, span, styled
 from p01.remote.engine import beacon
 from p01.remote.engine.janitor import isDead
 from p01.remote.exceptions import CopyFailed
 from p01.remote.processor import RemoteProcessor
-from p01.remote.storage import openDatabase
 from p01.remote.store.store import BYHAND, Store
 
 
@@ -69,17 +67,6 @@ def copy(source: str, target: str, force: bool, asJson: bool) -> int:
             say(mark('warning', f'{fromPlace} has changed since'), '; the copy lacks that: stop what writes there, and copy '
                 'into a new database')
     return 1 if changed else 0
-
-
-@contextmanager
-def database(app: App) -> Iterator[ZODB.DB]:
-    """The database of an App, which is not told of it: it would put a processor in."""
-    db = openDatabase(app.database, **app.settings)
-    try:
-        yield db
-    finally:
-        if db is not app.database:
-            db.close()
 
 
 def refuse(stores: list[Store], place: str) -> None:

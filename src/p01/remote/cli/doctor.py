@@ -16,7 +16,7 @@ from p01.remote.cli.status import workersOf
 from p01.remote.cli.survey import knownQueues, lost, meant, schedulesOf, unserved
 from p01.remote.cli.target import Verb, appArgument, check, placeOf
 from p01.remote.cli.terminal import ago, count, hung, jsonOption, printJson, shown, span, verb
-from p01.remote.exceptions import AddressError
+from p01.remote.exceptions import AddressError, NoProcessor
 from p01.remote.foreign import Raised, guarded, reasonOf
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store.listing import Filter, find
@@ -86,6 +86,10 @@ def examine(app: App, target: str) -> Iterator[Finding]:
             app.processor.store.settings._p_changed = True      # the same again: a commit that changes nothing
             began = time.monotonic()
         yield Finding('commit', 'good', f'commits in {span(time.monotonic() - began)}')
+    except NoProcessor as error:
+        yield Finding('processor', 'look', shown(error, None))
+        app.close()
+        return
     except Exception as error:      # storages raise what their libraries raise
         yield Finding('database', 'wrong', shown(error, None) or type(error).__name__)
         app.close()

@@ -7,7 +7,8 @@ import time
 
 import click
 
-from p01.remote.cli.target import SPAN, Verb, appArgument, opened, placeOf
+from p01.remote.app import loadApp
+from p01.remote.cli.target import SPAN, Verb, appArgument, check, database, placeOf
 from p01.remote.cli.terminal import jsonOption, mark, printJson, say, size, span
 
 DAY = 86400.0
@@ -22,10 +23,12 @@ def pack(target: str, keep: float, asJson: bool) -> int:
     from p01.remote.storage.packing import pack as packDatabase
 
     logging.getLogger('ZODB.DB').addHandler(logging.NullHandler())      # it logs a traceback of what we tell in a sentence
-    with opened(target) as app:
-        before, began = app.db.getSize(), time.monotonic()
-        packDatabase(app.db, keep / DAY)
-        taken, after, place = time.monotonic() - began, app.db.getSize(), placeOf(app)
+    app = loadApp(target)
+    check(app, target, create=False)
+    with database(app) as db:
+        before, began = db.getSize(), time.monotonic()
+        packDatabase(db, keep / DAY)
+        taken, after, place = time.monotonic() - began, db.getSize(), placeOf(app)
     if asJson:
         printJson({'app': place, 'seconds': round(taken, 3), 'before': before, 'after': after})
     else:

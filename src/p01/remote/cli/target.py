@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
+import ZODB
 
 from p01.remote import spans
 from p01.remote.app import App, loadApp
@@ -16,10 +17,11 @@ from p01.remote.cli.terminal import shown
 from p01.remote.exceptions import AddressError, InputError
 from p01.remote.instants import duration
 from p01.remote.processor import RemoteProcessor
-from p01.remote.storage import known, parse
+from p01.remote.storage import known, openDatabase, parse
 from p01.remote.storage.transactions import systematic
 
-DEFAULT = 'P01_REMOTE_APP'      # in the environment: APP where none is given
+DEFAULT = 'P01_REMOTE_APP'              # in the environment: APP where none is given
+PROCESSOR = 'P01_REMOTE_PROCESSOR'      # and --processor
 BATCH = 100         # jobs changed in one transaction: small enough not to meet the workers all the time
 
 Result = TypeVar('Result')
@@ -61,6 +63,13 @@ class Verb(click.Command):
             args = [app, *args]
         return super().parse_args(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Let the target say which processor is meant."""
+        path = ctx.params.pop('processor', None) if isinstance(self.params[0], AppArgument) else None
+        if path:
+            ctx.params['target'] = at(ctx.params['target'], path)
+        return super().invoke(ctx)
+
     def words(self, args: list[str]) -> list[str] | None:
         """The arguments among args, without the options and their values; None where help is asked for, or nothing fits."""
         options = [each for each in self.params if isinstance(each, click.Option)]
@@ -88,8 +97,22 @@ class AppArgument(click.Argument):
 
 
 def appArgument(verb: Callable[..., Any]) -> Callable[..., Any]:
-    """The argument APP, as target; must be the first parameter of a Verb, below which the others stand."""
+    """The argument APP, as target; must be the first parameter of a Verb, below which the others stand. With --processor,
+    whose path the target then ends with.
+    """
+    verb = click.option('--processor', metavar='PATH', envvar=PROCESSOR, help='The one that is meant, as /site/remote; '
+                        'default: what APP says.')(verb)
     return click.argument('target', metavar='[APP]', cls=AppArgument)(verb)
+
+
+def at(target: str, path: str) -> str:
+    """A target with the path of a processor. Raises UsageError for one that has a path."""
+    kind, _, rest = target.partition(':')
+    address = parse(target) if kind.lower() in known() else None
+    if address.processor if address is not None else '#' in rest:
+        raise click.UsageError(f'{target} names a processor; leave out the one or the other.')
+    described = address is not None and address.kind == 'zconfig' and '#' in rest
+    return f'{target}{"" if described else "#"}/{path.strip("/")}'
 
 
 def isApp(word: str) -> bool:
@@ -113,8 +136,23 @@ def opened(target: str, create: bool = False) -> Iterator[App]:
         app.close()
 
 
+@contextmanager
+def database(app: App) -> Iterator[ZODB.DB]:
+    """The database of an App alone, whatever processors it has."""
+    db = openDatabase(app.database, **app.settings)
+    try:
+        yield db
+    finally:
+        if db is not app.database:
+            db.close()
+
+
 def check(app: App, target: str, create: bool) -> None:
-    """Raises AddressError for a database that a command cannot share with others, or that is not there."""
+    """Raises AddressError for a database that a command cannot share with others, or that is not there.
+
+    Only where it may be made may a processor be added, too.
+    """
+    app.adds = create
     if not isinstance(app.database, str):
         return
     address = parse(app.database)
@@ -131,7 +169,7 @@ def check(app: App, target: str, create: bool) -> None:
 
 def placeOf(app: App) -> str:
     """Where an App's database is, safe to print."""
-    return parse(app.database).text if isinstance(app.database, str) else repr(app.database)
+    return app.place
 
 
 def change(app: App, work: Callable[[RemoteProcessor], Result]) -> Result:

@@ -167,7 +167,7 @@ def retries(scene: Scene) -> tuple[str, str]:
     failed = Counter(view.record.name for view in delayed if view.runs)
     text = f'{count(failed.total(), "job")} failed and will run again'
     if failed.total() < MANY:
-        return 'good', text
+        return 'good', text if failed else 'none failed that will run again'
     name, number = failed.most_common(1)[0]
     return 'look', (f'{text}, most often {shown(name)} ({number:,}); `p01-remote jobs list {scene.target} --status delayed` '
                     'shows why')

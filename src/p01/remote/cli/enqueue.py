@@ -9,11 +9,12 @@ from typing import Any
 import click
 
 from p01.remote.app import App
-from p01.remote.cli.selection import full
+from p01.remote.cli.selection import AT, full
 from p01.remote.cli.target import SPAN, Verb, appArgument, opened
 from p01.remote.cli.terminal import jsonOption, mark, printJson, say, shown, tell
 from p01.remote.cli.values import clean, jsonOf
 from p01.remote.exceptions import InputError, JobCancelled, JobFailed, UnknownJob
+from p01.remote.function import checked
 from p01.remote.job import Arguments, FunctionJob
 
 
@@ -24,11 +25,13 @@ from p01.remote.job import Arguments, FunctionJob
 @click.option('--queue', metavar='NAME', help="The queue; default: the job's own.")
 @click.option('--priority', type=int, metavar='N', help='From -100 to 100; a higher one runs sooner.')
 @click.option('--delay', type=SPAN, metavar='TIME', help='Not before this: seconds, or 10m, 2h, 1d.')
+@click.option('--at', type=AT, metavar='TIME', help='Not before this date, as 2026-01-31T08:30, of UTC without a zone.')
+@click.option('--expires', type=SPAN, metavar='TIME', help='Cancelled when it has not started within this.')
 @click.option('--unique', metavar='KEY', help='Enqueue nothing while a job with this key waits or runs.')
 @click.option('--wait', type=SPAN, metavar='TIME', help='Wait at most so long for the result, and print it.')
 @jsonOption
 def enqueue(target: str, name: str, text: str | None, queue: str | None, priority: int | None, delay: float | None,
-            unique: str | None, wait: float | None, asJson: bool) -> int:
+            at: float | None, expires: float | None, unique: str | None, wait: float | None, asJson: bool) -> int:
     """Enqueue a job and print its id.
 
     NAME is a registered name, or the dotted name of an @app.job function. A JSON list is its arguments, an object its
@@ -39,8 +42,9 @@ def enqueue(target: str, name: str, text: str | None, queue: str | None, priorit
     p01-remote enqueue sqlite:./jobs tasks.receipt '{"orderId": 42}' --delay 10m
     """
     given = value(text)
-    options = {'queue': queue, 'priority': priority, 'delay': delay, 'unique': unique}
-    options = {key: option for key, option in options.items() if option is not None}
+    options = checked({key: option for key, option in (
+        ('queue', queue), ('priority', priority), ('delay', delay), ('at', at), ('expires', expires), ('unique', unique))
+        if option is not None})
     with opened(target, create=True) as app:
         name, jobid = add(app, name, given, text is not None, options)
         if wait is not None:

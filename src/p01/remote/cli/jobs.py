@@ -9,7 +9,7 @@ import click
 
 from p01.remote.cli.selection import filterOf, filterOptions, isNarrowed
 from p01.remote.cli.target import Verb, appArgument, opened
-from p01.remote.cli.terminal import ago, iso, jsonOption, mark, printJson, say, shown, span, table
+from p01.remote.cli.terminal import ago, hung, iso, jsonOption, mark, printJson, say, shown, span, table
 from p01.remote.cli.values import written
 from p01.remote.foreign import Raised, guarded, reasonOf
 from p01.remote.job import FunctionJob
@@ -126,10 +126,10 @@ def describe(view: View, given: str, output: str, now: float) -> None:
                   ('output', shown(output, VALUE)), ('error', shown(outcome.error, None))]
     for name, text in [*lines, ('runs', view.runs or ''), ('worker', view.worker)]:
         if text != '' and text is not None:
-            say((f'  {name:10}', 'dim'), str(text))
+            hung([(f'  {name:10}', 'dim')], str(text))
     for attempt in view.attempts:
-        say(mark('retried', f'run {attempt.number}'), f' failed {ago(attempt.ended, now)} on worker '
-            f'{attempt.worker.partition(":")[0]}: {shown(attempt.reason, None)}')
+        hung([mark('retried', f'run {attempt.number}'), (' ', '')], f'failed {ago(attempt.ended, now)} on worker '
+             f'{attempt.worker.partition(":")[0]}: {shown(attempt.reason, None)}')
         for line in attempt.trace.splitlines():
             say((f'    {"".join(letter if letter.isprintable() else " " for letter in line)}', 'dim'))
 

@@ -11,31 +11,41 @@ import click
 
 from p01.remote.app import App
 from p01.remote.cli.target import SPAN
+from p01.remote.cli.terminal import shown
 from p01.remote.store.listing import Filter
 
 
-class Moment(click.ParamType):
-    """An instant: how long ago, or a date with or without a time, of UTC unless it says otherwise."""
+class Date(click.ParamType):
+    """An instant: a date with or without a time, of UTC unless it says otherwise."""
 
     name = 'instant'
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """POSIX seconds of 10m, 2h, 1d, 2026-01-31 or 2026-01-31T08:30."""
+        """POSIX seconds of 2026-01-31 or 2026-01-31T08:30."""
         if isinstance(value, float):
             return value
         try:
             found = datetime.fromisoformat(value)
-            return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
-        except (ValueError, OverflowError):
-            pass
-        try:
-            return time.time() - float(SPAN.convert(value, param, ctx))
-        except click.BadParameter:
-            self.fail(f'{value!r} is no instant; write how long ago, as 10m, 2h or 1d, or a date as 2026-01-31T08:30.', param,
-                      ctx)
+        except ValueError:
+            self.fail(f'{shown(value, 60)!r} is no date; write one as 2026-01-31 or 2026-01-31T08:30.', param, ctx)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
-MOMENT = Moment()
+class Moment(Date):
+    """An instant: how long ago, or a date."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """POSIX seconds of 10m, 2h, 1d, 2026-01-31 or 2026-01-31T08:30."""
+        for way in (super().convert, lambda *args: time.time() - float(SPAN.convert(*args))):
+            try:
+                return way(value, param, ctx)
+            except click.BadParameter:
+                pass
+        self.fail(f'{shown(value, 60)!r} is no instant; write how long ago, as 10m, 2h or 1d, or a date as 2026-01-31T08:30.',
+                  param, ctx)
+
+
+AT, MOMENT = Date(), Moment()
 
 
 def filterOptions(verb: Callable[..., Any]) -> Callable[..., Any]:

@@ -46,7 +46,7 @@ def status(target: str, asJson: bool) -> int:
     if oldest is not None:
         say('oldest waiting: ', (span(max(0.0, now - oldest)), 'bold'))
     if due is not None:
-        say(f'next delayed job: {ago(due, now)}')
+        say(f'next delayed job: {ago(max(due, now), now)}')
     printSchedules(schedules, now)
     printWorkers(workers, target, oldest is not None)
     for queue, number in left.items():
@@ -60,7 +60,7 @@ def printSchedules(schedules: list[Schedule], now: float) -> None:
     """Print how many there are, when the next is due, and what is wrong with which."""
     if schedules:
         due = min((each.due for each in schedules if each.active and each.due is not None), default=None)
-        say(f'{count(len(schedules), "schedule")}{"" if due is None else f", the next {ago(due, now)}"}')
+        say(f'{count(len(schedules), "schedule")}{"" if due is None else f", the next {ago(max(due, now), now)}"}')
     for each in schedules:
         if each.fault or not each.active:
             say(mark('warning', f'schedule {shown(each.key)}'),

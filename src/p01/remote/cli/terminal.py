@@ -113,6 +113,7 @@ def narrow(widths: dict[int, int], columns: Sequence[str], width: int, cut: Sequ
     def excess() -> int:
         return sum(widths.values()) + len(GAP) * (len(widths) - 1) - width
 
+    natural = dict(widths)
     for at in sorted(widths, key=lambda at: -widths[at]):
         if columns[at] in cut and excess() > 0:
             widths[at] = max(widths[at] - excess(), min(widths[at], LEAST))
@@ -120,6 +121,8 @@ def narrow(widths: dict[int, int], columns: Sequence[str], width: int, cut: Sequ
         for at in [at for at in widths if columns[at] == name]:
             if excess() > 0 and len(widths) > 1:
                 del widths[at]
+    for at in widths:
+        widths[at] = min(natural[at], widths[at] + max(0, -excess()))       # what was left out has made room
     while widths and excess() > 0:
         widest = max(widths, key=lambda at: widths[at])
         if widths[widest] <= 3:

@@ -41,7 +41,7 @@ VAGUE = {'util', 'utils', 'common', 'helper', 'helpers', 'base', 'misc', 'tools'
 OWNED = {
     'max_leaf_size', 'max_internal_size',                                                                       # BTrees
     'tpc_begin', 'tpc_vote', 'tpc_finish', 'tpc_abort',                                                         # transaction
-    'persistent_id', 'persistent_load', 'list_commands', 'get_command', 'parse_args',   # pickle.Pickler, click
+    'persistent_id', 'persistent_load', 'reducer_override', 'list_commands', 'get_command', 'parse_args',  # pickle, click
     'fill_object_refs', 'on_filling_object_refs_added', 'hold_pack_lock', 'release_pack_lock', '_select_driver',
     'execute_multiple_statement_with_hidden_commit', 'lock_database_and_move', 'store_temps',
     'connection_may_need_rollback', 'set_all_for_tid', 'local_client',                                          # RelStorage

@@ -114,7 +114,7 @@ class RemoteProcessor(Placed, Persistent):
         if unique is not None or expires is not None:
             extras = rare(unique, expires, now)
         self.store.check()
-        kept = payload.pack(behaviour.prepare(input), f'The input of {name!r}', self.inputLimit)
+        kept = payload.pack(behaviour.prepare(input), f'The input of {name!r}', self.inputLimit, jar=self._p_jar)
         jobid = self.store.add(Record(name, kept, now, queue, priority, due, extras))
         jar = self._p_jar
         if jar is not None:
@@ -229,7 +229,7 @@ class RemoteProcessor(Placed, Persistent):
         now = time.time()
         seat = self.store.byHand(now)
         claim = seat.held(jobid)
-        kept = payload.packOutput(output, f'The output of job {jobid}', self.outputLimit)
+        kept = payload.packOutput(output, f'The output of job {jobid}', self.outputLimit, self._p_jar)
         self.store.settle(seat, {jobid: success(kept, claim.runs + 1, None, now, seat.name, claim.attempts)})
 
     def processNextJob(self, now: Any = None) -> bool:

@@ -36,13 +36,15 @@ class Moment(Date):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """POSIX seconds of 10m, 2h, 1d, 2026-01-31 or 2026-01-31T08:30."""
-        for way in (super().convert, lambda *args: time.time() - float(SPAN.convert(*args))):
-            try:
-                return way(value, param, ctx)
-            except click.BadParameter:
-                pass
-        self.fail(f'{shown(value, 60)!r} is no instant; write how long ago, as 10m, 2h or 1d, or a date as 2026-01-31T08:30.',
-                  param, ctx)
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            pass
+        try:
+            return time.time() - float(SPAN.convert(value, param, ctx))
+        except click.BadParameter:
+            self.fail(f'{shown(value, 60)!r} is no instant; write how long ago, as 10m, 2h or 1d, or a date as '
+                      '2026-01-31T08:30.', param, ctx)
 
 
 AT, MOMENT = Date(), Moment()

@@ -48,7 +48,8 @@ def runOne(processor: Any, hand: Hand, jobid: int, now: float | None, manager: A
     started = time.time() if now is None else now
     try:
         output = call(processor, behaviour, task, started, manager)
-        kept = packOutput(output, f'The output of job {jobid} ({task.record.name})', processor.outputLimit)
+        kept = packOutput(output, f'The output of job {jobid} ({task.record.name})', processor.outputLimit,
+                          processor._p_jar)
     except (TransientError, KeyboardInterrupt):
         raise
     except BaseException as error:

@@ -155,7 +155,8 @@ class Runner:
                 way = self.way(task, behaviour)
             output = self.call(task, way, behaviour, processor, started)
             kept = None if output is None else \
-                packOutput(output, f'The output of job {task.id} ({task.record.name})', processor.outputLimit)
+                packOutput(output, f'The output of job {task.id} ({task.record.name})', processor.outputLimit,
+                           self.session.connection)
         except TransientError:
             raise
         except BaseException as error:      # SystemExit, CancelledError …: no job takes its worker down by raising

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from p01.remote import events
+from p01.remote.engine.hints import hintFor, isBlobless
 from p01.remote.exceptions import JobError, NotCommitted, NotLoaded, RemoteError, RunLater, UnknownJob
 from p01.remote.foreign import Raised, described, guarded, reasonOf, traced
 from p01.remote.instants import duration
@@ -63,7 +64,7 @@ def failure(task: Task, policy: Any, error: BaseException, started: float, ended
         if not isinstance(delay, Raised):
             return Again(ended + delay, None)
     runs = task.claim.runs + 1
-    attempt = Attempt(runs, started, ended, worker, reasonOf(error), traced(error))
+    attempt = Attempt(runs, started, ended, worker, reasonOf(error) + hintFor(error), traced(error))
     pause = None if final(error) else pauseOf(policy, error, runs, chance)
     if pause is not None and isinstance(error, NotLoaded):
         pause = max(pause, RAISING.pause(error, min(runs, RAISING.retries), chance) or 0.0)     # time for a deployment
@@ -77,7 +78,8 @@ def failure(task: Task, policy: Any, error: BaseException, started: float, ended
 
 def final(error: BaseException) -> bool:
     """Whether another run would end alike, whatever the policy: the job said so, or did what no run can do."""
-    return isinstance(error, JobError | NotCommitted) or isinstance(error, UnknownJob) and not isinstance(error, NotLoaded)
+    return isinstance(error, JobError | NotCommitted) or isBlobless(error) \
+        or isinstance(error, UnknownJob) and not isinstance(error, NotLoaded)
 
 
 def pauseOf(policy: Any, error: BaseException, runs: int, chance: float) -> float | None:

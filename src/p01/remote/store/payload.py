@@ -5,16 +5,19 @@ from __future__ import annotations
 import io
 import pickle
 from pickle import UnpicklingError
-from types import AsyncGeneratorType, CoroutineType, GeneratorType
+from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType
 from typing import Any
 
 from persistent import Persistent
 from transaction.interfaces import TransientError
+from ZODB.blob import Blob
 from ZODB.broken import Broken
+from ZODB.interfaces import IBlobStorage
 
 from p01.remote.door import Closed
 from p01.remote.exceptions import InputError, OutputError, RemoteError
 from p01.remote.foreign import guarded, interrupts, reasonOf
+from p01.remote.registration import MAIN
 
 INLINE = 1024       # bytes; beyond, a payload gets an object of its own, so that segments stay small
 LIMIT = 1 << 20     # bytes; the default of options.inputLimit
@@ -56,11 +59,27 @@ class _Unpickler(pickle.Unpickler):
         return self.objects[pid]
 
 
-def pack(value: Any, what: str, limit: int = LIMIT, verb: str = 'pass', option: str = 'inputLimit') -> Any:
+class _Finder(pickle.Pickler):
+    """Notes what is pickled by its name in a module that no other process can import."""
+
+    def __init__(self) -> None:
+        super().__init__(io.BytesIO(), 4)
+        self.found: list[str] = []
+
+    def persistent_id(self, obj: Any) -> Any:
+        return 0 if isinstance(obj, Persistent) and not isinstance(obj, type) else None
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, type | FunctionType) and obj.__module__ in MAIN:
+            self.found.append(obj.__qualname__)
+        return NotImplemented
+
+
+def pack(value: Any, what: str, limit: int = LIMIT, verb: str = 'pass', option: str = 'inputLimit', jar: Any = None) -> Any:
     """What to keep for a value: None, its pickle, or a Payload.
 
-    Raises InputError, naming what, when the value cannot be pickled or its pickle exceeds the limit in bytes, which is the
-    processor's option.
+    Raises InputError, naming what, when the value cannot be pickled, refers to the script that runs, has a blob that the
+    database of the jar has no place for, or exceeds the limit in bytes, which is the processor's option.
     """
     if value is None:
         return None
@@ -73,8 +92,14 @@ def pack(value: Any, what: str, limit: int = LIMIT, verb: str = 'pass', option: 
             pickler = _Pickler(stream, 4)
             pickler.dump(value)
             data, found = stream.getvalue(), bool(pickler.objects)
+            if b'_main__' in data:
+                refuseMain(value, what, verb)
+            if found:
+                refuseBlobs(pickler.objects, what, verb, jar)
     except TransientError:      # an object had to be loaded for it
         raise
+    except InputError as error:     # of ours: a handle, say
+        raise InputError(f'{what} cannot be pickled: {str(error).rstrip(".")}.') from error
     except BaseException as error:  # a pickle calls foreign code, which may raise anything
         if interrupts(error):
             raise
@@ -88,14 +113,30 @@ def pack(value: Any, what: str, limit: int = LIMIT, verb: str = 'pass', option: 
     return data if len(data) <= INLINE else Payload(data, True)
 
 
-def packOutput(output: Any, what: str, limit: int = LIMIT) -> Any:
+def refuseMain(value: Any, what: str, verb: str) -> None:
+    """Raises InputError when workers could not load a value, since it is of a class of the script that runs."""
+    finder = _Finder()
+    finder.dump(value)
+    if finder.found:
+        raise InputError(f"{finder.found[0]} is defined in the script that is running, '__main__', which workers cannot "
+                         f'import; move it to a module of its own, or {verb} plain values.')
+
+
+def refuseBlobs(objects: list[Any], what: str, verb: str, jar: Any) -> None:
+    """Raises InputError for a blob that the database has no place for: its commit would fail, with all that is in it."""
+    if jar is not None and any(isinstance(obj, Blob) for obj in objects) and not IBlobStorage.providedBy(jar.db().storage):
+        raise InputError(f'it has a blob, and this database has no folder for blobs; keep the data in a file and {verb} its '
+                         'path, or describe a blob-dir by zconfig:.')
+
+
+def packOutput(output: Any, what: str, limit: int = LIMIT, jar: Any = None) -> Any:
     """What to keep for what a job returned. Raises OutputError, naming what: the next run would return the same."""
     if isinstance(output, tuple(UNRUN)):
         unrun = UNRUN[type(output)]
         guarded(getattr(output, 'close', bool))     # else Python warns that nobody waited for it
         raise OutputError(f'{what} is {unrun}.')
     try:
-        return pack(output, what, limit, 'return', 'outputLimit')
+        return pack(output, what, limit, 'return', 'outputLimit', jar)
     except InputError as error:
         raise OutputError(str(error)) from error.__cause__
 

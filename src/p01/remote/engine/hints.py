@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""What to add to errors of Python and of storages that say what went wrong, but not what to do."""
+from __future__ import annotations
+
+from ZODB.POSException import Unsupported
+
+from p01.remote.foreign import described
+
+THREAD = 'main thread'      # as Python says it of signal.signal
+HINT = '; workers run jobs in other threads, and signals belong to the main one: use timeout=, or a process of its own'
+BLOBS = '; this database has no folder for blobs: keep data in files and store their paths, or describe a blob-dir by zconfig:'
+
+
+def hintFor(error: BaseException) -> str:
+    """What to do about an error, as the end of a sentence; '' for most."""
+    if type(error) is ValueError and 'signal' in described(error) and THREAD in described(error):
+        return HINT
+    return BLOBS if isBlobless(error) else ''
+
+
+def isBlobless(error: BaseException) -> bool:
+    """Whether a storage refused a blob, as it will again."""
+    return isinstance(error, Unsupported) and 'Blob' in described(error)

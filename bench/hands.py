@@ -69,8 +69,7 @@ def drain(loop: Loop, every: int = 0) -> list[Sample]:
 
 def check(loop: Loop) -> None:
     """Raises RuntimeError when a job failed: a figure of jobs that fail says nothing."""
-    loop.runner.fresh()
-    counts = loop.processor().store.counts()
+    counts = loop.runner.fresh().store.counts()
     loop.runner.end()
     if any(queue.get(status) for queue in counts.values() for status in (ERROR, CANCELLED)):
         raise RuntimeError(f'Not all jobs completed: {counts}.')
@@ -105,8 +104,7 @@ def sweep(loop: Loop, every: int = 0) -> list[Sample]:
     while True:
         loop.poll(time.time())
         loop.janitor.looked = -1e9      # look after what is left at once, not every few seconds
-        loop.runner.fresh()
-        counts = loop.processor().store.counts()
+        counts = loop.runner.fresh().store.counts()
         loop.runner.end()
         if not any(queue.get(status) for queue in counts.values() for status in FINISHED):
             return [*samples, sample(loop)]

@@ -7,17 +7,17 @@ from collections import Counter
 import BTrees.check
 import pytest
 import transaction
-from BTrees.OOBTree import OOBTree, OOTreeSet
+from BTrees.OOBTree import OOBTree
 from hypothesis import HealthCheck, Phase, settings
 from transaction.interfaces import NoTransaction
 
 from p01.remote import storage, testing
 from p01.remote.processor import RemoteProcessor
-from p01.remote.store.lines import Keys, Runs
+from p01.remote.store.lines import Places, Runs
 from tests import servers
 
 for known in (BTrees.check._type2kind, BTrees.check._btree2bucket):      # by exact type: without this it refuses our trees
-    known[Keys] = known[OOTreeSet]
+    known[Places] = known[OOBTree]
     known[Runs] = known[OOBTree]
 
 # Shrinking a failure of the model may take five minutes, after which faulthandler_timeout ends the run without a word;
@@ -164,6 +164,13 @@ def abort(processor):
     """Abort it, and begin another: that is when a ZEO client looks for what others have committed."""
     processor._p_jar.transaction_manager.abort()
     processor._p_jar.transaction_manager.begin()
+
+
+def standing(lines):
+    """The trees of a shard's lines, whose bounds are proven: none is too high, each stands among the heads, no other does."""
+    assert {queue: line.bound for queue, line in lines.queues.items()} == {queue: key for key, queue in lines.heads.items()}
+    assert all(line.bound <= next(iter(line.waiting.keys()), line.bound) for line in lines.queues.values())
+    return [lines.queues, lines.heads, lines.delayed, *(line.waiting for line in lines.queues.values())]
 
 
 def recount(store):

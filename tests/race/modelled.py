@@ -14,7 +14,7 @@ from p01.remote.processor import RemoteProcessor
 from p01.remote.store.keys import shardOf
 from p01.remote.store.records import Record
 from p01.remote.store.seats import Seat
-from tests.conftest import leave
+from tests.conftest import leave, standing
 
 BEGIN = 1_700_000_000.0
 QUEUES = ('one', 'two')
@@ -151,9 +151,7 @@ class Modelled(RuleBasedStateMachine):
             trees = [store.segments, store.seats]
             places = [jobid for seat in store.seats.values() for jobid in seat.claims] + list(store.waiting())
             for shard in store.shards:
-                trees += [shard.lines, shard.pages, shard.uniques]
-                for line in shard.lines.values():
-                    trees += [line.waiting, line.delayed]
+                trees += [shard.pages, shard.uniques, *standing(shard.lines)]
                 for key, (jobid, _) in shard.uniques.items():
                     assert self.jobs[jobid].unique[0] == key
             assert len(places) == len(set(places)) and set(places) <= self.jobs.keys()

@@ -13,6 +13,7 @@ from p01.remote.options import WorkerOptions
 from p01.remote.storage.transactions import systematic
 from p01.remote.store.store import Store
 from tests.acceptance import tasks
+from tests.conftest import standing
 
 TASKS = 'tests.acceptance.tasks.'
 
@@ -95,8 +96,7 @@ def sound(processor):
     root = processor._p_jar.root()
     trees = [store.segments, store.seats, root['effects'], root['orders 0']]
     for shard in store.shards:
-        trees += [shard.lines, shard.pages, shard.uniques]
-        trees += [tree for line in shard.lines.values() for tree in (line.waiting, line.delayed)]
+        trees += [shard.pages, shard.uniques, *standing(shard.lines)]
     for tree in trees:
         tree._check()
         BTrees.check.check(tree)

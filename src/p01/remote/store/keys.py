@@ -44,6 +44,11 @@ def rankOf(key: int) -> int:
     return key >> _ID + _TIME
 
 
+def behind(key: int) -> int:
+    """The waiting keys of all lower priorities are at least this."""
+    return rankOf(key) + 1 << _ID + _TIME
+
+
 def sinceOf(key: int) -> float:
     """Since when a job waits, of a waiting key, in POSIX seconds."""
     return (key >> _ID & _TIMES) / 1_000_000 + ORIGIN

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from BTrees.OOBTree import OOBTree, OOTreeSet
+from BTrees.OOBTree import OOBTree
 from persistent import Persistent
 
 from p01.remote.door import Closed
-from p01.remote.store.keys import dueKey, dueLimit, idOf, ripened, waitingKey
+from p01.remote.store.keys import behind, dueKey, dueLimit, dueOf, idOf, ripened, sinceOf, waitingKey
 from p01.remote.store.records import DELAYED, QUEUED, Pending, Record
 from p01.remote.store.segments import Segment
 
@@ -29,8 +29,8 @@ class Runs(Closed, OOBTree):
     max_internal_size = 500
 
 
-class Keys(Closed, OOTreeSet):
-    """Due keys, in larger leaves for the same reason."""
+class Places(Closed, OOBTree):
+    """The key of a job → its queue, in larger leaves for the same reason."""
 
     max_leaf_size = 120
     max_internal_size = 500
@@ -77,33 +77,62 @@ class Run:
 
     def leave(self, count: int) -> None:
         """Take so many jobs out of the line."""
-        del self.line.waiting[self.key]
+        waiting = self.line.waiting
+        del waiting[self.key]
         if count < len(self.ids):
-            self.line.join(self.keyOf(self.ids[count]), self.last)
+            waiting[self.keyOf(self.ids[count])] = self.last
 
 
 class Line(Closed, Persistent):
-    """The jobs of one queue that wait in one shard, and those not yet due."""
+    """The jobs of one queue that wait in one shard."""
+
+    def __init__(self, bound: int) -> None:
+        self.waiting = Runs()
+        self.bound = bound          # none of its jobs stands before this key: where the shard's heads have it
+
+
+class Lines(Closed, Persistent):
+    """The lines of one shard, and the jobs not yet due.
+
+    A queue has a line while its jobs wait. The heads say in which order to look at the lines, so that a claim need not look
+    at all of them. A bound that is too low costs a look in vain, one that is too high would hide jobs. So whoever raises a
+    bound or removes a line touches the line and the shard's intake, and whoever lets a job wait touches one of both: they
+    conflict, where else neither would write what the other has read.
+    """
 
     def __init__(self) -> None:
-        self.waiting = Runs()
-        self.delayed = Keys()
+        self.queues = OOBTree()     # queue → Line
+        self.heads = Places()
+        self.delayed = Places()      # by due key
 
-    def join(self, key: int, last: int | None = None) -> None:
-        """Let a job wait, or all of a run up to its last."""
-        self.waiting[key] = idOf(key) if last is None else last
+    def join(self, queue: str, key: int, last: int | None = None) -> Line:
+        """Let a job wait, or all of a run up to its last. The caller touches the intake, or the line that he is given."""
+        line: Line | None = self.queues.get(queue)
+        if line is None:
+            line = self.queues[queue] = Line(key)
+            self.heads[key] = queue
+        elif key < line.bound:
+            self.bind(queue, line, key)
+        line.waiting[key] = idOf(key) if last is None else last
+        return line
 
-    def enter(self, jobs: list[tuple[int, Record]], now: float) -> None:
-        """Take in neighbours that are alike, with their ids."""
+    def bind(self, queue: str, line: Line, key: int) -> None:
+        """Have a line's bound at this key."""
+        del self.heads[line.bound]
+        self.heads[key] = queue
+        line.bound = key
+
+    def enter(self, queue: str, jobs: list[tuple[int, Record]], now: float) -> None:
+        """Take in neighbours that are alike, with their ids. The caller touches the intake."""
         due = jobs[0][1].due
         if due is None:
-            self.join(standing(*jobs[0], None), jobs[-1][0])
+            self.join(queue, standing(*jobs[0], None), jobs[-1][0])
             return
         for jobid, record in jobs:
             if due > now:
-                self.delayed.add(dueKey(record.priority, due, jobid))
+                self.delayed[dueKey(record.priority, due, jobid)] = queue
             else:
-                self.join(standing(jobid, record, None))
+                self.join(queue, standing(jobid, record, None))
 
     def delays(self, jobid: int, record: Record, fate: Pending | None) -> bool:
         """Whether a job is among those not yet due."""
@@ -111,32 +140,70 @@ class Line(Closed, Persistent):
         return due is not None and dueKey(record.priority, due, jobid) in self.delayed
 
     def withdraw(self, jobid: int, record: Record, fate: Pending | None, segment: Segment, fates: Fates) -> str | None:
-        """Take one job out, wherever it stands; returns the status that it had, None when it is not in this line."""
+        """Take one job out, wherever it stands; returns the status that it had, None when it stands nowhere."""
         due = (fate or record).due
         if due is not None and (key := dueKey(record.priority, due, jobid)) in self.delayed:
-            self.delayed.remove(key)
+            del self.delayed[key]
             return DELAYED
+        line: Line | None = self.queues.get(record.queue)
+        if line is None:
+            return None
         for each in range(jobid, segment.first - 1 if fate is None else jobid - 1, -1):     # one with a fate stands alone
             if each not in segment.entries:
                 continue
             key = standing(each, segment.entries[each], fate)
-            last = self.waiting.get(key, 0)
+            last = line.waiting.get(key, 0)
             if last >= jobid:
-                run = Run(self, key, last, segment, fates, segment.size)
+                run = Run(line, key, last, segment, fates, segment.size)
                 at = run.ids.index(jobid)
                 run.leave(at + 1)
                 if at:
-                    self.join(key, run.ids[at - 1])
+                    line.waiting[key] = run.ids[at - 1]
                 return QUEUED
         return None
 
-    def ripen(self, now: float, most: int) -> int:
-        """Let at most so many jobs wait that have become due; returns how many did."""
-        due = list(islice(self.delayed.keys(None, dueLimit(now)), most))
-        for key in due:
-            self.delayed.remove(key)
-            self.join(ripened(key))
-        return len(due)
+    def ripen(self, now: float, most: int) -> list[str]:
+        """Let at most so many jobs wait that have become due; returns their queues. The caller touches the intake."""
+        due = list(islice(self.delayed.items(None, dueLimit(now)), most))
+        for key, queue in due:
+            del self.delayed[key]
+            self.join(queue, ripened(key))
+        return [queue for _, queue in due]
+
+    def trim(self, queue: str) -> bool:
+        """Have a line's bound where its first job stands, or remove it when it is empty; whether anything changed.
+
+        The caller touches the intake.
+        """
+        line: Line = self.queues[queue]
+        head = next(iter(line.waiting.keys()), None)
+        if head == line.bound:
+            return False
+        line._p_changed = True
+        if head is not None:
+            self.bind(queue, line, head)
+        else:
+            del self.heads[line.bound], self.queues[queue]
+        return True
+
+    def oldest(self) -> float | None:
+        """Since when the oldest job waits, in POSIX seconds: exact for lines that are looked at, which are few."""
+        found, bound = [], 0
+        while (head := next(iter(self.heads.items(bound)), None)) is not None:
+            bound, queue = head
+            waiting = self.queues[queue].waiting
+            key = next(iter(waiting.keys()), None)
+            # all lines behind it begin with younger jobs or lower priorities
+            bound = behind(bound) if key == bound else bound + 1
+            while key is not None:
+                found.append(sinceOf(key))
+                key = next(iter(waiting.keys(behind(key))), None)
+        return min(found, default=None)
+
+    def nextDue(self) -> float | None:
+        """When the next delayed job is due, in POSIX seconds."""
+        key = next(iter(self.delayed.keys()), None)
+        return None if key is None else dueOf(key)
 
 
 def alike(job: tuple[int, Record]) -> tuple[Any, ...]:

@@ -13,7 +13,7 @@ from persistent import Persistent
 from p01.remote.door import Closed
 from p01.remote.exceptions import JobNotFound
 from p01.remote.store import writer
-from p01.remote.store.keys import dueOf, idOf, shardOf, sinceOf
+from p01.remote.store.keys import idOf, shardOf
 from p01.remote.store.lines import members
 from p01.remote.store.records import DELAYED, PROCESSING, QUEUED, Attempt, Claim, Outcome, Pending, Record
 from p01.remote.store.segments import Outcomes, Segment, statusOf
@@ -147,7 +147,7 @@ class Look(Closed, Persistent):
         shard = self.shards[shardOf(first)]
         delayed = due is not None
         if delayed and shard.taken(first, jobid):
-            delayed = record.queue in shard.lines and shard.lines[record.queue].delays(jobid, record, fate)
+            delayed = shard.lines.delays(jobid, record, fate)
         return View(jobid, record, DELAYED if delayed else QUEUED, runs, due, attempts)
 
     def ids(self, newest: bool = False) -> Iterator[int]:
@@ -163,11 +163,11 @@ class Look(Closed, Persistent):
     def waiting(self) -> Iterator[int]:
         """The ids of all jobs that wait, due or not yet; looks at no other."""
         for shard in self.shards:
-            for line in shard.lines.values():
+            for line in shard.lines.queues.values():
                 for key, last in line.waiting.items():
                     segment = self.home(idOf(key))
                     yield from members(idOf(key), last, segment, shard.fates(segment.first))
-                yield from map(idOf, line.delayed)
+            yield from map(idOf, shard.lines.delayed)
         yield from (jobid for jobid, _ in self.untaken())
 
     def finished(self) -> Iterator[tuple[int, str]]:
@@ -204,15 +204,13 @@ class Look(Closed, Persistent):
 
     def oldest(self) -> float | None:
         """Since when the oldest job waits that could start, in POSIX seconds; None when none waits."""
-        instants = [sinceOf(line.waiting.minKey()) for shard in self.shards for line in shard.lines.values()
-                    if line.waiting]
+        instants = [instant for shard in self.shards if (instant := shard.lines.oldest()) is not None]
         instants += [record.created for _, record in self.untaken() if record.due is None]
         return min(instants, default=None)
 
     def nextDue(self) -> float | None:
         """When the next delayed job is due, in POSIX seconds."""
-        return min((dueOf(line.delayed.minKey()) for shard in self.shards for line in shard.lines.values()
-                    if line.delayed), default=None)
+        return min((instant for shard in self.shards if (instant := shard.lines.nextDue()) is not None), default=None)
 
 
 def ended(jobid: int, record: Record, outcome: Outcome) -> View:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from BTrees.LOBTree import LOBTree
@@ -12,7 +13,7 @@ from persistent import Persistent
 
 from p01.remote.door import Closed
 from p01.remote.store.keys import SHARDS, shardOf
-from p01.remote.store.lines import Line
+from p01.remote.store.lines import Lines
 from p01.remote.store.records import DELAYED, QUEUED, Record
 from p01.remote.store.segments import Page, Segment
 
@@ -57,7 +58,7 @@ class Shard(Closed, Persistent):
     def __init__(self, number: int) -> None:
         self.number = number
         self.intake = Intake()
-        self.lines = OOBTree()              # queue → Line
+        self.lines = Lines()
         self.pages = LOBTree()              # first id of a segment → Page
         self.uniques = OOBTree()            # unique key → (id, until or None)
         self.tally = Tally()
@@ -120,13 +121,6 @@ class Shard(Closed, Persistent):
         cursor = self.intake.open.get(first)
         return first <= self.intake.seen if cursor is None else jobid <= cursor
 
-    def line(self, queue: str) -> Line:
-        """The line of a queue, made when it is missing."""
-        found = self.lines.get(queue)
-        if found is None:
-            found = self.lines[queue] = Line()
-        return found
-
     def page(self, first: int) -> Page:
         """The page of a segment, made when it is missing."""
         found = self.pages.get(first)
@@ -140,11 +134,23 @@ class Shard(Closed, Persistent):
         return page.fates if page is not None else NONE
 
     def ripen(self, now: float, most: int) -> Tally:
-        """Let jobs wait that have become due, at most so many of a queue; returns how the counts change."""
+        """Let jobs wait that have become due, at most so many; returns how the counts change."""
         moved = Tally()
-        for queue, line in self.lines.items():
-            moved.move(queue, DELAYED, QUEUED, line.ripen(now, most))
+        for queue, count in Counter(self.lines.ripen(now, most)).items():
+            moved.move(queue, DELAYED, QUEUED, count)
+        if moved:
+            self.intake._p_changed = True
         return moved
+
+    def back(self, queue: str, key: int) -> None:
+        """Let a job wait that waited before."""
+        self.lines.join(queue, key)._p_changed = True
+
+    def trim(self, queues: Iterable[str]) -> None:
+        """See to the bounds of these lines, and remove those that are empty."""
+        changed = [queue for queue in queues if self.lines.trim(queue)]
+        if changed:
+            self.intake._p_changed = True
 
 
 def uniqueShard(key: str) -> int:

@@ -126,14 +126,13 @@ class Store(Taking):
             runs, attempts = runs + 1, attempts + (attempt,)
         key = standing(jobid, record, None) if claim.key is None else claim.key
         fate = Pending(key, due, runs, attempts, claim.deaths + died, suspect)
-        line = shard.line(claim.queue)
         if due is None:
-            line.join(key)
+            shard.back(claim.queue, key)
             if runs or suspect or claim.deaths or self.fate(jobid) is not None:
                 shard.page(first).note(jobid, fate)
             owner.tally.move(claim.queue, PROCESSING, QUEUED)
         else:
-            line.delayed.add(dueKey(record.priority, due, jobid))
+            shard.lines.delayed[dueKey(record.priority, due, jobid)] = claim.queue
             shard.page(first).note(jobid, fate)
             owner.tally.move(claim.queue, PROCESSING, DELAYED)
 
@@ -157,10 +156,11 @@ class Store(Taking):
             return False
         old = None
         if shard.taken(first, jobid):
-            line = shard.line(record.queue)
-            old = line.withdraw(jobid, record, fate, self.segment(first), shard.fates(first))
+            old = shard.lines.withdraw(jobid, record, fate, self.segment(first), shard.fates(first))
             if old is None:
                 return False
+            if record.queue in shard.lines.queues:
+                shard.trim([record.queue])
         runs, attempts = (fate.runs, fate.attempts) if isinstance(fate, Pending) else (0, ())
         self.free(jobid, record, True)
         self.note(jobid, hand, Outcome(CANCELLED, None, reason, runs, None, now, '', attempts))
@@ -183,7 +183,7 @@ class Store(Taking):
         shard, tally = self.shards[shardOf(first)], Tally()
         key = waitingKey(record.priority, now, jobid)
         shard.page(first).note(jobid, Pending(key, None, 0, outcome.attempts))
-        shard.line(record.queue).join(key)
+        shard.back(record.queue, key)
         tally.move(record.queue, outcome.status, QUEUED)
         self.count(shard, tally)
         return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
-from itertools import groupby, repeat
+from itertools import chain, groupby, repeat
 from operator import attrgetter
 
 from p01.remote.exceptions import JobNotFound
@@ -22,6 +22,7 @@ from p01.remote.store.shards import Shard, uniqueShard
 GRACE = 1.0         # seconds that a job of another worker's shard may wait longer than ours
 END = float('inf')  # behind all keys
 queueOf = attrgetter('queue')
+FEW = 8             # lines of a shard that are looked at in vain, rather than to write where they stand
 INTAKE = 2_000      # jobs that one shard takes in at once: more than one claim, so that order holds; few enough for memory
 
 
@@ -74,7 +75,6 @@ class Taking(Look):
     def takeIn(self, shard: Shard, owner: Hand, now: float) -> None:
         """Put a shard's new jobs, and those that became due, in line; of many only the first INTAKE."""
         came: Counter[tuple[str, str]] = Counter()
-        lines: dict[str, Line] = {}
         for new in shard.news(self, INTAKE):
             for (queue, _, due), group in groupby(new, alike):
                 jobs = list(group)
@@ -83,8 +83,7 @@ class Taking(Look):
                     came[queue, CANCELLED] += len(jobs) - len(admitted)
                 if admitted:
                     came[queue, QUEUED if due is None or due <= now else DELAYED] += len(admitted)
-                    line = lines.get(queue) or lines.setdefault(queue, shard.line(queue))
-                    line.enter(admitted, now)
+                    shard.lines.enter(queue, admitted, now)
         moved = shard.ripen(now, INTAKE)
         if came or moved:
             owner.touch()
@@ -123,9 +122,10 @@ class Taking(Look):
         in the others' news as well, so that nobody starves behind a worker that is busy with one long job.
         """
         claimed: list[int] = []
+        looked: dict[Shard, set[str]] = {}
         expired = True
         while expired and len(claimed) < count:
-            ids, runs = self.picks(owner, count - len(claimed), now, queues, rank, wide)
+            ids, runs = self.picks(owner, count - len(claimed), now, queues, rank, wide, looked)
             for run in runs:
                 if run.fate is not None and run.fate.suspect and run.ids[0] in ids:
                     at = ids.index(run.ids[0])      # it must run alone, so that the next death tells
@@ -144,6 +144,9 @@ class Taking(Look):
             expired = len(started) < len(ids)       # nobody's job is left behind because the one before it was too late
             owner.claims.update(started)
             claimed += started
+        for shard, lines in looked.items():
+            if len(lines) > FEW and queues is None:     # else it costs less to look again
+                shard.trim(lines)
         return claimed
 
     def take(self, owner: Hand, run: Run, count: int, taken: dict[int, Claim], now: float) -> None:
@@ -160,43 +163,48 @@ class Taking(Look):
             if record.extras is not None and not self.starts(owner, jobid, record, fate, now):
                 del taken[jobid]
 
-    def picks(self, owner: Hand, count: int, now: float, queues: Collection[str] | None,
-              rank: tuple[int, int], wide: bool) -> tuple[list[int], list[Run]]:
-        """The jobs to claim next in order, and the runs that these are the heads of."""
+    def picks(self, owner: Hand, count: int, now: float, queues: Collection[str] | None, rank: tuple[int, int],
+              wide: bool, looked: dict[Shard, set[str]]) -> tuple[list[int], list[Run]]:
+        """The jobs to claim next in order, and the runs that these are the heads of.
+
+        looked gets the queues whose lines were looked at in the worker's own shards.
+        """
         own = [shard for shard in self.shards if shard.number % rank[1] == rank[0]]
         foreign = [shard for shard in self.shards if shard not in own]
         for shard in self.shards if wide else own:
             self.takeIn(shard, owner, now)
-        ids, runs = self.ahead(own, count, now, queues)
+        for shard in own:
+            looked.setdefault(shard, set())
+        ids, runs = self.ahead(own, count, now, queues, looked)
         if len(ids) < count:
             for shard in () if wide else foreign:
                 self.takeIn(shard, owner, now)
-            others, more = self.ahead(foreign, count - len(ids), now, queues)
+            others, more = self.ahead(foreign, count - len(ids), now, queues, {})
             return ids + others, runs + more
         urgent = rankOf(runs[0].key), sinceOf(runs[0].key) - GRACE
 
         def sooner(key: int) -> bool:
             return (rankOf(key), sinceOf(key)) < urgent
 
-        if any(sooner(line.waiting.minKey()) for line, _ in self.lines(foreign, now, queues)):
-            others, more = self.ahead(foreign, count, now, queues)
+        first = next(self.heads(foreign, now, queues, {}), None)
+        if first is not None and sooner(first[0]):
+            others, more = self.ahead(foreign, count, now, queues, {})
             number = sum(sooner(run.keyOf(jobid)) for run in more for jobid in run.ids[:run.at])
             return (others[:number] + ids)[:count], runs + more
         return ids, runs
 
-    def ahead(self, shards: Iterable[Shard], count: int, now: float,
-              queues: Collection[str] | None) -> tuple[list[int], list[Run]]:
+    def ahead(self, shards: Iterable[Shard], count: int, now: float, queues: Collection[str] | None,
+              looked: dict[Shard, set[str]]) -> tuple[list[int], list[Run]]:
         """The first jobs that wait in these shards in order, and the runs that these are the heads of."""
-        heads = heapq.merge(*(zip(line.waiting.items(), repeat(line), repeat(shard))
-                              for line, shard in self.lines(shards, now, queues)))
+        heads = self.heads(shards, now, queues, looked)
         ids: list[int] = []
         runs: list[Run] = []
         mixed: list[tuple[int, Run]] = []       # a heap of runs that are picked from in turn, by the key of the next job
         head = next(heads, None)
         here: Segment | None = None
         while len(ids) < count and (head or mixed):
-            if head and (not mixed or head[0][0] < mixed[0][0]):
-                (key, last), line, shard = head
+            if head and (not mixed or head[0] < mixed[0][0]):
+                key, last, line, shard = head
                 jobid = idOf(key)
                 if here is None or jobid not in here.entries:
                     here = self.home(jobid)
@@ -206,19 +214,42 @@ class Taking(Look):
                 head = next(heads, None)
             else:
                 _, run = heapq.heappop(mixed)
-            limit = head[0][0] if head else END
+            limit = head[0] if head else END
             ids += run.pick(min(limit, mixed[0][0]) if mixed else limit)
             if run.at < len(run.ids):
                 heapq.heappush(mixed, (run.keyOf(run.ids[run.at]), run))
         return ids[:count], runs
 
-    def lines(self, shards: Iterable[Shard], now: float, queues: Collection[str] | None) -> Iterator[tuple[Line, Shard]]:
-        """The lines of these shards that have waiting jobs, of these queues, but not of those that are paused."""
+    def heads(self, shards: Iterable[Shard], now: float, queues: Collection[str] | None,
+              looked: dict[Shard, set[str]]) -> Iterator[tuple[int, int, Line, Shard]]:
+        """The runs that wait in these shards in order: key, last id, line, shard; of these queues, but not of paused ones.
+
+        Looks at a line only when its bound is reached, and notes that.
+        """
         paused = {queue for queue, until in self.settings.paused.items() if until is None or until > now}
-        for shard in shards:
-            for queue, line in shard.lines.items():
-                if (queues is None or queue in queues) and queue not in paused and line.waiting:
-                    yield line, shard
+        bounds: Iterable[tuple[tuple[int, str], Shard]]
+        if queues is None:
+            bounds = heapq.merge(*(zip(shard.lines.heads.items(), repeat(shard)) for shard in shards))
+        else:
+            bounds = sorted(((line.bound, queue), shard) for shard in shards for queue in queues
+                            if (line := shard.lines.queues.get(queue)) is not None)
+        ahead: list[tuple[int, int, Line, Shard, Iterator[tuple[int, int]]]] = []
+        for (bound, queue), shard in chain(bounds, [((END, ''), None)]):
+            while ahead and ahead[0][0] < bound:
+                key, last, line, here, rest = ahead[0]
+                yield key, last, line, here
+                further = next(rest, None)
+                if further is None:
+                    heapq.heappop(ahead)
+                else:
+                    heapq.heapreplace(ahead, (*further, line, here, rest))
+            if shard is not None and queue not in paused:
+                line = shard.lines.queues[queue]
+                rest = iter(line.waiting.items())
+                if (further := next(rest, None)) is not None:
+                    heapq.heappush(ahead, (*further, line, shard, rest))
+                if shard in looked:
+                    looked[shard].add(queue)
 
     def starts(self, owner: Hand, jobid: int, record: Record, fate: Pending | None, now: float) -> bool:
         """Whether a job that left its line may start; else it has expired. What it holds until its start, it gives back."""

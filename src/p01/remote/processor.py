@@ -18,7 +18,7 @@ from p01.remote.engine import ticker
 from p01.remote.engine.behaviours import behaviourOf
 from p01.remote.engine.bell import ringAfter
 from p01.remote.engine.hand import runDue
-from p01.remote.exceptions import InputError, RemoteError, UnknownJob
+from p01.remote.exceptions import InputError, NotLoaded, RemoteError, UnknownJob
 from p01.remote.foreign import Raised, described, reasonOf
 from p01.remote.instants import duration, seconds
 from p01.remote.interfaces import IRemoteProcessor
@@ -93,7 +93,12 @@ class RemoteProcessor(Placed, Persistent):
     def processJob(self, name: str, input: Any = None, *, queue: str | None = None, priority: int = 0,
                    delay: Any = None, at: Any = None, unique: str | Unique | None = None, expires: Any = None) -> int:
         """Enqueue a job in the current transaction; returns its id."""
-        behaviour = self.registered(name)
+        try:
+            behaviour = self.registered(name)
+        except NotLoaded as error:
+            cause = error.__cause__ or error
+            raise UnknownJob(f'No job is registered as {name!r}, and it cannot be imported ({reasonOf(cause)}); name a job '
+                             'that can be, or add it with addJob.') from cause
         return self.enqueue(name, behaviour, input, queue=queue, priority=priority, delay=delay, at=at, unique=unique,
                             expires=expires)
 
@@ -180,6 +185,8 @@ class RemoteProcessor(Placed, Persistent):
 
         Raises ValueError for a status that is not a finished one.
         """
+        if stati is not None and not isinstance(stati, Iterable):
+            raise InputError(f'removeJobs takes a list of stati, not {stati!r}.')
         wanted = FINISHED if stati is None else (stati,) if isinstance(stati, str) else tuple(stati)
         for status in wanted:
             if status not in FINISHED:

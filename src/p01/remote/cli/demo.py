@@ -52,7 +52,7 @@ def demo(folder: Path | None, keep: Path | None, workers: int, spare: bool, asJs
     found into an index, in the job's own transaction. At the end the index is compared with a straight computation: exit
     status 1 unless every job was applied exactly once.
     """
-    folder = (folder or Path(sysconfig.get_path('stdlib'))).expanduser().resolve()
+    folder = resolved(folder or Path(sysconfig.get_path('stdlib')))
     if not folder.is_dir():
         raise InputError(f'{folder} is no folder; name one that holds source files.')
     paths, unread = tasks.sources(folder)
@@ -66,11 +66,20 @@ def demo(folder: Path | None, keep: Path | None, workers: int, spare: bool, asJs
             app.close()
 
 
+def resolved(path: Path) -> Path:
+    """A path as it is from the root. Raises InputError."""
+    try:
+        return path.expanduser().resolve()
+    except RuntimeError:
+        raise InputError(f'{path} begins with the home of a user whom this host does not know; write the path from the root.') \
+            from None
+
+
 @contextmanager
 def stage(keep: Path | None) -> Iterator[Path]:
     """The folder of the database: a new one that stays, or a temporary one."""
     if keep is not None:
-        keep = keep.expanduser().resolve()
+        keep = resolved(keep)
         if keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
             raise InputError(f'{keep} exists and is not empty; name a new folder, or look at what is there with '
                              f'`p01-remote status sqlite:{keep}`.')

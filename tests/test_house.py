@@ -29,6 +29,7 @@ FLOORS = [
     ['logs', 'events'],
     ['options'],
     ['checks', 'registration', 'imports'],
+    ['calendar'],
     ['instants'],
     ['interfaces', 'fork'],
     ['door'],

@@ -119,7 +119,7 @@ class WorkerRescued:
 
 @dataclass(frozen=True)
 class ScheduleFailed:
-    """A schedule's item was due, and its job could not be enqueued."""
+    """A schedule's item was due, and its job could not be enqueued; told once for each reason, until it could."""
 
     key: str
     jobName: str
@@ -169,6 +169,16 @@ def notify(event: object) -> None:
         told = guarded(subscriber, event)
         if isinstance(told, Raised):
             guarded(complain, subscriber, event, told.error)
+
+
+def notifyAfter(current: Any, event: object) -> None:
+    """Tell each subscriber when this transaction has committed, if it does."""
+    current.addAfterCommitHook(_committed, (event,))
+
+
+def _committed(done: bool, event: object) -> None:
+    if done:
+        notify(event)
 
 
 def complain(subscriber: Any, event: object, error: BaseException) -> None:

@@ -6,28 +6,26 @@ Whoever fires a due item calls ``advance`` in the same transaction in which it e
 """
 import math
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 from BTrees.OOBTree import OOBTree
-from cronsim import CronSim, CronSimError
+from cronsim import CronSimError
 from persistent import Persistent
 
 from p01.remote import checks
+from p01.remote.calendar import FIELDS, Values, completed, match, textOf, valuesOf
 from p01.remote.door import Placed
 from p01.remote.exceptions import InputError, RegistrationError
-from p01.remote.instants import clockChange, duration, offset, seconds, short, utc, zone
+from p01.remote.foreign import Raised
+from p01.remote.instants import duration, seconds, short, utc, zone
+from p01.remote.storage.origin import contained
 
 WORDS = {
     '@yearly': '0 0 1 1 *', '@annually': '0 0 1 1 *', '@monthly': '0 0 1 * *', '@weekly': '0 0 * * 0',
     '@daily': '0 0 * * *', '@midnight': '0 0 * * *', '@hourly': '0 * * * *',
 }
-# the crontab order, finest first: name, lowest and highest number of each field
-FIELDS = (('minute', 0, 59), ('hour', 0, 23), ('dayOfMonth', 1, 31), ('month', 1, 12), ('dayOfWeek', 0, 6))
 NAMES = tuple(field[0] for field in FIELDS)
-NAIVE = datetime(1970, 1, 1)
-
-Values = int | str | Iterable[int] | None
 
 
 class SchedulerItem(Placed, Persistent):
@@ -99,9 +97,9 @@ class Cron(SchedulerItem):
                  priority: int = 0, tz: str = 'UTC') -> None:
         super().__init__(jobName, active=active, startTime=startTime, input=input, queue=queue,
                          priority=priority)
-        given = _completed((minute, hour, dayOfMonth, month, dayOfWeek))
+        given = completed((minute, hour, dayOfMonth, month, dayOfWeek))
         self.minute, self.hour, self.dayOfMonth, self.month, self.dayOfWeek = (
-            _values(value, *field) for value, field in zip(given, FIELDS, strict=True))
+            valuesOf(value, *field) for value, field in zip(given, FIELDS, strict=True))
         self.tz = tz
         self.first(0.0)                 # bad times, an unknown zone and a date that never comes fail here
 
@@ -120,13 +118,13 @@ class Cron(SchedulerItem):
     def expression(self) -> str:
         """The crontab line of this item, five fields in cron's own numbers."""
         # checked again: the fields are plain attributes, and a form may have changed them
-        return ' '.join(_text(_values(getattr(self, field[0]), *field), field[0]) for field in FIELDS)
+        return ' '.join(textOf(valuesOf(getattr(self, field[0]), *field), field[0]) for field in FIELDS)
 
     def next(self, after: float) -> float:
         """The first match strictly after this instant; InputError when there is none."""
         line, tz = self.expression, zone(self.tz)
         try:
-            return _match(line, after, tz)
+            return match(line, after, tz)
         except InputError:
             raise
         # AssertionError, ValueError: cronsim lets some malformed fields through to Python
@@ -134,6 +132,13 @@ class Cron(SchedulerItem):
             raise InputError(f'{line!r} is no crontab line: {str(error) or "bad field"}.') from None
         except (StopIteration, OverflowError):
             raise InputError(f'No date ever matches the crontab line {line!r}.') from None
+
+
+class Failure(NamedTuple):
+    """Why an item could not be fired, first seen at an instant in POSIX seconds. It may be the fault of one host alone."""
+
+    since: float
+    reason: str
 
 
 class Scheduler(Placed, Persistent):
@@ -144,6 +149,8 @@ class Scheduler(Placed, Persistent):
     a ConflictError, and the job that the other one enqueued vanishes with it. No lock, no leader is needed;
     for that reason no item may ever get a ``_p_resolveConflict``.
     """
+
+    failures: dict[str, Failure] = {}       # by key: why items could not be fired the last time, until they could
 
     def __init__(self, processor: Any = None) -> None:
         if processor is not None:
@@ -162,6 +169,10 @@ class Scheduler(Placed, Persistent):
     def values(self) -> Iterable[SchedulerItem]:
         """The items in the order of their keys."""
         return self._items.values()
+
+    def items(self) -> Iterable[tuple[str, SchedulerItem]]:
+        """The keys and items in the order of the keys."""
+        return self._items.items()
 
     def add(self, item: SchedulerItem, now: float | datetime) -> str:
         """Take in an item, set its first due time and return its key: jobName, jobName-2, …"""
@@ -182,7 +193,9 @@ class Scheduler(Placed, Persistent):
         """Take the item of this key out and return it; InputError when there is none."""
         item = self._find(key)
         del self._items[key]
-        item.__parent__ = item.__name__ = item.due = None
+        self.mended(key)
+        if isinstance(item, SchedulerItem):     # else its class is gone, and nothing can be said to it
+            item.__parent__ = item.__name__ = item.due = None
         return item
 
     def reschedule(self, item: SchedulerItem | str, now: float | datetime) -> float:
@@ -193,9 +206,11 @@ class Scheduler(Placed, Persistent):
         return found.due
 
     def rescheduleAll(self, now: float | datetime) -> None:
-        """Reschedule every item from now."""
-        for item in self.values():
-            self.reschedule(item, now)
+        """Reschedule every item from now; raises what the first one does that cannot be, when all others are."""
+        done = [contained(self.reschedule, key, now) for key in self]
+        for each in done:
+            if isinstance(each, Raised):
+                raise each.error
 
     def due(self, now: float | datetime) -> list[SchedulerItem]:
         """The active items that are due, in the order in which they became due."""
@@ -212,12 +227,25 @@ class Scheduler(Placed, Persistent):
         found.due = found.next(seconds(now))
         return found.due
 
+    def failed(self, key: str, reason: str, now: float) -> bool:
+        """Note why an item fails, the error's class first; whether that is news: the rest may say the time, or an address."""
+        known = self.failures.get(key)
+        if known is not None and known.reason.partition(':')[0] == reason.partition(':')[0]:
+            return False
+        self.failures = {**self.failures, key: Failure(now, reason)}
+        return True
+
+    def mended(self, key: str) -> None:
+        """An item fails no more."""
+        if key in self.failures:
+            self.failures = {name: each for name, each in self.failures.items() if name != key}
+
     def nextDue(self) -> float | None:
         """POSIX seconds at which an active item is due next; None when there is none."""
         return min((item.due for item in self._waiting()), default=None)
 
     def _waiting(self) -> Iterator[Any]:
-        # a scan: a processor has a handful of items, an index by due time would only add conflicts
+        # a scan: a processor has a handful of items
         return (item for item in self.values() if item.active and item.due is not None)
 
     def _find(self, item: SchedulerItem | str) -> SchedulerItem:
@@ -226,69 +254,6 @@ class Scheduler(Placed, Persistent):
         if found is None or (isinstance(item, SchedulerItem) and found is not item):
             raise InputError(f'No item {item!r} is in this scheduler; list(scheduler) names those that are.')
         return found
-
-
-# -- crontab lines: the arithmetic of the calendar is cronsim's, that of clock changes is below
-
-def _match(line: str, after: float, tz: tzinfo) -> float:
-    """POSIX seconds of the line's first match strictly after an instant; StopIteration: never."""
-    minute, hour = line.split()[:2]
-    rhythm = minute.startswith('*') or hour.startswith('*')
-    if rhythm and tz is not UTC:
-        return _rhythm(line, after, tz)
-    runs = (run.timestamp() for run in CronSim(line, utc(math.floor(after)).astimezone(tz)))  # a datetime rounds
-    # cronsim counts on the wall clock here: within a repeated hour it gives runs that are over
-    return next(run for run in runs if run > after)
-
-
-def _rhythm(line: str, after: float, tz: tzinfo) -> float:
-    """The same for a line that follows the clock through its changes.
-
-    cronsim only sees the wall clock between two changes. Left to itself it walks across them by whole
-    hours, and misses half an hour of runs where the clock moves by 30 minutes or at 00:01.
-    """
-    start = math.floor(after)
-    shift = offset(tz, start)
-    while True:
-        run = next(CronSim(line, NAIVE + timedelta(seconds=start + shift)))
-        found = round((run - NAIVE).total_seconds()) - shift
-        change = clockChange(tz, start, found, shift)
-        if change is None:
-            return float(found)
-        start, shift = change - 1, offset(tz, change)
-
-
-def _completed(given: tuple[Values, ...]) -> list[Values]:
-    """The five fields with those left out filled in; see Cron."""
-    ranks = (0, 1, 2, 3, 2)             # both kinds of day are finer than the month
-    finest = min((rank for rank, value in zip(ranks, given, strict=True) if value is not None), default=0)
-    firsts = (0, 0, 1, 1, ())           # no weekday is the first one
-    return [value if value is not None else firsts[field] if ranks[field] < finest else ()
-            for field, value in enumerate(given)]
-
-
-def _values(value: Values, name: str, lowest: int, highest: int) -> tuple[int, ...] | str:
-    """A field as it is kept: text in capitals, or a sorted tuple of numbers within the limits."""
-    if isinstance(value, str):
-        if len(value.split()) != 1:
-            raise InputError(f'{name} must be one crontab field such as */15, not {value!r}.')
-        return value.strip().upper()
-    numbers = value if isinstance(value, Iterable) else (value,)
-    found = set()
-    for number in numbers:
-        if isinstance(number, bool) or not isinstance(number, int) or not lowest <= number <= highest:
-            raise InputError(f'{name} must be whole numbers from {lowest} to {highest}, not {number!r}.')
-        found.add(number)
-    return tuple(sorted(found))
-
-
-def _text(values: tuple[int, ...] | str, name: str) -> str:
-    """A kept field as cron writes it."""
-    if isinstance(values, str):
-        return values
-    if name == 'dayOfWeek':             # Python's Monday is 0, cron's is 1 and its Sunday 0
-        values = tuple((day + 1) % 7 for day in values)
-    return ','.join(map(str, values)) or '*'
 
 
 def _name(value: str, name: str) -> str:

@@ -24,12 +24,12 @@ def runDue(processor: Any, now: float | None, most: int | None = None) -> int:
 
     Raises TransientError when a job meets a conflict: the caller's transaction must then be repeated as a whole.
     """
-    hand, count = Hand(), 0
+    hand, clock, count = Hand(), ticker.Ticker(), 0
     jar = processor._p_jar
     manager = jar.transaction_manager if jar is not None else transaction.manager
     while most is None or count < most:
         instant = time.time() if now is None else now
-        ticker.tick(processor, instant)
+        ticker.tick(processor, instant, clock, manager)
         claimed = processor.store.claim(hand, 1, instant)
         if not claimed:
             break

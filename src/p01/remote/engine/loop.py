@@ -15,7 +15,7 @@ from transaction.interfaces import TransientError
 from ZODB.DB import DB
 
 from p01.remote import events, storage
-from p01.remote.engine import beacon, pulse, ticker
+from p01.remote.engine import beacon, pulse
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.janitor import Janitor
 from p01.remote.engine.ledger import Ledger
@@ -23,8 +23,10 @@ from p01.remote.engine.outage import Outage
 from p01.remote.engine.portion import Portion
 from p01.remote.engine.runner import Runner
 from p01.remote.engine.session import Session
+from p01.remote.engine.ticker import Ticker
 from p01.remote.engine.verdict import Again, Done, Failed, Lost, Task, Verdict
 from p01.remote.exceptions import ClaimLost, ProcessorGone
+from p01.remote.foreign import interrupts, reasonOf
 from p01.remote.options import WorkerOptions
 from p01.remote.storage.transactions import TRIES, pause
 from p01.remote.store.migrate import migrate
@@ -49,17 +51,18 @@ class Loop:
         self.options = options or WorkerOptions()
         queues = '@' + ','.join(sorted(self.options.queues)) if self.options.queues else ''
         self.name = f'{name}:{os.getpid()}:{uuid.uuid4().hex[:6]}{queues}'
+        self.session = Session(db, locate)          # first: what cannot be opened leaves nothing behind
         # databases of one process alone need no box: when it dies, all of its workers do
         self.alone = storage.kind(db) in ('memory', 'file')
         self.box = None if self.alone else beacon.mine(db)
         self.slot = self.box.take() if self.box is not None else 0
         self.place = str(self.box.path) if self.box is not None else '' if self.alone else '-'
-        beacon.live.add(self.name)
         self.began = 0.0                            # when the running job began, on the monotonic clock; 0 for none
         self.outage = Outage(self.name)
-        self.session = Session(db, locate)
+        beacon.live.add(self.name)
         self.runner = Runner(self.session, self.name, self.complete, self.recorded, None if self.alone else self.mark)
         self.ledger = Ledger(self.name)
+        self.ticker = Ticker()
         self.portion = Portion()
         self.stopping = threading.Event()
         self.bell = bellOf(db)
@@ -177,7 +180,7 @@ class Loop:
         def work(store: Store, seat: Seat, _: float) -> tuple[list[Task], float]:
             self.ledger.settle(store, seat)
             processor = self.session.processor()
-            ticker.tick(processor, now)
+            ready[:], coming = self.ticker.look(processor, now)
             told[:] = self.janitor.poll(processor, self.rank(store), now)
             store.release(seat, list(seat.claims)[count:])      # jobs take longer than they did: others may have the rest
             free = count - len(seat.claims)
@@ -189,10 +192,11 @@ class Loop:
                      for (jobid, claim), (_, record) in zip(seat.claims.items(), store.entries(seat.claims), strict=True)]
             if not tasks and store.behind():
                 return tasks, 0.0
-            due = [instant for instant in (store.nextDue(), processor.scheduler.nextDue()) if instant is not None]
+            due = [instant for instant in (store.nextDue(), coming) if instant is not None]
             return tasks, max(0.0, min(due, default=now + IDLE) - now)
 
         told: list[events.WorkerRescued] = []
+        ready: list[str] = []               # schedules
         began = time.monotonic()
         wide = abs(now - self.wide) >= GRACE
         if wide:
@@ -205,6 +209,10 @@ class Loop:
         self.janitor.committed()
         for event in told:
             events.notify(event)
+        if ready:
+            self.ticker.fire(ready, now, lambda work: self.write(lambda store, seat, _: work(self.session.processor())))
+            if not tasks:
+                return self.book(now, count)
         return tasks, min(max(0.0, due - taken), self.options.waitTime)      # due was reckoned from now
 
     def rank(self, store: Store) -> tuple[int, int]:
@@ -232,7 +240,9 @@ class Loop:
                 wait = self.poll(self.runner.clock())
             except (MemoryError, ProcessorGone):
                 raise                       # this process is of no use any more, another one goes on; or this loop is of none
-            except Exception as error:      # storages raise what they like; what they hold is safe
+            except BaseException as error:  # storages raise what they like; what they hold is safe
+                if interrupts(error):
+                    raise
                 self.mark(0, None)
                 self.endure(error)
                 continue
@@ -242,10 +252,13 @@ class Loop:
             # a ring during the poll was perhaps too late for it: wait returns at once
             heard = self.bell.wait(heard, wait)
 
-    def endure(self, error: Exception) -> None:
-        """Say once that the storage is away, pause, and begin anew with a fresh connection. A drain gives up in the end."""
+    def endure(self, error: BaseException) -> None:
+        """Say once that the storage is away, pause, and begin anew with a fresh connection.
+
+        A drain gives up in the end, and any loop when the fault is not the storage's.
+        """
         wait = self.outage.failed(error)
-        if self.options.drain and self.outage.troubles > PATIENCE:
+        if self.outage.troubles > PATIENCE and (self.options.drain or not self.outage.away):
             raise error
         self.stopping.wait(wait)
         try:
@@ -269,8 +282,10 @@ class Loop:
 
             self.write(leave)
             self.ledger.committed()
-        except Exception as error:
-            logger.warning('Worker %s leaves its seat to others: %s: %s', self.name, type(error).__name__, error)
+        except BaseException as error:      # of whatever class: it must not be taken for alive
+            logger.warning('Worker %s leaves its seat to others: %s', self.name, reasonOf(error))
+            if interrupts(error):
+                raise
         finally:
             self.free()
 

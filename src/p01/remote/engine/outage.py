@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""A storage that is away: told once, waited for with growing pauses, told when it is back."""
+"""A storage that is away, or another fault of a worker: told once, waited for with growing pauses, told when it is back."""
 from __future__ import annotations
 
+import logging
 import random
 
 from p01.remote import events
-from p01.remote.foreign import reasonOf
+from p01.remote.foreign import reasonOf, traced
+from p01.remote.storage.origin import fromStorage
+
+logger = logging.getLogger('p01.remote')
 
 LONGEST = 10.0      # seconds between two tries
 
@@ -16,19 +20,26 @@ class Outage:
     def __init__(self, name: str) -> None:
         self.name = name            # who needs it, as events tell
         self.troubles = 0
+        self.away: bool | None = None       # whether the last one was the storage's; None when all is well
 
     def failed(self, error: BaseException) -> float:
-        """The storage has refused again; returns the seconds until the next try."""
+        """It failed again; returns the seconds until the next try. What is not the storage's is told as what it is."""
         self.troubles += 1
-        if self.troubles == 1:
-            events.notify(events.StorageLost(self.name, reasonOf(error)))
+        away = fromStorage(error)
+        if away is not self.away:
+            self.away = away
+            if away:
+                events.notify(events.StorageLost(self.name, reasonOf(error)))
+            else:
+                events.notify(events.WorkerFailed(self.name, reasonOf(error), 'it begins anew'))
+                logger.error('%s', traced(error))
         return pauseAfter(self.troubles)
 
     def over(self) -> None:
         """The storage has answered."""
-        if self.troubles:
-            self.troubles = 0
+        if self.away:
             events.notify(events.StorageBack(self.name))
+        self.troubles, self.away = 0, None
 
 
 def pauseAfter(troubles: int) -> float:

@@ -18,6 +18,7 @@ Result = TypeVar('Result')
 CONNECTION = 'ZODB.Connection'
 # what a connection calls that is no storage; all else that it calls directly is one, whoever wrote it
 ABOVE = ('ZODB.Connection', 'ZODB.serialize', 'ZODB.utils', 'ZODB.ExportImport', 'ZODB.broken', 'transaction.', 'persistent.')
+OURS = ('p01.remote.storage.transactions', 'p01.remote.storage.origin', 'p01.remote.storage.classes')   # call what is foreign
 STORAGES = ('relstorage.', 'ZEO.', 'ZODB.mvccadapter', 'ZODB.FileStorage', 'ZODB.DemoStorage', 'ZODB.MappingStorage',
             'p01.remote.storage.')
 
@@ -33,7 +34,7 @@ def fromStorage(error: BaseException) -> bool:
         return False
     caller = ''
     for module in modules(error.__traceback__):
-        if module.startswith(STORAGES) or caller == CONNECTION and not module.startswith(ABOVE):
+        if module.startswith(STORAGES) and module not in OURS or caller == CONNECTION and not module.startswith(ABOVE):
             return True
         caller = module
     return False

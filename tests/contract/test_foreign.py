@@ -14,7 +14,7 @@ from p01.remote.engine.loop import Loop
 from p01.remote.exceptions import NotCommitted
 from p01.remote.job import Job
 from p01.remote.options import Policy
-from p01.remote.worker import traverse
+from p01.remote.places import traverse
 from tests.conftest import NAME
 
 ERRORS = [ValueError, SystemExit, GeneratorExit, asyncio.CancelledError, MemoryError, StopIteration, BaseException]

@@ -11,6 +11,7 @@ import pytest
 from p01.remote import App, Policy, RunLater, Unique, checks, spans
 from p01.remote.exceptions import ArgumentsError, InputError, RegistrationError
 from p01.remote.instants import duration
+from p01.remote.job import Job
 from p01.remote.options import Retention, WorkerOptions
 from p01.remote.scheduler import Cron, Delay
 from p01.remote.worker import SimpleWorker
@@ -272,6 +273,31 @@ def test_arguments_may_have_any_name(module):
     assert two.result() == (1, (2,), {'function': 3}) and three.result() == (4, (), {}) == found.g(self=4)
 
 
+@pytest.mark.parametrize('option, value', [
+    ('retention', 5), ('retention', '7d'), ('retention', None), ('inputLimit', 'x'), ('outputLimit', -1), ('inputLimit', 1.5)])
+def test_options_of_a_processor_are_refused_where_they_are_set(app, option, value):
+    with app.transaction():
+        refused(lambda: setattr(app.processor, option, value), option)
+        app.processor.retention, app.processor.inputLimit = Retention('1d'), 100
+    assert app.drain() == 0
+
+
+class Yields(Job):
+    def __call__(self, remoteProcessor):
+        yield 1
+
+
+class Later(Job):
+    async def __call__(self, remoteProcessor):
+        pass
+
+
+@pytest.mark.parametrize('job', [Yields(), Later()])
+def test_jobs_that_do_nothing_when_they_are_called(app, job):
+    with app.transaction():
+        refused(lambda: app.processor.addJob('x', job), '__call__', error=RegistrationError)
+
+
 def test_a_job_function_is_pickled_by_its_name_and_a_handle_says_what_to_pass(module):
     found = module('@app.job\ndef f(x=None): return x')
     assert pickle.loads(pickle.dumps(found.f)) is found.f
@@ -279,6 +305,7 @@ def test_a_job_function_is_pickled_by_its_name_and_a_handle_says_what_to_pass(mo
         handle = found.f.enqueue(found.f)
         text = refused(lambda: found.f.enqueue(handle), 'handle.id')
         refused(lambda: found.f.enqueue([{1: handle}]), 'handle.id')
+        refused(lambda: found.f.enqueue(found.app), 'An App')
         assert 'weakref' not in text and 'ContextVar' not in text
     found.app.drain()
     assert handle.result() is found.f

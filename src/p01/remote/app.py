@@ -16,7 +16,7 @@ from p01.remote import checks, foreign, imports, logs, storage  # noqa: F401 - l
 from p01.remote.engine import beacon
 from p01.remote.engine.context import running
 from p01.remote.engine.loop import Loop
-from p01.remote.exceptions import AddressError, RegistrationError, RemoteError
+from p01.remote.exceptions import AddressError, InputError, RegistrationError, RemoteError
 from p01.remote.function import JobFunction
 from p01.remote.handle import Handle
 from p01.remote.home import Home
@@ -225,6 +225,9 @@ class App:
             if self._db is not None:
                 self._return(self._db)
             self._db = None
+
+    def __reduce__(self) -> Any:
+        raise InputError('An App belongs to its process and cannot be passed on; import it where it is needed')
 
 
 def loadApp(target: str) -> App:

@@ -16,11 +16,11 @@ from zope.interface import implementer
 
 from p01.remote.door import Placed
 from p01.remote.exceptions import ArgumentsError, NotLoaded, RegistrationError, UnknownJob
-from p01.remote.foreign import Raised, guarded, reasonOf
+from p01.remote.foreign import Raised, guarded, reasonOf, shown
 from p01.remote.instants import utc
 from p01.remote.interfaces import IJob
 from p01.remote.options import Policy
-from p01.remote.registration import pathOf
+from p01.remote.registration import pathOf, refuseLater
 
 
 class Arguments(NamedTuple):
@@ -157,13 +157,15 @@ class Gone(Job):
 def wrapped(job: Any) -> Job:
     """A Job instance for what addJob was given. Raises RegistrationError, saying what to do."""
     if isinstance(job, Job):
+        refuseLater(type(job).__call__, f'{type(job).__name__}.__call__')
         return job
     if isinstance(job, type) and issubclass(job, Job):
         raise RegistrationError(f'{job.__name__} is a class; add an instance of it, {job.__name__}().')
     if isinstance(getattr(job, 'prototype', None), Job):
+        refuseLater(job, job.prototype.path)        # another decorator's, above ours
         return job.prototype.filled({})     # a copy: the App's own belongs to no connection
     if not callable(job):
-        raise RegistrationError(f'{job!r} is no job: give a Job instance or an importable function.')
+        raise RegistrationError(f'{shown(job)} is no job: give a Job instance or an importable function.')
     path = pathOf(job)
     if isinstance(job, MethodType) and not isinstance(job.__self__, type):
         raise RegistrationError(f'{path} is a method of one object, which its name alone does not find again; give a '

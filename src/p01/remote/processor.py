@@ -20,7 +20,7 @@ from p01.remote.engine.bell import ringAfter
 from p01.remote.engine.hand import runDue
 from p01.remote.exceptions import InputError, NotLoaded, RemoteError, UnknownJob
 from p01.remote.foreign import Raised, described, reasonOf
-from p01.remote.instants import duration, seconds
+from p01.remote.instants import duration, seconds, short
 from p01.remote.interfaces import IRemoteProcessor
 from p01.remote.job import Job, found, instants, wrapped
 from p01.remote.options import DEFAULTQUEUE, Retention, Unique
@@ -50,6 +50,14 @@ class RemoteProcessor(Placed, Persistent):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.jobs, self.store, self.scheduler = OOBTree(), Store(), Scheduler(self)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Options are looked at where they are set: a wrong one would stop the workers. Raises InputError."""
+        if name in ('inputLimit', 'outputLimit'):
+            checks.wholeOf(value, name, 0)
+        elif name == 'retention' and not isinstance(value, Retention):
+            raise InputError(f"retention must be an options.Retention such as Retention(completed='7d'), not {short(value)}.")
+        super().__setattr__(name, value)
 
     # -- behaviours
 

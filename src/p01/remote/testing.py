@@ -130,16 +130,17 @@ class FakeClock:
         self._now = seconds(now)
         return self._now
 
-    def advance(self, delay: float | timedelta) -> float:
-        """Move on by so many seconds; returns the new instant in POSIX seconds."""
+    def advance(self, delay: float | timedelta | str) -> float:
+        """Move on by a duration; returns the new instant in POSIX seconds."""
         return self.set(self._now + duration(delay))
 
 
-def waitFor(condition: Callable[[], Answer], timeout: float = 10.0, message: str = '') -> Answer:
-    """The first true answer of the condition; AssertionError when there is none within timeout seconds.
+def waitFor(condition: Callable[[], Answer], timeout: float | timedelta | str = 10.0, message: str = '') -> Answer:
+    """The first true answer of the condition; AssertionError when there is none within the timeout, a duration.
 
     A condition that reads the database begins a transaction first, to see what others have committed.
     """
+    timeout = duration(timeout, 'timeout')
     deadline = time.monotonic() + timeout
     pause = threading.Event()
     while not (answer := condition()):

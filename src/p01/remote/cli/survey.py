@@ -10,6 +10,7 @@ from ZODB.broken import Broken
 from p01.remote import checks
 from p01.remote.app import App
 from p01.remote.cli.terminal import shown
+from p01.remote.engine.fingerprint import fingerprintOf
 from p01.remote.foreign import Raised, guarded, reasonOf
 from p01.remote.job import FunctionJob, Gone
 from p01.remote.options import DEFAULTQUEUE
@@ -70,6 +71,12 @@ def unserved(counts: dict[str, dict[str, int]], workers: Iterable[dict[str, Any]
         return {}
     served = {queue for queues in alive for queue in queues} | set(paused)
     return {queue: found[QUEUED] for queue, found in counts.items() if found.get(QUEUED) and queue not in served}
+
+
+def outdated(app: App, workers: Iterable[dict[str, Any]]) -> list[str]:
+    """The labels of workers that run other code than the application has here and now."""
+    code = fingerprintOf(app)
+    return [worker['label'] for worker in workers if worker['alive'] and worker['code'] and code and worker['code'] != code]
 
 
 def knownQueues(app: App, processor: RemoteProcessor) -> set[str]:

@@ -202,7 +202,7 @@ class RemoteProcessor(Placed, Persistent):
                                  'waiting ones first.')
         counts = dict.fromkeys(wanted, 0)
         for jobid, status in list(self.store.finished()):
-            if status in counts and self.store.remove(jobid):
+            if status in counts and self.store.remove(jobid, time.time()):
                 counts[status] += 1
         return counts
 

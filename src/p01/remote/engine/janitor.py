@@ -11,8 +11,10 @@ from typing import Any
 from p01.remote import events
 from p01.remote.engine import beacon
 from p01.remote.options import Policy
+from p01.remote.store import upkeep
 from p01.remote.store.records import CANCELLED, COMPLETED, ERROR, FINISHED, Attempt, Outcome
 from p01.remote.store.seats import Seat
+from p01.remote.store.shards import Shard
 from p01.remote.store.store import BYHAND, Store
 from p01.remote.store.writer import ABANDON
 
@@ -108,6 +110,7 @@ class Janitor:
 
     def __init__(self) -> None:
         self.at: dict[int, int] = {}        # shard → the page looked at last
+        self.places: dict[int, upkeep.Place] = {}
         self.looked = -EVERY                # when the last round ended, on the monotonic clock
         self.swept: int | None = None       # jobs removed in the transaction that is open, None for no round
 
@@ -126,7 +129,19 @@ class Janitor:
             self.looked = time.monotonic()
 
     def sweep(self, processor: Any, rank: tuple[int, int], now: float) -> int:
-        """One commit's worth; returns how many jobs went. Part of the caller's transaction."""
+        """One commit's worth; returns how many jobs and unique keys went. Part of the caller's transaction."""
+        store: Store = processor.store
+        own = [shard for shard in store.shards if shard.number % rank[1] == rank[0]]
+        count = 0
+        for shard in own:
+            gone, self.places[shard.number] = upkeep.sweep(store, shard, self.places.get(shard.number, upkeep.Place()), now)
+            count += gone
+        if rank[0] == 0:
+            upkeep.balance(store, now)
+        return count + self.prune(processor, own, rank[1], now)
+
+    def prune(self, processor: Any, own: list[Shard], workers: int, now: float) -> int:
+        """Remove finished jobs whose time is over from these shards; returns how many went."""
         store: Store = processor.store
         keep = processor.retention
         limits = {status: None if value is None else now - value for status, value in
@@ -135,14 +150,14 @@ class Janitor:
         if keep.most is not None:
             counts = store.counts().values()
             finished = sum(count for queue in counts for status, count in queue.items() if status in FINISHED)
-            excess = max(0, finished - keep.most) // rank[1]
+            excess = max(0, finished - keep.most) // workers
         elif all(limit is None for limit in limits.values()):
             return 0
         count = 0
-        for shard in store.shards:
-            if shard.number % rank[1] == rank[0]:
-                gone, self.at[shard.number] = store.prune(shard, self.at.get(shard.number, 0), limits, PAGES, excess - count)
-                count += gone
+        for shard in own:
+            after = self.at.get(shard.number, 0)
+            gone, self.at[shard.number] = upkeep.prune(store, shard, after, limits, PAGES, excess - count)
+            count += gone
         return count
 
 

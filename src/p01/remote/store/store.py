@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from itertools import islice
 from typing import Any
 
 from BTrees.LOBTree import LOBTree
@@ -27,6 +26,7 @@ from p01.remote.store.taking import Taking
 
 VERSION = 1
 BYHAND = 'by hand'
+MANY = 64           # entries of a seat's tally
 HANDLEASE = 3600.0  # seconds that a pulled job may stay in its caller's hands
 
 
@@ -109,6 +109,8 @@ class Store(Taking):
             owner.turn()
         for (queue, status), count in Counter(zip(owner.end(known), map(statusOf, known.values()), strict=True)).items():
             owner.tally.move(queue, PROCESSING, status, count)
+        if isinstance(owner, Seat) and len(owner.tally) > MANY:     # it is written each time
+            self.keep(owner)
 
     def retry(self, owner: Hand, jobid: int, due: float | None, attempt: Attempt | None, *, died: bool = False,
               suspect: bool = False) -> None:
@@ -188,8 +190,9 @@ class Store(Taking):
         self.count(shard, tally)
         return True
 
-    def remove(self, jobid: int) -> str | None:
-        """Forget a finished job; returns the status it had, None when it has not finished."""
+    def remove(self, jobid: int, now: float = 0.0) -> str | None:
+        """Forget a finished job; returns the status it had, None when it has not finished. A unique key that is over by now
+        goes with it; others go when they are."""
         fate = self.fate(jobid)
         if not isinstance(fate, Outcomes):
             return None
@@ -199,37 +202,21 @@ class Store(Taking):
         tally = Tally()
         tally.move(record.queue, status, None)
         self.count(shard, tally)
-        page = shard.page(first)
-        page.note(jobid, None)
-        segment = self.segment(first)
-        if all(fate is None for fate in page.fates.values()) and first not in shard.intake.open \
-                and shard.taken(first, segment.last) and len(page.fates) >= len(segment.entries):
-            del shard.pages[first], self.segments[first]
-            segment.entries.clear()         # tells connections that have it near
-            segment._p_changed = True
+        self.free(jobid, record, True, now)
+        shard.page(first).note(jobid, None)
+        self.drop(shard, first)
         return status
 
-    def prune(self, shard: Shard, after: int, limits: dict[str, float | None], pages: int, excess: int = 0) -> tuple[int, int]:
-        """Remove a shard's finished jobs that ended before the limit of their status, and so many whatever their age.
-
-        Looks at so many pages after the one of that id. Returns how many jobs went, and the last page looked at, 0 at the end.
-        """
-        count = seen = 0
-        newest = max((limit for limit in limits.values() if limit is not None), default=float('-inf'))
-        for first in list(islice(shard.pages.keys(after + 1), pages)):
-            seen += 1
-            after = first
-            page = shard.pages[first]
-            if count >= excess and page.oldest >= newest:
-                continue            # spares the loading of its journals
-            for jobid, fate in list(page.fates.items()):
-                if isinstance(fate, int):
-                    fields = page.journals[fate].entries[jobid]
-                    limit = limits[statusOf(fields)]
-                    if count < excess or limit is not None and endOf(fields) < limit:
-                        self.remove(jobid)
-                        count += 1
-        return count, after if seen == pages else 0
+    def drop(self, shard: Shard, first: int) -> None:
+        """Remove a segment that takes no more jobs, when it has none or all were removed."""
+        segment, fates = self.segment(first), shard.fates(first)
+        if first not in shard.intake.open and shard.taken(first, segment.last) and len(fates) >= len(segment.entries) \
+                and all(fate is None for fate in fates.values()):
+            if first in shard.pages:
+                del shard.pages[first]
+            del self.segments[first]
+            segment.entries.clear()         # tells connections that have it near
+            segment._p_changed = True
 
     def pause(self, queue: str, until: float | None = None) -> None:
         """Let no more jobs of a queue start, until an instant or until resume."""
@@ -253,13 +240,18 @@ class Store(Taking):
         self.settle(seat, outcomes)
         self.release(seat, list(seat.claims))
         del self.seats[seat.name]
-        self.count(self.shards[hash(seat.pid) % SHARDS], seat.tally)
+        self.keep(seat)
 
     def evict(self, seat: Seat) -> None:
         """A worker is dead: fence it off, keep its counts. Whatever it still tries to commit meets the fence."""
         seat.fence()
         del self.seats[seat.name]
+        self.keep(seat)
+
+    def keep(self, seat: Seat) -> None:
+        """Have a worker's counts with those of a shard."""
         self.count(self.shards[hash(seat.pid) % SHARDS], seat.tally)
+        seat.tally = Tally()
 
     def seal(self, before: float) -> None:
         """Close the segments that nobody has written to since; their connections have given them up."""
@@ -269,10 +261,9 @@ class Store(Taking):
                 newest = segment.entries[segment.top].created if segment.top in segment.entries else segment.born
                 if newest < before and segment.top == cursor and first <= shard.intake.seen:
                     segment.size = segment.top - first + 1      # its connection, should it come back, sees it full
-                    if not segment.entries:
-                        del self.segments[first]
                     del shard.intake.open[first]
                     shard.intake._p_changed = True
+                    self.drop(shard, first)
 
     def byHand(self, now: float) -> Seat:
         """The seat of jobs that were pulled by hand."""

@@ -60,10 +60,10 @@ class Taking(Look):
         except JobNotFound:
             return False
 
-    def free(self, jobid: int, record: Record, ended: bool) -> None:
-        """Give a unique key back, when the job's rule says so at its start or at its end."""
+    def free(self, jobid: int, record: Record, ended: bool, now: float = 0.0) -> None:
+        """Give a unique key back, when the job's rule says so at its start, at its end, or by now."""
         unique = (record.extras or {}).get('unique')
-        if unique is None or unique[1] == 'period' or unique[1] == 'finish' and not ended:
+        if unique is None or unique[1] == 'period' and unique[2] > now or unique[1] == 'finish' and not ended:
             return      # one that ends without having started is freed at its end, whatever the rule
         uniques = self.shards[uniqueShard(unique[0])].uniques
         found = uniques.get(unique[0])

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""What goes by itself: what was used once, and says nothing any more. A bounded piece at a time, by whoever works.
+
+A database that has seen 1,000 queues and unique keys and is idle again is as small, and costs as much, as one that has not.
+"""
+from __future__ import annotations
+
+from itertools import islice
+from typing import NamedTuple
+
+from p01.remote.store.segments import endOf, statusOf
+from p01.remote.store.shards import Shard, Tally
+from p01.remote.store.store import Store
+
+LINES, KEYS = 50, 200       # lines and unique keys of a shard that one sweep looks at
+MANY = 64                   # entries of tallies that are too few to care
+
+
+class Place(NamedTuple):
+    """How far the sweeps of a shard have come."""
+
+    bound: int = 0          # of lines
+    key: str = ''           # unique
+
+
+def sweep(store: Store, shard: Shard, at: Place, now: float) -> tuple[int, Place]:
+    """Remove what is over among the next lines and unique keys; returns how many keys went, and where to go on."""
+    heads = list(islice(shard.lines.heads.items(at.bound), LINES))
+    shard.trim(queue for _, queue in heads if not shard.lines.queues[queue].waiting)
+    keys = list(islice(shard.uniques.items(at.key, excludemin=bool(at.key)), KEYS))
+    gone = [key for key, (jobid, until) in keys if (until <= now if until is not None else store.over(jobid))]
+    for key in gone:
+        del shard.uniques[key]
+    return len(gone), Place(heads[-1][0] + 1 if len(heads) == LINES else 0, keys[-1][0] if len(keys) == KEYS else '')
+
+
+def balance(store: Store, now: float) -> None:
+    """Forget pauses that have ended, and have the shards' tallies cancel each other out.
+
+    A job may be counted in by one shard's tally and out by another's, as its worker had it, and as it was removed.
+    """
+    over = [queue for queue, until in store.settings.paused.items() if until is not None and until <= now]
+    for queue in over:
+        store.resume(queue)
+    if sum(len(shard.tally) for shard in store.shards) > MANY:
+        total = Tally()
+        for shard in store.shards:
+            total.add(shard.tally)
+        if 2 * len(total) < sum(len(shard.tally) for shard in store.shards):
+            for shard in store.shards:
+                if shard.tally:
+                    shard.tally = Tally()
+            store.count(store.shards[0], total)
+
+
+def prune(store: Store, shard: Shard, after: int, limits: dict[str, float | None], pages: int,
+          excess: int = 0) -> tuple[int, int]:
+    """Remove a shard's finished jobs that ended before the limit of their status, and so many whatever their age.
+
+    Looks at so many pages after the one of that id. Returns how many jobs went, and the last page looked at, 0 at the end.
+    """
+    count = seen = 0
+    newest = max((limit for limit in limits.values() if limit is not None), default=float('-inf'))
+    for first in list(islice(shard.pages.keys(after + 1), pages)):
+        seen += 1
+        after = first
+        page = shard.pages[first]
+        if count >= excess and page.oldest >= newest:
+            continue            # spares the loading of its journals
+        for jobid, fate in list(page.fates.items()):
+            if isinstance(fate, int):
+                fields = page.journals[fate].entries[jobid]
+                limit = limits[statusOf(fields)]
+                if count < excess or limit is not None and endOf(fields) < limit:
+                    store.remove(jobid)
+                    count += 1
+    return count, after if seen == pages else 0

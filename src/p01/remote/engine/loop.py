@@ -17,6 +17,7 @@ from ZODB.DB import DB
 from p01.remote import events, storage
 from p01.remote.engine import beacon, pulse
 from p01.remote.engine.bell import bellOf
+from p01.remote.engine.holder import Holder
 from p01.remote.engine.janitor import Janitor
 from p01.remote.engine.ledger import Ledger
 from p01.remote.engine.outage import Outage
@@ -25,13 +26,12 @@ from p01.remote.engine.runner import Runner
 from p01.remote.engine.session import Session
 from p01.remote.engine.ticker import Ticker
 from p01.remote.engine.verdict import Again, Done, Failed, Lost, Task, Verdict
-from p01.remote.exceptions import ClaimLost, ProcessorGone
+from p01.remote.exceptions import ProcessorGone
 from p01.remote.foreign import interrupts, reasonOf
 from p01.remote.options import WorkerOptions
 from p01.remote.storage.transactions import TRIES, pause
 from p01.remote.store.migrate import migrate
 from p01.remote.store.seats import PULSE, Seat
-from p01.remote.store.segments import Fields
 from p01.remote.store.store import BYHAND, Store
 from p01.remote.store.taking import GRACE
 
@@ -60,7 +60,8 @@ class Loop:
         self.began = 0.0                            # when the running job began, on the monotonic clock; 0 for none
         self.outage = Outage(self.name)
         beacon.live.add(self.name)
-        self.runner = Runner(self.session, self.name, self.complete, self.recorded, None if self.alone else self.mark)
+        self.holder = Holder(self.name)
+        self.runner = Runner(self.session, self.holder, None if self.alone else self.mark)
         self.ledger = Ledger(self.name)
         self.ticker = Ticker()
         self.portion = Portion()
@@ -75,23 +76,6 @@ class Loop:
             pulse.watch(self)
 
     # -- what the runner asks
-
-    def seat(self, store: Store) -> Seat | None:
-        """Our seat; None when we have none, or somebody thought us dead and took it away."""
-        return store.seats.get(self.name)
-
-    def complete(self, store: Store, jobid: int, outcome: Fields) -> None:
-        """Write an outcome into the job's transaction."""
-        seat = self.seat(store)
-        if seat is None:
-            raise ClaimLost(f'Worker {self.name} was thought dead, and job {jobid} was taken over; its changes here were '
-                            'undone.')
-        store.complete(seat, jobid, outcome)
-
-    def recorded(self, store: Store, jobid: int) -> bool:
-        """Whether an outcome of this job is committed."""
-        seat = self.seat(store)
-        return seat is not None and seat.outcome(jobid) is not None
 
     def mark(self, jobid: int, timeout: float | None) -> None:
         """Say in the black box which job runs, 0 for none, and how long it may."""
@@ -153,7 +137,7 @@ class Loop:
             try:
                 store: Store = self.session.processor().store
                 now = self.runner.clock()
-                seat = self.seat(store)
+                seat = self.holder.seat(store)
                 if seat is None:
                     seat = Seat(self.name, beacon.HOST, os.getpid(), beacon.PROCESS, self.place, self.options.lease, now)
                     store.sit(seat)

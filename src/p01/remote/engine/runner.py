@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from transaction.interfaces import TransientError
@@ -12,6 +13,7 @@ from transaction.interfaces import TransientError
 from p01.remote import events
 from p01.remote.engine.conflicts import TOLD, hotOf, pauseAfter
 from p01.remote.engine.context import Running, within
+from p01.remote.engine.holder import Holder
 from p01.remote.engine.session import Session
 from p01.remote.engine.surroundings import Surroundings
 from p01.remote.engine.verdict import COMMITTED, Again, Committed, Done, Failed, Lost, Task, Verdict, failure
@@ -35,17 +37,14 @@ class Way(NamedTuple):
 class Runner:
     """Runs jobs one after the other in a session.
 
-    complete(store, jobid, outcome) writes an outcome into the running transaction, recorded(store, jobid) tells whether one
-    is committed, mark(jobid, timeout) is told what runs; None where nobody asks.
+    mark(jobid, timeout) is told what runs; None where nobody asks.
     """
 
-    def __init__(self, session: Session, name: str, complete: Callable[[Any, int, Fields], None],
-                 recorded: Callable[[Any, int], bool], mark: Callable[[int, float | None], None] | None,
+    def __init__(self, session: Session, holder: Holder, mark: Callable[[int, float | None], None] | None,
                  clock: Callable[[], float] = time.time) -> None:
         self.session = session
-        self.name = name
-        self.complete = complete
-        self.recorded = recorded
+        self.holder = holder
+        self.name = holder.name
         self.mark = mark
         self.clock = clock
         self.found: Any = None              # the processor, looked up once for all jobs until end
@@ -110,7 +109,7 @@ class Runner:
 
     def settled(self, task: Task) -> bool:
         """Whether its outcome is committed: a commit that raised, whatever it raised, may have done its work."""
-        return self.recorded(self.fresh().store, task.id)
+        return self.holder.recorded(self.fresh().store, task.id)
 
     def behaviour(self, task: Task) -> Any:
         """The behaviour of a job; fresh has been called. Raises what the storage does."""
@@ -163,10 +162,6 @@ class Runner:
             if interrupts(error):
                 raise
             return self.failed(task, error, started)
-        if self.session.ended() and not way.detached:
-            # old code that commits for itself: its result is written with the next bookkeeping
-            self.session.end()
-            self.fresh()
         ended = self.clock()
         runs = task.claim.runs + 1
         outcome = success(kept, runs, started, ended, self.name, task.claim.attempts, self.conflicts)
@@ -190,7 +185,13 @@ class Runner:
         job = Running(processor, behaviour, task, unpack(task.record.input), started, self.name)
         if not self.around.entered:
             self.around.enter()
-        return within(job, way.perform)
+        if way.detached:
+            return within(job, way.perform)
+        self.session.lend(partial(self.holder.fence, processor, task.id))
+        try:
+            return within(job, way.perform)
+        finally:
+            self.session.take()
 
     def tell(self, event: object) -> None:
         """Tell subscribers, in the thread's own surroundings."""
@@ -206,7 +207,7 @@ class Runner:
     def commit(self, task: Task, processor: Any, outcome: Fields, started: float) -> Verdict:
         """Commit a job's changes together with its outcome."""
         try:
-            self.complete(processor.store, task.id, outcome)
+            self.holder.complete(processor.store, task.id, outcome)
             self.session.commit()
         except TransientError:
             raise

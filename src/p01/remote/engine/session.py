@@ -33,6 +33,15 @@ class Session:
         self.manager = Lasting()
         self.connection = self.db.open(self.manager)
 
+    def lend(self, fence: Callable[[], None]) -> None:
+        """Let a job have the manager: it may commit and abort as it likes; see transactions.Lasting."""
+        manager = self.manager
+        manager.parts, manager.fence, manager.lasting = 0, fence, True
+
+    def take(self) -> None:
+        """Have the manager back, with the transaction that is the job's last."""
+        self.manager.lasting = False
+
     def begin(self) -> None:
         """Begin a transaction. Raises StorageAway: nothing has begun, so that there is nothing to repeat at once."""
         try:
@@ -58,10 +67,6 @@ class Session:
         """Whether the transaction has anything to commit."""
         return joined(begun(self.manager))
 
-    def ended(self) -> bool:
-        """Whether a job has ended the transaction for itself."""
-        return begun(self.manager) is None
-
     def abort(self) -> None:
         """Abort the transaction."""
         self.manager.abort()
@@ -76,7 +81,7 @@ class Session:
         """Have no snapshot."""
         if self.begun is not None:
             self.begun = None
-            if not self.ended():
+            if begun(self.manager) is not None:         # else a thread that a job left behind has ended it
                 self.manager.abort()
 
     def reopen(self) -> None:

@@ -55,6 +55,8 @@ class Part(transaction.Transaction):
         if self.broken is not None:
             raise StorageAway(f'No transaction could begin behind the last one ({type(self.broken).__name__}: '
                               f'{self.broken}); abort, and try again.') from self.broken
+        if self.keeper.lasting and self.keeper.fence is not None and joined(self):
+            self.keeper.fence()
         super().commit()
         self.keeper.renew()
 
@@ -87,6 +89,7 @@ class Lasting(transaction.TransactionManager):
         super().__init__(explicit=True)
         self.lasting = False
         self.parts = 0                      # that were ended while it lasted
+        self.fence: Callable[[], None] | None = None    # called in each part with changes before it commits; may refuse it
         self.mark = fork.mark
 
     def begin(self) -> Part:

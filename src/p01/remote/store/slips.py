@@ -29,10 +29,14 @@ class Slip(Closed, Persistent):
 
     def write(self, jobid: int, fields: Fields, claims: Container[int]) -> None:
         """Take an outcome in, in the job's transaction; those of jobs that are claimed no more may go."""
-        self._p_changed = True          # before the change: what fails amidst must be undone
+        self.touch()                    # before the change: what fails amidst must be undone
         if self.entries and next(iter(self.entries)) not in claims:     # settled; so are, as a rule, all the others
             self.keep(claims)
         self.entries[jobid] = fields
+
+    def touch(self) -> None:
+        """Be stored with the transaction, so that it meets whoever fences this worker off."""
+        self._p_changed = True
         if self._p_jar is not None and self._p_serial != z64:
             self._p_jar.transaction_manager.get().join(Rider(self))
 

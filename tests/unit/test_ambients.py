@@ -10,11 +10,12 @@ from AccessControl.users import system
 from pyramid.threadlocal import manager as pyramid
 from zope.component.hooks import getSite, setSite
 from zope.globalrequest import clearRequest, getRequest, setRequest
-from zope.site.folder import rootFolder
+from zope.site.folder import Folder, rootFolder
 from zope.site.site import LocalSiteManager
 
-from p01.remote import App, current
+from p01.remote import App, current, worker
 from p01.remote.engine import surroundings
+from p01.remote.processor import RemoteProcessor
 
 application = App('memory:ambients')
 variable = ContextVar('variable', default='none')
@@ -179,6 +180,24 @@ def test_by_hand_the_nearest_site_is_the_site():
             assert seen == [root['site']] and getSite() is other
         finally:
             setSite(None)
+
+
+@pytest.mark.parametrize('byHand', [True, False], ids=['by hand', 'worker'])
+def test_an_attribute_of_a_site_is_in_it(byHand):
+    with application.transaction() as root:
+        root['Application'] = rootFolder()
+        root['Application']['site'] = site = Folder()
+        site.setSiteManager(LocalSiteManager(site))
+        site.remote = RemoteProcessor()         # as in OFS: it knows neither name nor parent
+        site.remote.addJob('sited', sited)
+        site.remote.processJob('sited')
+    with application.transaction() as root:
+        remote = root['Application']['site'].remote
+        if byHand:
+            remote.processJobs()
+        else:
+            assert worker.SimpleWorker(application.db, remote.path()).processNextJob()
+    assert [found.__name__ for found in seen] == ['site']
 
 
 @application.job(retries=0)

@@ -59,6 +59,24 @@ def pathOf(here: Any) -> Path:
     return found[0][0] if found else names or (type(here).__name__,)
 
 
+def parentOf(here: Any) -> Any:
+    """What holds an object: its own parent, or, for one that knows none, as an attribute in OFS, what its path leads through.
+
+    Found once, for as long as the connection keeps the object; None for one that is not stored.
+    """
+    parent, jar = getattr(here, '__parent__', None), getattr(here, '_p_jar', None)
+    if parent is None:              # an empty container is false
+        parent = getattr(here, '_v_parent', None)
+    if parent is None and jar is not None:
+        path = pathOf(here)
+        try:
+            parent = traverse(jar, path[:-1])
+        except RemoteError:
+            parent = jar.root().get(APPLICATION, jar.root())
+        here._v_parent = parent
+    return parent
+
+
 def leads(here: Any, path: Path) -> bool:
     """Whether a path leads to an object."""
     try:

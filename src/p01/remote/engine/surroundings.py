@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 import transaction
 
+from p01.remote.places import parentOf
+
 
 def optional(name: str) -> Any:
     """A module, or None where its package is not installed."""
@@ -193,8 +195,11 @@ class Surroundings:
 
 def siteOf(processor: Any) -> Any:
     """The nearest site that a processor is in, or None."""
-    while processor is not None and ISite is not None:
-        if ISite.providedBy(processor):
-            return processor
-        processor = getattr(processor, '__parent__', None)
+    if processor is None or ISite is None:
+        return None
+    here = processor
+    while here is not None:
+        if ISite.providedBy(here):
+            return here
+        here = parentOf(here) if here is processor else getattr(here, '__parent__', None)
     return None

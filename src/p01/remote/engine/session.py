@@ -11,8 +11,10 @@ from ZODB.Connection import Connection
 from ZODB.DB import DB
 
 from p01.remote.exceptions import StorageAway
+from p01.remote.storage.opened import widen
 from p01.remote.storage.transactions import Lasting, begun, joined
 
+CONNECTIONS = 2     # of a worker thread: its own, and one for the system's own transactions meanwhile
 SNAPSHOT = 0.05     # seconds that jobs without effects share a snapshot
 
 
@@ -26,11 +28,14 @@ class Session:
         self.db = db
         self.locate = locate
         self.begun: float | None = None     # when the shared snapshot was taken, on the monotonic clock
+        self.opened = False
         self.open()
 
     def open(self) -> None:
         """Have a connection, with a transaction manager of its own."""
         self.manager = Lasting()
+        widen(self.db, CONNECTIONS)
+        self.opened = True
         self.connection = self.db.open(self.manager)
 
     def lend(self, fence: Callable[[], None]) -> None:
@@ -94,3 +99,6 @@ class Session:
         for undo in (self.end, self.manager.abort, self.connection.close):
             with contextlib.suppress(Exception):        # it may be broken
                 undo()
+        if self.opened:
+            self.opened = False
+            widen(self.db, -CONNECTIONS)

@@ -20,6 +20,11 @@ __all__ = ['Address', 'Signal', 'check', 'folder', 'hidden', 'kind', 'known', 'o
 
 _SETTINGS = frozenset(inspect.signature(ZODB.DB.__init__).parameters) - {'self', 'storage', 'storage_args'}
 
+# ZODB warns of more than 7 open connections, and throws away those beyond when they are closed, with what they have cached and
+# what ids were reserved for them. Who has many threads wants as many; those that nobody uses any more go.
+POOL = 1_000
+IDLE = 600.0            # seconds
+
 
 def check(settings: dict[str, Any], what: str = 'openDatabase') -> None:
     """Raises OptionError for a setting that ZODB.DB does not have."""
@@ -37,10 +42,10 @@ def openDatabase(address: str | ZODB.DB, **settings: Any) -> ZODB.DB:
     check(settings)     # ZODB.DB would find out too late, with the storage already open
     parsed = parse(address)
     row = KINDS[parsed.kind]
-    if not row.described:       # else its description, or Zope, says how classes are found
-        settings.setdefault('class_factory', classOf)
+    # else its description, or Zope, says how classes are found, and how many connections there may be
+    ours = {} if row.described else {'class_factory': classOf, 'pool_size': POOL, 'pool_timeout': IDLE}
     try:
-        return import_module(row.module).openDatabase(parsed, **{**parsed.settings, **settings})
+        return import_module(row.module).openDatabase(parsed, **{**ours, **parsed.settings, **settings})
     except ImportError as error:
         if (error.name or '').startswith('p01.'):   # ours is broken; no package would help
             raise

@@ -2,6 +2,7 @@
 """What can be told from an open database, whoever opened it."""
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,15 @@ def folder(db: ZODB.DB) -> Path | None:
     if name == 'file':
         return Path(part.getName()).resolve().parent
     return None
+
+
+def widen(db: ZODB.DB, number: int) -> None:
+    """Have the pool of a database, whoever opened it, fit so many connections more, or less again."""
+    with _widening:
+        db.setPoolSize(db.getPoolSize() + number)
+
+
+_widening = threading.Lock()
 
 
 def _inspect(db: ZODB.DB) -> tuple[str, Any]:

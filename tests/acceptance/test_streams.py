@@ -164,12 +164,12 @@ def filled(folder):
     return folder
 
 
-@pytest.mark.parametrize('columns', [160, 80, 60, 40, 20])
-def test_a_row_is_a_line(filled, columns):
+@pytest.mark.parametrize('columns, more', [(160, {}), (80, {}), (60, {}), (40, {}), (20, {}), (40, {'TERM': 'dumb'})], ids=str)
+def test_a_row_is_a_line(filled, columns, more):
     """Each row of a table is as wide as the terminal at most: it never goes on in the next line."""
     from rich.cells import cell_len
     for verb in (['jobs', 'list', 'tasks:app', '--limit', '24'], ['queues', 'list', 'tasks:app'], ['status', 'tasks:app']):
-        said = terminal(filled, verb, columns)
+        said = terminal(filled, verb, columns, **more)
         lines = said.splitlines()
         assert all(cell_len(line) <= columns for line in lines), said
         if verb[0] == 'jobs':
@@ -178,7 +178,7 @@ def test_a_row_is_a_line(filled, columns):
             assert all(any(sign in row for sign in '○◷✔✖⊘') for row in rows), said
         if verb[0] == 'queues' and columns >= 60:
             assert 'paused' in said and '待ち' in said, said
-    said = terminal(filled, ['doctor', 'tasks:app'], columns)
+    said = terminal(filled, ['doctor', 'tasks:app'], columns, **more)
     assert all(cell_len(line) <= columns for line in said.splitlines()), said
 
 

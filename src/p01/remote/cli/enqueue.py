@@ -65,6 +65,8 @@ def value(text: str | None) -> Any:
         return None
     try:
         return json.loads(text)
+    except RecursionError:
+        raise InputError(f'{shown(text, 60)} is nested too deeply.') from None
     except ValueError as error:
         raise InputError(f'{shown(text, 60)} is not JSON ({error}); write for example \'[42]\', \'{{"orderId": 42}}\' or '
                          '\'"text"\'.') from None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
@@ -32,6 +33,7 @@ TICKS = ' ▁▂▃▄▅▆▇█'
 SPANS = (('d', 86400.0), ('h', 3600.0), ('min', 60.0))
 GAP = '  '          # between columns
 LEAST = 10          # characters that a cut column keeps
+HEIGHT = 25         # lines, which nobody asks for
 WIDTH = 200         # columns where there is no terminal: lines there are for grep, not for the eye
 
 
@@ -40,7 +42,10 @@ def console() -> Console:
     """The terminal. Honours NO_COLOR and TERM=dumb."""
     from rich.console import Console
     real = sys.stdout.isatty()
-    return Console(highlight=False, emoji=False, markup=False, soft_wrap=not real, width=None if real else WIDTH)
+    # of a terminal that is dumb, rich says 80 columns whatever it has
+    width = None if isLive() else shutil.get_terminal_size().columns if real else WIDTH
+    return Console(highlight=False, emoji=False, markup=False, soft_wrap=not real, width=width,
+                   height=None if width is None else HEIGHT)
 
 
 def isLive() -> bool:

@@ -129,7 +129,10 @@ class IRemoteProcessor(Interface):
         """Run the next due job in a savepoint of the caller's transaction; returns whether there was one."""
 
     def processJobs(now=None):
-        """Run everything due, each job in a savepoint of the caller's transaction; returns how many runs there were."""
+        """Run everything due, each job in a savepoint of the caller's transaction; returns how many runs there were.
+
+        A job that asks to run later runs once. One that commits or aborts the transaction is refused, and fails.
+        """
 
     def startProcessing():
         """Start a daemon thread named p01.remote.<path>; nothing happens when one runs."""

@@ -18,6 +18,7 @@ from p01.remote.engine import ticker
 from p01.remote.engine.behaviours import behaviourOf
 from p01.remote.engine.bell import ringAfter
 from p01.remote.engine.hand import runDue
+from p01.remote.engine.verdict import expired
 from p01.remote.exceptions import InputError, NotLoaded, RemoteError, UnknownJob
 from p01.remote.foreign import Raised, described, reasonOf
 from p01.remote.instants import duration, seconds, short
@@ -235,9 +236,10 @@ class RemoteProcessor(Placed, Persistent):
         """Take the next job that is due into the caller's hands; None when there is none. Finish it with completeJob."""
         hand = self.store.byHand(self.now(now))
         ticker.tick(self, self.now(now))
-        for jobid in self.store.claim(hand, 1, self.now(now)):
-            return self.getJob(jobid)
-        return None
+        claimed = self.store.claim(hand, 1, self.now(now))
+        for event in expired(hand):
+            events.notifyAfter(self._p_jar.transaction_manager.get(), event)
+        return self.getJob(claimed[0]) if claimed else None
 
     def completeJob(self, jobid: int, output: Any = None) -> None:
         """Complete a job that was pulled. Raises ClaimLost when it is not in anybody's hands."""

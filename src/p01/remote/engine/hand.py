@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import random
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import transaction
-from transaction.interfaces import InvalidSavepointRollbackError, TransientError
+from transaction.interfaces import TransientError
 
+from p01.remote import events
 from p01.remote.engine import ticker
 from p01.remote.engine.context import Running, within
 from p01.remote.engine.surroundings import Surroundings
-from p01.remote.engine.verdict import Failed, Task, failure
+from p01.remote.engine.verdict import Failed, Task, ends, expired, failure
+from p01.remote.exceptions import TransactionOver
+from p01.remote.foreign import guarded, interrupts
 from p01.remote.store.payload import packOutput, unpack
 from p01.remote.store.seats import Hand
 from p01.remote.store.segments import success
@@ -27,43 +32,86 @@ def runDue(processor: Any, now: float | None, most: int | None = None) -> int:
     hand, clock, count = Hand(), ticker.Ticker(), 0
     jar = processor._p_jar
     manager = jar.transaction_manager if jar is not None else transaction.manager
+    later: set[int] = set()         # those that asked to run later ran here once, however soon that is
     while most is None or count < most:
         instant = time.time() if now is None else now
         ticker.tick(processor, instant, clock, manager)
         claimed = processor.store.claim(hand, 1, instant)
+        for event in expired(hand):
+            events.notifyAfter(manager.get(), event)
         if not claimed:
             break
-        runOne(processor, hand, claimed[0], now, manager)
+        if claimed[0] in later:
+            continue
+        if runOne(processor, hand, claimed[0], now, manager):
+            later.add(claimed[0])
         count += 1
+    processor.store.release(hand, list(hand.claims))
     processor.store.absorb(hand)
     return count
 
 
-def runOne(processor: Any, hand: Hand, jobid: int, now: float | None, manager: Any) -> None:
-    """Run a claimed job in a savepoint, and write down what came of it."""
-    store = processor.store
+class Kept:
+    """A transaction that is its caller's while a job runs in it: part of it can be no run, and the claim is in it, too."""
+
+    def commit(self) -> None:
+        """Raises TransactionOver."""
+        raise TransactionOver('The job runs in the transaction of its caller, who ends it; let a worker run a job that commits '
+                              'or aborts in the middle.')
+
+    abort = commit
+
+
+@cache
+def keptOf(kind: type) -> type:
+    """The class of a transaction as Kept."""
+    return type(kind.__name__, (Kept, kind), {})
+
+
+@contextmanager
+def kept(current: Any) -> Iterator[None]:
+    """Keep a transaction for its caller, whoever has a way to it."""
+    kind: Any = type(current)
+    current.__class__ = keptOf(kind)
+    try:
+        yield
+    finally:
+        current.__class__ = kind
+
+
+def runOne(processor: Any, hand: Hand, jobid: int, now: float | None, manager: Any) -> bool:
+    """Run a claimed job in a savepoint, and write down what came of it; whether it asked to run later.
+
+    Raises TransientError for a conflict.
+    """
+    store, current = processor.store, manager.get()
     task = Task(jobid, store.entry(jobid)[1], hand.claims[jobid])
     behaviour = processor.behaviour(task.record.name)
     savepoint = manager.savepoint(optimistic=True)
     started = time.time() if now is None else now
     try:
-        output = call(processor, behaviour, task, started, manager)
-        kept = packOutput(output, f'The output of job {jobid} ({task.record.name})', processor.outputLimit,
-                          processor._p_jar)
-    except (TransientError, KeyboardInterrupt):
+        with kept(current):
+            output = call(processor, behaviour, task, started, manager)
+        packed = packOutput(output, f'The output of job {jobid} ({task.record.name})', processor.outputLimit,
+                            processor._p_jar)
+    except TransientError:
         raise
     except BaseException as error:
-        with suppress(InvalidSavepointRollbackError):   # old code that commits for itself: there is nothing to take back
-            savepoint.rollback()
-        verdict = failure(task, behaviour.policy, error, started, time.time() if now is None else now, hand.name,
-                          random.random())
+        if interrupts(error):
+            raise
+        savepoint.rollback()
+        policy = guarded(getattr, behaviour, 'policy')
+        verdict = failure(task, policy, error, started, time.time() if now is None else now, hand.name, random.random())
+        for event in ends(task, verdict, hand.name):
+            events.notifyAfter(current, event)
         if isinstance(verdict, Failed):
             store.settle(hand, {jobid: verdict.outcome})
-        else:
-            store.retry(hand, jobid, verdict.due, verdict.attempt)
-        return
+            return False
+        store.retry(hand, jobid, verdict.due, verdict.attempt)
+        return verdict.attempt is None
     ended = time.time() if now is None else now
-    store.settle(hand, {jobid: success(kept, task.claim.runs + 1, started, ended, hand.name, task.claim.attempts)})
+    store.settle(hand, {jobid: success(packed, task.claim.runs + 1, started, ended, hand.name, task.claim.attempts)})
+    return False
 
 
 def call(processor: Any, behaviour: Any, task: Task, started: float, manager: Any) -> Any:

@@ -25,7 +25,7 @@ from p01.remote.engine.portion import Portion
 from p01.remote.engine.runner import Runner
 from p01.remote.engine.session import Session
 from p01.remote.engine.ticker import Ticker
-from p01.remote.engine.verdict import Again, Done, Failed, Lost, Task, Verdict
+from p01.remote.engine.verdict import Again, Done, Failed, Lost, Task, Verdict, expired
 from p01.remote.exceptions import ProcessorGone
 from p01.remote.foreign import interrupts, reasonOf
 from p01.remote.options import WorkerOptions
@@ -64,6 +64,7 @@ class Loop:
         self.runner = Runner(self.session, self.holder, None if self.alone else self.mark)
         self.ledger = Ledger(self.name)
         self.ticker = Ticker()
+        self.later: set[int] = set()                # jobs that asked to run later: a drain runs them once, else it had no end
         self.portion = Portion()
         self.stopping = threading.Event()
         self.bell = bellOf(db)
@@ -122,6 +123,8 @@ class Loop:
         elif isinstance(verdict, Failed | Again):
             # It is written at once, and until then it stands in the black box that this job runs: one that took all memory
             # may leave none to write down its failure.
+            if self.options.drain and isinstance(verdict, Again) and verdict.attempt is None:
+                self.later.add(task.id)
             self.ledger.verdicts[task.id] = task, verdict
             self.write(lambda store, seat, now: self.ledger.settle(store, seat))
             self.ledger.committed()
@@ -167,19 +170,21 @@ class Loop:
             ready[:], coming = self.ticker.look(processor, now)
             told[:] = self.janitor.poll(processor, self.rank(store), now)
             store.release(seat, list(seat.claims)[count:])      # jobs take longer than they did: others may have the rest
-            free = count - len(seat.claims)
+            free = count - len(seat.claims) + len(self.later & seat.claims.keys())
             if free > 0 and not self.stopping.is_set():
                 store.claim(seat, free, now, self.options.queues or None, self.rank(store), wide)
+            told.extend(expired(seat))
             if self.stopping.is_set():
                 store.release(seat, seat.claims)
             tasks = [Task(jobid, record, claim)
-                     for (jobid, claim), (_, record) in zip(seat.claims.items(), store.entries(seat.claims), strict=True)]
+                     for (jobid, claim), (_, record) in zip(seat.claims.items(), store.entries(seat.claims), strict=True)
+                     if jobid not in self.later]
             if not tasks and store.behind():
                 return tasks, 0.0
             due = [instant for instant in (store.nextDue(), coming) if instant is not None]
             return tasks, max(0.0, min(due, default=now + IDLE) - now)
 
-        told: list[events.WorkerRescued] = []
+        told: list[object] = []
         ready: list[str] = []               # schedules
         began = time.monotonic()
         wide = abs(now - self.wide) >= GRACE

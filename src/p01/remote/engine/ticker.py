@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import transaction
 from transaction.interfaces import TransientError
 from ZODB.broken import Broken
 
@@ -131,7 +132,8 @@ def tick(processor: Any, now: float, ticker: Ticker | None = None, manager: Any 
     keys, _ = ticker.look(processor, now)
     if not keys:
         return 0
-    manager = manager or processor._p_jar.transaction_manager
+    jar = processor._p_jar
+    manager = manager or (jar.transaction_manager if jar is not None else transaction.manager)
 
     def do(work: Callable[[Any], Any]) -> Any:
         savepoint = manager.savepoint(optimistic=True)

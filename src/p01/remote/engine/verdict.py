@@ -11,7 +11,9 @@ from p01.remote.foreign import Raised, described, guarded, reasonOf, traced
 from p01.remote.instants import duration
 from p01.remote.job import RAISING
 from p01.remote.store.records import ERROR, Attempt, Claim, Conflicts, Outcome, Record
+from p01.remote.store.seats import Hand
 from p01.remote.store.segments import Fields
+from p01.remote.store.taking import EXPIRED
 
 
 class Task(NamedTuple):
@@ -84,11 +86,17 @@ def final(error: BaseException) -> bool:
 
 def pauseOf(policy: Any, error: BaseException, runs: int, chance: float) -> float | None:
     """What a policy says, see Policy.pause; None as well when it raises or gives no duration: it is the application's."""
-    pause = guarded(policy.pause, error, runs, chance)
+    pause = guarded(lambda: policy.pause(error, runs, chance))
     if pause is None or isinstance(pause, Raised):
         return None
     pause = guarded(duration, pause)
     return None if isinstance(pause, Raised) else pause
+
+
+def expired(owner: Hand) -> list[object]:
+    """The events that tell of the jobs that expired in an owner's last claims; a transaction that is repeated begins anew."""
+    found, owner._v_expired = owner._v_expired, ()
+    return [events.JobErred(jobid, name, 0, '', EXPIRED, 'expired') for jobid, name in found]
 
 
 def ends(task: Task, verdict: Failed | Again, worker: str) -> list[object]:

@@ -22,6 +22,7 @@ class Hand:
     """Holds claims within one transaction: for jobs that run in the caller's own transaction."""
 
     name = 'by hand'
+    _v_expired: tuple[tuple[int, str], ...] = ()        # ids and names of jobs that expired, in a claim of this transaction
 
     def __init__(self) -> None:
         self.claims: dict[int, Claim] = {}

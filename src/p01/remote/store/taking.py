@@ -23,6 +23,7 @@ GRACE = 1.0         # seconds that a job of another worker's shard may wait long
 END = float('inf')  # behind all keys
 queueOf = attrgetter('queue')
 FEW = 8             # lines of a shard that are looked at in vain, rather than to write where they stand
+EXPIRED = 'It expired before it could start.'
 INTAKE = 2_000      # jobs that one shard takes in at once: more than one claim, so that order holds; few enough for memory
 
 
@@ -258,7 +259,8 @@ class Taking(Look):
         if expires is not None and expires < now and fate is None:
             owner.tally.move(record.queue, QUEUED, CANCELLED)
             self.free(jobid, record, True)
-            self.note(jobid, owner, Outcome(CANCELLED, None, 'It expired before it could start.', 0, None, now))
+            self.note(jobid, owner, Outcome(CANCELLED, None, EXPIRED, 0, None, now))
+            owner._v_expired = (*owner._v_expired, (jobid, record.name))
             return False
         self.free(jobid, record, False)
         return True

@@ -6,6 +6,7 @@ __parent__; all of them look at an object and see the attributes of its class as
 """
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
@@ -63,7 +64,8 @@ class Closed:
         if cls.__module__.startswith(PACKAGE):
             for name in [name for name in vars(cls) if not name.startswith('_')]:
                 setattr(cls, f'{name}__roles__', NOBODY)
-        if '__annotate_func__' not in vars(cls):    # since Python 3.14 an object does not see them
+        # Before Python 3.14 whoever asks a class puts them there; since then only those of `from __future__` can be seen.
+        if sys.version_info < (3, 14) or '__annotations__' in vars(cls):
             cls.__annotations__ = Hints(vars(cls).get('__annotations__', {}))
 
     def __before_publishing_traverse__(self, here: Any, request: Any) -> None:

@@ -17,6 +17,12 @@ class IJob(Interface):
     not retried. A job whose code a worker does not have goes back to the line, for others or the next release. A conflict
     costs no attempt: the run is repeated, after growing pauses, until there were policy.conflicts of them in a row.
 
+    Around a job its transaction is the thread's own, the site is the nearest one above its processor (ISite), and there is an
+    interaction of zope.security. These, the user (AccessControl), the request (zope.globalrequest), Pyramid's threadlocals
+    and context variables are after it what they were before it: it finds those that the thread has, none in a worker, and
+    what it puts there ends with its commit. What belongs to the process or to another library's threads is its own
+    affair: environment, current folder, locale, signal handlers.
+
     A job's life:
 
         queued ──▶ processing ──▶ completed
@@ -57,8 +63,12 @@ class IRemoteProcessor(Interface):
     """Takes jobs and starts workers that process them.
 
     A persistent object with a place (ILocation); jobs and application share its database, so that one commit holds both.
-    A mixin too: RemoteProcessor.__init__ passes its arguments on. One that is not stored, or not committed yet, takes jobs
-    as well.
+    A mixin too, before or behind other bases: RemoteProcessor.__init__ passes its arguments on. One that is not stored, or not
+    committed yet, takes jobs as well.
+
+    In Zope nobody, not even a Manager, reaches it, its jobs, schedules and store by URL, XML-RPC, WebDAV or from restricted
+    code, nor a subclass, whatever else that inherits from. A view somewhere else may call it; a subclass that declares
+    __zpublishable__ and __roles__ opens itself, and what it declares one by one; see docs/worker.rst.
     """
 
     workerFactory = Attribute('Makes the worker: factory(db, queuePath, **workerArguments).')

@@ -171,6 +171,24 @@ def test_the_root_folder_of_zope_may_be_the_processor(tmp_path):
     app.close()
 
 
+def test_a_processor_may_live_in_a_mounted_database(tmp_path):
+    (tmp_path / 'zodb.conf').write_text(''.join(
+        f'<zodb {name}>\n<filestorage>\npath {tmp_path}/{name}.fs\n</filestorage>\n</zodb>\n' for name in ('main', 'jobs')))
+    with written(f'zconfig:{tmp_path}/zodb.conf#main') as root:
+        jobs = root._p_jar.get_connection('jobs').root()
+        jobs['padding'] = [OOBTree() for _ in range(3)]
+        jobs['remote'] = BTreeContainer()
+        jobs['remote']['remote'] = RemoteProcessor()
+        jobs['remote']['remote'].addJob('echo', testing.EchoJob())
+    with written(f'zconfig:{tmp_path}/zodb.conf#main') as root:
+        root['site'] = root._p_jar.get_connection('jobs').root()['remote']
+    app = App(f'zconfig:{tmp_path}/zodb.conf#main/site/remote')
+    with app.transaction():
+        jobid = app.processor.processJob('echo', 'said')
+    assert app.drain() == 1 and app.handle(jobid).result() == 'said'
+    app.close()
+
+
 def test_a_given_database_is_looked_through_as_well():
     db = openDatabase('memory:')
     with db.transaction() as connection:

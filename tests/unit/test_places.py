@@ -180,7 +180,7 @@ def test_a_worker_that_has_found_its_processor_says_when_it_has_gone(db, root):
     processor = root['remote'] = RemoteProcessor()
     transaction.commit()
     mine = worker.SimpleWorker(db, ['remote'])
-    assert mine.follower.locate(root._p_jar) is processor and mine.follower.oid == processor._p_oid
+    assert mine.follower.locate(root._p_jar) is processor and mine.follower.known == ('unnamed', processor._p_oid)
     del root['remote']
     transaction.commit()
     with pytest.raises(ProcessorGone):

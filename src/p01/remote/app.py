@@ -42,7 +42,7 @@ class App:
     processors gets none without a name. settings are ZODB.DB's own: pool_size, cache_size … Raises AddressError, InputError.
     """
 
-    adds = True         # whether a processor may be added; the command says no where it only looks
+    adds = True         # whether a processor may be added, or brought forward; the command says no where it only looks
 
     def __init__(self, database: str | DB = 'sqlite:./jobs', *, name: str | None = None, processor: str = '',
                  **settings: Any) -> None:
@@ -71,7 +71,9 @@ class App:
             if self._db is None:
                 db = self._borrow()
                 try:
-                    migrate(db, systematic(db, self._install))
+                    home, oid = systematic(db, self._install)
+                    if self.adds:
+                        migrate(home, oid)
                 except BaseException:
                     self._return(db)
                     raise
@@ -107,7 +109,7 @@ class App:
         address = storage.parse(self.database)
         return '' if address.text == 'memory:' else f'{address.kind}:{address.path or address.rest}'
 
-    def _install(self, connection: Connection) -> bytes:
+    def _install(self, connection: Connection) -> tuple[DB, bytes]:
         return self.home.install(connection, self.place, self.adds)
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ZODB.Connection import Connection
+from ZODB.DB import DB
 
 from p01.remote.exceptions import NoProcessor, RemoteError
 from p01.remote.places import Follower, search, split
@@ -33,10 +34,10 @@ class Home:
             raise RemoteError('This transaction began before the queue was added to its database; commit or abort it first.')
         return processor
 
-    def install(self, connection: Connection, place: str, add: bool) -> bytes:
-        """The oid of the store, of a new processor where there is none yet and it may be added.
+    def install(self, connection: Connection, place: str, add: bool) -> tuple[DB, bytes]:
+        """The database and oid of the store, of a new processor where there is none yet and it may be added.
 
-        Raises NoProcessor, naming those that there are; OldProcessor.
+        Raises NoProcessor, naming those that there are; OldProcessor; where nothing may be changed OlderDatabase.
         """
         root = connection.root()
         if self.follower is not None:
@@ -61,8 +62,9 @@ class Home:
             connection.add(found.store)
         if found.store._p_oid is None:      # it was made just now, see door.Part
             connection.add(found.store)
-        oid: bytes = found.store._p_oid
-        return oid
+        if not add:
+            found.store.check()
+        return found.store._p_jar.db(), found.store._p_oid      # it may live in another database of several
 
 
 def checked(found: object, path: str) -> RemoteProcessor:

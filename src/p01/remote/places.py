@@ -153,8 +153,8 @@ class Follower:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.oid: bytes | None = None   # once it is known
-        self.found = False              # whether it was ever found
+        self.known: tuple[str, bytes] | None = None     # its database, one of several perhaps, and its oid
+        self.found = False                              # whether it was ever found
 
     def locate(self, connection: Any) -> Any:
         """The processor in a connection, with its context where the path still leads to it.
@@ -164,22 +164,22 @@ class Follower:
         try:
             here = traverse(connection, self.path)
         except RemoteError:
-            if self.oid is None:
+            if self.known is None:
                 raise
             here = None
-        if here is None or self.oid not in (None, here._p_oid):
-            here = self.follow(connection)
-        self.oid, self.found = here._p_oid, True
+        if here is None or self.known not in (None, identity(here)):
+            here = self.follow(connection, *self.known)         # type: ignore[misc]
+        self.known, self.found = identity(here), True
         return here
 
-    def follow(self, connection: Any) -> Any:
+    def follow(self, connection: Any, database: str, oid: bytes) -> Any:
         """The processor at the place where it is now, or without one where nobody can say."""
-        there, whole = search(connection, lambda here: here._p_oid == self.oid and here._p_jar is connection, 1)
+        there, whole = search(connection, lambda here: identity(here) == (database, oid), 1)
         if there:
             self.path, here = there[0]
             return here
         try:
-            here = connection.get(self.oid)
+            here = connection.get_connection(database).get(oid)
         except POSKeyError:
             here = None
         if here is None or self.found and whole:
@@ -188,3 +188,9 @@ class Follower:
                 raise ProcessorGone(f'The processor {name!r} is no longer there; its worker ends.')
             raise RemoteError(f'There is no processor at {name!r}; commit it before a worker looks for it.')
         return here
+
+
+def identity(here: Any) -> tuple[str, bytes] | None:
+    """What tells a stored object from all others, in every connection; None for one that is not stored, or none at all."""
+    jar = getattr(here, '_p_jar', None)
+    return None if jar is None else (jar.db().database_name, here._p_oid)

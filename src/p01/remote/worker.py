@@ -125,7 +125,7 @@ _lock = threading.Lock()
 def start(db: DB, worker: Any, key: Key = None) -> bool:
     """Let a worker run in a daemon thread; whether none ran for its processor before."""
     if isinstance(key, bytes) and isinstance(worker, SimpleWorker):
-        worker.follower.oid = key
+        worker.follower.known = db.database_name, key
     key = key or worker.queuePath
     with _lock:
         mine = _running.setdefault(db, {})

@@ -13,7 +13,7 @@ from zope.globalrequest import clearRequest, getRequest, setRequest
 from zope.site.folder import Folder, rootFolder
 from zope.site.site import LocalSiteManager
 
-from p01.remote import App, current, worker
+from p01.remote import App, current, testing, worker
 from p01.remote.engine import surroundings
 from p01.remote.processor import RemoteProcessor
 
@@ -203,6 +203,25 @@ def test_an_attribute_of_a_site_is_in_it(byHand):
 @application.job(retries=0)
 def sited():
     seen.append(getSite())
+
+
+def test_a_worker_does_not_inherit_the_user_of_a_thread_that_has_ended(monkeypatch):
+    with application.transaction() as root:
+        root['remote'] = RemoteProcessor()
+        root['remote'].addJob('tidy', tidy)
+        root['remote'].processJob('tidy')
+    begun = worker.begin
+
+    def recycled(target):               # the system gave this thread the number of one that ended
+        newSecurityManager(None, system)
+        begun(target)
+
+    monkeypatch.setattr(worker, 'begin', recycled)
+    with application.transaction() as root:
+        root['remote'].startProcessing()
+        testing.waitFor(lambda: seen, 20)
+        root['remote'].stopProcessing()
+    assert seen == [NOTHING]
 
 
 def test_what_only_looks_like_a_site_is_none():

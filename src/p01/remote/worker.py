@@ -6,13 +6,14 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ZODB.DB import DB
 from zope.interface import implementer
 
 from p01.remote import events
+from p01.remote.engine import surroundings
 from p01.remote.engine.loop import Loop
 from p01.remote.engine.outage import Outage
 from p01.remote.exceptions import NewerDatabase, OldProcessor, ProcessorGone, RemoteError, StorageAway
@@ -63,7 +64,7 @@ class SimpleWorker:
 
     def __call__(self) -> None:
         """Work until stop is called."""
-        others = [threading.Thread(target=self.work, name=f'{self.name}.{number}', daemon=True)
+        others = [threading.Thread(target=begin, args=(self.work,), name=f'{self.name}.{number}', daemon=True)
                   for number in range(2, self.threads + 1)]
         for thread in others:
             thread.start()
@@ -122,6 +123,12 @@ _running: weakref.WeakKeyDictionary[DB, dict[Key, tuple[Any, threading.Thread]]]
 _lock = threading.Lock()
 
 
+def begin(target: Callable[[], None]) -> None:
+    """What a new thread does."""
+    surroundings.clear()
+    target()
+
+
 def start(db: DB, worker: Any, key: Key = None) -> bool:
     """Let a worker run in a daemon thread; whether none ran for its processor before."""
     if isinstance(key, bytes) and isinstance(worker, SimpleWorker):
@@ -132,7 +139,7 @@ def start(db: DB, worker: Any, key: Key = None) -> bool:
         known = mine.get(key)
         if known is not None and known[1].is_alive():
             return False
-        thread = threading.Thread(target=worker, name=worker.name, daemon=True)
+        thread = threading.Thread(target=begin, args=(worker,), name=worker.name, daemon=True)
         mine[key] = worker, thread
         thread.start()
     events.notify(events.ProcessorStarted(worker.queuePath[-1]))

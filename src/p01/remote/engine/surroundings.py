@@ -193,6 +193,13 @@ class Surroundings:
                 ambient.clear(sys.modules[name])
 
 
+def clear() -> None:
+    """Have a thread that has just begun have nothing: AccessControl keeps users by the thread's number, which is used again."""
+    for name, ambient in AMBIENTS.items():
+        if name in sys.modules:
+            ambient.clear(sys.modules[name])
+
+
 def siteOf(processor: Any) -> Any:
     """The nearest site that a processor is in, or None."""
     if processor is None or ISite is None:

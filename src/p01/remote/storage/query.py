@@ -58,8 +58,8 @@ def refuse(options: dict[str, str], known: tuple[str, ...], kind: str, text: str
     unknown = ', '.join(sorted(options.keys() - set(known)))
     if unknown:
         named = ', '.join((*known, 'connection_pool_size, connection_cache_size and the like'))
-        raise AddressError(f'{text} has options that {kind}: does not know ({unknown}); it knows {named}; zconfig: can express '
-                           'all that a storage has.')
+        more = '; zconfig: can express all that a storage has' if kind in ('file', 'zeo') else ''
+        raise AddressError(f'{text} has options that {kind}: does not know ({unknown}); it knows {named}{more}.')
 
 
 def size(value: str, option: str, text: str, units: bool = True) -> int:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
+from p01.remote import storage
 from p01.remote.cli.target import SPAN, Verb, appArgument, check, placeOf
-from p01.remote.cli.terminal import count, jsonOption, mark, printJson, say
+from p01.remote.cli.terminal import count, jsonOption, mark, printJson, say, shown
 from p01.remote.engine import loglines
 from p01.remote.exceptions import AddressError
 from p01.remote.options import LEVELS, WorkerOptions
@@ -37,7 +38,7 @@ def worker(target: str, processes: int | None, threads: int | None, queues: tupl
     app = supervisor.app
     check(app, target, create=True)
     place = placeOf(app)
-    if place.startswith('file:'):
+    if place.startswith('file:') or storage.kind(app.db) in ('file', 'memory'):     # the latter when APP opened it itself
         raise AddressError(f'{place} serves a single process, and worker starts processes of its own; use sqlite: or '
                            'zeo:, or call processor.startProcessing() in your own process.')
     _ = app.db      # faults of the database are told in a sentence, before log lines begin
@@ -52,5 +53,6 @@ def worker(target: str, processes: int | None, threads: int | None, queues: tupl
         printJson({'app': place, 'processes': options.processes, 'restarts': supervisor.restarts, 'status': answer})
     else:
         say(mark('completed', 'ended') if answer == 0 else mark('error', f'ended with status {answer}'),
+            f': {shown(supervisor.starts.reason, None)}' if supervisor.starts.reason else '',
             f'; {count(supervisor.restarts, "process", "es")} had to be replaced' if supervisor.restarts else '')
     return answer

@@ -7,10 +7,10 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,9 @@ from p01.remote.engine import beacon, janitor, loglines
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.loop import Loop
 from p01.remote.engine.outage import Outage
-from p01.remote.exceptions import NewerDatabase
+from p01.remote.engine.starts import FAULT, Starts, attempt, fail, say
+from p01.remote.exceptions import NewerDatabase, PackageMissing
+from p01.remote.foreign import Raised, guarded, reasonOf
 from p01.remote.options import WorkerOptions
 from p01.remote.storage.transactions import systematic
 
@@ -39,6 +41,7 @@ class Supervisor:
         self.options = options
         self.app: App = loadApp(target)
         self.processes: dict[int, tuple[BaseProcess, float]] = {}   # by number, with the start on the monotonic clock
+        self.starts = Starts()
         self.restarts = 0
         self.stopping = False
         self.drained: set[int] = set()
@@ -59,8 +62,10 @@ class Supervisor:
 
     def spawn(self, number: int) -> None:
         """Spawn one."""
-        process = spawn.Process(target=serve, args=(self.target, self.options, number), name=f'p01.remote.{number}')
+        line = self.starts.line(number)
+        process = spawn.Process(target=serve, args=(self.target, self.options, number, line), name=f'p01.remote.{number}')
         process.start()
+        line.close()
         self.processes[number] = process, time.monotonic()
 
     def pids(self) -> list[int]:
@@ -72,6 +77,7 @@ class Supervisor:
         wait = 1.0
         for number, (process, began) in list(self.processes.items()):
             if process.is_alive():
+                self.starts.listen(number)
                 self.watch(process)
                 continue
             ends = self.options.drain or self.stopping
@@ -81,10 +87,14 @@ class Supervisor:
                 continue
             try:
                 self.rescue(process)
-            except Exception as error:      # the storage is away; the janitors of the others will find the box
-                events.notify(events.StorageLost('supervisor', f'{type(error).__name__}: {error}'))
+            except Exception as error:      # as a rule the storage is away; the janitors of the others will find the box
+                Outage('supervisor').failed(error)
             if self.stopping:
                 del self.processes[number]
+                continue
+            pause = self.starts.pause(number, process.exitcode or 0, howOf(process.exitcode or 0))
+            if pause:
+                wait = min(wait, pause)
                 continue
             young = HASTE - (time.monotonic() - began)
             if young > 0 and self.restarts > 3:
@@ -97,7 +107,7 @@ class Supervisor:
     def rescue(self, process: BaseProcess) -> None:
         """Give the jobs of a process that died to the others."""
         code = process.exitcode or 0
-        why = f'killed by signal {signal.Signals(-code).name}' if code < 0 else f'ended with status {code}'
+        why = howOf(code)
         if process.pid in self.overdue:
             why = 'killed for another job of its process, which ran beyond its timeout'
         for box in self.boxes(process):
@@ -156,7 +166,7 @@ class Supervisor:
         old = {number: signal.signal(number, flag) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             self.start()
-            while self.processes and not flagged:
+            while self.processes and not flagged and not self.starts.reason:
                 wait = self.poll(time.time())
                 sentinels = [process.sentinel for process, _ in self.processes.values() if process.is_alive()]
                 multiprocessing.connection.wait(sentinels, min(wait, 0.2))
@@ -165,7 +175,15 @@ class Supervisor:
         finally:
             for number, handler in old.items():
                 signal.signal(number, handler)
-        return 0
+        return FAULT if self.starts.reason else 0
+
+
+def howOf(code: int) -> str:
+    """How a process ended, by its exit code."""
+    if code >= 0:
+        return f'ended with status {code}'
+    name = guarded(lambda: signal.Signals(-code).name)      # those for real time have none
+    return f'was killed by signal {-code if isinstance(name, Raised) else name}'
 
 
 def load(target: str) -> App:
@@ -193,8 +211,8 @@ def reach(app: App, name: str, ended: Callable[[], bool]) -> bool:
             continue
         try:
             app.open()
-        except (MemoryError, NewerDatabase):
-            raise                                       # waiting mends neither
+        except (MemoryError, NewerDatabase, PackageMissing):
+            raise                                       # waiting mends none of them
         except Exception as error:                      # storages raise what they like
             again = time.monotonic() + outage.failed(error)
         else:
@@ -203,21 +221,18 @@ def reach(app: App, name: str, ended: Callable[[], bool]) -> bool:
     return False
 
 
-def serve(target: str, options: WorkerOptions, number: int) -> None:
-    """One worker process: loops in threads, until TERM, or until the supervisor is gone."""
+def serve(target: str, options: WorkerOptions, number: int, line: Connection | None = None) -> None:
+    """One worker process: loops in threads, until TERM, or until the supervisor is gone; line tells it how the start went."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)        # the terminal sends it to all; the supervisor tells us with TERM
     loglines.begin(options.logLevel)
-    app = load(target)
+    app = attempt(line, load, target)
     flagged: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: flagged.append(number))     # only a flag, whatever it interrupts
-    try:
-        if not reach(app, str(number), lambda: bool(flagged) or orphaned()):
-            return
-    except NewerDatabase as error:
-        sys.exit(str(error))
-    loops = [Loop(app.db, app.locate, f'{number}.{thread}' if options.threads > 1 else str(number), options)
+    if not attempt(line, reach, app, str(number), lambda: bool(flagged) or orphaned()):
+        return
+    loops = [attempt(line, Loop, app.db, app.locate, f'{number}.{thread}' if options.threads > 1 else str(number), options)
              for thread in range(1, options.threads + 1)]
-    failed: list[Loop] = []
+    failed: list[BaseException] = []
 
     def watch() -> None:
         while not flagged and not orphaned(0.1):
@@ -228,21 +243,22 @@ def serve(target: str, options: WorkerOptions, number: int) -> None:
     def work(loop: Loop) -> None:
         try:
             loop.work()
-            loop.close()
         except MemoryError:
             os._exit(MEMORY)                            # nothing that needs memory can be relied on
-        except Exception as error:
-            failed.append(loop)
-            events.notify(events.StorageLost(loop.name, f'{type(error).__name__}: {error}'))
+        except BaseException as error:                  # of whatever class: a thread that ends without a word looks alive
+            failed.append(error)
+            events.notify(events.WorkerFailed(loop.name, reasonOf(error), 'it ends'))
+        loop.close()
 
     threading.Thread(target=watch, name='p01-watch', daemon=True).start()
     threads = [threading.Thread(target=work, args=(loop,), name=f'p01.remote.{loop.name}') for loop in loops]
     for thread in threads:
         thread.start()
+    say(line)
     for thread in threads:
         while thread.is_alive():
             thread.join(0.2)                            # short, so that the main thread sees signals
     if failed:
-        sys.exit(1)                                     # the supervisor rescues what is left, and starts another
+        fail(line, failed[0])                           # the supervisor rescues what is left, and starts another
     beacon.forget(app.db)
     app.close()

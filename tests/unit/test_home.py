@@ -10,7 +10,7 @@ from zope.container.btree import BTreeContainer
 from p01.remote import App, testing
 from p01.remote.app import loadApp
 from p01.remote.cli.target import at
-from p01.remote.exceptions import NoProcessor
+from p01.remote.exceptions import NoProcessor, OldProcessor
 from p01.remote.processor import RemoteProcessor
 from p01.remote.storage import openDatabase
 
@@ -94,6 +94,16 @@ def test_an_app_adds_one_where_others_are_when_its_name_is_given(address):
     app.adds = False
     assert app.open()
     app.close()
+
+
+def test_processors_of_old_are_named_as_such(address):
+    with written(address) as root:
+        root['old'] = RemoteProcessor.__new__(RemoteProcessor)
+        root['old'].__setstate__({'_processor': OOBTree(), '_jobs': OOBTree()})
+    with pytest.raises(NoProcessor, match=r'/old \(of 0\.5\)'):
+        App(address).open()
+    with pytest.raises(OldProcessor):
+        App(address, processor='old').open()
 
 
 def test_an_app_alone_adds_its_own(address):

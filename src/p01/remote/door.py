@@ -83,6 +83,12 @@ class Placed(Closed):
     __name__: Any = Other()
 
 
+def isOld(processor: Any) -> bool:
+    """Whether a processor was stored by 0.5."""
+    processor._p_activate()
+    return OLD in vars(processor)
+
+
 class Part:
     """A part of a processor, which stands in its own dict as a rule.
 
@@ -99,7 +105,7 @@ class Part:
     def __get__(self, processor: Any, owner: type) -> Any:
         if processor is None:
             return self
-        if OLD in vars(processor):
+        if isOld(processor):
             raise OldProcessor
         part = self.make(processor)
         setattr(processor, self.name, part)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ZODB.Connection import Connection
 from ZODB.DB import DB
 
+from p01.remote.door import isOld
 from p01.remote.exceptions import NoProcessor, RemoteError
 from p01.remote.places import Follower, search, split
 from p01.remote.processor import RemoteProcessor
@@ -79,5 +80,5 @@ def others(connection: Connection) -> str:
     found, whole = search(connection, lambda here: isinstance(here, RemoteProcessor), NAMED + 1)
     if not found:
         return ''
-    named = ', '.join('/' + '/'.join(path) for path, _ in found[:NAMED])
+    named = ', '.join('/' + '/'.join(path) + (' (of 0.5)' if isOld(each) else '') for path, each in found[:NAMED])
     return f'; it has {named}{" and others" if len(found) > NAMED or not whole else ""}: name one'

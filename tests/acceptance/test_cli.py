@@ -183,3 +183,19 @@ def test_a_live_folder_can_be_copied_and_the_copy_works_on_its_own(start, app, f
     other.close()
     for each in (copied, process):
         os.killpg(each.pid, signal.SIGKILL)
+
+
+def test_a_running_job_says_how_far_it_is(start, app, run):
+    app.open()
+    process = start('worker', 'tasks:app')
+    jobid = run('enqueue', 'tasks:app', 'wait', '[600]').stdout.strip()
+
+    def said():
+        found = json.loads(run('jobs', 'show', 'tasks:app', jobid, '--json').stdout)['progress']
+        return found is not None and found['done'] > 0 and found
+    assert waitFor(said, LONG)['total'] == 600
+    assert '%' in run('jobs', 'show', 'tasks:app', jobid).stdout
+    assert f'{jobid} (' in run('status', 'tasks:app').stdout
+    [worker] = json.loads(run('status', 'tasks:app', '--json').stdout)['workers']
+    assert worker['progress'][jobid]['total'] == 600
+    os.killpg(process.pid, signal.SIGKILL)

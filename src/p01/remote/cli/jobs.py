@@ -11,12 +11,14 @@ from p01.remote.cli.selection import filterOf, filterOptions, isNarrowed
 from p01.remote.cli.target import Verb, appArgument, opened
 from p01.remote.cli.terminal import ago, hung, iso, jsonOption, mark, printJson, say, shown, span, table
 from p01.remote.cli.values import written
+from p01.remote.engine.progress import Progress, saidBy
 from p01.remote.foreign import Raised, guarded, reasonOf
 from p01.remote.job import FunctionJob
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store.listing import STATI, find
 from p01.remote.store.look import View
 from p01.remote.store.payload import unpack
+from p01.remote.store.records import PROCESSING
 
 VALUE = 2000        # characters of an input or output that are shown
 
@@ -83,12 +85,13 @@ def show(target: str, jobid: int, asJson: bool) -> int:
         view = processor.store.view(jobid)
         given = loaded(view.record.input)
         output = loaded(view.outcome.output) if view.outcome is not None else None
+        said = saidOf(processor, jobid) if view.status == PROCESSING else None
         if asJson:
-            printJson({**summary(view), 'input': given, 'output': output,
+            printJson({**summary(view), 'input': given, 'output': output, 'progress': said and said._asdict(),
                        'attempts': [{**attempt._asdict(), 'started': iso(attempt.started), 'ended': iso(attempt.ended)}
                                     for attempt in view.attempts]})
         else:
-            describe(view, called(processor, view.record.name, given), written(output, VALUE), time.time())
+            describe(view, called(processor, view.record.name, given), written(output, VALUE), said, time.time())
     return 0
 
 
@@ -109,17 +112,27 @@ def called(processor: RemoteProcessor, name: str, given: Any) -> str:
     return f'{name.rpartition(".")[2]}({", ".join(parts)})'
 
 
+def saidOf(processor: RemoteProcessor, jobid: int) -> Progress | None:
+    """How far a running job is, as it says; None when it says nothing, or runs on another host."""
+    for seat in processor.store.seats.values():
+        if jobid in seat.claims:
+            return saidBy(seat).get(jobid)
+    return None
+
+
 def isFunction(processor: RemoteProcessor, name: str) -> bool:
     """Whether this is the name of a function, so far as it can be told without importing it."""
     return isinstance(processor.jobs[name], FunctionJob) if name in processor.jobs else '.' in name
 
 
-def describe(view: View, given: str, output: str, now: float) -> None:
+def describe(view: View, given: str, output: str, said: Progress | None, now: float) -> None:
     """Print all about a job."""
     record, outcome = view.record, view.outcome
     say(mark(view.status), f'  job {view.id}  ', (shown(record.name, None), 'bold'))
     lines = [('queue', shown(record.queue)), ('priority', record.priority), ('created', when(record.created, now)),
              ('due', when(view.due, now)), ('input', shown(given, VALUE))]
+    if said is not None:
+        lines.append(('progress', shown(said.words(), None)))
     if outcome is not None:
         took = f', took {span(outcome.completed - outcome.started)}' if outcome.started is not None else ''
         lines += [('started', when(outcome.started, now)), ('completed', when(outcome.completed, now) + took),

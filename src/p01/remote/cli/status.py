@@ -13,6 +13,7 @@ from p01.remote.cli.target import Verb, appArgument, opened, placeOf
 from p01.remote.cli.terminal import ago, count, iso, jsonOption, mark, printJson, say, shown, span, table, verb
 from p01.remote.engine import beacon
 from p01.remote.engine.janitor import isDead
+from p01.remote.engine.progress import saidBy
 from p01.remote.processor import RemoteProcessor
 
 
@@ -35,7 +36,8 @@ def status(target: str, asJson: bool) -> int:
     if asJson:
         printJson({'app': place, 'queues': found, 'paused': {queue: iso(until) for queue, until in paused.items()},
                    'oldest': None if oldest is None else round(max(0.0, now - oldest), 3), 'nextDue': iso(due),
-                   'workers': workers, 'unserved': left,
+                   'workers': [{**each, 'progress': {jobid: said._asdict() for jobid, said in each['progress'].items()}}
+                               for each in workers], 'unserved': left,
                    'schedules': [{**each._asdict(), 'due': iso(each.due)} for each in schedules]})
         return 0
     say((place, 'bold'))
@@ -76,7 +78,8 @@ def workersOf(processor: RemoteProcessor, now: float) -> list[dict[str, Any]]:
         held = sorted(jobid for jobid in seat.claims if seat.outcome(jobid) is None)
         workers.append({'name': seat.name, 'host': seat.host.partition('/')[0], 'pid': seat.pid,
                         'alive': not isDead(seat, beacon.HOST, now), 'since': iso(seat.since), 'seen': iso(seat.beat),
-                        'jobs': held, 'running': running(seat, held), 'queues': queuesOf(seat)})
+                        'jobs': held, 'running': running(seat, held), 'queues': queuesOf(seat),
+                        'progress': {jobid: said for jobid, said in saidBy(seat).items() if jobid in held}})
     return workers
 
 
@@ -104,7 +107,8 @@ def printWorkers(workers: list[dict[str, Any]], target: str, waiting: bool) -> N
     rows = []
     for each in workers:
         inHand = each['jobs']
-        text = ', '.join(map(str, (each['running'] or inHand)[:3]))
+        text = ', '.join(f'{jobid} ({each["progress"][jobid].words()})' if jobid in each['progress'] else str(jobid)
+                         for jobid in (each['running'] or inHand)[:3])
         rest = len(inHand) - min(3, len(each['running'] or inHand))
         rows.append([mark('processing' if each['alive'] else 'error', 'alive' if each['alive'] else 'dead'),
                      shown(each['name'].partition(':')[0]), shown(each['host']), each['pid'],

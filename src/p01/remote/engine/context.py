@@ -7,6 +7,8 @@ from collections.abc import Callable
 from contextvars import ContextVar, copy_context
 from typing import Any
 
+from p01.remote.engine import progress
+from p01.remote.engine.progress import Progress
 from p01.remote.exceptions import RemoteError
 from p01.remote.job import instants
 from p01.remote.store.records import PROCESSING
@@ -15,16 +17,18 @@ from p01.remote.store.records import PROCESSING
 class Running:
     """A job that runs."""
 
-    __slots__ = ('processor', 'behaviour', 'task', 'input', 'started', 'worker', 'done', '_job')
+    __slots__ = ('processor', 'behaviour', 'task', 'input', 'started', 'worker', 'db', 'done', '_job')
 
-    def __init__(self, processor: Any, behaviour: Any, task: Any, input: Any, started: float, worker: str) -> None:
+    def __init__(self, processor: Any, behaviour: Any, task: Any, input: Any, started: float, worker: str,
+                 db: Any = None) -> None:
         self.processor = processor
         self.behaviour = behaviour
         self.task = task            # a runner's Task
         self.input = input
         self.started = started      # POSIX seconds
         self.worker = worker
-        self.done: tuple[float, float | None, str] | None = None
+        self.db = db                # of a worker; None in the caller's own transaction
+        self.done: Progress | None = None
         self._job: Any = None
 
     @property
@@ -55,7 +59,11 @@ def within(job: Running, perform: Callable[[Running], Any]) -> Any:
 
 def _within(job: Running, perform: Callable[[Running], Any]) -> Any:
     running.set(job)
-    return perform(job)
+    try:
+        return perform(job)
+    finally:
+        if job.done is not None and job.db is not None:
+            progress.say(job.db, job.task.id, None)
 
 
 class Current:
@@ -99,8 +107,15 @@ class Current:
                                      {'jobid': found.task.id, 'jobName': found.task.record.name})
 
     def progress(self, done: float, total: float | None = None, text: str = '') -> None:
-        """Say how far the job is. Kept in memory: it is gone when the job is."""
-        self._running().done = (done, total, text)
+        """Say how far the job is: so much, of how much if that is known, and what it does.
+
+        `p01-remote status` and `jobs show` of the same host tell it while the job runs; afterwards it is gone. Raises
+        InputError.
+        """
+        found = self._running()
+        found.done = progress.checked(done, total, text)
+        if found.db is not None:
+            progress.say(found.db, found.task.id, found.done)
 
     def __bool__(self) -> bool:
         return running.get() is not None

@@ -182,7 +182,8 @@ class Runner:
             processor, self.around = None, Surroundings(None, self.session.manager)
         if self.mark is not None:
             self.mark(task.id, way.timeout)
-        job = Running(processor, behaviour, task, unpack(task.record.input), started, self.name)
+        job = Running(processor, behaviour, task, unpack(task.record.input), started, self.name,
+                      self.session.db)
         if not self.around.entered:
             self.around.enter()
         if way.detached:

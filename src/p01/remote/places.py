@@ -185,7 +185,7 @@ class Follower:
         if here is None or self.found and whole:
             name = '/'.join(self.path)
             if self.found:
-                raise ProcessorGone(f'The processor {name!r} is no longer there; its worker ends.')
+                raise ProcessorGone(f'The processor {name!r} is no longer there; it was deleted.')
             raise RemoteError(f'There is no processor at {name!r}; commit it before a worker looks for it.')
         return here
 

@@ -97,7 +97,7 @@ class SimpleWorker:
                     loop.work()
             except ProcessorGone as error:
                 self.stopped.set()
-                logger.warning('%s', error)
+                logger.warning('%s ends: %s', self.name, error)
             finally:
                 loop.close()
 

@@ -22,7 +22,7 @@ from p01.remote.engine.bell import bellOf
 from p01.remote.engine.loop import Loop
 from p01.remote.engine.outage import Outage
 from p01.remote.engine.starts import FAULT, Starts, attempt, fail, say
-from p01.remote.exceptions import NewerDatabase, PackageMissing
+from p01.remote.exceptions import NewerDatabase, NoProcessor, OldProcessor, PackageMissing
 from p01.remote.foreign import Raised, guarded, reasonOf
 from p01.remote.options import WorkerOptions
 from p01.remote.storage.transactions import systematic
@@ -202,7 +202,7 @@ def orphaned(seconds: float = 0.0) -> bool:
 def reach(app: App, name: str, ended: Callable[[], bool]) -> bool:
     """Open the database of a new worker process. One that is away is waited for, as by a loop; False when that has ended.
 
-    Raises NewerDatabase, MemoryError.
+    Raises NewerDatabase, NoProcessor, OldProcessor, PackageMissing, MemoryError.
     """
     outage, again = Outage(name), 0.0
     while not ended():
@@ -211,7 +211,7 @@ def reach(app: App, name: str, ended: Callable[[], bool]) -> bool:
             continue
         try:
             app.open()
-        except (MemoryError, NewerDatabase, PackageMissing):
+        except (MemoryError, NewerDatabase, NoProcessor, OldProcessor, PackageMissing):
             raise                                       # waiting mends none of them
         except Exception as error:                      # storages raise what they like
             again = time.monotonic() + outage.failed(error)

@@ -7,14 +7,19 @@ import types
 
 import pytest
 import transaction
+import zope.component
 import zope.event
+from persistent import Persistent
+from zope.interface import Interface
 
 from p01.remote import events
+from p01.remote.engine import outage
 from p01.remote.engine.loop import Loop
-from p01.remote.exceptions import NotCommitted
+from p01.remote.exceptions import NotCommitted, RunLater
 from p01.remote.job import Job
-from p01.remote.options import Policy
+from p01.remote.options import Policy, WorkerOptions
 from p01.remote.places import traverse
+from p01.remote.store.store import Store
 from tests.conftest import NAME
 
 ERRORS = [ValueError, SystemExit, GeneratorExit, asyncio.CancelledError, MemoryError, StopIteration, BaseException]
@@ -298,3 +303,103 @@ def test_whoever_listens_is_heard(monkeypatch):
     assert not events.heard()
     monkeypatch.setattr(zope.event, 'subscribers', [print])
     assert events.heard()
+
+
+class Unstorable(Persistent):
+    """Can be pickled as a reference, and not be stored."""
+
+    kind = ValueError
+
+    def __getstate__(self):
+        raise self.kind('no state')
+
+
+class Detached(Job):
+    detached = True
+
+    def __call__(self, remoteProcessor):
+        return Unstorable()
+
+
+@pytest.mark.parametrize('kind', [ValueError, SystemExit])
+@pytest.mark.parametrize('detached', [True, False])
+def test_an_output_that_cannot_be_stored_with_the_commit(run, processor, monkeypatch, detached, kind):
+    monkeypatch.setattr(Unstorable, 'kind', kind)
+    monkeypatch.setattr(Detached, 'detached', detached)
+    processor.addJob('detached', Detached())
+    job, _ = run(processor.processJob('detached'), 4)
+    assert job.status == 'error'
+    assert 'no state' in job.error
+
+
+class Refuses(Job):
+    kind = ValueError
+
+    def prepare(self, input):
+        raise self.kind('no such input')
+
+
+@pytest.mark.parametrize('kind', [ValueError, SystemExit, GeneratorExit])
+def test_an_input_that_its_job_refuses_leaves_the_transaction_usable(run, processor, monkeypatch, kind):
+    monkeypatch.setattr(Refuses, 'kind', kind)
+    processor.addJob('refuses', Refuses())
+    with pytest.raises(ValueError, match='no such input'):
+        processor.processJob('refuses', 1)
+    run(processor.processJob('echo', 2))
+
+
+def test_handlers_of_components_are_told_each_on_its_own(run, processor, caplog, monkeypatch):
+    import zope.component.event
+    monkeypatch.setattr(events, 'faulty', set())
+    seen = []
+
+    @zope.component.adapter(Interface)
+    def fails(event):
+        raise SystemExit('the handler is down')
+
+    @zope.component.adapter(Interface)
+    def hears(event):
+        seen.append(type(event))
+
+    for handler in (fails, hears):
+        zope.component.provideHandler(handler)
+    try:
+        run(processor.processJob('echo', 2))
+    finally:
+        for handler in (fails, hears):
+            zope.component.getGlobalSiteManager().unregisterHandler(handler)
+    assert seen.count(events.JobCompleted) == 2
+    assert len([record for record in caplog.records if 'fails raised' in record.getMessage()]) == 1
+
+
+@pytest.mark.parametrize('verb', ['retry', 'settle'])
+def test_a_verdict_survives_what_bookkeeping_meets(place, processor, monkeypatch, verb):
+    """A job that asked to run in an hour, or failed for good, does not run again because its verdict could not be written."""
+    ran, fails = [], [1, 2, 3]
+
+    def call(self, remoteProcessor):
+        ran.append(1)
+        raise RunLater(3600) if verb == 'retry' else ValueError('x')
+
+    old = getattr(Store, verb)
+
+    def failing(self, owner, jobid, *args, **options):
+        if (verb == 'retry' or jobid) and fails and ran:
+            fails.pop()
+            raise OSError('away')
+        return old(self, owner, jobid, *args, **options)
+
+    monkeypatch.setattr(Raises, '__call__', call)
+    monkeypatch.setattr(outage, 'LONGEST', 0.001)
+    processor.addJob('raises', Raises())
+    jobid = processor.processJob('raises')
+    processor._p_jar.transaction_manager.commit()
+    monkeypatch.setattr(Store, verb, failing)
+    loop = Loop(place.db, lambda connection: traverse(connection, [NAME]), 'one', WorkerOptions(drain=True))
+    try:
+        loop.work()
+    finally:
+        loop.close()
+    processor._p_jar.transaction_manager.begin()
+    assert (ran, fails) == ([1], [])
+    assert processor.getJobStatus(jobid) == ('delayed' if verb == 'retry' else 'error')

@@ -7,11 +7,13 @@ nothing; but its job or worker waits for it, so keep them short. Instants are PO
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import zope.event
+from zope.interface import providedBy
 
 from p01.remote.foreign import Raised, guarded, reasonOf, shown, traced
 
@@ -166,9 +168,18 @@ def heard() -> bool:
 def notify(event: object) -> None:
     """Tell each subscriber, whatever the others raise; what one raises is logged once, with its name."""
     for subscriber in list(zope.event.subscribers):
-        told = guarded(subscriber, event)
-        if isinstance(told, Raised):
-            guarded(complain, subscriber, event, told.error)
+        found = guarded(handlers, subscriber, event)
+        for each in [subscriber] if isinstance(found, Raised) else found:
+            told = guarded(each, event)
+            if isinstance(told, Raised):
+                guarded(complain, each, event, told.error)
+
+
+def handlers(subscriber: Any, event: object) -> list[Any]:
+    """Who is told by a subscriber: those of zope.component, which calls one after the other, are told each on its own."""
+    if subscriber is not getattr(sys.modules.get('zope.component.event'), 'dispatch', None):
+        return [subscriber]
+    return list(sys.modules['zope.component'].getSiteManager().adapters.subscriptions([providedBy(event)], None))
 
 
 def notifyAfter(current: Any, event: object) -> None:

@@ -15,7 +15,7 @@ from zope.location.interfaces import ILocation
 from p01.remote import checks, events, worker
 from p01.remote.door import Part, Placed
 from p01.remote.engine import ticker
-from p01.remote.engine.behaviours import behaviourOf
+from p01.remote.engine.behaviours import behaviourOf, prepared
 from p01.remote.engine.bell import ringAfter
 from p01.remote.engine.hand import runDue
 from p01.remote.engine.verdict import expired
@@ -128,7 +128,7 @@ class RemoteProcessor(Placed, Persistent):
         if unique is not None or expires is not None:
             extras = rare(unique, expires, now)
         self.store.check()
-        kept = payload.pack(behaviour.prepare(input), f'The input of {name!r}', self.inputLimit, jar=self._p_jar)
+        kept = payload.pack(prepared(behaviour, input, name), f'The input of {name!r}', self.inputLimit, jar=self._p_jar)
         jobid = self.store.add(Record(name, kept, now, queue, priority, due, extras))
         jar = self._p_jar
         if jar is not None:
@@ -215,7 +215,7 @@ class RemoteProcessor(Placed, Persistent):
             raise InputError(f'A scheduler takes Delay and Cron items, not {item!r}.')
         behaviour = self.registered(item.jobName)
         checks.priorityOf(item.priority)
-        payload.pack(behaviour.prepare(item.input), f'The input of {item.jobName!r}', self.inputLimit)
+        payload.pack(prepared(behaviour, item.input, item.jobName), f'The input of {item.jobName!r}', self.inputLimit)
         return self.scheduler.add(item, self.now(now))
 
     def reScheduleItem(self, item: Any, now: Any = None) -> None:

@@ -17,6 +17,7 @@ from p01.remote.engine import surroundings
 from p01.remote.engine.loop import Loop
 from p01.remote.engine.outage import Outage
 from p01.remote.exceptions import NewerDatabase, OldProcessor, ProcessorGone, RemoteError, StorageAway
+from p01.remote.foreign import interrupts, reasonOf
 from p01.remote.instants import duration, seconds
 from p01.remote.interfaces import IWorker
 from p01.remote.options import WorkerOptions
@@ -98,6 +99,13 @@ class SimpleWorker:
             except ProcessorGone as error:
                 self.stopped.set()
                 logger.warning('%s ends: %s', self.name, error)
+            except MemoryError as error:
+                events.notify(events.WorkerFailed(self.name, reasonOf(error), 'it ends'))
+                raise
+            except BaseException as error:      # of whatever class: a thread that ends without a word looks alive
+                if interrupts(error):
+                    raise
+                self.stopped.wait(outage.failed(error))
             finally:
                 loop.close()
 

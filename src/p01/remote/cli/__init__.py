@@ -15,6 +15,7 @@ from p01.remote import streams
 from p01.remote.cli import changes, copy, demo, doctor, enqueue, pack, queues, status, worker
 from p01.remote.cli.terminal import shown, tell
 from p01.remote.exceptions import JobNotFound, RemoteError
+from p01.remote.foreign import interrupts, reasonOf
 
 FAILED, WRONG, STOPPED = 1, 2, 130      # a job or check failed, or nothing was found; bad input; interrupted
 TRACE = 'P01_REMOTE_TRACE'              # in the environment: show tracebacks
@@ -76,14 +77,14 @@ def run(args: Sequence[str] | None) -> int:
     except click.ClickException as error:
         error.show(sys.stderr)
         return WRONG
-    except Exception as error:
-        if os.environ.get(TRACE):
+    except BaseException as error:      # of whatever class: an application's code may raise SystemExit
+        if os.environ.get(TRACE) or interrupts(error):
             raise
         tell(f'Error: {sentence(error)}', err=True)
         return FAILED if isinstance(error, JobNotFound) else WRONG
 
 
-def sentence(error: Exception) -> str:
+def sentence(error: BaseException) -> str:
     """What to tell about an error, in one line."""
     if isinstance(error, RemoteError):
         return shown(error, None)
@@ -91,5 +92,5 @@ def sentence(error: Exception) -> str:
         return shown(f'{error.filename}: {error.strerror}.' if error.filename and error.strerror else error, None)
     if isinstance(error, TransientError):
         return 'The database was changed by others again and again; try once more.'
-    return shown(f'{type(error).__name__}: {error} ({TRACE}=1 shows where)', None)
+    return shown(f'{reasonOf(error)} ({TRACE}=1 shows where)', None)
 

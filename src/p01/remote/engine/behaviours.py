@@ -7,8 +7,8 @@ from typing import Any
 from ZODB.broken import Broken
 from ZODB.POSException import StateLoadError
 
-from p01.remote.exceptions import NotLoaded, UnknownJob
-from p01.remote.foreign import Raised, reasonOf
+from p01.remote.exceptions import InputError, NotLoaded, UnknownJob
+from p01.remote.foreign import Raised, interrupts, reasonOf
 from p01.remote.job import Gone, Job, found
 from p01.remote.storage.classes import reasonFor
 from p01.remote.storage.origin import contained
@@ -43,3 +43,15 @@ def loaded(processor: Any, name: str) -> Job:
     job = processor.registered(name)
     job._p_activate()
     return job
+
+
+def prepared(behaviour: Job, input: Any, name: str) -> Any:
+    """A job's input as it is stored. Raises the Exception that the job's own code raises, InputError for what is none."""
+    try:
+        return behaviour.prepare(input)
+    except Exception:
+        raise
+    except BaseException as error:
+        if interrupts(error):
+            raise
+        raise InputError(f'The input of {name!r} cannot be prepared ({reasonOf(error)}).') from error

@@ -2,8 +2,16 @@
 """What came of the jobs that a worker ran, until a bookkeeping has committed it."""
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from transaction.interfaces import TransientError
+
 from p01.remote import events
-from p01.remote.engine.verdict import Again, Failed, Task, ends
+from p01.remote.engine.verdict import Again, Failed, Task, ends, failure
+from p01.remote.exceptions import OutputError
+from p01.remote.foreign import Raised, guarded, reasonOf
+from p01.remote.options import Policy
+from p01.remote.storage.origin import fromStorage
 from p01.remote.store.records import Outcome
 from p01.remote.store.seats import Seat
 from p01.remote.store.segments import Fields
@@ -32,6 +40,24 @@ class Ledger:
                 store.retry(seat, jobid, verdict.due, verdict.attempt)
             self.told += ends(task, verdict, self.worker)
         store.settle(seat, outcomes)
+
+    def keep(self, task: Task, outcome: Fields, write: Callable[[Callable[[Store, Seat], None]], None]) -> None:
+        """Write the outcome of a job whose output is pickled with the commit: what its code raises there fails the job.
+
+        write(work) does work(store, seat) in a bookkeeping transaction. Raises what the storage does.
+        """
+        self.outcomes[task.id] = outcome
+        done = guarded(write, self.settle)
+        if isinstance(done, Raised):
+            if isinstance(done.error, TransientError | MemoryError) or fromStorage(done.error):
+                raise done.error
+            del self.outcomes[task.id]
+            error = OutputError(f'The output of job {task.id} ({task.record.name}) cannot be stored ({reasonOf(done.error)}); '
+                                'return plain values.')
+            started, ended = outcome[4:6]
+            self.verdicts[task.id] = task, failure(task, Policy(), error, started, ended, self.worker, 0.0)
+            write(self.settle)
+        self.committed()
 
     def committed(self) -> None:
         """What settle wrote is committed: tell of it, and forget it."""

@@ -249,7 +249,7 @@ def loadApp(target: str) -> App:
     try:
         return App(target)
     except AddressError as error:
-        if target.partition(':')[0].lower() in storage.known():
+        if storage.isAddress(target):
             raise
         form = imports.corrected(target)
         hint = f'; did you mean {form}?' if form else '.'

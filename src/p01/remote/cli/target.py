@@ -17,7 +17,7 @@ from p01.remote.cli.terminal import shown
 from p01.remote.exceptions import AddressError, InputError
 from p01.remote.instants import duration
 from p01.remote.processor import RemoteProcessor
-from p01.remote.storage import known, openDatabase, parse
+from p01.remote.storage import isAddress, openDatabase, parse
 from p01.remote.storage.transactions import systematic
 
 DEFAULT = 'P01_REMOTE_APP'              # in the environment: APP where none is given
@@ -66,7 +66,8 @@ class Verb(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         """Let the target say which processor is meant."""
         path = ctx.params.pop('processor', None) if isinstance(self.params[0], AppArgument) else None
-        if path:
+        asked = ctx.get_parameter_source('processor') is not click.core.ParameterSource.ENVIRONMENT
+        if path and (asked or not isAt(ctx.params['target'])):
             ctx.params['target'] = at(ctx.params['target'], path)
         return super().invoke(ctx)
 
@@ -107,18 +108,21 @@ def appArgument(verb: Callable[..., Any]) -> Callable[..., Any]:
 
 def at(target: str, path: str) -> str:
     """A target with the path of a processor. Raises UsageError for one that has a path."""
-    kind, _, rest = target.partition(':')
-    address = parse(target) if kind.lower() in known() else None
-    if address.processor if address is not None else '#' in rest:
+    if isAt(target):
         raise click.UsageError(f'{target} names a processor; leave out the one or the other.')
-    described = address is not None and address.kind == 'zconfig' and '#' in rest
-    return f'{target}{"" if described else "#"}/{path.strip("/")}'
+    kind, _, rest = target.partition(':')
+    return f'{target}{"" if kind.lower() == "zconfig" and "#" in rest else "#"}/{path.strip("/")}'
+
+
+def isAt(target: str) -> bool:
+    """Whether a target has the path of a processor."""
+    return bool(parse(target).processor) if isAddress(target) else '#' in target
 
 
 def isApp(word: str) -> bool:
     """Whether a word has the form of module:attribute or of an address."""
     kind, colon, rest = word.partition(':')
-    return bool(colon) and (kind.lower() in known() or bool(re.fullmatch(r'[^\W\d][\w.]*', kind)) and rest.partition('#')[0]
+    return bool(colon) and (isAddress(word) or bool(re.fullmatch(r'[^\W\d][\w.]*', kind)) and rest.partition('#')[0]
                             .replace('.', '').isidentifier())
 
 

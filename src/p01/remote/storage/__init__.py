@@ -11,12 +11,12 @@ from ZODB.interfaces import IDatabase
 
 from p01.remote import checks
 from p01.remote.exceptions import PackageMissing
-from p01.remote.storage.address import KINDS, Address, hidden, known, parse
+from p01.remote.storage.address import KINDS, Address, hidden, isAddress, known, parse
 from p01.remote.storage.classes import classOf
 from p01.remote.storage.opened import folder, kind
 from p01.remote.storage.signals import Signal, signal
 
-__all__ = ['Address', 'Signal', 'check', 'folder', 'hidden', 'kind', 'known', 'openDatabase', 'parse', 'signal']
+__all__ = ['Address', 'Signal', 'check', 'folder', 'hidden', 'kind', 'isAddress', 'known', 'openDatabase', 'parse', 'signal']
 
 _SETTINGS = frozenset(inspect.signature(ZODB.DB.__init__).parameters) - {'self', 'storage', 'storage_args'}
 

@@ -63,6 +63,12 @@ def known() -> list[str]:
     return [name for name, row in KINDS.items() if find_spec(row.module) is not None]
 
 
+def isAddress(text: str) -> bool:
+    """Whether a text begins with a kind that is here and a colon."""
+    name, colon, _ = text.strip().partition(':')
+    return bool(colon) and ALIASES.get(name.lower(), name.lower()) in known()
+
+
 def parse(address: str) -> Address:
     """The parts of an address. Raises AddressError when it names no known kind or has no usable path."""
     if not isinstance(address, str):

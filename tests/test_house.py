@@ -18,6 +18,8 @@ FLOORS = [
     ['function'],
     ['handle'],
     ['home'],
+    ['block'],
+    ['scope'],
     ['processor'],
     ['worker'],
     ['engine'],

@@ -172,7 +172,16 @@ def test_using(app):
         square.using(prority=5)
 
 
-def test_outside_of_a_transaction_block_it_joins_the_threads_own(app):
+def test_outside_of_a_transaction_block_it_is_one_of_its_own(app):
+    handle = square.enqueue(2)
+    assert handle.status == 'queued'
+    transaction.abort()
+    assert app.drain() == 1 and handle.result(timeout=0) == 4
+    assert not [each for each in transaction.manager.manager._synchs.as_weakref_list() if each() is not None]
+
+
+def test_it_joins_a_transaction_that_somebody_has_begun_in_the_thread(app):
+    transaction.begin()
     handle = square.enqueue(2)
     assert handle.status == 'queued'
     with pytest.raises(NotCommitted):
@@ -180,6 +189,7 @@ def test_outside_of_a_transaction_block_it_joins_the_threads_own(app):
     transaction.abort()
     with pytest.raises(JobNotFound):
         handle.status  # noqa: B018
+    transaction.begin()
     handle, other = square.enqueue(3), square.enqueue(4)
     transaction.commit()
     assert app.drain() == 2 and (handle.result(), other.result()) == (9, 16)

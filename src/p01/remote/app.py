@@ -2,19 +2,19 @@
 """The front: App, @app.job, handles. Everything here ends in the component's processJob and getJob."""
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeVar
 
-import transaction
+from transaction.interfaces import TransientError
 from ZODB.Connection import Connection
 from ZODB.DB import DB
 
-from p01.remote import checks, foreign, imports, logs, storage  # noqa: F401 - logs subscribes itself
+from p01.remote import block, checks, foreign, fork, imports, logs, scope, storage  # noqa: F401 - logs subscribes itself
 from p01.remote.engine import beacon
-from p01.remote.engine.context import running
 from p01.remote.engine.loop import Loop
 from p01.remote.exceptions import AddressError, InputError, RegistrationError, RemoteError
 from p01.remote.function import JobFunction
@@ -24,41 +24,60 @@ from p01.remote.job import FunctionJob
 from p01.remote.options import CONFLICTS, DEFAULTQUEUE, Policy, Span, WorkerOptions
 from p01.remote.processor import RemoteProcessor
 from p01.remote.registration import decorated, pathOf
-from p01.remote.storage.transactions import systematic
+from p01.remote.storage import databases
+from p01.remote.storage.transactions import opened, pause, systematic
 from p01.remote.store.migrate import migrate
 
 BACKOFF = 1.0           # seconds; the default of @app.job
 JOBOPTIONS = ('name', 'queue', 'priority', 'retries', 'backoff', 'timeout', 'final', 'conflicts', 'detached')
+TRIES = 10              # of app.run
+SOLITARY = {'memory': 'memory: lives in the process that opened it; use sqlite: for several processes',
+            'file': 'a FileStorage serves a single process; open it after the fork, or use sqlite: or zeo:'}
 
-
-_shared: tuple[dict[str, tuple[DB, int]], Any] = {}, threading.Lock()      # address → database, Apps that have it open
+Result = TypeVar('Result')
 
 
 class App:
     """An application's job queue in a database: an address, or an open ZODB.DB.
 
-    The database is opened, and the processor added to it, on first use; name is its name in the root. processor is the path of
-    one that is there already, as in Zope: /Plone/remote; an address may name it as well, after a #. A database that has other
-    processors gets none without a name. settings are ZODB.DB's own: pool_size, cache_size … Raises AddressError, InputError.
+    The database is opened, and the processor added to it, on first use; the path in an address is that of now, wherever the
+    process goes later. name is the processor's name in the root. processor is the path of one that is there already, as in
+    Zope: /Plone/remote; an address may name it as well, after a #. A database that has other processors gets none without a
+    name. autocommit=False has each enqueue join the thread's transaction when there is no other, instead of being one of its
+    own. settings are ZODB.DB's own: pool_size, cache_size … Raises AddressError, InputError.
     """
 
     adds = True         # whether a processor may be added, or brought forward; the command says no where it only looks
 
     def __init__(self, database: str | DB = 'sqlite:./jobs', *, name: str | None = None, processor: str = '',
-                 **settings: Any) -> None:
+                 autocommit: bool = True, **settings: Any) -> None:
         storage.check(settings, 'App')
-        self.database = database
-        address = storage.parse(database) if isinstance(database, str) else None    # a bad one is told here
-        self.home = Home(None if name is None else checks.nameOf(name, 'name'),
-                         checks.nameOf(processor, 'processor') if processor else address.processor if address else '')
-        self.name = self.home.name
         self.settings = settings
         self.jobs: dict[str, JobFunction] = {}
         self._db: DB | None = None
         self._lock = threading.RLock()
-        self._active: ContextVar[Connection | None] = ContextVar('active', default=None)
-        if address is None:
+        self._refused = ''              # why a forked child cannot have it
+        self.database = database
+        self.home = Home(None if name is None else checks.nameOf(name, 'name'),
+                         checks.nameOf(processor, 'processor') if processor else self._address.processor if self._address
+                         else '')
+        self.name = self.home.name
+        self.autocommit = checks.flagOf(autocommit, 'autocommit')
+        _apps.add(self)
+        if self._address is None:
             self.open()                 # now, since a transaction that has begun before would not see the queue
+
+    @property
+    def database(self) -> str | DB:
+        """The address, or the database that was given open; setting another one closes this one."""
+        return self._database
+
+    @database.setter
+    def database(self, database: str | DB) -> None:
+        self.close()
+        # a bad address is told here, and a path is that of now
+        self._address = storage.parse(database) if isinstance(database, str) else None
+        self._database = database
 
     @property
     def db(self) -> DB:
@@ -66,10 +85,16 @@ class App:
         return self._db if self._db is not None else self.open()
 
     def open(self) -> DB:
-        """Open the database, unless it is open. Raises AddressError, NewerDatabase, NoProcessor, OldProcessor."""
+        """Open the database, unless it is open.
+
+        Raises AddressError, NewerDatabase, NoProcessor, OldProcessor, and RemoteError in some forked children.
+        """
         with self._lock:
             if self._db is None:
-                db = self._borrow()
+                if self._refused:
+                    raise RemoteError(self._refused)
+                db = databases.take(self._database) if self._address is None \
+                    else databases.borrow(self._address, **self.settings)
                 try:
                     home, oid = systematic(db, self._install)
                     if self.adds:
@@ -80,34 +105,23 @@ class App:
                 self._db = db
             return self._db
 
-    def _borrow(self) -> DB:
-        # One DB for all Apps of a process with the same address: a job may enqueue through the App of its own module, while
-        # its worker opened the address for itself; two DBs in one transaction would wait for each other's locks.
-        key = self._key()
-        with _shared[1]:
-            db, count = _shared[0].get(key, (None, 0)) if key else (None, 0)
-            if db is None:
-                db = storage.openDatabase(self.database, **self.settings)
-            if key:
-                _shared[0][key] = db, count + 1
-            return db
-
     def _return(self, db: DB) -> None:
-        key = self._key()
-        with _shared[1]:
-            if key and _shared[0][key][1] > 1:
-                _shared[0][key] = db, _shared[0][key][1] - 1
-                return
-            _shared[0].pop(key, None)
-        if db is not self.database:
+        if self._address is not None and databases.giveBack(self._address, db):
             beacon.forget(db)
             db.close()
 
-    def _key(self) -> str:
-        if not isinstance(self.database, str):
-            return ''
-        address = storage.parse(self.database)
-        return '' if address.text == 'memory:' else f'{address.kind}:{address.path or address.rest}'
+    def _forked(self) -> None:
+        """This is a child now: it opens the database for itself, or cannot have it."""
+        self._lock = threading.RLock()
+        db, self._db = self._db, None
+        if db is None:
+            return
+        fork.leave(db)
+        if self._address is None:
+            self._refused = ('The ZODB.DB of this App was opened before the process was forked, and belongs to the parent; '
+                             'make the App in the child, or give it an address, which each process opens for itself.')
+        elif storage.kind(db) in SOLITARY:
+            self._refused = f'{self._address.text} was opened before the process was forked: {SOLITARY[storage.kind(db)]}.'
 
     def _install(self, connection: Connection) -> tuple[DB, bytes]:
         return self.home.install(connection, self.place, self.adds)
@@ -115,7 +129,7 @@ class App:
     @property
     def place(self) -> str:
         """Where the database is, safe to print."""
-        return storage.parse(self.database).text if isinstance(self.database, str) else repr(self.database)
+        return self._address.text if self._address is not None else repr(self.database)
 
     def locate(self, connection: Connection) -> RemoteProcessor:
         """The processor in a connection. Raises RemoteError."""
@@ -124,56 +138,59 @@ class App:
     # -- transactions
 
     @contextmanager
-    def transaction(self) -> Iterator[Any]:
-        """A transaction of its own; gives the root of the database. Commits, or aborts on an exception."""
-        manager = transaction.TransactionManager(explicit=True)
-        connection = self.db.open(manager)
-        token = self._active.set(connection)
-        try:
-            with manager:
-                yield connection.root()
-        finally:
-            self._active.reset(token)
-            connection.close()
+    def transaction(self, *, independent: bool = False) -> Iterator[Any]:
+        """A transaction; gives the root of the database. Commits at the end, or aborts on an exception, which it passes on.
+
+        Within a job, another app.transaction() or app.within() of the same database it is a part of that one: an exception
+        takes the part back, all else is the outer one's. independent says that it is one of its own, even there.
+        """
+        outer = None if independent else scope.inside(self.db)
+        with block.own(self.db) if outer is None else block.part(outer) as connection:
+            yield connection.root()
+
+    @contextmanager
+    def within(self, what: Any) -> Iterator[Any]:
+        """Have what is called within join the transaction of an open connection of ZODB, or of a transaction manager; gives
+        the root of the database. For those whose manager is not the thread's, such as request.tm. Raises TransactionOver."""
+        with block.within(self.db, what) as connection:
+            yield connection.root()
+
+    def run(self, function: Callable[[Any], Result], *, tries: int = TRIES) -> Result:
+        """Call function(root) in a transaction, all of it again after a conflict, with growing pauses; returns what it returns.
+
+        Raises the last conflict after so many tries. Within another transaction of this database it runs once: only all of
+        that one can be repeated.
+        """
+        alone = scope.inside(self.db) is None
+        for tried in range(tries):
+            try:
+                with self.transaction() as root:
+                    return function(root)
+            except TransientError:
+                if not alone or tried == tries - 1:
+                    raise
+                pause(tried)
+        raise AssertionError('unreachable')
+
+    def around(self) -> Connection | None:
+        """The connection of the transaction around the caller; None when there is none, and an enqueue is one of its own."""
+        return scope.around(self.db) if self.autocommit else scope.always(self.db)
 
     def connection(self) -> Connection:
-        """The connection of the current transaction: of app.transaction(), of the running job, or of the thread."""
-        active = self._active.get()
-        if active is not None:
-            return active
-        db = self.db
-        job = running.get()
-        if job is not None and job.processor is None:
-            raise RemoteError('A detached job has no transaction; write `with app.transaction():` around what enqueues.')
-        if job is not None and job.processor._p_jar is not None \
-                and job.processor._p_jar.db() is db:
-            return job.processor._p_jar
-        manager = transaction.manager.manager
-        for reference in manager._synchs.as_weakref_list():
-            known = reference()
-            if isinstance(known, Connection) and known.db() is db:
-                return known
-        manager.get()
-        connection = db.open(manager)
-        _Closer(manager, connection)
-        return connection
+        """The connection of the current transaction: of app.transaction(), of the running job, or of the thread, whose
+        transaction this begins if need be."""
+        return scope.always(self.db)
 
     @property
     def processor(self) -> RemoteProcessor:
-        """The processor, in the current transaction."""
+        """The processor, in the current transaction; what is changed there is committed with it."""
         return self.locate(self.connection())
 
     @contextmanager
     def reading(self) -> Iterator[RemoteProcessor]:
         """The processor as of now, in a short transaction that is aborted."""
-        manager = transaction.TransactionManager(explicit=True)
-        connection = self.db.open(manager)
-        try:
-            manager.begin()
+        with opened(self.db) as connection:
             yield self.locate(connection)
-        finally:
-            manager.abort()
-            connection.close()
 
     # -- jobs
 
@@ -257,24 +274,12 @@ def loadApp(target: str) -> App:
                            f'App, or an address such as sqlite:./jobs{hint}') from error
 
 
-class _Closer:
-    """Closes a connection when its transaction is over."""
+_apps: weakref.WeakSet[App] = weakref.WeakSet()
 
-    _kept: set[_Closer] = set()
 
-    def __init__(self, manager: transaction.TransactionManager, connection: Connection) -> None:
-        self.manager = manager
-        self.connection = connection
-        manager.registerSynch(self)
-        self._kept.add(self)            # a manager keeps its synchronizers weakly
+def _forked() -> None:
+    for app in list(_apps):
+        app._forked()
 
-    def beforeCompletion(self, txn: Any) -> None:
-        """Nothing to do."""
 
-    newTransaction = beforeCompletion
-
-    def afterCompletion(self, txn: Any) -> None:
-        """The transaction is over."""
-        self.manager.unregisterSynch(self)
-        self._kept.discard(self)
-        self.connection.close()
+os.register_at_fork(after_in_child=_forked)

@@ -41,6 +41,20 @@ class JobQueued:
 
 
 @dataclass(frozen=True)
+class JobsUncommitted:
+    """A transaction that holds jobs, the first of which is this one, has been open for long, or has ended without a commit.
+
+    where is the line that enqueued, as file:line; lost says that no commit can come any more.
+    """
+
+    id: int
+    name: str
+    where: str
+    reason: str
+    lost: bool
+
+
+@dataclass(frozen=True)
 class JobStarted:
     """A run of a job begins."""
 

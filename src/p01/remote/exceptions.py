@@ -75,6 +75,10 @@ class NotCommitted(RemoteError):
     """The job was enqueued in this very transaction; commit it before you wait for its result."""
 
 
+class WaitsForItself(JobError):
+    """The job waits for one that only its own worker could run; it would wait for ever."""
+
+
 class TransactionOver(RemoteError):
     """There is no transaction here that could still take anything; begin one."""
 

@@ -2,7 +2,10 @@
 """Which process this is: a forked child is another one, and must touch nothing that its parent has open."""
 from __future__ import annotations
 
+import ctypes
 import os
+import time
+from typing import Any
 
 
 class Mark:
@@ -10,11 +13,17 @@ class Mark:
 
 
 mark = Mark()
+since = 0.0         # when this process was forked, in POSIX seconds; 0 for one that was not
+
+
+def leave(parents: Any) -> None:
+    """Let something of the parent's be, for ever: to close it, or to have it collected, would be felt by the parent."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(parents))       # also when the interpreter ends
 
 
 def _forked() -> None:
-    global mark
-    mark = Mark()
+    global mark, since
+    mark, since = Mark(), time.time()
 
 
 os.register_at_fork(after_in_child=_forked)

@@ -16,6 +16,7 @@ from p01.remote.job import Arguments, FunctionJob, found
 from p01.remote.options import Unique
 from p01.remote.processor import RemoteProcessor
 from p01.remote.registration import refuseLater
+from p01.remote.storage.transactions import systematic
 
 
 class JobFunction:
@@ -39,13 +40,23 @@ class JobFunction:
         return JobFunction(self.app, self.name, self.function, self.prototype, {**self.options, **checked(options)})
 
     def enqueue(self, /, *args: Any, **kwargs: Any) -> Handle:
-        """Enqueue a call in the current transaction. Raises ArgumentsError and InputError, the transaction stays usable."""
-        processor = self.app.processor
+        """Enqueue a call in the transaction around this; without one, in one of its own that is committed when this returns.
+
+        Raises ArgumentsError and InputError, the transaction stays usable; TransactionOver where it is over.
+        """
+        arguments = Arguments(args, kwargs)
+        connection = self.app.around()
+        if connection is None:
+            return Handle(self.app, systematic(self.app.db, lambda own: self.put(self.app.locate(own), arguments)))
+        jobid = self.put(self.app.locate(connection), arguments)
+        return Handle(self.app, jobid, connection.transaction_manager)
+
+    def put(self, processor: RemoteProcessor, arguments: Arguments) -> int:
+        """Enqueue in a processor's transaction; returns the id."""
         if not self.proven:
             self.prove(processor)
         # by its path, which a worker can import whatever it knows of this App; the name is for people
-        jobid = processor.enqueue(self.prototype.path, self.prototype, Arguments(args, kwargs), **self.options)
-        return Handle(self.app, jobid, processor._p_jar.transaction_manager.get())
+        return processor.enqueue(self.prototype.path, self.prototype, arguments, **self.options)
 
     def prove(self, processor: RemoteProcessor) -> None:
         """Raises RegistrationError when workers would not find the job under the path of its function."""

@@ -2,42 +2,56 @@
 """A job, seen from outside."""
 from __future__ import annotations
 
+import logging
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
+from p01.remote import foreign, scope
 from p01.remote.engine.context import running
-from p01.remote.exceptions import InputError, JobCancelled, JobFailed, NotCommitted
+from p01.remote.exceptions import InputError, JobCancelled, JobFailed, JobNotFound, NotCommitted, RemoteError, WaitsForItself
 from p01.remote.instants import duration
 from p01.remote.job import Job
 from p01.remote.options import Span
 from p01.remote.processor import RemoteProcessor
-from p01.remote.storage.transactions import systematic
+from p01.remote.storage.transactions import begun, systematic
+from p01.remote.store.look import View
+from p01.remote.store.payload import unpack
 from p01.remote.store.records import CANCELLED, COMPLETED, ERROR, PROCESSING
+
+LONG = 10.0         # seconds after which a job that waits for another one is told of
+
+logger = logging.getLogger('p01.remote')
 
 
 class Handle:
     """A job, seen from outside; the words are those of concurrent.futures.Future.
 
-    Each question is answered as of now, or within app.transaction() as of that transaction.
+    Each question is answered as of now, or within app.transaction() as of that transaction. A job that was cancelled as a
+    duplicate of another one, which holds its unique key, has the other's result.
     """
 
-    def __init__(self, app: Any, jobid: int, within: Any = None) -> None:
+    def __init__(self, app: Any, jobid: int, manager: Any = None) -> None:
         self.app = app
         self.id = jobid
-        self._within: Callable[[], Any] = weakref.ref(within) if within is not None else lambda: None
+        self._manager = getattr(manager, 'manager', manager)    # of the transaction that enqueued it
+        self._within: Callable[[], Any] = weakref.ref(begun(manager)) if manager is not None else lambda: None
 
     def _open(self) -> bool:
         """Whether the transaction that enqueued it is still open."""
         within = self._within()
-        return within is not None and within._manager is not None and within._manager._txn is within
+        return within is not None and begun(self._manager) is within
 
     @contextmanager
     def _processor(self) -> Iterator[RemoteProcessor]:
-        if self._open() or self.app._active.get() is not None:
-            yield self.app.processor
+        connection = None
+        if self._open() or scope.entered(self.app.db):
+            with suppress(RemoteError):     # it is another thread's: then as of now
+                connection = scope.around(self.app.db)
+        if connection is not None:
+            yield self.app.locate(connection)
         else:
             with self.app.reading() as processor:
                 yield processor
@@ -68,47 +82,69 @@ class Handle:
 
     def cancel(self) -> bool:
         """Cancel it if it waits; whether it did. Within the current transaction if there is one, else at once."""
-        if self._open() or self.app._active.get() is not None or running.get() is not None:
-            return self.app.processor.cancelJob(self.id)
+        connection = scope.around(self.app.db) if self._open() else scope.inside(self.app.db)
+        if connection is not None:
+            return self.app.locate(connection).cancelJob(self.id)
         return systematic(self.app.db, lambda connection: self.app.locate(connection).cancelJob(self.id))
 
     def result(self, timeout: Span | None = None) -> Any:
         """Its output, waiting for it at most so long (seconds, a timedelta, or a text such as '10m').
 
-        Raises TimeoutError, JobFailed with the job's error, JobCancelled; NotCommitted when its own transaction is open.
+        Raises TimeoutError, JobFailed with the job's error, JobCancelled; NotCommitted when its own transaction is open, and
+        WaitsForItself in a job that waits for what only its own worker could run.
         """
-        job = self._wait(timeout)
-        if job.error and job.status != CANCELLED:       # it failed, or its output cannot be loaded
-            raise JobFailed(job.error)
-        if job.status == CANCELLED:
-            raise JobCancelled(f'Job {self.id} was cancelled: {job.error}')
-        return job.output
+        view, output = self._wait(timeout)
+        if view.status == CANCELLED:
+            raise JobCancelled(f'Job {view.id} was cancelled: {view.outcome.error}')
+        if view.status == ERROR:
+            raise JobFailed(view.outcome.error)
+        if isinstance(output, foreign.Raised):
+            raise JobFailed(f'The output cannot be loaded ({foreign.reasonOf(output.error)}).') from output.error
+        return output
 
     def exception(self, timeout: Span | None = None) -> JobFailed | None:
         """Its error as a JobFailed, None when it completed; waits and raises as result does."""
-        job = self._wait(timeout)
-        if job.status == CANCELLED:
-            raise JobCancelled(f'Job {self.id} was cancelled: {job.error}')
-        return JobFailed(job.error) if job.status == ERROR else None
+        view, _ = self._wait(timeout)
+        if view.status == CANCELLED:
+            raise JobCancelled(f'Job {view.id} was cancelled: {view.outcome.error}')
+        return JobFailed(view.outcome.error) if view.status == ERROR else None
 
-    def _wait(self, timeout: Span | None) -> Job:
+    def _wait(self, timeout: Span | None) -> tuple[Any, Any]:
+        """How the job has ended, or the one that it is a duplicate of, and its output."""
         if self._open():
             raise NotCommitted(f'Job {self.id} was enqueued in this transaction, so no worker can see it yet; commit, then '
                                'wait for its result.')
         timeout = None if timeout is None else duration(timeout, 'timeout')
-        limit = None if timeout is None else time.monotonic() + timeout
-        pause = 0.002
+        began = time.monotonic()
+        limit = None if timeout is None else began + timeout
+        jobid, pause, told = self.id, 0.002, False
         while True:
             with self.app.reading() as processor:
-                job = processor.getJob(self.id)
-                idle = not len(processor.store.seats)
-            if job.status in (COMPLETED, ERROR, CANCELLED):
-                return job
+                view = followed(processor, jobid)
+                if view.outcome is not None:
+                    return view, foreign.guarded(unpack, view.outcome.output)
+                jobid = view.id
+                seats = list(processor.store.seats)
+            told = told or self._stuck(jobid, seats, time.monotonic() - began)
             if limit is not None and time.monotonic() >= limit:
-                hint = '; no worker is running: start one with `p01-remote worker`' if idle else ''
-                raise TimeoutError(f'Job {self.id} is {job.status} after {timeout:g} s{hint}.')
+                hint = '' if seats else '; no worker is running: start one with `p01-remote worker`'
+                raise TimeoutError(f'Job {jobid} is {view.status} after {timeout:g} s{hint}.')
             time.sleep(pause if limit is None else max(0.0, min(pause, limit - time.monotonic())))
             pause = min(pause * 1.5, 0.1)
+
+    def _stuck(self, jobid: int, seats: list[str], waited: float) -> bool:
+        """Whether a job that waits here was told of; raises WaitsForItself when nobody else could end the waiting."""
+        here = running.get()
+        if here is None:
+            return True
+        if all(name == here.worker for name in seats):
+            raise WaitsForItself(f'Job {here.task.id} waits for job {jobid}, which only its own worker could run; return, and '
+                                 'have another job continue, or start more workers.')
+        if waited < LONG:
+            return False
+        logger.warning('Job %d %s has waited for job %d for %g s; while it waits, its worker runs nothing else.', here.task.id,
+                       here.task.record.name, jobid, LONG)
+        return True
 
     def __reduce__(self) -> Any:
         raise InputError('A handle belongs to its process and cannot be passed on; pass its id, handle.id, and write '
@@ -116,3 +152,16 @@ class Handle:
 
     def __repr__(self) -> str:
         return f'<Handle {self.id}>'
+
+
+def followed(processor: RemoteProcessor, jobid: int) -> View:
+    """A job as it is now, or the one that it is a duplicate of. Raises JobNotFound."""
+    view: View = processor.store.view(jobid)
+    seen = {jobid}
+    while view.outcome is not None and view.outcome.holder is not None and view.outcome.holder not in seen:
+        seen.add(view.outcome.holder)
+        try:
+            view = processor.store.view(view.outcome.holder)
+        except JobNotFound:         # it has been removed since
+            break
+    return view

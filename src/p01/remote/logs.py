@@ -13,8 +13,11 @@ from p01.remote import events
 
 logger = logging.getLogger('p01.remote')
 
+UNCOMMITTED = ('Job {0.id} {0.name}, enqueued at {0.where}, is not committed, nor is what else its transaction holds: '
+               '{0.reason}')
 LINES: dict[type, tuple[int, str]] = {
     events.ProcessorStarted: (logging.INFO, "RemoteProcessor '{0.name}' started"),
+    events.JobsUncommitted: (logging.ERROR, UNCOMMITTED),
     events.JobRetried: (logging.WARNING, 'Job {0.id} {0.name}: run {0.attempt} failed and will be repeated: {0.reason}'),
     events.JobConflicted: (logging.WARNING,
                            'Job {0.id} {0.name}: run {0.attempt}, conflict {0.conflicts} on {0.object}; it is repeated'),

@@ -16,8 +16,8 @@ from p01.remote import checks, events, worker
 from p01.remote.door import Part, Placed
 from p01.remote.engine import ticker
 from p01.remote.engine.behaviours import behaviourOf, prepared
-from p01.remote.engine.bell import ringAfter
 from p01.remote.engine.hand import runDue
+from p01.remote.engine.pledge import pledge
 from p01.remote.engine.verdict import expired
 from p01.remote.exceptions import InputError, NotLoaded, RemoteError, UnknownJob
 from p01.remote.foreign import Raised, described, reasonOf
@@ -28,7 +28,7 @@ from p01.remote.options import DEFAULTQUEUE, Retention, Unique
 from p01.remote.places import pathOf
 from p01.remote.scheduler import Scheduler, SchedulerItem
 from p01.remote.storage.origin import contained
-from p01.remote.store import payload
+from p01.remote.store import payload, writer
 from p01.remote.store.look import View
 from p01.remote.store.records import FINISHED, Record
 from p01.remote.store.segments import success
@@ -128,12 +128,13 @@ class RemoteProcessor(Placed, Persistent):
         if unique is not None or expires is not None:
             extras = rare(unique, expires, now)
         self.store.check()
-        kept = payload.pack(prepared(behaviour, input, name), f'The input of {name!r}', self.inputLimit, jar=self._p_jar)
-        jobid = self.store.add(Record(name, kept, now, queue, priority, due, extras))
         jar = self._p_jar
-        if jar is not None:
-            ringAfter(jar.transaction_manager.get(), jar.db())
-        events.notify(events.JobQueued(jobid, name))
+        kept = payload.pack(prepared(behaviour, input, name), f'The input of {name!r}', self.inputLimit, jar=jar)
+        jobid, count = writer.put(self.store, Record(name, kept, now, queue, priority, due, extras))
+        if count:
+            if count == 1 and jar is not None:
+                pledge(jar, jobid, name)
+            events.notify(events.JobQueued(jobid, name))
         return jobid
 
     def getJob(self, jobid: int) -> Job:
@@ -184,9 +185,8 @@ class RemoteProcessor(Placed, Persistent):
     def retryJob(self, jobid: int) -> bool:
         """Run a failed or cancelled job again; whether it was one. Raises JobNotFound."""
         done = self.store.revive(jobid, time.time())
-        jar = self._p_jar
-        if done and jar is not None:
-            ringAfter(jar.transaction_manager.get(), jar.db())
+        if done and self._p_jar is not None:
+            pledge(self._p_jar, jobid, 'queued again')
         return done
 
     def removeJobs(self, stati: Iterable[str] | str | None = None) -> dict[str, int]:

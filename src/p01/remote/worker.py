@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 import weakref
@@ -179,3 +180,13 @@ def stopAll() -> None:
     for db, workers in list(_running.items()):
         for key in list(workers):
             stop(db, key)
+
+
+def _forked() -> None:
+    """A forked child has none of its parent's threads."""
+    global _lock
+    _lock = threading.Lock()        # the one we had may be held by a thread that was not forked
+    _running.clear()
+
+
+os.register_at_fork(after_in_child=_forked)

@@ -6,14 +6,14 @@ Workers of this process wake by a condition, those of other processes by the sto
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Any
 
 from ZODB.DB import DB
 
-from p01.remote import storage
+from p01.remote import fork, storage
 
 logger = logging.getLogger('p01.remote.bell')
 
@@ -73,7 +73,6 @@ class Bell:
 
 _bells: weakref.WeakKeyDictionary[DB, Bell] = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
-_rung: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()
 
 
 def bellOf(db: DB) -> Bell:
@@ -85,13 +84,12 @@ def bellOf(db: DB) -> Bell:
         return bell
 
 
-def ringAfter(transaction: Any, db: DB) -> None:
-    """Ring when the transaction has committed. A hook's errors are swallowed and its writes fail: it only wakes."""
-    if transaction not in _rung:
-        _rung[transaction] = True
-        transaction.addAfterCommitHook(_committed, (bellOf(db),))
+def _forked() -> None:
+    """A forked child has no listening threads, and must leave alone by what its parent tells and hears others."""
+    global _lock
+    _lock = threading.Lock()        # the one we had may be held by a thread that was not forked
+    fork.leave(list(_bells.values()))
+    _bells.clear()
 
 
-def _committed(success: bool, bell: Bell) -> None:
-    if success:
-        bell.tell()
+os.register_at_fork(after_in_child=_forked)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextvars import ContextVar, copy_context
+from threading import get_ident
 from typing import Any
 
 from p01.remote.engine import progress
@@ -17,7 +18,7 @@ from p01.remote.store.records import PROCESSING
 class Running:
     """A job that runs."""
 
-    __slots__ = ('processor', 'behaviour', 'task', 'input', 'started', 'worker', 'db', 'done', '_job')
+    __slots__ = ('processor', 'behaviour', 'task', 'input', 'started', 'worker', 'db', 'thread', 'done', '_job')
 
     def __init__(self, processor: Any, behaviour: Any, task: Any, input: Any, started: float, worker: str,
                  db: Any = None) -> None:
@@ -28,6 +29,7 @@ class Running:
         self.started = started      # POSIX seconds
         self.worker = worker
         self.db = db                # of a worker; None in the caller's own transaction
+        self.thread = get_ident()
         self.done: Progress | None = None
         self._job: Any = None
 

@@ -31,8 +31,8 @@ def check(settings: dict[str, Any], what: str = 'openDatabase') -> None:
     checks.known(settings, _SETTINGS, f'{what}, which takes the settings of ZODB.DB,')
 
 
-def openDatabase(address: str | ZODB.DB, **settings: Any) -> ZODB.DB:
-    """The database at an address. Whoever opens closes.
+def openDatabase(address: str | Address | ZODB.DB, **settings: Any) -> ZODB.DB:
+    """The database at an address, parsed or not. Whoever opens closes.
 
     An open database is returned as it is. The settings are ZODB.DB's own: pool_size, cache_size ...
     Raises AddressError, and of it PackageMissing and DatabaseLocked, when the database cannot be opened.
@@ -40,7 +40,7 @@ def openDatabase(address: str | ZODB.DB, **settings: Any) -> ZODB.DB:
     if IDatabase.providedBy(address):
         return address
     check(settings)     # ZODB.DB would find out too late, with the storage already open
-    parsed = parse(address)
+    parsed = address if isinstance(address, Address) else parse(address)
     row = KINDS[parsed.kind]
     # else its description, or Zope, says how classes are found, and how many connections there may be
     ours = {} if row.described else {'class_factory': classOf, 'pool_size': POOL, 'pool_timeout': IDLE}

@@ -2,12 +2,14 @@
 """memory: is a fresh database; memory:NAME one that the process shares under this name."""
 from __future__ import annotations
 
+import os
 import threading
 from typing import Any
 
 import ZODB
 from ZODB.DemoStorage import DemoStorage
 
+from p01.remote import fork
 from p01.remote.storage.address import Address
 
 _named: dict[str, NamedDatabase] = {}
@@ -47,3 +49,14 @@ def openDatabase(address: Address, **settings: Any) -> ZODB.DB:
 def _storage() -> Any:
     # Not a bare MappingStorage, which refuses all conflicts: DemoStorage puts conflict resolution around one.
     return DemoStorage(name='memory')
+
+
+def _forked() -> None:
+    """A forked child has databases of its own."""
+    global _lock
+    _lock = threading.Lock()        # the one we had may be held by a thread that was not forked
+    fork.leave(dict(_named))
+    _named.clear()
+
+
+os.register_at_fork(after_in_child=_forked)

@@ -13,6 +13,7 @@ tests/contract/test_sqlite_mends.py shows each fault without its mend, and so te
 """
 from __future__ import annotations
 
+import fcntl
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,9 @@ from relstorage.options import Options
 from relstorage.storage import RelStorage
 from ZODB.POSException import StorageError
 
+from p01.remote import fork
 from p01.remote.exceptions import AddressError, DatabaseLocked
-from p01.remote.storage import caching
+from p01.remote.storage import caching, opened
 from p01.remote.storage.address import Address
 from p01.remote.storage.flock import FileLock
 from p01.remote.storage.packing import Locker, Packing
@@ -38,6 +40,8 @@ PRAGMAS = {'auto_vacuum': 2, 'synchronous': 2, 'temp_store': 2}
 STEP = 1000         # pages of 4 KB that are given back in one transaction
 OPENING = 60.0      # seconds to wait for others that open the same folder
 COMMITTING = 30     # seconds to wait for others that commit
+# Where every process that has the database open holds a shared lock, from which byte on and for how many: SQLite's file format.
+LOCKS = {'main.sqlite3': (0x40000002, 510), 'main.sqlite3-shm': (128, 1)}
 
 
 class Driver(Sqlite3Driver):
@@ -123,6 +127,20 @@ def _open(folder: Path, settings: dict[str, Any]) -> ZODB.DB:
     except BaseException:
         storage.close()
         raise
+
+
+def inherit(db: ZODB.DB) -> None:
+    """In a forked child: hold the locks that SQLite believes to hold, since its parent did when it was forked.
+
+    Without them the parent thinks itself alone when it closes, and removes the log that the child writes to; and the next
+    process that opens the database makes its shared memory anew. SQLite never gives them back here, because of the parent's
+    connections, which stay as they are for ever.
+    """
+    folder = Path(opened.part(db).data_dir)
+    for name, (start, length) in LOCKS.items():
+        file = open(folder / name, 'rb')    # noqa: SIM115 - to close it, or any other of this file, would free the lock
+        fcntl.lockf(file, fcntl.LOCK_SH, length, start)
+        fork.leave(file)
 
 
 def _raiseIds(adapter: Adapter) -> None:

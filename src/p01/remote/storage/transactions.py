@@ -18,6 +18,7 @@ from p01.remote import fork
 from p01.remote.exceptions import StorageAway, TransactionOver
 
 TRIES = 100
+LIVE = ('Active', 'Doomed')     # statuses of a transaction that takes changes
 
 logger = logging.getLogger('p01.remote')
 

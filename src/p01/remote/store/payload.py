@@ -76,7 +76,9 @@ class _Finder(pickle.Pickler):
 
 
 def pack(value: Any, what: str, limit: int = LIMIT, verb: str = 'pass', option: str = 'inputLimit', jar: Any = None) -> Any:
-    """What to keep for a value: None, its pickle, or a Payload.
+    """What to keep for a value as it is now: None, its pickle, or a Payload.
+
+    It may refer to persistent objects of the connection that it will be stored by, the jar, and to new ones.
 
     Raises InputError, naming what, when the value cannot be pickled, refers to the script that runs, has a blob that the
     database of the jar has no place for, or exceeds the limit in bytes, which is the processor's option.
@@ -109,7 +111,8 @@ def pack(value: Any, what: str, limit: int = LIMIT, verb: str = 'pass', option: 
         raise InputError(f'{what} takes {len(data):,} bytes, more than the limit of {limit:,}; keep it in the '
                          f'database or a file and {verb} its id, or raise {option}.')
     if found:
-        return Payload(value, False)
+        refuseStrangers(pickler.objects, what, verb, jar)
+        return Payload(_loaded(pickler, stream), False)     # a copy: what is changed before the commit is not meant
     return data if len(data) <= INLINE else Payload(data, True)
 
 
@@ -162,6 +165,20 @@ def _copied(value: Any) -> Any:
     stream = io.BytesIO()
     pickler = _Pickler(stream, 4)
     pickler.dump(value)
+    return _loaded(pickler, stream)
+
+
+def refuseStrangers(objects: list[Any], what: str, verb: str, jar: Any) -> None:
+    """Raises InputError for objects that the connection cannot refer to: they are of another one, open or closed."""
+    for obj in objects:
+        other = obj._p_jar
+        if jar is not None and other is not None and jar.connections.get(other.db().database_name) is not other:
+            raise InputError(f'{what} refers to a {type(obj).__module__}.{type(obj).__name__} of another connection, which '
+                             f'this one cannot store; {verb} its id or path, or stay in the transaction that it is of.')
+
+
+def _loaded(pickler: _Pickler, stream: io.BytesIO) -> Any:
+    """What was pickled, with the same persistent objects."""
     stream.seek(0)
     unpickler = _Unpickler(stream)
     unpickler.objects = pickler.objects

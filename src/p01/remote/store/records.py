@@ -73,6 +73,7 @@ class Outcome(NamedTuple):
     worker: str = ''
     attempts: tuple[Attempt, ...] = ()
     conflicts: Conflicts | None = None      # of its last run
+    holder: int | None = None           # the job that it is a duplicate of
 
 
 def trimmed(record: Record) -> tuple[Any, ...]:

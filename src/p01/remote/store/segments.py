@@ -165,8 +165,8 @@ def brief(outcome: Outcome | Fields, worker: str) -> Fields:
     """The fields of a worker's outcome that need storing; those that brief or success has made stay."""
     if not isinstance(outcome, Outcome):
         return outcome
-    if outcome[6:] != (worker, (), None):
-        return tuple(outcome) if outcome.conflicts else outcome[:8]
+    if outcome[6:] != (worker, (), None, None):
+        return outcome[:8] if outcome[8:] == (None, None) else tuple(outcome)
     return outcome[4:6] if outcome[:4] == SUCCESS else outcome[:6]
 
 

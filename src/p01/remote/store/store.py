@@ -55,19 +55,8 @@ class Store(Taking):
     # -- add
 
     def add(self, record: Record) -> int:
-        """Enqueue; returns the job's id. Conflicts with nobody."""
-        unique = (record.extras or {}).get('unique')
-        if unique is not None:
-            holder = self.holder(unique[0], record.created)
-            if holder is not None:
-                return holder
-        if writer.isLocal(self):
-            return writer.local(self, record)
-        mine = writer.writerOf(self)
-        jobid = mine.add(self._p_jar, record)
-        if unique is not None:
-            mine.keys[unique[0]] = jobid
-        return jobid
+        """Enqueue; returns the job's id, or that of the job that holds its unique key. Conflicts with nobody."""
+        return writer.put(self, record)[0]
 
     # -- ends of a claim
 

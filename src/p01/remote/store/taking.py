@@ -100,7 +100,7 @@ class Taking(Look):
         holder = self.holder(key, record.created)
         if holder is not None and holder != jobid:
             reason = f'A duplicate of job {holder}, which holds the unique key {key!r}.'
-            self.note(jobid, owner, Outcome(CANCELLED, None, reason, 0, None, now))
+            self.note(jobid, owner, Outcome(CANCELLED, None, reason, 0, None, now, holder=holder))
             return False
         self.shards[uniqueShard(key)].uniques[key] = (jobid, until)
         return True

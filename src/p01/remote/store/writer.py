@@ -15,13 +15,17 @@ from typing import Any, NamedTuple
 
 from BTrees.LOBTree import LOBTree
 from persistent import Persistent
+from transaction.interfaces import NoTransaction
 from ZODB.Connection import Connection
 from ZODB.DB import DB
 from ZODB.POSException import POSKeyError, ReadConflictError
 from ZODB.utils import z64
 
+from p01.remote import fork
 from p01.remote.door import Closed
-from p01.remote.storage.transactions import systematic
+from p01.remote.exceptions import TransactionOver
+from p01.remote.storage.connection import FORKED, why
+from p01.remote.storage.transactions import LIVE, systematic
 from p01.remote.store.keys import shardOf
 from p01.remote.store.records import Record
 from p01.remote.store.segments import Segment
@@ -53,6 +57,7 @@ class Writer:
 
     def __init__(self, store: Any) -> None:
         self.oid = store._p_oid
+        self.mark = fork.mark
         self.spares: deque[Spare] = deque()
         self.segment: Segment | None = None
         self.ahead = 1
@@ -66,8 +71,7 @@ class Writer:
         self.keys: dict[str, int] = {}                          # unique keys of this transaction
 
     def add(self, connection: Connection, record: Record) -> int:
-        """Append a job to a segment of this connection; returns its id."""
-        self.meet(connection)
+        """Append a job to a segment of this connection, whose transaction it has met; returns its id."""
         now = time.monotonic()
         segment = self.segment
         if segment is None or now - self.used > ABANDON or not loadable(segment) or self.next > segment.last:
@@ -80,15 +84,28 @@ class Writer:
         segment.append(jobid, record if record.created == self.stamp else record._replace(created=self.stamp))
         return jobid
 
-    def meet(self, connection: Connection) -> None:
-        """Notice that another transaction has begun."""
-        current = connection.transaction_manager.get()
+    def admit(self, connection: Connection) -> None:
+        """Meet the transaction that a job is to be added to. Raises TransactionOver when it can take no more."""
+        if self.mark is not fork.mark:
+            raise TransactionOver(FORKED)
+        current = self.meet(connection)
+        if current.status not in LIVE:
+            raise TransactionOver(f'No job can be enqueued here, since the transaction is over: {why(connection)}; enqueue '
+                                  'before it commits, or in a transaction of its own.')
+
+    def meet(self, connection: Connection) -> Any:
+        """Notice that another transaction has begun, and return it. Raises TransactionOver where there is none."""
+        try:
+            current = connection.transaction_manager.get()
+        except (NoTransaction, AttributeError) as error:
+            raise TransactionOver(f'There is no transaction here: {why(connection)}; begin one first.') from error
         if self.transaction() is not current:
             self.transaction = weakref.ref(current)
             self.here = 0
             self.fresh = False
             self.adopted.clear()
             self.keys.clear()
+        return current
 
     def present(self) -> dict[int, Segment]:
         """The adopted segments that there are, whatever savepoints were rolled back."""
@@ -121,6 +138,28 @@ class Writer:
         self.adopted[spare.first] = segment
         self.next = spare.first
         return segment
+
+
+def put(store: Any, record: Record) -> tuple[int, int]:
+    """Enqueue; returns the job's id, and how many jobs this transaction has enqueued here by now.
+
+    When another job holds its unique key, it is that one's id, and 0. Raises TransactionOver when the transaction can take
+    no more; nothing is changed then.
+    """
+    mine = None if isLocal(store) else writerOf(store)
+    if mine is not None:
+        mine.admit(store._p_jar)
+    unique = (record.extras or {}).get('unique')
+    if unique is not None:
+        holder = store.holder(unique[0], record.created)
+        if holder is not None:
+            return holder, 0
+    if mine is None:
+        return local(store, record), 1
+    jobid = mine.add(store._p_jar, record)
+    if unique is not None:
+        mine.keys[unique[0]] = jobid
+    return jobid, mine.here
 
 
 def reserve(db: DB, oid: bytes, count: int, size: int) -> list[Spare]:
@@ -216,6 +255,8 @@ def writerOf(store: Any) -> Writer:
     """The writer of this store's connection."""
     found = known(store)
     if found is None:
+        if store._p_jar.opened and store._p_jar.opened < fork.since:
+            raise TransactionOver(FORKED)
         found = store._v_writer = Writer(store)
         _writers.setdefault(store._p_jar, {})[store._p_oid] = found
     return found

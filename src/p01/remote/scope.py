@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""The transaction around a call: of app.transaction() or app.within(), of the running job, or the thread's own.
+
+A scope is known by the thread or task that entered it, and by what these start with a copy of their context. Only the thread
+that entered it may use it, since connections are not thread-safe; a forked child never may.
+"""
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from contextlib import suppress
+from contextvars import ContextVar
+from typing import Any
+
+import transaction
+from ZODB.Connection import Connection
+from ZODB.DB import DB
+
+from p01.remote import fork
+from p01.remote.engine.context import Running, running
+from p01.remote.exceptions import RemoteError, TransactionOver
+from p01.remote.storage.connection import FORKED, explicitHere
+from p01.remote.storage.transactions import LIVE, Lasting, begun, joined
+
+
+class Scope:
+    """A transaction that is around what is called from here."""
+
+    __slots__ = ('db', 'connection', 'outer', 'job', 'thread', 'mark', 'ended')
+
+    def __init__(self, connection: Connection) -> None:
+        self.db = connection.db()
+        self.connection = connection
+        self.outer = _scope.get()
+        self.job = running.get()            # one that began within it has a transaction of its own
+        self.thread = threading.get_ident()
+        self.mark = fork.mark
+        self.ended = False
+
+    def enter(self) -> None:
+        """Be around from now on."""
+        _scope.set(self)
+
+    def leave(self) -> None:
+        """Be around no more. It may be left in another context than it was entered in, as async frameworks do."""
+        self.ended = True
+        if _scope.get() is self:
+            _scope.set(self.outer)
+
+    def usable(self) -> Connection:
+        """Its connection. Raises TransactionOver in another thread, and in a forked child."""
+        if self.mark is not fork.mark:
+            raise TransactionOver(FORKED)
+        if self.thread != threading.get_ident():
+            raise TransactionOver('The transaction around this call was begun in another thread, whose connection no other '
+                                  'thread may use; enqueue there, or do it here after that transaction has ended.')
+        return self.connection
+
+
+_scope: ContextVar[Scope | None] = ContextVar('scope', default=None)
+
+
+def inside(db: DB) -> Connection | None:
+    """The connection of the innermost transaction that app.transaction(), app.within() or a job has around this call.
+
+    One of another database of these is joined, too, by a connection under its manager. None when there is none, or when it
+    is over: then its hooks run. Raises TransactionOver when it can take no more, or is another thread's.
+    """
+    scope, job = _scope.get(), running.get()
+    other = None
+    while scope is not None and scope.job is job:
+        if not scope.ended:
+            connection = scope.usable()
+            if scope.db is db:
+                return connection if live(connection.transaction_manager, True) else None
+            other = other or connection
+        scope = scope.outer
+    if job is not None and job.processor is not None and job.processor._p_jar is not None:
+        connection = ofJob(job)
+        if connection.db() is db:
+            return connection if live(connection.transaction_manager, True) else None
+        other = other or connection
+    if other is not None and live(other.transaction_manager):
+        return under(other.transaction_manager, db)
+    return None
+
+
+def entered(db: DB) -> bool:
+    """Whether app.transaction() or app.within() of a database is around this call."""
+    scope, job = _scope.get(), running.get()
+    while scope is not None and scope.job is job:
+        if scope.db is db and not scope.ended:
+            return True
+        scope = scope.outer
+    return False
+
+
+def ofJob(job: Running) -> Connection:
+    """The connection of a job with one. Raises TransactionOver in another thread."""
+    jar: Connection = job.processor._p_jar
+    if getattr(jar, 'mark', fork.mark) is not fork.mark:
+        raise TransactionOver(FORKED)
+    if job.thread != threading.get_ident():
+        raise TransactionOver(f'Job {job.task.id} runs in another thread, whose connection no other thread may use; enqueue in '
+                              "the job's own thread, for example when this one has returned.")
+    return jar
+
+
+def around(db: DB) -> Connection | None:
+    """The connection of the transaction around this call; None when there is none, so that the caller needs one of his own.
+
+    Raises TransactionOver when there is one that can take no more, and RemoteError when a connection is open under a manager
+    that is not the thread's, so that it is unknown what is meant.
+    """
+    connection = inside(db)
+    if connection is not None:
+        return connection
+    manager = threads()
+    connection = known(manager, db)
+    if connection is not None and live(manager):
+        return connection
+    if explicitHere(db, manager) is not None:
+        raise RemoteError('A connection of this database is open here under a transaction manager of its own, not under the '
+                          "thread's; write `with app.within(connection):`, or with its manager, around what enqueues.")
+    current = begun(manager)
+    if current is None or not live(manager) or merelyLooked(manager):
+        return None
+    return under(manager, db)
+
+
+def always(db: DB) -> Connection:
+    """The same, or a connection that joins the thread's transaction, which is begun by this if need be."""
+    connection = around(db)
+    if connection is None:
+        manager = threads()
+        if manager.explicit and begun(manager) is None:
+            raise TransactionOver("No transaction has begun under the thread's manager, which is explicit; begin one, or write "
+                                  '`with app.transaction():`.')
+        if begun(manager) is not None and not live(manager):
+            raise TransactionOver("The thread's transaction is over; this runs in one of its hooks, and needs a transaction of "
+                                  'its own: write `with app.transaction():`.')
+        connection = known(manager, db, True) or under(manager, db)
+    return connection
+
+
+def live(manager: Any, needed: bool = False) -> bool:
+    """Whether the transaction of a manager can take changes; not once it is over, as in a hook after it, nor before it is
+    begun, where the manager is explicit. Raises TransactionOver while it commits, when it has failed to, and when it is
+    needed and none has begun."""
+    current = begun(manager)
+    if current is None:
+        if needed and manager.explicit:
+            raise TransactionOver('The transaction around this call has been ended, and none has begun behind it; begin one.')
+        return not getattr(manager, 'explicit', False)
+    status = current.status
+    if status in LIVE:
+        return True
+    if status == 'Committed':
+        return False
+    raise TransactionOver('The transaction here has failed to commit; abort it first.' if status == 'Commit failed' else
+                          'The transaction here is being committed, and takes nothing more.')
+
+
+# -- the thread's own manager
+
+def threads() -> transaction.TransactionManager:
+    """The thread's own manager."""
+    manager = transaction.manager.manager
+    while isinstance(manager, Lent) and manager.over:       # it was given back in another thread
+        manager = transaction.manager.manager = manager.before
+    return manager
+
+
+class Lent(Lasting):
+    """The manager of app.transaction(), which the thread has as its own meanwhile, unless there are others who use theirs."""
+
+    before: Any = None          # what the thread had
+    over = False
+
+    def lend(self) -> None:
+        """Be the thread's manager, so that `transaction.commit()` means this one: unless somebody else's transaction has begun
+        there, or tasks of an event loop take turns in this thread."""
+        own = threads()
+        if looping() or not isinstance(own, Lasting) and (begun(own) is not None or shared(own)):
+            return
+        self.before = own
+        transaction.manager.manager = self
+
+    def giveBack(self) -> None:
+        """Let the thread have its own again."""
+        self.over = True
+        self.explicit = False       # should this be another thread, then that one has an ordinary manager
+        if transaction.manager.manager is self:
+            transaction.manager.manager = self.before
+
+
+def looping() -> bool:
+    """Whether an event loop runs in this thread."""
+    asyncio, trio = sys.modules.get('asyncio'), sys.modules.get('trio')
+    if asyncio is not None:
+        with suppress(RuntimeError):
+            return bool(asyncio.get_running_loop())
+    return trio is not None and bool(trio.lowlevel.in_trio_run())
+
+
+def shared(manager: Any) -> bool:
+    """Whether a connection follows the thread's manager, whichever it is: what is changed there would join another one."""
+    return any(connection.transaction_manager is not manager for connection in connections(manager))
+
+
+def connections(manager: Any) -> list[Connection]:
+    """The connections that are open under a manager."""
+    manager = getattr(manager, 'manager', manager)
+    found = (reference() for reference in manager._synchs.as_weakref_list())
+    return [each for each in found if isinstance(each, Connection)]
+
+
+def known(manager: Any, db: DB, looked: bool = False) -> Connection | None:
+    """A connection of this database under a manager; of those that we have opened to look only on request."""
+    for connection in connections(manager):
+        if connection.db() is db and (looked or not merelyLooked(manager, connection)):
+            return connection
+    return None
+
+
+# -- connections that are closed with the transaction
+
+class Closer:
+    """Closes a connection when its transaction is over."""
+
+    def __init__(self, manager: Any, connection: Connection, first: bool) -> None:
+        self.manager = manager
+        self.connection = connection
+        self.first = first                  # nobody had begun a transaction before
+        self.kept = _here.closers
+        self.kept.add(self)                 # a manager keeps its synchronizers weakly
+        manager.registerSynch(self)
+
+    def beforeCompletion(self, txn: Any) -> None:
+        """Nothing to do."""
+
+    newTransaction = beforeCompletion
+
+    def afterCompletion(self, txn: Any) -> None:
+        """The transaction is over."""
+        self.manager.unregisterSynch(self)
+        self.kept.discard(self)
+        self.connection.close()
+
+
+class _Here(threading.local):
+    """What ends with its thread."""
+
+    def __init__(self) -> None:
+        self.closers: set[Closer] = set()
+
+
+_here = _Here()
+
+
+def under(manager: Any, db: DB) -> Connection:
+    """A connection under a manager, until its transaction is over; begins one if need be."""
+    found = known(manager, db, True)
+    if found is not None:
+        return found
+    first = begun(manager) is None
+    manager.get()
+    connection = db.open(manager)
+    Closer(getattr(manager, 'manager', manager), connection, first)
+    return connection
+
+
+def merelyLooked(manager: Any, connection: Connection | None = None) -> bool:
+    """Whether a transaction has begun for no other reason than that we had to look into a database, by this connection."""
+    current = begun(manager)
+    return current is not None and not joined(current) and any(
+        closer.first and closer.manager is manager and connection in (None, closer.connection) for closer in _here.closers)
+
+
+# -- a forked child has a manager of its own, if its parent's has connections
+
+def _forked() -> None:
+    manager = transaction.manager.manager
+    if connections(manager):
+        fork.leave((manager, list(_here.closers)))
+        _here.closers.clear()
+        transaction.manager.manager = transaction.TransactionManager()
+
+
+os.register_at_fork(after_in_child=_forked)

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""The databases of this process: one for each address, whoever asks for it.
+
+A job may enqueue through the App of its own module, while its worker opened the address for itself; two ZODB.DB of one
+storage in one transaction would wait for each other's locks.
+"""
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import weakref
+from importlib import import_module
+from typing import Any
+
+from ZODB.DB import DB
+
+from p01.remote import fork
+from p01.remote.exceptions import RemoteError
+from p01.remote.storage import kind, openDatabase
+from p01.remote.storage.address import KINDS, Address
+from p01.remote.storage.connection import guard
+from p01.remote.storage.transactions import begun
+
+
+class Entry:
+    """A database that is shared."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()    # held while it is opened, which may take a minute
+        self.db: DB | None = None
+        self.users = 0                  # who have it, or wait for it
+
+
+_shared: dict[str, Entry] = {}
+_lock = threading.Lock()
+_all: weakref.WeakSet[DB] = weakref.WeakSet()       # all that were borrowed or taken
+_kept: list[Any] = []                               # during a fork: what the child must not have collected
+_busy: set[str] = set()                             # keys of what was in use when this process was forked, and cannot be used
+
+
+def borrow(address: Address, **settings: Any) -> DB:
+    """The database of an address; giveBack it. A bare memory: is everybody's own. Raises AddressError.
+
+    Raises RemoteError in a child that was forked while SQLite was in use: it holds locks then that nobody gives back.
+    """
+    key = keyOf(address)
+    if key in _busy:
+        raise RemoteError(f'{address.text} was in use, by an open transaction or by another thread, when this process was '
+                          'forked, and SQLite cannot be opened in such a child; fork before, or start the process by spawn.')
+    if not key:
+        return take(openDatabase(address, **settings))
+    with _lock:
+        entry = _shared.setdefault(key, Entry())
+        entry.users += 1
+    try:
+        with entry.lock:
+            if entry.db is None:
+                entry.db = take(openDatabase(address, **settings))
+            return entry.db
+    except BaseException:
+        leave(key, entry)
+        raise
+
+
+def take(db: DB) -> DB:
+    """Have an open database of somebody else's guarded, and left alone by forked children."""
+    guard(db)
+    _all.add(db)
+    return db
+
+
+def giveBack(address: Address, db: DB) -> bool:
+    """Use a borrowed database no more; whether nobody does, so that it must be closed."""
+    key = keyOf(address)
+    entry = _shared.get(key)
+    if entry is None or entry.db is not db:
+        return True
+    return leave(key, entry)
+
+
+def leave(key: str, entry: Entry) -> bool:
+    """One user less; whether it was the last one."""
+    with _lock:
+        entry.users -= 1
+        if entry.users:
+            return False
+        if _shared.get(key) is entry:
+            del _shared[key]
+        return True
+
+
+def keyOf(address: Address) -> str:
+    """What the same databases have in common; '' for one that cannot be shared."""
+    return '' if address.text == 'memory:' else f'{address.kind}:{address.path or address.rest}'
+
+
+# -- a forked child opens its own databases, and leaves its parent's as they are
+
+def _before() -> None:
+    for db in list(_all):
+        with contextlib.suppress(RuntimeError):     # a connection is opened just now
+            _kept.append((db, list(db.pool)))
+
+
+def _inParent() -> None:
+    _kept.clear()
+
+
+def _inChild() -> None:
+    global _lock, _kept
+    _lock = threading.Lock()        # the one we had may be held by a thread that was not forked
+    for key, entry in _shared.items():
+        connections: list[Any] = next((each for db, each in _kept if db is entry.db), [])
+        if entry.db is not None and kind(entry.db) == 'sqlite':
+            if any(map(inUse, connections)):
+                _busy.add(key)
+            else:
+                import_module(KINDS['sqlite'].module).inherit(entry.db)
+    _shared.clear()
+    fork.leave(_kept)
+    _kept = []
+    _all.clear()
+
+
+def inUse(connection: Any) -> bool:
+    """Whether a connection has a snapshot, or more."""
+    manager = connection.transaction_manager
+    return connection.opened is not None and (not connection.explicit_transactions or begun(manager) is not None)
+
+
+os.register_at_fork(before=_before, after_in_parent=_inParent, after_in_child=_inChild)

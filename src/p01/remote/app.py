@@ -25,7 +25,7 @@ from p01.remote.options import CONFLICTS, DEFAULTQUEUE, Policy, Span, WorkerOpti
 from p01.remote.processor import RemoteProcessor
 from p01.remote.registration import decorated, pathOf
 from p01.remote.storage import databases
-from p01.remote.storage.transactions import opened, pause, systematic
+from p01.remote.storage.transactions import begun, opened, pause, systematic
 from p01.remote.store.migrate import migrate
 
 BACKOFF = 1.0           # seconds; the default of @app.job
@@ -56,6 +56,7 @@ class App:
         self.jobs: dict[str, JobFunction] = {}
         self._db: DB | None = None
         self._lock = threading.RLock()
+        self._near = f'p01.remote.near.{id(self)}'      # where a connection keeps the processor, so that both go together
         self._refused = ''              # why a forked child cannot have it
         self.database = database
         self.home = Home(None if name is None else checks.nameOf(name, 'name'),
@@ -175,6 +176,14 @@ class App:
     def around(self) -> Connection | None:
         """The connection of the transaction around the caller; None when there is none, and an enqueue is one of its own."""
         return scope.around(self.db) if self.autocommit else scope.always(self.db)
+
+    def near(self, connection: Connection) -> RemoteProcessor:
+        """The processor in a connection, looked up once a transaction. Raises RemoteError."""
+        kept, current = vars(connection).get(self._near), begun(connection.transaction_manager)
+        if kept is None or kept[0]() is not current or current is None:
+            kept = vars(connection)[self._near] = weakref.ref(connection.transaction_manager.get()), self.locate(connection)
+        processor: RemoteProcessor = kept[1]
+        return processor
 
     def connection(self) -> Connection:
         """The connection of the current transaction: of app.transaction(), of the running job, or of the thread, whose

@@ -48,7 +48,7 @@ class JobFunction:
         connection = self.app.around()
         if connection is None:
             return Handle(self.app, systematic(self.app.db, lambda own: self.put(self.app.locate(own), arguments)))
-        jobid = self.put(self.app.locate(connection), arguments)
+        jobid = self.put(self.app.near(connection), arguments)
         return Handle(self.app, jobid, connection.transaction_manager)
 
     def put(self, processor: RemoteProcessor, arguments: Arguments) -> int:

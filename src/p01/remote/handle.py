@@ -26,6 +26,10 @@ LONG = 10.0         # seconds after which a job that waits for another one is to
 logger = logging.getLogger('p01.remote')
 
 
+def gone() -> Any:
+    """What a weak reference gives when its object is gone."""
+
+
 class Handle:
     """A job, seen from outside; the words are those of concurrent.futures.Future.
 
@@ -36,13 +40,17 @@ class Handle:
     def __init__(self, app: Any, jobid: int, manager: Any = None) -> None:
         self.app = app
         self.id = jobid
-        self._manager = getattr(manager, 'manager', manager)    # of the transaction that enqueued it
-        self._within: Callable[[], Any] = weakref.ref(begun(manager)) if manager is not None else lambda: None
+        # of the transaction that enqueued it; weakly, so that one that is forgotten ends although its handle is kept
+        self._manager: Callable[[], Any] = gone
+        self._within: Callable[[], Any] = gone
+        if manager is not None:
+            self._manager = weakref.ref(getattr(manager, 'manager', manager))
+            self._within = weakref.ref(begun(manager))
 
     def _open(self) -> bool:
         """Whether the transaction that enqueued it is still open."""
-        within = self._within()
-        return within is not None and begun(self._manager) is within
+        within, manager = self._within(), self._manager()
+        return within is not None and manager is not None and begun(manager) is within
 
     @contextmanager
     def _processor(self) -> Iterator[RemoteProcessor]:

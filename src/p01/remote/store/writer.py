@@ -239,14 +239,15 @@ def isLocal(store: Any) -> bool:
     return store._p_jar is None or store._p_serial == z64
 
 
-_writers: weakref.WeakKeyDictionary[Connection, dict[bytes, Writer]] = weakref.WeakKeyDictionary()
+# Where a connection has its writers: with it, not in a dict of ours, for they refer to it, and it would never be collected.
+WRITERS = 'p01.remote.writers'
 
 
 def known(store: Any) -> Writer | None:
     """The writer of this store's connection, if it has enqueued."""
     found: Writer | None = getattr(store, '_v_writer', None)    # lost when the cache drops the store's state
     if found is None and store._p_jar is not None:
-        found = _writers.get(store._p_jar, {}).get(store._p_oid)
+        found = vars(store._p_jar).get(WRITERS, {}).get(store._p_oid)
         store._v_writer = found
     return found
 
@@ -258,5 +259,5 @@ def writerOf(store: Any) -> Writer:
         if store._p_jar.opened and store._p_jar.opened < fork.since:
             raise TransactionOver(FORKED)
         found = store._v_writer = Writer(store)
-        _writers.setdefault(store._p_jar, {})[store._p_oid] = found
+        vars(store._p_jar).setdefault(WRITERS, {})[store._p_oid] = found
     return found

@@ -588,7 +588,6 @@ def test_run_passes_all_else_on(app):
 
 
 def test_an_event_for_each_job_and_none_for_a_duplicate(app, heard):
-    with app.transaction():
-        first = square.using(unique='key').enqueue(1)
-        assert square.using(unique='key').enqueue(1).id == first.id
+    first = square.using(unique='key').enqueue(1)
+    assert square.using(unique='key').enqueue(1).id == first.id
     assert [event.id for event in heard if isinstance(event, events.JobQueued)] == [first.id]

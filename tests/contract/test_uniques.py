@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: ZPL-2.1
 """Unique keys on every storage: one job at a time holds one, by its rule, and gives it back however it ends."""
+import threading
 import time
 
 import pytest
 
+from p01.remote import App
 from p01.remote.engine.loop import Loop
+from p01.remote.home import Home
 from p01.remote.options import Unique
-from tests.conftest import abort, commit, counted, inside, runAll
+from p01.remote.store import uniques
+from tests.conftest import NAME, abort, commit, counted, inside, runAll
 from tests.contract.test_transactions import Note
+
+application = App('memory:')
 
 
 @pytest.mark.parametrize('rule', ['key', Unique('key'), Unique('key', 'start'), Unique('key', period=3600)])
@@ -24,19 +30,150 @@ def test_a_key_has_one_job(processor, rule):
     assert counted(processor) == {'queued': 3}
 
 
-def test_a_key_that_no_worker_has_seen_is_settled_by_the_worker(place, processor):
+def test_a_key_that_no_worker_has_seen_gives_its_holder(place, processor):
+    """From the first commit on, in every connection and process."""
     first = processor.processJob('echo', 1, unique='key')
     commit(processor)
-    other = inside(place.connect())
+    others = [inside(place.connect(place.openAgain())) for _ in range(3)]
+    for each in others:
+        assert each.processJob('echo', 2, unique='key') == first
+        own = each.processJob('echo', 2, unique=f'own {id(each)}')
+        assert each.processJob('echo', 2, unique=f'own {id(each)}') == own != first
+        commit(each)
+    abort(processor)
+    assert processor.processJob('echo', 3, unique='key') == first
+    assert sorted(processor.store.ids()) == sorted(processor.store.waiting())
+    assert counted(processor) == {'queued': 4}
+    runAll(processor)
+    assert processor.processJob('echo', 3, unique='key') != first
+
+
+def test_an_aborted_job_holds_no_key(place, processor):
+    processor.processJob('echo', 1, unique='key')
+    abort(processor)
+    other = inside(place.connect(place.openAgain()))
     second = other.processJob('echo', 2, unique='key')
     commit(other)
     abort(processor)
-    assert second != first
+    assert processor.processJob('echo', 3, unique='key') == second
+
+
+def test_two_that_enqueue_a_key_at_once_both_commit_and_the_worker_settles_it(place, processor):
+    application.database, application.name = place.db, NAME
+    application.home = Home(NAME, '')
+    try:
+        other = inside(place.connect())
+        ids = [each.processJob('echo', number, unique='key') for number, each in enumerate((processor, other))]
+        commit(processor)
+        commit(other)
+        abort(processor)
+        assert ids[0] != ids[1] and processor.processJob('echo', 3, unique='key') == min(ids)
+        assert application.drain() == 1
+        abort(processor)
+        kept, = (jobid for jobid in ids if processor.getJobStatus(jobid) == 'completed')
+        gone, = set(ids) - {kept}
+        assert processor.getJobStatus(gone) == 'cancelled' and f'uplicate of job {kept}' in processor.getJobError(gone)
+        assert application.handle(gone).result(0) == application.handle(kept).result(0)
+        assert counted(processor) == {'completed': 1, 'cancelled': 1}
+    finally:
+        application.close()
+        application.database, application.home = 'memory:', Home(None, '')
+
+
+def test_unique_keys_never_make_anybody_conflict(place, processor):
+    """Each with connections of their own, with the same keys and others, without a worker and beside one."""
+    failed, ids = [], []
+
+    def enqueue(who):
+        mine = inside(place.connect())
+        try:
+            for number in range(40):
+                mine._p_jar.transaction_manager.begin()
+                ids.append((number, mine.processJob('echo', number, unique=f'key {number}')))
+                mine.processJob('echo', number, unique=f'key {who} {number}')
+                commit(mine)
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=enqueue, args=(who,)) for who in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    abort(processor)
+    assert failed == [] and len(processor.store.registers) == 4
     runAll(processor)
-    assert sorted(processor.getJobStatus(jobid) for jobid in (first, second)) == ['cancelled', 'completed']
-    assert any(f'uplicate of job {jobid}' in processor.getJobError(other) for jobid, other in
-               ((first, second), (second, first)))
-    assert counted(processor) == {'completed': 1, 'cancelled': 1}
+    commit(processor)
+    done = {number for number, jobid in ids if processor.getJobStatus(jobid) == 'completed'}
+    assert done == set(range(40))
+    assert counted(processor)['completed'] == 40 + 4 * 40
+
+
+def test_registers_stay_small_and_go(processor):
+    for number in range(3 * uniques.EVERY):
+        processor.processJob('echo', number, unique=f'key {number}')
+        processor.processJobs()
+        commit(processor)
+    register, = processor.store.registers.values()
+    assert len(register) <= uniques.EVERY + 1
+    uniques.tidy(processor.store, time.time())
+    assert len(processor.store.registers) == 1          # its connection may be about to use it
+    uniques.tidy(processor.store, time.time() + uniques.KEPT + 1)
+    commit(processor)
+    assert len(processor.store.registers) == 0
+    first = processor.processJob('echo', 1, unique='key')
+    commit(processor)
+    assert len(processor.store.registers) == 1 and processor.processJob('echo', 1, unique='key') == first
+    uniques.tidy(processor.store, time.time() + uniques.KEPT + 1)
+    assert len(processor.store.registers) == 1          # nobody has taken it in
+
+
+@pytest.mark.parametrize('taken', [False, True])
+def test_a_failed_job_is_not_run_again_beside_another_that_holds_its_key(place, processor, taken):
+    first = processor.processJob('error', 1, unique='key')
+    commit(processor)
+    for _ in range(4):
+        runAll(processor)
+    assert processor.getJobStatus(first) == 'error'
+    commit(processor)
+    other = inside(place.connect())
+    other._p_jar.transaction_manager.begin()
+    second = other.processJob('echo', 2, unique='key')
+    commit(other)
+    abort(processor)
+    if taken:
+        processor.store.pause('default')
+        runAll(processor)
+        processor.store.resume('default')
+    assert processor.retryJob(first) is False
+    runAll(processor)
+    assert processor.getJobStatus(second) == 'completed'
+    assert processor.retryJob(first) is True
+    assert processor.processJob('echo', 3, unique='key') == first
+    counted(processor)
+
+
+def test_the_id_given_is_never_of_a_removed_job(processor):
+    rule = Unique('key', period=3600)
+    first = processor.processJob('echo', 1, unique=rule)
+    runAll(processor)
+    assert processor.processJob('echo', 1, unique=rule) == first
+    processor.removeJobs()
+    second = processor.processJob('echo', 1, unique=rule)
+    assert second != first and processor.getJobStatus(second) == 'queued'
+
+
+@pytest.mark.parametrize('taken', [False, True])
+def test_a_job_that_is_cancelled_before_it_ran_has_not_used_its_period(processor, taken):
+    rule = Unique('key', period=3600)
+    first = processor.processJob('echo', 1, unique=rule)
+    commit(processor)
+    if taken:
+        processor.store.pause('default')
+        runAll(processor)
+        processor.store.resume('default')
+    assert processor.cancelJob(first)
+    assert processor.processJob('echo', 1, unique=rule) != first
 
 
 @pytest.mark.parametrize('until, free', [('start', True), ('finish', False)])

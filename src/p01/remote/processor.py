@@ -28,7 +28,7 @@ from p01.remote.options import DEFAULTQUEUE, Retention, Unique
 from p01.remote.places import pathOf
 from p01.remote.scheduler import Scheduler, SchedulerItem
 from p01.remote.storage.origin import contained
-from p01.remote.store import payload, writer
+from p01.remote.store import adding, payload
 from p01.remote.store.look import View
 from p01.remote.store.records import FINISHED, Record
 from p01.remote.store.segments import success
@@ -130,7 +130,7 @@ class RemoteProcessor(Placed, Persistent):
         self.store.check()
         jar = self._p_jar
         kept = payload.pack(prepared(behaviour, input, name), f'The input of {name!r}', self.inputLimit, jar=jar)
-        jobid, count = writer.put(self.store, Record(name, kept, now, queue, priority, due, extras))
+        jobid, count = adding.put(self.store, Record(name, kept, now, queue, priority, due, extras))
         if count:
             if count == 1 and jar is not None:
                 pledge(jar, jobid, name)

@@ -11,7 +11,7 @@ from typing import Any
 from p01.remote import events
 from p01.remote.engine import beacon
 from p01.remote.options import Policy
-from p01.remote.store import upkeep
+from p01.remote.store import uniques, upkeep
 from p01.remote.store.records import CANCELLED, COMPLETED, ERROR, FINISHED, Attempt, Outcome
 from p01.remote.store.seats import Seat
 from p01.remote.store.shards import Shard
@@ -101,6 +101,7 @@ def round(processor: Any, here: str, now: float) -> list[events.WorkerRescued]:
             told.append(events.WorkerRescued(seat.name, len(seat.claims), None))
             rescue(store, seat, now, ran, late=overdue(processor, seat) if seat.host == here else {})
     store.seal(now - 2 * ABANDON)
+    uniques.tidy(store, now)
     return told
 
 

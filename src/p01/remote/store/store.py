@@ -14,15 +14,15 @@ from BTrees.LOBTree import LOBTree
 from BTrees.OOBTree import OOBTree
 
 from p01.remote.exceptions import NewerDatabase, OlderDatabase
-from p01.remote.store import writer
+from p01.remote.store import adding, uniques, writer
 from p01.remote.store.keys import SHARDS, dueKey, shardOf, waitingKey
 from p01.remote.store.lines import standing
 from p01.remote.store.records import CANCELLED, DELAYED, ERROR, PROCESSING, QUEUED, Attempt, Outcome, Pending, Record
 from p01.remote.store.seats import BRIEF, FULL, Hand, Seat
 from p01.remote.store.segments import Fields, Outcomes, brief, endOf, statusOf
 from p01.remote.store.settings import Settings
-from p01.remote.store.shards import Shard, Tally
-from p01.remote.store.taking import Taking
+from p01.remote.store.shards import Shard, Tally, uniqueShard
+from p01.remote.store.taking import END, Taking
 
 VERSION = 1
 BYHAND = 'by hand'
@@ -42,6 +42,7 @@ class Store(Taking):
         self.shards = tuple(Shard(number) for number in range(SHARDS))
         self.seats = OOBTree()                          # name → Seat
         self.settings = Settings()
+        self.registers = LOBTree()                      # when it was made, in microseconds → register, see uniques
 
     def check(self, migrating: bool = False) -> None:
         """Raises NewerDatabase when this code is too old for the database, OlderDatabase when it must be migrated first."""
@@ -56,7 +57,7 @@ class Store(Taking):
 
     def add(self, record: Record) -> int:
         """Enqueue; returns the job's id, or that of the job that holds its unique key. Conflicts with nobody."""
-        return writer.put(self, record)[0]
+        return adding.put(self, record)[0]
 
     # -- ends of a claim
 
@@ -153,7 +154,7 @@ class Store(Taking):
             if record.queue in shard.lines.queues:
                 shard.trim([record.queue])
         runs, attempts = (fate.runs, fate.attempts) if isinstance(fate, Pending) else (0, ())
-        self.free(jobid, record, True)
+        self.free(jobid, record, True, now if runs else END)
         self.note(jobid, hand, Outcome(CANCELLED, None, reason, runs, None, now, '', attempts))
         hand.tally.move(record.queue, old, CANCELLED)
         self.count(shard, hand.tally)
@@ -162,7 +163,7 @@ class Store(Taking):
     def revive(self, jobid: int, now: float) -> bool:
         """Let a job that failed or was cancelled run again, with all its attempts before it; whether it could.
 
-        Its attempts so far stay on record and no longer count.
+        Not while another job holds its unique key. Its attempts so far stay on record and no longer count.
         """
         first, record = self.entry(jobid)
         fate = self.fate(jobid)
@@ -171,6 +172,12 @@ class Store(Taking):
         outcome = fate.outcome(jobid)
         if outcome.status not in (ERROR, CANCELLED):
             return False
+        unique = (record.extras or {}).get('unique')
+        if unique is not None:
+            if uniques.holder(self, unique[0], now) not in (None, jobid):
+                return False
+            if unique[2] is None or unique[2] > now:
+                self.shards[uniqueShard(unique[0])].uniques[unique[0]] = jobid, unique[2]
         shard, tally = self.shards[shardOf(first)], Tally()
         key = waitingKey(record.priority, now, jobid)
         shard.page(first).note(jobid, Pending(key, None, 0, outcome.attempts))

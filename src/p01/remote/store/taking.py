@@ -9,7 +9,7 @@ from itertools import chain, groupby, repeat
 from operator import attrgetter
 
 from p01.remote.exceptions import JobNotFound
-from p01.remote.store import writer
+from p01.remote.store import uniques
 from p01.remote.store.keys import idOf, rankOf, shardOf, sinceOf
 from p01.remote.store.lines import Line, Run, alike
 from p01.remote.store.look import Look
@@ -34,18 +34,6 @@ class Taking(Look):
 
     # -- unique keys
 
-    def holder(self, key: str, now: float) -> int | None:
-        """The job that holds a unique key."""
-        if not writer.isLocal(self):
-            mine = writer.writerOf(self)
-            mine.meet(self._p_jar)
-            if key in mine.keys and self.keeps(mine.keys[key]):
-                return mine.keys[key]
-        found = self.shards[uniqueShard(key)].uniques.get(key)
-        if found is None or (found[1] <= now if found[1] is not None else self.over(found[0])):
-            return None
-        return int(found[0])
-
     def over(self, jobid: int) -> bool:
         """Whether a job has ended; its worker gives the key back with its next bookkeeping only."""
         try:
@@ -53,23 +41,15 @@ class Taking(Look):
         except JobNotFound:
             return True
 
-    def keeps(self, jobid: int) -> bool:
-        """Whether a job of this transaction keeps its key: no savepoint was rolled back before it, nobody took it in."""
-        try:
-            first, _ = self.entry(jobid)
-            return not self.shards[shardOf(first)].taken(first, jobid) and self.fate(jobid) is None
-        except JobNotFound:
-            return False
-
     def free(self, jobid: int, record: Record, ended: bool, now: float = 0.0) -> None:
         """Give a unique key back, when the job's rule says so at its start, at its end, or by now."""
         unique = (record.extras or {}).get('unique')
         if unique is None or unique[1] == 'period' and unique[2] > now or unique[1] == 'finish' and not ended:
             return      # one that ends without having started is freed at its end, whatever the rule
-        uniques = self.shards[uniqueShard(unique[0])].uniques
-        found = uniques.get(unique[0])
+        holders = self.shards[uniqueShard(unique[0])].uniques
+        found = holders.get(unique[0])
         if found is not None and found[0] == jobid:
-            del uniques[unique[0]]
+            del holders[unique[0]]
 
     # -- in line
 
@@ -97,7 +77,7 @@ class Taking(Look):
         if unique is None:
             return True
         key, _, until = unique
-        holder = self.holder(key, record.created)
+        holder = uniques.held(self, key, record.created)
         if holder is not None and holder != jobid:
             reason = f'A duplicate of job {holder}, which holds the unique key {key!r}.'
             self.note(jobid, owner, Outcome(CANCELLED, None, reason, 0, None, now, holder=holder))

@@ -68,7 +68,11 @@ class Writer:
         self.here = 0                                           # jobs of this transaction
         self.adopted: dict[int, Segment] = {}                   # of this transaction, by first id
         self.next = 0
-        self.keys: dict[str, int] = {}                          # unique keys of this transaction
+        # what store.uniques knows: the register, its number, the transaction that had it made, and the place of the sweep
+        self.register: Any = None
+        self.number = self.keys = 0
+        self.registered: Callable[[], Any] = lambda: None
+        self.at = ''
 
     def add(self, connection: Connection, record: Record) -> int:
         """Append a job to a segment of this connection, whose transaction it has met; returns its id."""
@@ -104,7 +108,6 @@ class Writer:
             self.here = 0
             self.fresh = False
             self.adopted.clear()
-            self.keys.clear()
         return current
 
     def present(self) -> dict[int, Segment]:
@@ -140,28 +143,6 @@ class Writer:
         return segment
 
 
-def put(store: Any, record: Record) -> tuple[int, int]:
-    """Enqueue; returns the job's id, and how many jobs this transaction has enqueued here by now.
-
-    When another job holds its unique key, it is that one's id, and 0. Raises TransactionOver when the transaction can take
-    no more; nothing is changed then.
-    """
-    mine = None if isLocal(store) else writerOf(store)
-    if mine is not None:
-        mine.admit(store._p_jar)
-    unique = (record.extras or {}).get('unique')
-    if unique is not None:
-        holder = store.holder(unique[0], record.created)
-        if holder is not None:
-            return holder, 0
-    if mine is None:
-        return local(store, record), 1
-    jobid = mine.add(store._p_jar, record)
-    if unique is not None:
-        mine.keys[unique[0]] = jobid
-    return jobid, mine.here
-
-
 def reserve(db: DB, oid: bytes, count: int, size: int) -> list[Spare]:
     """Make and register so many empty segments, in a transaction of the system's own."""
     made: list[Segment] = []
@@ -190,7 +171,6 @@ def adopt(connection: Connection, spare: Spare, look: bool = False) -> Segment:
 
     look loads it, if the snapshot has it; else it is taken to be as it was when it was reserved.
     """
-    cache = connection._cache
     if look:
         try:
             loaded: Segment = connection.get(spare.oid)
@@ -198,19 +178,25 @@ def adopt(connection: Connection, spare: Spare, look: bool = False) -> Segment:
             return loaded
         except (POSKeyError, ReadConflictError):
             pass
-    found: Segment | None = cache.get(spare.oid)
-    if found is not None:
-        return found
-    segment = Segment(spare.first, spare.size, spare.born)
-    segment._p_oid = spare.oid
-    segment._p_jar = connection
-    cache[spare.oid] = segment
-    segment._p_serial = spare.serial
+    segment: Segment = told(connection, spare.oid, spare.serial, Segment(spare.first, spare.size, spare.born))
     return segment
 
 
-def loadable(segment: Segment) -> bool:
-    """Whether a segment is in the snapshot or a savepoint: not when a savepoint was rolled back behind its adoption."""
+def told(connection: Connection, oid: bytes, serial: bytes, made: Any) -> Any:
+    """An object as it was reserved, of this connection, which is told its serial instead of loading it."""
+    cache = connection._cache
+    found = cache.get(oid)
+    if found is not None:
+        return found
+    made._p_oid = oid
+    made._p_jar = connection
+    cache[oid] = made
+    made._p_serial = serial
+    return made
+
+
+def loadable(segment: Persistent) -> bool:
+    """Whether a segment or register is in the snapshot or a savepoint: not when one was rolled back behind its adoption."""
     try:
         segment._p_activate()
         return True

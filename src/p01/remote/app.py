@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from transaction.interfaces import TransientError
 from ZODB.Connection import Connection
 from ZODB.DB import DB
+from ZODB.interfaces import IDatabase
 
 from p01.remote import block, checks, foreign, fork, imports, logs, scope, storage  # noqa: F401 - logs subscribes itself
 from p01.remote.engine import beacon
@@ -77,7 +78,7 @@ class App:
     def database(self, database: str | DB) -> None:
         self.close()
         # a bad address is told here, and a path is that of now
-        self._address = storage.parse(database) if isinstance(database, str) else None
+        self._address = None if IDatabase.providedBy(database) else storage.parse(database)
         self._database = database
 
     @property

@@ -6,6 +6,7 @@ others on this host know at once that it died, and on which jobs, at the cost of
 """
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import mmap
 import os
@@ -87,6 +88,12 @@ class Box:
         self.path.unlink(missing_ok=True)
         self.map.close()
         self.file.close()
+
+    def __del__(self) -> None:
+        """Its database was dropped without being closed."""
+        with contextlib.suppress(Exception):
+            self.map.close()
+            self.file.close()
 
 
 def tidy(folder: Path) -> None:

@@ -17,8 +17,11 @@ Result = TypeVar('Result')
 
 CONNECTION = 'ZODB.Connection'
 # what a connection calls that is no storage; all else that it calls directly is one, whoever wrote it
-ABOVE = ('ZODB.Connection', 'ZODB.serialize', 'ZODB.utils', 'ZODB.ExportImport', 'ZODB.broken', 'transaction.', 'persistent.')
-OURS = ('p01.remote.storage.transactions', 'p01.remote.storage.origin', 'p01.remote.storage.classes')   # call what is foreign
+ABOVE = ('ZODB.Connection', 'ZODB.serialize', 'ZODB.utils', 'ZODB.ExportImport', 'ZODB.broken', 'transaction.', 'persistent.',
+         'p01.remote.storage.connection')
+# these call what is foreign
+OURS = ('p01.remote.storage.transactions', 'p01.remote.storage.origin', 'p01.remote.storage.classes',
+        'p01.remote.storage.connection')
 STORAGES = ('relstorage.', 'ZEO.', 'ZODB.mvccadapter', 'ZODB.FileStorage', 'ZODB.DemoStorage', 'ZODB.MappingStorage',
             'p01.remote.storage.')
 

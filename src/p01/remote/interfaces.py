@@ -92,11 +92,13 @@ class IRemoteProcessor(Interface):
 
         The input of a Job is passed on as it is; that of a function is its arguments: a tuple is positional, a dict
         keywords, anything else one argument. delay is a duration, at an instant; unique a text or an options.Unique: when a
-        job holds this key already, its id is returned and nothing is enqueued; a job that has not started within the
-        duration expires (or before that datetime) is cancelled.
+        job holds this key already, from its commit on, its id is returned and nothing is enqueued; of two transactions that
+        enqueue the same key at the same time both commit, and one of the jobs ends cancelled as a duplicate. A job that has
+        not started within the duration expires (or before that datetime) is cancelled.
 
         Raises UnknownJob, ArgumentsError, InputError (not picklable, too large, negative delay …); the transaction stays
-        usable.
+        usable. Raises TransactionOver where it is over, as in a hook after its commit; nothing is enqueued then. A
+        transaction that never commits is told of once, see events.JobsUncommitted.
         """
 
     def getJob(jobid):
@@ -115,7 +117,8 @@ class IRemoteProcessor(Interface):
         """Cancel it if it waits; returns whether it did. Raises JobNotFound."""
 
     def retryJob(jobid):
-        """Run a failed or cancelled job again, its earlier attempts kept; returns whether it was one."""
+        """Run a failed or cancelled job again, its earlier attempts kept; returns whether it was one, and no other job holds
+        its unique key."""
 
     def removeJobs(stati=None):
         """Remove finished jobs of these stati (None: all); returns {status: count}. ValueError for other stati."""

@@ -199,3 +199,17 @@ def test_a_running_job_says_how_far_it_is(start, app, run):
     [worker] = json.loads(run('status', 'tasks:app', '--json').stdout)['workers']
     assert worker['progress'][jobid]['total'] == 600
     os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_a_worker_that_runs_older_code_is_told_of(start, app, folder, run):
+    app.open()
+    process = start('worker', 'tasks:app')
+    waitFor(lambda: workers(app), LONG)
+    findings = {each['check']: each for each in json.loads(run('doctor', 'tasks:app', '--json').stdout)}
+    assert findings['code']['verdict'] == 'good' and 'other code' not in run('status', 'tasks:app').stdout
+    with open(folder / 'tasks.py', 'a') as file:
+        file.write('\n\n@app.job\ndef more():\n    """A new job."""\n')
+    findings = {each['check']: each for each in json.loads(run('doctor', 'tasks:app', '--json').stdout)}
+    assert findings['code']['verdict'] == 'look' and '1 worker (1) runs other code' in findings['code']['text']
+    assert '1 worker runs other code' in run('status', 'tasks:app').stdout
+    os.killpg(process.pid, signal.SIGKILL)

@@ -13,7 +13,7 @@ import click
 from p01.remote.app import App, loadApp
 from p01.remote.cli.queues import pausedOf
 from p01.remote.cli.status import workersOf
-from p01.remote.cli.survey import knownQueues, lost, meant, schedulesOf, unserved
+from p01.remote.cli.survey import knownQueues, lost, meant, outdated, schedulesOf, unserved
 from p01.remote.cli.target import Verb, appArgument, check, placeOf
 from p01.remote.cli.terminal import ago, count, hung, jsonOption, printJson, shown, span, verb
 from p01.remote.exceptions import AddressError, NoProcessor
@@ -139,6 +139,15 @@ def workers(scene: Scene) -> tuple[str, str]:
     return 'good', 'none, and nothing waits'
 
 
+def code(scene: Scene) -> tuple[str, str]:
+    """Whether the workers run the application's code as it is here."""
+    old = outdated(scene.app, scene.workers)
+    if old:
+        return 'look', (f'{count(len(old), "worker")} ({", ".join(old[:NAMED])}) {verb(len(old), "run")} other code than '
+                        f'{scene.target} has here; restart when it has changed')
+    return 'good', 'no worker runs other code than there is here'
+
+
 def oldest(scene: Scene) -> tuple[str, str]:
     """How long jobs wait."""
     since = scene.processor.store.oldest()
@@ -209,5 +218,5 @@ def schedules(scene: Scene) -> tuple[str, str]:
 
 
 LOOKS: dict[str, Callable[[Scene], tuple[str, str]]] = {
-    'layout': layout, 'workers': workers, 'waiting': oldest, 'names': names, 'retries': retries, 'queues': queues,
+    'layout': layout, 'workers': workers, 'code': code, 'waiting': oldest, 'names': names, 'retries': retries, 'queues': queues,
     'schedules': schedules}

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from p01.remote.cli.queues import countsOf, pausedOf, printCounts
-from p01.remote.cli.survey import Schedule, knownQueues, meant, schedulesOf, unserved
+from p01.remote.cli.survey import Schedule, knownQueues, meant, outdated, schedulesOf, unserved
 from p01.remote.cli.target import Verb, appArgument, opened, placeOf
 from p01.remote.cli.terminal import ago, count, iso, jsonOption, mark, printJson, say, shown, span, table, verb
 from p01.remote.engine import beacon
@@ -32,7 +32,7 @@ def status(target: str, asJson: bool) -> int:
             dues = [processor.store.nextDue(), *(record.due for _, record in processor.store.untaken())]
             due = min((instant for instant in dues if instant is not None), default=None)
             workers, schedules = workersOf(processor, now), schedulesOf(processor, now)
-            left, known = unserved(found, workers, paused), knownQueues(app, processor)
+            left, known, old = unserved(found, workers, paused), knownQueues(app, processor), outdated(app, workers)
     if asJson:
         printJson({'app': place, 'queues': found, 'paused': {queue: iso(until) for queue, until in paused.items()},
                    'oldest': None if oldest is None else round(max(0.0, now - oldest), 3), 'nextDue': iso(due),
@@ -51,6 +51,9 @@ def status(target: str, asJson: bool) -> int:
         say(f'next delayed job: {ago(max(due, now), now)}')
     printSchedules(schedules, now)
     printWorkers(workers, target, oldest is not None)
+    if old:
+        say(mark('warning', f'{count(len(old), "worker")} {verb(len(old), "run")} other code'),
+            ' than the application has here; restart when it has changed')
     for queue, number in left.items():
         say(mark('warning', f'no worker serves {shown(queue)}'), f'; {count(number, "job")} there {verb(number, "wait")}')
     for queue in sorted({*paused, *(queue for each in workers for queue in each['queues'])} - known):
@@ -78,7 +81,7 @@ def workersOf(processor: RemoteProcessor, now: float) -> list[dict[str, Any]]:
         held = sorted(jobid for jobid in seat.claims if seat.outcome(jobid) is None)
         workers.append({'name': seat.name, 'host': seat.host.partition('/')[0], 'pid': seat.pid,
                         'alive': not isDead(seat, beacon.HOST, now), 'since': iso(seat.since), 'seen': iso(seat.beat),
-                        'jobs': held, 'running': running(seat, held), 'queues': queuesOf(seat),
+                        'jobs': held, 'running': running(seat, held), 'queues': queuesOf(seat), 'code': seat.code,
                         'progress': {jobid: said for jobid, said in saidBy(seat).items() if jobid in held}})
     return workers
 

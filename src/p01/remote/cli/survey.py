@@ -76,7 +76,8 @@ def unserved(counts: dict[str, dict[str, int]], workers: Iterable[dict[str, Any]
 def outdated(app: App, workers: Iterable[dict[str, Any]]) -> list[str]:
     """The labels of workers that run other code than the application has here and now."""
     code = fingerprintOf(app)
-    return [worker['label'] for worker in workers if worker['alive'] and worker['code'] and code and worker['code'] != code]
+    return [worker['name'].partition(':')[0] for worker in workers
+            if worker['alive'] and worker['code'] and code and worker['code'] != code]
 
 
 def knownQueues(app: App, processor: RemoteProcessor) -> set[str]:

@@ -10,6 +10,12 @@ from typing import Any
 serving = ''        # of the application that this process serves, as it was loaded; '' when nobody knows
 
 
+def serve(app: Any) -> None:
+    """Keep the fingerprint of the application that this process serves; it was loaded just now."""
+    global serving
+    serving = fingerprintOf(app)
+
+
 def fingerprintOf(app: Any) -> str:
     """A checksum of the modules that have this App's jobs, as they stand on disk; '' when there is none to be read.
 

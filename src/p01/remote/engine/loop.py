@@ -15,7 +15,7 @@ from transaction.interfaces import TransientError
 from ZODB.DB import DB
 
 from p01.remote import events, storage
-from p01.remote.engine import beacon, pulse
+from p01.remote.engine import beacon, fingerprint, pulse
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.holder import Holder
 from p01.remote.engine.janitor import Janitor
@@ -146,6 +146,7 @@ class Loop:
                 seat = self.holder.seat(store)
                 if seat is None:
                     seat = Seat(self.name, beacon.HOST, os.getpid(), beacon.PROCESS, self.place, self.options.lease, now)
+                    seat.code = fingerprint.serving
                     store.sit(seat)
                 result = work(store, seat, now)
                 if seat.claims and now - seat.beat > seat.lease / PULSE:

@@ -17,7 +17,7 @@ from typing import Any
 
 from p01.remote import events, storage
 from p01.remote.app import App, loadApp
-from p01.remote.engine import beacon, janitor, loglines
+from p01.remote.engine import beacon, fingerprint, janitor, loglines
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.loop import Loop
 from p01.remote.engine.outage import Outage
@@ -226,6 +226,7 @@ def serve(target: str, options: WorkerOptions, number: int, line: Connection | N
     signal.signal(signal.SIGINT, signal.SIG_IGN)        # the terminal sends it to all; the supervisor tells us with TERM
     loglines.begin(options.logLevel)
     app = attempt(line, load, target)
+    fingerprint.serve(app)
     flagged: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: flagged.append(number))     # only a flag, whatever it interrupts
     if not attempt(line, reach, app, str(number), lambda: bool(flagged) or orphaned()):

@@ -73,6 +73,7 @@ class Seat(Hand, Packed):
 
     _packed = 'claims'
     _v_open = 0         # the number of a slip: those before it are full
+    code = ''           # of the application, see engine.fingerprint; '' when nobody knows
 
     def __init__(self, name: str, host: str, pid: int, process: str, box: str, lease: float, now: float) -> None:
         self.name = name

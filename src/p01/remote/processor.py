@@ -28,7 +28,7 @@ from p01.remote.options import DEFAULTQUEUE, Retention, Unique
 from p01.remote.places import pathOf
 from p01.remote.scheduler import Scheduler, SchedulerItem
 from p01.remote.storage.origin import contained
-from p01.remote.store import adding, payload
+from p01.remote.store import adding, listing, payload
 from p01.remote.store.look import View
 from p01.remote.store.records import FINISHED, Record
 from p01.remote.store.segments import success
@@ -202,9 +202,10 @@ class RemoteProcessor(Placed, Persistent):
                 raise InputError(f'Only finished jobs can be removed ({", ".join(FINISHED)}), not {status!r}; cancel '
                                  'waiting ones first.')
         counts = dict.fromkeys(wanted, 0)
-        for jobid, status in list(self.store.finished()):
-            if status in counts and self.store.remove(jobid, time.time()):
-                counts[status] += 1
+        for status in counts:
+            for jobid in list(listing.ended(self.store, listing.ALL, status)):
+                if self.store.remove(jobid, time.time()):
+                    counts[status] += 1
         return counts
 
     # -- schedules

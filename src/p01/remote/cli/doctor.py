@@ -19,6 +19,7 @@ from p01.remote.cli.terminal import ago, count, hung, jsonOption, printJson, sho
 from p01.remote.exceptions import AddressError, NoProcessor
 from p01.remote.foreign import Raised, guarded, reasonOf
 from p01.remote.processor import RemoteProcessor
+from p01.remote.store import figures
 from p01.remote.store.listing import Filter, find
 from p01.remote.store.records import DELAYED, QUEUED
 from p01.remote.store.store import VERSION
@@ -110,7 +111,8 @@ def examine(app: App, target: str) -> Iterator[Finding]:
 
 def sceneOf(app: App, processor: RemoteProcessor, target: str, now: float) -> Scene:
     """What the checks look at."""
-    return Scene(app, processor, target, now, workersOf(processor, now), pausedOf(processor, now), processor.store.counts())
+    return Scene(app, processor, target, now, workersOf(processor, now), pausedOf(processor, now),
+                 figures.counts(processor.store).queues)
 
 
 def layout(scene: Scene) -> tuple[str, str]:

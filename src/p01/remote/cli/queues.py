@@ -12,7 +12,8 @@ from p01.remote.cli.survey import knownQueues, meant
 from p01.remote.cli.target import SPAN, Verb, appArgument, change, opened
 from p01.remote.cli.terminal import ago, console, fitted, iso, jsonOption, mark, printJson, say, shown, strung, table
 from p01.remote.processor import RemoteProcessor
-from p01.remote.store.records import FINISHED
+from p01.remote.store import figures
+from p01.remote.store.records import DELAYED, FINISHED, QUEUED
 
 COLUMNS = ('queued', 'delayed', 'processing', *FINISHED)
 
@@ -28,23 +29,26 @@ def queues() -> None:
 def listQueues(target: str, asJson: bool) -> int:
     """List the queues with their jobs. Exit status 1 when there are none."""
     with opened(target) as app, app.reading() as processor:
-        found = countsOf(processor)
+        found, reckoned = countsOf(processor)
         paused = pausedOf(processor, time.time())
     if asJson:
-        printJson([{'queue': queue, 'paused': queue in paused, 'until': iso(paused.get(queue)), **found[queue]}
+        printJson([{'queue': queue, 'paused': queue in paused, 'until': iso(paused.get(queue)), **found[queue],
+                    'reckoned': reckoned}
                    for queue in found])
     elif found:
-        printCounts(found, paused, time.time())
+        printCounts(found, paused, time.time(), reckoned)
     else:
         say(f"No queues yet; `p01-remote enqueue {target} NAME '[arguments]'` makes one.")
     return 0 if found else 1
 
 
-def countsOf(processor: RemoteProcessor) -> dict[str, dict[str, int]]:
+def countsOf(processor: RemoteProcessor) -> figures.Counts:
     """How many jobs of each queue have which status; paused queues too."""
     paused: dict[str, dict[str, int]] = {queue: {} for queue in processor.store.settings.paused}
-    found = paused | processor.store.counts()
-    return {queue: {status: found[queue].get(status, 0) for status in COLUMNS} for queue in sorted(found)}
+    counts = figures.counts(processor.store)
+    found = paused | counts.queues
+    return counts._replace(queues={queue: {status: found[queue].get(status, 0) for status in COLUMNS}
+                                   for queue in sorted(found)})
 
 
 def pausedOf(processor: RemoteProcessor, now: float) -> dict[str, float | None]:
@@ -53,12 +57,16 @@ def pausedOf(processor: RemoteProcessor, now: float) -> dict[str, float | None]:
     return {queue: until for queue, until in paused.items() if until is None or until > now}
 
 
-def printCounts(found: dict[str, dict[str, int]], paused: dict[str, float | None], now: float) -> None:
-    """Print the table of queues."""
+def printCounts(found: dict[str, dict[str, int]], paused: dict[str, float | None], now: float, reckoned: bool) -> None:
+    """Print the table of queues; reckoned: what waits is not counted one by one."""
+    def number(status: str, count: int) -> str:
+        return f'{"≈" if reckoned and count and status in (QUEUED, DELAYED) else ""}{count:,}'
+
     rows: list[list[Any]] = []
     states: dict[str, tuple[str, str]] = {}
     for queue, counts in found.items():
-        cells: list[Any] = [(f'{counts[status]:,}', mark(status)[1] if counts[status] else 'dim') for status in COLUMNS]
+        cells: list[Any] = [(number(status, counts[status]), mark(status)[1] if counts[status] else 'dim')
+                            for status in COLUMNS]
         until = paused.get(queue)
         states[queue] = mark('paused', 'paused' if until is None else f'paused, ends {ago(until, now)}') if queue in paused \
             else ('', '')
@@ -67,7 +75,7 @@ def printCounts(found: dict[str, dict[str, int]], paused: dict[str, float | None
     def fold() -> None:
         for queue, counts in found.items():
             say((fitted(shown(queue), console().width), 'bold'))
-            strung([mark(status, f'{counts[status]:,} {status}') for status in COLUMNS if counts[status]]
+            strung([mark(status, f'{number(status, counts[status])} {status}') for status in COLUMNS if counts[status]]
                    + [states[queue]] * (queue in paused) or [('no jobs', 'dim')])
 
     names = [mark(status)[0] for status in COLUMNS]

@@ -26,15 +26,14 @@ def status(target: str, asJson: bool) -> int:
     with opened(target) as app:
         place = placeOf(app)
         with app.reading() as processor:
-            found, paused = countsOf(processor), pausedOf(processor, now)
+            (found, reckoned), paused = countsOf(processor), pausedOf(processor, now)
             oldest = processor.store.oldest()
-            # nextDue knows of those that a worker has noticed
-            dues = [processor.store.nextDue(), *(record.due for _, record in processor.store.untaken())]
-            due = min((instant for instant in dues if instant is not None), default=None)
+            due = processor.store.nextDue(noticed=False)
             workers, schedules = workersOf(processor, now), schedulesOf(processor, now)
             left, known, old = unserved(found, workers, paused), knownQueues(app, processor), outdated(app, workers)
     if asJson:
-        printJson({'app': place, 'queues': found, 'paused': {queue: iso(until) for queue, until in paused.items()},
+        printJson({'app': place, 'queues': found, 'reckoned': reckoned,
+                   'paused': {queue: iso(until) for queue, until in paused.items()},
                    'oldest': None if oldest is None else round(max(0.0, now - oldest), 3), 'nextDue': iso(due),
                    'workers': [{**each, 'progress': {jobid: said._asdict() for jobid, said in each['progress'].items()}}
                                for each in workers], 'unserved': left,
@@ -42,7 +41,7 @@ def status(target: str, asJson: bool) -> int:
         return 0
     say((place, 'bold'))
     if found:
-        printCounts(found, paused, now)
+        printCounts(found, paused, now, reckoned)
     else:
         say(f"No jobs yet; `p01-remote enqueue {target} NAME '[arguments]'` adds one.")
     if oldest is not None:

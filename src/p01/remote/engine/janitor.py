@@ -149,8 +149,7 @@ class Janitor:
                   ((COMPLETED, keep.completed), (CANCELLED, keep.cancelled), (ERROR, keep.error))}
         excess = 0
         if keep.most is not None:
-            counts = store.counts().values()
-            finished = sum(count for queue in counts for status, count in queue.items() if status in FINISHED)
+            finished = sum(count for (_, status), count in store.tallied().items() if status in FINISHED)
             excess = max(0, finished - keep.most) // workers
         elif all(limit is None for limit in limits.values()):
             return 0

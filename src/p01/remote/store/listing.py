@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
+from BTrees.LOBTree import LOBTree
+
 from p01.remote.exceptions import InputError, JobNotFound
+from p01.remote.store.keys import idOf, shardOf
+from p01.remote.store.kinds import ANY, RARE, Firsts
+from p01.remote.store.lines import members as run
 from p01.remote.store.look import Look, View
 from p01.remote.store.records import DELAYED, FINISHED, PROCESSING, QUEUED, Record
+from p01.remote.store.segments import statusOf
+from p01.remote.store.shards import Shard
 
 STATI = (QUEUED, DELAYED, PROCESSING, *FINISHED)
+FEW = 10_000        # jobs in line that are rather looked at than all segments
+SETS = 64           # of segments that are merged in each shard
+EVERY = 50          # segments after which memory is given back
 
 
 class Filter(NamedTuple):
@@ -45,10 +55,10 @@ class Filter(NamedTuple):
             and (self.since is None or self.since <= at) and (self.before is None or at < self.before)
 
 
-EVERY = Filter()
+ALL = Filter()
 
 
-def find(store: Look, which: Filter = EVERY) -> Iterator[View]:
+def find(store: Look, which: Filter = ALL) -> Iterator[View]:
     """The jobs of a filter, the newest first, that is, of the highest id. Raises InputError."""
     which.check()
     return islice(fitting(store, which), which.limit)
@@ -56,28 +66,136 @@ def find(store: Look, which: Filter = EVERY) -> Iterator[View]:
 
 def fitting(store: Look, which: Filter) -> Iterator[View]:
     """The jobs of a filter whatever its limit."""
-    for jobid in candidates(store, which.stati):
+    last = 0
+    for jobid in heapq.merge(*candidates(store, which), reverse=True):
+        if jobid != last:
+            last = jobid
+            try:
+                if which.asked(store.entry(jobid)[1]):
+                    view = store.view(jobid)
+                    if which.fits(view):
+                        yield view
+            except JobNotFound:
+                pass
+
+
+def candidates(store: Look, which: Filter) -> Iterator[Iterator[int]]:
+    """The ids of the jobs that may fit, each stream the newest first. They get all that fit, and not many others."""
+    wanted = set(which.stati)
+    if wanted >= set(STATI):
+        firsts = merged(store, lambda shard: shard.kinds.matching(ANY, which.queue, which.name, SETS))
+        if which.queue is None and which.name is None or firsts is None:
+            firsts = descending(store.segments)
+        yield members(store, firsts, lambda shard, first, jobid: True)
+    else:
+        # a worker's newest outcomes stand in its seat, where its claims are too
+        yield iter(sorted((jobid for seat in store.seats.values() for jobid in seat.claims), reverse=True))
+        for status in FINISHED:
+            if status in wanted:
+                yield ended(store, which, status)
+        if not wanted.isdisjoint((QUEUED, DELAYED)):
+            yield waiting(store, which)
+    if not wanted.isdisjoint((QUEUED, DELAYED)):
+        yield untaken(store)
+
+
+def ended(store: Look, which: Filter, status: str) -> Iterator[int]:
+    """Those that ended so."""
+    def kept(shard: Shard, first: int, jobid: int) -> bool:
+        page = shard.pages[first]
+        fate = page.fates.get(jobid)
+        return isinstance(fate, int) and statusOf(page.journals[fate].entries[jobid]) == status
+
+    firsts = None
+    if status in RARE or which.queue is not None or which.name is not None:
+        kind = status if status in RARE else ANY
+        firsts = merged(store, lambda shard: shard.kinds.matching(kind, which.queue, which.name, SETS))
+    if firsts is None:
+        firsts = heapq.merge(*(descending(shard.pages) for shard in store.shards), reverse=True)
+    return members(store, (first for first in firsts if timely(store, first, which)), kept)
+
+
+def timely(store: Look, first: int, which: Filter) -> bool:
+    """Whether any job of a segment has ended, within the time asked for."""
+    page = store.shards[shardOf(first)].pages.get(first)
+    return page is not None and (which.since is None or which.since <= page.newest) \
+        and (which.before is None or page.oldest < which.before)
+
+
+def waiting(store: Look, which: Filter) -> Iterator[int]:
+    """Those in line: of a few all that there are, else by segments."""
+    total = store.tallied()
+    stati = [status for status in (QUEUED, DELAYED) if status in which.stati]
+    few = sum(count for (queue, status), count in total.items() if status in stati and which.queue in (None, queue)) <= FEW \
+        and (DELAYED not in stati or sum(count for (_, status), count in total.items() if status == DELAYED) <= FEW)
+    if few:
+        return iter(sorted(inLine(store, which.queue, stati), reverse=True))
+    firsts = merged(store, lambda shard: shard.kinds.matching(ANY, which.queue, which.name, SETS))
+    return members(store, descending(store.segments) if firsts is None else firsts,
+                   lambda shard, first, jobid: not isinstance(shard.fates(first).get(jobid), int))
+
+
+def inLine(store: Look, queue: str | None, stati: Collection[str]) -> Iterator[int]:
+    """All that wait, of this queue or of any."""
+    for shard in store.shards:
+        lines = shard.lines
+        names = list(lines.queues) if queue is None else [queue] if queue in lines.queues else []
+        for line in (lines.queues[name] for name in names if QUEUED in stati):
+            for key, last in line.waiting.items():
+                segment = store.home(idOf(key))
+                yield from run(idOf(key), last, segment, shard.fates(segment.first))
+        if DELAYED in stati:
+            yield from (idOf(key) for key, of in lines.delayed.items() if queue in (None, of))
+
+
+def untaken(store: Look) -> Iterator[int]:
+    """Those that no worker has noticed."""
+    cursors = dict(store.unnoticed())
+    return members(store, sorted(cursors, reverse=True), lambda shard, first, jobid: jobid > cursors[first])
+
+
+def members(store: Look, firsts: Iterable[int], kept: Callable[[Shard, int, int], bool]) -> Iterator[int]:
+    """The ids in these segments that are kept, but not those of removed jobs."""
+    for number, first in enumerate(firsts, 1):
+        shard = store.shards[shardOf(first)]
         try:
-            if which.asked(store.entry(jobid)[1]):
-                view = store.view(jobid)
-                if which.fits(view):
-                    yield view
-        except JobNotFound:
-            pass
+            entries = store.segment(first).entries
+        except KeyError:
+            continue            # it went, and its last jobs with it
+        fates = shard.fates(first)
+        for jobid in sorted(entries, reverse=True):
+            if fates.get(jobid, entries) is not None and kept(shard, first, jobid):
+                yield jobid
+        if number % EVERY == 0 and store._p_jar is not None:
+            store._p_jar.cacheGC()      # however many there are
 
 
-def candidates(store: Look, wanted: Collection[str]) -> Iterator[int]:
-    """The ids of the jobs that may have these stati, the newest first."""
-    if set(STATI) <= set(wanted):
-        yield from store.ids(newest=True)
-        return
-    # a worker's newest outcomes stand in its seat, where its claims are too
-    found = {jobid for seat in store.seats.values() for jobid in seat.claims}
-    if not {QUEUED, DELAYED}.isdisjoint(wanted):
-        found.update(store.waiting())
-    if not set(FINISHED).isdisjoint(wanted):
-        found.update(jobid for jobid, status in store.finished() if status in wanted)
-    heap = [-jobid for jobid in found]
-    heapq.heapify(heap)         # few of them are asked for, as a rule
-    while heap:
-        yield -heapq.heappop(heap)
+def merged(store: Look, matching: Callable[[Shard], list[Firsts] | None]) -> Iterator[int] | None:
+    """The first ids of the shards' segments that match, the newest first; None when there is too much to merge."""
+    found: list[Firsts] = []
+    for shard in store.shards:
+        more = matching(shard)
+        if more is None:
+            return None
+        found += more
+    return unique(-first for first in heapq.merge(*found))
+
+
+def unique(values: Iterable[int]) -> Iterator[int]:
+    """Sorted values, each once."""
+    last = None
+    for value in values:
+        if value != last:
+            yield value
+            last = value
+
+
+def descending(tree: LOBTree) -> Iterator[int]:
+    """The keys of a tree, from the last one; reads no more of it than is asked for."""
+    key = tree.maxKey() if tree else 0
+    while key:
+        yield key
+        try:
+            key = tree.maxKey(key - 1)
+        except ValueError:
+            return

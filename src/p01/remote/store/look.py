@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from itertools import chain
+from itertools import islice
 from typing import Any, NamedTuple
 
 from BTrees.LOBTree import LOBTree
@@ -19,6 +19,8 @@ from p01.remote.store.records import DELAYED, PROCESSING, QUEUED, Attempt, Claim
 from p01.remote.store.segments import Outcomes, Segment, statusOf
 from p01.remote.store.shards import Shard, Tally
 
+LOOK = 200          # segments that a look at jobs opens which no worker has noticed
+END = float('inf')
 NONE: dict[int, Segment] = {}
 NOTHING: dict[int, Record] = {}
 
@@ -115,17 +117,25 @@ class Look(Closed, Persistent):
             raise JobNotFound(f'Job {jobid} has been removed.')
         return found
 
-    def untaken(self) -> Iterator[tuple[int, Record]]:
-        """Jobs that no worker has noticed yet."""
+    def unnoticed(self) -> Iterator[tuple[int, int]]:
+        """The segments that may have jobs which no worker has noticed yet: first id, the last id that was taken in."""
         for shard in self.shards:
-            opened = shard.intake.open.items()
-            unseen = ((first, first - 1) for first in shard.fresh(self))
-            for first, cursor in chain(opened, unseen):
-                segment = self.segment(first)
-                if segment.top > cursor:
-                    fates = shard.fates(first)
-                    yield from ((jobid, record) for jobid, record in segment.entries.items()
-                                if jobid > cursor and jobid not in fates)
+            yield from list(shard.intake.open.items())
+        seen = [shard.intake.seen for shard in self.shards]
+        opened = [shard.intake.open for shard in self.shards]
+        for first in sorted({*self.segments.keys(min(seen) + 1), *self.adopted()}):
+            number = shardOf(first)
+            if first > seen[number] and first not in opened[number]:
+                yield first, first - 1
+
+    def untaken(self, segments: Iterable[tuple[int, int]] | None = None) -> Iterator[tuple[int, Record]]:
+        """Jobs that no worker has noticed yet; in some of the segments that may have any, or in all."""
+        for first, cursor in self.unnoticed() if segments is None else segments:
+            segment = self.segment(first)
+            if segment.top > cursor:
+                fates = self.shards[shardOf(first)].fates(first)
+                yield from ((jobid, record) for jobid, record in segment.entries.items()
+                            if jobid > cursor and jobid not in fates)
 
     def view(self, jobid: int) -> View:
         """A job as it is now. Raises JobNotFound."""
@@ -183,11 +193,8 @@ class Look(Closed, Persistent):
         newest = self.segments.maxKey() if self.segments else 0
         return any(shard.intake.seen < newest for shard in self.shards)
 
-    def counts(self) -> dict[str, dict[str, int]]:
-        """How many jobs of each queue have which status; exact within one poll of a worker.
-
-        Costs as much as there are workers, jobs in their hands, and jobs that no worker has noticed.
-        """
+    def tallied(self) -> Tally:
+        """How many jobs of each queue have which status, but for those that no worker has noticed."""
         total = Tally()
         for shard in self.shards:
             total.add(shard.tally)
@@ -195,22 +202,46 @@ class Look(Closed, Persistent):
             total.add(seat.tally)
             for jobid, fields in seat.written().items():
                 total.move(seat.claims[jobid].queue, PROCESSING, statusOf(fields))
+        return total
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many jobs of each queue have which status; exact within one poll of a worker.
+
+        Costs as much as there are workers, jobs in their hands, and jobs that no worker has noticed; see figures.counts.
+        """
+        total = self.tallied()
         for _, record in self.untaken():
             total.move(record.queue, None, QUEUED if record.due is None else DELAYED)
-        counts: dict[str, dict[str, int]] = {}
-        for (queue, status), count in sorted(total.items()):
-            counts.setdefault(queue, {})[status] = count
-        return counts
+        return nested(total)
 
     def oldest(self) -> float | None:
-        """Since when the oldest job waits that could start, in POSIX seconds; None when none waits."""
-        instants = [instant for shard in self.shards if (instant := shard.lines.oldest()) is not None]
-        instants += [record.created for _, record in self.untaken() if record.due is None]
-        return min(instants, default=None)
+        """Since when the oldest job waits that could start, in POSIX seconds; None when none waits.
 
-    def nextDue(self) -> float | None:
-        """When the next delayed job is due, in POSIX seconds."""
-        return min((instant for shard in self.shards if (instant := shard.lines.nextDue()) is not None), default=None)
+        Of jobs that no worker has noticed, as many are looked at as are in LOOK segments.
+        """
+        found = min((instant for shard in self.shards if (instant := shard.lines.oldest()) is not None), default=END)
+        for first, cursor in islice(self.unnoticed(), LOOK):
+            segment = self.segment(first)
+            if segment.born > found and first > cursor:
+                break           # this one, and all that were reserved after it, have younger jobs
+            found = min([found, *(record.created for _, record in self.untaken([(first, cursor)]) if record.due is None)])
+        return None if found == END else found
+
+    def nextDue(self, noticed: bool = True) -> float | None:
+        """When the next delayed job is due, in POSIX seconds; noticed: of those that a worker has noticed, else of the
+        others as well, as many as are in LOOK segments."""
+        found = [instant for shard in self.shards if (instant := shard.lines.nextDue()) is not None]
+        if not noticed:
+            found += [record.due for _, record in self.untaken(islice(self.unnoticed(), LOOK)) if record.due is not None]
+        return min(found, default=None)
+
+
+def nested(total: Tally) -> dict[str, dict[str, int]]:
+    """Counts by queue, then by status."""
+    counts: dict[str, dict[str, int]] = {}
+    for (queue, status), count in sorted(total.items()):
+        counts.setdefault(queue, {})[status] = count
+    return counts
 
 
 def ended(jobid: int, record: Record, outcome: Outcome) -> View:

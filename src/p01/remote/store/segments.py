@@ -13,6 +13,7 @@ from p01.remote.door import Closed
 from p01.remote.store.payload import Payload
 from p01.remote.store.records import COMPLETED, Attempt, Conflicts, Outcome, Pending, Record, full, trimmed
 
+Kind = tuple[str, str, str]                 # status, queue, name
 Fields = tuple[Any, ...]                    # of an outcome; brief leaves out what need not be stored
 SUCCESS = (COMPLETED, None, '', 1)          # what most outcomes begin with, and does not need storing
 PROTOCOL, LIST, APPEND, END = b'\x80\x03', pickle.EMPTY_LIST, pickle.APPEND, pickle.STOP
@@ -198,19 +199,21 @@ class Page(Packed):
 
     _packed = 'fates'
     oldest = float('inf')       # none of its jobs has ended before, in POSIX seconds
+    newest = float('-inf')      # none has ended after
 
     def __init__(self) -> None:
         self.fates: dict[int, int | Pending | None] = {}    # the number of a journal; None for a removed job
         self.journals: dict[int, Outcomes] = {}
+        self.kinds: dict[Kind, int] = {}    # how many of its jobs there are, of those that kinds.Kinds keeps
 
-    def end(self, jobids: Iterable[int], journal: Outcomes, since: float) -> None:
-        """Jobs whose outcomes are in this journal have ended, none of them before that instant."""
+    def end(self, jobids: Iterable[int], journal: Outcomes, since: float, until: float) -> None:
+        """Jobs whose outcomes are in this journal have ended, none of them before the one instant or after the other."""
         number = next(reversed(self.journals), 0)
         if self.journals.get(number) is not journal:
             number += 1
             self.journals[number] = journal
         self.fates.update(dict.fromkeys(jobids, number))
-        self.oldest = min(self.oldest, since)
+        self.oldest, self.newest = min(self.oldest, since), max(self.newest, until)
         self._p_changed = True
 
     def note(self, jobid: int, fate: Pending | None) -> None:

@@ -13,6 +13,7 @@ from persistent import Persistent
 
 from p01.remote.door import Closed
 from p01.remote.store.keys import SHARDS, shardOf
+from p01.remote.store.kinds import Kinds
 from p01.remote.store.lines import Lines
 from p01.remote.store.records import DELAYED, QUEUED, Record
 from p01.remote.store.segments import Page, Segment
@@ -60,6 +61,7 @@ class Shard(Closed, Persistent):
         self.intake = Intake()
         self.lines = Lines()
         self.pages = LOBTree()              # first id of a segment → Page
+        self.kinds = Kinds()
         self.uniques = OOBTree()            # unique key → (id, until or None)
         self.tally = Tally()
 
@@ -74,8 +76,8 @@ class Shard(Closed, Persistent):
         return (first for first in (sorted({*registered, *own}) if own else registered)
                 if shardOf(first) == self.number and first not in intake.open)
 
-    def news(self, look: Any, most: int) -> Iterator[list[tuple[int, Record]]]:
-        """Jobs that came since the last call, with their ids, segment by segment; they count as taken in.
+    def news(self, look: Any, most: int) -> Iterator[tuple[int, list[tuple[int, Record]]]]:
+        """Jobs that came since the last call, with their ids, by the first id of their segment; they count as taken in.
 
         At most about so many: the segments that are open already, then new ones until it is enough.
         """
@@ -83,7 +85,7 @@ class Shard(Closed, Persistent):
         for first, cursor in list(self.intake.open.items()):
             new = self.taking(look, first, cursor)
             count += len(new)
-            yield new
+            yield first, new
         newest = look.segments.maxKey() if look.segments else 0
         for first in self.fresh(look):
             if count >= most:
@@ -94,7 +96,7 @@ class Shard(Closed, Persistent):
                 self.intake.seen = first
             new = self.taking(look, first, first - 1)
             count += len(new)
-            yield new
+            yield first, new
         if newest > self.intake.seen:
             self.intake.seen = newest
             self.intake._p_changed = True

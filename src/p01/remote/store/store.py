@@ -17,7 +17,7 @@ from p01.remote.exceptions import NewerDatabase, OlderDatabase
 from p01.remote.store import adding, uniques, writer
 from p01.remote.store.keys import SHARDS, dueKey, shardOf, waitingKey
 from p01.remote.store.lines import standing
-from p01.remote.store.records import CANCELLED, DELAYED, ERROR, PROCESSING, QUEUED, Attempt, Outcome, Pending, Record
+from p01.remote.store.records import CANCELLED, COMPLETED, DELAYED, ERROR, PROCESSING, QUEUED, Attempt, Outcome, Pending, Record
 from p01.remote.store.seats import BRIEF, FULL, Hand, Seat
 from p01.remote.store.segments import Fields, Outcomes, brief, endOf, statusOf
 from p01.remote.store.settings import Settings
@@ -80,7 +80,8 @@ class Store(Taking):
         if not known:
             return
         owner.touch()           # before the change: what fails amidst must be undone
-        since = min(map(endOf, known.values()))
+        ends = list(map(endOf, known.values()))
+        since, until = min(ends), max(ends)
         for segment, jobids in self.homes(known):
             for jobid in jobids:
                 if segment.entries[jobid].extras is not None:
@@ -91,7 +92,7 @@ class Store(Taking):
                     owner.turn()
                 room = FULL - len(owner.outcomes.entries)
                 owner.outcomes.append({jobid: known[jobid] for jobid in jobids[:room]})
-                page.end(jobids[:room], owner.outcomes, since)
+                page.end(jobids[:room], owner.outcomes, since, until)
                 jobids = jobids[room:]
             if len(page.fates) == len(segment.entries):
                 segment._p_deactivate()     # nobody asks for it soon
@@ -99,6 +100,10 @@ class Store(Taking):
             owner.turn()
         for (queue, status), count in Counter(zip(owner.end(known), map(statusOf, known.values()), strict=True)).items():
             owner.tally.move(queue, PROCESSING, status, count)
+        for jobid in [jobid for jobid, fields in known.items() if len(fields) > 2 and statusOf(fields) != COMPLETED]:
+            first, record = self.entry(jobid)
+            shard = self.shards[shardOf(first)]
+            shard.kinds.turned(first, shard.page(first), record, None, statusOf(known[jobid]))
         if isinstance(owner, Seat) and len(owner.tally) > MANY:     # it is written each time
             self.keep(owner)
 
@@ -180,7 +185,9 @@ class Store(Taking):
                 self.shards[uniqueShard(unique[0])].uniques[unique[0]] = jobid, unique[2]
         shard, tally = self.shards[shardOf(first)], Tally()
         key = waitingKey(record.priority, now, jobid)
-        shard.page(first).note(jobid, Pending(key, None, 0, outcome.attempts))
+        page = shard.page(first)
+        page.note(jobid, Pending(key, None, 0, outcome.attempts))
+        shard.kinds.turned(first, page, record, outcome.status, None)
         shard.back(record.queue, key)
         tally.move(record.queue, outcome.status, QUEUED)
         self.count(shard, tally)
@@ -199,7 +206,9 @@ class Store(Taking):
         tally.move(record.queue, status, None)
         self.count(shard, tally)
         self.free(jobid, record, True, now)
-        shard.page(first).note(jobid, None)
+        page = shard.page(first)
+        page.note(jobid, None)
+        shard.kinds.turned(first, page, record, status, None)
         self.drop(shard, first)
         return status
 
@@ -211,6 +220,7 @@ class Store(Taking):
             if first in shard.pages:
                 del shard.pages[first]
             del self.segments[first]
+            shard.kinds.gone(segment)
             segment.entries.clear()         # tells connections that have it near
             segment._p_changed = True
 

@@ -56,7 +56,8 @@ class Taking(Look):
     def takeIn(self, shard: Shard, owner: Hand, now: float) -> None:
         """Put a shard's new jobs, and those that became due, in line; of many only the first INTAKE."""
         came: Counter[tuple[str, str]] = Counter()
-        for new in shard.news(self, INTAKE):
+        for first, new in shard.news(self, INTAKE):
+            shard.kinds.came(first, new)
             for (queue, _, due), group in groupby(new, alike):
                 jobs = list(group)
                 admitted = [job for job in jobs if job[1].extras is None or self.admits(owner, *job, now)]
@@ -87,10 +88,13 @@ class Taking(Look):
 
     def note(self, jobid: int, owner: Hand, outcome: Outcome) -> None:
         """End a job that nobody claims."""
-        first = self.floor(jobid)
+        first, record = self.entry(jobid)
+        shard = self.shards[shardOf(first)]
+        page = shard.page(first)
         owner.touch()
         owner.outcomes.append({jobid: brief(outcome, owner.name)})
-        self.shards[shardOf(first)].page(first).end((jobid,), owner.outcomes, outcome.completed)
+        page.end((jobid,), owner.outcomes, outcome.completed, outcome.completed)
+        shard.kinds.turned(first, page, record, None, outcome.status)
 
     # -- claim
 

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""Where jobs may be found: in which segments there are any of a queue and name, and any that failed or were cancelled.
+
+Written once for many jobs: when the first one of a segment is taken in, or fails. Jobs that complete cost nothing here. What
+the index has may be too much, as jobs are removed one by one; it is never too little.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+from operator import itemgetter
+
+from BTrees.LLBTree import LLTreeSet
+from BTrees.OOBTree import OOBTree
+from persistent import Persistent
+
+from p01.remote.door import Closed
+from p01.remote.store.records import CANCELLED, ERROR, Record
+from p01.remote.store.segments import Kind, Page, Segment
+
+ANY = ''                        # status of what is taken in, whatever became of it
+RARE = ERROR, CANCELLED
+recordOf, pairOf = itemgetter(1), itemgetter(3, 0)      # of a job with its id; queue and name of a record
+HIGHEST = chr(0x10FFFF)         # no text stands behind it
+
+
+class Firsts(Closed, LLTreeSet):
+    """Minus the first ids of segments, so that the newest comes first."""
+
+    max_leaf_size = 120
+    max_internal_size = 500
+
+
+class Kinds(Closed, Persistent):
+    """The segments of one shard by what jobs they have: status, queue and name."""
+
+    def __init__(self) -> None:
+        self.found = OOBTree()          # kind → Firsts
+
+    def mark(self, kind: Kind, first: int) -> None:
+        """A segment has such jobs."""
+        firsts = self.found.get(kind)
+        if firsts is None:
+            firsts = self.found[kind] = Firsts()
+        firsts.insert(-first)
+
+    def unmark(self, kind: Kind, first: int) -> None:
+        """A segment has no such jobs any more."""
+        firsts = self.found.get(kind)
+        if firsts is not None and -first in firsts:
+            firsts.remove(-first)
+            if not firsts:
+                del self.found[kind]    # who marks another one meanwhile conflicts: a set that got empty cannot be merged
+
+    def came(self, first: int, jobs: Iterable[tuple[int, Record]]) -> None:
+        """Jobs of a segment were taken in."""
+        for queue, name in set(map(pairOf, map(recordOf, jobs))):
+            self.mark((ANY, queue, name), first)
+
+    def turned(self, first: int, page: Page, record: Record, old: str | None, new: str | None) -> None:
+        """A job has turned from one status into another; only failed and cancelled ones count."""
+        for status, change in ((old, -1), (new, 1)):
+            if status in RARE:
+                assert status is not None
+                for kind in ((status, record.queue, record.name), (status, '', '')):
+                    count = page.kinds.get(kind, 0) + change
+                    page.kinds[kind] = count
+                    page._p_changed = True
+                    if not count:
+                        del page.kinds[kind]
+                        self.unmark(kind, first)
+                    elif count == 1 and change == 1:
+                        self.mark(kind, first)
+
+    def gone(self, segment: Segment) -> None:
+        """A segment goes, all of its jobs were removed."""
+        for pair in set(map(pairOf, segment.entries.values())):
+            self.unmark((ANY, *pair), segment.first)
+
+    def matching(self, status: str, queue: str | None, name: str | None, most: int) -> list[Firsts] | None:
+        """What has the segments of a kind, None for any queue or name; None when there are more than so many of them."""
+        if status in RARE and queue is None and name is None:
+            queue = name = ''
+        if queue is not None and name is not None:
+            found = self.found.get((status, queue, name))
+            return [] if found is None else [found]
+        low, high = ((status, '', ''), (status, HIGHEST)) if queue is None else ((status, queue, ''), (status, queue, HIGHEST))
+        fitting = (firsts for kind, firsts in self.found.items(low, high)
+                   if kind[1:] != ('', '') and (name is None or kind[2] == name))
+        some = list(islice(fitting, most + 1))
+        return some if len(some) <= most else None

@@ -10,7 +10,9 @@ import transaction
 import zope.event
 from persistent.mapping import PersistentMapping
 from transaction.interfaces import DoomedTransaction
-from ZODB.POSException import ConflictError
+from ZODB.DB import DB
+from ZODB.FileStorage import FileStorage
+from ZODB.POSException import ConflictError, ReadOnlyError
 
 from p01.remote import App, current, events
 from p01.remote.exceptions import InputError, JobFailed, NotCommitted, RemoteError, TransactionOver, WaitsForItself
@@ -591,3 +593,24 @@ def test_an_event_for_each_job_and_none_for_a_duplicate(app, heard):
     first = square.using(unique='key').enqueue(1)
     assert square.using(unique='key').enqueue(1).id == first.id
     assert [event.id for event in heard if isinstance(event, events.JobQueued)] == [first.id]
+
+
+def test_a_database_that_is_read_only_says_so(tmp_path):
+    path = str(tmp_path / 'jobs.fs')
+    application.database = f'file:{path}'
+    application.open()
+    application.close()
+    db = DB(FileStorage(path, read_only=True))
+    try:
+        application.database = db
+        with application.reading() as processor:
+            assert list(processor.store.ids()) == []
+        with pytest.raises(ReadOnlyError, match='opened read-only'):
+            square.enqueue(1)
+        with pytest.raises(ReadOnlyError, match='opened read-only'), application.transaction() as root:
+            root['x'] = 1
+        assert leftOpen(application) == []
+    finally:
+        application.close()
+        application.database = 'memory:'
+        db.close()

@@ -9,13 +9,13 @@ from typing import Any
 from transaction.interfaces import InvalidSavepointRollbackError, ITransactionManager
 from ZODB.Connection import Connection
 from ZODB.DB import DB
-from ZODB.POSException import ConflictError
+from ZODB.POSException import ConflictError, ReadOnlyError
 
 from p01.remote import foreign
 from p01.remote.exceptions import InputError, TransactionOver
 from p01.remote.scope import Lent, Scope, under
 from p01.remote.storage.conflicts import explain
-from p01.remote.storage.transactions import begun, release
+from p01.remote.storage.transactions import READONLY, begun, release
 
 
 @contextmanager
@@ -37,6 +37,9 @@ def own(db: DB) -> Iterator[Connection]:
         manager.commit()
     except ConflictError as error:
         explain(error, db)
+        raise
+    except ReadOnlyError as error:
+        error.args = error.args or (READONLY,)
         raise
     finally:
         scope.leave()

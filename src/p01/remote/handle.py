@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import time
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import Any
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
 
 from p01.remote import foreign, scope
 from p01.remote.engine.context import running
@@ -24,6 +24,8 @@ from p01.remote.store.records import CANCELLED, COMPLETED, ERROR, PROCESSING
 LONG = 10.0         # seconds after which a job that waits for another one is told of
 
 logger = logging.getLogger('p01.remote')
+
+Result = TypeVar('Result')
 
 
 def gone() -> Any:
@@ -52,29 +54,30 @@ class Handle:
         within, manager = self._within(), self._manager()
         return within is not None and manager is not None and begun(manager) is within
 
-    @contextmanager
-    def _processor(self) -> Iterator[RemoteProcessor]:
+    def _ask(self, question: Callable[[RemoteProcessor], Result]) -> Result:
+        """Ask in the transaction that enqueued it, in that of app.transaction(), or as of now."""
         connection = None
         if self._open() or scope.entered(self.app.db):
             with suppress(RemoteError):     # it is another thread's: then as of now
                 connection = scope.around(self.app.db)
         if connection is not None:
-            yield self.app.locate(connection)
-        else:
-            with self.app.reading() as processor:
-                yield processor
+            try:
+                return question(self.app.locate(connection))
+            except JobNotFound:             # it may have been enqueued after that transaction began
+                if self._open():
+                    raise
+        with self.app.reading() as processor:
+            return question(processor)
 
     @property
     def job(self) -> Job:
         """The whole job, see IJob. Raises JobNotFound."""
-        with self._processor() as processor:
-            return processor.getJob(self.id)
+        return self._ask(lambda processor: processor.getJob(self.id))
 
     @property
     def status(self) -> str:
         """Its status. Raises JobNotFound."""
-        with self._processor() as processor:
-            return processor.getJobStatus(self.id)
+        return self._ask(lambda processor: processor.getJobStatus(self.id))
 
     def done(self) -> bool:
         """Whether it has finished, in whatever way."""

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
-import transaction
 import ZODB
 from BTrees.LLBTree import LLTreeSet
 from ZODB.blob import is_blob_record
@@ -21,6 +20,7 @@ from ZODB.utils import get_pickle_metadata, p64, u64, z64
 
 from p01.remote.exceptions import CopyFailed
 from p01.remote.storage.packing import pack
+from p01.remote.storage.transactions import Lasting, release
 
 BATCH = 1_000               # objects of one transaction
 SIZE = 4 << 20              # bytes of one transaction, about
@@ -42,9 +42,13 @@ class Snapshot:
     """One state of a database, however it changes meanwhile."""
 
     def __init__(self, db: ZODB.DB) -> None:
-        self.manager = transaction.TransactionManager(explicit=True)
+        self.manager = Lasting()
         self.connection: Connection = db.open(self.manager)
-        self.manager.begin()
+        try:
+            self.manager.begin()
+        except BaseException:
+            self.close()
+            raise
         self.storage = self.connection._storage
 
     def load(self, oid: int) -> bytes:
@@ -63,8 +67,7 @@ class Snapshot:
 
     def close(self) -> None:
         """Let go of it."""
-        self.manager.abort()
-        self.connection.close()
+        release(self.connection, self.manager)
 
     def __enter__(self) -> Snapshot:
         return self

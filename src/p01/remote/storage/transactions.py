@@ -13,12 +13,15 @@ import transaction
 from transaction.interfaces import AlreadyInTransaction, NoTransaction, TransientError
 from ZODB.Connection import Connection
 from ZODB.DB import DB
+from ZODB.POSException import ReadOnlyError
 
 from p01.remote import fork
 from p01.remote.exceptions import StorageAway, TransactionOver
 
 TRIES = 100
 LIVE = ('Active', 'Doomed')     # statuses of a transaction that takes changes
+
+READONLY = 'The database was opened read-only: nothing can be enqueued or changed in it; open it for writing.'
 
 logger = logging.getLogger('p01.remote')
 
@@ -170,6 +173,9 @@ def systematic(db: DB, work: Callable[[Connection], Result]) -> Result:
                 if not started or tried == TRIES - 1:   # a storage that is away is no conflict: nothing to repeat at once
                     raise
                 pause(tried)
+            except ReadOnlyError as error:
+                error.args = error.args or (READONLY,)
+                raise
     finally:
         release(connection, manager)
     raise AssertionError('unreachable')

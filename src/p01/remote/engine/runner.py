@@ -57,7 +57,8 @@ class Runner:
     def fresh(self) -> Any:
         """The processor, in a transaction: the last one if nothing has used it, or a new one."""
         if not self.session.fresh():
-            self.end()
+            if self.session.begun is not None:      # else a job has committed: what was looked up stays
+                self.end()
             self.session.share()
         if self.found is None:
             self.found = self.session.processor()

@@ -7,7 +7,7 @@ from typing import Any
 
 from ZODB.broken import Broken, broken_cache, find_global
 
-from p01.remote.foreign import Raised, guarded, reasonOf
+from p01.remote.foreign import Raised, guarded, interrupts, reasonOf
 
 logger = logging.getLogger('p01.remote')
 _raised: set[str] = set()       # modules that raised, of which that has been told
@@ -19,13 +19,15 @@ def classOf(connection: Any, module: str, name: str) -> Any:
     ZODB's own lets pass what a module raises, unless it is an ImportError: one object of such a class would take with it
     all that are named beside it, be it in the root of the database.
     """
-    found = guarded(find_global, module, name)
-    if not isinstance(found, Raised):
-        return found
-    if module not in _raised:
-        _raised.add(module)
-        logger.error('Module %s raised when it was imported for objects in the database, which cannot be loaded: %s', module,
-                     reasonOf(found.error))
+    try:                                # guarded would be one more call for each object that is loaded
+        return find_global(module, name)
+    except BaseException as error:
+        if interrupts(error):
+            raise
+        if module not in _raised:
+            _raised.add(module)
+            logger.error('Module %s raised when it was imported for objects in the database, which cannot be loaded: %s',
+                         module, reasonOf(error))
     return broken_cache.setdefault((module, name), type(name, (Broken,), {'__module__': module}))
 
 

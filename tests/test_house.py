@@ -12,7 +12,7 @@ import pytest
 FLOORS = [
     ['cli', 'web', '__main__'],
     ['testing'],
-    ['engine.supervisor'],
+    ['engine.supervisor', 'engine.process'],
     [''],
     ['app'],
     ['function'],

@@ -184,7 +184,8 @@ def test_a_job_beyond_its_timeout_is_killed_and_runs_again(house):
     [view, *_] = house.finish([jobid, *others])
     assert (view.status, view.runs) == ('completed', 2)
     [attempt] = view.attempts
-    assert attempt.reason == 'TimedOut: it ran longer than its timeout'
+    assert attempt.reason.startswith('TimedOut: it ran longer than its timeout of 1 s, and stood in overrun (')
+    assert attempt.trace.splitlines()[-1].endswith(', in overrun')
     assert house.stage.effects == dict.fromkeys(range(1, 12), 1)
 
 

@@ -126,11 +126,46 @@ class ClaimRefused:
 
 @dataclass(frozen=True)
 class WorkerRescued:
-    """The jobs of a worker that died went back."""
+    """The jobs of a worker that is no more went back; running are those that are blamed for why, ends what became of them."""
 
     worker: str
     jobs: int
-    running: int | None
+    running: tuple[int, ...]
+    why: str
+    ends: tuple[JobRetried | JobErred, ...] = ()
+
+
+@dataclass(frozen=True)
+class WorkersStopping:
+    """Worker processes were told to stop, and these jobs still run: id, name and seconds of each; they get so many more."""
+
+    jobs: tuple[tuple[int, str, float], ...]
+    grace: float
+
+    @property
+    def text(self) -> str:
+        """The jobs in words."""
+        return worded(self.jobs)
+
+
+@dataclass(frozen=True)
+class WorkersEnded:
+    """Worker processes are ended now; these jobs still run, and go back."""
+
+    jobs: tuple[tuple[int, str, float], ...]
+
+    @property
+    def text(self) -> str:
+        """The jobs in words."""
+        return worded(self.jobs)
+
+
+@dataclass(frozen=True)
+class LeftBehind:
+    """A worker process has ended its work, and waits, so many seconds at most, for threads and processes that jobs left."""
+
+    names: tuple[str, ...]
+    patience: float
 
 
 @dataclass(frozen=True)
@@ -155,6 +190,12 @@ class StorageBack:
     """A worker reaches its database again."""
 
     worker: str
+
+
+def worded(jobs: tuple[tuple[int, str, float], ...]) -> str:
+    """Running jobs in words."""
+    return ', '.join(f'job {jobid}{" " * bool(name)}{name}, which runs for {seconds:.1f} s' for jobid, name, seconds in jobs) \
+        or 'their last bookkeeping'
 
 
 @dataclass(frozen=True)

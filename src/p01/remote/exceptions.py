@@ -139,5 +139,9 @@ class JobCancelled(RemoteError):
     """The job was cancelled."""
 
 
+class TimedOut(RemoteError, TimeoutError):
+    """The job ran longer than its timeout."""
+
+
 class ClaimLost(RemoteError, TransientError):
     """The claim on this job is no longer ours: it was taken over; its changes were undone."""

@@ -14,6 +14,7 @@ from p01.remote.instants import duration, short
 DEFAULTQUEUE = 'default'
 LEVELS = ('debug', 'info', 'warning', 'error')     # of log lines
 CONFLICTS = 10      # conflicts in a row after which a run counts as failed
+DEATHS = 3          # workers that one job may take down, unless it says otherwise
 
 Span = float | timedelta | str      # a duration as it is given: seconds, or a text such as '10m'
 
@@ -39,7 +40,9 @@ class Policy(Options):
     to longest, and shortened by up to half at random, so that jobs that failed together do not return together ("equal
     jitter", M. Brooker, Exponential Backoff And Jitter, 2015). final: exception classes that are never retried.
     timeout: after so long a worker process is killed and the run counts as failed; None for no limit. conflicts: a run that
-    met others on the same objects is repeated, and costs no attempt; after so many in a row it counts as failed.
+    met others on the same objects is repeated, and costs no attempt; after so many in a row it counts as failed. deaths:
+    how often it runs again after its worker process died, whatever retries say; None: a death is a failed run, the third one
+    the last.
     """
 
     retries: int = 3
@@ -48,14 +51,18 @@ class Policy(Options):
     timeout: float | None = None
     final: tuple[type[BaseException], ...] = ()
     conflicts: int = CONFLICTS
+    deaths: int | None = None
 
     if TYPE_CHECKING:       # what may be given, beside what is kept
         def __init__(self, retries: int = 3, backoff: Span = 0.0, longest: Span = 600.0, timeout: Span | None = None,
-                     final: tuple[type[BaseException], ...] = (), conflicts: int = CONFLICTS) -> None:
+                     final: tuple[type[BaseException], ...] = (), conflicts: int = CONFLICTS,
+                     deaths: int | None = None) -> None:
             """See the class."""
 
     def __post_init__(self) -> None:
         checks.wholeOf(self.retries, 'retries', 0)
+        if self.deaths is not None:
+            checks.wholeOf(self.deaths, 'deaths', 0)
         for name in ('backoff', 'longest', 'timeout'):
             if name != 'timeout' or self.timeout is not None:
                 self.keep(name, duration(getattr(self, name), name))
@@ -130,8 +137,9 @@ class WorkerOptions(Options):
 
     processes: worker processes; threads: in each of them; waitTime: seconds between two looks at the database when no
     signal comes; lease: seconds after which a silent worker of another host counts as dead; queues: only these, () for all;
-    drain: end when nothing is due any more; logLevel: log lines from this one on, debug, info, warning or error, '' for what
-    jobs say from info on and warnings of all others.
+    drain: end when nothing is due any more; grace: what running jobs get to end when workers are told to stop;
+    logLevel: log lines from this one on, debug, info, warning or error, '' for what jobs say from info on and warnings of
+    all others.
     """
 
     processes: int = 1
@@ -141,11 +149,12 @@ class WorkerOptions(Options):
     queues: tuple[str, ...] = ()
     drain: bool = False
     logLevel: str = ''
+    grace: float = 30.0
 
     def __post_init__(self) -> None:
         for name in ('processes', 'threads'):
             checks.wholeOf(getattr(self, name), name, 1)
-        for name, least in (('waitTime', 0.0), ('lease', 1.0)):
+        for name, least in (('waitTime', 0.0), ('lease', 1.0), ('grace', 0.0)):
             self.keep(name, duration(getattr(self, name), name))
             if getattr(self, name) < least:
                 raise InputError(f'{name} must be at least {least:g} seconds, not {getattr(self, name):g}.')

@@ -71,7 +71,7 @@ def copy(source: str, target: str, force: bool, asJson: bool) -> int:
 
 def refuse(stores: list[Store], place: str) -> None:
     """Raises CopyFailed when a worker is alive: what it works on would be done here and there."""
-    names = sorted({seat.name.partition(':')[0] for store in stores for seat in store.seats.values()
+    names = sorted({seat.label or seat.name for store in stores for seat in store.seats.values()
                     if seat.name != BYHAND and not isDead(seat, beacon.HOST, time.time())})
     if names:
         raise CopyFailed(f'{count(len(names), "worker")} ({", ".join(names)}) may still be at work on {place}; stop them '

@@ -26,6 +26,7 @@ from p01.remote.cli.terminal import count, jsonOption
 from p01.remote.engine import beacon
 from p01.remote.exceptions import InputError, RemoteError
 from p01.remote.options import WorkerOptions
+from p01.remote.storage import blackbox
 from p01.remote.store.records import CANCELLED, COMPLETED, DELAYED, ERROR, PROCESSING, QUEUED
 
 if TYPE_CHECKING:
@@ -218,6 +219,6 @@ def kill(app: App, supervisor: Supervisor) -> Strike | None:
 def running(box: Path) -> list[int]:
     """The jobs that a worker process runs, or ran when it died."""
     try:
-        return [slot.jobid for slot in beacon.read(box) if slot.jobid]
+        return [slot.jobid for slot in blackbox.read(box).slots if slot.jobid]
     except OSError:
         return []

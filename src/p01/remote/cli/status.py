@@ -15,6 +15,7 @@ from p01.remote.engine import beacon
 from p01.remote.engine.janitor import isDead
 from p01.remote.engine.progress import saidBy
 from p01.remote.processor import RemoteProcessor
+from p01.remote.store.seats import Seat
 
 
 @click.command(cls=Verb)
@@ -78,26 +79,23 @@ def workersOf(processor: RemoteProcessor, now: float) -> list[dict[str, Any]]:
         if not seat.pid:
             continue                # jobs that were pulled by hand
         held = sorted(jobid for jobid in seat.claims if seat.outcome(jobid) is None)
-        workers.append({'name': seat.name, 'host': seat.host.partition('/')[0], 'pid': seat.pid,
+        workers.append({'name': seat.name, 'label': seat.label or seat.name,
+                        'host': seat.host.partition('/')[0], 'pid': seat.pid,
                         'alive': not isDead(seat, beacon.HOST, now), 'since': iso(seat.since), 'seen': iso(seat.beat),
                         'jobs': held, 'running': running(seat, held), 'queues': queuesOf(seat), 'code': seat.code,
                         'progress': {jobid: said for jobid, said in saidBy(seat).items() if jobid in held}})
     return workers
 
 
-def queuesOf(seat: Any) -> list[str]:
+def queuesOf(seat: Seat) -> list[str]:
     """The queues that a worker serves; none for all."""
-    return sorted(getattr(seat, 'queues', None) or filter(None, seat.name.partition('@')[2].split(',')))
+    return sorted(seat.queues)
 
 
-def running(seat: Any, held: list[int]) -> list[int] | None:
-    """The jobs that a worker of this host runs just now; None where that cannot be seen."""
-    if seat.host != beacon.HOST or not seat.box:
-        return None
-    try:
-        return sorted({slot.jobid for slot in beacon.read(beacon.boxOf(seat))} & set(held))
-    except OSError:
-        return None
+def running(seat: Seat, held: list[int]) -> list[int] | None:
+    """The job that a worker of this host runs just now; None where that cannot be seen."""
+    slot = seat.seen()
+    return None if slot is None else sorted({slot.jobid} & set(held))
 
 
 def printWorkers(workers: list[dict[str, Any]], target: str, waiting: bool) -> None:
@@ -113,7 +111,7 @@ def printWorkers(workers: list[dict[str, Any]], target: str, waiting: bool) -> N
                          for jobid in (each['running'] or inHand)[:3])
         rest = len(inHand) - min(3, len(each['running'] or inHand))
         rows.append([mark('processing' if each['alive'] else 'error', 'alive' if each['alive'] else 'dead'),
-                     shown(each['name'].partition(':')[0]), shown(each['host']), each['pid'],
+                     shown(each['label']), shown(each['host']), each['pid'],
                      shown(', '.join(each['queues']) or 'all', 40),
                      f'{text} and {rest} more' if text and rest else text or '–'])
     table(['state', 'worker', 'host', 'pid', 'queues', 'jobs in hand'], rows, right=['pid'],

@@ -1,136 +1,140 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""The black box of a worker process: a locked file that says that it lives, and which jobs it runs.
-
-The kernel frees the lock when the process ends, however it ends, and what was written to the mapped file stays. So the
-others on this host know at once that it died, and on which jobs, at the cost of two writes to memory for each job.
-"""
+"""The black box of this process: a locked file that says that it lives, and which jobs it runs; see storage.blackbox."""
 from __future__ import annotations
 
+import atexit
 import contextlib
 import fcntl
 import mmap
 import os
-import socket
-import struct
-import tempfile
 import threading
+import time
 import uuid
 import weakref
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ZODB.DB import DB
 
 from p01.remote import storage
+from p01.remote.storage.blackbox import (
+    BEAT,
+    END,
+    ENDS,
+    HEAD,
+    HOST,
+    JOB,
+    SIZE,
+    STACK,
+    TURN,
+    WORKS,
+    boxOf,
+    died,
+    folderFor,
+    near,
+    started,
+)
 
-SLOTS = 64                          # threads of a process that can be told apart
-SLOT = struct.Struct('<qd')         # id of the job or 0, deadline on the monotonic clock or 0
+__all__ = ['HOST', 'Box', 'alone', 'boxOf', 'died', 'folderFor', 'forget', 'live', 'mine', 'tidy']
 
+SLOTS = 64                          # threads of a process that a new box has room for; it grows
 
-BOOT = Path('/proc/sys/kernel/random/boot_id')
 PROCESS = uuid.uuid4().hex          # this process; pids are used again
 live: set[str] = set()              # names of the loops of this process
 
 
-def host() -> str:
-    """This host and its boot; pids mean nothing beyond."""
-    try:
-        boot = BOOT.read_text().strip()[:8]
-    except OSError:
-        boot = ''
-    return f'{socket.gethostname()}/{boot}'
-
-
-HOST = host()
-
-
-class Slot(NamedTuple):
-    """What one thread of a process runs."""
-
-    jobid: int
-    deadline: float                 # seconds of time.monotonic, 0 for none
-
-
 class Box:
-    """The black box of this process. Raises OSError when the folder cannot be written, FileNotFoundError when somebody
-    tidied up just then."""
+    """The black box of this process, in a folder; None for one that nobody else can read. Raises OSError when the folder
+    cannot be written, FileNotFoundError when somebody tidied up just then."""
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.path = folder / f'{os.getpid()}-{uuid.uuid4().hex[:8]}.box'
-        fresh = self.path.with_suffix('.new')   # nobody may see it before it is locked
-        self.file = open(fresh, 'w+b')          # noqa: SIM115 - stays open as long as the process
-        fcntl.flock(self.file, fcntl.LOCK_EX)
-        self.file.truncate(SLOTS * SLOT.size)
-        self.map = mmap.mmap(self.file.fileno(), SLOTS * SLOT.size)
-        fresh.rename(self.path)
+    def __init__(self, folder: Path | None) -> None:
+        size = HEAD.size + SLOTS * SIZE
+        self.file: Any = None
+        self.stack: Any = None          # see engine.limit
+        self.path = (folder or Path()) / f'{os.getpid()}-{uuid.uuid4().hex[:8]}.box'
+        if folder is None:
+            self.map = mmap.mmap(-1, size)
+        else:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fresh = self.path.with_suffix('.new')   # nobody may see it before it is locked
+            self.file = open(fresh, 'w+b')          # noqa: SIM115 - stays open as long as the process
+            fcntl.flock(self.file, fcntl.LOCK_EX)
+            self.file.truncate(size)
+            self.map = mmap.mmap(self.file.fileno(), size)
+        HEAD.pack_into(self.map, 0, WORKS, time.monotonic(), started(os.getpid()))
+        if folder is not None:
+            fresh.rename(self.path)
+        near[self.path.name] = self.map
         self.lock = threading.Lock()
         self.free = list(range(SLOTS))
 
     def take(self) -> int:
-        """A slot for a thread; the last one is shared by all beyond."""
+        """A slot for a thread."""
         with self.lock:
-            return self.free.pop(0) if len(self.free) > 1 else self.free[0]
+            if not self.free:
+                size = len(self.map)
+                self.free.extend(range((size - HEAD.size) // SIZE, (2 * size - HEAD.size) // SIZE))
+                self.map.resize(2 * size)
+            return self.free.pop(0)
 
     def give(self, slot: int) -> None:
         """Give a slot back."""
-        self.write(slot, 0, 0.0)
+        self.turn(slot, 0)
         with self.lock:
             if slot not in self.free:
                 self.free.append(slot)
 
-    def write(self, slot: int, jobid: int, deadline: float) -> None:
-        """Say what a thread runs."""
-        SLOT.pack_into(self.map, slot * SLOT.size, jobid, deadline)
+    def write(self, slot: int, jobid: int, deadline: float, began: float = 0.0) -> None:
+        """Say what a thread runs: until when at most, 0 for ever, and since when; a negative id has ended."""
+        JOB.pack_into(self.map, HEAD.size + slot * SIZE, jobid, began, deadline)
+
+    def turn(self, slot: int, number: int) -> None:
+        """Say which round of its seat's claims a thread, this one, works on, of which none has begun."""
+        self.write(slot, 0, 0.0)
+        TURN.pack_into(self.map, HEAD.size + slot * SIZE + JOB.size, number, threading.get_ident())
+
+    def beat(self, now: float) -> None:
+        """Give a sign of life, at an instant of the monotonic clock."""
+        BEAT.pack_into(self.map, END.size, now)
+
+    def end(self, how: int) -> None:
+        """Say how this process ends."""
+        END.pack_into(self.map, 0, how)
+
+    def leave(self) -> None:
+        """Hold nothing of it any more; its file stays."""
+        near.pop(self.path.name, None)
+        self.map.close()
+        for file in (self.file, self.stack):
+            if file is not None:
+                file.close()
 
     def close(self) -> None:
         """This process works no more."""
-        self.path.unlink(missing_ok=True)
-        self.map.close()
-        self.file.close()
+        if self.file is not None:
+            remove(self.path)
+        self.leave()
 
     def __del__(self) -> None:
         """Its database was dropped without being closed."""
         with contextlib.suppress(Exception):
-            self.map.close()
-            self.file.close()
+            self.leave()
+
+
+def remove(path: Path) -> None:
+    """Remove a box, with what lies beside it."""
+    path.with_suffix(STACK).unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
 
 
 def tidy(folder: Path) -> None:
-    """Remove what processes left that were killed while they made their box."""
+    """Remove what processes left that were killed while they made their box, or after it was removed."""
     for fresh in folder.glob('*.new'):
         if died(fresh):
             fresh.unlink(missing_ok=True)
-
-
-def read(path: str | Path) -> list[Slot]:
-    """What the threads of a process run, or ran when it died. Raises OSError."""
-    data = Path(path).read_bytes()
-    return [Slot(*SLOT.unpack_from(data, at)) for at in range(0, len(data) - SLOT.size + 1, SLOT.size)]
-
-
-def died(path: str | Path) -> bool:
-    """Whether the process of this box is dead for sure: its file is there and nobody holds its lock."""
-    try:
-        with open(path, 'rb') as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return True
-    except OSError:
-        return False
-
-
-def folderFor(place: Path | None) -> Path:
-    """Where the boxes of a database lie: beside it, or, when it is elsewhere, in a folder of this user on this host."""
-    if place is not None:
-        return place / 'workers'
-    return Path(tempfile.gettempdir()) / f'p01.remote-{os.getuid()}'
-
-
-def boxOf(seat: Any) -> Path:
-    """Where the box of a worker's seat lies. In a folder that was moved or copied, beside the database as it is here: a copy
-    has boxes that nobody holds, as is right, while the workers of the original live."""
-    place = storage.folder(seat._p_jar.db()) if seat._p_jar is not None else None
-    return Path(seat.box) if place is None else folderFor(place) / Path(seat.box).name
+    for stack in folder.glob('*' + STACK):
+        if not stack.with_suffix('.box').exists():
+            stack.unlink(missing_ok=True)
 
 
 _boxes: weakref.WeakKeyDictionary[DB, Box] = weakref.WeakKeyDictionary()
@@ -144,27 +148,33 @@ def _forked() -> None:
     _lock = threading.Lock()        # the one we had may be held by a thread that was not forked
     live.clear()
     for box in list(_boxes.values()):
-        box.map.close()
-        box.file.close()
+        box.leave()
+    near.clear()
     _boxes.clear()
 
 
 os.register_at_fork(after_in_child=_forked)
 
 
-def mine(db: DB) -> Box | None:
-    """This process's box for a database; None where none can be made."""
+def mine(db: DB) -> Box:
+    """This process's box for a database; where none can be made, and in memory, one that only this process can read."""
     with _lock:
         box = _boxes.get(db)
         if box is None:
             try:
-                box = _boxes[db] = made(folderFor(storage.folder(db)))
+                box = made(None if storage.kind(db) == 'memory' else folderFor(storage.folder(db)))
             except OSError:
-                return None
+                box = Box(None)
+            _boxes[db] = box
         return box
 
 
-def made(folder: Path) -> Box:
+def alone(db: DB) -> bool:
+    """Whether a database can be open in one process only."""
+    return storage.kind(db) in ('memory', 'file')
+
+
+def made(folder: Path | None) -> Box:
     """A box of this process; another one when somebody tidied up while it was made. Raises OSError."""
     try:
         return Box(folder)
@@ -176,5 +186,26 @@ def forget(db: DB) -> None:
     """Close this process's box for a database."""
     with _lock:
         box = _boxes.pop(db, None)
-    if box is not None:
-        box.close()
+        if box is not None:
+            box.close()
+
+
+def beat(now: float) -> None:
+    """Give a sign of life in all boxes of this process, at an instant of the monotonic clock."""
+    with _lock:
+        for box in _boxes.values():
+            box.beat(now)
+
+
+def end(how: int) -> None:
+    """Say in all boxes of this process how it ends."""
+    for box in list(_boxes.values()):
+        box.end(how)
+
+
+def _ending() -> None:
+    """This process ends by itself, as a server does that was told to: nobody shall think that a job took it down."""
+    end(ENDS)
+
+
+atexit.register(_ending)

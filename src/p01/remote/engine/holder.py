@@ -2,9 +2,11 @@
 """What a worker holds in the snapshot of a transaction: its seat, and the claims in it."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from p01.remote.exceptions import ClaimLost
+from p01.remote.store.records import Claim
 from p01.remote.store.seats import Seat
 from p01.remote.store.segments import Fields
 from p01.remote.store.store import Store
@@ -42,3 +44,8 @@ class Holder:
         """Whether an outcome of this job is committed."""
         seat = self.seat(store)
         return seat is not None and seat.outcome(jobid) is not None
+
+    def held(self, store: Store) -> Mapping[int, Claim]:
+        """The claims that are ours in this snapshot."""
+        seat = self.seat(store)
+        return seat.claims if seat is not None else {}

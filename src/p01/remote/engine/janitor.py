@@ -4,105 +4,123 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from p01.remote import events
-from p01.remote.engine import beacon
-from p01.remote.options import Policy
+from p01.remote.engine import beacon, death, limit
+from p01.remote.engine.death import Death, Silence, isDead
+from p01.remote.engine.verdict import pauseOf
+from p01.remote.exceptions import TimedOut
+from p01.remote.options import DEATHS, Policy
 from p01.remote.store import uniques, upkeep
-from p01.remote.store.records import CANCELLED, COMPLETED, ERROR, FINISHED, Attempt, Outcome
+from p01.remote.store.records import CANCELLED, COMPLETED, ERROR, FINISHED, Attempt, Claim, Outcome
 from p01.remote.store.seats import Seat
 from p01.remote.store.shards import Shard
 from p01.remote.store.store import BYHAND, Store
 from p01.remote.store.writer import ABANDON
 
-DEATHS = 3                  # workers that one job may take down
+__all__ = ['DEATHS', 'Janitor', 'isDead', 'lost', 'rescue', 'round']
+
 EVERY = 5.0                 # seconds between two rounds of one worker
 PAGES = 4                   # pages that one sweep looks at in each shard
-EMPTY = 24 * 3600.0         # seconds after which the seat of a silent worker without jobs goes
-
-
-def isDead(seat: Seat, here: str, now: float) -> bool:
-    """Whether a worker's jobs must go to others."""
-    if seat.name == BYHAND:
-        return bool(seat.claims) and now - seat.beat > seat.lease
-    if seat.process == beacon.PROCESS:
-        return seat.name not in beacon.live
-    if not seat.box:        # a database that one process alone can open: this one
-        return True
-    if seat.host == here and beacon.died(beacon.boxOf(seat)):
-        return True
-    silent = now - seat.beat
-    return silent > seat.lease if seat.claims else silent > EMPTY
-
-
-def running(seat: Seat) -> set[int] | None:
-    """The claimed jobs that a dead worker's process ran when it died, by its box; None when nobody knows."""
-    if seat.box:
-        try:
-            return {slot.jobid for slot in beacon.read(beacon.boxOf(seat))} & set(seat.claims)
-        except OSError:
-            pass
-    return set(seat.claims) if len(seat.claims) == 1 else None
-
-
-def overdue(processor: Any, seat: Seat) -> dict[int, Policy]:
-    """The claimed jobs that ran beyond their timeout when the process of this host died, with their policies."""
-    try:
-        slots = beacon.read(beacon.boxOf(seat))
-    except OSError:
-        return {}
-    return {slot.jobid: processor.behaviour(processor.store.entry(slot.jobid)[1].name).policy for slot in slots
-            if slot.jobid in seat.claims and 0 < slot.deadline < time.monotonic()}
+DEFAULT = Policy()
+End = events.JobRetried | events.JobErred
+Policies = Callable[[int], Policy]      # of a job, by its id
 
 
 def rescue(store: Store, seat: Seat, now: float, ran: Iterable[int] | None, why: str = 'its worker died',
-           late: Mapping[int, Policy] = MappingProxyType({})) -> None:
-    """Give a dead worker's jobs to others, and fence the worker off, should it still live.
+           late: Mapping[int, Policy] = MappingProxyType({}), policies: Policies = lambda jobid: DEFAULT) -> list[End]:
+    """Give a dead worker's jobs to others, and fence the worker off, should it still live; returns what to tell.
 
-    The jobs that ran count a run and a death; after DEATHS of them a job is put aside. When nobody knows which one ran,
-    all come under suspicion and will run alone, so that the next death tells. Jobs for whose timeout the worker was killed
-    come with their policies, which decide.
+    The jobs that ran count a run and a death, after which their policies decide. When nobody knows which one ran, all come
+    under suspicion and will run alone, so that the next death tells. Jobs for whose time limit the worker was killed come with
+    their policies, and then nothing else is blamed.
     """
     store.settle(seat, {})
+    told: list[End] = []
+    blamed = set(late) or (None if ran is None else set(ran))
     for jobid, claim in list(seat.claims.items()):
-        if ran is None:
+        if blamed is None:
             store.retry(seat, jobid, None, None, suspect=True)
-            continue
-        if jobid not in ran:
+        elif jobid not in blamed:
             store.release(seat, [jobid])
-            continue
-        attempt = Attempt(claim.runs + 1, seat.beat, now, seat.name, f'WorkerDied: {why}')
-        text, pause = f'Put aside: {DEATHS} workers died while they ran this job ({why}).', None
-        again = claim.deaths + 1 < DEATHS
-        if jobid in late:
-            attempt = attempt._replace(reason='TimedOut: it ran longer than its timeout')
-            pause = late[jobid].pause(TimeoutError(), claim.runs + 1, random.random())
-            again, text = pause is not None, attempt.reason
-        if again:
-            store.retry(seat, jobid, now + pause if pause else None, attempt, died=jobid not in late)
         else:
-            store.settle(seat, {jobid: Outcome(ERROR, None, text, claim.runs + 1, None, now, seat.name,
-                                               claim.attempts + (attempt,))})
+            told.append(blame(store, seat, jobid, claim, now, why, late.get(jobid) or policies(jobid), jobid in late))
     store.evict(seat)
+    return told
 
 
-def round(processor: Any, here: str, now: float) -> list[events.WorkerRescued]:
+def blame(store: Store, seat: Seat, jobid: int, claim: Claim, now: float, why: str, policy: Policy,
+          late: bool, stack: limit.Stack | None = None) -> End:
+    """A job has taken its worker down, or run beyond its time limit: it runs again, or has failed. Returns what to tell.
+
+    stack: where it stood; None: as its process wrote down.
+    """
+    name, runs, deaths = store.entry(jobid)[1].name, claim.runs + 1, claim.deaths + (not late)
+    attempt = Attempt(runs, seat.beat, now, seat.name, f'WorkerDied: {why}')
+    pause = 0.0 if survives(policy, runs, deaths) else None
+    if late:
+        stack = limit.left(seat) if stack is None else stack
+        attempt = attempt._replace(reason=f'TimedOut: {limit.text(policy.timeout, stack)}', trace=limit.trace(stack))
+        pause = pauseOf(policy, TimedOut(), runs, random.random())
+    if pause is not None:
+        due = now + pause if pause else None
+        store.retry(seat, jobid, due, attempt, died=not late)
+        return events.JobRetried(jobid, name, runs, seat.name, attempt.reason, due)
+    text = attempt.reason if late else f'Put aside: {fatal(deaths)} this job ({why}).'
+    store.settle(seat, {jobid: Outcome(ERROR, None, text, runs, None, now, seat.name, claim.attempts + (attempt,))})
+    return events.JobErred(jobid, name, runs, seat.name, text, 'timeout' if late else 'put aside')
+
+
+def survives(policy: Policy, runs: int, deaths: int) -> bool:
+    """Whether a job runs again whose worker died, after so many failed runs, so many of them by such deaths."""
+    if policy.deaths is not None:
+        return deaths <= policy.deaths
+    return runs <= policy.retries and deaths < DEATHS
+
+
+def fatal(deaths: int) -> str:
+    """How many workers died, in words."""
+    return 'its worker died while it ran' if deaths == 1 else f'{deaths} workers died while they ran'
+
+
+def bury(processor: Any, seat: Seat, found: Death, now: float) -> events.WorkerRescued:
+    """Rescue the jobs of a worker that ended so; returns what to tell."""
+    def policies(jobid: int) -> Policy:
+        return death.policyOf(processor, jobid)
+
+    jobs = len(seat.claims)
+    ends = rescue(processor.store, seat, now, found.ran, found.why, {jobid: policies(jobid) for jobid in found.late}, policies)
+    return events.WorkerRescued(seat.name, jobs, tuple(sorted(found.ran or ())), found.why, tuple(ends))
+
+
+def round(processor: Any, here: str, now: float, silence: Silence | None = None) -> list[events.WorkerRescued]:
     """Rescue the jobs of all dead workers, seal abandoned segments; part of the caller's transaction."""
     store: Store = processor.store
     told = []
     for seat in list(store.seats.values()):
-        if isDead(seat, here, now):
-            ran = running(seat) if seat.host == here else None
-            if ran is None and len(seat.claims) == 1:
-                ran = set(seat.claims)
-            told.append(events.WorkerRescued(seat.name, len(seat.claims), None))
-            rescue(store, seat, now, ran, late=overdue(processor, seat) if seat.host == here else {})
+        if seat.name == BYHAND:
+            told += forgotten(processor, seat, now)
+            continue
+        found = death.deathOf(seat, here, now, silence)
+        if found is not None:
+            told.append(bury(processor, seat, found, now))
+    if silence is not None:
+        silence.forget(store.seats)
     store.seal(now - 2 * ABANDON)
     uniques.tidy(store, now)
     return told
+
+
+def forgotten(processor: Any, seat: Seat, now: float) -> list[events.WorkerRescued]:
+    """Take back the jobs that were pulled by hand and not completed within their lease; each counts a failed run."""
+    late = {jobid: claim for jobid, claim in seat.claims.items() if now - seat.pulled.get(jobid, seat.beat) > seat.lease}
+    why = f'nobody completed what was pulled by hand within {seat.lease:g} s'
+    ends = tuple(blame(processor.store, seat, jobid, claim, now, why, death.policyOf(processor, jobid), False)
+                 for jobid, claim in late.items())
+    return [events.WorkerRescued(seat.name, len(late), tuple(late), why, ends)] if late else []
 
 
 class Janitor:
@@ -114,13 +132,14 @@ class Janitor:
         self.places: dict[int, upkeep.Place] = {}
         self.looked = -EVERY                # when the last round ended, on the monotonic clock
         self.swept: int | None = None       # jobs removed in the transaction that is open, None for no round
+        self.silence = Silence()
 
     def poll(self, processor: Any, rank: tuple[int, int], now: float) -> list[events.WorkerRescued]:
         """A round, if it is time for one; returns what to tell when the caller's transaction has committed."""
         self.swept = None
         if time.monotonic() - self.looked <= EVERY:
             return []
-        told = round(processor, beacon.HOST, now)
+        told = round(processor, beacon.HOST, now, self.silence)
         self.swept = self.sweep(processor, rank, now)
         return told
 
@@ -162,11 +181,18 @@ class Janitor:
 
 
 def lost(processor: Any, box: str, why: str) -> list[events.WorkerRescued]:
-    """Rescue the jobs of a process that this process saw die."""
-    store: Store = processor.store
+    """Rescue the jobs of a process that this process saw die; why, unless its box knows better."""
     told = []
-    for seat in list(store.seats.values()):
+    for seat in list(processor.store.seats.values()):
         if seat.box and str(beacon.boxOf(seat)) == box:
-            told.append(events.WorkerRescued(seat.name, len(seat.claims), None))
-            rescue(store, seat, time.time(), running(seat), why, overdue(processor, seat))
+            found = death.ended(seat, death.boxOf(seat))
+            told.append(bury(processor, seat, found._replace(why=why) if found.why == death.DIED else found, time.time()))
     return told
+
+
+def tell(told: Iterable[object]) -> None:
+    """Tell of what is committed, of rescues with what became of the jobs."""
+    for event in told:
+        events.notify(event)
+        for end in event.ends if isinstance(event, events.WorkerRescued) else ():
+            events.notify(end)

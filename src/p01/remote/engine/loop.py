@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import threading
 import time
-import uuid
 from collections.abc import Callable
 from typing import Any
 
 from transaction.interfaces import TransientError
 from ZODB.DB import DB
 
-from p01.remote import events, storage
-from p01.remote.engine import beacon, fingerprint, pulse
+from p01.remote.engine import beacon, janitor, pulse
 from p01.remote.engine.bell import bellOf
-from p01.remote.engine.holder import Holder
 from p01.remote.engine.janitor import Janitor
 from p01.remote.engine.ledger import Ledger
 from p01.remote.engine.outage import Outage
 from p01.remote.engine.portion import Portion
+from p01.remote.engine.post import Post
 from p01.remote.engine.runner import Runner
 from p01.remote.engine.session import Session
 from p01.remote.engine.ticker import Ticker
@@ -33,7 +30,7 @@ from p01.remote.storage.transactions import TRIES, pause
 from p01.remote.store.migrate import migrate
 from p01.remote.store.seats import PULSE, Seat
 from p01.remote.store.segments import refers
-from p01.remote.store.store import BYHAND, Store
+from p01.remote.store.store import Store
 from p01.remote.store.taking import GRACE
 
 PATIENCE = 5        # troubles in a row after which a drain gives up
@@ -50,40 +47,28 @@ class Loop:
         self.db = db
         self.locate = locate
         self.options = options or WorkerOptions()
-        queues = '@' + ','.join(sorted(self.options.queues)) if self.options.queues else ''
-        self.name = f'{name}:{os.getpid()}:{uuid.uuid4().hex[:6]}{queues}'
         self.session = Session(db, locate)          # first: what cannot be opened leaves nothing behind
-        # databases of one process alone need no box: when it dies, all of its workers do
-        self.alone = storage.kind(db) in ('memory', 'file')
-        self.box = None if self.alone else beacon.mine(db)
-        self.slot = self.box.take() if self.box is not None else 0
-        self.place = str(self.box.path) if self.box is not None else '' if self.alone else '-'
-        self.began = 0.0                            # when the running job began, on the monotonic clock; 0 for none
+        self.supervised = False                     # somebody ends this process for a job beyond its time limit
+        self.post = Post(db, name, self.options)
+        self.name = self.post.name
+        self.mark = self.post.mark
         self.outage = Outage(self.name)
         beacon.live.add(self.name)
-        self.holder = Holder(self.name)
-        self.runner = Runner(self.session, self.holder, None if self.alone else self.mark)
+        self.runner = Runner(self.session, self.post)
         self.ledger = Ledger(self.name)
         self.ticker = Ticker()
         self.later: set[int] = set()                # jobs that asked to run later: a drain runs them once, else it had no end
         self.portion = Portion()
         self.stopping = threading.Event()
         self.bell = bellOf(db)
-        self.seated = False
         self.done = 0
         self.idle = False
         self.janitor = Janitor()
         self.wide = time.time()                     # when other workers' shards were looked at last; they have just begun
-        if not self.alone:
-            pulse.watch(self)
+        pulse.watch(self)
 
-    # -- what the runner asks
-
-    def mark(self, jobid: int, timeout: float | None) -> None:
-        """Say in the black box which job runs, 0 for none, and how long it may."""
-        self.began = time.monotonic() if jobid else 0.0
-        if self.box is not None:
-            self.box.write(self.slot, jobid, self.began + timeout if timeout else 0.0)
+    def overran(self, jobid: int) -> None:
+        """The time of the job that runs was over, and it is no longer ours; see pulse.overrun."""
 
     # -- the loop
 
@@ -102,21 +87,34 @@ class Loop:
         if not tasks:
             return wait
         began, ran, enough = time.monotonic(), 0, 2 * self.portion.aim()
-        for task in tasks:
-            if self.stopping.is_set():
-                break
-            verdict = self.act(task)
-            ran += 1
-            if isinstance(verdict, Lost):
-                break               # we were thought dead: others have the rest already
-            if time.monotonic() - began > enough and ran < len(tasks):
-                break               # jobs take longer than they did: let others have the rest
+        left = self.post.hold(tasks)
+        try:
+            while left and not self.stopping.is_set():
+                try:
+                    task = left.popleft()
+                except IndexError:
+                    break           # the pulse was quicker, and has given back what was left
+                verdict = self.perform(task)
+                ran += 1
+                if isinstance(verdict, Lost):
+                    break           # we were thought dead: others have the rest already
+                if time.monotonic() - began > enough:
+                    break           # jobs take longer than they did: let others have the rest
+        finally:
+            self.post.rest()
         if ran:
             self.portion.ran(time.monotonic() - began, ran)
         return 0.0
 
     def act(self, task: Task) -> Verdict:
         """Run a job and keep its outcome."""
+        try:
+            return self.perform(task)
+        finally:
+            self.post.rest()
+
+    def perform(self, task: Task) -> Verdict:
+        """Run a job and keep its outcome; the box says that it runs until it says something else."""
         verdict = self.runner.run(task)
         self.done += 1
         if isinstance(verdict, Done) and len(verdict.outcome) > 2 and refers(verdict.outcome):      # the length spares the call
@@ -126,13 +124,12 @@ class Loop:
         elif isinstance(verdict, Failed | Again):
             # It is written at once, and until then it stands in the black box that this job runs: one that took all memory
             # may leave none to write down its failure.
+            self.post.unlimited()
             if self.options.drain and isinstance(verdict, Again) and verdict.attempt is None:
                 self.later.add(task.id)
             self.ledger.verdicts[task.id] = task, verdict
             self.write(lambda store, seat, now: self.ledger.settle(store, seat))
             self.ledger.committed()
-        if self.began:
-            self.mark(0, None)
         return verdict
 
     def write(self, work: Callable[[Store, Seat, float], Any]) -> Any:
@@ -143,11 +140,9 @@ class Loop:
             try:
                 store: Store = self.session.processor().store
                 now = self.runner.clock()
-                seat = self.holder.seat(store)
+                seat = self.post.seat(store)
                 if seat is None:
-                    seat = Seat(self.name, beacon.HOST, os.getpid(), beacon.PROCESS, self.place, self.options.lease, now)
-                    seat.code = fingerprint.serving
-                    store.sit(seat)
+                    store.sit(seat := self.post.sit(now))
                 result = work(store, seat, now)
                 if seat.claims and now - seat.beat > seat.lease / PULSE:
                     seat.beat = now
@@ -172,24 +167,28 @@ class Loop:
             self.ledger.settle(store, seat)
             processor = self.session.processor()
             ready[:], coming = self.ticker.look(processor, now)
-            told[:] = self.janitor.poll(processor, self.rank(store), now)
+            told[:] = self.janitor.poll(processor, self.post.rank(store), now)
             store.release(seat, list(seat.claims)[count:])      # jobs take longer than they did: others may have the rest
             free = count - len(seat.claims) + len(self.later & seat.claims.keys())
             if free > 0 and not self.stopping.is_set():
-                store.claim(seat, free, now, self.options.queues or None, self.rank(store), wide)
+                store.claim(seat, free, now, self.options.queues or None, self.post.rank(store), wide)
             told.extend(expired(seat))
             if self.stopping.is_set():
                 store.release(seat, seat.claims)
             tasks = [Task(jobid, record, claim)
                      for (jobid, claim), (_, record) in zip(seat.claims.items(), store.entries(seat.claims), strict=True)
                      if jobid not in self.later]
-            if not tasks and store.behind():
+            if tasks:
+                seat.round += 1
+                turned[:] = [seat.round]
+            elif store.behind():
                 return tasks, 0.0
             due = [instant for instant in (store.nextDue(), coming) if instant is not None]
             return tasks, max(0.0, min(due, default=now + IDLE) - now)
 
         told: list[object] = []
         ready: list[str] = []               # schedules
+        turned: list[int] = []
         began = time.monotonic()
         wide = abs(now - self.wide) >= GRACE
         if wide:
@@ -198,22 +197,15 @@ class Loop:
         taken = time.monotonic() - began
         if tasks:                           # else it says nothing about those with claims
             self.portion.booked(taken)
+            self.post.turn(*turned)
         self.ledger.committed()
         self.janitor.committed()
-        for event in told:
-            events.notify(event)
+        janitor.tell(told)
         if ready:
             self.ticker.fire(ready, now, lambda work: self.write(lambda store, seat, _: work(self.session.processor())))
             if not tasks:
                 return self.book(now, count)
         return tasks, min(max(0.0, due - taken), self.options.waitTime)      # due was reckoned from now
-
-    def rank(self, store: Store) -> tuple[int, int]:
-        """Which of the workers we are, and how many there are."""
-        queues = self.name.partition('@')[2]
-        names = [name for name in store.seats.keys()    # noqa: SIM118 - a BTree
-                 if name.partition('@')[2] == queues and name != BYHAND]
-        return names.index(self.name), len(names)
 
     def work(self) -> None:
         """Poll until stopped, or with options.drain until nothing is due."""
@@ -236,7 +228,6 @@ class Loop:
             except BaseException as error:  # storages raise what they like; what they hold is safe
                 if interrupts(error):
                     raise
-                self.mark(0, None)
                 self.endure(error)
                 continue
             self.outage.over()
@@ -289,5 +280,4 @@ class Loop:
         self.session.close()
         beacon.live.discard(self.name)
         pulse.unwatch(self)
-        if self.box is not None:
-            self.box.give(self.slot)
+        self.post.leave()

@@ -88,7 +88,7 @@ def boardOf(db: DB) -> Board | None:
     if storage.kind(db) in ('memory', 'file'):
         return None
     box = beacon.mine(db)
-    if box is None or not box.path.exists():
+    if not box.path.exists():
         return None
     path = box.path.with_suffix(SUFFIX)
     with _lock:

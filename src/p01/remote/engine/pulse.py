@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""The heartbeat of workers whose job runs long: without it, workers elsewhere would think them dead after a lease.
+"""What a process does beside its jobs: signs of life, giving back what waits behind a long job, time limits of threads.
 
-A worker with short jobs shows that it lives by its own commits. Databases of one process need no heartbeat at all.
+A worker with short jobs shows other hosts that it lives by its own commits, and holds nothing for long. On its own host its
+box says so. All that needs the database has a thread of its own, for as long as it takes: the database may be away.
 """
 from __future__ import annotations
 
@@ -10,10 +11,19 @@ import os
 import threading
 import time
 import weakref
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+from p01.remote import events, foreign
+from p01.remote.engine import beacon, death, janitor, limit
+from p01.remote.engine.bell import bellOf
 from p01.remote.storage.transactions import systematic
 from p01.remote.store.seats import PULSE
+
+LOOK = 0.5          # seconds between two looks
+LONG = 0.5          # seconds that a job runs until those claimed with it go back to the others
+SLACK = 5.0         # seconds that a supervisor has to end a process for a job beyond its time limit
 
 logger = logging.getLogger('p01.remote')
 
@@ -25,6 +35,7 @@ class Pulse(threading.Thread):
         super().__init__(name='p01-pulse', daemon=True)
         self.loops: weakref.WeakSet[Any] = weakref.WeakSet()
         self.beaten: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
+        self.chores: weakref.WeakKeyDictionary[Any, threading.Thread] = weakref.WeakKeyDictionary()
 
     def run(self) -> None:
         """Beat as long as there are loops."""
@@ -36,20 +47,41 @@ class Pulse(threading.Thread):
                     return
 
     def poll(self, now: float) -> float:
-        """Beat for loops that need it; returns seconds until the next look."""
-        wait = 1.0
+        """Do for each loop what it needs; returns seconds until the next look."""
         with _lock:
             loops = list(self.loops)
+        beacon.beat(now)
         for loop in loops:
-            every = loop.options.lease / PULSE
-            if loop.began and now - max(loop.began, self.beaten.get(loop, 0.0)) > every:
-                try:
-                    beat(loop)
+            chores = self.due(loop, now) if loop.post.began else []
+            if chores and self.ident is None:
+                self.work(loop, chores, now)    # nobody has started us: whoever asks wants it done
+            elif chores and not (loop in self.chores and self.chores[loop].is_alive()):
+                self.chores[loop] = threading.Thread(target=self.work, args=(loop, chores, now), name='p01-chores',
+                                                     daemon=True)
+                self.chores[loop].start()
+        return LOOK
+
+    def due(self, loop: Any, now: float) -> list[Callable[[Any], None]]:
+        """What a loop needs whose job runs."""
+        chores: list[Callable[[Any], None]] = []
+        post = loop.post
+        if now - post.began > LONG and post.hand[1]:
+            chores.append(spare)
+        if post.deadline and now > post.deadline + (SLACK if loop.supervised else 0.0):
+            chores.append(overrun)
+        if not post.alone and now - max(post.began, self.beaten.get(loop, 0.0)) > loop.options.lease / PULSE:
+            chores.append(beat)
+        return chores
+
+    def work(self, loop: Any, chores: list[Callable[[Any], None]], now: float) -> None:
+        """Do what a loop needs; what the storage refuses is due again at the next look."""
+        for chore in chores:
+            try:
+                chore(loop)
+                if chore is beat:
                     self.beaten[loop] = now
-                except Exception as error:      # the storage is away: the next beat may reach it
-                    logger.warning('Worker %s: no heartbeat: %s', loop.name, error)
-            wait = min(wait, every / 2)
-        return wait
+            except Exception as error:          # the storage is away
+                logger.warning('Worker %s, %s: %s', loop.name, chore.__name__, foreign.reasonOf(error))
 
 
 def beat(loop: Any) -> None:
@@ -60,6 +92,52 @@ def beat(loop: Any) -> None:
             seat.beat = time.time()
 
     systematic(loop.db, work)
+
+
+def spare(loop: Any) -> None:
+    """Give back what a loop has claimed and not begun. What is not written so is handed out by its next bookkeeping."""
+    number, tasks = loop.post.hand
+    spared = []
+    with suppress(IndexError):
+        while True:
+            spared.append(tasks.pop())          # whoever takes a job from the loop's deque has it: it, or we
+
+    def work(connection: Any) -> None:
+        store = loop.locate(connection).store
+        seat = store.seats.get(loop.name)
+        if seat is not None and seat.round == number:
+            store.release(seat, [task.id for task in spared])
+
+    try:
+        systematic(loop.db, work)
+    except BaseException:
+        tasks.extend(reversed(spared))          # if it was written all the same, the loop sees it before it begins one
+        raise
+    bellOf(loop.db).tell()
+
+
+def overrun(loop: Any) -> None:
+    """End a run whose time is over, in a thread that nobody can end: its job goes back or has failed, as its policy says."""
+    jobid, thread = loop.post.running, loop.post.thread
+    stack = limit.standing(thread)
+    told: list[object] = []
+
+    def work(connection: Any) -> None:
+        told.clear()
+        processor = loop.locate(connection)
+        seat = processor.store.seats.get(loop.name)
+        if seat is None or jobid not in seat.claims or seat.outcome(jobid) is not None:
+            return
+        seat.fence()                    # what it still tries to commit conflicts, and finds that it is not ours any more
+        policy = death.policyOf(processor, jobid)
+        told.append(janitor.blame(processor.store, seat, jobid, seat.claims[jobid], time.time(), '', policy, True, stack))
+
+    if jobid:
+        systematic(loop.db, work)
+        for event in told:
+            loop.overran(jobid)
+            events.notify(event)
+        bellOf(loop.db).tell()
 
 
 _lock = threading.Lock()

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from functools import partial
 from typing import Any, NamedTuple
 
 from transaction.interfaces import TransientError
 
 from p01.remote import events
+from p01.remote.engine import limit
 from p01.remote.engine.conflicts import TOLD, hotOf, pauseAfter
 from p01.remote.engine.context import Running, within
-from p01.remote.engine.holder import Holder
+from p01.remote.engine.post import Post
 from p01.remote.engine.session import Session
 from p01.remote.engine.surroundings import Surroundings
 from p01.remote.engine.verdict import COMMITTED, Again, Committed, Done, Failed, Lost, Task, Verdict, failure
-from p01.remote.exceptions import ClaimLost
+from p01.remote.exceptions import ClaimLost, TimedOut
 from p01.remote.foreign import Raised, guarded, interrupts
 from p01.remote.options import CONFLICTS, Policy
 from p01.remote.store.payload import Payload, packOutput, unpack
@@ -35,17 +36,16 @@ class Way(NamedTuple):
 
 
 class Runner:
-    """Runs jobs one after the other in a session.
+    """Runs jobs one after the other in a session, for the holder of a post."""
 
-    mark(jobid, timeout) is told what runs; None where nobody asks.
-    """
 
-    def __init__(self, session: Session, holder: Holder, mark: Callable[[int, float | None], None] | None,
-                 clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, session: Session, post: Post, clock: Callable[[], float] = time.time) -> None:
         self.session = session
-        self.holder = holder
-        self.name = holder.name
-        self.mark = mark
+        self.holder = post
+        self.name = post.name
+        self.mark = post.mark
+        self.mine: Container[int] = ()      # what is held in this snapshot
+        self.deadline = 0.0                 # of the job that runs, as mark says
         self.clock = clock
         self.found: Any = None              # the processor, looked up once for all jobs until end
         self.around = Surroundings(None, session.manager)
@@ -63,6 +63,7 @@ class Runner:
         if self.found is None:
             self.found = self.session.processor()
             self.around = Surroundings(self.found, self.session.manager)
+            self.mine = self.holder.held(self.found.store)
             self.behaviours.clear()
             self.ways.clear()
         return self.found
@@ -84,7 +85,7 @@ class Runner:
                         return COMMITTED
                     if self.met() >= getattr(self.policy(task), 'conflicts', CONFLICTS):
                         return self.failed(task, conflict, self.clock())
-                return self.once(task)
+                return self.once(task, conflict is not None)
             except ClaimLost:
                 self.end()
                 self.tell(events.ClaimRefused(task.id, task.record.name, self.name))
@@ -117,8 +118,7 @@ class Runner:
         name = task.record.name
         found = self.behaviours.get(name)
         if found is None:
-            if self.mark is not None:
-                self.mark(task.id, None)        # to look for it may import a module, which may take the process down
+            self.mark(task.id, None)            # to look for it may import a module, which may take the process down
             found = self.behaviours[name] = self.found.behaviour(name)
         return found
 
@@ -136,14 +136,17 @@ class Runner:
         if not self.around.entered:
             self.around.enter()
         policy = behaviour.policy
-        if self.mark is not None:
-            self.mark(task.id, policy.timeout)
+        self.mark(task.id, policy.timeout)
         found = self.ways[task.record.name] = Way(behaviour.ready(), bool(behaviour.detached), policy, policy.timeout)
         return found
 
-    def once(self, task: Task) -> Verdict:
-        """Run a job once. Raises TransientError for a conflict, and what the storage does."""
+    def once(self, task: Task, again: bool = False) -> Verdict:
+        """Run a job once, or again after a conflict. Raises TransientError for a conflict, and of it ClaimLost."""
         processor = self.fresh()
+        if task.id not in self.mine:        # cancelled, or with somebody else by now
+            if again:
+                raise ClaimLost
+            return Lost()
         started = self.clock()
         way = self.ways.get(task.record.name)
         behaviour = self.behaviour(task)
@@ -162,6 +165,9 @@ class Runner:
         except BaseException as error:      # SystemExit, CancelledError …: no job takes its worker down by raising
             if interrupts(error):
                 raise
+            self.end()
+            if self.late() and task.id not in self.holder.held(self.fresh().store):
+                return Lost()               # the time limit was told of already, see pulse.overrun
             return self.failed(task, error, started)
         ended = self.clock()
         runs = task.claim.runs + 1
@@ -181,19 +187,31 @@ class Runner:
         if way.detached:
             self.end()
             processor, self.around = None, Surroundings(None, self.session.manager)
-        if self.mark is not None:
-            self.mark(task.id, way.timeout)
+        self.deadline = self.mark(task.id, way.timeout)
+        self.punctual(way)                  # it may have met a conflict at the end of its time
         job = Running(processor, behaviour, task, unpack(task.record.input), started, self.name,
                       self.session.db)
         if not self.around.entered:
             self.around.enter()
         if way.detached:
-            return within(job, way.perform)
-        self.session.lend(partial(self.holder.fence, processor, task.id))
-        try:
-            return within(job, way.perform)
-        finally:
-            self.session.take()
+            output = within(job, way.perform)
+        else:
+            self.session.lend(partial(self.holder.fence, processor, task.id))
+            try:
+                output = within(job, way.perform)
+            finally:
+                self.session.take()
+        self.punctual(way)
+        return output
+
+    def late(self) -> bool:
+        """Whether the time of the running job is over."""
+        return self.deadline != 0.0 and time.monotonic() > self.deadline
+
+    def punctual(self, way: Way) -> None:
+        """Raises TimedOut when the time of the running job is over."""
+        if self.late():
+            raise TimedOut(limit.text(way.timeout, []))
 
     def tell(self, event: object) -> None:
         """Tell subscribers, in the thread's own surroundings."""

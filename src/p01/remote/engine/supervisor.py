@@ -2,34 +2,35 @@
 """Assembly: the one place that builds the running parts of `p01-remote worker`, processes and the loops within them."""
 from __future__ import annotations
 
-import gc
+import contextlib
 import multiprocessing
 import multiprocessing.connection
-import os
 import signal
 import threading
 import time
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 from p01.remote import events, storage
 from p01.remote.app import App, loadApp
-from p01.remote.engine import beacon, fingerprint, janitor, loglines
+from p01.remote.engine import beacon, janitor, limit
 from p01.remote.engine.bell import bellOf
-from p01.remote.engine.loop import Loop
+from p01.remote.engine.left import Left, leftOf
 from p01.remote.engine.outage import Outage
-from p01.remote.engine.starts import FAULT, Starts, attempt, fail, say
-from p01.remote.exceptions import NewerDatabase, NoProcessor, OldProcessor, PackageMissing
-from p01.remote.foreign import Raised, guarded, reasonOf
+from p01.remote.engine.process import load, reach, serve
+from p01.remote.engine.starts import FAULT, Starts
+from p01.remote.foreign import Raised, guarded
 from p01.remote.options import WorkerOptions
+from p01.remote.storage import blackbox
 from p01.remote.storage.transactions import systematic
 
+__all__ = ['Supervisor', 'load', 'reach', 'serve']
+
 HASTE = 1.0         # seconds; a process that dies younger than this is not replaced at once
-MEMORY = 12         # exit status of a process that has no memory left (ENOMEM)
-GRACE = 30.0        # seconds that running jobs get to end
+TELL = 0.5          # seconds after which a stop says what it waits for
+SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}        # each asks a supervisor to end
 spawn = multiprocessing.get_context('spawn')    # never fork with an open database
 
 
@@ -45,7 +46,7 @@ class Supervisor:
         self.restarts = 0
         self.stopping = False
         self.drained: set[int] = set()
-        self.overdue: set[int | None] = set()       # pids of those killed for a job's timeout
+        self.left: Left | None = None               # what a drain has left
 
     def start(self) -> None:
         """Spawn the worker processes."""
@@ -64,7 +65,11 @@ class Supervisor:
         """Spawn one."""
         line = self.starts.line(number)
         process = spawn.Process(target=serve, args=(self.target, self.options, number, line), name=f'p01.remote.{number}')
-        process.start()
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)     # until it has said what it does with them
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         line.close()
         self.processes[number] = process, time.monotonic()
 
@@ -108,8 +113,6 @@ class Supervisor:
         """Give the jobs of a process that died to the others."""
         code = process.exitcode or 0
         why = howOf(code)
-        if process.pid in self.overdue:
-            why = 'killed for another job of its process, which ran beyond its timeout'
         for box in self.boxes(process):
             self.bury(box, why)
 
@@ -117,7 +120,7 @@ class Supervisor:
         """Rescue the jobs of a process that is dead by its box, and remove the box."""
         if beacon.died(box):
             self.lose(str(box), why)
-            box.unlink(missing_ok=True)
+            beacon.remove(box)
 
     def boxes(self, process: BaseProcess) -> list[Path]:
         """The boxes of a process; it takes them along when it ends in good order."""
@@ -125,57 +128,99 @@ class Supervisor:
 
     def lose(self, box: str, why: str) -> None:
         """Rescue the jobs of the process with this box."""
-        for event in systematic(self.app.db, lambda connection: janitor.lost(self.app.locate(connection), box, why)):
-            events.notify(event)
+        janitor.tell(systematic(self.app.db, lambda connection: janitor.lost(self.app.locate(connection), box, why)))
 
     def watch(self, process: BaseProcess) -> None:
         """Kill a process one of whose jobs has run longer than its timeout."""
         for box in self.boxes(process):
-            try:
-                overdue = any(slot.jobid and 0 < slot.deadline < time.monotonic() for slot in beacon.read(box))
-            except OSError:
-                continue
-            if overdue:
-                self.overdue.add(process.pid)
-                process.kill()
+            if process.pid and overdue(box):
+                limit.ask(process.pid, box)
+                if overdue(box):                    # else it has ended meanwhile
+                    blackbox.tell(box, blackbox.KILLED)
+                    process.kill()
+
+    def alive(self) -> list[BaseProcess]:
+        """The living worker processes."""
+        return [process for process, _ in self.processes.values() if process.is_alive()]
 
     def stop(self) -> None:
         """Ask all to end after their running jobs."""
         self.stopping = True
-        for process, _ in self.processes.values():
-            if process.is_alive():
-                process.terminate()
+        for process in self.alive():
+            for box in self.boxes(process):
+                blackbox.tell(box, blackbox.TOLD)   # it may be busy with code that hears no signal
+            process.terminate()
 
-    def join(self, timeout: float = GRACE) -> None:
-        """Wait for all to end, and kill what remains after so many seconds."""
-        limit = time.monotonic() + timeout
-        for process, _ in self.processes.values():
-            process.join(max(0.0, limit - time.monotonic()))
-            if process.is_alive():
-                process.kill()
-                process.join()
+    def join(self, grace: float, hurried: Callable[[], bool] = lambda: False) -> None:
+        """Wait for all to end, and kill what remains after so many seconds, or when there is a hurry; it goes back."""
+        began, told = time.monotonic(), False
+        while self.alive() and not hurried() and time.monotonic() - began < grace:
+            if not told and time.monotonic() - began > TELL:
+                told = True
+                events.notify(events.WorkersStopping(self.running(), grace))
+                threading.Thread(target=self.note, name='p01-note', daemon=True).start()
+            for process in self.alive():
+                self.watch(process)                 # not join: what a job forked may hold on to the pipe that it waits for
+            multiprocessing.connection.wait([process.sentinel for process in self.alive()], 0.05)
+        left = self.alive()
+        if left:
+            events.notify(events.WorkersEnded(self.running()))
+        for process in left:
+            process.kill()
+        while self.alive():
+            time.sleep(0.01)
         self.poll(time.time())
 
+    def note(self) -> None:
+        """Say in the database that our workers were told to stop: other hosts do not see their boxes."""
+        boxes = {str(box) for process in self.alive() for box in self.boxes(process)}
+
+        def work(connection: Any) -> None:
+            for seat in self.app.locate(connection).store.seats.values():
+                if seat.box and str(beacon.boxOf(seat)) in boxes:
+                    seat.told = True
+
+        with contextlib.suppress(Exception):        # the storage is away
+            systematic(self.app.db, work)
+
+    def running(self) -> tuple[tuple[int, str, float], ...]:
+        """The jobs that run, by their ids, with their names and for how many seconds they do."""
+        found = {}
+        for process in self.alive():
+            for box in self.boxes(process):
+                with contextlib.suppress(OSError):
+                    found.update({slot.jobid: slot.began for slot in blackbox.read(box).slots if slot.jobid})
+        now, names = time.monotonic(), dict.fromkeys(found, '')
+        with contextlib.suppress(Exception), self.app.reading() as processor:      # without names when the storage is away
+            names.update((jobid, processor.store.entry(jobid)[1].name) for jobid in found)
+        return tuple((jobid, names[jobid], now - began) for jobid, began in found.items())
+
     def run(self) -> int:
-        """The command: work until TERM or INT, or with options.drain until nothing is due; returns the exit status."""
+        """The command: work until TERM, INT or HUP, or with options.drain until nothing is due; returns the exit status."""
         flagged: list[int] = []
 
         def flag(number: int, frame: Any) -> None:
             flagged.append(number)          # only a flag: a handler that raises could break a commit
 
-        old = {number: signal.signal(number, flag) for number in (signal.SIGTERM, signal.SIGINT)}
+        old = {number: signal.signal(number, flag) for number in SIGNALS
+               if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN}      # ignored: nohup started us
         try:
             self.start()
             while self.processes and not flagged and not self.starts.reason:
                 wait = self.poll(time.time())
-                sentinels = [process.sentinel for process, _ in self.processes.values() if process.is_alive()]
+                sentinels = [process.sentinel for process in self.alive()]
                 multiprocessing.connection.wait(sentinels, min(wait, 0.2))
             self.stop()
-            self.join()
+            self.join(self.options.grace, lambda: len(flagged) > 1)
+            if self.options.drain:
+                with self.app.reading() as processor:
+                    self.left = leftOf(processor, self.options.queues, time.time())
         finally:
             for number, handler in old.items():
                 signal.signal(number, handler)
-        return FAULT if self.starts.reason else 0
+        if self.starts.reason:
+            return FAULT
+        return 1 if self.left is not None and self.left.due else 0
 
 
 def howOf(code: int) -> str:
@@ -186,80 +231,9 @@ def howOf(code: int) -> str:
     return f'was killed by signal {-code if isinstance(name, Raised) else name}'
 
 
-def load(target: str) -> App:
-    """The App of a worker process, where the collector looks no more at what stays."""
-    app = loadApp(target)
-    gc.freeze()
-    return app
-
-
-def orphaned(seconds: float = 0.0) -> bool:
-    """Whether the supervisor of this process has died, or dies within so many seconds: nobody would tell us to end."""
-    parent = multiprocessing.parent_process()
-    return bool(multiprocessing.connection.wait([parent.sentinel] if parent is not None else [], seconds))
-
-
-def reach(app: App, name: str, ended: Callable[[], bool]) -> bool:
-    """Open the database of a new worker process. One that is away is waited for, as by a loop; False when that has ended.
-
-    Raises NewerDatabase, NoProcessor, OldProcessor, PackageMissing, MemoryError.
-    """
-    outage, again = Outage(name), 0.0
-    while not ended():
-        if time.monotonic() < again:
-            time.sleep(0.1)                             # short, so that it ends soon when it is to end
-            continue
-        try:
-            app.open()
-        except (MemoryError, NewerDatabase, NoProcessor, OldProcessor, PackageMissing):
-            raise                                       # waiting mends none of them
-        except Exception as error:                      # storages raise what they like
-            again = time.monotonic() + outage.failed(error)
-        else:
-            outage.over()
-            return True
-    return False
-
-
-def serve(target: str, options: WorkerOptions, number: int, line: Connection | None = None) -> None:
-    """One worker process: loops in threads, until TERM, or until the supervisor is gone; line tells it how the start went."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)        # the terminal sends it to all; the supervisor tells us with TERM
-    loglines.begin(options.logLevel)
-    app = attempt(line, load, target)
-    fingerprint.serve(app)
-    flagged: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, frame: flagged.append(number))     # only a flag, whatever it interrupts
-    if not attempt(line, reach, app, str(number), lambda: bool(flagged) or orphaned()):
-        return
-    loops = [attempt(line, Loop, app.db, app.locate, f'{number}.{thread}' if options.threads > 1 else str(number), options)
-             for thread in range(1, options.threads + 1)]
-    failed: list[BaseException] = []
-
-    def watch() -> None:
-        while not flagged and not orphaned(0.1):
-            pass
-        for loop in loops:
-            loop.stop()
-
-    def work(loop: Loop) -> None:
-        try:
-            loop.work()
-        except MemoryError:
-            os._exit(MEMORY)                            # nothing that needs memory can be relied on
-        except BaseException as error:                  # of whatever class: a thread that ends without a word looks alive
-            failed.append(error)
-            events.notify(events.WorkerFailed(loop.name, reasonOf(error), 'it ends'))
-        loop.close()
-
-    threading.Thread(target=watch, name='p01-watch', daemon=True).start()
-    threads = [threading.Thread(target=work, args=(loop,), name=f'p01.remote.{loop.name}') for loop in loops]
-    for thread in threads:
-        thread.start()
-    say(line)
-    for thread in threads:
-        while thread.is_alive():
-            thread.join(0.2)                            # short, so that the main thread sees signals
-    if failed:
-        fail(line, failed[0])                           # the supervisor rescues what is left, and starts another
-    beacon.forget(app.db)
-    app.close()
+def overdue(box: Path) -> bool:
+    """Whether a job has run longer than its timeout, by the box of its process."""
+    try:
+        return any(slot.jobid and 0 < slot.deadline < time.monotonic() for slot in blackbox.read(box).slots)
+    except OSError:
+        return False

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from p01.remote import events
 from p01.remote.engine.hints import hintFor, isBlobless
-from p01.remote.exceptions import JobError, NotCommitted, NotLoaded, RemoteError, RunLater, UnknownJob
+from p01.remote.exceptions import JobError, NotCommitted, NotLoaded, RemoteError, RunLater, TimedOut, UnknownJob
 from p01.remote.foreign import Raised, described, guarded, reasonOf, traced
 from p01.remote.instants import duration
 from p01.remote.job import RAISING
@@ -71,10 +71,11 @@ def failure(task: Task, policy: Any, error: BaseException, started: float, ended
     if pause is not None and isinstance(error, NotLoaded):
         pause = max(pause, RAISING.pause(error, min(runs, RAISING.retries), chance) or 0.0)     # time for a deployment
     if pause is None:
-        text = described(error) if isinstance(error, RemoteError) else attempt.reason      # ours are whole sentences
+        plain = isinstance(error, TimedOut) or not isinstance(error, RemoteError)
+        text = attempt.reason if plain else described(error)        # ours are whole sentences
         attempts = task.claim.attempts + (attempt,)
         return Failed(Outcome(ERROR, None, text, runs, started, ended, worker, attempts, conflicts),
-                      'not loaded' if isinstance(error, UnknownJob) else 'error')
+                      'not loaded' if isinstance(error, UnknownJob) else 'timeout' if isinstance(error, TimedOut) else 'error')
     return Again(ended + pause if pause else None, attempt)
 
 

@@ -149,6 +149,8 @@ class Look(Closed, Persistent):
                 outcome = seat.outcome(jobid)
                 if outcome is not None:
                     return ended(jobid, record, outcome)
+                if jobid in seat.waiting():
+                    return View(jobid, record, QUEUED, claim.runs, None, claim.attempts, None, seat.name)
                 return View(jobid, record, PROCESSING, claim.runs + 1, None, claim.attempts, None, seat.name)
         runs, due = 0, record.due
         attempts: tuple[Attempt, ...] = ()
@@ -202,6 +204,8 @@ class Look(Closed, Persistent):
             total.add(seat.tally)
             for jobid, fields in seat.written().items():
                 total.move(seat.claims[jobid].queue, PROCESSING, statusOf(fields))
+            for jobid in seat.waiting():
+                total.move(seat.claims[jobid].queue, PROCESSING, QUEUED)
         return total
 
     def counts(self) -> dict[str, dict[str, int]]:

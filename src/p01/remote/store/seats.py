@@ -2,12 +2,17 @@
 """Who works here: a seat for each worker thread, written by that thread alone until it is rescued."""
 from __future__ import annotations
 
-from collections.abc import Iterable
+import struct
+import weakref
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import Any
 
 from persistent import Persistent
 
 from p01.remote.door import Closed
 from p01.remote.exceptions import ClaimLost
+from p01.remote.storage import blackbox
 from p01.remote.store.records import Claim, Outcome
 from p01.remote.store.segments import Fields, Outcomes, Packed, whole
 from p01.remote.store.shards import Tally
@@ -75,6 +80,15 @@ class Seat(Hand, Packed):
     _v_open = 0         # the number of a slip: those before it are full
     code = ''           # of the application, see engine.fingerprint; '' when nobody knows
 
+    _v_seen: tuple[Any, blackbox.Slot | None] | None = None     # in which transaction, and what
+
+    slot = 0                            # of the box: what its thread runs
+    round = 0                           # how often claims were handed out to be run
+    told = False                        # its process was told to stop
+    label = ''                          # how people call it
+    queues: tuple[str, ...] = ()        # those it serves; () for all
+    pulled: Mapping[int, float] = {}    # since when jobs are in the hands of a caller, in POSIX seconds
+
     def __init__(self, name: str, host: str, pid: int, process: str, box: str, lease: float, now: float) -> None:
         self.name = name
         super().__init__()
@@ -109,6 +123,38 @@ class Seat(Hand, Packed):
     def written(self) -> dict[int, Fields]:
         return {jobid: fields for slip in self.shelf.slips.values()
                 for jobid, fields in slip.entries.items() if jobid in self.claims}
+
+    def waiting(self, anew: bool = False) -> list[int]:
+        """The claimed jobs that have not begun, as far as can be seen from here: they are queued still.
+
+        The same for all who ask within one transaction, unless they look anew.
+        """
+        if not self.round:
+            return []                   # pulled by hand: who pulled has begun
+        written = self.written()
+        jobids = [jobid for jobid in self.claims if jobid not in written]
+        slot = self.glimpse() if anew or self._p_jar is None else self.seen()
+        if slot is None:
+            return jobids[1:]
+        if slot.round == self.round and slot.last:
+            return jobids[jobids.index(slot.last) + 1:] if slot.last in jobids else []
+        return jobids if slot.round <= self.round else []       # else what we see of the claims is old
+
+    def seen(self) -> blackbox.Slot | None:
+        """What our thread said in its box when this transaction asked first; None where it cannot be read."""
+        current = self._p_jar.transaction_manager.get()
+        of, slot = self._v_seen or (None, None)
+        if of is None or of() is not current:
+            slot = self.glimpse()
+            self._v_seen = weakref.ref(current), slot
+        return slot
+
+    def glimpse(self) -> blackbox.Slot | None:
+        """What our thread says in its box; None where it cannot be read, as on other hosts."""
+        if self.host == blackbox.HOST and self.box:
+            with suppress(OSError, IndexError, struct.error):
+                return blackbox.read(blackbox.boxOf(self)).slots[self.slot]
+        return None
 
     def end(self, jobids: Iterable[int]) -> list[str]:
         self._v_open = 0

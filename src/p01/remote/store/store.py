@@ -144,6 +144,9 @@ class Store(Taking):
     def cancel(self, jobid: int, now: float, reason: str = 'Cancelled.') -> bool:
         """End a job that waits; whether it did wait. Raises JobNotFound."""
         first, record = self.entry(jobid)
+        for seat in self.seats.values():
+            if jobid in seat.claims:
+                return self.recall(seat, jobid, record, now, reason)
         shard, hand = self.shards[shardOf(first)], Hand()
         self.takeIn(shard, hand, now)
         self.count(shard, hand.tally)

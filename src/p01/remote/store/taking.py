@@ -14,7 +14,7 @@ from p01.remote.store.keys import idOf, rankOf, shardOf, sinceOf
 from p01.remote.store.lines import Line, Run, alike
 from p01.remote.store.look import Look
 from p01.remote.store.records import CANCELLED, DELAYED, FINISHED, PROCESSING, QUEUED, Claim, Outcome, Pending, Record
-from p01.remote.store.seats import Hand
+from p01.remote.store.seats import Hand, Seat
 from p01.remote.store.segments import Segment, brief
 from p01.remote.store.settings import Settings
 from p01.remote.store.shards import Shard, uniqueShard
@@ -247,4 +247,20 @@ class Taking(Look):
             owner._v_expired = (*owner._v_expired, (jobid, record.name))
             return False
         self.free(jobid, record, False)
+        return True
+
+    # -- taken back
+
+    def recall(self, seat: Seat, jobid: int, record: Record, now: float, reason: str) -> bool:
+        """End a job that a worker has claimed; whether it had not begun.
+
+        The worker may begin it meanwhile: then what the job's own commit writes meets the fence.
+        """
+        if jobid not in seat.waiting(anew=True):
+            return False
+        seat.fence()
+        claim = seat.claims.pop(jobid)
+        self.free(jobid, record, True)
+        self.note(jobid, Hand(), Outcome(CANCELLED, None, reason, claim.runs, None, now, '', claim.attempts))
+        seat.tally.move(claim.queue, PROCESSING, CANCELLED)
         return True

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""Whether a worker is dead, how it ended, and which of its jobs that can be laid to. Looks, and changes nothing.
+
+On one host the kernel's lock on a worker's box decides, and for one that hangs a sign of life on the monotonic clock, which
+stands still while the host sleeps. Wall clocks count between hosts only, and there only as far as they can be believed.
+"""
+from __future__ import annotations
+
+import struct
+import time
+from typing import Any, NamedTuple
+
+from p01.remote import foreign
+from p01.remote.engine import beacon
+from p01.remote.options import Policy
+from p01.remote.storage import blackbox
+from p01.remote.storage.blackbox import KILLED, WORKS, Saying
+from p01.remote.store.seats import Seat
+from p01.remote.store.store import BYHAND
+
+EMPTY = 24 * 3600.0         # seconds after which the seat of a silent worker without jobs goes
+WATCHED = 0.5               # part of a lease that a worker's seat must be seen unchanged, whatever the wall clocks say
+STOPPED = 'it was told to stop'
+DIED = 'its process died'
+
+
+class Death(NamedTuple):
+    """How a worker ended, and what its jobs have to do with that.
+
+    why: what is told. ran: the claimed jobs that it ran and that are blamed for it; None when nobody knows which one ran, and
+    all come under suspicion. late: those for whose time limit their process was killed; no other one is blamed then.
+    """
+
+    why: str
+    ran: set[int] | None = None
+    late: frozenset[int] = frozenset()
+
+
+class Silence:
+    """How long workers have been silent as seen from here: the clocks of two hosts differ, and may jump."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, tuple[float, float]] = {}      # name → heartbeat, since when it is the last, monotonic
+
+    def lasts(self, seat: Seat, now: float) -> bool:
+        """Whether a worker has been silent for its lease, now on the monotonic clock."""
+        beat, since = self.seen.get(seat.name, (None, now))
+        if beat != seat.beat:
+            since = now
+            self.seen[seat.name] = seat.beat, now
+        return now - since >= seat.lease * WATCHED
+
+    def forget(self, names: Any) -> None:
+        """Keep in mind the workers of these names only."""
+        for name in [name for name in self.seen if name not in names]:
+            del self.seen[name]
+
+
+def deathOf(seat: Seat, here: str, now: float, silence: Silence | None = None) -> Death | None:
+    """How a worker ended, None for one that lives."""
+    if seat.process == beacon.PROCESS:
+        return None if seat.name in beacon.live else Death('its thread ended', ran(seat, boxOf(seat)))
+    if not seat.box or seat._p_jar is not None and beacon.alone(seat._p_jar.db()):
+        return ended(seat, boxOf(seat))                     # a database of one process, and that is this one
+    near = seat.host.partition('/')[0] == here.partition('/')[0]
+    box = boxOf(seat) if near else None
+    if box is not None and blackbox.died(beacon.boxOf(seat)):
+        return Death('its host was restarted', set()) if seat.host != here else ended(seat, box)
+    if box is not None and seat.host == here:
+        hangs = seat.claims and box.head.beat < time.monotonic() - seat.lease
+        return Death(f'it hung for {seat.lease:g} s', ran(seat, box)) if hangs else None
+    silent = now - seat.beat > (seat.lease if seat.claims else EMPTY)
+    if silence is not None and not silence.lasts(seat, time.monotonic()) or not silent:
+        return None
+    if seat.told:
+        return Death(STOPPED, set())
+    if near and seat.host != here and seat.beat < blackbox.booted():
+        return Death('its host was restarted', set())
+    return Death(f'it was silent for {seat.lease:g} s', ran(seat, None))
+
+
+def isDead(seat: Seat, here: str, now: float) -> bool:
+    """Whether a worker's jobs must go to others."""
+    return seat.name != BYHAND and deathOf(seat, here, now) is not None
+
+
+def ended(seat: Seat, box: Saying | None) -> Death:
+    """How the process of a worker ended that is dead for sure, by its box."""
+    if box is None:
+        return Death(STOPPED, set()) if seat.told else Death('its process ended', ran(seat, None))
+    if box.head.end == KILLED:
+        late = frozenset(box.late() & set(seat.claims))
+        return Death('it was killed for a job that ran beyond its time limit', set(late), late)
+    if box.head.end != WORKS or seat.told:
+        return Death(STOPPED, set())
+    if blackbox.replaced(beacon.boxOf(seat), box.head):
+        return Death('its process runs another program', set())
+    return Death(DIED, ran(seat, box))
+
+
+def ran(seat: Seat, box: Saying | None) -> set[int] | None:
+    """The claimed job that a worker ran when it ended: its only one, if nobody knows more; None when nobody knows."""
+    if box is not None and seat.slot < len(box.slots):
+        return {box.slots[seat.slot].jobid} & set(seat.claims)
+    return set(seat.claims) if len(seat.claims) == 1 else None
+
+
+def boxOf(seat: Seat) -> Saying | None:
+    """What the box of a worker of this host says; None where it cannot be read."""
+    if not seat.box:
+        return None
+    try:
+        return blackbox.read(beacon.boxOf(seat))
+    except (OSError, struct.error):
+        return None
+
+
+def policyOf(processor: Any, jobid: int) -> Policy:
+    """How a job is retried; the default where its behaviour cannot say so here."""
+    found = foreign.guarded(lambda: processor.behaviour(processor.store.entry(jobid)[1].name).policy)
+    return Policy() if isinstance(found, foreign.Raised) else found

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""Time limits of jobs: where a job stood that ran too long, and what becomes of it.
+
+A worker process is killed by its supervisor. A thread of another process cannot be: there the run has failed as soon as the
+limit is over, others may have the job, and whatever it still does to the database is refused.
+"""
+from __future__ import annotations
+
+import faulthandler
+import os
+import re
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from p01.remote.engine import beacon
+from p01.remote.storage import blackbox
+
+SIGNAL = signal.SIGRTMAX - 3        # asks a worker process to write down where its threads stand; nobody else has a use for it
+FRAMES = 30
+OURS = tuple(os.path.join('p01', 'remote', part) for part in ('engine' + os.sep, 'job.py'))
+THREAD = re.compile(r'^(?:Current thread|Thread) 0x([0-9a-f]+)')
+FRAME = re.compile(r'^  File "(.*)", line (\d+) in (.*)$')
+
+
+class Frame(NamedTuple):
+    """One call."""
+
+    file: str
+    line: int
+    name: str
+
+
+Stack = list[Frame]                 # of a job, its innermost call first
+
+
+def text(timeout: float | None, stack: Stack) -> str:
+    """That a job ran longer than its timeout, and where it stood."""
+    where = f', and stood in {stack[0].name} ({stack[0].file}, line {stack[0].line})' if stack else ''
+    return f'it ran longer than its timeout of {timeout or 0:g} s{where}'
+
+
+def trace(stack: Stack) -> str:
+    """A stack as tracebacks show it."""
+    return ''.join(f'  File "{frame.file}", line {frame.line}, in {frame.name}\n' for frame in reversed(stack))
+
+
+def cut(frames: Iterable[Frame]) -> Stack:
+    """The calls of the job, without ours that called it."""
+    found: Stack = []
+    for frame in frames:
+        if any(part in frame.file for part in OURS) or len(found) == FRAMES:
+            break
+        found.append(frame)
+    return found
+
+
+# -- of this process
+
+def standing(thread: int) -> Stack:
+    """Where a thread of this process stands."""
+    frame = sys._current_frames().get(thread)
+    if frame is None:
+        return []
+    return cut(Frame(each.filename, each.lineno or 0, each.name) for each in reversed(traceback.extract_stack(frame)))
+
+
+# -- of another process
+
+def register(box: beacon.Box) -> None:
+    """Have this process write down where its threads stand whenever it is asked to, even by code that holds on to the GIL."""
+    if box.file is not None:
+        box.stack = open(box.path.with_suffix(beacon.STACK), 'wb', buffering=0)     # noqa: SIM115 - as long as the process
+        faulthandler.register(SIGNAL, box.stack, all_threads=True, chain=False)
+
+
+def ask(pid: int, path: Path, patience: float = 0.5) -> None:
+    """Have a worker process write down where its threads stand, and wait until it has, at most so many seconds."""
+    stack, size = path.with_suffix(beacon.STACK), 0
+    if not stack.exists():
+        return                      # the signal would end it: it does not know it yet
+    os.kill(pid, SIGNAL)
+    until = time.monotonic() + patience
+    while time.monotonic() < until:
+        time.sleep(0.01)
+        old, size = size, stack.stat().st_size
+        if size and size == old:
+            return
+
+
+def left(seat: Any) -> Stack:
+    """Where the thread of a worker stood when its process was asked; nothing where that cannot be read."""
+    path = beacon.boxOf(seat)
+    try:
+        thread = blackbox.read(path).slots[seat.slot].thread
+        lines = path.with_suffix(beacon.STACK).read_text(errors='replace').splitlines()
+    except (OSError, IndexError):
+        return []
+    return cut(framesOf(thread, lines))
+
+
+def framesOf(thread: int, lines: list[str]) -> Iterator[Frame]:
+    """The calls of one thread, as faulthandler wrote them."""
+    here = False
+    for line in lines:
+        if found := THREAD.match(line):
+            here = int(found[1], 16) == thread
+        elif here and (found := FRAME.match(line)):
+            yield Frame(found[1], int(found[2]), found[3])

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""The post of one worker thread: its seat in the database, and what it says to those who watch it, see pulse and beacon."""
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from ZODB.DB import DB
+
+from p01.remote.engine import beacon, fingerprint
+from p01.remote.engine.holder import Holder
+from p01.remote.options import WorkerOptions
+from p01.remote.storage.blackbox import HOST
+from p01.remote.store.seats import Seat
+from p01.remote.store.store import BYHAND, Store
+
+
+class Post(Holder):
+    """Who a worker is, and what it runs, as memory and the box of its process say. Instants are on the monotonic clock."""
+
+    def __init__(self, db: DB, label: str, options: WorkerOptions) -> None:
+        self.label = label
+        super().__init__(f'{label}:{os.getpid()}:{uuid.uuid4().hex[:6]}')
+        self.options = options
+        self.alone = beacon.alone(db)
+        self.box = beacon.mine(db)
+        self.slot = self.box.take()
+        self.place = '-' if self.box.file is None and not self.alone else str(self.box.path)
+        self.running = 0                            # the job that runs, 0 for none
+        self.began = self.deadline = 0.0            # since when, and until when at most; 0 for never
+        self.thread = 0                             # in which thread
+        self.round = 0                              # how often claims were handed out, see seats.Seat
+        self.hand: tuple[int, deque[Any]] = (0, deque())    # the round, and the tasks of it that have not begun
+
+    # -- in the database
+
+    def sit(self, now: float) -> Seat:
+        """A new seat of ours."""
+        seat = Seat(self.name, HOST, os.getpid(), beacon.PROCESS, self.place, self.options.lease, now)
+        seat.slot, seat.round, seat.label, seat.queues = self.slot, self.round, self.label, self.options.queues
+        seat.code = fingerprint.serving
+        return seat
+
+    def rank(self, store: Store) -> tuple[int, int]:
+        """Which of the workers of the same queues we are, and how many there are."""
+        queues = sorted(self.options.queues)
+        names = [name for name, seat in store.seats.items() if sorted(seat.queues) == queues and name != BYHAND]
+        return names.index(self.name), len(names)
+
+    # -- in the box
+
+    def turn(self, number: int) -> None:
+        """A new round of claims is at hand, in this thread."""
+        self.round, self.thread = number, threading.get_ident()
+        self.box.turn(self.slot, number)
+
+    def hold(self, tasks: Iterable[Any]) -> deque[Any]:
+        """Hold tasks of this round that are to begin one after the other. Whoever takes one out of the deque has it."""
+        left = deque(tasks)
+        self.hand = self.round, left
+        return left
+
+    def mark(self, jobid: int, timeout: float | None) -> float:
+        """Say which job runs, and how long it may; one that meets a conflict has no more time than before.
+
+        Returns until when, 0 for ever.
+        """
+        if jobid != self.running:
+            now = time.monotonic()
+            self.deadline = now + timeout if timeout else 0.0
+            self.running, self.began = jobid, now
+            self.box.write(self.slot, jobid, self.deadline, now)
+        elif timeout and not self.deadline:         # what it is had to be found out first
+            self.deadline = self.began + timeout
+            self.box.write(self.slot, jobid, self.deadline, self.began)
+        return self.deadline
+
+    def unlimited(self) -> None:
+        """Say that the job that runs has all the time there is: its own work is done."""
+        self.deadline = 0.0
+        if self.running:
+            self.box.write(self.slot, self.running, 0.0, self.began)
+
+    def rest(self) -> None:
+        """Say that no job runs."""
+        if self.running:
+            self.box.write(self.slot, -self.running, 0.0)
+            self.running, self.began, self.deadline = 0, 0.0, 0.0
+
+    def leave(self) -> None:
+        """The thread works no more."""
+        with contextlib.suppress(ValueError):       # the box was closed with its database
+            self.box.give(self.slot)

@@ -5,10 +5,12 @@ import json
 import time
 
 import pytest
+from ZODB.POSException import ConflictError
 
 from p01.remote import App
 from p01.remote.cli import main
 from p01.remote.cli.selection import MOMENT
+from p01.remote.job import Job
 from p01.remote.testing import EchoJob
 from tests.unit.conftest import drain
 
@@ -113,3 +115,29 @@ def test_whatever_a_job_returned_is_shown(tmp_path, capsys):
         assert out and not err and '\x1b' not in out
         if more:
             json.loads(out, parse_constant=lambda word: pytest.fail(word))
+
+
+class Meets(Job):
+    """Meets others twice."""
+
+    met = 0
+
+    def __call__(self, remoteProcessor):
+        Meets.met += 1
+        if Meets.met < 3:
+            raise ConflictError(object=remoteProcessor)
+
+
+def test_conflicts_are_shown(tmp_path, capsys):
+    address = f'sqlite:{tmp_path / "jobs"}'
+    app = App(address)
+    with app.transaction():
+        app.processor.addJob('meets', Meets())
+        app.processor.processJob('meets')
+    app.drain()
+    app.close()
+    assert main(['jobs', 'show', address, '1']) == 0
+    assert 'conflicts 2, the last on p01.remote.processor.RemoteProcessor' in ' '.join(capsys.readouterr().out.split())
+    assert main(['jobs', 'show', address, '1', '--json']) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown['conflicts']['number'], shown['runs'], shown['attempts']) == (2, 1, [])

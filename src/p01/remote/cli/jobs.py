@@ -87,7 +87,9 @@ def show(target: str, jobid: int, asJson: bool) -> int:
         output = loaded(view.outcome.output) if view.outcome is not None else None
         said = saidOf(processor, jobid) if view.status == PROCESSING else None
         if asJson:
+            met = view.outcome and view.outcome.conflicts
             printJson({**summary(view), 'input': given, 'output': output, 'progress': said and said._asdict(),
+                       'conflicts': met and met._asdict(),
                        'attempts': [{**attempt._asdict(), 'started': iso(attempt.started), 'ended': iso(attempt.ended)}
                                     for attempt in view.attempts]})
         else:
@@ -137,6 +139,8 @@ def describe(view: View, given: str, output: str, said: Progress | None, now: fl
         took = f', took {span(outcome.completed - outcome.started)}' if outcome.started is not None else ''
         lines += [('started', when(outcome.started, now)), ('completed', when(outcome.completed, now) + took),
                   ('output', shown(output, VALUE)), ('error', shown(outcome.error, None))]
+        if outcome.conflicts:
+            lines.append(('conflicts', f'{outcome.conflicts.number}, the last on {shown(outcome.conflicts.object, None)}'))
     for name, text in [*lines, ('runs', view.runs or ''), ('worker', view.worker)]:
         if text != '' and text is not None:
             hung([(f'  {name:10}', 'dim')], str(text))

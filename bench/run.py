@@ -17,7 +17,21 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))      # bench is a package, here and in the worker processes
 
-from bench import effects, enqueuing, flow, free, passing, postgresql, pruning, table, throughput, waiting, wake
+from bench import (
+    effects,
+    enqueuing,
+    flow,
+    free,
+    looks,
+    passing,
+    postgresql,
+    pruning,
+    table,
+    tenants,
+    throughput,
+    waiting,
+    wake,
+)
 from bench.plan import MILLION, QUICK, Plan
 
 MEASUREMENTS: dict[str, Callable[[Plan], Iterator[table.Row]]] = {      # in this order: the last three share a backlog
@@ -28,6 +42,8 @@ MEASUREMENTS: dict[str, Callable[[Plan], Iterator[table.Row]]] = {      # in thi
     'postgresql': postgresql.measure,
     'wake': wake.measure,
     'flow': flow.measure,
+    'tenants': tenants.measure,
+    'looks': looks.measure,
     'waiting': waiting.measure,
     'passing': passing.measure,
     'pruning': pruning.measure,

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from p01.remote import job
 from p01.remote.engine.loop import Loop
 from p01.remote.options import Retention, Unique, WorkerOptions
 from p01.remote.store import upkeep
@@ -155,3 +156,12 @@ def test_an_idle_worker_writes_nothing_after_all_that(place, loop):
     later(loop, now)
     later(loop, now + 100)
     assert place.db.lastTransaction() == before
+
+
+def test_functions_that_are_made_anew_are_not_kept(monkeypatch):
+    monkeypatch.setattr(job, 'KNOWN', 10)
+    for _ in range(50):
+        def made(number):
+            return number
+        assert str(job.signatureOf(made)) == '(number)'
+    assert len(job._signatures) <= 10

@@ -211,12 +211,15 @@ def plain(function: Any) -> Callable[..., Any]:
     return result
 
 
+KNOWN = 1_000       # functions whose signature is kept
 _signatures: dict[Any, inspect.Signature | None] = {}
 
 
 def signatureOf(function: Callable[..., Any]) -> inspect.Signature | None:
     """The function's signature, None for builtins that have none."""
     if function not in _signatures:
+        if len(_signatures) >= KNOWN:       # whoever makes functions anew, or imports them again, has left the old ones
+            _signatures.clear()
         try:
             _signatures[function] = inspect.signature(function)
         except (TypeError, ValueError):

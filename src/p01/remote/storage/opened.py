@@ -2,6 +2,7 @@
 """What can be told from an open database, whoever opened it."""
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,15 @@ def widen(db: ZODB.DB, number: int) -> None:
 
 
 _widening = threading.Lock()
+
+
+def _forked() -> None:
+    """Another thread, which was not forked, may hold the lock."""
+    global _widening
+    _widening = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def _inspect(db: ZODB.DB) -> tuple[str, Any]:

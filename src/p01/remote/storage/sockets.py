@@ -28,6 +28,7 @@ PREFIX = 'p01.remote-'
 HASNAMES = sys.platform == 'linux'      # sockets with a name and no file; elsewhere one in a folder of its own
 END = b'end'
 
+KNOWN = 1_000       # listeners whose socket is kept in mind
 _heard: dict[str, bytes] = {}           # file of a listener that was seen alive → its socket's name
 
 
@@ -132,6 +133,8 @@ def tell(folder: Path) -> int:
             name = nameIn(file)
             if not ring(name):                  # it lives where no signal gets, as in another container
                 continue
+            if len(_heard) >= KNOWN:            # others have removed the files of those that ended
+                _heard.clear()
             _heard[file] = name
         told += 1
     return told

@@ -163,6 +163,7 @@ def test_what_nobody_has_taken_in_is_reckoned_when_it_is_much(place, loaded, mon
     exact = processor.store.counts()
     assert figures.counts(processor.store) == (exact, False)
     monkeypatch.setattr(figures, 'LOOK', 10)
+    monkeypatch.setattr(figures, 'PART', 10)
     monkeypatch.setattr('p01.remote.store.look.LOOK', 10)
     processor._p_jar.cacheMinimize()
     loaded.clear()

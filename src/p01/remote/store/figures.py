@@ -8,6 +8,8 @@ from typing import NamedTuple
 from p01.remote.store.look import LOOK, Look, nested
 from p01.remote.store.records import DELAYED, QUEUED
 
+PART = 50       # segments that the others are reckoned from
+
 
 class Counts(NamedTuple):
     """How many jobs of each queue have which status.
@@ -20,13 +22,13 @@ class Counts(NamedTuple):
 
 
 def counts(store: Look) -> Counts:
-    """The counts; exact while the jobs that no worker has noticed are in at most LOOK segments, 6,000 to 100,000 jobs."""
+    """The counts; exact while the jobs that no worker has noticed are in at most LOOK segments, 3,000 to 50,000 jobs."""
     segments = list(store.unnoticed())
     if len(segments) <= LOOK:
         return Counts(store.counts())
     total, found = store.tallied(), Counter[tuple[str, str]]()
-    step = len(segments) / LOOK
-    for _, record in store.untaken(segments[int(number * step)] for number in range(LOOK)):
+    step = len(segments) / PART
+    for _, record in store.untaken(segments[int(number * step)] for number in range(PART)):
         found[record.queue, QUEUED if record.due is None else DELAYED] += 1
     total.add({kind: round(number * step) for kind, number in found.items()})
     return Counts(nested(total), True)

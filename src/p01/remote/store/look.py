@@ -19,7 +19,7 @@ from p01.remote.store.records import DELAYED, PROCESSING, QUEUED, Attempt, Claim
 from p01.remote.store.segments import Outcomes, Segment, statusOf
 from p01.remote.store.shards import Shard, Tally
 
-LOOK = 200          # segments that a look at jobs opens which no worker has noticed
+LOOK = 100          # segments that a look at jobs opens which no worker has noticed
 END = float('inf')
 NONE: dict[int, Segment] = {}
 NOTHING: dict[int, Record] = {}

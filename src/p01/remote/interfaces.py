@@ -79,7 +79,10 @@ class IRemoteProcessor(Interface):
     retention = Attribute('How long finished jobs stay: an options.Retention; 7 days, failed ones 30.')
 
     def addJob(name, job):
-        """Register a Job instance or an importable callable. Raises RegistrationError, saying what to do."""
+        """Register a Job instance, or a callable that any process finds again by its name, and that does its work when it is
+        called: no async def, no generator function, no method, nothing of the script that runs. What stands under the name is
+        what runs. Raises RegistrationError, saying what to do.
+        """
 
     def removeJob(name):
         """Forget a registered job. Raises UnknownJob."""

@@ -92,7 +92,9 @@ def examine(app: App, target: str) -> Iterator[Finding]:
         app.close()
         return
     except Exception as error:      # storages raise what their libraries raise
-        yield Finding('database', 'wrong', shown(error, None) or type(error).__name__)
+        text = f'{error.filename}: {error.strerror}; check the folder and its permissions' \
+            if isinstance(error, OSError) and error.filename and error.strerror else shown(error, None)
+        yield Finding('database', 'wrong', text or type(error).__name__)
         app.close()
         return
     try:

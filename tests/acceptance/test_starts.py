@@ -28,6 +28,15 @@ def send(number):
     return number
 '''
 
+FAULTY = '''
+from p01.remote.engine import outage
+from p01.remote.engine.loop import Loop
+old = Loop.poll
+if child:
+    outage.LONGEST = 0.01
+    Loop.poll = lambda self, now: old(self, now) if self.name.startswith('1.1') else 1 / 0
+'''
+
 
 def work(folder, text, *args):
     """The finished command on an application of this text."""
@@ -73,3 +82,21 @@ def test_a_job_whose_module_exits_stops_nobody(tmp_path, args):
     seen = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, check=True, timeout=DEADLINE, capture_output=True,
                           text=True)
     assert seen.stdout.split() == ['delayed', 'completed']
+
+
+@pytest.mark.parametrize('options', [[], ['--drain']])
+def test_a_process_one_of_whose_loops_fails_ends_visibly(tmp_path, options):
+    done = work(tmp_path, HEAD + FAULTY, '--threads', '2', *options)
+    assert done.returncode == 1
+    told = [line for line in done.stderr.splitlines() if 'ZeroDivisionError' in line and 'begins again' in line]
+    assert len(told) == TRIES - 1
+    assert 'the database is away' not in done.stderr
+    code = """
+import sys
+import starting
+with starting.app.reading() as processor:
+    print(len(processor.store.seats))
+"""
+    seen = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, check=True, timeout=DEADLINE, capture_output=True,
+                          text=True)
+    assert seen.stdout.split() == ['0']

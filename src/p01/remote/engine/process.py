@@ -92,18 +92,8 @@ def serve(target: str, options: WorkerOptions, number: int, line: Connection | N
         for loop in loops:
             loop.stop()
 
-    def work(loop: Loop) -> None:
-        try:
-            loop.work()
-        except MemoryError:
-            os._exit(MEMORY)                            # nothing that needs memory can be relied on
-        except BaseException as error:                  # of whatever class: a thread that ends without a word looks alive
-            failed.append(error)
-            events.notify(events.WorkerFailed(loop.name, reasonOf(error), 'it ends'))
-        loop.close()
-
     threading.Thread(target=watch, name='p01-watch', daemon=True).start()
-    threads = [threading.Thread(target=work, args=(loop,), name=f'p01.remote.{loop.name}') for loop in loops]
+    threads = [threading.Thread(target=work, args=(loop, loops, failed), name=f'p01.remote.{loop.name}') for loop in loops]
     for thread in threads:
         thread.start()
     say(line)
@@ -115,6 +105,20 @@ def serve(target: str, options: WorkerOptions, number: int, line: Connection | N
     beacon.forget(app.db)
     app.close()
     linger(options.grace)
+
+
+def work(loop: Loop, loops: list[Loop], failed: list[BaseException]) -> None:
+    """The thread of one loop. When it fails, all end with it, and the next process has all of them again."""
+    try:
+        loop.work()
+    except MemoryError:
+        os._exit(MEMORY)                                # nothing that needs memory can be relied on
+    except BaseException as error:                      # of whatever class: a thread that ends without a word looks alive
+        failed.append(error)
+        events.notify(events.WorkerFailed(loop.name, reasonOf(error), 'it ends'))
+        for each in loops:
+            each.stop()
+    loop.close()
 
 
 def linger(patience: float) -> None:

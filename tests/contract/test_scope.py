@@ -10,6 +10,7 @@ import transaction
 import zope.event
 from persistent.mapping import PersistentMapping
 from transaction.interfaces import DoomedTransaction
+from ZODB.Connection import Connection
 from ZODB.DB import DB
 from ZODB.FileStorage import FileStorage
 from ZODB.POSException import ConflictError, ReadOnlyError
@@ -240,6 +241,18 @@ def test_an_explicit_manager_is_followed_or_refused(app, place):
         square.enqueue(2)               # nothing has begun there
         connection.close()
     assert leftOpen(app) == []
+
+
+def test_a_manager_that_is_merely_not_the_threads_is_followed_or_refused_too(app, place):
+    with place.db.transaction() as connection:      # of ZODB itself
+        with pytest.raises(RemoteError, match=r'app\.within'):
+            square.enqueue(1)
+        with app.within(connection):
+            handle = square.enqueue(1)
+    assert ids(app) == [handle.id]
+    connection = place.connect()
+    connection.root()                       # nothing has begun there
+    assert len(ids(app)) == 1 and square.enqueue(2).id in ids(app)
 
 
 def test_a_manager_may_have_no_connection_yet(app):
@@ -610,6 +623,29 @@ def test_a_database_that_is_read_only_says_so(tmp_path):
         with pytest.raises(ReadOnlyError, match='opened read-only'), application.transaction() as root:
             root['x'] = 1
         assert leftOpen(application) == []
+    finally:
+        application.close()
+        application.database = 'memory:'
+        db.close()
+
+
+def test_an_applications_own_class_of_connections_stays(tmp_path):
+    class Own(Connection):
+        begun = 0
+
+        def newTransaction(self, transaction, sync=True):
+            self.begun += 1
+            super().newTransaction(transaction, sync)
+
+    db = DB(None)
+    db.klass = Own
+    application.database = db
+    try:
+        assert square.enqueue(1).id == 1
+        with application.transaction() as root:
+            assert isinstance(root._p_jar, Own) and root._p_jar.begun
+        with pytest.raises(TransactionOver):
+            root['late'] = 1
     finally:
         application.close()
         application.database = 'memory:'

@@ -20,7 +20,7 @@ from ZODB.DB import DB
 from p01.remote import fork
 from p01.remote.engine.context import Running, running
 from p01.remote.exceptions import RemoteError, TransactionOver
-from p01.remote.storage.connection import FORKED, explicitHere
+from p01.remote.storage.connection import FORKED, apart
 from p01.remote.storage.transactions import LIVE, Lasting, begun, joined
 
 
@@ -120,7 +120,7 @@ def around(db: DB) -> Connection | None:
     connection = known(manager, db)
     if connection is not None and live(manager):
         return connection
-    if explicitHere(db, manager) is not None:
+    if apart(db, manager) is not None:
         raise RemoteError('A connection of this database is open here under a transaction manager of its own, not under the '
                           "thread's; write `with app.within(connection):`, or with its manager, around what enqueues.")
     current = begun(manager)

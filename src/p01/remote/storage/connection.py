@@ -10,6 +10,7 @@ import weakref
 from contextvars import ContextVar
 from typing import Any
 
+import transaction
 from transaction.interfaces import TransactionFailedError
 from ZODB.Connection import Connection
 from ZODB.DB import DB
@@ -21,8 +22,8 @@ from p01.remote.storage.transactions import Lasting, begun
 FORKED = ('This connection was opened before the process was forked, and belongs to the parent; open the database anew in the '
           'child, as an App of an address does by itself.')
 
-# The connections that were opened under explicit managers of others, in this thread or task: weakly, and which opening it was.
-_explicit: ContextVar[tuple[tuple[weakref.ref[Any], object], ...]] = ContextVar('explicit', default=())
+# The connections that were opened under managers of others, in this thread or task: weakly, and which opening it was.
+_apart: ContextVar[tuple[tuple[weakref.ref[Any], object], ...]] = ContextVar('apart', default=())
 
 
 class Guarded(Connection):
@@ -38,40 +39,45 @@ class Guarded(Connection):
         self.heal()
         super().open(manager, delegate)
         manager = self.transaction_manager
-        if self.explicit_transactions and not isinstance(manager, Lasting):
-            known = ((ref, opening) for ref, opening in _explicit.get() if isOpen(ref(), opening))
-            _explicit.set((*known, (weakref.ref(self), self.opening)))
+        if not isinstance(manager, Lasting) and getattr(manager, 'manager', manager) is not transaction.manager.manager:
+            known = ((ref, opening) for ref, opening in _apart.get() if isOpen(ref(), opening))
+            _apart.set((*known, (weakref.ref(self), self.opening)))
 
     def close(self, primary: bool = True) -> None:
         """See ZODB. In a forked child nothing happens: the storage is the parent's."""
         if self.mark is fork.mark:
             super().close(primary)
 
-    def newTransaction(self, transaction: Any, sync: bool = True) -> None:
+    def newTransaction(self, txn: Any, sync: bool = True) -> None:
         """See ZODB. Raises TransactionOver in a forked child."""
-        self.own()
-        super().newTransaction(transaction, sync)
-        self.heal()
+        if self.mark is not fork.mark:
+            self.own()
+        super().newTransaction(txn, sync)
+        if self.spoiled:
+            self.heal()
 
-    def afterCompletion(self, transaction: Any) -> None:
+    def afterCompletion(self, txn: Any) -> None:
         """See ZODB."""
         if self.mark is fork.mark:
-            super().afterCompletion(transaction)
+            super().afterCompletion(txn)
 
     def setstate(self, obj: Any) -> None:
         """See ZODB. Raises TransactionOver in a forked child."""
-        self.own()
+        if self.mark is not fork.mark:
+            self.own()
         super().setstate(obj)
 
-    def tpc_begin(self, transaction: Any) -> None:
+    def tpc_begin(self, txn: Any) -> None:
         """See ZODB. Raises TransactionOver in a forked child."""
-        self.own()
-        super().tpc_begin(transaction)
+        if self.mark is not fork.mark:
+            self.own()
+        super().tpc_begin(txn)
 
     def register(self, obj: Any) -> None:
         """See ZODB. Raises TransactionOver when no transaction can take the change."""
         try:
-            self.own()
+            if self.mark is not fork.mark:
+                self.own()
             super().register(obj)
         except Exception as error:
             self.spoiled += (obj,)
@@ -105,10 +111,10 @@ def isOpen(connection: Connection | None, opening: object) -> bool:
     return connection is not None and connection.opening is opening and connection.opened is not None
 
 
-def explicitHere(db: DB, own: Any) -> Connection | None:
-    """A connection of a database that is open in this thread or task under an explicit manager of somebody else, which has
-    begun a transaction; own is the thread's manager."""
-    for ref, opening in _explicit.get():
+def apart(db: DB, own: Any) -> Connection | None:
+    """A connection of a database that is open in this thread or task under a manager that is not the thread's own, as explicit
+    ones are, and has begun a transaction."""
+    for ref, opening in _apart.get():
         connection = ref()
         if connection is not None and isOpen(connection, opening) and connection.db() is db:
             manager = connection.transaction_manager

@@ -16,7 +16,7 @@ from p01.remote.store.store import Store
 from tests.conftest import START, abort, commit, inside, leave, recount, stored
 from tests.race.party import Party
 
-NAMES, QUEUES = ('echo', 'fatal'), ('default', 'mail', 'rare')
+NAMES, QUEUES = ('echo', 'fatal'), ('default', chr(0x10FFFF) + 'mail', 'rare')
 
 
 def every(store):

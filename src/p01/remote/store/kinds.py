@@ -21,7 +21,6 @@ from p01.remote.store.segments import Kind, Page, Segment
 ANY = ''                        # status of what is taken in, whatever became of it
 RARE = ERROR, CANCELLED
 recordOf, pairOf = itemgetter(1), itemgetter(3, 0)      # of a job with its id; queue and name of a record
-HIGHEST = chr(0x10FFFF)         # no text stands behind it
 
 
 class Firsts(Closed, LLTreeSet):
@@ -84,7 +83,7 @@ class Kinds(Closed, Persistent):
         if queue is not None and name is not None:
             found = self.found.get((status, queue, name))
             return [] if found is None else [found]
-        low, high = ((status, '', ''), (status, HIGHEST)) if queue is None else ((status, queue, ''), (status, queue, HIGHEST))
+        low, high = ((status,), (status + '\0',)) if queue is None else ((status, queue), (status, queue + '\0'))
         fitting = (firsts for kind, firsts in self.found.items(low, high)
                    if kind[1:] != ('', '') and (name is None or kind[2] == name))
         some = list(islice(fitting, most + 1))

@@ -62,7 +62,7 @@ def test_lines_of_jobs_are_shown_from_info_on_with_the_job(said):
         assert line in lines, lines
     texts = [text for _, text in lines]
     assert not any(re.search('debug|done in|import info|by a thread', text) for text in texts), texts
-    assert any(text.startswith('Job 2 tasks.logs: failed after run 1') for text in texts), texts
+    assert any(text.startswith('Job 2 tasks.logs: error in run 1') for text in texts), texts
 
 
 @pytest.mark.parametrize('options, more', [(['-v'], {}), (['--log-level', 'info'], {}), ([], {'P01_REMOTE_LOG_LEVEL': 'INFO'})])

@@ -142,6 +142,17 @@ def test_drain_ends_by_itself_with_an_address_too(run, app):
     assert counts['default']['completed'] == 5 and counts['mail']['completed'] == 5
 
 
+def test_a_drain_that_could_not_run_what_is_due_says_so(run):
+    assert run('enqueue', 'tasks:app', 'tasks.wait', '0').returncode == 0
+    run('queues', 'pause', 'tasks:app', 'slow')
+    done = run('worker', 'tasks:app', '--drain')
+    assert done.returncode == 1 and 'left: 1 in queues that are paused (slow)' in done.stdout
+    run('queues', 'resume', 'tasks:app', 'slow')
+    run('enqueue', 'tasks:app', 'tasks.wait', '0', '--delay', '1h')
+    done = run('worker', 'tasks:app', '--drain')
+    assert done.returncode == 0 and 'left: 1 delayed or to be repeated, the next in 60 min' in done.stdout
+
+
 def test_options_come_from_the_environment(run):
     found = run('worker', 'tasks:app', P01_REMOTE_DRAIN='1', P01_REMOTE_PROCESSES='3')
     assert found.returncode == 0 and '3 worker processes' in found.stdout

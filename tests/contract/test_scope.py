@@ -378,6 +378,17 @@ def test_a_block_within_a_block_is_a_part_of_it(app, fail):
     assert ids(app) == [first.id] + [] * fail + [second.id] * (not fail)
 
 
+def test_the_first_segment_of_a_connection_may_go_with_a_part(app, caplog):
+    with app.transaction() as root:
+        root['outer'] = 1
+        with pytest.raises(KeyError), app.transaction():
+            square.enqueue(1)
+            raise KeyError
+        kept = square.enqueue(2)
+    assert ids(app) == [kept.id]
+    assert not caplog.records       # connections log what they cannot load
+
+
 def test_an_independent_block_stays_whatever_becomes_of_the_outer_one(app):
     with pytest.raises(KeyError), app.transaction():
         square.enqueue(1)

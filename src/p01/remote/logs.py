@@ -27,7 +27,7 @@ LINES: dict[type, tuple[int, str]] = {
     events.StorageLost: (logging.ERROR, 'Worker {0.worker}: the database is away, waiting for it: {0.reason}'),
     events.WorkerFailed: (logging.ERROR, 'Worker {0.worker}: {0.reason}; {0.follows}'),
     events.StorageBack: (logging.WARNING, 'Worker {0.worker}: the database is back'),
-    events.WorkerRescued: (logging.WARNING, 'Worker {0.worker} is gone, {0.why}; {0.jobs} jobs went back'),
+    events.WorkerRescued: (logging.WARNING, 'Worker {0.worker} is gone ({0.why}); jobs that went back: {0.jobs}'),
     events.WorkersStopping: (logging.WARNING, ('Stopping: workers wait for {0.text}; at most {0.grace:g} s, or until the '
                                               'next signal')),
     events.WorkersEnded: (logging.WARNING, 'Stopping: workers are ended amidst {0.text}; what they held goes back'),

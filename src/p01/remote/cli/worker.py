@@ -8,8 +8,9 @@ import click
 
 from p01.remote import storage
 from p01.remote.cli.target import SPAN, Verb, appArgument, check, placeOf
-from p01.remote.cli.terminal import count, jsonOption, mark, printJson, say, shown
+from p01.remote.cli.terminal import ago, count, jsonOption, mark, printJson, say, shown
 from p01.remote.engine import loglines
+from p01.remote.engine.left import Left
 from p01.remote.exceptions import AddressError
 from p01.remote.options import LEVELS, WorkerOptions
 
@@ -32,7 +33,8 @@ def worker(target: str, processes: int | None, threads: int | None, queues: tupl
            asJson: bool) -> int:
     """Process jobs until TERM, HUP or Ctrl-C; running jobs get --grace to end. A second signal ends them now; they run again.
 
-    --drain ends when nothing is due any more, with status 0, and says what is left; with status 1 when it was stopped before.
+    --drain ends when nothing is due any more, and says what is left; with status 1 when that could run now, since it was
+    stopped before or its queue is paused.
 
     A process that dies is replaced, and its jobs go to the others. Every option may stand in the environment, as
     P01_REMOTE_PROCESSES and so on.
@@ -63,7 +65,24 @@ def worker(target: str, processes: int | None, threads: int | None, queues: tupl
         say(mark('completed', 'ended') if answer == 0 else mark('error', f'ended with status {answer}'),
             f': {shown(supervisor.starts.reason, None)}' if supervisor.starts.reason else '',
             f'; {count(supervisor.restarts, "process", "es")} had to be replaced' if supervisor.restarts else '')
-        left = '' if supervisor.left is None else supervisor.left.text(time.time())
+        left = '' if supervisor.left is None else told(supervisor.left, time.time())
         if left:
             say(mark('warning', 'left'), f': {left}')
     return answer
+
+
+def told(left: Left, now: float) -> str:
+    """What a drain has left in words; '' when that is nothing."""
+    parts = []
+    if left.due:
+        parts.append(f'{left.due:,} due')
+    if left.elsewhere:
+        parts.append(f'{left.elsewhere:,} in the hands of other workers')
+    for kind, queues in (('paused', left.paused), ('not served here', left.unserved)):
+        if queues:
+            names = ', '.join(shown(queue, 40) for queue in sorted(queues))
+            parts.append(f'{sum(queues.values()):,} in queues that are {kind} ({names})')
+    if left.delayed:
+        when = f', the next {ago(left.next, now)}' if left.next is not None else ''
+        parts.append(f'{left.delayed:,} delayed or to be repeated{when}')
+    return '; '.join(parts)

@@ -22,21 +22,6 @@ class Left(NamedTuple):
     delayed: int
     next: float | None
 
-    def text(self, now: float) -> str:
-        """It in words; '' when nothing is left."""
-        parts = []
-        if self.due:
-            parts.append(f'{self.due} due')
-        if self.elsewhere:
-            parts.append(f'{self.elsewhere} in the hands of other workers')
-        for kind, queues in (('paused', self.paused), ('not served here', self.unserved)):
-            if queues:
-                parts.append(f'{sum(queues.values())} in queues that are {kind} ({", ".join(sorted(queues))})')
-        if self.delayed:
-            when = f', the next in {max(0.0, self.next - now):.1f} s' if self.next is not None else ''
-            parts.append(f'{self.delayed} delayed or to be repeated{when}')
-        return '; '.join(parts)
-
 
 def leftOf(processor: Any, queues: tuple[str, ...], now: float) -> Left:
     """What is left for workers that serve these queues; () for all."""

@@ -220,7 +220,7 @@ class Supervisor:
                 signal.signal(number, handler)
         if self.starts.reason:
             return FAULT
-        return 1 if self.left is not None and self.left.due else 0
+        return 1 if self.left is not None and (self.left.due or self.left.paused) else 0
 
 
 def howOf(code: int) -> str:

@@ -198,6 +198,8 @@ def told(connection: Connection, oid: bytes, serial: bytes, made: Any) -> Any:
 def loadable(segment: Persistent) -> bool:
     """Whether a segment or register is in the snapshot or a savepoint: not when one was rolled back behind its adoption."""
     try:
+        if segment._p_changed is None:      # asked of the storage, since a connection logs what it cannot load
+            segment._p_jar._storage.load(segment._p_oid)
         segment._p_activate()
         return True
     except (POSKeyError, ReadConflictError):

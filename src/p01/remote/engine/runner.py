@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Container
-from functools import partial
 from typing import Any, NamedTuple
 
 from transaction.interfaces import TransientError
@@ -53,6 +52,8 @@ class Runner:
         self.ways: dict[str, Way] = {}          # what these say
         self.conflicts: Conflicts | None = None     # that the running job has met
         self.chance = random.random
+        self.jobid = 0                      # of the job that runs
+        session.guard(self.fence)
 
     def fresh(self) -> Any:
         """The processor, in a transaction: the last one if nothing has used it, or a new one."""
@@ -188,7 +189,8 @@ class Runner:
             self.end()
             processor, self.around = None, Surroundings(None, self.session.manager)
         self.deadline = self.mark(task.id, way.timeout)
-        self.punctual(way)                  # it may have met a conflict at the end of its time
+        if self.deadline:
+            self.punctual(way)              # it may have met a conflict at the end of its time
         job = Running(processor, behaviour, task, unpack(task.record.input), started, self.name,
                       self.session.db)
         if not self.around.entered:
@@ -196,13 +198,19 @@ class Runner:
         if way.detached:
             output = within(job, way.perform)
         else:
-            self.session.lend(partial(self.holder.fence, processor, task.id))
+            manager, self.jobid = self.session.manager, task.id
+            manager.lasting = True              # the job may commit and abort as it likes
             try:
                 output = within(job, way.perform)
             finally:
-                self.session.take()
-        self.punctual(way)
+                manager.lasting = False
+        if self.deadline:
+            self.punctual(way)
         return output
+
+    def fence(self) -> None:
+        """Ready a part that the running job commits itself. Raises ClaimLost for a job that is no longer ours."""
+        self.holder.fence(self.found, self.jobid)
 
     def late(self) -> bool:
         """Whether the time of the running job is over."""

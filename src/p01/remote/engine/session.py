@@ -28,24 +28,21 @@ class Session:
         self.db = db
         self.locate = locate
         self.begun: float | None = None     # when the shared snapshot was taken, on the monotonic clock
+        self.fence: Callable[[], None] | None = None
         self.opened = False
         self.open()
 
     def open(self) -> None:
         """Have a connection, with a transaction manager of its own."""
         self.manager = Lasting()
+        self.manager.fence = self.fence
         widen(self.db, CONNECTIONS)
         self.opened = True
         self.connection = self.db.open(self.manager)
 
-    def lend(self, fence: Callable[[], None]) -> None:
-        """Let a job have the manager: it may commit and abort as it likes; see transactions.Lasting."""
-        manager = self.manager
-        manager.parts, manager.fence, manager.lasting = 0, fence, True
-
-    def take(self) -> None:
-        """Have the manager back, with the transaction that is the job's last."""
-        self.manager.lasting = False
+    def guard(self, fence: Callable[[], None]) -> None:
+        """Have each part that a job commits itself pass a fence; see transactions.Lasting."""
+        self.fence = self.manager.fence = fence
 
     def begin(self) -> None:
         """Begin a transaction. Raises StorageAway: nothing has begun, so that there is nothing to repeat at once."""
@@ -70,7 +67,7 @@ class Session:
 
     def joined(self) -> bool:
         """Whether the transaction has anything to commit."""
-        return joined(begun(self.manager))
+        return joined(self.manager._txn)        # begun would be one more call for each job
 
     def abort(self) -> None:
         """Abort the transaction."""

@@ -11,6 +11,7 @@ import sys
 import threading
 from contextlib import suppress
 from contextvars import ContextVar
+from threading import get_ident
 from typing import Any
 
 import transaction
@@ -34,7 +35,7 @@ class Scope:
         self.connection = connection
         self.outer = _scope.get()
         self.job = running.get()            # one that began within it has a transaction of its own
-        self.thread = threading.get_ident()
+        self.thread = get_ident()
         self.mark = fork.mark
         self.ended = False
 
@@ -48,11 +49,18 @@ class Scope:
         if _scope.get() is self:
             _scope.set(self.outer)
 
+    def fits(self) -> bool:
+        """Whether it is what is around this call, and takes changes."""
+        if self.ended or self.job is not running.get() or self.thread != get_ident() or self.mark is not fork.mark:
+            return False
+        current = begun(self.connection.transaction_manager)
+        return current is not None and current.status in LIVE
+
     def usable(self) -> Connection:
         """Its connection. Raises TransactionOver in another thread, and in a forked child."""
         if self.mark is not fork.mark:
             raise TransactionOver(FORKED)
-        if self.thread != threading.get_ident():
+        if self.thread != get_ident():
             raise TransactionOver('The transaction around this call was begun in another thread, whose connection no other '
                                   'thread may use; enqueue there, or do it here after that transaction has ended.')
         return self.connection
@@ -101,7 +109,7 @@ def ofJob(job: Running) -> Connection:
     jar: Connection = job.processor._p_jar
     if getattr(jar, 'mark', fork.mark) is not fork.mark:
         raise TransactionOver(FORKED)
-    if job.thread != threading.get_ident():
+    if job.thread != get_ident():
         raise TransactionOver(f'Job {job.task.id} runs in another thread, whose connection no other thread may use; enqueue in '
                               "the job's own thread, for example when this one has returned.")
     return jar
@@ -113,6 +121,9 @@ def around(db: DB) -> Connection | None:
     Raises TransactionOver when there is one that can take no more, and RemoteError when a connection is open under a manager
     that is not the thread's, so that it is unknown what is meant.
     """
+    scope = _scope.get()
+    if scope is not None and scope.db is db and scope.fits():       # as a rule; the rest asks the same, and why
+        return scope.connection
     connection = inside(db)
     if connection is not None:
         return connection

@@ -20,6 +20,7 @@ FLOORS = [
     ['home'],
     ['block'],
     ['scope'],
+    ['manager'],
     ['processor'],
     ['worker'],
     ['engine'],

@@ -13,7 +13,8 @@ from ZODB.POSException import ConflictError, ReadOnlyError
 
 from p01.remote import foreign
 from p01.remote.exceptions import InputError, TransactionOver
-from p01.remote.scope import Lent, Scope, under
+from p01.remote.manager import Lent, under
+from p01.remote.scope import Scope
 from p01.remote.storage.conflicts import explain
 from p01.remote.storage.transactions import READONLY, begun, release
 

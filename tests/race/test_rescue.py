@@ -9,6 +9,8 @@ from ZODB.POSException import ConflictError
 from p01.remote import storage
 from p01.remote.engine import beacon, janitor
 from p01.remote.engine.beacon import HOST
+from p01.remote.options import Policy
+from p01.remote.storage import blackbox
 from p01.remote.store.seats import Seat
 from tests.race.stage import session
 
@@ -227,3 +229,66 @@ def test_the_worker_of_an_earlier_process_is_dead_though_its_pid_lives(stage):
     assert look(stage, time.time()) == ['a']
     stage.drain()
     assert stage.effects == {1: 1, 2: 1}
+
+
+# -- whom a death is laid to
+
+def test_the_time_out_of_a_neighbour_is_no_death(stage):
+    """E8: both ran when their process was killed, for one of them."""
+    innocent, late = stage.enqueue('effect', 1, 2)
+    for number in range(janitor.DEATHS):
+        dead = stage.loop(f'dead{number}')
+        stage.claim(dead, 2)
+
+        def work(processor, dead=dead):
+            janitor.rescue(processor.store, processor.store.seats[dead.name], time.time(), {innocent, late}, 'killed',
+                           {late: Policy(retries=10, timeout=2)})
+        stage.do(work)
+        assert (stage.view(innocent).status, stage.view(innocent).runs, deaths(stage, innocent)) == ('queued', 0, 0)
+    assert stage.view(late).attempts[-1].reason == 'TimedOut: it ran longer than its timeout of 2 s'
+    assert deaths(stage, late) == 0
+
+
+@pytest.mark.parametrize('policy, runs', [(Policy(retries=0), 1), (Policy(retries=1), 2), (Policy(), 3),
+                                          (Policy(retries=0, deaths=4), 5), (Policy(retries=9, deaths=0), 1)])
+def test_a_death_is_a_failed_run_unless_the_job_says_otherwise(stage, policy, runs):
+    [jobid] = stage.enqueue('effect', 1)
+    for number in range(runs):
+        assert stage.view(jobid).status == 'queued'
+        dead = stage.loop(f'dead{number}')
+        stage.claim(dead)
+
+        def work(processor, dead=dead):
+            janitor.rescue(processor.store, processor.store.seats[dead.name], time.time(), {jobid}, 'killed',
+                           policies=lambda jobid: policy)
+        stage.do(work)
+    view = stage.view(jobid)
+    assert (view.status, view.runs) == ('error', runs)
+    assert view.outcome.error.startswith('Put aside: ')
+
+
+def test_a_process_that_was_to_end_takes_no_job_with_it(shared, tmp_path):
+    """However often: told by a signal, or at the end of a server that works beside other things."""
+    [jobid] = shared.enqueue('effect', 1)
+    for end in [blackbox.TOLD, blackbox.ENDS] * janitor.DEATHS:
+        box = beacon.Box(boxes(shared, tmp_path))
+        box.write(box.take(), jobid, 0.0)
+        seated(shared, 1, box=str(box.path))
+        box.end(end)
+        box.leave()
+        assert look(shared, time.time()) == ['stranger']
+        assert (shared.stati([jobid]), deaths(shared, jobid), shared.view(jobid).runs) == (['queued'], 0, 0)
+
+
+def test_each_pulled_job_has_a_lease_of_its_own(stage):
+    """E47: whoever pulls others meanwhile does not renew it."""
+    jobids = stage.enqueue('pure', *range(4))
+    now = time.time()
+    assert stage.do(lambda processor: processor.pullNextJob(now).id) == jobids[0]
+    assert stage.do(lambda processor: processor.pullNextJob(now + 3000).id) == jobids[1]
+    assert look(stage, now + 3000) == []
+    assert stage.do(lambda processor: processor.pullNextJob(now + 6000).id) == jobids[0]        # it came back
+    assert stage.stati(jobids) == ['processing', 'processing', 'queued', 'queued']
+    assert look(stage, now + 6700) == ['by hand']
+    assert stage.stati(jobids) == ['processing', 'queued', 'queued', 'queued']
+    stage.check()

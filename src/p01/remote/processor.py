@@ -14,11 +14,10 @@ from zope.location.interfaces import ILocation
 
 from p01.remote import checks, events, worker
 from p01.remote.door import Part, Placed
-from p01.remote.engine import ticker
+from p01.remote.engine import pulled
 from p01.remote.engine.behaviours import behaviourOf, prepared
 from p01.remote.engine.hand import runDue
 from p01.remote.engine.pledge import pledge
-from p01.remote.engine.verdict import expired
 from p01.remote.exceptions import InputError, NotLoaded, RemoteError, UnknownJob
 from p01.remote.foreign import Raised, described, reasonOf
 from p01.remote.instants import duration, seconds, short
@@ -31,7 +30,6 @@ from p01.remote.storage.origin import contained
 from p01.remote.store import adding, listing, payload
 from p01.remote.store.look import View
 from p01.remote.store.records import FINISHED, Record
-from p01.remote.store.segments import success
 from p01.remote.store.store import Store
 
 
@@ -217,7 +215,9 @@ class RemoteProcessor(Placed, Persistent):
         behaviour = self.registered(item.jobName)
         checks.priorityOf(item.priority)
         payload.pack(prepared(behaviour, item.input, item.jobName), f'The input of {item.jobName!r}', self.inputLimit)
-        return self.scheduler.add(item, self.now(now))
+        key = self.scheduler.add(item, self.now(now))
+        item.reckoned = self.now(now) if now is None else None
+        return key
 
     def reScheduleItem(self, item: Any, now: Any = None) -> None:
         """Compute anew when an item is due."""
@@ -235,20 +235,11 @@ class RemoteProcessor(Placed, Persistent):
 
     def pullNextJob(self, now: Any = None) -> Job | None:
         """Take the next job that is due into the caller's hands; None when there is none. Finish it with completeJob."""
-        hand = self.store.byHand(self.now(now))
-        ticker.tick(self, self.now(now))
-        claimed = self.store.claim(hand, 1, self.now(now))
-        for event in expired(hand):
-            events.notifyAfter(self._p_jar.transaction_manager.get(), event)
-        return self.getJob(claimed[0]) if claimed else None
+        return pulled.pull(self, self.now(now))
 
     def completeJob(self, jobid: int, output: Any = None) -> None:
         """Complete a job that was pulled. Raises ClaimLost when it is not in anybody's hands."""
-        now = time.time()
-        seat = self.store.byHand(now)
-        claim = seat.held(jobid)
-        kept = payload.packOutput(output, f'The output of job {jobid}', self.outputLimit, self._p_jar)
-        self.store.settle(seat, {jobid: success(kept, claim.runs + 1, None, now, seat.name, claim.attempts)})
+        pulled.complete(self, jobid, output)
 
     def processNextJob(self, now: Any = None) -> bool:
         """Run the next job that is due, here, in a savepoint of the caller's transaction; whether there was one."""

@@ -36,6 +36,7 @@ class SchedulerItem(Placed, Persistent):
     """
 
     due: float | None = None
+    reckoned: float | None = None       # by which clock: when a worker computed due, in POSIX seconds
 
     def __init__(self, jobName: str, *, active: bool = True, startTime: float | datetime | None = None,
                  input: Any = None, queue: str | None = None, priority: int = 0) -> None:
@@ -223,8 +224,9 @@ class Scheduler(Placed, Persistent):
 
         Ticks that passed unnoticed are not made up for: one run stands for all of them.
         """
-        found = self._find(item)
-        found.due = found.next(seconds(now))
+        found, instant = self._find(item), seconds(now)
+        found.due = found.next(instant)
+        found.reckoned = instant
         return found.due
 
     def failed(self, key: str, reason: str, now: float) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -190,9 +190,15 @@ def lost(processor: Any, box: str, why: str) -> list[events.WorkerRescued]:
     return told
 
 
-def tell(told: Iterable[object]) -> None:
-    """Tell of what is committed, of rescues with what became of the jobs."""
+def each(told: Iterable[object]) -> Iterator[object]:
+    """What is to be told, behind each rescue what became of its jobs."""
     for event in told:
+        yield event
+        if isinstance(event, events.WorkerRescued):
+            yield from event.ends
+
+
+def tell(told: Iterable[object]) -> None:
+    """Tell of what is committed."""
+    for event in each(told):
         events.notify(event)
-        for end in event.ends if isinstance(event, events.WorkerRescued) else ():
-            events.notify(end)

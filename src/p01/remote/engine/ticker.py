@@ -21,6 +21,7 @@ from p01.remote.storage.classes import reasonFor
 from p01.remote.storage.origin import contained, fromStorage
 
 AGAIN = 30.0        # seconds until a worker looks again at an item that it could not advance
+ASTRAY = 1.0        # seconds that clocks may differ
 ALL = '*'           # as the key: that there is no getting at the items at all
 
 Step = Callable[..., events.ScheduleFailed | None]      # of processor, key, now, reason
@@ -44,7 +45,7 @@ class Ticker:
                 coming.append(since + AGAIN)
             elif isinstance(due, Raised):
                 ready.append((now, key))
-            elif due is not None and due <= now:
+            elif due is not None and (due <= now or strayed(item, now)):
                 ready.append((due, key))
             elif due is not None:
                 coming.append(due)
@@ -87,12 +88,20 @@ def dueOf(item: Any) -> float | None:
     return None if not item.active or item.due is None else float(item.due)
 
 
+def strayed(item: Any, now: float) -> bool:
+    """Whether an item's due time was computed by a clock that was ahead of this one."""
+    return item.reckoned is not None and item.reckoned > now + ASTRAY
+
+
 def enqueue(processor: Any, key: str, now: float, reason: str) -> None:
     """Advance an item that is still due, and enqueue its job."""
     item = found(processor, key)
     due = dueOf(item)
+    if strayed(item, now):
+        processor.scheduler.reschedule(item, now)
+        item.reckoned = now
     if due is None or due > now:
-        return                  # somebody else was here
+        return                  # somebody else was here, or the clock had gone astray
     advance(processor, item, now)
     processor.processJob(item.jobName, item.input, queue=item.queue, priority=item.priority)
     processor.scheduler.mended(key)

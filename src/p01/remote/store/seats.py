@@ -156,6 +156,11 @@ class Seat(Hand, Packed):
                 return blackbox.read(blackbox.boxOf(self)).slots[self.slot]
         return None
 
+    def pull(self, jobids: Iterable[int], now: float) -> None:
+        """Jobs are in the hands of a caller now, each for a lease of its own."""
+        held = {jobid: since for jobid, since in self.pulled.items() if jobid in self.claims}
+        self.pulled = held | dict.fromkeys(jobids, now)
+
     def end(self, jobids: Iterable[int]) -> list[str]:
         self._v_open = 0
         return super().end(jobids)

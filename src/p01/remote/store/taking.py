@@ -5,12 +5,12 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
-from itertools import chain, groupby, repeat
+from itertools import chain, groupby, islice, repeat
 from operator import attrgetter
 
 from p01.remote.exceptions import JobNotFound
 from p01.remote.store import uniques
-from p01.remote.store.keys import idOf, rankOf, shardOf, sinceOf
+from p01.remote.store.keys import idOf, rankOf, shardOf, sinceOf, waitingKey
 from p01.remote.store.lines import Line, Run, alike
 from p01.remote.store.look import Look
 from p01.remote.store.records import CANCELLED, DELAYED, FINISHED, PROCESSING, QUEUED, Claim, Outcome, Pending, Record
@@ -18,8 +18,10 @@ from p01.remote.store.seats import Hand, Seat
 from p01.remote.store.segments import Segment, brief
 from p01.remote.store.settings import Settings
 from p01.remote.store.shards import Shard, uniqueShard
+from p01.remote.store.writer import ASTRAY
 
 GRACE = 1.0         # seconds that a job of another worker's shard may wait longer than ours
+SEGMENTS = 9        # neighbours that are asked when jobs were enqueued whose own clock was wrong
 END = float('inf')  # behind all keys
 queueOf = attrgetter('queue')
 FEW = 8             # lines of a shard that are looked at in vain, rather than to write where they stand
@@ -58,6 +60,8 @@ class Taking(Look):
         came: Counter[tuple[str, str]] = Counter()
         for first, new in shard.news(self, INTAKE):
             shard.kinds.came(first, new)
+            if new and (new[-1][1].created > now + ASTRAY or self.segment(first).astray):
+                new = self.rightened(shard, first, new, owner, now)
             for (queue, _, due), group in groupby(new, alike):
                 jobs = list(group)
                 admitted = [job for job in jobs if job[1].extras is None or self.admits(owner, *job, now)]
@@ -71,6 +75,27 @@ class Taking(Look):
             owner.touch()
             owner.tally.add(came)
             owner.tally.add(moved)
+
+    def rightened(self, shard: Shard, first: int, new: list[tuple[int, Record]], owner: Hand,
+                  now: float) -> list[tuple[int, Record]]:
+        """Put new jobs in line whose clock was ahead, at their place by what stands around them; returns the others."""
+        others = []
+        births = (min([each.born, *(record.created for record in islice(each.entries.values(), 1))])
+                  for each in islice(self.segments.values(first), SEGMENTS))
+        last = next((born for born in births if born <= now), now) - 0.000_002
+        for jobid, record in new:
+            if record.due is not None or record.created <= now + ASTRAY:
+                others.append((jobid, record))
+                last = max(last, min(record.created, now))
+            elif record.extras is None or self.admits(owner, jobid, record, now):
+                key = waitingKey(record.priority, last, jobid)
+                shard.page(first).note(jobid, Pending(key, None, 0))
+                shard.lines.join(record.queue, key)
+                owner.touch()
+                owner.tally.move(record.queue, None, QUEUED)
+            else:
+                owner.tally.move(record.queue, None, CANCELLED)
+        return others
 
     def admits(self, owner: Hand, jobid: int, record: Record, now: float) -> bool:
         """Whether a new job may get in line, whose unique key it then holds; else it has ended as a duplicate."""

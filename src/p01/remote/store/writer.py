@@ -33,6 +33,7 @@ from p01.remote.store.segments import Segment
 SMALL, LARGE = 32, 512      # ids of a segment: about 4 KB for jobs that come one by one, about 64 KB in bulk
 AHEAD = 8                   # segments reserved at once by a busy connection
 BUSY = 1.0                  # seconds between two reservations of a busy connection
+ASTRAY = 1.0                # seconds that a clock is put back at once at most, when it is right as a rule
 ABANDON = 30 * 60.0         # seconds; the janitor seals a segment that nobody wrote to for twice as long
 
 
@@ -82,6 +83,8 @@ class Writer:
             segment = self.turn(connection, now)
         self.used = now
         # strictly increasing, so that one connection's jobs keep their order whatever the clock's resolution
+        if record.created < self.stamp - ASTRAY:
+            self.stamp, segment.astray = record.created, True       # the clock was put back
         self.stamp = max(record.created, self.stamp + 0.000_002)
         jobid, self.next = self.next, self.next + 1
         self.here += 1

@@ -109,8 +109,8 @@ class App:
 
     def _return(self, db: DB) -> None:
         if self._address is not None and databases.giveBack(self._address, db):
+            db.close()              # behind the workers of this process, see engine.closing
             beacon.forget(db)
-            db.close()
 
     def _forked(self) -> None:
         """This is a child now: it opens the database for itself, or cannot have it."""

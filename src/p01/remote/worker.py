@@ -15,6 +15,7 @@ from zope.interface import implementer
 
 from p01.remote import events
 from p01.remote.engine import surroundings
+from p01.remote.engine.closing import closed, hire, resign
 from p01.remote.engine.loop import Loop
 from p01.remote.engine.outage import Outage
 from p01.remote.exceptions import NewerDatabase, OldProcessor, ProcessorGone, RemoteError, StorageAway
@@ -65,20 +66,25 @@ class SimpleWorker:
             loop.close()
 
     def __call__(self) -> None:
-        """Work until stop is called."""
+        """Work until stop is called, or the database is closed."""
+        hire(self.db, self, threading.current_thread())
         others = [threading.Thread(target=begin, args=(self.work,), name=f'{self.name}.{number}', daemon=True)
                   for number in range(2, self.threads + 1)]
         for thread in others:
             thread.start()
-        self.work()
-        for thread in others:
-            thread.join()
+        try:
+            self.work()
+            for thread in others:
+                thread.join()
+        finally:
+            resign(self.db, self)
 
     def work(self) -> None:
         """Work in this thread."""
         outage = Outage(self.name)
-        while not self.stopped.is_set():
+        while not self.stopped.is_set() and not closed(self.db):
             loop = self.loop()
+            loop.working = True
             self.loops.append(loop)
             try:
                 loop.ready()
@@ -109,6 +115,8 @@ class SimpleWorker:
                 self.stopped.wait(outage.failed(error))
             finally:
                 loop.close()
+            if loop.dismissed:
+                self.stopped.set()
 
     def stop(self) -> None:
         """Let the running jobs end, and no other begin."""
@@ -151,6 +159,7 @@ def start(db: DB, worker: Any, key: Key = None) -> bool:
         thread = threading.Thread(target=begin, args=(worker,), name=worker.name, daemon=True)
         mine[key] = worker, thread
         thread.start()
+        hire(db, worker, thread)
     events.notify(events.ProcessorStarted(worker.queuePath[-1]))
     return True
 

@@ -86,12 +86,14 @@ class Box:
 
     def write(self, slot: int, jobid: int, deadline: float, began: float = 0.0) -> None:
         """Say what a thread runs: until when at most, 0 for ever, and since when; a negative id has ended."""
-        JOB.pack_into(self.map, HEAD.size + slot * SIZE, jobid, began, deadline)
+        if not self.map.closed:
+            JOB.pack_into(self.map, HEAD.size + slot * SIZE, jobid, began, deadline)
 
     def turn(self, slot: int, number: int) -> None:
         """Say which round of its seat's claims a thread, this one, works on, of which none has begun."""
         self.write(slot, 0, 0.0)
-        TURN.pack_into(self.map, HEAD.size + slot * SIZE + JOB.size, number, threading.get_ident())
+        if not self.map.closed:
+            TURN.pack_into(self.map, HEAD.size + slot * SIZE + JOB.size, number, threading.get_ident())
 
     def beat(self, now: float) -> None:
         """Give a sign of life, at an instant of the monotonic clock."""
@@ -102,9 +104,10 @@ class Box:
         END.pack_into(self.map, 0, how)
 
     def leave(self) -> None:
-        """Hold nothing of it any more; its file stays."""
+        """Hold nothing of it any more; its file stays. What a thread still says that could not end goes nowhere."""
         near.pop(self.path.name, None)
-        self.map.close()
+        if not self.map.closed:
+            self.map.close()
         for file in (self.file, self.stack):
             if file is not None:
                 file.close()

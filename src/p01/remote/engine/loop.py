@@ -12,7 +12,7 @@ from typing import Any
 from transaction.interfaces import TransientError
 from ZODB.DB import DB
 
-from p01.remote.engine import beacon, janitor, pulse
+from p01.remote.engine import beacon, closing, janitor, pulse
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.janitor import Janitor
 from p01.remote.engine.ledger import Ledger
@@ -65,7 +65,10 @@ class Loop:
         self.idle = False
         self.janitor = Janitor()
         self.wide = time.time()                     # when other workers' shards were looked at last; they have just begun
+        self.working = self.dismissed = False       # whether a thread is in work; whether our database is about to close
+        self.gone = threading.Event()
         pulse.watch(self)
+        closing.enter(self)
 
     def overran(self, jobid: int) -> None:
         """The time of the job that runs was over, and it is no longer ours; see pulse.overrun."""
@@ -211,6 +214,7 @@ class Loop:
         """Poll until stopped, or with options.drain until nothing is due."""
         if not self.options.drain:
             self.bell.listen()
+        self.working = True
         try:
             self.cycle()
         finally:
@@ -228,6 +232,9 @@ class Loop:
             except BaseException as error:  # storages raise what they like; what they hold is safe
                 if interrupts(error):
                     raise
+                if closing.closed(self.db):
+                    logger.warning('Worker %s ends: its database was closed.', self.name)
+                    break
                 self.endure(error)
                 continue
             self.outage.over()
@@ -281,3 +288,4 @@ class Loop:
         beacon.live.discard(self.name)
         pulse.unwatch(self)
         self.post.leave()
+        closing.leave(self)

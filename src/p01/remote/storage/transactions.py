@@ -114,6 +114,11 @@ class Lasting(transaction.TransactionManager):
             made.keeper = self
         return made
 
+    def abort(self) -> None:
+        """Abort, if anything was begun: a database that is closed aborts for all connections that are open."""
+        if begun(self) is not None:
+            super().abort()
+
     def renew(self) -> None:
         """Begin the next part, if it lasts."""
         if self.lasting and begun(self) is None:

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""The end of a database, or of the process, beside workers: they end first, and what they hold goes back.
+
+ZODB closes a storage under whoever uses it. So the workers of this process are asked to leave before their database closes;
+a job that does not end in time is taken from its worker, whose late changes are refused.
+"""
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import time
+import weakref
+from collections.abc import Iterable
+from typing import Any
+
+from ZODB.DB import DB
+
+from p01.remote.engine import beacon, janitor
+from p01.remote.exceptions import RemoteError
+from p01.remote.foreign import reasonOf
+from p01.remote.storage.transactions import systematic
+
+SHORT = 1.0         # seconds that workers get to leave when their process ends
+
+logger = logging.getLogger('p01.remote')
+guarded: weakref.WeakKeyDictionary[DB, weakref.WeakSet[Any]] = weakref.WeakKeyDictionary()      # the loops of each database
+hired: weakref.WeakKeyDictionary[DB, weakref.WeakKeyDictionary[Any, threading.Thread]] = weakref.WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+def enter(loop: Any) -> None:
+    """A loop works on its database from now on."""
+    with _lock:
+        if loop.db not in guarded:
+            guarded[loop.db] = weakref.WeakSet()
+            watch(loop.db)
+        guarded[loop.db].add(loop)
+
+
+def leave(loop: Any) -> None:
+    """A loop has left."""
+    with _lock:
+        guarded.get(loop.db, weakref.WeakSet[Any]()).discard(loop)
+    loop.gone.set()
+
+
+def resign(db: DB, worker: Any) -> None:
+    """A worker has ended."""
+    with _lock:
+        hired.get(db, weakref.WeakKeyDictionary[Any, threading.Thread]()).pop(worker, None)
+
+
+def closed(db: DB) -> bool:
+    """Whether a database was closed, by whatever way."""
+    return 'storage' not in vars(db)
+
+
+def hire(db: DB, worker: Any, thread: threading.Thread) -> None:
+    """A worker works on a database from now on, in a thread that begins and ends its own."""
+    with _lock:
+        if db not in guarded:
+            guarded[db] = weakref.WeakSet()
+            watch(db)
+        hired.setdefault(db, weakref.WeakKeyDictionary())[worker] = thread
+
+
+def loopsOf(db: DB) -> list[Any]:
+    """The loops that work on a database."""
+    with _lock:
+        return list(guarded.get(db, ()))
+
+
+def watch(db: DB) -> None:
+    """Have a database close behind its workers. It closes once: DB.close takes its own place, too."""
+    close, known = db.close, weakref.ref(db)
+
+    def closing() -> None:
+        here = known()
+        if here is not None and getattr(here, 'openers', 1) == 1:      # one in memory with a name closes behind its last opener
+            dismiss(here)
+        close()
+
+    db.close = closing
+
+
+def dismiss(db: DB) -> None:
+    """Have all workers of a database leave. Raises RemoteError when one of them calls, whose job would be its own end."""
+    loops = loopsOf(db)
+    if any(loop.post.running and loop.post.thread == threading.get_ident() for loop in loops):
+        raise RemoteError('A job cannot close the database that it runs on; leave that to who opened it.')
+    with _lock:
+        workers = list(hired.get(db, {}).items())
+    for worker, _ in workers:
+        worker.stop()
+    patience = max((loop.options.grace for loop in loops), default=SHORT)
+    for _, thread in () if loops else workers:      # which have no loop yet
+        if thread is not threading.current_thread():
+            thread.join(patience)
+    for loop in ended(loops, patience):
+        try:
+            takeBack(loop)
+        except Exception as error:      # the storage is away
+            logger.warning('Worker %s leaves its seat to others: %s', loop.name, reasonOf(error))
+    beacon.forget(db)
+
+
+def ended(loops: Iterable[Any], patience: float) -> list[Any]:
+    """Stop loops, and wait for those that work, at most so many seconds; returns those that have not left."""
+    loops, until = list(loops), time.monotonic() + patience
+    for loop in loops:
+        loop.dismissed = True
+        loop.stop()
+    return [loop for loop in loops if not loop.gone.wait(max(0.0, until - time.monotonic()) if loop.working else 0.0)]
+
+
+def takeBack(loop: Any) -> None:
+    """Give the jobs of a worker to others that cannot end; no job is blamed, and what it still does is refused."""
+    def work(connection: Any) -> None:
+        store = loop.locate(connection).store
+        seat = store.seats.get(loop.name)
+        if seat is not None:
+            janitor.rescue(store, seat, time.time(), ())
+
+    systematic(loop.db, work)
+
+
+def _atexit() -> None:
+    """The workers of a process that ends leave their seats, if they can at once; boxes speak for the others."""
+    with _lock:
+        loops = [loop for each in guarded.values() for loop in each]
+    ended([loop for loop in loops if loop.working and not loop.post.running], SHORT)
+
+
+atexit.register(_atexit)
+
+
+def _forked() -> None:
+    """A forked process has none of its parent's workers, and its lock may be held by a thread that was not forked."""
+    global _lock
+    _lock = threading.Lock()
+    for loops in guarded.values():
+        loops.clear()
+    hired.clear()
+
+
+os.register_at_fork(after_in_child=_forked)

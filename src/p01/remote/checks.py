@@ -15,6 +15,8 @@ LENGTH = 100_000                # characters of a name or key; longer ones are d
 
 def nameOf(value: Any, what: str) -> str:
     """A text that names something: not empty, and UTF-8, since it becomes bytes in keys and logs; else InputError."""
+    if type(value) is str and value.isascii() and 0 < len(value) <= LENGTH:     # as a rule; the rest tells why not
+        return value
     if not isinstance(value, str) or not value:
         raise InputError(f'{what} must be a text that is not empty, not {short(value)}.')
     try:
@@ -28,6 +30,8 @@ def nameOf(value: Any, what: str) -> str:
 
 def wholeOf(value: Any, what: str, least: int, most: int | None = None) -> int:
     """A whole number within limits; else InputError. True is none."""
+    if type(value) is int and value >= least and (most is None or value <= most):     # as a rule
+        return value
     if isinstance(value, bool) or not isinstance(value, int):
         raise InputError(f'{what} must be a whole number, not {short(value)}.')
     if value < least or most is not None and value > most:

@@ -132,7 +132,8 @@ class RemoteProcessor(Placed, Persistent):
         if count:
             if count == 1 and jar is not None:
                 pledge(jar, jobid, name)
-            events.notify(events.JobQueued(jobid, name))
+            if events.heard():
+                events.notify(events.JobQueued(jobid, name))
         return jobid
 
     def getJob(self, jobid: int) -> Job:

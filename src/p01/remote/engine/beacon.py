@@ -11,6 +11,8 @@ import threading
 import time
 import uuid
 import weakref
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +90,10 @@ class Box:
         """Say what a thread runs: until when at most, 0 for ever, and since when; a negative id has ended."""
         if not self.map.closed:
             JOB.pack_into(self.map, HEAD.size + slot * SIZE, jobid, began, deadline)
+
+    def writer(self, slot: int) -> Callable[[int, float, float], None]:
+        """What writes into a slot, given a job's id, since when it runs and until when it may; for each job, without a look."""
+        return partial(JOB.pack_into, self.map, HEAD.size + slot * SIZE)
 
     def turn(self, slot: int, number: int) -> None:
         """Say which round of its seat's claims a thread, this one, works on, of which none has begun."""

@@ -3,8 +3,8 @@
 enqueued.
 
 When one has committed, the bells of its databases ring. It costs a few microseconds for each transaction, nothing for each
-job, and one thread as long as there are transactions that stay open. Transactions of jobs are not looked at: a long job
-commits what it enqueues at its end.
+job, and one thread that sleeps as long as there are transactions that hold jobs, and a minute beyond. Transactions of jobs
+are not looked at: a long job commits what it enqueues at its end.
 """
 from __future__ import annotations
 
@@ -122,11 +122,10 @@ def watch() -> None:
 
 def looks() -> None:
     """Look when the oldest may have been open for too long."""
-    while True:
-        wait = look(time.monotonic())
-        if wait is None:
-            break
+    wait: float | None = OPEN       # at first, so that short transactions share a thread, which costs more than they do
+    while wait is not None:
         time.sleep(wait)
+        wait = look(time.monotonic())
 
 
 def look(now: float) -> float | None:

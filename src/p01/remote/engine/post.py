@@ -31,6 +31,7 @@ class Post(Holder):
         self.alone = beacon.alone(db)
         self.box = beacon.mine(db)
         self.slot = self.box.take()
+        self.write = self.box.writer(self.slot)
         self.place = '-' if self.box.file is None and not self.alone else str(self.box.path)
         self.running = 0                            # the job that runs, 0 for none
         self.began = self.deadline = 0.0            # since when, and until when at most; 0 for never
@@ -75,22 +76,22 @@ class Post(Holder):
             now = time.monotonic()
             self.deadline = now + timeout if timeout else 0.0
             self.running, self.began = jobid, now
-            self.box.write(self.slot, jobid, self.deadline, now)
+            self.write(jobid, now, self.deadline)
         elif timeout and not self.deadline:         # what it is had to be found out first
             self.deadline = self.began + timeout
-            self.box.write(self.slot, jobid, self.deadline, self.began)
+            self.write(jobid, self.began, self.deadline)
         return self.deadline
 
     def unlimited(self) -> None:
         """Say that the job that runs has all the time there is: its own work is done."""
         self.deadline = 0.0
         if self.running:
-            self.box.write(self.slot, self.running, 0.0, self.began)
+            self.write(self.running, self.began, 0.0)
 
     def rest(self) -> None:
         """Say that no job runs."""
         if self.running:
-            self.box.write(self.slot, -self.running, 0.0)
+            self.write(-self.running, 0.0, 0.0)
             self.running, self.began, self.deadline = 0, 0.0, 0.0
 
     def leave(self) -> None:

@@ -14,7 +14,7 @@ from p01.remote.engine import limit
 from p01.remote.engine.conflicts import TOLD, hotOf, pauseAfter
 from p01.remote.engine.context import Running, within
 from p01.remote.engine.post import Post
-from p01.remote.engine.session import Session
+from p01.remote.engine.session import SNAPSHOT, Session
 from p01.remote.engine.surroundings import Surroundings
 from p01.remote.engine.verdict import COMMITTED, Again, Committed, Done, Failed, Lost, Task, Verdict, failure
 from p01.remote.exceptions import ClaimLost, TimedOut
@@ -28,6 +28,7 @@ from p01.remote.store.segments import Fields, success
 class Way(NamedTuple):
     """How a job of some name is run."""
 
+    behaviour: Any
     perform: Callable[[Running], Any]
     detached: bool
     policy: Any
@@ -57,10 +58,11 @@ class Runner:
 
     def fresh(self) -> Any:
         """The processor, in a transaction: the last one if nothing has used it, or a new one."""
-        if not self.session.fresh():
-            if self.session.begun is not None:      # else a job has committed: what was looked up stays
+        session = self.session
+        if session.begun is None or time.monotonic() - session.begun > SNAPSHOT:
+            if session.begun is not None:       # else a job has committed: what was looked up stays
                 self.end()
-            self.session.share()
+            session.share()
         if self.found is None:
             self.found = self.session.processor()
             self.around = Surroundings(self.found, self.session.manager)
@@ -138,7 +140,8 @@ class Runner:
             self.around.enter()
         policy = behaviour.policy
         self.mark(task.id, policy.timeout)
-        found = self.ways[task.record.name] = Way(behaviour.ready(), bool(behaviour.detached), policy, policy.timeout)
+        found = self.ways[task.record.name] = Way(behaviour, behaviour.ready(), bool(behaviour.detached), policy,
+                                                  policy.timeout)
         return found
 
     def once(self, task: Task, again: bool = False) -> Verdict:
@@ -150,14 +153,14 @@ class Runner:
             return Lost()
         started = self.clock()
         way = self.ways.get(task.record.name)
-        behaviour = self.behaviour(task)
+        behaviour = self.behaviour(task) if way is None else way.behaviour
         heard = events.heard()
         if heard:
             self.tell(events.JobStarted(task.id, task.record.name, task.claim.runs + 1, self.name))
         try:
             if way is None:
                 way = self.way(task, behaviour)
-            output = self.call(task, way, behaviour, processor, started)
+            output = self.call(task, way, processor, started)
             kept = None if output is None else \
                 packOutput(output, f'The output of job {task.id} ({task.record.name})', processor.outputLimit,
                            self.session.connection)
@@ -183,7 +186,7 @@ class Runner:
             self.tell(events.JobCompleted(task.id, task.record.name, runs, self.name, ended - started))
         return verdict
 
-    def call(self, task: Task, way: Way, behaviour: Any, processor: Any, started: float) -> Any:
+    def call(self, task: Task, way: Way, processor: Any, started: float) -> Any:
         """Call the behaviour, with the job's surroundings."""
         if way.detached:
             self.end()
@@ -191,7 +194,7 @@ class Runner:
         self.deadline = self.mark(task.id, way.timeout)
         if self.deadline:
             self.punctual(way)              # it may have met a conflict at the end of its time
-        job = Running(processor, behaviour, task, unpack(task.record.input), started, self.name,
+        job = Running(processor, way.behaviour, task, unpack(task.record.input), started, self.name,
                       self.session.db)
         if not self.around.entered:
             self.around.enter()

@@ -52,10 +52,6 @@ class Session:
             self.manager.abort()
             raise StorageAway(f'No transaction can begin: {type(error).__name__}: {error}') from error
 
-    def fresh(self) -> bool:
-        """Whether there is a snapshot that jobs may share."""
-        return self.begun is not None and time.monotonic() - self.begun <= SNAPSHOT
-
     def share(self) -> None:
         """Have a new snapshot that jobs share; there is none."""
         self.begin()

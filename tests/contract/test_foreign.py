@@ -86,6 +86,8 @@ class Hooked(Job):
         remoteProcessor._p_jar.root()['hooked'] = 1
         add, kind = self.input
         getattr(transaction.get(), add)(explode, (kind,))
+        if 'Abort' in add:
+            raise ValueError('so that it is aborted')
 
 
 class Odd(Job):
@@ -221,6 +223,15 @@ def test_a_hook_that_raises_before_the_commit_fails_its_job(run, processor, kind
 def test_a_hook_that_raises_after_the_commit_changes_nothing(run, processor, kind):
     job, told = run(processor.processJob('hooked', ('addAfterCommitHook', kind)))
     assert (job.status, processor._p_jar.root()['hooked'], told) == ('completed', 1, [])
+
+
+@pytest.mark.parametrize('kind', [ValueError, SystemExit, GeneratorExit])
+@pytest.mark.parametrize('when', ['Before', 'After'])
+def test_a_hook_that_raises_at_the_abort_fails_its_job_alone(run, processor, when, kind):
+    job, [told] = run(processor.processJob('hooked', (f'add{when}AbortHook', kind)))
+    assert (job.status, job.runCounter) == ('error', 1)
+    assert 'so that it is aborted' in told.reason
+    assert 'hooked' not in processor._p_jar.root()
 
 
 @pytest.mark.parametrize('kind', [ValueError, SystemExit])

@@ -16,7 +16,7 @@ import transaction
 import ZODB
 from persistent.mapping import PersistentMapping
 
-from p01.remote import App
+from p01.remote import App, current
 from p01.remote.engine.bell import bellOf
 from p01.remote.exceptions import RemoteError, TransactionOver
 from tests import servers
@@ -284,3 +284,31 @@ def test_a_parent_that_closes_before_its_child_loses_nothing(app):
         os.close(each)
     assert found == ['child', 'child, alone', 'parent']
 
+
+
+@application.job(retries=0)
+def forking(ends):
+    current.root['runs'] = current.root.get('runs', 0) + 1
+    pid = os.fork()
+    if pid:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if ends is not None:
+        raise ends
+    return 'child'
+
+
+@pytest.mark.parametrize('app', [*SEVERAL, 'file', 'memory'], indirect=True)
+@pytest.mark.parametrize('ends, status', [(None, 0), (SystemExit(7), 7), (SystemExit('text'), 1), (ValueError(), 1),
+                                          (KeyboardInterrupt(), 1)])
+def test_a_child_that_a_job_forked_ends_with_the_job(app, ends, status):
+    """The rest is the parent's: its outcome, its commit, its next jobs. Else the job would run in the child once more."""
+    here = os.getpid()
+    handle = forking.enqueue(ends)
+    try:
+        assert app.drain() == 1
+    finally:
+        if os.getpid() != here:
+            os._exit(99)
+    assert handle.result(timeout=0) == status
+    with app.transaction() as root:
+        assert root['runs'] == 1

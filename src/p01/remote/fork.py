@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
+import sys
 import time
-from typing import Any
+from contextlib import suppress
+from typing import Any, NoReturn
+
+from p01.remote.foreign import reasonOf
 
 
 class Mark:
@@ -19,6 +24,22 @@ since = 0.0         # when this process was forked, in POSIX seconds; 0 for one 
 def leave(parents: Any) -> None:
     """Let something of the parent's be, for ever: to close it, or to have it collected, would be felt by the parent."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(parents))       # also when the interpreter ends
+
+
+def end(error: BaseException | None, parent: str) -> NoReturn:
+    """End this child, which has come to the end of what its parent does: all that follows is the parent's alone.
+
+    As with multiprocessing, an error ends it with status 1, unless it is a SystemExit with another one.
+    """
+    code = error.code if isinstance(error, SystemExit) else 0 if error is None else 1
+    status = code if isinstance(code, int) else code is not None
+    if status:
+        logging.getLogger('p01.remote').warning('A process that %s had forked ended with status %d: %s', parent, status,
+                                                '' if error is None else reasonOf(error))
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):       # closed, or a pipe that nobody reads
+            stream.flush()
+    os._exit(status & 0xff)
 
 
 def _forked() -> None:

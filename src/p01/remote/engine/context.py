@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from contextvars import ContextVar, copy_context
 from threading import get_ident
 from typing import Any
 
+from p01.remote import fork
 from p01.remote.engine import progress
 from p01.remote.engine.progress import Progress
 from p01.remote.exceptions import RemoteError
@@ -61,9 +63,12 @@ def within(job: Running, perform: Callable[[Running], Any]) -> Any:
 
 def _within(job: Running, perform: Callable[[Running], Any]) -> Any:
     running.set(job)
+    mark = fork.mark
     try:
         return perform(job)
     finally:
+        if fork.mark is not mark:
+            fork.end(sys.exception(), f'job {job.task.id} {job.task.record.name}')
         if job.done is not None and job.db is not None:
             progress.say(job.db, job.task.id, None)
 

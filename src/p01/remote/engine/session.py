@@ -2,7 +2,7 @@
 """One worker thread's way to the database: a connection, its transaction manager, and the snapshot that jobs share."""
 from __future__ import annotations
 
-import contextlib
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,11 +11,14 @@ from ZODB.Connection import Connection
 from ZODB.DB import DB
 
 from p01.remote.exceptions import StorageAway
+from p01.remote.foreign import guarded, reasonOf
 from p01.remote.storage.opened import widen
-from p01.remote.storage.transactions import Lasting, begun, joined
+from p01.remote.storage.transactions import Lasting, begun, joined, undo
 
 CONNECTIONS = 2     # of a worker thread: its own, and one for the system's own transactions meanwhile
 SNAPSHOT = 0.05     # seconds that jobs without effects share a snapshot
+
+logger = logging.getLogger('p01.remote')
 
 
 class Session:
@@ -66,9 +69,12 @@ class Session:
         return joined(self.manager._txn)        # begun would be one more call for each job
 
     def abort(self) -> None:
-        """Abort the transaction."""
-        self.manager.abort()
+        """Abort the transaction. What a job left to be done then may raise what it likes."""
         self.begun = None
+        raised = undo(self.manager)
+        if raised is not None:
+            logger.warning('What was to follow the abort of a job failed: %s', reasonOf(raised))
+            self.reopen()               # nobody knows what it has left in the connection
 
     def commit(self) -> None:
         """Commit the transaction."""
@@ -78,9 +84,7 @@ class Session:
     def end(self) -> None:
         """Have no snapshot."""
         if self.begun is not None:
-            self.begun = None
-            if begun(self.manager) is not None:         # else a thread that a job left behind has ended it
-                self.manager.abort()
+            self.abort()                # unless a thread that a job left behind has ended it
 
     def reopen(self) -> None:
         """Have a new connection; whatever the old one had begun is undone."""
@@ -89,9 +93,9 @@ class Session:
 
     def close(self) -> None:
         """Close the connection, whatever state it is in."""
-        for undo in (self.end, self.manager.abort, self.connection.close):
-            with contextlib.suppress(Exception):        # it may be broken
-                undo()
+        self.begun = None
+        undo(self.manager)
+        guarded(self.connection.close)      # it may be broken
         if self.opened:
             self.opened = False
             widen(self.db, -CONNECTIONS)

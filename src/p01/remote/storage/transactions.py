@@ -6,7 +6,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import transaction
@@ -15,7 +15,7 @@ from ZODB.Connection import Connection
 from ZODB.DB import DB
 from ZODB.POSException import ReadOnlyError
 
-from p01.remote import fork
+from p01.remote import foreign, fork
 from p01.remote.exceptions import StorageAway, TransactionOver
 
 TRIES = 100
@@ -131,14 +131,24 @@ class Lasting(transaction.TransactionManager):
                 made.doom()
 
 
+def undo(manager: Lasting) -> BaseException | None:
+    """Abort whatever has begun; returns what others' hooks and data managers raise meanwhile, which stops an abort half way."""
+    raised = None
+    while begun(manager) is not None:
+        done = foreign.guarded(manager.abort)       # hooks that have been called are not called again
+        if isinstance(done, foreign.Raised):
+            raised = done.error
+    return raised
+
+
 def release(connection: Connection, manager: Lasting) -> None:
     """End whatever has begun, and give the connection back. Raises nothing: the caller has an error of his own to show."""
     manager.lasting = False
     if manager.mark is not fork.mark:
         return                              # a forked child: both are the parent's
-    with suppress(Exception):               # it is logged by who raised it
-        if begun(manager) is not None:
-            manager.abort()
+    raised = undo(manager)
+    if raised is not None:
+        logger.warning('What was to follow an abort failed: %s', foreign.reasonOf(raised))
     try:
         connection.close()
     except Exception as error:

@@ -13,7 +13,7 @@ from ZODB.DB import DB
 from p01.remote.exceptions import StorageAway
 from p01.remote.foreign import guarded, reasonOf
 from p01.remote.storage.opened import widen
-from p01.remote.storage.transactions import Lasting, begun, joined, undo
+from p01.remote.storage.transactions import Lasting, joined, undo
 
 CONNECTIONS = 2     # of a worker thread: its own, and one for the system's own transactions meanwhile
 SNAPSHOT = 0.05     # seconds that jobs without effects share a snapshot

@@ -6,7 +6,9 @@ import ctypes
 import logging
 import os
 import sys
+import threading
 import time
+import weakref
 from contextlib import suppress
 from typing import Any, NoReturn
 
@@ -17,6 +19,23 @@ class Mark:
     """One for each process; to be compared by identity, which costs nothing."""
 
 
+class Lock:
+    """A lock that a forked child has free: its parent's may be held by a thread that was not forked."""
+
+    def __init__(self) -> None:
+        self.lock = self.taken = threading.Lock()
+        _locks.add(self)
+
+    def __enter__(self) -> None:
+        lock = self.lock
+        lock.acquire()
+        self.taken = lock
+
+    def __exit__(self, *error: object) -> None:
+        self.taken.release()        # the parent's, in who was forked meanwhile
+
+
+_locks: weakref.WeakSet[Lock] = weakref.WeakSet()
 mark = Mark()
 since = 0.0         # when this process was forked, in POSIX seconds; 0 for one that was not
 
@@ -45,6 +64,8 @@ def end(error: BaseException | None, parent: str) -> NoReturn:
 def _forked() -> None:
     global mark, since
     mark, since = Mark(), time.time()
+    for each in list(_locks):
+        each.lock = threading.Lock()
 
 
 os.register_at_fork(after_in_child=_forked)

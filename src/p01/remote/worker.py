@@ -13,7 +13,7 @@ from typing import Any
 from ZODB.DB import DB
 from zope.interface import implementer
 
-from p01.remote import events
+from p01.remote import events, fork
 from p01.remote.engine import surroundings
 from p01.remote.engine.closing import closed, hire, resign
 from p01.remote.engine.loop import Loop
@@ -137,7 +137,7 @@ class MultiWorker(SimpleWorker):
 
 Key = bytes | tuple[str, ...] | None
 _running: weakref.WeakKeyDictionary[DB, dict[Key, tuple[Any, threading.Thread]]] = weakref.WeakKeyDictionary()
-_lock = threading.Lock()
+_lock = fork.Lock()
 
 
 def begin(target: Callable[[], None]) -> None:
@@ -193,8 +193,6 @@ def stopAll() -> None:
 
 def _forked() -> None:
     """A forked child has none of its parent's threads."""
-    global _lock
-    _lock = threading.Lock()        # the one we had may be held by a thread that was not forked
     _running.clear()
 
 

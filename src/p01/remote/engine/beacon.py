@@ -18,7 +18,7 @@ from typing import Any
 
 from ZODB.DB import DB
 
-from p01.remote import storage
+from p01.remote import fork, storage
 from p01.remote.storage.blackbox import (
     BEAT,
     END,
@@ -147,14 +147,13 @@ def tidy(folder: Path) -> None:
 
 
 _boxes: weakref.WeakKeyDictionary[DB, Box] = weakref.WeakKeyDictionary()
-_lock = threading.Lock()
+_lock = fork.Lock()
 
 
 def _forked() -> None:
     """A forked process is another process: its parent's workers are not its own, nor may it hold their locks."""
-    global PROCESS, _lock
+    global PROCESS
     PROCESS = uuid.uuid4().hex
-    _lock = threading.Lock()        # the one we had may be held by a thread that was not forked
     live.clear()
     for box in list(_boxes.values()):
         box.leave()

@@ -72,7 +72,7 @@ class Bell:
 
 
 _bells: weakref.WeakKeyDictionary[DB, Bell] = weakref.WeakKeyDictionary()
-_lock = threading.Lock()
+_lock = fork.Lock()
 
 
 def bellOf(db: DB) -> Bell:
@@ -86,8 +86,6 @@ def bellOf(db: DB) -> Bell:
 
 def _forked() -> None:
     """A forked child has no listening threads, and must leave alone by what its parent tells and hears others."""
-    global _lock
-    _lock = threading.Lock()        # the one we had may be held by a thread that was not forked
     fork.leave(list(_bells.values()))
     _bells.clear()
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ZODB.DB import DB
 
-from p01.remote import storage
+from p01.remote import fork, storage
 from p01.remote.engine import beacon
 from p01.remote.exceptions import InputError
 from p01.remote.instants import short
@@ -73,7 +73,7 @@ class Board:
 
 
 _boards: weakref.WeakKeyDictionary[DB, Board] = weakref.WeakKeyDictionary()
-_lock = threading.Lock()
+_lock = fork.Lock()
 
 
 def say(db: DB, jobid: int, said: Progress | None) -> None:

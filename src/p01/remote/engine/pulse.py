@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from p01.remote import events, foreign
+from p01.remote import events, foreign, fork
 from p01.remote.engine import beacon, death, janitor, limit
 from p01.remote.engine.bell import bellOf
 from p01.remote.storage.transactions import systematic
@@ -140,7 +140,7 @@ def overrun(loop: Any) -> None:
         bellOf(loop.db).tell()
 
 
-_lock = threading.Lock()
+_lock = fork.Lock()
 _pulse: list[Pulse] = []
 
 
@@ -162,9 +162,7 @@ def unwatch(loop: Any) -> None:
 
 
 def _forked() -> None:
-    """A forked process has no thread that beats, and its lock may be held by one that was not forked."""
-    global _lock
-    _lock = threading.Lock()
+    """A forked process has no thread that beats."""
     _pulse.clear()
 
 

@@ -33,7 +33,7 @@ class Entry:
 
 
 _shared: dict[str, Entry] = {}
-_lock = threading.Lock()
+_lock = fork.Lock()
 _all: weakref.WeakSet[DB] = weakref.WeakSet()       # all that were borrowed or taken
 _kept: list[Any] = []                               # during a fork: what the child must not have collected
 _busy: set[str] = set()                             # keys of what was in use when this process was forked, and cannot be used
@@ -108,8 +108,7 @@ def _inParent() -> None:
 
 
 def _inChild() -> None:
-    global _lock, _kept
-    _lock = threading.Lock()        # the one we had may be held by a thread that was not forked
+    global _kept
     for key, entry in _shared.items():
         connections: list[Any] = next((each for db, each in _kept if db is entry.db), [])
         if entry.db is not None and kind(entry.db) == 'sqlite':

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from typing import Any
 
 import ZODB
@@ -13,7 +12,7 @@ from p01.remote import fork
 from p01.remote.storage.address import Address
 
 _named: dict[str, NamedDatabase] = {}
-_lock = threading.Lock()
+_lock = fork.Lock()
 
 
 class NamedDatabase(ZODB.DB):
@@ -53,8 +52,6 @@ def _storage() -> Any:
 
 def _forked() -> None:
     """A forked child has databases of its own."""
-    global _lock
-    _lock = threading.Lock()        # the one we had may be held by a thread that was not forked
     fork.leave(dict(_named))
     _named.clear()
 

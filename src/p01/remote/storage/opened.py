@@ -2,12 +2,12 @@
 """What can be told from an open database, whoever opened it."""
 from __future__ import annotations
 
-import os
-import threading
 from pathlib import Path
 from typing import Any
 
 import ZODB
+
+from p01.remote import fork
 
 # By name, not by class: telling a FileStorage apart must not import RelStorage and ZEO.
 _KINDS = {
@@ -46,16 +46,7 @@ def widen(db: ZODB.DB, number: int) -> None:
         db.setPoolSize(db.getPoolSize() + number)
 
 
-_widening = threading.Lock()
-
-
-def _forked() -> None:
-    """Another thread, which was not forked, may hold the lock."""
-    global _widening
-    _widening = threading.Lock()
-
-
-os.register_at_fork(after_in_child=_forked)
+_widening = fork.Lock()
 
 
 def _inspect(db: ZODB.DB) -> tuple[str, Any]:

@@ -40,6 +40,17 @@ class Later(Job):
         raise RunLater(0)
 
 
+class Odd(Job):
+    """Cannot say how it is retried."""
+
+    @property
+    def policy(self):
+        raise ValueError('no policy')
+
+    def __call__(self, remoteProcessor):
+        raise ValueError('no success')
+
+
 @pytest.fixture
 def told():
     found = []
@@ -50,7 +61,7 @@ def told():
 
 @pytest.fixture
 def jobs(processor):
-    for kind in (Raises, Ends, Later):
+    for kind in (Raises, Ends, Later, Odd):
         processor.addJob(kind.__name__.lower(), kind())
     processor._p_jar.transaction_manager.commit()
     return processor
@@ -132,3 +143,17 @@ def test_a_job_that_expired_is_told(place, jobs, told, way):
     manager.begin()
     assert erred(told) == [(jobid, 0, 'expired')]
     assert jobs.getJobStatus(jobid) == 'cancelled'
+
+
+@pytest.mark.parametrize('way', ['by hand', 'by a worker'])
+def test_a_job_that_cannot_say_how_it_is_retried_has_the_default(place, jobs, way):
+    jobid = jobs.processJob('odd')
+    if way == 'by hand':
+        assert jobs.processJobs() > 1
+    else:
+        jobs._p_jar.transaction_manager.commit()
+        loop = Loop(place.db, lambda connection: traverse(connection, [NAME]), 'drain', WorkerOptions(drain=True))
+        loop.work()
+        loop.close()
+        jobs._p_jar.transaction_manager.begin()
+    assert len(jobs.getJob(jobid).attempts) == 1 + Policy().retries

@@ -16,9 +16,9 @@ from p01.remote import events
 from p01.remote.engine import ticker
 from p01.remote.engine.context import Running, within
 from p01.remote.engine.surroundings import Surroundings
-from p01.remote.engine.verdict import Failed, Task, ends, expired, failure
+from p01.remote.engine.verdict import Failed, Task, ends, expired, failure, policyOf
 from p01.remote.exceptions import TransactionOver
-from p01.remote.foreign import guarded, interrupts
+from p01.remote.foreign import interrupts
 from p01.remote.store.payload import packOutput, unpack
 from p01.remote.store.seats import Hand
 from p01.remote.store.segments import success
@@ -100,8 +100,8 @@ def runOne(processor: Any, hand: Hand, jobid: int, now: float | None, manager: A
         if interrupts(error):
             raise
         savepoint.rollback()
-        policy = guarded(getattr, behaviour, 'policy')
-        verdict = failure(task, policy, error, started, time.time() if now is None else now, hand.name, random.random())
+        ended = time.time() if now is None else now
+        verdict = failure(task, policyOf(behaviour), error, started, ended, hand.name, random.random())
         for event in ends(task, verdict, hand.name):
             events.notifyAfter(current, event)
         if isinstance(verdict, Failed):

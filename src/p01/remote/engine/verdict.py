@@ -10,6 +10,7 @@ from p01.remote.exceptions import JobError, NotCommitted, NotLoaded, RemoteError
 from p01.remote.foreign import Raised, described, guarded, reasonOf, traced
 from p01.remote.instants import duration
 from p01.remote.job import RAISING
+from p01.remote.options import Policy
 from p01.remote.store.records import ERROR, Attempt, Claim, Conflicts, Outcome, Record
 from p01.remote.store.seats import Hand
 from p01.remote.store.segments import Fields
@@ -83,6 +84,12 @@ def final(error: BaseException) -> bool:
     """Whether another run would end alike, whatever the policy: the job said so, or did what no run can do."""
     return isinstance(error, JobError | NotCommitted) or isBlobless(error) \
         or isinstance(error, UnknownJob) and not isinstance(error, NotLoaded)
+
+
+def policyOf(behaviour: Any) -> Any:
+    """How a job is retried; the default where its behaviour cannot say so."""
+    policy = guarded(getattr, behaviour, 'policy')
+    return Policy() if isinstance(policy, Raised) else policy
 
 
 def pauseOf(policy: Any, error: BaseException, runs: int, chance: float) -> float | None:

@@ -15,6 +15,7 @@ from typing import NamedTuple, ParamSpec, TypeVar
 TRACE = 8_000       # characters of a traceback that are kept: its end says most
 REASON = 1_000      # characters of an error's text
 VALUE = 200         # characters of a value in a sentence
+SHORT = 60          # of one that is refused
 
 P = ParamSpec('P')
 Result = TypeVar('Result')
@@ -76,6 +77,11 @@ def shown(value: object, limit: int = VALUE) -> str:
         text = f'<{nameOf(value)} that cannot be shown: {nameOf(text.error)}>'
     text = ' '.join(text.split('\n')) if '\n' in text else text
     return text if len(text) <= limit else text[:limit - 1] + '…'
+
+
+def short(value: object) -> str:
+    """A value as an error shows it that refuses it."""
+    return shown(value, SHORT)
 
 
 def plain(value: object, show: Callable[[object], str]) -> str:

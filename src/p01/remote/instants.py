@@ -4,8 +4,9 @@ import math
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
-from p01.remote import foreign, spans
+from p01.remote import spans
 from p01.remote.exceptions import InputError
+from p01.remote.foreign import short
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST = -62135596800.0          # the first second of year 1 and the end of year 9999: what a
@@ -106,12 +107,3 @@ def _lengthOf(text: str, name: str, bare: bool) -> float:
         what = 'not be negative:' if text.strip().startswith('-') else 'be seconds or a timedelta, not'
         raise InputError(f'{name} must {what} {short(text)}.')
     raise InputError(f"{name} must be seconds, a timedelta, or a text such as '90s', '10m', '2h', '1d', not {short(text)}.")
-
-
-def short(value: object) -> str:
-    """A value as an error message shows it: never longer than a line."""
-    text = foreign.guarded(repr, value)
-    if not isinstance(text, str):   # a broken __repr__, or an int too long to print, must not hide the error
-        text = f'a {type(value).__name__}'
-    text = ' '.join(text.split('\n'))
-    return text if len(text) <= 60 else text[:57] + '…'

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from p01.remote import checks
 from p01.remote.exceptions import InputError
-from p01.remote.instants import duration, short
+from p01.remote.foreign import short
+from p01.remote.instants import duration
 
 DEFAULTQUEUE = 'default'
 LEVELS = ('debug', 'info', 'warning', 'error')     # of log lines

@@ -19,8 +19,8 @@ from p01.remote.engine.behaviours import behaviourOf, prepared
 from p01.remote.engine.hand import runDue
 from p01.remote.engine.pledge import pledge
 from p01.remote.exceptions import InputError, NotLoaded, RemoteError, UnknownJob
-from p01.remote.foreign import Raised, described, reasonOf
-from p01.remote.instants import duration, seconds, short
+from p01.remote.foreign import Raised, described, reasonOf, short
+from p01.remote.instants import duration, seconds
 from p01.remote.interfaces import IRemoteProcessor
 from p01.remote.job import Job, found, instants, wrapped
 from p01.remote.options import DEFAULTQUEUE, Retention, Unique

@@ -3,7 +3,6 @@
 import re
 
 UNITS = {'ms': 0.001, 's': 1.0, 'sec': 1.0, 'm': 60.0, 'min': 60.0, 'h': 3600.0, 'd': 86400.0, 'w': 604800.0}
-EXAMPLES = '90s, 10m, 2h, 1d'
 NUMBER = r'(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)'
 PART = re.compile(rf'({NUMBER})\s*([a-z]+)\s*')
 BARE = re.compile(NUMBER)

@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager
 from unittest.mock import patch
 from urllib.parse import quote, urlencode
 
-from p01.remote.engine import beacon
+from p01.remote.storage import blackbox
 from tests import servers
 from tests.acceptance.trees import Tree, groupOf
 
@@ -174,7 +174,7 @@ class Host(Tree):
         temporary.mkdir()
         with self.namespace.within(), patch.dict(os.environ, TMPDIR=str(temporary)):
             super().__init__(address, temporary, **options)
-        self.boxes = temporary / beacon.folderFor(None).name
+        self.boxes = temporary / blackbox.folderFor(None).name
 
     def has(self, pid):
         """Whether a process is there."""

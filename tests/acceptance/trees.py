@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from p01.remote.engine import beacon
+from p01.remote.storage import blackbox
 from p01.remote.testing import waitFor
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,7 +31,7 @@ class Tree:
 
     def __init__(self, address, folder, **options):
         kind, _, place = address.partition(':')
-        self.boxes = beacon.folderFor(Path(place) if kind == 'sqlite' else None)
+        self.boxes = blackbox.folderFor(Path(place) if kind == 'sqlite' else None)
         self.log = folder / 'tree.log'
         with open(self.log, 'ab') as log:
             self.process = subprocess.Popen([sys.executable, '-c', CODE, repr({'processes': 2, 'waitTime': 0.2, **options})],
@@ -46,7 +46,7 @@ class Tree:
     def workers(self):
         """The pids of workers that have begun and not ended; databases on servers share the folder of their boxes."""
         boxes = list(self.boxes.glob('*.box')) if self.boxes.exists() else []
-        pids = [int(box.name.partition('-')[0]) for box in boxes if box.exists() and not beacon.died(box)]
+        pids = [int(box.name.partition('-')[0]) for box in boxes if box.exists() and not blackbox.died(box)]
         return [pid for pid in pids if groupOf(pid) == self.process.pid]
 
     def ready(self, count=2):

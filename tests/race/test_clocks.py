@@ -6,6 +6,7 @@ import pytest
 
 from p01.remote import scheduler
 from p01.remote.engine import beacon, death, janitor
+from p01.remote.storage import blackbox
 from p01.remote.store.seats import Seat
 from tests.race.test_rescue import boxes, deaths, look, seated
 
@@ -54,7 +55,7 @@ def test_a_worker_elsewhere_that_was_told_to_stop_takes_no_job_with_it(shared):
 def test_the_end_of_a_host_is_no_jobs_fault(shared, tmp_path, left):
     """Boot ids tell; with its box gone, as from a folder for temporary files, that it was written before this boot."""
     [jobid] = shared.enqueue('effect', 1)
-    name = beacon.HOST.partition('/')[0]
+    name = blackbox.HOST.partition('/')[0]
     for _ in range(janitor.DEATHS + 1):
         box = beacon.Box(boxes(shared, tmp_path))
         box.write(box.take(), jobid, 0.0)

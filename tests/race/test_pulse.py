@@ -13,6 +13,7 @@ FORKED = '''
 import os, signal
 from p01.remote import storage
 from p01.remote.engine import beacon, pulse
+from p01.remote.storage import blackbox
 
 db = storage.openDatabase('memory:')
 
@@ -29,7 +30,7 @@ with pulse._lock, beacon._lock:     # at the worst moment
     pid = os.fork()
 if pid:
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    assert beacon.PROCESS == token and beacon.live == {'mine'} and not beacon.died(box.path)
+    assert beacon.PROCESS == token and beacon.live == {'mine'} and not blackbox.died(box.path)
 else:
     signal.alarm(60)
     pulse.watch(mine)

@@ -8,9 +8,9 @@ from ZODB.POSException import ConflictError
 
 from p01.remote import storage
 from p01.remote.engine import beacon, janitor
-from p01.remote.engine.beacon import HOST
 from p01.remote.options import Policy
 from p01.remote.storage import blackbox
+from p01.remote.storage.blackbox import HOST
 from p01.remote.store.seats import Seat
 from tests.race.stage import session
 
@@ -155,7 +155,7 @@ def test_a_silent_worker_elsewhere_is_dead_after_its_lease(shared):
 def boxes(shared, elsewhere):
     """Where the boxes of this database lie."""
     place = storage.folder(shared.app.db)
-    return elsewhere if place is None else beacon.folderFor(place)
+    return elsewhere if place is None else blackbox.folderFor(place)
 
 
 def test_a_box_of_another_host_says_nothing(shared, tmp_path):

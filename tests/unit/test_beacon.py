@@ -6,6 +6,7 @@ import pytest
 
 from p01.remote import App, storage
 from p01.remote.engine import beacon
+from p01.remote.storage import blackbox
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def app(tmp_path):
 
 @pytest.fixture
 def folder(app):
-    found = beacon.folderFor(storage.folder(app.db))
+    found = blackbox.folderFor(storage.folder(app.db))
     found.mkdir(exist_ok=True)
     return found
 
@@ -29,7 +30,7 @@ def test_what_the_dead_left_half_made_goes_and_the_living_keep_theirs(app, folde
         fcntl.flock(file, fcntl.LOCK_EX)
         beacon.tidy(folder)
         assert sorted(each.name for each in folder.glob('*.*')) == sorted([box.path.name, 'living.new'])
-    assert not beacon.died(box.path)
+    assert not blackbox.died(box.path)
 
 
 def test_nothing_there_is_tidy(tmp_path):
@@ -54,4 +55,4 @@ def test_a_box_is_made_even_when_somebody_tidies_up_just_then(app, folder, monke
 
     monkeypatch.setattr(beacon.fcntl, 'flock', lock)
     box = beacon.mine(app.db)
-    assert len(locked) == 1 and [each.name for each in folder.glob('*.*')] == [box.path.name] and not beacon.died(box.path)
+    assert len(locked) == 1 and [each.name for each in folder.glob('*.*')] == [box.path.name] and not blackbox.died(box.path)

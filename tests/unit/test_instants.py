@@ -37,7 +37,8 @@ def testSecondsTakes(instant, expected):
     (math.nan, 'start must be a finite number of seconds, not nan.'),
     (-math.inf, 'start must be a finite number of seconds, not -inf.'),
     (10 ** 400, 'start must be a finite number of seconds, not 1' + '0' * 58 + '….'),
-    pytest.param(10 ** 5000, 'start must be a finite number of seconds, not <int that cannot be shown: ValueError>.', id='unprintable'),
+    pytest.param(10 ** 5000, 'start must be a finite number of seconds, not <int that cannot be shown: ValueError>.',
+                 id='unprintable'),
     (1e15, 'start must lie within the years 1 to 9999: 1000000000000000.0'),
 ])
 def testSecondsRefuses(instant, sentence):

@@ -8,10 +8,11 @@ import sys
 import pytest
 
 from p01.remote import App, current
-from p01.remote.engine import beacon, progress
+from p01.remote.engine import progress
 from p01.remote.engine.loop import Loop
 from p01.remote.exceptions import InputError, RemoteError
 from p01.remote.options import WorkerOptions
+from p01.remote.storage import blackbox
 from p01.remote.testing import EchoJob
 
 SEEN = []
@@ -55,7 +56,7 @@ def test_it_is_seen_while_the_job_runs(tmp_path, address, given):
     loop.work()
     if address.startswith('sqlite'):
         assert SEEN[0] == {1: progress.Progress(*given)}
-        assert not list(beacon.folderFor(tmp_path / 'jobs').glob('*.progress'))      # gone with the job
+        assert not list(blackbox.folderFor(tmp_path / 'jobs').glob('*.progress'))      # gone with the job
     loop.close()
     app.close()
 
@@ -72,7 +73,7 @@ os._exit(1)
     address = f'sqlite:{tmp_path / "jobs"}'
     env = {**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)}
     subprocess.run([sys.executable, '-c', code, address], timeout=60, env=env)
-    folder = beacon.folderFor(tmp_path / 'jobs')
+    folder = blackbox.folderFor(tmp_path / 'jobs')
     assert len(list(folder.glob('*.progress'))) == 1
     app = App(address)
     progress.say(app.db, 6, progress.checked(1, 2, ''))

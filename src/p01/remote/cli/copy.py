@@ -12,10 +12,10 @@ import click
 from p01.remote.app import loadApp
 from p01.remote.cli.target import check, database, placeOf
 from p01.remote.cli.terminal import console, count, isLive, jsonOption, mark, printJson, say, size, span, styled
-from p01.remote.engine import beacon
-from p01.remote.engine.janitor import isDead
+from p01.remote.engine.death import isDead
 from p01.remote.exceptions import CopyFailed
 from p01.remote.processor import RemoteProcessor
+from p01.remote.storage import blackbox
 from p01.remote.store.store import BYHAND, Store
 
 
@@ -72,7 +72,7 @@ def copy(source: str, target: str, force: bool, asJson: bool) -> int:
 def refuse(stores: list[Store], place: str) -> None:
     """Raises CopyFailed when a worker is alive: what it works on would be done here and there."""
     names = sorted({seat.label or seat.name for store in stores for seat in store.seats.values()
-                    if seat.name != BYHAND and not isDead(seat, beacon.HOST, time.time())})
+                    if seat.name != BYHAND and not isDead(seat, blackbox.HOST, time.time())})
     if names:
         raise CopyFailed(f'{count(len(names), "worker")} ({", ".join(names)}) may still be at work on {place}; stop them '
                          'first, or give --force if they are gone for good.')

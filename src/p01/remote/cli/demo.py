@@ -23,7 +23,6 @@ from p01.remote.cli import tasks
 from p01.remote.cli.report import Performance, Strike, report
 from p01.remote.cli.stage import Numbers, Stage
 from p01.remote.cli.terminal import count, jsonOption
-from p01.remote.engine import beacon
 from p01.remote.exceptions import InputError, RemoteError
 from p01.remote.options import WorkerOptions
 from p01.remote.storage import blackbox
@@ -199,7 +198,7 @@ def numbersOf(app: App, total: int, workers: int, retried: int) -> Numbers:
 
 def kill(app: App, supervisor: Supervisor) -> Strike | None:
     """Kill a worker that is in the middle of a job, by what its black box says; None when none is just now."""
-    boxes = beacon.folderFor(storage.folder(app.db))
+    boxes = blackbox.folderFor(storage.folder(app.db))
     for worker, pid in enumerate(supervisor.pids(), 1):
         for box in boxes.glob(f'{pid}-*.box'):
             if not running(box):

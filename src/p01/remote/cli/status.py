@@ -11,10 +11,10 @@ from p01.remote.cli.queues import countsOf, pausedOf, printCounts
 from p01.remote.cli.survey import Schedule, knownQueues, meant, outdated, schedulesOf, unserved
 from p01.remote.cli.target import Verb, appArgument, opened, placeOf
 from p01.remote.cli.terminal import ago, count, iso, jsonOption, mark, printJson, say, shown, span, table, verb
-from p01.remote.engine import beacon
-from p01.remote.engine.janitor import isDead
+from p01.remote.engine.death import isDead
 from p01.remote.engine.progress import saidBy
 from p01.remote.processor import RemoteProcessor
+from p01.remote.storage import blackbox
 from p01.remote.store.seats import Seat
 
 
@@ -81,7 +81,7 @@ def workersOf(processor: RemoteProcessor, now: float) -> list[dict[str, Any]]:
         held = sorted(jobid for jobid in seat.claims if seat.outcome(jobid) is None)
         workers.append({'name': seat.name, 'label': seat.label or seat.name,
                         'host': seat.host.partition('/')[0], 'pid': seat.pid,
-                        'alive': not isDead(seat, beacon.HOST, now), 'since': iso(seat.since), 'seen': iso(seat.beat),
+                        'alive': not isDead(seat, blackbox.HOST, now), 'since': iso(seat.since), 'seen': iso(seat.beat),
                         'jobs': held, 'running': running(seat, held), 'queues': queuesOf(seat), 'code': seat.code,
                         'progress': {jobid: said for jobid, said in saidBy(seat).items() if jobid in held}})
     return workers

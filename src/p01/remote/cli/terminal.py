@@ -153,16 +153,16 @@ def fitted(text: str, width: int) -> str:
     return text + '…'
 
 
-def strung(parts: Sequence[tuple[str, str]], indent: str = '  ') -> None:
+def strung(parts: Sequence[tuple[str, str]]) -> None:
     """Print parts side by side, in as many lines as it takes."""
     line: list[tuple[str, str]] = []
     at = 0
     for text, style in parts:
-        text = fitted(text, max(console().width - len(indent), 1))
+        text = fitted(text, max(console().width - len(GAP), 1))
         if line and at + len(GAP) + wide(text) > console().width:
             say(*line)
             line = []
-        line += [(GAP if line else indent, ''), (text, style)]
+        line += [(GAP, ''), (text, style)]
         at = sum(wide(text) for text, _ in line)
     if line:
         say(*line)

@@ -19,25 +19,7 @@ from typing import Any
 from ZODB.DB import DB
 
 from p01.remote import fork, storage
-from p01.remote.storage.blackbox import (
-    BEAT,
-    END,
-    ENDS,
-    HEAD,
-    HOST,
-    JOB,
-    SIZE,
-    STACK,
-    TURN,
-    WORKS,
-    boxOf,
-    died,
-    folderFor,
-    near,
-    started,
-)
-
-__all__ = ['HOST', 'Box', 'alone', 'boxOf', 'died', 'folderFor', 'forget', 'live', 'mine', 'tidy']
+from p01.remote.storage.blackbox import BEAT, END, ENDS, HEAD, JOB, SIZE, STACK, TURN, WORKS, died, folderFor, near, started
 
 SLOTS = 64                          # threads of a process that a new box has room for; it grows
 

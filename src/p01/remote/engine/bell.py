@@ -57,7 +57,7 @@ class Bell:
             if self.close is None and self.signal is not None:
                 try:
                     self.close = self.signal.listen(self.ring)
-                except OSError as error:    # no pipe can be made there
+                except OSError as error:    # no socket can be made there
                     logger.warning('Workers hear of new jobs of other processes only after waitTime: %s', error)
 
     def unlisten(self) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from ZODB.DB import DB
 
+from p01.remote import fork
 from p01.remote.engine import beacon, janitor
 from p01.remote.exceptions import RemoteError
 from p01.remote.foreign import reasonOf
@@ -27,7 +28,7 @@ SHORT = 1.0         # seconds that workers get to leave when their process ends
 logger = logging.getLogger('p01.remote')
 guarded: weakref.WeakKeyDictionary[DB, weakref.WeakSet[Any]] = weakref.WeakKeyDictionary()      # the loops of each database
 hired: weakref.WeakKeyDictionary[DB, weakref.WeakKeyDictionary[Any, threading.Thread]] = weakref.WeakKeyDictionary()
-_lock = threading.Lock()
+_lock = fork.Lock()
 
 
 def enter(loop: Any) -> None:
@@ -137,9 +138,7 @@ atexit.register(_atexit)
 
 
 def _forked() -> None:
-    """A forked process has none of its parent's workers, and its lock may be held by a thread that was not forked."""
-    global _lock
-    _lock = threading.Lock()
+    """A forked process has none of its parent's workers."""
     for loops in guarded.values():
         loops.clear()
     hired.clear()

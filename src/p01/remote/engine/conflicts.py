@@ -2,7 +2,6 @@
 """Jobs that meet conflicts: how long they pause before they are repeated, and on which object they met."""
 from __future__ import annotations
 
-import random
 from typing import Any
 
 from ZODB.Connection import Connection
@@ -12,11 +11,6 @@ from p01.remote.foreign import guarded, nameOf, reasonOf, shown
 
 FIRST, LONGEST = 0.01, 1.0      # seconds before the first and before a late repetition
 TOLD = 3                        # conflicts of one run from which on each is told of
-
-
-def pauseAfter(count: int) -> float:
-    """Seconds to stay apart after so many conflicts in a row, from 1: twice as long each time, with jitter."""
-    return float(min(FIRST * 2.0 ** min(count - 1, 30), LONGEST) * (0.5 + random.random() / 2))
 
 
 def hotOf(error: BaseException, connection: Connection) -> str:

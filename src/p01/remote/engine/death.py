@@ -64,7 +64,7 @@ def deathOf(seat: Seat, here: str, now: float, silence: Silence | None = None) -
         return ended(seat, boxOf(seat))                     # a database of one process, and that is this one
     near = seat.host.partition('/')[0] == here.partition('/')[0]
     box = boxOf(seat) if near else None
-    if box is not None and blackbox.died(beacon.boxOf(seat)):
+    if box is not None and blackbox.died(blackbox.boxOf(seat)):
         return Death('its host was restarted', set()) if seat.host != here else ended(seat, box)
     if box is not None and seat.host == here:
         hangs = seat.claims and box.head.beat < time.monotonic() - seat.lease
@@ -93,7 +93,7 @@ def ended(seat: Seat, box: Saying | None) -> Death:
         return Death('it was killed for a job that ran beyond its time limit', set(late), late)
     if box.head.end != WORKS or seat.told:
         return Death(STOPPED, set())
-    if blackbox.replaced(beacon.boxOf(seat), box.head):
+    if blackbox.replaced(blackbox.boxOf(seat), box.head):
         return Death('its process runs another program', set())
     return Death(DIED, ran(seat, box))
 
@@ -110,7 +110,7 @@ def boxOf(seat: Seat) -> Saying | None:
     if not seat.box:
         return None
     try:
-        return blackbox.read(beacon.boxOf(seat))
+        return blackbox.read(blackbox.boxOf(seat))
     except (OSError, struct.error):
         return None
 

@@ -9,19 +9,18 @@ from types import MappingProxyType
 from typing import Any
 
 from p01.remote import events
-from p01.remote.engine import beacon, death, limit
-from p01.remote.engine.death import Death, Silence, isDead
+from p01.remote.engine import death, limit
+from p01.remote.engine.death import Death, Silence
 from p01.remote.engine.verdict import pauseOf
 from p01.remote.exceptions import TimedOut
 from p01.remote.options import DEATHS, Policy
+from p01.remote.storage import blackbox
 from p01.remote.store import uniques, upkeep
 from p01.remote.store.records import CANCELLED, COMPLETED, ERROR, FINISHED, Attempt, Claim, Outcome
 from p01.remote.store.seats import Seat
 from p01.remote.store.shards import Shard
 from p01.remote.store.store import BYHAND, Store
 from p01.remote.store.writer import ABANDON
-
-__all__ = ['DEATHS', 'Janitor', 'isDead', 'lost', 'rescue', 'round']
 
 EVERY = 5.0                 # seconds between two rounds of one worker
 PAGES = 4                   # pages that one sweep looks at in each shard
@@ -139,7 +138,7 @@ class Janitor:
         self.swept = None
         if time.monotonic() - self.looked <= EVERY:
             return []
-        told = round(processor, beacon.HOST, now, self.silence)
+        told = round(processor, blackbox.HOST, now, self.silence)
         self.swept = self.sweep(processor, rank, now)
         return told
 
@@ -184,7 +183,7 @@ def lost(processor: Any, box: str, why: str) -> list[events.WorkerRescued]:
     """Rescue the jobs of a process that this process saw die; why, unless its box knows better."""
     told = []
     for seat in list(processor.store.seats.values()):
-        if seat.box and str(beacon.boxOf(seat)) == box:
+        if seat.box and str(blackbox.boxOf(seat)) == box:
             found = death.ended(seat, death.boxOf(seat))
             told.append(bury(processor, seat, found._replace(why=why) if found.why == death.DIED else found, time.time()))
     return told

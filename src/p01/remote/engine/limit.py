@@ -22,6 +22,7 @@ from p01.remote.storage import blackbox
 
 SIGNAL = signal.SIGRTMAX - 3        # asks a worker process to write down where its threads stand; nobody else has a use for it
 FRAMES = 30
+PATIENCE = 0.5      # seconds that a process has to write down where its threads stand
 OURS = tuple(os.path.join('p01', 'remote', part) for part in ('engine' + os.sep, 'job.py'))
 THREAD = re.compile(r'^(?:Current thread|Thread) 0x([0-9a-f]+)')
 FRAME = re.compile(r'^  File "(.*)", line (\d+) in (.*)$')
@@ -78,13 +79,13 @@ def register(box: beacon.Box) -> None:
         faulthandler.register(SIGNAL, box.stack, all_threads=True, chain=False)
 
 
-def ask(pid: int, path: Path, patience: float = 0.5) -> None:
-    """Have a worker process write down where its threads stand, and wait until it has, at most so many seconds."""
+def ask(pid: int, path: Path) -> None:
+    """Have a worker process write down where its threads stand, and wait until it has, but not for long."""
     stack, size = path.with_suffix(beacon.STACK), 0
     if not stack.exists():
         return                      # the signal would end it: it does not know it yet
     os.kill(pid, SIGNAL)
-    until = time.monotonic() + patience
+    until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         time.sleep(0.01)
         old, size = size, stack.stat().st_size
@@ -94,7 +95,7 @@ def ask(pid: int, path: Path, patience: float = 0.5) -> None:
 
 def left(seat: Any) -> Stack:
     """Where the thread of a worker stood when its process was asked; nothing where that cannot be read."""
-    path = beacon.boxOf(seat)
+    path = blackbox.boxOf(seat)
     try:
         thread = blackbox.read(path).slots[seat.slot].thread
         lines = path.with_suffix(beacon.STACK).read_text(errors='replace').splitlines()

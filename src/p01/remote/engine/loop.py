@@ -51,7 +51,6 @@ class Loop:
         self.supervised = False                     # somebody ends this process for a job beyond its time limit
         self.post = Post(db, name, self.options)
         self.name = self.post.name
-        self.mark = self.post.mark
         self.outage = Outage(self.name)
         beacon.live.add(self.name)
         self.runner = Runner(self.session, self.post)
@@ -69,9 +68,6 @@ class Loop:
         self.gone = threading.Event()
         pulse.watch(self)
         closing.enter(self)
-
-    def overran(self, jobid: int) -> None:
-        """The time of the job that runs was over, and it is no longer ours; see pulse.overrun."""
 
     # -- the loop
 

@@ -11,7 +11,7 @@ from p01.remote.storage.origin import fromStorage
 
 logger = logging.getLogger('p01.remote')
 
-LONGEST = 10.0      # seconds between two tries
+FIRST, LONGEST = 0.1, 10.0      # seconds between two tries
 
 
 class Outage:
@@ -33,7 +33,7 @@ class Outage:
             else:
                 events.notify(events.WorkerFailed(self.name, reasonOf(error), 'it begins anew'))
                 logger.error('%s', traced(error))
-        return pauseAfter(self.troubles)
+        return pauseAfter(self.troubles, FIRST, LONGEST)
 
     def over(self) -> None:
         """The storage has answered."""
@@ -42,6 +42,6 @@ class Outage:
         self.troubles, self.away = 0, None
 
 
-def pauseAfter(troubles: int) -> float:
+def pauseAfter(count: int, first: float, longest: float) -> float:
     """Seconds to wait after so many failures in a row, from 1: twice as long each time, with jitter for those who come back."""
-    return float(min(0.1 * 2.0 ** (min(troubles, 30) - 1), LONGEST) * (0.5 + random.random() / 2))
+    return float(min(first * 2.0 ** (min(count, 30) - 1), longest) * (0.5 + random.random() / 2))

@@ -8,25 +8,27 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ZODB.DB import DB
 
 from p01.remote.engine import beacon, fingerprint
-from p01.remote.engine.holder import Holder
+from p01.remote.exceptions import ClaimLost
 from p01.remote.options import WorkerOptions
 from p01.remote.storage.blackbox import HOST
+from p01.remote.store.records import Claim
 from p01.remote.store.seats import Seat
+from p01.remote.store.segments import Fields
 from p01.remote.store.store import BYHAND, Store
 
 
-class Post(Holder):
+class Post:
     """Who a worker is, and what it runs, as memory and the box of its process say. Instants are on the monotonic clock."""
 
     def __init__(self, db: DB, label: str, options: WorkerOptions) -> None:
         self.label = label
-        super().__init__(f'{label}:{os.getpid()}:{uuid.uuid4().hex[:6]}')
+        self.name = f'{label}:{os.getpid()}:{uuid.uuid4().hex[:6]}'
         self.options = options
         self.alone = beacon.alone(db)
         self.box = beacon.mine(db)
@@ -40,6 +42,38 @@ class Post(Holder):
         self.hand: tuple[int, deque[Any]] = (0, deque())    # the round, and the tasks of it that have not begun
 
     # -- in the database
+
+    def seat(self, store: Store) -> Seat | None:
+        """Our seat; None when we have none, or somebody thought us dead and took it away."""
+        return store.seats.get(self.name)
+
+    def complete(self, store: Store, jobid: int, outcome: Fields) -> None:
+        """Write an outcome into the job's transaction."""
+        store.complete(self.sitting(store, jobid), jobid, outcome)
+
+    def fence(self, processor: Any, jobid: int) -> None:
+        """Have a part that a job commits itself meet whoever has taken the job over; see Seat.fence."""
+        seat = self.sitting(processor.store, jobid)
+        seat.held(jobid)
+        seat.slip().touch()
+
+    def sitting(self, store: Store, jobid: int) -> Seat:
+        """Our seat, for the sake of a job. Raises ClaimLost."""
+        seat = self.seat(store)
+        if seat is None:
+            raise ClaimLost(f'Worker {self.name} was thought dead, and job {jobid} was taken over; its changes here were '
+                            'undone.')
+        return seat
+
+    def recorded(self, store: Store, jobid: int) -> bool:
+        """Whether an outcome of this job is committed."""
+        seat = self.seat(store)
+        return seat is not None and seat.outcome(jobid) is not None
+
+    def held(self, store: Store) -> Mapping[int, Claim]:
+        """The claims that are ours in this snapshot."""
+        seat = self.seat(store)
+        return seat.claims if seat is not None else {}
 
     def sit(self, now: float) -> Seat:
         """A new seat of ours."""

@@ -14,7 +14,8 @@ from ZODB.DB import DB
 from p01.remote import fork, storage
 from p01.remote.engine import beacon
 from p01.remote.exceptions import InputError
-from p01.remote.instants import short
+from p01.remote.foreign import short
+from p01.remote.storage import blackbox
 
 SUFFIX = '.progress'
 TEXT = 200          # characters of a text that are kept
@@ -103,16 +104,16 @@ def tidy(folder: Path) -> None:
     """Remove what processes left that were killed."""
     for path in (*folder.glob(f'*{SUFFIX}'), *folder.glob('*.saying')):
         box = path.with_suffix('.box')
-        if not box.exists() or beacon.died(box):
+        if not box.exists() or blackbox.died(box):
             path.unlink(missing_ok=True)
 
 
 def saidBy(seat: Any) -> dict[int, Progress]:
     """What the running jobs of a worker's process say; nothing for a worker of another host."""
-    if seat.host != beacon.HOST or not seat.box:
+    if seat.host != blackbox.HOST or not seat.box:
         return {}
     try:
-        found = json.loads(beacon.boxOf(seat).with_suffix(SUFFIX).read_text())
+        found = json.loads(blackbox.boxOf(seat).with_suffix(SUFFIX).read_text())
         return {int(jobid): Progress(*said) for jobid, said in found.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}

@@ -135,7 +135,6 @@ def overrun(loop: Any) -> None:
     if jobid:
         systematic(loop.db, work)
         for event in told:
-            loop.overran(jobid)
             events.notify(event)
         bellOf(loop.db).tell()
 

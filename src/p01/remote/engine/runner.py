@@ -11,15 +11,16 @@ from transaction.interfaces import TransientError
 
 from p01.remote import events
 from p01.remote.engine import limit
-from p01.remote.engine.conflicts import TOLD, hotOf, pauseAfter
+from p01.remote.engine.conflicts import FIRST, LONGEST, TOLD, hotOf
 from p01.remote.engine.context import Running, within
+from p01.remote.engine.outage import pauseAfter
 from p01.remote.engine.post import Post
 from p01.remote.engine.session import SNAPSHOT, Session
 from p01.remote.engine.surroundings import Surroundings
-from p01.remote.engine.verdict import COMMITTED, Again, Committed, Done, Failed, Lost, Task, Verdict, failure
+from p01.remote.engine.verdict import COMMITTED, Again, Committed, Done, Failed, Lost, Task, Verdict, failure, policyOf
 from p01.remote.exceptions import ClaimLost, TimedOut
-from p01.remote.foreign import Raised, guarded, interrupts
-from p01.remote.options import CONFLICTS, Policy
+from p01.remote.foreign import interrupts
+from p01.remote.options import CONFLICTS
 from p01.remote.store.payload import Payload, packOutput, unpack
 from p01.remote.store.records import Conflicts
 from p01.remote.store.segments import Fields, success
@@ -36,17 +37,16 @@ class Way(NamedTuple):
 
 
 class Runner:
-    """Runs jobs one after the other in a session, for the holder of a post."""
+    """Runs jobs one after the other in a session, for who has a post."""
 
-
-    def __init__(self, session: Session, post: Post, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, session: Session, post: Post) -> None:
         self.session = session
-        self.holder = post
+        self.post = post
         self.name = post.name
         self.mark = post.mark
         self.mine: Container[int] = ()      # what is held in this snapshot
         self.deadline = 0.0                 # of the job that runs, as mark says
-        self.clock = clock
+        self.clock = time.time
         self.found: Any = None              # the processor, looked up once for all jobs until end
         self.around = Surroundings(None, session.manager)
         self.behaviours: dict[str, Any] = {}    # by name, looked up as the processor is
@@ -66,7 +66,7 @@ class Runner:
         if self.found is None:
             self.found = self.session.processor()
             self.around = Surroundings(self.found, self.session.manager)
-            self.mine = self.holder.held(self.found.store)
+            self.mine = self.post.held(self.found.store)
             self.behaviours.clear()
             self.ways.clear()
         return self.found
@@ -110,11 +110,11 @@ class Runner:
         self.end()
         if count >= TOLD:
             self.tell(events.JobConflicted(task.id, task.record.name, task.claim.runs + 1, self.name, *self.conflicts))
-        time.sleep(pauseAfter(count))
+        time.sleep(pauseAfter(count, FIRST, LONGEST))
 
     def settled(self, task: Task) -> bool:
         """Whether its outcome is committed: a commit that raised, whatever it raised, may have done its work."""
-        return self.holder.recorded(self.fresh().store, task.id)
+        return self.post.recorded(self.fresh().store, task.id)
 
     def behaviour(self, task: Task) -> Any:
         """The behaviour of a job; fresh has been called. Raises what the storage does."""
@@ -131,8 +131,7 @@ class Runner:
         if way is not None:
             return way.policy
         self.fresh()
-        policy = guarded(getattr, self.behaviour(task), 'policy')
-        return Policy() if isinstance(policy, Raised) else policy
+        return policyOf(self.behaviour(task))
 
     def way(self, task: Task, behaviour: Any) -> Way:
         """How a job is run. Raises what the application's code does."""
@@ -170,7 +169,7 @@ class Runner:
             if interrupts(error):
                 raise
             self.end()
-            if self.late() and task.id not in self.holder.held(self.fresh().store):
+            if self.late() and task.id not in self.post.held(self.fresh().store):
                 return Lost()               # the time limit was told of already, see pulse.overrun
             return self.failed(task, error, started)
         ended = self.clock()
@@ -213,7 +212,7 @@ class Runner:
 
     def fence(self) -> None:
         """Ready a part that the running job commits itself. Raises ClaimLost for a job that is no longer ours."""
-        self.holder.fence(self.found, self.jobid)
+        self.post.fence(self.found, self.jobid)
 
     def late(self) -> bool:
         """Whether the time of the running job is over."""
@@ -238,7 +237,7 @@ class Runner:
     def commit(self, task: Task, processor: Any, outcome: Fields, started: float) -> Verdict:
         """Commit a job's changes together with its outcome."""
         try:
-            self.holder.complete(processor.store, task.id, outcome)
+            self.post.complete(processor.store, task.id, outcome)
             self.session.commit()
         except TransientError:
             raise

@@ -52,7 +52,7 @@ class Supervisor:
         """Spawn the worker processes."""
         self.app.open()         # a fault of the database is told here, once
         place = storage.folder(self.app.db)
-        folder = beacon.folderFor(place)
+        folder = blackbox.folderFor(place)
         beacon.tidy(folder)
         if place is not None:   # else databases share the folder
             for box in folder.glob('*.box'):
@@ -118,13 +118,13 @@ class Supervisor:
 
     def bury(self, box: Path, why: str) -> None:
         """Rescue the jobs of a process that is dead by its box, and remove the box."""
-        if beacon.died(box):
+        if blackbox.died(box):
             self.lose(str(box), why)
             beacon.remove(box)
 
     def boxes(self, process: BaseProcess) -> list[Path]:
         """The boxes of a process; it takes them along when it ends in good order."""
-        return list(beacon.folderFor(storage.folder(self.app.db)).glob(f'{process.pid}-*.box'))
+        return list(blackbox.folderFor(storage.folder(self.app.db)).glob(f'{process.pid}-*.box'))
 
     def lose(self, box: str, why: str) -> None:
         """Rescue the jobs of the process with this box."""
@@ -177,7 +177,7 @@ class Supervisor:
 
         def work(connection: Any) -> None:
             for seat in self.app.locate(connection).store.seats.values():
-                if seat.box and str(beacon.boxOf(seat)) in boxes:
+                if seat.box and str(blackbox.boxOf(seat)) in boxes:
                     seat.told = True
 
         with contextlib.suppress(Exception):        # the storage is away

@@ -22,7 +22,7 @@ from p01.remote.store.seats import BRIEF, FULL, Hand, Seat
 from p01.remote.store.segments import Fields, Outcomes, brief, endOf, statusOf
 from p01.remote.store.settings import Settings
 from p01.remote.store.shards import Shard, Tally, uniqueShard
-from p01.remote.store.taking import END, Taking
+from p01.remote.store.taking import END, WITHDRAWN, Taking
 
 VERSION = 1
 BYHAND = 'by hand'
@@ -141,12 +141,12 @@ class Store(Taking):
 
     # -- verbs of people
 
-    def cancel(self, jobid: int, now: float, reason: str = 'Cancelled.') -> bool:
+    def cancel(self, jobid: int, now: float) -> bool:
         """End a job that waits; whether it did wait. Raises JobNotFound."""
         first, record = self.entry(jobid)
         for seat in self.seats.values():
             if jobid in seat.claims:
-                return self.recall(seat, jobid, record, now, reason)
+                return self.recall(seat, jobid, record, now)
         shard, hand = self.shards[shardOf(first)], Hand()
         self.takeIn(shard, hand, now)
         self.count(shard, hand.tally)
@@ -163,7 +163,7 @@ class Store(Taking):
                 shard.trim([record.queue])
         runs, attempts = (fate.runs, fate.attempts) if isinstance(fate, Pending) else (0, ())
         self.free(jobid, record, True, now if runs else END)
-        self.note(jobid, hand, Outcome(CANCELLED, None, reason, runs, None, now, '', attempts))
+        self.note(jobid, hand, Outcome(CANCELLED, None, WITHDRAWN, runs, None, now, '', attempts))
         hand.tally.move(record.queue, old, CANCELLED)
         self.count(shard, hand.tally)
         return True

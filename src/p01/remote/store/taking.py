@@ -26,6 +26,7 @@ END = float('inf')  # behind all keys
 queueOf = attrgetter('queue')
 FEW = 8             # lines of a shard that are looked at in vain, rather than to write where they stand
 EXPIRED = 'It expired before it could start.'
+WITHDRAWN = 'Cancelled.'
 INTAKE = 2_000      # jobs that one shard takes in at once: more than one claim, so that order holds; few enough for memory
 
 
@@ -276,7 +277,7 @@ class Taking(Look):
 
     # -- taken back
 
-    def recall(self, seat: Seat, jobid: int, record: Record, now: float, reason: str) -> bool:
+    def recall(self, seat: Seat, jobid: int, record: Record, now: float) -> bool:
         """End a job that a worker has claimed; whether it had not begun.
 
         The worker may begin it meanwhile: then what the job's own commit writes meets the fence.
@@ -286,6 +287,6 @@ class Taking(Look):
         seat.fence()
         claim = seat.claims.pop(jobid)
         self.free(jobid, record, True)
-        self.note(jobid, Hand(), Outcome(CANCELLED, None, reason, claim.runs, None, now, '', claim.attempts))
+        self.note(jobid, Hand(), Outcome(CANCELLED, None, WITHDRAWN, claim.runs, None, now, '', claim.attempts))
         seat.tally.move(claim.queue, PROCESSING, CANCELLED)
         return True

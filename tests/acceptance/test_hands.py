@@ -68,7 +68,7 @@ def test_eight_enqueue_while_four_work(tmp_path):
         waitFor(done, 120, 'all jobs completed')
     finally:
         supervisor.stop()
-        supervisor.join()
+        supervisor.join(30.0)
     with app.reading() as processor:
         root = processor._p_jar.root()
         times = Counter(mark['times'] for number in range(ENQUEUERS) for mark in root[f'marks-{number}'].values())

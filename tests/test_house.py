@@ -10,10 +10,10 @@ import pytest
 # From top to bottom: who stands higher may import what stands lower. '' is p01.remote itself; the longest
 # prefix decides, and modules of one floor may import each other, though not in a circle.
 FLOORS = [
-    ['cli', 'web', '__main__'],
+    ['cli', '__main__'],                            # faces
     ['testing'],
-    ['engine.supervisor', 'engine.process'],
-    [''],
+    ['engine.supervisor', 'engine.process'],        # assembly
+    [''],                                           # front
     ['app'],
     ['function'],
     ['handle'],
@@ -21,14 +21,14 @@ FLOORS = [
     ['block'],
     ['scope'],
     ['manager'],
-    ['processor'],
+    ['processor'],                                  # door
     ['worker'],
     ['engine'],
     ['scheduler'],
     ['store'],
     ['job'],
     ['storage', 'places'],
-    ['logs', 'events'],
+    ['logs', 'events'],                             # ground
     ['options'],
     ['checks', 'registration', 'imports'],
     ['calendar'],
@@ -255,6 +255,21 @@ def unlicensed(texts: dict[str, str]) -> Iterator[str]:
             yield f'{name} does not start with the SPDX line'
 
 
+def unplaced(names: Iterable[str], text: str) -> Iterator[str]:
+    """Modules that the table of rooms in ARCHITECTURE.md does not name, but for faces; and names there that no module has."""
+    house = text.partition('## The house')[2].partition('\n## ')[0]
+    rooms = {each.rpartition('/')[2] for row in re.findall(r'^\|[^|]*\|([^|]*)\|', house, re.M)
+             for each in re.findall(r'`([a-z_/]+)`', row)}
+    told = rooms | set(re.findall(r'`([a-z_]+)`', house))
+    known = {name.rpartition('.')[2] for name in names} - {''}
+    faces = {name.rpartition('.')[2] for name in names if name.startswith('cli.')}
+    packages = {name.rpartition('.')[0] for name in names}
+    for name in sorted(known - told - faces - packages):
+        yield f'{name} stands in no room of ARCHITECTURE.md'
+    for name in sorted(rooms - known - {''}):
+        yield f'ARCHITECTURE.md has a room {name}, which is no module'
+
+
 # -- the laws hold
 
 CHECKS = [upward, circles, long, misnamed, statusWriters, undocumented]
@@ -268,6 +283,10 @@ def test_the_sources_keep_the_law(check):
 
 def test_module_names_say_something():
     assert list(vague(sources())) == []
+
+
+def test_every_module_has_its_room():
+    assert list(unplaced(sources(), (ROOT / 'ARCHITECTURE.md').read_text())) == []
 
 
 def test_the_namespace_is_shared():
@@ -355,3 +374,8 @@ def test_breaches_of_names_and_licences_are_seen():
     line = '# SPDX-License-Identifier: ' + 'ZPL-2.1'
     texts = {'a': '', 'b': '"""Doc."""\n' + line, 'c': line, 'd': '#!/usr/bin/env python3\n' + line}
     assert [found.split()[0] for found in unlicensed(texts)] == ['a', 'b']
+    house = '## The house\n| floor | room | what |\n|---|---|---|\n| faces | `cli/` | |\n| | `engine/loop` | its `post` |\n## '
+    names = ['', 'cli', 'cli.dash', 'engine', 'engine.loop', 'engine.post']
+    assert list(unplaced(names, house)) == []
+    assert [found.split()[0] for found in unplaced([*names, 'engine.pulse', 'app'], house)] == ['app', 'pulse']
+    assert [found.split()[4] for found in unplaced([*names[:4], 'engine.post'], house)] == ['loop,']

@@ -57,7 +57,7 @@ class Supervisor:
         if place is not None:   # else databases share the folder
             for box in folder.glob('*.box'):
                 self.bury(box, 'it was killed with its supervisor')
-        bellOf(self.app.db).tell()      # which removes the pipes of those that were killed
+        bellOf(self.app.db).tell()      # which removes what listeners left that were killed
         for number in range(1, self.options.processes + 1):
             self.spawn(number)
 

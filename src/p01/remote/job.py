@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import operator
 import pkgutil
 import sys
@@ -122,8 +123,8 @@ class FunctionJob(Job):
             args, kwargs = (), input
         else:
             args, kwargs = () if input is None else (input,), {}
-        signature = signatureOf(self.function)
-        if signature is not None:
+        signature, least, most = signatureOf(self.function)
+        if signature is not None and (kwargs or not least <= len(args) <= most):
             try:
                 signature.bind(*args, **kwargs)
             except TypeError as error:
@@ -212,19 +213,33 @@ def plain(function: Any) -> Callable[..., Any]:
 
 
 KNOWN = 1_000       # functions whose signature is kept
-_signatures: dict[Any, inspect.Signature | None] = {}
+Signed = tuple[inspect.Signature | None, float, float]
+_signatures: dict[Any, Signed] = {}
 
 
-def signatureOf(function: Callable[..., Any]) -> inspect.Signature | None:
-    """The function's signature, None for builtins that have none."""
-    if function not in _signatures:
+def signatureOf(function: Callable[..., Any]) -> Signed:
+    """The function's signature, None for builtins that have none; of positional arguments alone, so many at least and at most
+    fit, which spares most calls the binding."""
+    found = _signatures.get(function)
+    if found is None:
         if len(_signatures) >= KNOWN:       # whoever makes functions anew, or imports them again, has left the old ones
             _signatures.clear()
         try:
-            _signatures[function] = inspect.signature(function)
+            signature = inspect.signature(function)
+            found = signature, *arity(signature)
         except (TypeError, ValueError):
-            _signatures[function] = None
-    return _signatures[function]
+            found = None, 0, 0
+        _signatures[function] = found
+    return found
+
+
+def arity(signature: inspect.Signature) -> tuple[float, float]:
+    """How many positional arguments alone fit: at least, at most; none do where a keyword is needed."""
+    parameters = signature.parameters.values()
+    positional = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    needed = [each for each in parameters if each.default is each.empty and each.kind is each.KEYWORD_ONLY]
+    most = math.inf if any(each.kind is each.VAR_POSITIONAL for each in parameters) else len(positional)
+    return math.inf if needed else sum(each.default is each.empty for each in positional), most
 
 
 def instants(**values: float | None) -> dict[str, datetime | None]:

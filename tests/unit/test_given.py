@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
 """What is given for options, and where it is refused: at once, with a sentence, whatever it is."""
+import enum
 import itertools
 import math
 import pickle
@@ -8,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from p01.remote import App, Policy, RunLater, Unique, checks, spans
-from p01.remote.exceptions import ArgumentsError, InputError, RegistrationError
+from p01.remote import App, Policy, RunLater, Unique, checks, spans, testing
+from p01.remote.exceptions import AddressError, ArgumentsError, InputError, RegistrationError
 from p01.remote.instants import duration
 from p01.remote.job import Job
 from p01.remote.options import Retention, WorkerOptions
@@ -310,3 +311,59 @@ def test_a_job_function_is_pickled_by_its_name_and_a_handle_says_what_to_pass(mo
     found.app.drain()
     assert handle.result() is found.f
 
+
+
+# -- what is stored
+
+class Queues(enum.StrEnum):
+    MAIL = 'mail'
+
+
+class Ranks(enum.IntEnum):
+    HIGH = 5
+
+
+class Length(float):
+    pass
+
+
+class Name(str):
+    __slots__ = ()
+
+
+def test_what_is_stored_of_options_needs_no_class_of_the_application(app):
+    """A member of an Enum is a text or a number, too; a command without the application's modules must load it."""
+    job = app.job(queue=Queues.MAIL, priority=Ranks.HIGH, retries=Ranks.HIGH, name=Queues.MAIL)(sample)
+    policy = Policy(retries=Ranks.HIGH, deaths=Ranks.HIGH, conflicts=Ranks.HIGH, backoff=Length(1), timeout=Length(1))
+    with app.transaction():
+        app.processor.addJob(Queues.MAIL, testing.EchoJob())
+        app.processor.jobs['mail'].policy = policy
+        app.processor.retention = Retention(Length(9), most=Ranks.HIGH)
+        app.processor.inputLimit = Ranks.HIGH * 1000
+        app.processor.outputLimit = Ranks.HIGH
+        app.processor.addScheduler(Delay(Queues.MAIL, Length(5), priority=Ranks.HIGH, queue=Queues.MAIL))
+        app.processor.addScheduler(Cron(Queues.MAIL, minute=Ranks.HIGH, hour=(Ranks.HIGH,), tz=Name('UTC')))
+        app.processor.processJob(Queues.MAIL, priority=Ranks.HIGH, delay=Length(50), unique=Queues.MAIL, expires=Length(90))
+        app.processor.enqueue('mail', job.prototype, None, **job.using(
+            queue=Queues.MAIL, unique=Unique(Name('b'), Name('start'), Length(5)), at=Length(10)).options)
+    for serial in app.db.storage.iterator():
+        for record in serial:
+            assert __name__.encode() not in (record.data or b''), record.data
+
+
+def test_an_address_is_refused_in_a_sentence_whatever_it_is(tmp_path):
+    for odd in (NoRepr(), 10 ** 400, 'x' * 10_000, None):
+        refused(lambda odd=odd: App(odd), 'sqlite:./jobs', error=AddressError)
+    for kind in ('sqlite', 'file'):
+        for path in ('x' * 300, f'{"x" * 300}/jobs'):
+            with pytest.raises(AddressError, match='cannot be opened'):
+                App(f'{kind}:{tmp_path}/{path}').open()
+    for odd in (None, False, 0, [], b''):
+        refused(lambda odd=odd: App('memory:', processor=odd), 'processor')
+
+
+def test_a_schedule_is_refused_in_a_sentence_whatever_it_is():
+    for odd in (NoRepr(), 10 ** 400, 'x' * 10_000):
+        for field in ('minute', 'hour', 'dayOfMonth', 'month', 'dayOfWeek'):
+            refused(lambda field=field, odd=odd: Cron('x', **{field: odd}))
+        refused(lambda odd=odd: Cron.parse('x', odd))

@@ -61,7 +61,7 @@ class App:
         self._refused = ''              # why a forked child cannot have it
         self.database = database
         self.home = Home(None if name is None else checks.nameOf(name, 'name'),
-                         checks.nameOf(processor, 'processor') if processor else self._address.processor if self._address
+                         checks.nameOf(processor, 'processor') if processor != '' else self._address.processor if self._address
                          else '')
         self.name = self.home.name
         self.autocommit = checks.flagOf(autocommit, 'autocommit')
@@ -213,11 +213,9 @@ class App:
         The function stays callable. Raises RegistrationError for what cannot be a job, InputError for options.
         """
         checks.known(unknown, JOBOPTIONS, '@app.job')
-        checks.nameOf(queue, 'queue')
-        checks.priorityOf(priority)
+        queue, priority = checks.nameOf(queue, 'queue'), checks.priorityOf(priority)
         checks.flagOf(detached, 'detached')
-        if name is not None:
-            checks.nameOf(name, 'name')
+        name = None if name is None else checks.nameOf(name, 'name')
         policy = Policy(retries=retries, backoff=backoff, timeout=timeout, final=final, conflicts=conflicts)
 
         def register(function: Callable[..., Any]) -> JobFunction:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from cronsim import CronSim
 
 from p01.remote.exceptions import InputError
-from p01.remote.instants import clockChange, offset, utc
+from p01.remote.instants import clockChange, offset, short, utc
 
 # the crontab order, finest first: name, lowest and highest number of each field
 FIELDS = (('minute', 0, 59), ('hour', 0, 23), ('dayOfMonth', 1, 31), ('month', 1, 12), ('dayOfWeek', 0, 6))
@@ -59,14 +59,14 @@ def valuesOf(value: Values, name: str, lowest: int, highest: int) -> tuple[int, 
     """A field as it is kept: text in capitals, or a sorted tuple of numbers within the limits."""
     if isinstance(value, str):
         if len(value.split()) != 1:
-            raise InputError(f'{name} must be one crontab field such as */15, not {value!r}.')
+            raise InputError(f'{name} must be one crontab field such as */15, not {short(value)}.')
         return value.strip().upper()
     numbers = value if isinstance(value, Iterable) else (value,)
     found = set()
     for number in numbers:
         if isinstance(number, bool) or not isinstance(number, int) or not lowest <= number <= highest:
-            raise InputError(f'{name} must be whole numbers from {lowest} to {highest}, not {number!r}.')
-        found.add(number)
+            raise InputError(f'{name} must be whole numbers from {lowest} to {highest}, not {short(number)}.')
+        found.add(int.__int__(number))
     return tuple(sorted(found))
 
 

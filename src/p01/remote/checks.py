@@ -14,10 +14,13 @@ LENGTH = 100_000                # characters of a name or key; longer ones are d
 
 
 def nameOf(value: Any, what: str) -> str:
-    """A text that names something: not empty, and UTF-8, since it becomes bytes in keys and logs; else InputError."""
+    """A text that names something: not empty, and UTF-8, since it becomes bytes in keys and logs; else InputError.
+
+    Given back is a plain str, also of an Enum's member: others who read the database may not have the class.
+    """
     if type(value) is str and value.isascii() and 0 < len(value) <= LENGTH:     # as a rule; the rest tells why not
         return value
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not (value := str.__str__(value)):
         raise InputError(f'{what} must be a text that is not empty, not {short(value)}.')
     try:
         value.encode()
@@ -25,15 +28,16 @@ def nameOf(value: Any, what: str) -> str:
         raise InputError(f'{what} is no text that UTF-8 can hold: {ascii(value)[:60]}; decode it first.') from None
     if len(value) > LENGTH:
         raise InputError(f'{what} must be at most {LENGTH:,} characters long, not {len(value):,}.')
-    return str.__str__(value)
+    return value
 
 
 def wholeOf(value: Any, what: str, least: int, most: int | None = None) -> int:
-    """A whole number within limits; else InputError. True is none."""
+    """A whole number within limits, as a plain int; else InputError. True is none."""
     if type(value) is int and value >= least and (most is None or value <= most):     # as a rule
         return value
     if isinstance(value, bool) or not isinstance(value, int):
         raise InputError(f'{what} must be a whole number, not {short(value)}.')
+    value = int.__int__(value)
     if value < least or most is not None and value > most:
         raise InputError(f'{what} must be from {least}{"" if most is None else f" to {most:,}"}, not {short(value)}.')
     return value

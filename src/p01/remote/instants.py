@@ -42,7 +42,7 @@ def duration(value: float | timedelta | str, name: str = 'delay', bare: bool = F
     if isinstance(value, timedelta):
         length = value.total_seconds()
     elif isinstance(value, str):
-        length = _lengthOf(value, name, bare)
+        length = _lengthOf(str.__str__(value), name, bare)
     else:
         length = _number(value, name, 'seconds or a timedelta')
     if length < 0:

@@ -61,15 +61,14 @@ class Policy(Options):
             """See the class."""
 
     def __post_init__(self) -> None:
-        checks.wholeOf(self.retries, 'retries', 0)
-        if self.deaths is not None:
-            checks.wholeOf(self.deaths, 'deaths', 0)
+        for name, least in (('retries', 0), ('deaths', 0), ('conflicts', 1)):
+            if name != 'deaths' or self.deaths is not None:
+                self.keep(name, checks.wholeOf(getattr(self, name), name, least))
         for name in ('backoff', 'longest', 'timeout'):
             if name != 'timeout' or self.timeout is not None:
                 self.keep(name, duration(getattr(self, name), name))
         if self.timeout == 0:
             raise InputError('timeout must be more than 0 seconds; None is no limit.')
-        checks.wholeOf(self.conflicts, 'conflicts', 1)
         classes = self.final if isinstance(self.final, tuple) else (self.final,)
         if not all(isinstance(each, type) and issubclass(each, BaseException) for each in classes):
             raise InputError(f'final must be a tuple of exception classes, not {short(self.final)}.')
@@ -101,6 +100,7 @@ class Unique(Options):
         if not isinstance(self.until, str) or self.until not in ('start', 'finish'):
             raise InputError(f"Unique.until is 'start' or 'finish', not {short(self.until)}.")
         self.keep('key', checks.nameOf(self.key, 'A unique key'))
+        self.keep('until', str.__str__(self.until))
         if self.period is not None:
             self.keep('period', duration(self.period, 'period'))
         if self.period == 0:
@@ -129,7 +129,7 @@ class Retention(Options):
             if getattr(self, name) is not None:
                 self.keep(name, duration(getattr(self, name), f'Retention.{name}'))
         if self.most is not None:
-            checks.wholeOf(self.most, 'Retention.most', 0)
+            self.keep('most', checks.wholeOf(self.most, 'Retention.most', 0))
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ class WorkerOptions(Options):
 
     def __post_init__(self) -> None:
         for name in ('processes', 'threads'):
-            checks.wholeOf(getattr(self, name), name, 1)
+            self.keep(name, checks.wholeOf(getattr(self, name), name, 1))
         for name, least in (('waitTime', 0.0), ('lease', 1.0), ('grace', 0.0)):
             self.keep(name, duration(getattr(self, name), name))
             if getattr(self, name) < least:

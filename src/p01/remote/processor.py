@@ -53,7 +53,7 @@ class RemoteProcessor(Placed, Persistent):
     def __setattr__(self, name: str, value: Any) -> None:
         """Options are looked at where they are set: a wrong one would stop the workers. Raises InputError."""
         if name in ('inputLimit', 'outputLimit'):
-            checks.wholeOf(value, name, 0)
+            value = checks.wholeOf(value, name, 0)
         elif name == 'retention' and not isinstance(value, Retention):
             raise InputError(f"retention must be an options.Retention such as Retention(completed='7d'), not {short(value)}.")
         super().__setattr__(name, value)
@@ -100,6 +100,7 @@ class RemoteProcessor(Placed, Persistent):
     def processJob(self, name: str, input: Any = None, *, queue: str | None = None, priority: int = 0,
                    delay: Any = None, at: Any = None, unique: str | Unique | None = None, expires: Any = None) -> int:
         """Enqueue a job in the current transaction; returns its id."""
+        name = str.__str__(name) if isinstance(name, str) else name     # stored plain, see checks.nameOf
         try:
             behaviour = self.registered(name)
         except NotLoaded as error:

@@ -101,7 +101,7 @@ class Cron(SchedulerItem):
         given = completed((minute, hour, dayOfMonth, month, dayOfWeek))
         self.minute, self.hour, self.dayOfMonth, self.month, self.dayOfWeek = (
             valuesOf(value, *field) for value, field in zip(given, FIELDS, strict=True))
-        self.tz = tz
+        self.tz = str.__str__(tz) if isinstance(tz, str) else tz
         self.first(0.0)                 # bad times, an unknown zone and a date that never comes fail here
 
     @classmethod
@@ -110,7 +110,7 @@ class Cron(SchedulerItem):
         line = expression.strip() if isinstance(expression, str) else ''
         fields = WORDS.get(line.lower(), line).split()
         if len(fields) != len(FIELDS):
-            raise InputError(f'{expression!r} is no crontab line: write five fields, minute hour '
+            raise InputError(f'{short(expression)} is no crontab line: write five fields, minute hour '
                              f'day-of-month month day-of-week, or one of {", ".join(WORDS)}.')
         options.update(zip(NAMES, fields, strict=True))
         return cls(jobName, tz=tz, **options)
@@ -130,9 +130,9 @@ class Cron(SchedulerItem):
             raise
         # AssertionError, ValueError: cronsim lets some malformed fields through to Python
         except (CronSimError, AssertionError, ValueError) as error:
-            raise InputError(f'{line!r} is no crontab line: {str(error) or "bad field"}.') from None
+            raise InputError(f'{short(line)} is no crontab line: {str(error) or "bad field"}.') from None
         except (StopIteration, OverflowError):
-            raise InputError(f'No date ever matches the crontab line {line!r}.') from None
+            raise InputError(f'No date ever matches the crontab line {short(line)}.') from None
 
 
 class Failure(NamedTuple):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from p01.remote import foreign
 from p01.remote.exceptions import AddressError
 from p01.remote.storage import query
 
@@ -72,12 +73,12 @@ def isAddress(text: str) -> bool:
 def parse(address: str) -> Address:
     """The parts of an address. Raises AddressError when it names no known kind or has no usable path."""
     if not isinstance(address, str):
-        raise AddressError(f'An address is a text like sqlite:./jobs or an open ZODB.DB, not {address!r}.')
+        raise AddressError(f'An address is a text like sqlite:./jobs or an open ZODB.DB, not {foreign.shown(address, 60)}.')
     name, colon, rest = address.strip().partition(':')
     name, names = ALIASES.get(name.lower(), name.lower()), known()
     if not colon or name not in names:
         choice = ', '.join(f'{each}:' for each in names)
-        raise AddressError(f'{hidden(address)!r} is of no kind known here; write one of {choice} and where '
+        raise AddressError(f'{foreign.shown(hidden(address), 60)} is of no kind known here; write one of {choice} and where '
                            f'it lives, for example {KINDS[names[0]].example}.')
     row, text = KINDS[name], hidden(address.strip())
     rest, part, processor = cut(rest, row)

@@ -6,6 +6,7 @@ quota=10GB              beyond which nothing is stored any more
 """
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def openDatabase(address: Address, **settings: Any) -> ZODB.DB:
     path = address.path
     assert path is not None     # parse sees to it
     quota = query.size(address.options['quota'], 'quota', address.text) if 'quota' in address.options else None
-    if path.is_dir():
+    if os.path.isdir(path):         # False for a name that is too long, where Path's raises
         raise AddressError(f'{address.text} is a folder, and file: wants a file; write '
                            f'file:{path / "jobs.fs"}, or sqlite: for a database in a folder.')
     try:

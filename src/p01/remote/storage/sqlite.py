@@ -14,6 +14,7 @@ tests/contract/test_sqlite_mends.py shows each fault without its mend, and so te
 from __future__ import annotations
 
 import fcntl
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,7 @@ def openDatabase(address: Address, **settings: Any) -> ZODB.DB:
     """The database in a folder, which is made on first use. Raises AddressError or DatabaseLocked."""
     folder = address.path
     assert folder is not None   # parse sees to it
-    if folder.exists() and not folder.is_dir():
+    if os.path.exists(folder) and not os.path.isdir(folder):    # False for a name that is too long, where Path's raise
         raise AddressError(f'{address.text} is a file, and sqlite: wants a folder; name another path, or use '
                            f'file: if it is a FileStorage.')
     # (d) One at a time: RelStorage looks for its tables and makes them in two transactions.

@@ -61,6 +61,21 @@ def test_bulks_are_narrowed(filled, run):
     assert run('jobs', 'cancel', shop, '--all', '--older-than', '0s', '--json')[1] == {'cancelled': [6, 4, 2], 'left': {}}
 
 
+def test_a_dry_run_says_of_ids_too_what_would_be_and_changes_nothing(filled, run):
+    shop, _ = filled
+    before = run('jobs', 'list', shop, '--json')[1]
+    for verb, would, done in (('retry', [2], 'queued'), ('cancel', [5], 'cancelled')):
+        status, found, _ = run('jobs', verb, shop, '1', '2', '5', '99', '--dry-run', '--json')
+        left = {str(jobid): {1: 'completed', 2: 'error', 5: 'delayed', 99: 'unknown'}[jobid]
+                for jobid in (1, 2, 5, 99) if jobid not in would}
+        assert status == 1 and found == {done: would, 'left': left, 'dryRun': True}
+    status, found, _ = run('jobs', 'remove', shop, '1', '2', '5', '99', '--dry-run', '--json')
+    assert status == 1 and found == {'removed': {'completed': 1, 'error': 1, 'cancelled': 0},
+                                     'left': {'5': 'delayed', '99': 'unknown'}, 'dryRun': True}
+    assert run('jobs', 'remove', shop, '1', '--dry-run')[1] == '✔ 1 would be removed: 1 completed\n'
+    assert [job['status'] for job in run('jobs', 'list', shop, '--json')[1]] == [job['status'] for job in before]
+
+
 def test_remove_asks_or_is_told(filled, run, monkeypatch):
     shop, _ = filled
     status, out, err = run('jobs', 'remove', shop)

@@ -69,7 +69,8 @@ def cancel(target: str, jobids: tuple[int, ...], every: bool, dry: bool, asJson:
 @jsonOption
 def remove(target: str, jobids: tuple[int, ...], stati: tuple[str, ...], dry: bool, yes: bool, asJson: bool,
            **which: Any) -> int:
-    """Remove finished jobs and all that is known of them, after a question; without a terminal --yes must answer it.
+    """Remove finished jobs and all that is known of them: those with these ids at once, others after a question, which --yes
+    must answer where there is no terminal.
 
     Exit status 1 when one of them could not be, or there was none.
     """
@@ -79,7 +80,7 @@ def remove(target: str, jobids: tuple[int, ...], stati: tuple[str, ...], dry: bo
         found = dict.fromkeys(jobids, '') if jobids else statiOf(app, stati or FINISHED, which)
         if found and not dry and not jobids and not yes:
             ask(found.values())
-        removed, left = (found, {}) if dry else removeAll(app, found)
+        removed, left = (found, {}) if dry and not jobids else removeAll(app, found, dry)
     counts = dict.fromkeys(stati or FINISHED, 0) | Counter(removed.values())
     if asJson:
         printJson({'removed': counts} | ({'left': left} if jobids else {}) | ({'dryRun': True} if dry else {}))
@@ -108,7 +109,13 @@ def ask(stati: Iterable[str]) -> None:
         raise click.Abort
 
 
-def removeAll(app: App, jobids: Iterable[int]) -> tuple[dict[int, str], dict[int, str]]:
+def tried(app: App, jobids: list[int], verb: Callable[[RemoteProcessor, int], Any]) -> list[tuple[int, Any]]:
+    """What verb(processor, jobid) would return for each job; nothing is changed."""
+    with app.reading() as processor:
+        return [(jobid, verb(processor, jobid)) for jobid in jobids]
+
+
+def removeAll(app: App, jobids: Iterable[int], dry: bool) -> tuple[dict[int, str], dict[int, str]]:
     """Remove these jobs; returns the status each had, and of those that are still there, what they are."""
     def attempt(processor: RemoteProcessor, jobid: int) -> tuple[str, str]:
         try:
@@ -117,7 +124,7 @@ def removeAll(app: App, jobids: Iterable[int]) -> tuple[dict[int, str], dict[int
         except JobNotFound:
             return '', 'unknown'
 
-    answers = dict(each(app, list(jobids), attempt))
+    answers = dict((tried if dry else each)(app, list(jobids), attempt))
     return ({jobid: status for jobid, (status, _) in answers.items() if status},
             {jobid: why for jobid, (_, why) in answers.items() if why})
 
@@ -139,7 +146,7 @@ def bulk(target: str, jobids: tuple[int, ...], stati: list[str], which: dict[str
 
     with opened(target) as app:
         found = list(dict.fromkeys(jobids)) if jobids else list(statiOf(app, stati, which))
-        answers = dict.fromkeys(found, '') if dry else dict(each(app, found, attempt))
+        answers = dict.fromkeys(found, '') if dry and not jobids else dict((tried if dry else each)(app, found, attempt))
     done = [jobid for jobid, why in answers.items() if not why]
     # of a whole class, others may have ended meanwhile: that is no fault
     left = {jobid: why for jobid, why in answers.items() if why} if jobids else {}

@@ -26,6 +26,7 @@ from p01.remote.engine.verdict import Again, Done, Failed, Lost, Task, Verdict, 
 from p01.remote.exceptions import ProcessorGone
 from p01.remote.foreign import interrupts, reasonOf
 from p01.remote.options import WorkerOptions
+from p01.remote.storage.opened import deepen
 from p01.remote.storage.transactions import TRIES, pause
 from p01.remote.store.migrate import migrate
 from p01.remote.store.seats import PULSE, Seat
@@ -171,6 +172,8 @@ class Loop:
             free = count - len(seat.claims) + len(self.later & seat.claims.keys())
             if free > 0 and not self.stopping.is_set():
                 store.claim(seat, free, now, self.options.queues or None, self.post.rank(store), wide)
+            if self.supervised:             # the process is ours, and so are its caches
+                deepen(store._p_jar.db(), sum(len(shard.intake.open) for shard in store.shards))
             told.extend(expired(seat))
             if self.stopping.is_set():
                 store.release(seat, seat.claims)

@@ -46,6 +46,12 @@ def widen(db: ZODB.DB, number: int) -> None:
         db.setPoolSize(db.getPoolSize() + number)
 
 
+def deepen(db: ZODB.DB, number: int) -> None:
+    """Have its connections keep so many objects that are looked at again and again, and as many others."""
+    if 2 * number > db.getCacheSize():
+        db.setCacheSize(4 * number)
+
+
 _widening = fork.Lock()
 
 

@@ -48,9 +48,27 @@ class Tally(dict[tuple[str, str], int]):
 class Intake(Closed, Persistent):
     """How far this shard has taken its segments in: open segments with the last id taken."""
 
+    _v_near: dict[int, Segment] | None = None       # open segments of this connection's snapshots; lost with the state
+
     def __init__(self) -> None:
         self.seen = 0                       # the first id of the newest segment noticed
         self.open: dict[int, int] = {}
+
+    def shut(self, first: int) -> None:
+        """A segment is taken in, and nothing more can come in it."""
+        del self.open[first]
+        self._p_changed = True
+        self.near().pop(first, None)
+
+    def near(self) -> dict[int, Segment]:
+        """Open segments by first id, as far as they were looked at.
+
+        Each connection that enqueues keeps one open, and each bookkeeping looks at all: who has enqueued hundreds of times
+        has written to one of them only. What others have changed ZODB loads anew when it is asked.
+        """
+        if self._v_near is None:
+            self._v_near = {}
+        return self._v_near
 
 
 class Shard(Closed, Persistent):
@@ -81,8 +99,11 @@ class Shard(Closed, Persistent):
 
         At most about so many: the segments that are open already, then new ones until it is enough.
         """
-        count = 0
+        count, near = 0, self.intake.near()
         for first, cursor in list(self.intake.open.items()):
+            known = near.get(first)
+            if known is not None and known.top == cursor < known.last:
+                continue
             new = self.taking(look, first, cursor)
             count += len(new)
             yield first, new
@@ -113,9 +134,10 @@ class Shard(Closed, Persistent):
             if top != cursor:
                 intake.open[first] = top
                 intake._p_changed = True
+            if first not in look.adopted():     # such a one may be gone with its transaction
+                intake.near()[first] = segment
         else:
-            del intake.open[first]
-            intake._p_changed = True
+            intake.shut(first)
         return new
 
     def taken(self, first: int, jobid: int) -> bool:

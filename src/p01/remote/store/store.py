@@ -270,8 +270,7 @@ class Store(Taking):
                 newest = segment.entries[segment.top].created if segment.top in segment.entries else segment.born
                 if newest < before and segment.top == cursor and first <= shard.intake.seen:
                     segment.size = segment.top - first + 1      # its connection, should it come back, sees it full
-                    del shard.intake.open[first]
-                    shard.intake._p_changed = True
+                    shard.intake.shut(first)
                     self.drop(shard, first)
 
     def byHand(self, now: float) -> Seat:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Segments stay open for the connections that enqueue. Workers ask each of them at once whether it has more, and miss nothing."""
+"""Each connection that enqueues keeps a segment open. Workers ask all of them whether they have more, and miss nothing."""
 import random
 
 import pytest
@@ -55,7 +55,8 @@ def test_open_segments_in_which_nothing_is_new_are_not_looked_into(parties, enqu
 def test_each_new_job_is_seen_at_once_and_in_order(parties, enqueuers):
     chance = random.Random(1)
     for turn in range(15):
-        ids = [jobid for each in chance.sample(enqueuers, chance.randint(0, 4)) for jobid in enqueued(each, chance.randint(1, 9))]
+        who = chance.sample(enqueuers, chance.randint(0, 4))
+        ids = [jobid for each in who for jobid in enqueued(each, chance.randint(1, 9))]
         assert claimed(parties[turn % 2]) == ids
 
 

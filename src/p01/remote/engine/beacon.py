@@ -19,9 +19,24 @@ from typing import Any
 from ZODB.DB import DB
 
 from p01.remote import fork, storage
-from p01.remote.storage.blackbox import BEAT, END, ENDS, HEAD, JOB, SIZE, STACK, TURN, WORKS, died, folderFor, near, started
+from p01.remote.storage.blackbox import (
+    BEAT,
+    END,
+    ENDS,
+    HEAD,
+    JOB,
+    SIZE,
+    STACK,
+    TOP,
+    TURN,
+    WORKS,
+    died,
+    folderFor,
+    near,
+    started,
+)
 
-SLOTS = 64                          # threads of a process that a new box has room for; it grows
+SLOTS = 1024                        # threads of a process that can be told apart
 
 PROCESS = uuid.uuid4().hex          # this process; pids are used again
 live: set[str] = set()              # names of the loops of this process
@@ -45,21 +60,21 @@ class Box:
             fcntl.flock(self.file, fcntl.LOCK_EX)
             self.file.truncate(size)
             self.map = mmap.mmap(self.file.fileno(), size)
-        HEAD.pack_into(self.map, 0, WORKS, time.monotonic(), started(os.getpid()))
+        HEAD.pack_into(self.map, 0, WORKS, time.monotonic(), started(os.getpid()), 0)
         if folder is not None:
             fresh.rename(self.path)
         near[self.path.name] = self.map
         self.lock = threading.Lock()
         self.free = list(range(SLOTS))
+        self.top = 0
 
     def take(self) -> int:
-        """A slot for a thread."""
+        """A slot for a thread; the last one is shared by all beyond."""
         with self.lock:
-            if not self.free:
-                size = len(self.map)
-                self.free.extend(range((size - HEAD.size) // SIZE, (2 * size - HEAD.size) // SIZE))
-                self.map.resize(2 * size)
-            return self.free.pop(0)
+            slot = self.free.pop(0) if len(self.free) > 1 else self.free[0]
+            self.top = max(self.top, slot + 1)
+            TOP.pack_into(self.map, HEAD.size - TOP.size, self.top)
+            return slot
 
     def give(self, slot: int) -> None:
         """Give a slot back."""

@@ -15,9 +15,10 @@ from transaction.interfaces import TransientError
 from p01.remote import events
 from p01.remote.engine import ticker
 from p01.remote.engine.context import Running, within
+from p01.remote.engine.limit import text as limitText
 from p01.remote.engine.surroundings import Surroundings
 from p01.remote.engine.verdict import Failed, Task, ends, expired, failure, policyOf
-from p01.remote.exceptions import TransactionOver
+from p01.remote.exceptions import TimedOut, TransactionOver
 from p01.remote.foreign import interrupts
 from p01.remote.store.payload import packOutput, unpack
 from p01.remote.store.seats import Hand
@@ -120,6 +121,10 @@ def call(processor: Any, behaviour: Any, task: Task, started: float, manager: An
     around = Surroundings(processor, manager)
     try:
         around.enter()
-        return within(job, behaviour.ready())
+        perform, limit, began = behaviour.ready(), behaviour.policy.timeout, time.monotonic()
+        output = within(job, perform)
     finally:
         around.leave()
+    if limit and time.monotonic() - began > limit:
+        raise TimedOut(limitText(limit, []))
+    return output

@@ -21,8 +21,9 @@ from typing import Any, NamedTuple
 from p01.remote.storage.opened import folder
 
 WORKS, TOLD, ENDS, KILLED = range(4)    # how a process ends, see Head
-HEAD = struct.Struct('<qdq')            # end, beat, start
+HEAD = struct.Struct('<qdqq')           # end, beat, start, top
 END, BEAT = struct.Struct('<q'), struct.Struct('<d')    # the first two of them, which several may write
+TOP = struct.Struct('<q')               # the last one
 JOB = struct.Struct('<qdd')             # jobid, began, deadline: what a slot says anew for each job
 TURN = struct.Struct('<qQ')             # round, thread: what it says anew for each claim
 SIZE = JOB.size + TURN.size             # of a slot
@@ -57,6 +58,7 @@ class Head(NamedTuple):
     end: int
     beat: float                         # the last sign of life, or the instant of the kill; seconds of time.monotonic
     start: int                          # when the process began, in ticks since the boot; 0 where nobody knows
+    top: int                            # how many slots were ever taken
 
 
 class Slot(NamedTuple):
@@ -87,8 +89,8 @@ def read(path: str | Path) -> Saying:
     path = Path(path)
     mapped = near.get(path.name)
     data = path.read_bytes() if mapped is None or mapped.closed else mapped[:]
-    slots = [slot(data, at) for at in range(HEAD.size, len(data) - SIZE + 1, SIZE)]
-    return Saying(Head(*HEAD.unpack_from(data)), slots)
+    head = Head(*HEAD.unpack_from(data))
+    return Saying(head, [slot(data, HEAD.size + number * SIZE) for number in range(head.top)])
 
 
 def slot(data: bytes, at: int) -> Slot:

@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 QUEUED, DELAYED, PROCESSING = 'queued', 'delayed', 'processing'
 COMPLETED, ERROR, CANCELLED = 'completed', 'error', 'cancelled'
 FINISHED = (COMPLETED, ERROR, CANCELLED)
+FIRST, LAST = 3, 12     # attempts of a job that are remembered, however many there were
+TRACES = 20_000         # characters of all their traces
+BRIEF = 200             # characters of the reason of one whose trace is gone
 
 
 class Record(NamedTuple):
@@ -30,6 +33,23 @@ class Attempt(NamedTuple):
     worker: str
     reason: str
     trace: str = ''
+
+
+def remembered(attempts: tuple[Attempt, ...], attempt: Attempt) -> tuple[Attempt, ...]:
+    """The attempts of a job after one more, bounded in sum: the first ones and the last ones, the newest with their traces.
+
+    Which ones are missing show the numbers of those that are there.
+    """
+    kept = (*attempts, attempt)
+    if len(kept) > FIRST + LAST:
+        kept = kept[:FIRST] + kept[-LAST:]
+    room, found = TRACES, list(kept)
+    for place in (len(kept) - 1, 0, *range(len(kept) - 2, 0, -1)):       # the last one matters most, then the first one
+        each = kept[place]
+        room -= len(each.trace)
+        if room < 0:
+            found[place] = each._replace(reason=each.reason[:BRIEF], trace='')
+    return tuple(found)
 
 
 class Pending(NamedTuple):

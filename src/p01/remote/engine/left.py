@@ -40,4 +40,4 @@ def leftOf(processor: Any, queues: tuple[str, ...], now: float) -> Left:
             total[QUEUED] += waiting
         for status in (PROCESSING, DELAYED):
             total[status] += counts.get(status, 0)
-    return Left(total[QUEUED], total[PROCESSING], dict(+paused), dict(+unserved), total[DELAYED], store.nextDue())
+    return Left(total[QUEUED], total[PROCESSING], dict(+paused), dict(+unserved), total[DELAYED], store.nextDue(noticed=False))

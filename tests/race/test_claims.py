@@ -169,7 +169,7 @@ def test_a_name_says_nothing_of_queues_and_ranks(stage):
 def test_each_thread_of_a_process_has_a_slot_of_its_own(stage):
     loops = [stage.loop(str(number)) for number in range(150)]
     assert len({loop.post.slot for loop in loops}) == 150
-    loops[149].mark(7, None)
+    loops[149].post.mark(7, None)
     assert [slot.jobid for slot in blackbox.read(loops[0].post.box.path).slots].count(7) == 1
     stage.loops.clear()
     for loop in loops:

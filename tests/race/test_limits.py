@@ -125,15 +125,15 @@ def test_conflicts_give_a_job_no_more_time(stage):
     """E12: one deadline for all repetitions of a run."""
     loop, deadlines = stage.loop(), []
     jobid = stage.do(lambda processor: (processor.addJob('slow', Quick()), processor.processJob('slow'))[1])
-    write = loop.post.box.write
+    write = loop.post.write
 
-    def noted(slot, jobid, deadline, began=0.0):
+    def noted(jobid, began, deadline):
         if jobid > 0:
             deadlines.append(deadline)
-        write(slot, jobid, deadline, began)
-    loop.post.box.write = noted
+        write(jobid, began, deadline)
+    loop.post.write = noted
     loop.poll(time.time())
-    loop.post.box.write = write
+    loop.post.write = write
     stage.claim(loop)
     assert stage.view(jobid).status == 'completed'
     assert len({deadline for deadline in deadlines if deadline}) == 1

@@ -16,7 +16,7 @@ from p01.remote.exceptions import TimedOut
 from p01.remote.options import DEATHS, Policy
 from p01.remote.storage import blackbox
 from p01.remote.store import uniques, upkeep
-from p01.remote.store.records import CANCELLED, COMPLETED, ERROR, FINISHED, Attempt, Claim, Outcome, remembered
+from p01.remote.store.records import CANCELLED, COMPLETED, ERROR, FINISHED, Attempt, Claim, Outcome
 from p01.remote.store.seats import Seat
 from p01.remote.store.shards import Shard
 from p01.remote.store.store import BYHAND, Store
@@ -69,7 +69,7 @@ def blame(store: Store, seat: Seat, jobid: int, claim: Claim, now: float, why: s
         store.retry(seat, jobid, due, attempt, died=not late)
         return events.JobRetried(jobid, name, runs, seat.name, attempt.reason, due)
     text = attempt.reason if late else f'Put aside: {fatal(deaths)} this job ({why}).'
-    store.settle(seat, {jobid: Outcome(ERROR, None, text, runs, None, now, seat.name, remembered(claim.attempts, attempt))})
+    store.settle(seat, {jobid: Outcome(ERROR, None, text, runs, None, now, seat.name, claim.after(attempt))})
     return events.JobErred(jobid, name, runs, seat.name, text, 'timeout' if late else 'put aside')
 
 

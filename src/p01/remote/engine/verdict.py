@@ -11,7 +11,7 @@ from p01.remote.foreign import Raised, described, guarded, reasonOf, traced
 from p01.remote.instants import duration
 from p01.remote.job import RAISING
 from p01.remote.options import Policy
-from p01.remote.store.records import ERROR, Attempt, Claim, Conflicts, Outcome, Record, remembered
+from p01.remote.store.records import ERROR, Attempt, Claim, Conflicts, Outcome, Record
 from p01.remote.store.seats import Hand
 from p01.remote.store.segments import Fields
 from p01.remote.store.taking import EXPIRED
@@ -74,7 +74,7 @@ def failure(task: Task, policy: Any, error: BaseException, started: float, ended
     if pause is None:
         plain = isinstance(error, TimedOut) or not isinstance(error, RemoteError)
         text = attempt.reason if plain else described(error)        # ours are whole sentences
-        attempts = remembered(task.claim.attempts, attempt)
+        attempts = task.claim.after(attempt)
         return Failed(Outcome(ERROR, None, text, runs, started, ended, worker, attempts, conflicts),
                       'not loaded' if isinstance(error, UnknownJob) else 'timeout' if isinstance(error, TimedOut) else 'error')
     return Again(ended + pause if pause else None, attempt)

@@ -73,6 +73,10 @@ class Claim(NamedTuple):
     deaths: int = 0
     suspect: bool = False
 
+    def after(self, attempt: Attempt) -> tuple[Attempt, ...]:
+        """The attempts when one more has failed."""
+        return remembered(self.attempts, attempt)
+
 
 class Conflicts(NamedTuple):
     """How often one run was repeated because others had changed what it changed, and the last object that they met on."""

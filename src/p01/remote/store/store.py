@@ -17,19 +17,7 @@ from p01.remote.exceptions import NewerDatabase, OlderDatabase
 from p01.remote.store import adding, uniques, writer
 from p01.remote.store.keys import SHARDS, dueKey, shardOf, waitingKey
 from p01.remote.store.lines import standing
-from p01.remote.store.records import (
-    CANCELLED,
-    COMPLETED,
-    DELAYED,
-    ERROR,
-    PROCESSING,
-    QUEUED,
-    Attempt,
-    Outcome,
-    Pending,
-    Record,
-    remembered,
-)
+from p01.remote.store.records import CANCELLED, COMPLETED, DELAYED, ERROR, PROCESSING, QUEUED, Attempt, Outcome, Pending, Record
 from p01.remote.store.seats import BRIEF, FULL, Hand, Seat
 from p01.remote.store.segments import Fields, Outcomes, brief, endOf, statusOf
 from p01.remote.store.settings import Settings
@@ -132,7 +120,7 @@ class Store(Taking):
         shard = self.shards[shardOf(first)]
         runs, attempts = claim.runs, claim.attempts
         if attempt is not None:
-            runs, attempts = runs + 1, remembered(attempts, attempt)
+            runs, attempts = runs + 1, claim.after(attempt)
         key = standing(jobid, record, None) if claim.key is None else claim.key
         fate = Pending(key, due, runs, attempts, claim.deaths + died, suspect)
         if due is None:

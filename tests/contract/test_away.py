@@ -8,7 +8,7 @@ import pytest
 import zope.event
 
 from p01.remote import App, testing
-from p01.remote.engine import supervisor
+from p01.remote.engine import process
 from p01.remote.events import StorageBack, StorageLost
 from p01.remote.exceptions import NewerDatabase
 from p01.remote.store import store as stores
@@ -47,18 +47,18 @@ def status(app, jobid):
 
 def testAProcessThatIsToldToEndWaitsNoLonger(told):
     app = App(f'postgresql://nobody@127.0.0.1:{servers.freePort()}/none')
-    assert not supervisor.reach(app, '1', lambda: bool(kinds(told)))
+    assert not process.reach(app, '1', lambda: bool(kinds(told)))
     assert kinds(told) == [StorageLost]
 
 
 def testANewerDatabaseIsNotWaitedFor(newer, told):
     with pytest.raises(NewerDatabase):
-        supervisor.reach(App(newer), '1', lambda: False)
+        process.reach(App(newer), '1', lambda: False)
     assert kinds(told) == []
 
 
 def testAProcessEndsWithOneSentenceOnANewerDatabase(newer):
-    code = 'import sys; from p01.remote.engine.supervisor import serve, WorkerOptions; serve(sys.argv[1], WorkerOptions(), 1)'
+    code = 'import sys; from p01.remote.engine.process import serve, WorkerOptions; serve(sys.argv[1], WorkerOptions(), 1)'
     done = subprocess.run([sys.executable, '-c', code, newer], capture_output=True, text=True, timeout=DEADLINE)
     assert done.returncode == 1
     assert 'upgrade the package' in done.stderr

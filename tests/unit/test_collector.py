@@ -6,7 +6,7 @@ import sys
 
 ASKED = '''
 import gc
-from p01.remote.engine.supervisor import load
+from p01.remote.engine.process import load
 
 load('application:app')
 print(gc.get_threshold(), gc.get_freeze_count() > 1000)

@@ -172,7 +172,7 @@ class WorkerOptions(Options):
         values: dict[str, Any] = {}
         source = os.environ if environ is None else environ
         for field in fields(cls):
-            text = source.get('P01_REMOTE_' + flag(field.name).replace('-', '_').upper())
+            text = source.get(variable(field.name))
             if text is not None:
                 values[field.name] = parsed(field.name, text, getattr(cls(), field.name))
         values.update((name, value) for name, value in given.items() if value is not None)
@@ -182,6 +182,11 @@ class WorkerOptions(Options):
 def flag(name: str) -> str:
     """The flag of an option: waitTime → wait-time."""
     return ''.join('-' + letter.lower() if letter.isupper() else letter for letter in name)
+
+
+def variable(name: str) -> str:
+    """The variable of an option in the environment: waitTime → P01_REMOTE_WAIT_TIME."""
+    return 'P01_REMOTE_' + flag(name).replace('-', '_').upper()
 
 
 def parsed(name: str, text: str, default: Any) -> Any:
@@ -194,4 +199,4 @@ def parsed(name: str, text: str, default: Any) -> Any:
         return duration(text, name, bare=True) if isinstance(default, float) else type(default)(text)
     except (ValueError, KeyError):
         what = {bool: 'yes or no', int: 'whole number', float: "duration such as 90, '90s' or '10m'"}[type(default)]
-        raise InputError(f'P01_REMOTE_{flag(name).replace("-", "_").upper()} is {short(text)}, which is no {what}.') from None
+        raise InputError(f'{variable(name)} is {short(text)}, which is no {what}.') from None

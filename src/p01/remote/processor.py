@@ -150,16 +150,15 @@ class RemoteProcessor(Placed, Persistent):
         values: dict[str, Any] = {
             'id': view.id, '__name__': str(view.id), '__parent__': self, 'name': record.name, 'input': input,
             'status': view.status, 'queue': record.queue, 'priority': record.priority, 'runCounter': view.runs,
-            'attempts': view.attempts, 'worker': view.worker, 'output': None, 'error': '',
+            'attempts': view.attempts, 'worker': view.worker, 'output': None, 'error': view.error,
             **instants(created=record.created, queued=record.created, due=view.due, started=None, completed=None)}
-        if view.attempts:
-            values['error'] = view.attempts[-1].reason
         if outcome is not None:
-            output, failed = contained(payload.unpack, outcome.output), outcome.error
+            values.update(conflicts=outcome.conflicts, **instants(started=outcome.started, completed=outcome.completed))
+            output = contained(payload.unpack, outcome.output)
             if isinstance(output, Raised):
-                failed = f'The output cannot be loaded ({reasonOf(output.error)}).'
-            values.update(output=None if isinstance(output, Raised) else output, error=failed, conflicts=outcome.conflicts,
-                          **instants(started=outcome.started, completed=outcome.completed))
+                values['error'] = f'The output cannot be loaded ({reasonOf(output.error)}).'
+            else:
+                values['output'] = output
         return self.behaviour(record.name).filled(values)
 
     def getJobStatus(self, jobid: int) -> str:
@@ -173,10 +172,7 @@ class RemoteProcessor(Placed, Persistent):
 
     def getJobError(self, jobid: int) -> str:
         """The text of a job's error, of its last failed run while it is retried; '' without one. Raises JobNotFound."""
-        view = self.store.view(jobid)
-        if view.outcome is not None:
-            return view.outcome.error
-        return view.attempts[-1].reason if view.attempts else ''
+        return self.store.view(jobid).error
 
     def cancelJob(self, jobid: int) -> bool:
         """Cancel a job that waits; whether it did wait. Raises JobNotFound."""

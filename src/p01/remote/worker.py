@@ -114,6 +114,7 @@ class SimpleWorker:
                     raise
                 self.stopped.wait(outage.failed(error))
             finally:
+                self.loops.remove(loop)
                 loop.close()
             if loop.dismissed:
                 self.stopped.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
@@ -119,7 +120,7 @@ def removeAll(app: App, jobids: Iterable[int], dry: bool) -> tuple[dict[int, str
     """Remove these jobs; returns the status each had, and of those that are still there, what they are."""
     def attempt(processor: RemoteProcessor, jobid: int) -> tuple[str, str]:
         try:
-            status = processor.store.remove(jobid)
+            status = processor.store.remove(jobid, time.time())
             return (status, '') if status else ('', processor.getJobStatus(jobid))
         except JobNotFound:
             return '', 'unknown'

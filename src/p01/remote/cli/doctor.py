@@ -201,8 +201,7 @@ def queues(scene: Scene) -> tuple[str, str]:
                      f'`p01-remote worker {scene.target} --queue {shown(queue)}` does')
     for queue in sorted({queue for worker in scene.workers for queue in worker['queues']} - known):
         texts.append(f'a worker serves {shown(queue)}, but {meant(queue, known)}')
-    rest = f'; and {len(texts) - NAMED:,} more' if len(texts) > NAMED else ''
-    return ('look', '; '.join(texts[:NAMED]) + rest) if texts else ('good', 'none is held up')
+    return ('look', some(texts)) if texts else ('good', 'none is held up')
 
 
 def schedules(scene: Scene) -> tuple[str, str]:
@@ -213,12 +212,15 @@ def schedules(scene: Scene) -> tuple[str, str]:
     odd += [f'{shown(each.key)} is late: due {ago(each.due, scene.now)}' for each in found
             if each.active and not each.fault and each.due is not None and each.due < scene.now - LATE]
     if broken or odd:
-        texts = broken + odd
-        rest = f'; and {len(texts) - NAMED:,} more' if len(texts) > NAMED else ''
-        return 'wrong' if broken else 'look', f'of {count(len(found), "schedule")} ' + '; '.join(texts[:NAMED]) + rest
+        return 'wrong' if broken else 'look', f'of {count(len(found), "schedule")} {some(broken + odd)}'
     due = min((each.due for each in found if each.due is not None), default=None)
     return 'good', count(len(found), 'schedule') + (f', the next {ago(due, scene.now)}' if due is not None else '') \
         if found else 'none'
+
+
+def some(texts: list[str]) -> str:
+    """The first of these texts, and how many more there are."""
+    return '; '.join(texts[:NAMED]) + (f'; and {len(texts) - NAMED:,} more' if len(texts) > NAMED else '')
 
 
 LOOKS: dict[str, Callable[[Scene], tuple[str, str]]] = {

@@ -59,17 +59,15 @@ def listJobs(target: str, stati: tuple[str, ...], limit: int, asJson: bool, **wh
 def row(view: View, now: float) -> list[Any]:
     """A line of the list."""
     at = view.outcome.completed if view.outcome is not None else view.due or view.record.created
-    error = view.outcome.error if view.outcome is not None else view.attempts[-1].reason if view.attempts else ''
     return [view.id, mark(view.status), shown(view.record.name), shown(view.record.queue, 20), view.runs or '',
-            ago(at, now), view.worker.partition(':')[0], shown(error, 200)]
+            ago(at, now), view.worker.partition(':')[0], shown(view.error, 200)]
 
 
 def summary(view: View) -> dict[str, Any]:
     """A job without its input and output, for JSON."""
     record, outcome = view.record, view.outcome
-    error = outcome.error if outcome is not None else view.attempts[-1].reason if view.attempts else ''
     return {'id': view.id, 'name': record.name, 'queue': record.queue, 'priority': record.priority,
-            'status': view.status, 'runs': view.runs, 'worker': view.worker, 'error': error,
+            'status': view.status, 'runs': view.runs, 'worker': view.worker, 'error': view.error,
             'created': iso(record.created), 'due': iso(view.due),
             'started': iso(outcome.started) if outcome is not None else None,
             'completed': iso(outcome.completed) if outcome is not None else None}

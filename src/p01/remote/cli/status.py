@@ -82,14 +82,9 @@ def workersOf(processor: RemoteProcessor, now: float) -> list[dict[str, Any]]:
         workers.append({'name': seat.name, 'label': seat.label or seat.name,
                         'host': seat.host.partition('/')[0], 'pid': seat.pid,
                         'alive': not isDead(seat, blackbox.HOST, now), 'since': iso(seat.since), 'seen': iso(seat.beat),
-                        'jobs': held, 'running': running(seat, held), 'queues': queuesOf(seat), 'code': seat.code,
+                        'jobs': held, 'running': running(seat, held), 'queues': sorted(seat.queues), 'code': seat.code,
                         'progress': {jobid: said for jobid, said in saidBy(seat).items() if jobid in held}})
     return workers
-
-
-def queuesOf(seat: Seat) -> list[str]:
-    """The queues that a worker serves; none for all."""
-    return sorted(seat.queues)
 
 
 def running(seat: Seat, held: list[int]) -> list[int] | None:

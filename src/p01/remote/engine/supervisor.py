@@ -19,14 +19,12 @@ from p01.remote.engine import beacon, janitor, limit
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.left import Left, leftOf
 from p01.remote.engine.outage import Outage
-from p01.remote.engine.process import load, reach, serve
+from p01.remote.engine.process import serve
 from p01.remote.engine.starts import FAULT, Starts
 from p01.remote.foreign import Raised, guarded
 from p01.remote.options import WorkerOptions
 from p01.remote.storage import blackbox
 from p01.remote.storage.transactions import systematic
-
-__all__ = ['Supervisor', 'load', 'reach', 'serve']
 
 HASTE = 1.0         # seconds; a process that dies younger than this is not replaced at once
 TELL = 0.5          # seconds after which a stop says what it waits for
@@ -75,7 +73,7 @@ class Supervisor:
 
     def pids(self) -> list[int]:
         """The living worker processes."""
-        return [process.pid for process, _ in self.processes.values() if process.is_alive() and process.pid]
+        return [process.pid for process in self.alive() if process.pid]
 
     def poll(self, now: float) -> float:
         """Replace the processes that died; returns the seconds until the next look."""
@@ -111,24 +109,18 @@ class Supervisor:
 
     def rescue(self, process: BaseProcess) -> None:
         """Give the jobs of a process that died to the others."""
-        code = process.exitcode or 0
-        why = howOf(code)
         for box in self.boxes(process):
-            self.bury(box, why)
+            self.bury(box, howOf(process.exitcode or 0))
 
     def bury(self, box: Path, why: str) -> None:
         """Rescue the jobs of a process that is dead by its box, and remove the box."""
         if blackbox.died(box):
-            self.lose(str(box), why)
+            janitor.tell(systematic(self.app.db, lambda connection: janitor.lost(self.app.locate(connection), str(box), why)))
             beacon.remove(box)
 
     def boxes(self, process: BaseProcess) -> list[Path]:
         """The boxes of a process; it takes them along when it ends in good order."""
         return list(blackbox.folderFor(storage.folder(self.app.db)).glob(f'{process.pid}-*.box'))
-
-    def lose(self, box: str, why: str) -> None:
-        """Rescue the jobs of the process with this box."""
-        janitor.tell(systematic(self.app.db, lambda connection: janitor.lost(self.app.locate(connection), box, why)))
 
     def watch(self, process: BaseProcess) -> None:
         """Kill a process one of whose jobs has run longer than its timeout."""

@@ -37,6 +37,13 @@ class View(NamedTuple):
     outcome: Outcome | None = None
     worker: str = ''
 
+    @property
+    def error(self) -> str:
+        """The text of its error, of its last failed run while it is retried; '' without one."""
+        if self.outcome is not None:
+            return self.outcome.error
+        return self.attempts[-1].reason if self.attempts else ''
+
 
 class Look(Closed, Persistent):
     """The reading half of a store."""

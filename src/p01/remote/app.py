@@ -34,6 +34,7 @@ JOBOPTIONS = ('name', 'queue', 'priority', 'retries', 'backoff', 'timeout', 'fin
 TRIES = 10              # of app.run
 SOLITARY = {'memory': 'memory: lives in the process that opened it; use sqlite: for several processes',
             'file': 'a FileStorage serves a single process; open it after the fork, or use sqlite: or zeo:'}
+OPENING = 'This thread is opening the database just now; what comes between, as a signal handler, cannot use it yet.'
 
 Result = TypeVar('Result')
 
@@ -56,7 +57,7 @@ class App:
         self.settings = settings
         self.jobs: dict[str, JobFunction] = {}
         self._db: DB | None = None
-        self._lock = threading.RLock()
+        self._lock, self._opening = threading.RLock(), False
         self._near = f'p01.remote.near.{id(self)}'      # where a connection keeps the processor, so that both go together
         self._refused = ''              # why a forked child cannot have it
         self.database = database
@@ -93,18 +94,20 @@ class App:
         """
         with self._lock:
             if self._db is None:
-                if self._refused:
-                    raise RemoteError(self._refused)
-                db = databases.take(self._database) if self._address is None \
-                    else databases.borrow(self._address, **self.settings)
+                if self._refused or self._opening:
+                    raise RemoteError(self._refused or OPENING)
+                self._opening, db = True, None
                 try:
+                    db = databases.take(self._database) if self._address is None \
+                        else databases.borrow(self._address, **self.settings)
                     home, oid = systematic(db, self._install)
                     if self.adds:
                         migrate(home, oid)
-                except BaseException:
-                    self._return(db)
-                    raise
-                self._db = db
+                    self._db = db
+                finally:
+                    self._opening = False
+                    if db is not None and self._db is None:
+                        self._return(db)
             return self._db
 
     def _return(self, db: DB) -> None:
@@ -114,7 +117,7 @@ class App:
 
     def _forked(self) -> None:
         """This is a child now: it opens the database for itself, or cannot have it."""
-        self._lock = threading.RLock()
+        self._lock, self._opening = threading.RLock(), False
         db, self._db = self._db, None
         if db is None:
             return

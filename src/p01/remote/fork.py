@@ -20,10 +20,13 @@ class Mark:
 
 
 class Lock:
-    """A lock that a forked child has free: its parent's may be held by a thread that was not forked."""
+    """A lock that a forked child has free: its parent's may be held by a thread that was not forked.
+
+    Its own thread may take it again: what comes between, as a signal handler, may do all that others may.
+    """
 
     def __init__(self) -> None:
-        self.lock = self.taken = threading.Lock()
+        self.lock = self.taken = threading.RLock()
         _locks.add(self)
 
     def __enter__(self) -> None:
@@ -65,7 +68,7 @@ def _forked() -> None:
     global mark, since
     mark, since = Mark(), time.time()
     for each in list(_locks):
-        each.lock = threading.Lock()
+        each.lock = threading.RLock()
 
 
 os.register_at_fork(after_in_child=_forked)

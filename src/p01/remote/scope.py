@@ -49,16 +49,21 @@ class Scope:
         """Whether it is what is around this call, and takes changes."""
         if self.ended or self.job is not running.get() or self.thread != get_ident() or self.mark is not fork.mark:
             return False
+        if self.connection.opened is None:
+            return False
         current = begun(self.connection.transaction_manager)
         return current is not None and current.status in LIVE
 
     def usable(self) -> Connection:
-        """Its connection. Raises TransactionOver in another thread, and in a forked child."""
+        """Its connection. Raises TransactionOver in another thread, in a forked child, and when it is closed."""
         if self.mark is not fork.mark:
             raise TransactionOver(FORKED)
         if self.thread != get_ident():
             raise TransactionOver('The transaction around this call was begun in another thread, whose connection no other '
                                   'thread may use; enqueue there, or do it here after that transaction has ended.')
+        if self.connection.opened is None:
+            raise TransactionOver('The transaction around this call is over, and its connection closed: what it was a part of '
+                                  'has ended before it.')
         return self.connection
 
 

@@ -80,7 +80,7 @@ def bellOf(db: DB) -> Bell:
     with _lock:
         bell = _bells.get(db)
         if bell is None:
-            bell = _bells[db] = Bell(storage.signal(db))
+            bell = _bells.setdefault(db, Bell(storage.signal(db)))
         return bell
 
 

@@ -6,8 +6,10 @@ its transaction is over. The object would keep the change, and whoever changes i
 """
 from __future__ import annotations
 
+import os
 import weakref
 from contextvars import ContextVar
+from threading import get_ident
 from typing import Any
 
 import transaction
@@ -24,6 +26,12 @@ FORKED = ('This connection was opened before the process was forked, and belongs
 
 # The connections that were opened under managers of others, in this thread or task: weakly, and which opening it was.
 _apart: ContextVar[tuple[tuple[weakref.ref[Any], object], ...]] = ContextVar('apart', default=())
+
+# The connections that commit, by thread and database. A storage lets one commit at a time, and whoever commits in the midst of
+# his own commit waits for himself: a signal handler, a __del__, a handler of log lines, a data manager.
+_committing: dict[tuple[int, int], tuple[Connection, Any]] = {}      # with the transaction
+MIDST = ('This was called in the midst of a commit of the same thread to the same database, for whose end it would wait for '
+         'ever; do it behind the commit, in an after-commit hook for example.')
 
 
 class Guarded(Connection):
@@ -68,10 +76,34 @@ class Guarded(Connection):
         super().setstate(obj)
 
     def tpc_begin(self, txn: Any) -> None:
-        """See ZODB. Raises TransactionOver in a forked child."""
+        """See ZODB. Raises TransactionOver in a forked child, and in the midst of another commit of the same thread."""
         if self.mark is not fork.mark:
             self.own()
+        if _committing.setdefault((get_ident(), id(self._db)), (self, txn))[1] is not txn:
+            raise TransactionOver(MIDST)
         super().tpc_begin(txn)
+
+    def tpc_finish(self, txn: Any) -> Any:
+        """See ZODB."""
+        try:
+            return super().tpc_finish(txn)
+        finally:
+            self.committed()
+
+    def tpc_abort(self, txn: Any) -> None:
+        """See ZODB. One that was refused has nothing to undo there."""
+        known = _committing.get((get_ident(), id(self._db)))
+        if known is None or known[1] is txn:
+            try:
+                super().tpc_abort(txn)
+            finally:
+                self.committed()
+
+    def committed(self) -> None:
+        """Its commit is over, one way or the other."""
+        key = get_ident(), id(self._db)
+        if key in _committing and _committing[key][0] is self:
+            del _committing[key]
 
     def register(self, obj: Any) -> None:
         """See ZODB. Raises TransactionOver when no transaction can take the change."""
@@ -131,3 +163,6 @@ def guard(db: DB) -> None:
     size = db.getPoolSize()
     db.setPoolSize(0)           # those that wait in the pool are of the old class
     db.setPoolSize(size)
+
+
+os.register_at_fork(after_in_child=_committing.clear)

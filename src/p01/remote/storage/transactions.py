@@ -110,8 +110,9 @@ class Lasting(transaction.TransactionManager):
             made = super().begin()
         finally:                            # where the storage is away, it stands all the same, and must be aborted
             made = begun(self)
-            made.__class__ = Part           # it is made in the middle of what begin does
-            made.keeper = self
+            if made is not None:            # else its log line was too much for a handler of these
+                made.__class__ = Part       # it is made in the middle of what begin does
+                made.keeper = self
         return made
 
     def abort(self) -> None:

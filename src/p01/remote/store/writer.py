@@ -52,6 +52,9 @@ class Spare(NamedTuple):
     size: int
     born: float
 
+MIDST = ('This was called in the midst of an enqueue of the same thread to the same transaction; enqueue when that is done, not '
+         'in a signal handler, __del__ or the like that comes between.')
+
 
 class Writer:
     """What one connection knows of the segments reserved for it. In memory only; lost with the process, it leaves a gap."""
@@ -74,9 +77,23 @@ class Writer:
         self.number = self.keys = 0
         self.registered: Callable[[], Any] = lambda: None
         self.at = ''
+        self.adding = False
 
     def add(self, connection: Connection, record: Record) -> int:
-        """Append a job to a segment of this connection, whose transaction it has met; returns its id."""
+        """Append a job to a segment of this connection, whose transaction it has met; returns its id.
+
+        Raises TransactionOver in the midst of another add of the same thread, as in a signal handler: they would share an id.
+        """
+        if self.adding:
+            raise TransactionOver(MIDST)
+        self.adding = True
+        try:
+            return self.append(connection, record)
+        finally:
+            self.adding = False
+
+    def append(self, connection: Connection, record: Record) -> int:
+        """See add."""
         now = time.monotonic()
         segment = self.segment
         if segment is None or now - self.used > ABANDON or not loadable(segment) or self.next > segment.last:

@@ -79,8 +79,8 @@ def said(work):
 
 
 @pytest.mark.parametrize('phase, order, refused', [
-    ('tpc_begin', '!', False), ('tpc_begin', '~~', True), ('commit', '!', True), ('commit', '~~', True), ('tpc_vote', '!', True),
-    ('tpc_vote', '~~', True), ('tpc_finish', '!', True), ('tpc_finish', '~~', False)])
+    ('tpc_begin', '!', False), ('tpc_begin', '~~', True), ('commit', '!', True), ('commit', '~~', True),
+    ('tpc_vote', '!', True), ('tpc_vote', '~~', True), ('tpc_finish', '!', True), ('tpc_finish', '~~', False)])
 def test_within_a_commit(app, phase, order, refused):
     manager = Manager(app, phase, order)
     note.enqueue('before')

@@ -52,8 +52,8 @@ class Spare(NamedTuple):
     size: int
     born: float
 
-MIDST = ('This was called in the midst of an enqueue of the same thread to the same transaction; enqueue when that is done, not '
-         'in a signal handler, __del__ or the like that comes between.')
+MIDST = ('This was called in the midst of an enqueue of the same thread to the same transaction; enqueue when that is done, '
+         'not in a signal handler, __del__ or the like that comes between.')
 
 
 class Writer:

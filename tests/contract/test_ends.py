@@ -136,11 +136,11 @@ def test_a_worker_runs_again_what_failed_in_its_own_hands(processor, loop):
     commit(processor)
     tasks, _ = loop.book(time.time(), 1)
     abort(processor)
-    assert [task.id for task in tasks] == [jobid] and processor.getJobStatus(jobid) == 'processing'
-    assert counted(processor) == {'processing': 1}
+    assert [task.id for task in tasks] == [jobid] and processor.getJobStatus(jobid) == 'queued'     # until it begins
+    assert counted(processor) == {'queued': 1}
     tasks, _ = loop.book(time.time(), 1)
     abort(processor)
-    assert [task.id for task in tasks] == [jobid] and processor.getJobStatus(jobid) == 'processing'
+    assert [task.id for task in tasks] == [jobid] and processor.getJobStatus(jobid) == 'queued'
     loop.act(tasks[0])
     loop.book(time.time(), 1)
     abort(processor)

@@ -178,3 +178,25 @@ def test_a_refused_look_is_a_row(tmp_path, found, monkeypatch):
     monkeypatch.setattr('pathlib.Path.exists', refused)
     verdict, text = found(f'sqlite:{tmp_path / "jobs"}')['database']
     assert verdict == 'wrong' and 'Permission denied' in text
+
+
+def test_thousands_of_one_kind_are_summed_up(shop, change, found, run, seated):
+    """What people read stays short, however many queues, schedules and jobs there are; --json has all."""
+    def fill(processor):
+        for number in range(40):
+            processor.addJob(f'echo {number:02}', testing.EchoJob())
+            processor.addScheduler(Delay(f'gone {number:02}', 5, queue='mail')) if number < 20 else None
+        for number in range(300):
+            processor.processJob('echo 00', queue=f'tenant {number:03}')
+
+    change(lambda processor: [processor.addJob(f'gone {number:02}', testing.EchoJob()) for number in range(20)])
+    change(fill)
+    change(lambda processor: [processor.removeJob(f'gone {number:02}') for number in range(20)])
+    seated('mail')
+    _, out, _ = run('status', shop)
+    warned = [line for line in out.splitlines() if line.startswith('▲')]
+    assert len(warned) == 2 * 6 and '▲ and 295 more of these' in warned and '▲ and 15 more of these' in warned
+    assert len(run('status', shop, '--json')[1]['unserved']) == 300
+    assert '; and 295 more' in found()['queues'][1] and '; and 15 more' in found()['schedules'][1]
+    status, _, err = run('enqueue', shop, 'nobody')
+    assert status == 2 and 'echo 01' in err and 'and 38 more' in err and 'echo 02' not in err

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, ParamSpec, TypeVar
 
 TRACE = 8_000       # characters of a traceback that are kept: its end says most
 REASON = 1_000      # characters of an error's text
 VALUE = 200         # characters of a value in a sentence
+LISTED = 5          # names that a sentence lists
 SHORT = 60          # of one that is refused
 
 P = ParamSpec('P')
@@ -82,6 +83,13 @@ def shown(value: object, limit: int = VALUE) -> str:
 def short(value: object) -> str:
     """A value as an error shows it that refuses it."""
     return shown(value, SHORT)
+
+
+def listed(texts: Iterable[str], separator: str = ', ') -> str:
+    """The first texts of some, and how many more there are: there may be thousands, and a sentence is for people."""
+    texts = list(texts)
+    rest = f'{separator}and {len(texts) - LISTED:,} more' if len(texts) > LISTED else ''
+    return separator.join(texts[:LISTED]) + rest
 
 
 def plain(value: object, show: Callable[[object], str]) -> str:

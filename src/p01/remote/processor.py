@@ -19,7 +19,7 @@ from p01.remote.engine.behaviours import behaviourOf, prepared
 from p01.remote.engine.hand import runDue
 from p01.remote.engine.pledge import pledge
 from p01.remote.exceptions import InputError, NotLoaded, RemoteError, UnknownJob
-from p01.remote.foreign import Raised, described, reasonOf, short
+from p01.remote.foreign import Raised, described, listed, reasonOf, short
 from p01.remote.instants import duration, seconds
 from p01.remote.interfaces import IRemoteProcessor
 from p01.remote.job import Job, found, instants, wrapped
@@ -87,7 +87,7 @@ class RemoteProcessor(Placed, Persistent):
         if job is None and isinstance(name, str) and '.' in name:
             job = getattr(found(name), 'prototype', None)
         if not isinstance(job, Job):
-            known = ', '.join(sorted(self.jobs)) or 'none yet'
+            known = listed(sorted(self.jobs)) or 'none yet'
             raise UnknownJob(f'No job is registered as {name!r}; add it with addJob (registered: {known}).')
         return job
 

@@ -17,7 +17,7 @@ from p01.remote.cli.survey import knownQueues, lost, meant, outdated, schedulesO
 from p01.remote.cli.target import Verb, appArgument, check, placeOf
 from p01.remote.cli.terminal import ago, count, hung, jsonOption, printJson, shown, span, verb
 from p01.remote.exceptions import AddressError, NoProcessor
-from p01.remote.foreign import Raised, guarded, reasonOf
+from p01.remote.foreign import Raised, guarded, listed, reasonOf
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store import figures
 from p01.remote.store.listing import Filter, find
@@ -27,7 +27,6 @@ from p01.remote.store.store import VERSION
 LATE = 300.0        # seconds; what waits longer is worth a word
 MOST = 10_000       # waiting jobs that are looked at
 MANY = 10           # jobs that failed and wait to run again; more are worth a word
-NAMED = 5           # things of one kind that are named
 SIGNS = {'good': ('✔', 'green'), 'look': ('▲', 'yellow'), 'wrong': ('✖', 'red')}
 
 
@@ -147,7 +146,7 @@ def code(scene: Scene) -> tuple[str, str]:
     """Whether the workers run the application's code as it is here."""
     old = outdated(scene.app, scene.workers)
     if old:
-        return 'look', (f'{count(len(old), "worker")} ({", ".join(old[:NAMED])}) {verb(len(old), "run")} other code than '
+        return 'look', (f'{count(len(old), "worker")} ({listed(old)}) {verb(len(old), "run")} other code than '
                         f'{scene.target} has here; restart when it has changed')
     return 'good', 'no worker runs other code than there is here'
 
@@ -169,7 +168,7 @@ def names(scene: Scene) -> tuple[str, str]:
     waiting = Counter(view.record.name for view in islice(find(scene.processor.store, Filter((QUEUED, DELAYED))), MOST))
     gone = [name for name in sorted(waiting) if lost(scene.processor, name)]
     if gone:
-        return 'wrong', (', '.join(f'{shown(name)} ({waiting[name]:,} waiting)' for name in gone[:NAMED])
+        return 'wrong', (listed(f'{shown(name)} ({waiting[name]:,} waiting)' for name in gone)
                          + ' cannot be found; start workers with the application that defines it, or restore it')
     return 'good', f'{count(len(waiting), "name")} among the waiting jobs, all found' if waiting else 'nothing to find'
 
@@ -201,7 +200,7 @@ def queues(scene: Scene) -> tuple[str, str]:
                      f'`p01-remote worker {scene.target} --queue {shown(queue)}` does')
     for queue in sorted({queue for worker in scene.workers for queue in worker['queues']} - known):
         texts.append(f'a worker serves {shown(queue)}, but {meant(queue, known)}')
-    return ('look', some(texts)) if texts else ('good', 'none is held up')
+    return ('look', listed(texts, '; ')) if texts else ('good', 'none is held up')
 
 
 def schedules(scene: Scene) -> tuple[str, str]:
@@ -212,15 +211,10 @@ def schedules(scene: Scene) -> tuple[str, str]:
     odd += [f'{shown(each.key)} is late: due {ago(each.due, scene.now)}' for each in found
             if each.active and not each.fault and each.due is not None and each.due < scene.now - LATE]
     if broken or odd:
-        return 'wrong' if broken else 'look', f'of {count(len(found), "schedule")} {some(broken + odd)}'
+        return 'wrong' if broken else 'look', f'of {count(len(found), "schedule")} {listed(broken + odd, "; ")}'
     due = min((each.due for each in found if each.due is not None), default=None)
     return 'good', count(len(found), 'schedule') + (f', the next {ago(due, scene.now)}' if due is not None else '') \
         if found else 'none'
-
-
-def some(texts: list[str]) -> str:
-    """The first of these texts, and how many more there are."""
-    return '; '.join(texts[:NAMED]) + (f'; and {len(texts) - NAMED:,} more' if len(texts) > NAMED else '')
 
 
 LOOKS: dict[str, Callable[[Scene], tuple[str, str]]] = {

@@ -14,6 +14,7 @@ from p01.remote.cli.target import SPAN, Verb, appArgument, opened
 from p01.remote.cli.terminal import jsonOption, mark, printJson, say, shown, tell
 from p01.remote.cli.values import clean, jsonOf
 from p01.remote.exceptions import InputError, JobCancelled, JobFailed, UnknownJob
+from p01.remote.foreign import listed
 from p01.remote.function import checked
 from p01.remote.job import Arguments, FunctionJob
 
@@ -86,7 +87,7 @@ def add(app: App, name: str, given: Any, isGiven: bool, options: dict[str, Any])
         except UnknownJob as error:
             if not app.jobs or '.' in name:
                 raise
-            known = ', '.join(shown(known) for known in sorted({*app.jobs, *processor.jobs}))
+            known = listed(shown(known) for known in sorted({*app.jobs, *processor.jobs}))
             raise UnknownJob(f'No job is registered as {shown(name)!r}; there are {known}.') from error
         given = call(given, isGiven) if isinstance(behaviour, FunctionJob) else given
         return name, processor.processJob(name, given, **options)

@@ -13,6 +13,7 @@ from p01.remote.cli.target import Verb, appArgument, opened, placeOf
 from p01.remote.cli.terminal import ago, count, iso, jsonOption, mark, printJson, say, shown, span, table, verb
 from p01.remote.engine.death import isDead
 from p01.remote.engine.progress import saidBy
+from p01.remote.foreign import LISTED
 from p01.remote.processor import RemoteProcessor
 from p01.remote.storage import blackbox
 from p01.remote.store.seats import Seat
@@ -54,11 +55,19 @@ def status(target: str, asJson: bool) -> int:
     if old:
         say(mark('warning', f'{count(len(old), "worker")} {verb(len(old), "run")} other code'),
             ' than the application has here; restart when it has changed')
-    for queue, number in left.items():
-        say(mark('warning', f'no worker serves {shown(queue)}'), f'; {count(number, "job")} there {verb(number, "wait")}')
-    for queue in sorted({*paused, *(queue for each in workers for queue in each['queues'])} - known):
-        say(mark('warning', shown(queue)), f': {meant(queue, known)}')
+    warn([(f'no worker serves {shown(queue)}', f'; {count(number, "job")} there {verb(number, "wait")}')
+          for queue, number in left.items()])
+    warn([(shown(queue), f': {meant(queue, known)}')
+          for queue in sorted({*paused, *(queue for each in workers for queue in each['queues'])} - known)])
     return 0
+
+
+def warn(warnings: list[tuple[str, str]]) -> None:
+    """Print warnings of one kind, a line for each of the first of them; --json has all."""
+    for what, rest in warnings[:LISTED]:
+        say(mark('warning', what), rest)
+    if len(warnings) > LISTED:
+        say(mark('warning', f'and {len(warnings) - LISTED:,} more'), ' of these')
 
 
 def printSchedules(schedules: list[Schedule], now: float) -> None:
@@ -66,10 +75,8 @@ def printSchedules(schedules: list[Schedule], now: float) -> None:
     if schedules:
         due = min((each.due for each in schedules if each.active and each.due is not None), default=None)
         say(f'{count(len(schedules), "schedule")}{"" if due is None else f", the next {ago(max(due, now), now)}"}')
-    for each in schedules:
-        if each.fault or not each.active:
-            say(mark('warning', f'schedule {shown(each.key)}'),
-                f': {shown(each.fault, 200)}' if each.fault else ' is switched off')
+    warn([(f'schedule {shown(each.key)}', f': {shown(each.fault, 200)}' if each.fault else ' is switched off')
+          for each in schedules if each.fault or not each.active])
 
 
 def workersOf(processor: RemoteProcessor, now: float) -> list[dict[str, Any]]:

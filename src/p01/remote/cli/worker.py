@@ -12,6 +12,7 @@ from p01.remote.cli.terminal import ago, count, jsonOption, mark, printJson, say
 from p01.remote.engine import loglines
 from p01.remote.engine.left import Left
 from p01.remote.exceptions import AddressError
+from p01.remote.foreign import listed
 from p01.remote.options import LEVELS, WorkerOptions
 
 
@@ -80,7 +81,7 @@ def told(left: Left, now: float) -> str:
         parts.append(f'{left.elsewhere:,} in the hands of other workers')
     for kind, queues in (('paused', left.paused), ('not served here', left.unserved)):
         if queues:
-            names = ', '.join(shown(queue, 40) for queue in sorted(queues))
+            names = listed(shown(queue, 40) for queue in sorted(queues))
             parts.append(f'{sum(queues.values()):,} in queues that are {kind} ({names})')
     if left.delayed:
         when = f', the next {ago(left.next, now)}' if left.next is not None else ''

@@ -50,7 +50,7 @@ def away(number, enqueue=''):
 
 @application.job(retries=0)
 def later():
-    raise RunLater(60)
+    raise RunLater(60, 'the shop is closed')
 
 
 @pytest.fixture
@@ -103,3 +103,12 @@ def test_a_job_may_ask_to_run_later(app):
     with app.transaction():
         handle = later.enqueue()
     assert app.drain() == 1 and (handle.status, handle.job.runCounter) == ('delayed', 0)
+
+
+def test_why_a_job_asks_to_run_later_is_told(app, caplog):
+    caplog.set_level('INFO', 'p01.remote')
+    handle = later.enqueue()
+    app.drain()
+    assert handle.status == 'delayed' and not handle.job.attempts
+    told = [record.getMessage() for record in caplog.records if record.levelname == 'INFO']
+    assert f'Job {handle.id} {later.prototype.path}: runs later, as it asks: the shop is closed' in told

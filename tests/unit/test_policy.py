@@ -82,7 +82,7 @@ def test_some_errors_are_final_and_tell_their_text_alone(error):
 
 def test_to_run_later_counts_nothing():
     verdict = decide(RunLater(30))
-    assert verdict == Again(41.0, None)
+    assert verdict == Again(41.0, None, 'The job asks to run again in 30 seconds.')
     assert RunLater(timedelta(minutes=1)).delay == 60.0
 
 

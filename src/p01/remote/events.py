@@ -88,6 +88,17 @@ class JobRetried:
 
 
 @dataclass(frozen=True)
+class JobPostponed:
+    """A job has asked to run later, see RunLater."""
+
+    id: int
+    name: str
+    worker: str
+    reason: str
+    due: float | None
+
+
+@dataclass(frozen=True)
 class JobConflicted:
     """A run met others on the same object for the third time or more, and is repeated: object is its class, oid and name."""
 

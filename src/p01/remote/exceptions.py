@@ -25,7 +25,7 @@ class OutputError(JobError, ValueError):
 
 
 class RunLater(RemoteError):
-    """The job asks to run again later; this counts neither as a failure nor as an attempt."""
+    """The job asks to run again later; this counts neither as a failure nor as an attempt. The reason is told at level info."""
 
     def __init__(self, delay: float | timedelta | str = 60.0, reason: str = '') -> None:
         length = delay.total_seconds() if isinstance(delay, timedelta) \

@@ -19,6 +19,7 @@ LINES: dict[type, tuple[int, str]] = {
     events.ProcessorStarted: (logging.INFO, "RemoteProcessor '{0.name}' started"),
     events.JobsUncommitted: (logging.ERROR, UNCOMMITTED),
     events.JobRetried: (logging.WARNING, 'Job {0.id} {0.name}: run {0.attempt} failed and will be repeated: {0.reason}'),
+    events.JobPostponed: (logging.INFO, 'Job {0.id} {0.name}: runs later, as it asks: {0.reason}'),
     events.JobConflicted: (logging.WARNING,
                            'Job {0.id} {0.name}: run {0.attempt}, conflict {0.conflicts} on {0.object}; it is repeated'),
     events.JobErred: (logging.ERROR, 'Job {0.id} {0.name}: {0.cause} in run {0.attempt} on {0.worker}: {0.reason}'),

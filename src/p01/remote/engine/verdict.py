@@ -46,10 +46,11 @@ class Failed(NamedTuple):
 
 
 class Again(NamedTuple):
-    """It is to run again, due at an instant or at its old place in line; with the attempt that failed, if one did."""
+    """It is to run again, due at an instant or at its old place in line; with the attempt that failed, or why it asks to."""
 
     due: float | None
     attempt: Attempt | None
+    reason: str = ''
 
 
 class Lost(NamedTuple):
@@ -65,7 +66,7 @@ def failure(task: Task, policy: Any, error: BaseException, started: float, ended
     if isinstance(error, RunLater):
         delay = guarded(lambda: max(float(error.delay), 0.0))
         if not isinstance(delay, Raised):
-            return Again(ended + delay, None)
+            return Again(ended + delay, None, described(error))
     runs = task.claim.runs + 1
     attempt = Attempt(runs, started, ended, worker, reasonOf(error) + hintFor(error), traced(error))
     pause = None if final(error) else pauseOf(policy, error, runs, chance)
@@ -108,11 +109,11 @@ def expired(owner: Hand) -> list[object]:
 
 
 def ends(task: Task, verdict: Failed | Again, worker: str) -> list[object]:
-    """The events that tell of a run that failed; a job that asks to run later has not."""
+    """The events that tell of a run that failed, or that asks to be repeated later."""
     if isinstance(verdict, Failed):
         outcome = verdict.outcome
         return [events.JobErred(task.id, task.record.name, outcome.runs, worker, outcome.error, verdict.cause)]
     if verdict.attempt is None:
-        return []
+        return [events.JobPostponed(task.id, task.record.name, worker, verdict.reason, verdict.due)]
     attempt = verdict.attempt
     return [events.JobRetried(task.id, task.record.name, attempt.number, worker, attempt.reason, verdict.due)]

@@ -30,7 +30,7 @@ from p01.remote.storage.transactions import begun, opened, pause, systematic
 from p01.remote.store.migrate import migrate
 
 BACKOFF = 1.0           # seconds; the default of @app.job
-JOBOPTIONS = ('name', 'queue', 'priority', 'retries', 'backoff', 'timeout', 'final', 'conflicts', 'detached')
+JOBOPTIONS = ('name', 'queue', 'priority', 'retries', 'backoff', 'timeout', 'final', 'conflicts', 'deaths', 'detached')
 TRIES = 10              # of app.run
 SOLITARY = {'memory': 'memory: lives in the process that opened it; use sqlite: for several processes',
             'file': 'a FileStorage serves a single process; open it after the fork, or use sqlite: or zeo:'}
@@ -209,8 +209,8 @@ class App:
 
     def job(self, function: Any = None, /, *, name: str | None = None, queue: str = DEFAULTQUEUE, priority: int = 0,
             retries: int = 3, backoff: Span = BACKOFF, timeout: Span | None = None,
-            final: tuple[type[BaseException], ...] = (), conflicts: int = CONFLICTS, detached: bool = False,
-            **unknown: Any) -> Any:
+            final: tuple[type[BaseException], ...] = (), conflicts: int = CONFLICTS, deaths: int | None = None,
+            detached: bool = False, **unknown: Any) -> Any:
         """Make a function a job, as @app.job or @app.job(queue='mail', retries=5, timeout=30); see options.Policy.
 
         The function stays callable. Raises RegistrationError for what cannot be a job, InputError for options.
@@ -219,7 +219,8 @@ class App:
         queue, priority = checks.nameOf(queue, 'queue'), checks.priorityOf(priority)
         checks.flagOf(detached, 'detached')
         name = None if name is None else checks.nameOf(name, 'name')
-        policy = Policy(retries=retries, backoff=backoff, timeout=timeout, final=final, conflicts=conflicts)
+        policy = Policy(retries=retries, backoff=backoff, timeout=timeout, final=final, conflicts=conflicts,
+                        deaths=deaths)
 
         def register(function: Callable[..., Any]) -> JobFunction:
             function = decorated(function)

@@ -23,6 +23,13 @@ class IJob(Interface):
     what it puts there ends with its commit. What belongs to the process or to another library's threads is its own
     affair: environment, current folder, locale, signal handlers.
 
+    policy.timeout spans all repetitions of a run. `p01-remote worker` kills the process of a job that takes longer; a thread of
+    another process cannot be killed: there the run has failed as soon as its time is over, others may have the job, and
+    what it still does to the database is refused. A job that is run by hand, in the caller's thread, has failed at its end.
+
+    A claimed job that has not begun is queued still. Only the job that ran when its process was taken down is blamed, and
+    that is a failed run, unless policy.deaths says otherwise; the ends of processes that were told to stop blame none.
+
     A job's life:
 
         queued ──▶ processing ──▶ completed
@@ -136,7 +143,8 @@ class IRemoteProcessor(Interface):
         """Compute anew when each item is due."""
 
     def pullNextJob(now=None):
-        """Take the next due job into the caller's hands, None when there is none; finish it with completeJob."""
+        """Take the next due job into the caller's hands, None when there is none; finish it with completeJob within an hour,
+        after which it counts a failed run, as one whose worker died."""
 
     def completeJob(jobid, output=None):
         """Complete a job that was pulled. Raises ClaimLost."""
@@ -154,7 +162,8 @@ class IRemoteProcessor(Interface):
         """Start a daemon thread named p01.remote.<path>; nothing happens when one runs."""
 
     def stopProcessing():
-        """Stop that thread after its running job, and wait for it."""
+        """Stop that thread after its running job, and wait for it. What closes the database does so, too, and gives back a job
+        that does not end within 30 s."""
 
 
 class IWorker(Interface):

@@ -41,7 +41,10 @@ def write(event: object) -> None:
     """Write the line of an event."""
     found = LINES.get(type(event))
     if found is not None and logger.isEnabledFor(found[0]):
-        logger.log(found[0], '%s', found[1].format(event).replace('\n', ' '))
+        text = found[1].format(event)
+        if not text.isprintable():      # what an error says: it may have several lines, or rule a terminal
+            text = ''.join(each if each.isprintable() else ' ' for each in text)
+        logger.log(found[0], '%s', text)
 
 
 if write not in zope.event.subscribers:

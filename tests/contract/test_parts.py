@@ -10,6 +10,7 @@ from BTrees.OOBTree import OOBTree
 from p01.remote import current, events
 from p01.remote.engine import janitor, runner
 from p01.remote.engine.loop import Loop
+from p01.remote.engine.outage import pauseAfter
 from p01.remote.job import Job
 from p01.remote.options import Policy
 from p01.remote.places import traverse
@@ -161,7 +162,7 @@ def test_many_conflicts_are_a_failed_run(loop, processor, monkeypatch):
     """They are told of from the third on, with the object."""
     told, pauses = [], []
     monkeypatch.setattr(zope.event, 'subscribers', [*zope.event.subscribers, told.append])
-    monkeypatch.setattr(runner.time, 'sleep', pauses.append)
+    monkeypatch.setattr(runner, 'pauseAfter', lambda *given: pauses.append(pauseAfter(*given)) or 0.0)
     monkeypatch.setattr(Parts, 'policy', Policy(retries=0, conflicts=5))
 
     def call(self, remoteProcessor):

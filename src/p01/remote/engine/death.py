@@ -116,6 +116,6 @@ def boxOf(seat: Seat) -> Saying | None:
 
 
 def policyOf(processor: Any, jobid: int) -> Policy:
-    """How a job is retried; the default where its behaviour cannot say so here."""
+    """How a job is retried; the default where its behaviour cannot say so here, or says it by something else."""
     found = foreign.guarded(lambda: processor.behaviour(processor.store.entry(jobid)[1].name).policy)
-    return Policy() if isinstance(found, foreign.Raised) else found
+    return found if isinstance(found, Policy) else Policy()

@@ -103,7 +103,7 @@ def die(app, acks):
     loop = newLoop(app)
     [first, second, _] = loop.book(time.time(), 3)[0]
     loop.act(first)
-    loop.mark(second.id, None)
+    loop.post.mark(second.id, None)
 
 
 def newLoop(app):

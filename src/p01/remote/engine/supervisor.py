@@ -208,7 +208,7 @@ class Supervisor:
                 with self.app.reading() as processor:
                     self.left = leftOf(processor, self.options.queues, time.time())
         finally:
-            for number, handler in old.items():
+            for number, handler in old.items() if not flagged else ():      # told to end, it does, whatever comes yet
                 signal.signal(number, handler)
         if self.starts.reason:
             return FAULT

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from p01.remote.engine.loop import Loop
-from p01.remote.engine.supervisor import load
+from p01.remote.engine.process import load
 from p01.remote.options import WorkerOptions
 from p01.remote.store.records import CANCELLED, ERROR, FINISHED
 

@@ -18,6 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))      # bench is a package, here and in the worker processes
 
 from bench import (
+    crowd,
     effects,
     enqueuing,
     flow,
@@ -44,6 +45,7 @@ MEASUREMENTS: dict[str, Callable[[Plan], Iterator[table.Row]]] = {      # in thi
     'flow': flow.measure,
     'tenants': tenants.measure,
     'looks': looks.measure,
+    'crowd': crowd.measure,
     'waiting': waiting.measure,
     'passing': passing.measure,
     'pruning': pruning.measure,

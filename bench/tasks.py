@@ -34,3 +34,8 @@ def bump(number: int) -> None:
 def doze(seconds: float) -> None:
     """A job that takes long and does nothing."""
     time.sleep(seconds)
+
+
+def fail() -> None:
+    """A job that fails."""
+    raise ValueError('not today')

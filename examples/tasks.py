@@ -8,9 +8,17 @@
 import os
 import time
 
+from BTrees.IOBTree import IOBTree
+from persistent.mapping import PersistentMapping
+
 from p01.remote import App, JobError, current
 
 app = App(os.environ.get('TASKS', 'sqlite:./jobs'))
+
+
+def orders():
+    """All orders by number. A BTree: keys in the root itself would make all who set one conflict."""
+    return current.root.setdefault('orders', IOBTree())
 
 
 @app.job
@@ -18,9 +26,8 @@ def order(item, count=1):
     """Store an order and enqueue its receipt: both, or neither."""
     if count < 1:
         raise JobError(f'{count} is no number of things to order.')     # wrong today and tomorrow: not retried
-    root = current.root
-    number = root['orders'] = root.get('orders', 0) + 1
-    root[f'order-{number}'] = {'item': item, 'count': count}
+    number = (orders().maxKey() if orders() else 0) + 1                 # two at once conflict, and one of them runs again
+    orders()[number] = PersistentMapping(item=item, count=count)
     receipt.enqueue(number)
     return number
 
@@ -28,10 +35,9 @@ def order(item, count=1):
 @app.job(queue='mail', retries=5)
 def receipt(number):
     """Write the receipt of an order."""
-    found = current.root[f'order-{number}']
-    text = f"Order {number}: {found['count']} × {found['item']}"
-    current.root[f'receipt-{number}'] = text
-    return text
+    found = orders()[number]
+    found['receipt'] = f"Order {number}: {found['count']} × {found['item']}"
+    return found['receipt']
 
 
 @app.job(queue='slow')

@@ -105,7 +105,7 @@ def test_a_job_from_the_command_line_to_its_result(run, start, app):
     assert failed.returncode == 1 and failed.stderr.startswith('✖ job ') and 'no number of things' in failed.stderr
     waitFor(lambda: not json.loads(run('status', 'tasks:app', '--json').stdout)['oldest'], LONG)
     with app.transaction() as root:
-        assert root['receipt-1'] == 'Order 1: 3 × tea' and root['receipt-2'] == 'Order 2: 1 × jam'
+        assert [root['orders'][number]['receipt'] for number in (1, 2)] == ['Order 1: 3 × tea', 'Order 2: 1 × jam']
     assert run('doctor', 'tasks:app').returncode == 0
     found = json.loads(run('status', 'tasks:app', '--json').stdout)
     assert len(found['workers']) == 2 and all(each['alive'] for each in found['workers'])

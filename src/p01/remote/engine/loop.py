@@ -22,7 +22,7 @@ from p01.remote.engine.post import Post
 from p01.remote.engine.runner import Runner
 from p01.remote.engine.session import Session
 from p01.remote.engine.ticker import Ticker
-from p01.remote.engine.verdict import Again, Done, Failed, Lost, Task, Verdict, expired
+from p01.remote.engine.verdict import Again, Done, Failed, Lost, Task, Verdict, expired, refused
 from p01.remote.exceptions import ProcessorGone
 from p01.remote.foreign import interrupts, reasonOf
 from p01.remote.options import WorkerOptions
@@ -59,6 +59,7 @@ class Loop:
         self.ticker = Ticker()
         self.later: set[int] = set()                # jobs that asked to run later: a drain runs them once, else it had no end
         self.portion = Portion()
+        self.unsure: Task | None = None             # a job whose run an outage ended, so that nobody knows what became of it
         self.stopping = threading.Event()
         self.bell = bellOf(db)
         self.done = 0
@@ -115,7 +116,11 @@ class Loop:
 
     def perform(self, task: Task) -> Verdict:
         """Run a job and keep its outcome; the box says that it runs until it says something else."""
-        verdict = self.runner.run(task)
+        try:
+            verdict = self.runner.run(task)
+        except BaseException:
+            self.unsure = task          # the storage is away: whether it still is ours, the next bookkeeping tells
+            raise
         self.done += 1
         if isinstance(verdict, Done) and len(verdict.outcome) > 2 and refers(verdict.outcome):      # the length spares the call
             self.ledger.keep(task, verdict.outcome, lambda work: self.write(lambda store, seat, now: work(store, seat)))
@@ -168,6 +173,7 @@ class Loop:
             processor = self.session.processor()
             ready[:], coming = self.ticker.look(processor, now)
             told[:] = self.janitor.poll(processor, self.post.rank(store), now)
+            told.extend(refused(store, seat, self.unsure))
             store.release(seat, list(seat.claims)[count:])      # jobs take longer than they did: others may have the rest
             free = count - len(seat.claims) + len(self.later & seat.claims.keys())
             if free > 0 and not self.stopping.is_set():
@@ -196,6 +202,7 @@ class Loop:
         if wide:
             self.wide = now
         tasks, due = self.write(work)
+        self.unsure = None
         taken = time.monotonic() - began
         if tasks:                           # else it says nothing about those with claims
             self.portion.booked(taken)

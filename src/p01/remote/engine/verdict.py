@@ -2,17 +2,18 @@
 """What came of a run, and what follows from a failure. Pure, but for a policy or an error of the application's own."""
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from p01.remote import events
 from p01.remote.engine.hints import hintFor, isBlobless
-from p01.remote.exceptions import JobError, NotCommitted, NotLoaded, RemoteError, RunLater, TimedOut, UnknownJob
+from p01.remote.exceptions import JobError, JobNotFound, NotCommitted, NotLoaded, RemoteError, RunLater, TimedOut, UnknownJob
 from p01.remote.foreign import Raised, described, guarded, reasonOf, traced
 from p01.remote.instants import duration
 from p01.remote.job import RAISING
 from p01.remote.options import Policy
 from p01.remote.store.records import ERROR, Attempt, Claim, Conflicts, Outcome, Record
-from p01.remote.store.seats import Hand
+from p01.remote.store.seats import Hand, Seat
 from p01.remote.store.segments import Fields
 from p01.remote.store.taking import EXPIRED
 
@@ -106,6 +107,16 @@ def expired(owner: Hand) -> list[object]:
     """The events that tell of the jobs that expired in an owner's last claims; a transaction that is repeated begins anew."""
     found, owner._v_expired = owner._v_expired, ()
     return [events.JobErred(jobid, name, 0, '', EXPIRED, 'expired') for jobid, name in found]
+
+
+def refused(store: Any, seat: Seat, task: Task | None) -> list[object]:
+    """The events that tell of a job whose run an outage ended, and which is somebody else's by now; None: there was none."""
+    if task is None or task.id in seat.claims:
+        return []
+    with suppress(JobNotFound):         # it has ended since, and was removed
+        if store.view(task.id).worker == seat.name:
+            return []                   # it was committed all the same
+    return [events.ClaimRefused(task.id, task.record.name, seat.name)]
 
 
 def ends(task: Task, verdict: Failed | Again, worker: str) -> list[object]:

@@ -3,9 +3,11 @@
 import time
 
 import pytest
+import zope.event
 from transaction.interfaces import TransientError
 
-from p01.remote import exceptions, job
+from p01.remote import events, exceptions, job
+from p01.remote.engine import janitor
 from p01.remote.engine.loop import Loop
 from p01.remote.scheduler import Cron, Delay
 from p01.remote.worker import SimpleWorker
@@ -267,3 +269,18 @@ def test_a_clock_that_runs_ahead_loses_no_job(place, processor, before, after):
     abort(processor)
     assert processor.processJobs() == len(ids)
     assert [processor.getJobStatus(jobid) for jobid in ids] == ['completed'] * len(ids)
+
+
+def test_a_run_that_an_outage_ended_is_told_of_when_somebody_else_has_its_job(processor, loop, monkeypatch):
+    jobid = processor.processJob('echo', 1)
+    commit(processor)
+    [loop.unsure] = loop.book(time.time(), 1)[0]
+    processor._p_jar.transaction_manager.begin()
+    janitor.rescue(processor.store, processor.store.seats[loop.name], time.time(), [])      # somebody thought it dead
+    commit(processor)
+    told = []
+    monkeypatch.setattr(zope.event, 'subscribers', [told.append])
+    loop.book(time.time(), 1)
+    loop.book(time.time(), 1)
+    assert [event for event in told if isinstance(event, events.ClaimRefused)] == [
+        events.ClaimRefused(jobid, 'echo', loop.name)]

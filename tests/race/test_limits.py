@@ -104,7 +104,7 @@ def test_all_ways_to_run_in_ones_own_process_keep_the_limit(stage):
     stage.do(lambda processor: processor.addJob('slow', Slow()))
 
     def late():
-        time.sleep(0.25)
+        time.sleep(0.25)                # the job itself takes so long: more than its limit
         return True
     going.wait = lambda seconds: late()
     try:

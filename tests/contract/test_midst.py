@@ -129,3 +129,55 @@ def test_a_part_whose_whole_has_ended(app):
     assert list(part) == []
     note.enqueue('after')
     assert app.drain() == 3
+
+
+@contextmanager
+def call(number, do):
+    """Have do() called once, as the function begins that is called as the number-th within; gives a list of those called."""
+    calls = []
+
+    def look(frame, event, arg):
+        if event == 'call':
+            calls.append(frame.f_code)
+            if len(calls) == number:
+                sys.setprofile(None)
+                do()
+
+    sys.setprofile(look)
+    try:
+        yield calls
+    finally:
+        sys.setprofile(None)
+
+
+@pytest.mark.parametrize('block', [False, True])
+def test_at_every_point_of_an_enqueue(app, block):
+    """As a signal handler would: between any two calls of an enqueue of its own, and of one in a transaction around it."""
+    def one():
+        if block:
+            with app.transaction():
+                kept.append(note.enqueue('one'))
+        else:
+            kept.append(note.enqueue('one'))
+
+    if app.place.startswith('zeo'):
+        pytest.skip("ZEO waits with threading.Event, which nobody may interrupt who asks ZEO again")
+    kept, between, refused = [], [], set()
+
+    def handler():
+        text = said(lambda: between.append(note.enqueue('between')))
+        if text:
+            refused.add(text.split(';')[0])
+
+    one()
+    with call(0, None) as calls:
+        one()
+    for number in range(1, len(calls) + 1, 1 if len(calls) < 400 else 2):
+        with call(number, handler):
+            one()
+    assert between
+    assert refused
+    ids = [handle.id for handle in kept + between]
+    assert len(set(ids)) == len(ids)
+    assert app.drain() == len(ids)
+    assert {handle.status for handle in kept + between} == {'completed'}

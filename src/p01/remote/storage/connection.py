@@ -30,8 +30,9 @@ _apart: ContextVar[tuple[tuple[weakref.ref[Any], object], ...]] = ContextVar('ap
 # The connections that commit, by thread and database. A storage lets one commit at a time, and whoever commits in the midst of
 # his own commit waits for himself: a signal handler, a __del__, a handler of log lines, a data manager.
 _committing: dict[tuple[int, int], tuple[Connection, Any]] = {}      # with the transaction
-MIDST = ('This was called in the midst of a commit of the same thread to the same database, for whose end it would wait for '
-         'ever; do it behind the commit, in an after-commit hook for example.')
+_locked: set[tuple[int, int]] = set()     # threads that begin or end a transaction, by database: they may hold locks
+MIDST = ('This was called in the midst of a commit or begin of the same thread to the same database, for whose end it would '
+         'wait for ever; do it behind the commit, in an after-commit hook for example.')
 
 
 class Guarded(Connection):
@@ -57,10 +58,17 @@ class Guarded(Connection):
             super().close(primary)
 
     def newTransaction(self, txn: Any, sync: bool = True) -> None:
-        """See ZODB. Raises TransactionOver in a forked child."""
+        """See ZODB. Raises TransactionOver in a forked child, and where the same thread has the storage's locks."""
         if self.mark is not fork.mark:
             self.own()
-        super().newTransaction(txn, sync)
+        key = get_ident(), id(self._db)
+        if key in _locked:
+            raise TransactionOver(MIDST)
+        _locked.add(key)
+        try:
+            super().newTransaction(txn, sync)
+        finally:
+            _locked.discard(key)
         if self.spoiled:
             self.heal()
 
@@ -85,9 +93,12 @@ class Guarded(Connection):
 
     def tpc_finish(self, txn: Any) -> Any:
         """See ZODB."""
+        key = get_ident(), id(self._db)
+        _locked.add(key)
         try:
             return super().tpc_finish(txn)
         finally:
+            _locked.discard(key)
             self.committed()
 
     def tpc_abort(self, txn: Any) -> None:
@@ -165,4 +176,10 @@ def guard(db: DB) -> None:
     db.setPoolSize(size)
 
 
-os.register_at_fork(after_in_child=_committing.clear)
+def _forked() -> None:
+    """No commit of the parent's goes on in a child."""
+    _committing.clear()
+    _locked.clear()
+
+
+os.register_at_fork(after_in_child=_forked)

@@ -23,7 +23,8 @@ class Signal:
 
     def __init__(self, db: ZODB.DB) -> None:
         self.adapter = opened.part(db)
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()       # a signal handler may tell in the midst of this
+        self.telling = self.repeat = False
         self.connection: Any = None
         inner = db.storage.close
 
@@ -34,19 +35,32 @@ class Signal:
         db.storage.close = close
 
     def tell(self) -> None:
-        """Notify; once more on a new connection when the old one has been cut."""
+        """Notify."""
         with self.lock:
-            for again in (True, False):
-                try:
-                    if self.connection is None:
-                        self.connection = connect(self.adapter)
-                    with self.connection.cursor() as cursor:
-                        cursor.execute(f'NOTIFY {CHANNEL}')
-                    return
-                except Exception:       # whatever the driver raises when the server is away
-                    self.drop()
-                    if not again:
-                        raise
+            self.repeat = True
+            if self.telling:
+                return
+            self.telling = True
+            try:
+                while self.repeat:
+                    self.repeat = False
+                    self.send()
+            finally:
+                self.telling = False
+
+    def send(self) -> None:
+        """Notify; once more on a new connection when the old one has been cut."""
+        for again in (True, False):
+            try:
+                if self.connection is None:
+                    self.connection = connect(self.adapter)
+                with self.connection.cursor() as cursor:
+                    cursor.execute(f'NOTIFY {CHANNEL}')
+                return
+            except Exception:       # whatever the driver raises when the server is away
+                self.drop()
+                if not again:
+                    raise
 
     def drop(self) -> None:
         """Close the connection."""

@@ -7,6 +7,7 @@ from collections import Counter
 import BTrees.check
 import pytest
 import transaction
+import zope.event
 from BTrees.OOBTree import OOBTree
 from hypothesis import HealthCheck, Phase, settings
 from transaction.interfaces import NoTransaction
@@ -201,3 +202,12 @@ def runAll(processor, now=None):
             return order
         order += [jobid for jobid, _ in processor.store.finished() if jobid not in done]
         counted(processor)
+
+
+@pytest.fixture
+def told():
+    """The events that subscribers are told of, in their order."""
+    found = []
+    zope.event.subscribers.append(found.append)
+    yield found
+    zope.event.subscribers.remove(found.append)

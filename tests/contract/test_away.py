@@ -5,7 +5,6 @@ import sys
 import threading
 
 import pytest
-import zope.event
 
 from p01.remote import App, testing
 from p01.remote.engine import process
@@ -17,14 +16,6 @@ from p01.remote.worker import SimpleWorker
 from tests import servers
 
 DEADLINE = 60
-
-
-@pytest.fixture
-def told():
-    events = []
-    zope.event.subscribers.append(events.append)
-    yield events
-    zope.event.subscribers.remove(events.append)
 
 
 @pytest.fixture

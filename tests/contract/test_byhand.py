@@ -4,7 +4,6 @@ import time
 
 import pytest
 import transaction
-import zope.event
 
 from p01.remote import events
 from p01.remote.engine.loop import Loop
@@ -49,14 +48,6 @@ class Odd(Job):
 
     def __call__(self, remoteProcessor):
         raise ValueError('no success')
-
-
-@pytest.fixture
-def told():
-    found = []
-    zope.event.subscribers.append(found.append)
-    yield found
-    zope.event.subscribers.remove(found.append)
 
 
 @pytest.fixture

@@ -131,6 +131,8 @@ def test_a_database_that_is_not_empty_stays_as_it_is(home, tmp_path, capsys):
     assert 'itself' in refused(capsys, source, source)
     assert 'no database' in refused(capsys, f'sqlite:{tmp_path / "nowhere"}', other)
     assert not (tmp_path / 'nowhere').exists()
+    assert 'leave out what follows the #' in refused(capsys, source, f'sqlite:{tmp_path / "empty"}#/site/remote')
+    assert not (tmp_path / 'empty').exists()
 
 
 def test_living_workers_are_in_the_way(home, tmp_path, capsys):

@@ -3,7 +3,6 @@
 import threading
 
 import pytest
-import zope.event
 
 from p01.remote import events
 from p01.remote.engine import beacon, outage
@@ -12,14 +11,6 @@ from p01.remote.options import WorkerOptions
 from p01.remote.places import traverse
 from p01.remote.storage.origin import fromStorage
 from tests.conftest import NAME
-
-
-@pytest.fixture
-def told():
-    found = []
-    zope.event.subscribers.append(found.append)
-    yield found
-    zope.event.subscribers.remove(found.append)
 
 
 def kinds(told):

@@ -137,14 +137,6 @@ async def endless():
 
 
 @pytest.fixture
-def told():
-    found = []
-    zope.event.subscribers.append(found.append)
-    yield found
-    zope.event.subscribers.remove(found.append)
-
-
-@pytest.fixture
 def run(place, processor, told):
     """Run what is due, as a worker does, and say what became of a job, with the errors that were told."""
     processor.addJob('raises', Raises())

@@ -76,6 +76,30 @@ def test_a_job_is_a_function_still(app):
     assert 'square' in repr(square)
 
 
+class Rigid:
+    """What can be pickled, and not loaded again."""
+
+    def __setstate__(self, state):
+        raise ValueError('of an older version')
+
+    def __getstate__(self):
+        return 1
+
+
+@application.job
+def rigid():
+    return Rigid()
+
+
+def test_an_output_that_cannot_be_loaded(app):
+    handle = rigid.enqueue()
+    assert app.drain() == 1
+    assert handle.status == 'completed'
+    with pytest.raises(JobFailed, match=r'cannot be loaded .*of an older version'):
+        handle.result()
+    assert 'of an older version' in str(handle.exception())
+
+
 def test_from_enqueue_to_result(app):
     with app.transaction() as root:
         root['order'] = 'paid'

@@ -5,7 +5,6 @@ import time
 import types
 
 import pytest
-import zope.event
 
 from p01.remote import events, instants
 from p01.remote.engine.loop import Loop
@@ -63,14 +62,6 @@ class Refuses(Job):
 
     def __call__(self, remoteProcessor):
         return self.input
-
-
-@pytest.fixture
-def told():
-    found = []
-    zope.event.subscribers.append(found.append)
-    yield found
-    zope.event.subscribers.remove(found.append)
 
 
 @pytest.fixture

@@ -110,14 +110,16 @@ class Handle:
         if view.status == ERROR:
             raise JobFailed(view.outcome.error)
         if isinstance(output, foreign.Raised):
-            raise JobFailed(f'The output cannot be loaded ({foreign.reasonOf(output.error)}).') from output.error
+            raise unloadable(output) from output.error
         return output
 
     def exception(self, timeout: Span | None = None) -> JobFailed | None:
-        """Its error as a JobFailed, None when it completed; waits and raises as result does."""
-        view, _ = self._wait(timeout)
+        """What result would raise of its failure, a JobFailed; None when it completed. Waits and raises as result does."""
+        view, output = self._wait(timeout)
         if view.status == CANCELLED:
             raise JobCancelled(f'Job {view.id} was cancelled: {view.outcome.error}')
+        if isinstance(output, foreign.Raised):
+            return unloadable(output)
         return JobFailed(view.outcome.error) if view.status == ERROR else None
 
     def _wait(self, timeout: Span | None) -> tuple[Any, Any]:
@@ -163,6 +165,11 @@ class Handle:
 
     def __repr__(self) -> str:
         return f'<Handle {self.id}>'
+
+
+def unloadable(output: foreign.Raised) -> JobFailed:
+    """Why an output cannot be had."""
+    return JobFailed(f'The output cannot be loaded ({foreign.reasonOf(output.error)}).')
 
 
 def followed(processor: RemoteProcessor, jobid: int) -> View:

@@ -16,6 +16,7 @@ from p01.remote.engine.death import isDead
 from p01.remote.exceptions import CopyFailed
 from p01.remote.processor import RemoteProcessor
 from p01.remote.storage import blackbox
+from p01.remote.storage.address import parse
 from p01.remote.store.store import BYHAND, Store
 
 
@@ -36,6 +37,9 @@ def copy(source: str, target: str, force: bool, asJson: bool) -> int:
 
     fromApp, toApp = loadApp(source), loadApp(target)
     fromPlace, toPlace = placeOf(fromApp), placeOf(toApp)
+    for app, given in ((fromApp, source), (toApp, target)):
+        if '#' in given and isinstance(app.database, str) and parse(app.database).processor:
+            raise CopyFailed(f'{given} names a processor, but whole databases are copied; leave out what follows the #.')
     check(fromApp, source, False)
     check(toApp, target, True)
     if fromPlace == toPlace:

@@ -45,9 +45,10 @@ OWNED = {
     'max_leaf_size', 'max_internal_size',                                                                       # BTrees
     'tpc_begin', 'tpc_vote', 'tpc_finish', 'tpc_abort',                                                         # transaction
     'persistent_id', 'persistent_load', 'reducer_override', 'list_commands', 'get_command', 'parse_args',  # pickle, click
-    'fill_object_refs', 'on_filling_object_refs_added', 'hold_pack_lock', 'release_pack_lock', '_select_driver',
+    'new_instance', 'poll_invalidations', 'new_oid', 'tpc_transaction', 'record_iternext',                        # ZODB
+    'fill_object_refs', 'on_filling_object_refs_added', 'hold_pack_lock', '_select_driver',
     'execute_multiple_statement_with_hidden_commit', 'lock_database_and_move', 'store_temps',
-    'connection_may_need_rollback', 'set_all_for_tid', 'local_client',                                          # RelStorage
+    'set_all_for_tid', 'local_client',                                          # RelStorage
 }
 PACKAGE = 'p01.remote'
 ROOT = Path(__file__).resolve().parents[1]

@@ -69,7 +69,7 @@ def test_a_cache_that_is_really_full_forgets_what_was_used_least():
     assert 800 < len(memory) < 1_000
 
 
-@pytest.mark.parametrize('place', ['sqlite', 'postgresql'], indirect=True)
+@pytest.mark.parametrize('place', ['postgresql'], indirect=True)
 def test_all_connections_of_a_database_share_it(place):
     connection = place.connect(place.db)
     thing = connection.root()['thing'] = PersistentMapping(number=1)

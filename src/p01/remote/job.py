@@ -259,6 +259,6 @@ class PackZODBJob(Job):
     """Packs the database, whoever opened it. Its input is how many days of history stay, None for none."""
 
     def __call__(self, remoteProcessor: Any) -> None:
-        from p01.remote.storage.packing import pack  # here: most processes never pack, and it imports RelStorage
+        from p01.remote.storage.packing import pack  # here: most processes never pack
 
         pack(remoteProcessor._p_jar.db(), self.input or 0)

@@ -10,17 +10,14 @@ import contextlib
 import os
 import threading
 import weakref
-from importlib import import_module
 from typing import Any
 
 from ZODB.DB import DB
 
 from p01.remote import fork
-from p01.remote.exceptions import RemoteError
-from p01.remote.storage import kind, openDatabase
-from p01.remote.storage.address import KINDS, Address
+from p01.remote.storage import openDatabase
+from p01.remote.storage.address import Address
 from p01.remote.storage.connection import guard
-from p01.remote.storage.transactions import begun
 
 
 class Entry:
@@ -36,18 +33,11 @@ _shared: dict[str, Entry] = {}
 _lock = fork.Lock()
 _all: weakref.WeakSet[DB] = weakref.WeakSet()       # all that were borrowed or taken
 _kept: list[Any] = []                               # during a fork: what the child must not have collected
-_busy: set[str] = set()                             # keys of what was in use when this process was forked, and cannot be used
 
 
 def borrow(address: Address, **settings: Any) -> DB:
-    """The database of an address; giveBack it. A bare memory: is everybody's own. Raises AddressError.
-
-    Raises RemoteError in a child that was forked while SQLite was in use: it holds locks then that nobody gives back.
-    """
+    """The database of an address; giveBack it. A bare memory: is everybody's own. Raises AddressError."""
     key = keyOf(address)
-    if key in _busy:
-        raise RemoteError(f'{address.text} was in use, by an open transaction or by another thread, when this process was '
-                          'forked, and SQLite cannot be opened in such a child; fork before, or start the process by spawn.')
     if not key:
         return take(openDatabase(address, **settings))
     with _lock:
@@ -109,23 +99,10 @@ def _inParent() -> None:
 
 def _inChild() -> None:
     global _kept
-    for key, entry in _shared.items():
-        connections: list[Any] = next((each for db, each in _kept if db is entry.db), [])
-        if entry.db is not None and kind(entry.db) == 'sqlite':
-            if any(map(inUse, connections)):
-                _busy.add(key)
-            else:
-                import_module(KINDS['sqlite'].module).inherit(entry.db)
     _shared.clear()
     fork.leave(_kept)
     _kept = []
     _all.clear()
-
-
-def inUse(connection: Any) -> bool:
-    """Whether a connection has a snapshot, or more."""
-    manager = connection.transaction_manager
-    return connection.opened is not None and (not connection.explicit_transactions or begun(manager) is not None)
 
 
 os.register_at_fork(before=_before, after_in_parent=_inParent, after_in_child=_inChild)

@@ -14,10 +14,11 @@ _KINDS = {
     'ZODB.FileStorage.FileStorage.FileStorage': 'file',
     'ZODB.MappingStorage.MappingStorage': 'memory',
     'ZEO.ClientStorage.ClientStorage': 'zeo',
-    'relstorage.adapters.sqlite.adapter.Sqlite3Adapter': 'sqlite',
+    'p01.remote.storage.sqlite.view.View': 'sqlite',
     'relstorage.adapters.postgresql.adapter.PostgreSQLAdapter': 'postgresql',
     'relstorage.adapters.adapter.AbstractAdapter': '',
 }
+FAULTY = 'relstorage.adapters.sqlite.adapter.Sqlite3Adapter'
 
 
 def kind(db: ZODB.DB) -> str:
@@ -30,11 +31,17 @@ def part(db: ZODB.DB) -> Any:
     return _inspect(db)[1]
 
 
+def isFaulty(db: ZODB.DB) -> bool:
+    """Whether it is RelStorage on SQLite, which mixes up commits, and loses objects in a pack."""
+    part = _inspect(db)[1]
+    return any(f'{cls.__module__}.{cls.__qualname__}' == FAULTY for cls in type(part).__mro__)
+
+
 def folder(db: ZODB.DB) -> Path | None:
     """The folder in which a sqlite: or file: database lives; None for all others."""
     name, part = _inspect(db)
     if name == 'sqlite':
-        return Path(part.data_dir)
+        return Path(part.shared.folder)
     if name == 'file':
         return Path(part.getName()).resolve().parent
     return None

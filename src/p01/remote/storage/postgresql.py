@@ -28,7 +28,7 @@ from ZODB.POSException import StorageError
 from p01.remote.exceptions import AddressError, DatabaseLocked, PackRunning
 from p01.remote.storage import caching, temporary
 from p01.remote.storage.address import Address, hidden
-from p01.remote.storage.packing import Packing
+from p01.remote.storage.mending import Packing
 
 OPENING = 60        # seconds to wait for others that make the tables
 COMMITTING = 30     # seconds to wait for others that commit

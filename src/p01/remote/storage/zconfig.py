@@ -113,9 +113,9 @@ def openDatabase(address: Address, **settings: Any) -> ZODB.DB:
     try:
         for each, factory in factories.items():
             found[each] = _open(factory, each, path, databases)
-            if opened.kind(found[each]) == 'sqlite':
-                raise AddressError(f'The database {each!r} of {path} is RelStorage on SQLite, which loses and mixes up commits '
-                                   f'unless it is mended; open it as sqlite:FOLDER.')
+            if opened.isFaulty(found[each]):
+                raise AddressError(f'The database {each!r} of {path} is RelStorage on SQLite, which loses and mixes up '
+                                   'commits; open its folder as sqlite:FOLDER.')
     except BaseException:
         _close(found)
         raise

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""What a transaction is about to write: kept until the vote in memory, and beyond some megabytes in a temporary file."""
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+from p01.remote.storage.faults import Full
+
+ROOM = 8 << 20      # bytes that are kept in memory
+
+Kept = bytes | tuple[int, int]      # a state, or its place in the file: from which byte on, and how many
+
+
+class Pending:
+    """The stores of one transaction. Ids and revisions are integers, as databases have them."""
+
+    def __init__(self, given: bytes | None = None) -> None:
+        self.given = given                                  # the revision that it must have, when it is a copy
+        self.stores: dict[int, tuple[int, Kept]] = {}       # id → the revision that it is based on, 0 for a new object
+        self.restores: dict[int, tuple[int, Kept | None]] = {}      # id → revision; without a state it is gone
+        self.checks: dict[int, int] = {}                    # id → the revision that must still be the current one
+        self.blobs: dict[int, str] = {}                     # id → a file, which is ours
+        self.size = 0                                       # bytes of all states
+        self.file: Any = None
+
+    def __bool__(self) -> bool:
+        return bool(self.stores or self.checks or self.restores)
+
+    def store(self, oid: int, serial: int, data: bytes) -> None:
+        """Keep the new state of an object."""
+        self.size = size = self.size + len(data)
+        self.stores[oid] = serial, data if size <= ROOM else self.put(data)
+
+    def restore(self, oid: int, tid: int, data: bytes | None) -> None:
+        """Keep a state that some other database has."""
+        self.size = size = self.size + len(data or b'')
+        self.restores[oid] = tid, data if data is None or size <= ROOM else self.put(data)
+
+    def storing(self, oids: Any = None) -> Iterator[tuple[int, int, bytes]]:
+        """Id, base and state of what is stored, of these ids or of all."""
+        stores = self.stores
+        for oid in stores if oids is None else oids:
+            serial, kept = stores[oid]
+            yield oid, serial, kept if type(kept) is bytes else self.get(kept)      # type: ignore[arg-type]
+
+    def restoring(self) -> Iterator[tuple[int, int, bytes | None]]:
+        """Id, revision and state of what is restored."""
+        for oid, (tid, kept) in self.restores.items():
+            yield oid, tid, self.get(kept) if type(kept) is tuple else kept         # type: ignore[misc]
+
+    def put(self, data: bytes) -> tuple[int, int]:
+        """Append to the file. Raises Full."""
+        try:
+            if self.file is None:
+                self.file = tempfile.TemporaryFile(prefix='p01.remote-')    # noqa: SIM115 - clear() closes it
+            place = self.file.seek(0, os.SEEK_END), len(data)
+            self.file.write(data)
+        except OSError as error:
+            raise Full(f'The temporary file of a transaction of more than {ROOM >> 20} MB cannot be written ({error}); make '
+                       f'room in {tempfile.gettempdir()}, or store less at once.') from error
+        return place
+
+    def get(self, place: tuple[int, int]) -> bytes:
+        """What stands at a place of the file."""
+        self.file.seek(place[0])
+        data: bytes = self.file.read(place[1])
+        return data
+
+    def clear(self) -> None:
+        """It is over; files of blobs that nobody took are removed."""
+        if self.file is not None:
+            with contextlib.suppress(OSError):      # it writes out what it has, and the disk may be full
+                self.file.close()
+        for path in self.blobs.values():
+            with contextlib.suppress(OSError):
+                os.remove(path)

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""What all views of one database share within a process; each kind of storage has its own."""
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+from p01.remote import fork
+from p01.remote.storage.faults import Forked
+
+
+class Shared:
+    """What all views of one database share within a process."""
+
+    def __init__(self, name: str, readOnly: bool = False) -> None:
+        self.name, self.readOnly = name, readOnly
+        self.mark = fork.mark
+        self.closed = False
+        self.ids: Iterator[int] = iter(())
+        self.idLock = threading.Lock()
+
+    def own(self) -> None:
+        """Raises Forked in a child of the process that opened it."""
+        if self.mark is not fork.mark:
+            raise Forked()
+
+    def newId(self) -> int:
+        """An id that no object has or had."""
+        with self.idLock:
+            for found in self.ids:
+                return found
+            self.ids = iter(self.reserve())
+            return next(self.ids)
+
+    def reserve(self) -> range:
+        """Ids for this process alone, also when it ends at once: a commit of its own, never below what any object has."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """No view of it is used any more."""
+        raise NotImplementedError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -14,8 +14,11 @@ from transaction.interfaces import TransientError
 from bench import hands, tasks
 from bench.plan import Plan
 from bench.table import Row
+from p01.remote.store.records import Outcome
 from p01.remote.store.seats import Seat
+from p01.remote.store.store import Store
 
+Work = Callable[[Store, Seat, tuple[int, int]], None]
 CLAIM = 20              # jobs
 ROUNDS = 4
 RETRIES = 300
@@ -24,18 +27,19 @@ FIRST, LAST = slice(20, 60), slice(-40, None)     # runs; the first attempts are
 
 def measure(plan: Plan) -> Iterator[Row]:
     """memory: for claims that meet, file: for what failures write."""
-    eight = met(plan, 8)
-    for count in (16, 64):
-        share = met(plan, count)
-        yield Row(f'claims that conflict, {count} workers in the worst order', f'{share:.0%}', f'8 workers: {eight:.0%}')
+    for what, work in (('claims', claim), ('bookkeepings', book)):
+        eight = met(plan, 8, work)
+        for count in (16, 64):
+            share = met(plan, count, work)
+            yield Row(f'{what} that conflict, {count} workers in the worst order', f'{share:.0%}', f'8 workers: {eight:.0%}')
     sizes = written(plan)
     early, late = (sum(sizes[part]) / len(sizes[part]) for part in (FIRST, LAST))
     yield Row(f'bytes that a failed run writes, the last of {RETRIES}', f'{late:,.0f}', f'run 20 to 60: {early:,.0f}',
               late / early, '≤ 1.1')
 
 
-def met(plan: Plan, count: int) -> float:
-    """The share of claims that meet a conflict."""
+def met(plan: Plan, count: int, work: Work) -> float:
+    """The share of transactions that meet a conflict, once each worker has learned how many they are."""
     with plan.place('memory') as place:
         place.enqueue(plan.few(20_000, 5_000), 1)
         loop = hands.looped(place)
@@ -50,7 +54,8 @@ def met(plan: Plan, count: int) -> float:
             manager.commit()
             parties.append((manager, connection))
         try:
-            return sum(refused(place, parties) for _ in range(ROUNDS)) / (ROUNDS * count)
+            refused(place, parties, work)
+            return sum(refused(place, parties, work) for _ in range(ROUNDS)) / (ROUNDS * count)
         finally:
             for manager, connection in parties:
                 manager.begin()
@@ -58,12 +63,12 @@ def met(plan: Plan, count: int) -> float:
                 connection.close()
 
 
-def refused(place: Any, parties: list[tuple[Any, Any]]) -> int:
-    """How many claims of a round conflict, when each was made before the first of them committed."""
+def refused(place: Any, parties: list[tuple[Any, Any]], work: Work) -> int:
+    """How many transactions of a round conflict, when each was made before the first of them committed."""
     for number, (manager, connection) in enumerate(parties):
         manager.begin()
         store = place.app.locate(connection).store
-        store.claim(store.seats[name(number)], CLAIM, time.time(), None, (number, len(parties)))
+        work(store, store.seats[name(number)], (number, len(parties)))
     conflicts = 0
     for manager, _ in parties:
         try:
@@ -72,6 +77,18 @@ def refused(place: Any, parties: list[tuple[Any, Any]]) -> int:
             manager.abort()
             conflicts += 1
     return conflicts
+
+
+def claim(store: Store, seat: Seat, rank: tuple[int, int]) -> None:
+    """A claim alone."""
+    store.claim(seat, CLAIM, time.time(), None, rank)
+
+
+def book(store: Store, seat: Seat, rank: tuple[int, int]) -> None:
+    """All that a worker writes between its jobs: what it had has completed, and it claims more."""
+    now = time.time()
+    store.settle(seat, {jobid: Outcome('completed', None, '', 1, now, now) for jobid in seat.claims})
+    claim(store, seat, rank)
 
 
 def name(number: int) -> str:

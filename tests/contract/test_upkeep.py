@@ -103,7 +103,7 @@ def test_tenants_that_came_and_went_leave_no_counts(place, loop):
         abort(processor)
         assert processor.store.counts() == {} and list(processor.store.ids()) == []
         assert entries(processor.store) <= 2 * MANY + upkeep.MANY
-        assert not any(shard.lines.queues or shard.lines.heads for shard in processor.store.shards)
+        assert not any(lines.queues or lines.heads for _, lines in processor.store.lanes())
         assert sum(len(shard.pages) for shard in processor.store.shards) <= 1       # of the segment that takes the next jobs
 
 

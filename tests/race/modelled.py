@@ -151,7 +151,7 @@ class Modelled(RuleBasedStateMachine):
             trees = [store.segments, store.seats]
             places = [jobid for seat in store.seats.values() for jobid in seat.claims] + list(store.waiting())
             for shard in store.shards:
-                trees += [shard.pages, shard.uniques, *standing(shard.lines)]
+                trees += [shard.pages, shard.uniques, *(tree for lines in shard.lanes for tree in standing(lines))]
                 for key, (jobid, _) in shard.uniques.items():
                     assert self.jobs[jobid].unique[0] == key
             assert len(places) == len(set(places)) and set(places) <= self.jobs.keys()

@@ -22,7 +22,7 @@ def jobs(parties, enqueuer):
 
 def runs(store):
     """The first and the last id of each run, in order."""
-    return sorted((idOf(key), last) for shard in store.shards for line in shard.lines.queues.values()
+    return sorted((idOf(key), last) for _, lines in store.lanes() for line in lines.queues.values()
                   for key, last in line.waiting.items())
 
 
@@ -175,7 +175,7 @@ def test_who_only_looks_whether_others_have_urgent_jobs_opens_none_of_their_runs
     worker.do(lambda store: [store.takeIn(shard, worker.seat(store), START) for shard in store.shards])
     store = worker.begin()
     assert len(store.claim(worker.seat(store), 5, START, None, (0, 2))) == 5
-    own = [line for shard in store.shards if shard.number % 2 == 0 for line in shard.lines.queues.values()]
+    own = [line for shard, lines in store.lanes() if shard.number % 2 == 0 for line in lines.queues.values()]
     assert opened and all(run.line in own for run in opened)
     worker.commit()
 

@@ -79,6 +79,14 @@ class TheStore(Modelled):
     def held(self, name):
         return [jobid for jobid, known in self.jobs.items() if known.seat == name and known.status == 'processing']
 
+    @rule(name=SEATS, workers=some.sampled_from([9, 16, 40, 64]))
+    def crowd(self, name, workers):
+        """As one of many workers takes in; jobs that wait are dealt to their lanes, and stay there when there are few again."""
+        with self.within(self.seats[name]) as store:
+            for shard in store.shards:
+                store.takeIn(shard, store.seats[name], self.tick(), workers)
+        self.observe()
+
     @rule(name=SEATS, count=some.integers(1, 8), queues=some.sampled_from([None, ('one',)]))
     def claim(self, name, count, queues):
         with self.within(self.seats[name]) as store:

@@ -13,15 +13,15 @@ from tests.race.party import enqueued, failed
 
 def lines(store):
     """How many lines there are, all proven."""
-    for shard in store.shards:
-        standing(shard.lines)
-    return sum(len(shard.lines.queues) for shard in store.shards)
+    for _, each in store.lanes():
+        standing(each)
+    return sum(len(lines.queues) for _, lines in store.lanes())
 
 
 def trim(store):
     """As a worker does it that has looked at all lines."""
-    for shard in store.shards:
-        shard.trim(list(shard.lines.queues))
+    for _, each in store.lanes():
+        each.trim(list(each.queues))
 
 
 def takeIn(party):
@@ -144,9 +144,8 @@ def test_a_claim_looks_at_the_lines_that_it_takes_from(parties, enqueuer, monkey
     assert worker.do(lambda store: worker.claim(store, 300)) == ids[:300]
     store = worker.begin()
     looked = []
-    heads = type(store).heads
-    monkeypatch.setattr(type(store), 'heads', lambda self, shards, now, queues, seen:
-                        looked.append(seen) or heads(self, shards, now, queues, seen))
+    heads = taking.heads
+    monkeypatch.setattr(taking, 'heads', lambda *given: looked.append(given[-1]) or heads(*given))
     assert store.claim(worker.seat(store), 5, START) == ids[300:305]
     assert sum(len(queues) for queues in looked[0].values()) < 20
     worker.commit()

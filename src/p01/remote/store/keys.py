@@ -5,6 +5,7 @@ from p01.remote.checks import HIGHEST, LOWEST  # noqa: F401 - both ends of what 
 
 ORIGIN = 1_577_836_800          # 2020-01-01 UTC, in POSIX seconds
 SHARDS = 8
+LANES = 8                       # of a shard, at most
 _ID, _RANK, _TIME = 40, 8, 51   # bits; 51 bits of microseconds reach to the year 2091
 _IDS, _RANKS, _TIMES = (1 << _ID) - 1, (1 << _RANK) - 1, (1 << _TIME) - 1
 
@@ -70,4 +71,24 @@ def shardOf(first: int) -> int:
     Fibonacci hashing (Knuth, The Art of Computer Programming 3, 6.4): segments are of several sizes, so that the plain
     remainder would put a bulk's segments all into one shard.
     """
-    return (first * 2_654_435_761 >> 13) % SHARDS
+    return scattered(first) % SHARDS
+
+
+def laneOf(first: int, lanes: int) -> int:
+    """Which of so many lanes of its shard a segment belongs to."""
+    return scattered(first) // SHARDS % lanes
+
+
+def scattered(first: int) -> int:
+    """A hash of the first id of a segment."""
+    return first * 2_654_435_761 >> 13
+
+
+def partsOf(shard: int, workers: int) -> int:
+    """How many of so many workers share a shard: the r-th worker has the shard r modulo SHARDS."""
+    return max(1, (workers - 1 - shard) // SHARDS + 1)
+
+
+def ownerOf(shard: int, lane: int, workers: int) -> int:
+    """Which of so many workers a lane is for; with fewer workers than shards, each has several shards."""
+    return shard % workers + SHARDS * (lane % partsOf(shard, workers))

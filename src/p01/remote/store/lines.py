@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -84,20 +84,20 @@ class Run:
 
 
 class Line(Closed, Persistent):
-    """The jobs of one queue that wait in one shard."""
+    """The jobs of one queue that wait in one lane."""
 
     def __init__(self, bound: int) -> None:
         self.waiting = Runs()
-        self.bound = bound          # none of its jobs stands before this key: where the shard's heads have it
+        self.bound = bound          # none of its jobs stands before this key: where the heads have it
 
 
 class Lines(Closed, Persistent):
-    """The lines of one shard, and the jobs not yet due.
+    """The lines of one lane, and the jobs not yet due.
 
     A queue has a line while its jobs wait. The heads say in which order to look at the lines, so that a claim need not look
     at all of them. A bound that is too low costs a look in vain, one that is too high would hide jobs. So whoever raises a
-    bound or removes a line touches the line and the shard's intake, and whoever lets a job wait touches one of both: they
-    conflict, where else neither would write what the other has read.
+    bound or removes a line touches the line and this, and whoever lets a job wait touches one of both: they conflict, where
+    else neither would write what the other has read.
     """
 
     def __init__(self) -> None:
@@ -106,7 +106,7 @@ class Lines(Closed, Persistent):
         self.delayed = Places()      # by due key
 
     def join(self, queue: str, key: int, last: int | None = None) -> Line:
-        """Let a job wait, or all of a run up to its last. The caller touches the intake, or the line that he is given."""
+        """Let a job wait, or all of a run up to its last. The caller touches this, or the line that he is given."""
         line: Line | None = self.queues.get(queue)
         if line is None:
             line = self.queues[queue] = Line(key)
@@ -123,7 +123,8 @@ class Lines(Closed, Persistent):
         line.bound = key
 
     def enter(self, queue: str, jobs: list[tuple[int, Record]], now: float) -> None:
-        """Take in neighbours that are alike, with their ids. The caller touches the intake."""
+        """Take in neighbours that are alike, with their ids."""
+        self._p_changed = True
         due = jobs[0][1].due
         if due is None:
             self.join(queue, standing(*jobs[0], None), jobs[-1][0])
@@ -163,28 +164,26 @@ class Lines(Closed, Persistent):
         return None
 
     def ripen(self, now: float, most: int) -> list[str]:
-        """Let at most so many jobs wait that have become due; returns their queues. The caller touches the intake."""
+        """Let at most so many jobs wait that have become due; returns their queues."""
         due = list(islice(self.delayed.items(None, dueLimit(now)), most))
+        if due:
+            self._p_changed = True
         for key, queue in due:
             del self.delayed[key]
             self.join(queue, ripened(key))
         return [queue for _, queue in due]
 
-    def trim(self, queue: str) -> bool:
-        """Have a line's bound where its first job stands, or remove it when it is empty; whether anything changed.
-
-        The caller touches the intake.
-        """
-        line: Line = self.queues[queue]
-        head = next(iter(line.waiting.keys()), None)
-        if head == line.bound:
-            return False
-        line._p_changed = True
-        if head is not None:
-            self.bind(queue, line, head)
-        else:
-            del self.heads[line.bound], self.queues[queue]
-        return True
+    def trim(self, queues: Iterable[str]) -> None:
+        """Have the bounds of these lines where their first jobs stand, and remove those that are empty."""
+        for queue in queues:
+            line: Line = self.queues[queue]
+            head = next(iter(line.waiting.keys()), None)
+            if head != line.bound:
+                self._p_changed = line._p_changed = True
+                if head is not None:
+                    self.bind(queue, line, head)
+                else:
+                    del self.heads[line.bound], self.queues[queue]
 
     def oldest(self) -> float | None:
         """Since when the oldest job waits, in POSIX seconds: exact for lines that are looked at, which are few."""

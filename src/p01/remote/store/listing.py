@@ -137,8 +137,7 @@ def waiting(store: Look, which: Filter) -> Iterator[int]:
 
 def inLine(store: Look, queue: str | None, stati: Collection[str]) -> Iterator[int]:
     """All that wait, of this queue or of any."""
-    for shard in store.shards:
-        lines = shard.lines
+    for shard, lines in store.lanes():
         names = list(lines.queues) if queue is None else [queue] if queue in lines.queues else []
         for line in (lines.queues[name] for name in names if QUEUED in stati):
             for key, last in line.waiting.items():

@@ -14,13 +14,14 @@ from p01.remote.door import Closed
 from p01.remote.exceptions import JobNotFound
 from p01.remote.store import writer
 from p01.remote.store.keys import idOf, shardOf
-from p01.remote.store.lines import members
+from p01.remote.store.lines import Lines, members
 from p01.remote.store.records import DELAYED, PROCESSING, QUEUED, Attempt, Claim, Outcome, Pending, Record
 from p01.remote.store.segments import Outcomes, Segment, statusOf
 from p01.remote.store.shards import Shard, Tally
 
 LOOK = 100          # segments that a look at jobs opens which no worker has noticed
 END = float('inf')
+Lane = tuple[Shard, Lines]
 NONE: dict[int, Segment] = {}
 NOTHING: dict[int, Record] = {}
 
@@ -166,7 +167,7 @@ class Look(Closed, Persistent):
         shard = self.shards[shardOf(first)]
         delayed = due is not None
         if delayed and shard.taken(first, jobid):
-            delayed = shard.lines.delays(jobid, record, fate)
+            delayed = shard.delays(first, jobid, record, fate)
         return View(jobid, record, DELAYED if delayed else QUEUED, runs, due, attempts)
 
     def ids(self, newest: bool = False) -> Iterator[int]:
@@ -179,14 +180,18 @@ class Look(Closed, Persistent):
                 if fates.get(jobid, entries) is not None:
                     yield jobid
 
+    def lanes(self) -> Iterator[Lane]:
+        """Where jobs wait."""
+        return ((shard, lines) for shard in self.shards for lines in shard.lanes)
+
     def waiting(self) -> Iterator[int]:
         """The ids of all jobs that wait, due or not yet; looks at no other."""
-        for shard in self.shards:
-            for line in shard.lines.queues.values():
+        for shard, lines in self.lanes():
+            for line in lines.queues.values():
                 for key, last in line.waiting.items():
                     segment = self.home(idOf(key))
                     yield from members(idOf(key), last, segment, shard.fates(segment.first))
-            yield from map(idOf, shard.lines.delayed)
+            yield from map(idOf, lines.delayed)
         yield from (jobid for jobid, _ in self.untaken())
 
     def finished(self) -> Iterator[tuple[int, str]]:
@@ -230,7 +235,7 @@ class Look(Closed, Persistent):
 
         Of jobs that no worker has noticed, as many are looked at as are in LOOK segments.
         """
-        found = min((instant for shard in self.shards if (instant := shard.lines.oldest()) is not None), default=END)
+        found = min((instant for shard in self.shards if (instant := shard.oldest()) is not None), default=END)
         for first, cursor in islice(self.unnoticed(), LOOK):
             segment = self.segment(first)
             if segment.born > found and first > cursor:
@@ -241,7 +246,7 @@ class Look(Closed, Persistent):
     def nextDue(self, noticed: bool = True) -> float | None:
         """When the next delayed job is due, in POSIX seconds; noticed: of those that a worker has noticed, else of the
         others as well, as many as are in LOOK segments."""
-        found = [instant for shard in self.shards if (instant := shard.lines.nextDue()) is not None]
+        found = [instant for shard in self.shards if (instant := shard.nextDue()) is not None]
         if not noticed:
             found += [record.due for _, record in self.untaken(islice(self.unnoticed(), LOOK)) if record.due is not None]
         return min(found, default=None)

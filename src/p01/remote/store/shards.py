@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Where jobs wait: every eighth segment, its waiting lines and its pages. Written by workers only."""
+"""Where jobs wait: every eighth segment, its waiting lines in lanes, and its pages. Written by workers only."""
 from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from operator import itemgetter
 from typing import Any
 
 from BTrees.LOBTree import LOBTree
@@ -12,13 +13,14 @@ from BTrees.OOBTree import OOBTree
 from persistent import Persistent
 
 from p01.remote.door import Closed
-from p01.remote.store.keys import SHARDS, shardOf
+from p01.remote.store.keys import LANES, SHARDS, idOf, laneOf, partsOf, shardOf
 from p01.remote.store.kinds import Kinds
 from p01.remote.store.lines import Lines
-from p01.remote.store.records import DELAYED, QUEUED, Record
+from p01.remote.store.records import DELAYED, QUEUED, Pending, Record
 from p01.remote.store.segments import Page, Segment
 
 NONE: Mapping[int, Any] = {}
+PIECE = 500         # runs that are dealt at once
 
 
 class Tally(dict[tuple[str, str], int]):
@@ -72,12 +74,14 @@ class Intake(Closed, Persistent):
 
 
 class Shard(Closed, Persistent):
-    """One eighth of the jobs that wait. Workers keep to different shards, so that they rarely meet."""
+    """One eighth of the jobs that wait. Workers keep to different shards, so that they rarely meet; of more than eight
+    those that share a shard keep to different lanes of it. A job may stand in any lane: who looks for it looks in all."""
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.intake = Intake()
-        self.lines = Lines()
+        self.lanes: tuple[Lines, ...] = (Lines(),)
+        self.dealt = 1                      # to so many of them jobs go
         self.pages = LOBTree()              # first id of a segment → Page
         self.kinds = Kinds()
         self.uniques = OOBTree()            # unique key → (id, until or None)
@@ -157,24 +161,76 @@ class Shard(Closed, Persistent):
         page = self.pages.get(first)
         return page.fates if page is not None else NONE
 
+    # -- its lanes
+
+    def deal(self, look: Any, workers: int) -> int:
+        """Have a lane for each of those of so many workers that share this shard, 0 for as many as there were; returns to
+        how many lanes jobs go.
+
+        What waits already is dealt anew when there are more of them than before, a piece at a time, the oldest first.
+        """
+        lanes = min(LANES, partsOf(self.number, workers)) if workers else self.dealt
+        if lanes < self.dealt:
+            self.dealt = lanes
+        elif lanes > self.dealt:
+            if lanes > len(self.lanes):
+                self.lanes += tuple(Lines() for _ in range(lanes - len(self.lanes)))
+            astray = [(key, last, queue, lines, there) for lines in self.lanes for queue, line in lines.queues.items()
+                      for key, last in line.waiting.items()
+                      if (there := self.lanes[laneOf(look.floor(idOf(key)), lanes)]) is not lines]
+            if len(astray) > PIECE:
+                astray = sorted(astray, key=itemgetter(0))[:PIECE]
+            else:
+                self.dealt = lanes
+            for key, last, queue, lines, there in astray:
+                del lines.queues[queue].waiting[key]
+                there.join(queue, key, last)
+                lines._p_changed = there._p_changed = True
+        return lanes
+
+    def back(self, first: int, queue: str, key: int) -> None:
+        """Let a job of a segment wait that waited before."""
+        self.near(first)[0].join(queue, key)._p_changed = True
+
+    def delay(self, first: int, queue: str, key: int) -> None:
+        """Let a job of a segment wait until it is due."""
+        self.near(first)[0].delayed[key] = queue
+
+    def near(self, first: int) -> tuple[Lines, ...]:
+        """The lanes, that one first in which a segment's jobs are as a rule."""
+        at = laneOf(first, self.dealt)
+        return self.lanes[at:] + self.lanes[:at]
+
+    def delays(self, first: int, jobid: int, record: Record, fate: Pending | None) -> bool:
+        """Whether a job of a segment is among those not yet due."""
+        return any(lines.delays(jobid, record, fate) for lines in self.near(first))
+
+    def withdraw(self, jobid: int, record: Record, fate: Pending | None, segment: Segment) -> str | None:
+        """Take one job out, wherever it stands; returns the status that it had, None when it stands nowhere."""
+        fates = self.fates(segment.first)
+        for lines in self.near(segment.first):
+            status = lines.withdraw(jobid, record, fate, segment, fates)
+            if status is not None:
+                if record.queue in lines.queues:
+                    lines.trim([record.queue])
+                return status
+        return None
+
     def ripen(self, now: float, most: int) -> Tally:
-        """Let jobs wait that have become due, at most so many; returns how the counts change."""
+        """Let jobs wait that have become due, at most about so many; returns how the counts change."""
         moved = Tally()
-        for queue, count in Counter(self.lines.ripen(now, most)).items():
-            moved.move(queue, DELAYED, QUEUED, count)
-        if moved:
-            self.intake._p_changed = True
+        for lines in self.lanes:
+            for queue, count in Counter(lines.ripen(now, most)).items():
+                moved.move(queue, DELAYED, QUEUED, count)
         return moved
 
-    def back(self, queue: str, key: int) -> None:
-        """Let a job wait that waited before."""
-        self.lines.join(queue, key)._p_changed = True
+    def oldest(self) -> float | None:
+        """Since when the oldest job waits, in POSIX seconds."""
+        return min((instant for lines in self.lanes if (instant := lines.oldest()) is not None), default=None)
 
-    def trim(self, queues: Iterable[str]) -> None:
-        """See to the bounds of these lines, and remove those that are empty."""
-        changed = [queue for queue in queues if self.lines.trim(queue)]
-        if changed:
-            self.intake._p_changed = True
+    def nextDue(self) -> float | None:
+        """When the next delayed job is due, in POSIX seconds."""
+        return min((instant for lines in self.lanes if (instant := lines.nextDue()) is not None), default=None)
 
 
 def uniqueShard(key: str) -> int:

@@ -124,12 +124,12 @@ class Store(Taking):
         key = standing(jobid, record, None) if claim.key is None else claim.key
         fate = Pending(key, due, runs, attempts, claim.deaths + died, suspect)
         if due is None:
-            shard.back(claim.queue, key)
+            shard.back(first, claim.queue, key)
             if runs or suspect or claim.deaths or self.fate(jobid) is not None:
                 shard.page(first).note(jobid, fate)
             owner.tally.move(claim.queue, PROCESSING, QUEUED)
         else:
-            shard.lines.delayed[dueKey(record.priority, due, jobid)] = claim.queue
+            shard.delay(first, claim.queue, dueKey(record.priority, due, jobid))
             shard.page(first).note(jobid, fate)
             owner.tally.move(claim.queue, PROCESSING, DELAYED)
 
@@ -156,11 +156,9 @@ class Store(Taking):
             return False
         old = None
         if shard.taken(first, jobid):
-            old = shard.lines.withdraw(jobid, record, fate, self.segment(first), shard.fates(first))
+            old = shard.withdraw(jobid, record, fate, self.segment(first))
             if old is None:
                 return False
-            if record.queue in shard.lines.queues:
-                shard.trim([record.queue])
         runs, attempts = (fate.runs, fate.attempts) if isinstance(fate, Pending) else (0, ())
         self.free(jobid, record, True, now if runs else END)
         self.note(jobid, hand, Outcome(CANCELLED, None, WITHDRAWN, runs, None, now, '', attempts))
@@ -191,7 +189,7 @@ class Store(Taking):
         page = shard.page(first)
         page.note(jobid, Pending(key, None, 0, outcome.attempts))
         shard.kinds.turned(first, page, record, outcome.status, None)
-        shard.back(record.queue, key)
+        shard.back(first, record.queue, key)
         tally.move(record.queue, outcome.status, QUEUED)
         self.count(shard, tally)
         return True

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
-from itertools import chain, groupby, islice, repeat
+from collections.abc import Collection, Iterable
+from itertools import groupby, islice
 from operator import attrgetter
 
 from p01.remote.exceptions import JobNotFound
 from p01.remote.store import uniques
-from p01.remote.store.keys import idOf, rankOf, shardOf, sinceOf, waitingKey
-from p01.remote.store.lines import Line, Run, alike
-from p01.remote.store.look import Look
+from p01.remote.store.keys import SHARDS, idOf, laneOf, rankOf, shardOf, sinceOf, waitingKey
+from p01.remote.store.lanes import adopted, heads, shared
+from p01.remote.store.lines import Lines, Run, alike
+from p01.remote.store.look import Lane, Look
 from p01.remote.store.records import CANCELLED, DELAYED, FINISHED, PROCESSING, QUEUED, Claim, Outcome, Pending, Record
 from p01.remote.store.seats import Hand, Seat
 from p01.remote.store.segments import Segment, brief
@@ -56,13 +57,17 @@ class Taking(Look):
 
     # -- in line
 
-    def takeIn(self, shard: Shard, owner: Hand, now: float) -> None:
-        """Put a shard's new jobs, and those that became due, in line; of many only the first INTAKE."""
+    def takeIn(self, shard: Shard, owner: Hand, now: float, workers: int = 0) -> None:
+        """Put a shard's new jobs, and those that became due, in line; of many only the first INTAKE. workers: see deal."""
         came: Counter[tuple[str, str]] = Counter()
+        lanes = shard.deal(self, workers)
         for first, new in shard.news(self, INTAKE):
+            if not new:
+                continue
             shard.kinds.came(first, new)
-            if new and (new[-1][1].created > now + ASTRAY or self.segment(first).astray):
-                new = self.rightened(shard, first, new, owner, now)
+            lines = shard.lanes[laneOf(first, lanes)]
+            if new[-1][1].created > now + ASTRAY or self.segment(first).astray:
+                new = self.rightened(shard, lines, first, new, owner, now)
             for (queue, _, due), group in groupby(new, alike):
                 jobs = list(group)
                 admitted = [job for job in jobs if job[1].extras is None or self.admits(owner, *job, now)]
@@ -70,14 +75,14 @@ class Taking(Look):
                     came[queue, CANCELLED] += len(jobs) - len(admitted)
                 if admitted:
                     came[queue, QUEUED if due is None or due <= now else DELAYED] += len(admitted)
-                    shard.lines.enter(queue, admitted, now)
+                    lines.enter(queue, admitted, now)
         moved = shard.ripen(now, INTAKE)
         if came or moved:
             owner.touch()
             owner.tally.add(came)
             owner.tally.add(moved)
 
-    def rightened(self, shard: Shard, first: int, new: list[tuple[int, Record]], owner: Hand,
+    def rightened(self, shard: Shard, lines: Lines, first: int, new: list[tuple[int, Record]], owner: Hand,
                   now: float) -> list[tuple[int, Record]]:
         """Put new jobs in line whose clock was ahead, at their place by what stands around them; returns the others."""
         others = []
@@ -91,7 +96,7 @@ class Taking(Look):
             elif record.extras is None or self.admits(owner, jobid, record, now):
                 key = waitingKey(record.priority, last, jobid)
                 shard.page(first).note(jobid, Pending(key, None, 0))
-                shard.lines.join(record.queue, key)
+                lines.join(record.queue, key)._p_changed = True
                 owner.touch()
                 owner.tally.move(record.queue, None, QUEUED)
             else:
@@ -133,7 +138,7 @@ class Taking(Look):
         in the others' news as well, so that nobody starves behind a worker that is busy with one long job.
         """
         claimed: list[int] = []
-        looked: dict[Shard, set[str]] = {}
+        looked: dict[Lines, set[str]] = {}
         expired = True
         while expired and len(claimed) < count:
             ids, runs = self.picks(owner, count - len(claimed), now, queues, rank, wide, looked)
@@ -155,9 +160,9 @@ class Taking(Look):
             expired = len(started) < len(ids)       # nobody's job is left behind because the one before it was too late
             owner.claims.update(started)
             claimed += started
-        for shard, lines in looked.items():
-            if len(lines) > FEW and queues is None:     # else it costs less to look again
-                shard.trim(lines)
+        for lines, seen in looked.items():
+            if len(seen) > FEW and queues is None:      # else it costs less to look again
+                lines.trim(seen)
         return claimed
 
     def take(self, owner: Hand, run: Run, count: int, taken: dict[int, Claim], now: float) -> None:
@@ -175,21 +180,29 @@ class Taking(Look):
                 del taken[jobid]
 
     def picks(self, owner: Hand, count: int, now: float, queues: Collection[str] | None, rank: tuple[int, int],
-              wide: bool, looked: dict[Shard, set[str]]) -> tuple[list[int], list[Run]]:
+              wide: bool, looked: dict[Lines, set[str]]) -> tuple[list[int], list[Run]]:
         """The jobs to claim next in order, and the runs that these are the heads of.
 
-        looked gets the queues whose lines were looked at in the worker's own shards.
+        looked gets the queues whose lines were looked at in the worker's own lanes.
         """
-        own = [shard for shard in self.shards if shard.number % rank[1] == rank[0]]
-        foreign = [shard for shard in self.shards if shard not in own]
-        for shard in self.shards if wide else own:
-            self.takeIn(shard, owner, now)
-        for shard in own:
-            looked.setdefault(shard, set())
+        number, workers = rank
+        for shard in self.shards:
+            if wide or shard.number % workers == number:
+                self.takeIn(shard, owner, now, workers)
+        own, foreign = shared(self, rank)
+        for _, lines in own:
+            looked.setdefault(lines, set())
         ids, runs = self.ahead(own, count, now, queues, looked)
         if len(ids) < count:
-            for shard in () if wide else foreign:
-                self.takeIn(shard, owner, now)
+            for shard in self.shards:
+                if not wide and shard.number % workers != number:
+                    self.takeIn(shard, owner, now, workers)
+            if workers > SHARDS:        # some of it may be for this worker
+                own, foreign = shared(self, rank)
+                if not any(lines.heads for _, lines in own):
+                    own, foreign = adopted(foreign, number)
+                ids, runs = self.ahead(own, count, now, queues, looked)
+        if len(ids) < count:
             others, more = self.ahead(foreign, count - len(ids), now, queues, {})
             return ids + others, runs + more
         urgent = rankOf(runs[0].key), sinceOf(runs[0].key) - GRACE
@@ -197,21 +210,21 @@ class Taking(Look):
         def sooner(key: int) -> bool:
             return (rankOf(key), sinceOf(key)) < urgent
 
-        first = next(self.heads(foreign, now, queues, {}), None)
+        first = next(heads(self, foreign, now, queues, {}), None)
         if first is not None and sooner(first[0]):
             others, more = self.ahead(foreign, count, now, queues, {})
-            number = sum(sooner(run.keyOf(jobid)) for run in more for jobid in run.ids[:run.at])
-            return (others[:number] + ids)[:count], runs + more
+            soon = sum(sooner(run.keyOf(jobid)) for run in more for jobid in run.ids[:run.at])
+            return (others[:soon] + ids)[:count], runs + more
         return ids, runs
 
-    def ahead(self, shards: Iterable[Shard], count: int, now: float, queues: Collection[str] | None,
-              looked: dict[Shard, set[str]]) -> tuple[list[int], list[Run]]:
-        """The first jobs that wait in these shards in order, and the runs that these are the heads of."""
-        heads = self.heads(shards, now, queues, looked)
+    def ahead(self, lanes: Iterable[Lane], count: int, now: float, queues: Collection[str] | None,
+              looked: dict[Lines, set[str]]) -> tuple[list[int], list[Run]]:
+        """The first jobs that wait in these lanes in order, and the runs that these are the heads of."""
+        coming = heads(self, lanes, now, queues, looked)
         ids: list[int] = []
         runs: list[Run] = []
         mixed: list[tuple[int, Run]] = []       # a heap of runs that are picked from in turn, by the key of the next job
-        head = next(heads, None)
+        head = next(coming, None)
         here: Segment | None = None
         while len(ids) < count and (head or mixed):
             if head and (not mixed or head[0] < mixed[0][0]):
@@ -222,7 +235,7 @@ class Taking(Look):
                     fates = shard.fates(here.first)
                 run = Run(line, key, last, here, fates, count)
                 runs.append(run)
-                head = next(heads, None)
+                head = next(coming, None)
             else:
                 _, run = heapq.heappop(mixed)
             limit = head[0] if head else END
@@ -230,37 +243,6 @@ class Taking(Look):
             if run.at < len(run.ids):
                 heapq.heappush(mixed, (run.keyOf(run.ids[run.at]), run))
         return ids[:count], runs
-
-    def heads(self, shards: Iterable[Shard], now: float, queues: Collection[str] | None,
-              looked: dict[Shard, set[str]]) -> Iterator[tuple[int, int, Line, Shard]]:
-        """The runs that wait in these shards in order: key, last id, line, shard; of these queues, but not of paused ones.
-
-        Looks at a line only when its bound is reached, and notes that.
-        """
-        paused = {queue for queue, until in self.settings.paused.items() if until is None or until > now}
-        bounds: Iterable[tuple[tuple[int, str], Shard]]
-        if queues is None:
-            bounds = heapq.merge(*(zip(shard.lines.heads.items(), repeat(shard)) for shard in shards))
-        else:
-            bounds = sorted(((line.bound, queue), shard) for shard in shards for queue in queues
-                            if (line := shard.lines.queues.get(queue)) is not None)
-        ahead: list[tuple[int, int, Line, Shard, Iterator[tuple[int, int]]]] = []
-        for (bound, queue), shard in chain(bounds, [((END, ''), None)]):
-            while ahead and ahead[0][0] < bound:
-                key, last, line, here, rest = ahead[0]
-                yield key, last, line, here
-                further = next(rest, None)
-                if further is None:
-                    heapq.heappop(ahead)
-                else:
-                    heapq.heapreplace(ahead, (*further, line, here, rest))
-            if shard is not None and queue not in paused:
-                line = shard.lines.queues[queue]
-                rest = iter(line.waiting.items())
-                if (further := next(rest, None)) is not None:
-                    heapq.heappush(ahead, (*further, line, shard, rest))
-                if shard in looked:
-                    looked[shard].add(queue)
 
     def starts(self, owner: Hand, jobid: int, record: Record, fate: Pending | None, now: float) -> bool:
         """Whether a job that left its line may start; else it has expired. What it holds until its start, it gives back."""

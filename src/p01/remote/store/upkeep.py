@@ -19,19 +19,22 @@ MANY = 64                   # entries of tallies that are too few to care
 class Place(NamedTuple):
     """How far the sweeps of a shard have come."""
 
-    bound: int = 0          # of lines
+    lane: int = 0
+    bound: int = 0          # of its lines
     key: str = ''           # unique
 
 
 def sweep(store: Store, shard: Shard, at: Place, now: float) -> tuple[int, Place]:
     """Remove what is over among the next lines and unique keys; returns how many keys went, and where to go on."""
-    heads = list(islice(shard.lines.heads.items(at.bound), LINES))
-    shard.trim(queue for _, queue in heads if not shard.lines.queues[queue].waiting)
+    lines = shard.lanes[at.lane % len(shard.lanes)]
+    heads = list(islice(lines.heads.items(at.bound), LINES))
+    lines.trim(queue for _, queue in heads if not lines.queues[queue].waiting)
+    on = Place(at.lane, heads[-1][0] + 1) if len(heads) == LINES else Place((at.lane + 1) % len(shard.lanes))
     keys = list(islice(shard.uniques.items(at.key, excludemin=bool(at.key)), KEYS))
     gone = [key for key, (jobid, until) in keys if (until <= now if until is not None else store.over(jobid))]
     for key in gone:
         del shard.uniques[key]
-    return len(gone), Place(heads[-1][0] + 1 if len(heads) == LINES else 0, keys[-1][0] if len(keys) == KEYS else '')
+    return len(gone), on._replace(key=keys[-1][0] if len(keys) == KEYS else '')
 
 
 def balance(store: Store, now: float) -> None:

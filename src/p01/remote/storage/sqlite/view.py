@@ -95,6 +95,15 @@ class View(core.View):
         except sqlite3.Error as error:
             raise self.shared.told(error) from error
 
+    def number(self, statement: str) -> int:
+        """What a statement counts in the snapshot; when there is none, nothing is held afterwards."""
+        held = self.snapshot
+        try:
+            return int(self.one(statement)[0])
+        finally:
+            if not held:
+                self.end()
+
     def read(self, oid: int) -> tuple[bytes, int] | None:
         """See core."""
         row: tuple[bytes, int] | None = self.one(LOAD, oid)
@@ -102,12 +111,7 @@ class View(core.View):
 
     def last(self) -> int:
         """See core."""
-        held = self.snapshot
-        try:
-            return int(self.one(LAST)[0])
-        finally:
-            if not held:
-                self.end()
+        return self.number(LAST)
 
     def after(self, oid: int, number: int) -> list[int]:
         """See core."""
@@ -129,7 +133,7 @@ class View(core.View):
 
     def __len__(self) -> int:
         with self.lock:
-            return int(self.one('SELECT COUNT(*) FROM object_state')[0])
+            return self.number('SELECT COUNT(*) FROM object_state')
 
     def getSize(self) -> int:
         """Bytes of the file, without its log."""
@@ -144,7 +148,7 @@ class View(core.View):
                 self.shared.room(pending.size)
                 execute = self.shared.begin()
                 self.writing = True
-                self.number(execute(LAST).fetchone()[0], pending.given)
+                self.numbered(execute(LAST).fetchone()[0], pending.given)
                 for oid, serial in pending.checks.items():
                     found = execute(LOAD, (oid,)).fetchone()
                     if found is None or found[1] != serial:
@@ -155,7 +159,7 @@ class View(core.View):
         except sqlite3.Error as error:
             raise self.shared.told(error) from error
 
-    def number(self, last: int, given: bytes | None) -> None:
+    def numbered(self, last: int, given: bytes | None) -> None:
         """The next revision, behind all others, whatever the clocks of this host do."""
         if self.seen is not None and last < self.seen:
             raise Fault(f'{self.shared.path} is older than what this process has seen: a backup was put in its place; restart.')

@@ -36,7 +36,7 @@ FLOORS = [
     ['interfaces', 'fork'],
     ['door'],
     ['exceptions'],
-    ['foreign', 'spans', 'streams'],
+    ['foreign', 'spans', 'streams', 'blackbox'],
 ]
 FILE, FUNCTION = 300, 50    # lines
 VAGUE = {'util', 'utils', 'common', 'helper', 'helpers', 'base', 'misc', 'tools'}

@@ -66,11 +66,6 @@ def ended(pid):
         return True
 
 
-def threads(pid):
-    """How many threads a process has."""
-    return len(os.listdir(f'/proc/{pid}/task'))
-
-
 def test_a_killed_worker_is_noticed_at_once(house):
     """Within DEADLINE, which is the length of a lease; without the kernel's word nobody would look that early."""
     house.tree(lease=600)
@@ -79,7 +74,7 @@ def test_a_killed_worker_is_noticed_at_once(house):
     os.kill(house.pidOf(1, jobid), signal.SIGKILL)
     [view, *rest] = house.finish([jobid, *others])
     assert (view.status, view.runs) == ('completed', 2)
-    assert len(view.attempts) == 1 and view.attempts[0].reason.startswith('WorkerDied: ')
+    assert [attempt.reason for attempt in view.attempts] == ['WorkerDied: was killed by signal SIGKILL']
     assert {(each.status, each.runs) for each in rest} == {('completed', 1)}
     assert house.stage.effects == dict.fromkeys(range(1, 22), 1)
 
@@ -93,6 +88,30 @@ def test_a_killed_worker_is_noticed_when_its_supervisor_was_killed_too(house):
     house.tree(lease=600)
     [view] = house.finish([jobid])
     assert (view.status, view.runs, house.stage.effects) == ('completed', 2, {1: 1})
+
+
+def test_a_tree_that_is_killed_is_noticed_at_once_by_another(house):
+    """The kernel tells it: nobody's round comes by."""
+    trees = [house.tree(target='tests.acceptance.quiet:app', processes=1, lease=600) for _ in range(2)]
+    for tree in trees:
+        tree.ready(1)
+    waitFor(lambda: house.stage.do(lambda processor: len(processor.store.seats)) == 2, DEADLINE, 'they do not sit')
+    for key in range(1, 5):         # each kills the one that works; the other has its job
+        [jobid] = house.stage.enqueue('wait', (key, str(house.marks)))
+        pid = house.pidOf(key, jobid)
+        [victim] = [tree for tree in trees if pid in tree.workers()]
+        victim.kill()
+        trees.remove(victim)
+        house.pidOf(key, jobid, 2)
+        house.go(key)
+        [view] = house.finish([jobid])
+        assert (view.status, view.runs) == ('completed', 2)
+        assert [attempt.reason for attempt in view.attempts] == ['WorkerDied: it was killed with its supervisor']
+        trees.append(house.tree(target='tests.acceptance.quiet:app', processes=1, lease=600))
+        trees[-1].ready(1)
+    assert house.stage.effects == dict.fromkeys(range(1, 5), 1)
+    assert {int(box.name.partition('-')[0]) for box in trees[0].boxes.glob('*.box')} \
+        == {pid for tree in trees for pid in tree.workers()}
 
 
 def test_workers_end_when_their_supervisor_is_killed(house):
@@ -192,10 +211,9 @@ def test_a_job_beyond_its_timeout_is_killed_and_runs_again(house):
 def test_term_lets_running_jobs_end_and_starts_no_others(house):
     tree = house.tree(processes=1)
     [jobid, *others] = house.stage.enqueue('wait', (1, str(house.marks))) + house.stage.enqueue('effect', *range(2, 12))
-    pid = house.pidOf(1, jobid)
-    before = threads(pid)
+    house.pidOf(1, jobid)
     tree.process.terminate()
-    waitFor(lambda: threads(pid) < before, DEADLINE, 'nobody stops the loop')      # the thread that does so has ended
+    waitFor(lambda: 'Stopping: workers wait for' in tree.said, DEADLINE, 'nobody stops the loop')
     house.go(1)
     assert tree.wait() == 0
     assert house.stage.stati([jobid, *others]) == ['completed'] + ['queued'] * 10

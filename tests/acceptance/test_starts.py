@@ -1,21 +1,31 @@
 # SPDX-License-Identifier: ZPL-2.1
 """Real commands whose worker processes cannot begin: told in a sentence each, after growing pauses, and given up."""
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from p01.remote.engine.starts import TRIES
+from p01.remote.testing import waitFor
 
 COMMAND = str(Path(sys.executable).with_name('p01-remote'))
 DEADLINE = 90
 HEAD = '''
-import multiprocessing, os, sys
+import os, sys
 from p01.remote import App
 app = App('sqlite:./jobs')
-child = multiprocessing.parent_process() is not None
+serves = 'SERVES' in os.environ
+later = serves and os.path.exists('served')     # a process has begun before
+if serves:
+    open('served', 'w').close()
+
+@app.job
+def die():
+    os._exit(3)
 '''
 MAILING = '''
 import os, sys
@@ -32,7 +42,7 @@ FAULTY = '''
 from p01.remote.engine import outage
 from p01.remote.engine.loop import Loop
 old = Loop.poll
-if child:
+if serves:
     outage.LONGEST = 0.01
     Loop.poll = lambda self, now: old(self, now) if self.name.startswith('1.1') else 1 / 0
 '''
@@ -42,22 +52,63 @@ def work(folder, text, *args):
     """The finished command on an application of this text."""
     (folder / 'starting.py').write_text(text)
     return subprocess.run([COMMAND, 'worker', 'starting:app', *args], cwd=folder, capture_output=True, text=True,
-                          timeout=DEADLINE, env={**os.environ, 'PYTHONPATH': str(folder)})
+                          timeout=DEADLINE, env={**os.environ, 'PYTHONPATH': str(folder), 'SERVES': '1'})
 
 
-@pytest.mark.parametrize('text, reason', [
-    ("if child:\n    sys.exit('SETTING is not set')\n", "it ends Python with 'SETTING is not set'"),
-    ("if child:\n    raise ValueError('SETTING is odd')\n", 'ValueError: SETTING is odd'),
-    ('if child:\n    os._exit(7)\n', 'ended with status 7'),
-    ('if child:\n    os.abort()\n', 'killed by signal SIGABRT')], ids=['exits', 'raises', 'ends', 'crashes'])
+def call(folder, code):
+    """What code prints that uses the application, which is not served there."""
+    done = subprocess.run([sys.executable, '-c', 'import starting\n' + code], cwd=folder, check=True, timeout=DEADLINE,
+                          stdout=subprocess.PIPE, text=True)
+    return done.stdout.split()
+
+
+WAYS = pytest.mark.parametrize('text, reason', [
+    ("    sys.exit('SETTING is not set')\n", "it ends Python with 'SETTING is not set'"),
+    ("    raise ValueError('SETTING is odd')\n", 'ValueError: SETTING is odd'),
+    ('    os._exit(7)\n', 'ended with status 7'),
+    ('    os.abort()\n', 'killed by signal SIGABRT')], ids=['exits', 'raises', 'ends', 'crashes'])
+
+
+@WAYS
+def test_an_application_that_cannot_be_served_ends_the_command(tmp_path, text, reason):
+    """At once, with one sentence, when it can say so; else after some tries."""
+    done = work(tmp_path, HEAD + 'if serves:\n' + text)
+    told = [line for line in done.stderr.splitlines() if reason in line]
+    if 'exit(' in text and '_' not in text or 'raise' in text:
+        assert (done.returncode, len(told), len(done.stderr.splitlines()), done.stdout) == (2, 1, 1, '')
+        assert told[0].startswith('Error: starting:app cannot be imported')
+    else:
+        assert (done.returncode, len(told)) == (1, TRIES)
+        assert reason in done.stdout
+
+
+@WAYS
 def test_processes_that_cannot_begin_are_given_up(tmp_path, text, reason):
-    done = work(tmp_path, HEAD + text)
+    """When the application has become faulty since the first one began, as by an update of its code."""
+    (tmp_path / 'starting.py').write_text(HEAD)
+    call(tmp_path, 'starting.die.enqueue()')
+    done = work(tmp_path, HEAD + 'if later:\n' + text)
     assert done.returncode == 1
     told = [line for line in done.stderr.splitlines() if reason in line]
     assert len(told) == TRIES
     assert 'gives up' in told[-1] and 'begins again' in told[0]
     assert 'Traceback' not in done.stderr
     assert reason in done.stdout
+
+
+def test_a_command_whose_application_takes_for_ever_can_be_ended(tmp_path):
+    (tmp_path / 'starting.py').write_text(
+        HEAD + 'import time\nif serves:\n    open("here", "w").close()\n    time.sleep(600)\n')
+    process = subprocess.Popen([COMMAND, 'worker', 'starting:app', '--grace', '0.1'], cwd=tmp_path, stdout=subprocess.PIPE,
+                               env={**os.environ, 'SERVES': '1'}, start_new_session=True)
+    try:
+        waitFor((tmp_path / 'here').exists, DEADLINE)
+        process.terminate()
+        process.communicate(timeout=DEADLINE)       # until nobody writes any more
+        assert process.returncode == 0
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize('make', ["ZODB.DB('Data.fs')", 'ZODB.DB(None)'])
@@ -78,10 +129,8 @@ def test_a_job_whose_module_exits_stops_nobody(tmp_path, args):
                    env={**os.environ, 'MAILHOST': 'here'})
     done = work(tmp_path, text, *args)
     assert 'MAILHOST is not set' in done.stderr
-    code = 'import starting\nprint(starting.app.handle(1).status, starting.app.handle(2).status)\n'
-    seen = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, check=True, timeout=DEADLINE, capture_output=True,
-                          text=True)
-    assert seen.stdout.split() == ['delayed', 'completed']
+    seen = call(tmp_path, 'print(starting.app.handle(1).status, starting.app.handle(2).status)\n')
+    assert seen == ['delayed', 'completed']
 
 
 @pytest.mark.parametrize('options', [[], ['--drain']])
@@ -91,12 +140,4 @@ def test_a_process_one_of_whose_loops_fails_ends_visibly(tmp_path, options):
     told = [line for line in done.stderr.splitlines() if 'ZeroDivisionError' in line and 'begins again' in line]
     assert len(told) == TRIES - 1
     assert 'the database is away' not in done.stderr
-    code = """
-import sys
-import starting
-with starting.app.reading() as processor:
-    print(len(processor.store.seats))
-"""
-    seen = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, check=True, timeout=DEADLINE, capture_output=True,
-                          text=True)
-    assert seen.stdout.split() == ['0']
+    assert call(tmp_path, 'with starting.app.reading() as processor:\n    print(len(processor.store.seats))\n') == ['0']

@@ -62,7 +62,8 @@ def test_a_terminal_that_is_closed_takes_nothing_with_it(house):      # noqa: F8
     """A real one: its kernel tells the whole group."""
     leader, follower = pty.openpty()
     code = 'import os, sys; os.setsid(); import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n' + CODE
-    process = subprocess.Popen([sys.executable, '-c', code, repr({'processes': 2, 'waitTime': 0.2})], cwd=ROOT,
+    process = subprocess.Popen([sys.executable, '-c', code, repr({'processes': 2, 'waitTime': 0.2}),
+                                'tests.acceptance.tasks:app'], cwd=ROOT,
                                env=environment(house.address), stdin=follower, stdout=subprocess.DEVNULL,
                                stderr=subprocess.DEVNULL)
     os.close(follower)

@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from p01.remote.storage import blackbox
+from p01.remote import blackbox
 from p01.remote.testing import waitFor
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -16,7 +16,7 @@ CODE = '''
 import sys
 from p01.remote.engine.supervisor import Supervisor
 from p01.remote.options import WorkerOptions
-sys.exit(Supervisor('tests.acceptance.tasks:app', WorkerOptions(**eval(sys.argv[1]))).run())
+sys.exit(Supervisor(sys.argv[2], WorkerOptions(**eval(sys.argv[1]))).run())
 '''
 
 
@@ -29,13 +29,13 @@ def environment(address):
 class Tree:
     """A supervisor, its workers, and what they had to say."""
 
-    def __init__(self, address, folder, **options):
+    def __init__(self, address, folder, target='tests.acceptance.tasks:app', **options):
         kind, _, place = address.partition(':')
         self.boxes = blackbox.folderFor(Path(place) if kind == 'sqlite' else None)
         self.log = folder / 'tree.log'
         with open(self.log, 'ab') as log:
-            self.process = subprocess.Popen([sys.executable, '-c', CODE, repr({'processes': 2, 'waitTime': 0.2, **options})],
-                                            cwd=ROOT, env=environment(address), stdout=log, stderr=log,
+            self.process = subprocess.Popen([sys.executable, '-c', CODE, repr({'processes': 2, 'waitTime': 0.2, **options}),
+                                             target], cwd=ROOT, env=environment(address), stdout=log, stderr=log,
                                             start_new_session=True)
 
     @property

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
+from p01.remote import blackbox
 from p01.remote.engine import pulse
-from p01.remote.storage import blackbox
 from tests.acceptance import tasks
 from tests.race.stage import session
 

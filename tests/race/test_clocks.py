@@ -4,9 +4,8 @@ import time
 
 import pytest
 
-from p01.remote import scheduler
+from p01.remote import blackbox, scheduler
 from p01.remote.engine import beacon, death, janitor
-from p01.remote.storage import blackbox
 from p01.remote.store.seats import Seat
 from tests.race.test_rescue import boxes, deaths, look, seated
 

@@ -13,7 +13,7 @@ FORKED = '''
 import os, signal
 from p01.remote import storage
 from p01.remote.engine import beacon, pulse
-from p01.remote.storage import blackbox
+from p01.remote import blackbox
 
 db = storage.openDatabase('memory:')
 

@@ -6,11 +6,10 @@ import time
 import pytest
 from ZODB.POSException import ConflictError
 
-from p01.remote import storage
+from p01.remote import blackbox, storage
+from p01.remote.blackbox import HOST
 from p01.remote.engine import beacon, janitor
 from p01.remote.options import Policy
-from p01.remote.storage import blackbox
-from p01.remote.storage.blackbox import HOST
 from p01.remote.store.seats import Seat
 from tests.race.stage import session
 

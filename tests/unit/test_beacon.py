@@ -4,9 +4,8 @@ import fcntl
 
 import pytest
 
-from p01.remote import App, storage
+from p01.remote import App, blackbox, storage
 from p01.remote.engine import beacon
-from p01.remote.storage import blackbox
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import click
 import pytest
 
 from p01.remote.cli import terminal
-from p01.remote.cli.target import SPAN
+from p01.remote.cli.argument import SPAN
 
 
 @pytest.mark.parametrize('seconds, text', [

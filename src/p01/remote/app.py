@@ -14,7 +14,7 @@ from ZODB.Connection import Connection
 from ZODB.DB import DB
 from ZODB.interfaces import IDatabase
 
-from p01.remote import block, checks, foreign, fork, imports, logs, scope, storage  # noqa: F401 - logs subscribes itself
+from p01.remote import block, checks, foreign, fork, imports, scope, storage
 from p01.remote.engine import beacon
 from p01.remote.engine.loop import Loop
 from p01.remote.exceptions import AddressError, InputError, RegistrationError, RemoteError

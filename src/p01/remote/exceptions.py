@@ -6,6 +6,8 @@ from transaction.interfaces import TransientError
 
 from p01.remote import foreign, spans
 
+TRACE = 'P01_REMOTE_TRACE'      # in the environment: commands show tracebacks
+
 
 class RemoteError(Exception):
     """p01.remote could not do what was asked."""
@@ -145,3 +147,14 @@ class TimedOut(RemoteError, TimeoutError):
 
 class ClaimLost(RemoteError, TransientError):
     """The claim on this job is no longer ours: it was taken over; its changes were undone."""
+
+
+def sentence(error: BaseException) -> str:
+    """What a command tells about an error that ends it."""
+    if isinstance(error, RemoteError):
+        return foreign.described(error)
+    if isinstance(error, OSError):
+        return f'{error.filename}: {error.strerror}.' if error.filename and error.strerror else foreign.described(error)
+    if isinstance(error, TransientError):
+        return 'The database was changed by others again and again; try once more.'
+    return f'{foreign.reasonOf(error)} ({TRACE}=1 shows where)'

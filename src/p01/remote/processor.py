@@ -12,7 +12,7 @@ from persistent import Persistent
 from zope.interface import implementer
 from zope.location.interfaces import ILocation
 
-from p01.remote import checks, events, worker
+from p01.remote import checks, events, logs, worker  # noqa: F401 - logs subscribes itself
 from p01.remote.door import Part, Placed
 from p01.remote.engine import pulled
 from p01.remote.engine.behaviours import behaviourOf, prepared

@@ -6,27 +6,34 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
 import click
-from transaction.interfaces import TransientError
 
 from p01.remote import streams
-from p01.remote.cli import changes, copy, demo, doctor, enqueue, pack, queues, status, worker
 from p01.remote.cli.terminal import shown, tell
-from p01.remote.exceptions import JobNotFound, RemoteError
-from p01.remote.foreign import interrupts, reasonOf
+from p01.remote.exceptions import TRACE, JobNotFound, sentence
+from p01.remote.foreign import interrupts
 
 FAILED, WRONG, STOPPED = 1, 2, 130      # a job or check failed, or nothing was found; bad input; interrupted
-TRACE = 'P01_REMOTE_TRACE'              # in the environment: show tracebacks
+VERBS = {'demo': 'demo', 'worker': 'worker', 'enqueue': 'enqueue', 'jobs': 'changes', 'queues': 'queues', 'status': 'status',
+         'doctor': 'doctor', 'pack': 'pack', 'copy': 'copy'}        # and their modules, in the order in which one meets them
 
 
 class Verbs(click.Group):
-    """Lists its verbs in the order in which one meets them, not by alphabet."""
+    """Imports a verb when it is asked for: none pays for the others, least of all a supervisor."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The verbs as they were added."""
-        return list(self.commands)
+        """The verbs in their order, not by alphabet."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """The verb of this name."""
+        if name not in VERBS:
+            return None
+        found: click.Command = getattr(import_module(f'p01.remote.cli.{VERBS[name]}'), name)
+        return found
 
 
 def installed() -> str:
@@ -44,11 +51,6 @@ Exit status: 0 all well, 1 a job or a check failed or nothing was found, 2 bad i
 @click.version_option(installed(), '--version', prog_name='p01-remote', message='%(prog)s %(version)s')
 def cli() -> None:
     """Durable background jobs that live in your object database and commit with your data."""
-
-
-for verb in (demo.demo, worker.worker, enqueue.enqueue, changes.jobs, queues.queues, status.status, doctor.doctor,
-             pack.pack, copy.copy):
-    cli.add_command(verb)
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -80,17 +82,5 @@ def run(args: Sequence[str] | None) -> int:
     except BaseException as error:      # of whatever class: an application's code may raise SystemExit
         if os.environ.get(TRACE) or interrupts(error):
             raise
-        tell(f'Error: {sentence(error)}', err=True)
+        tell(f'Error: {shown(sentence(error), None)}', err=True)
         return FAILED if isinstance(error, JobNotFound) else WRONG
-
-
-def sentence(error: BaseException) -> str:
-    """What to tell about an error, in one line."""
-    if isinstance(error, RemoteError):
-        return shown(error, None)
-    if isinstance(error, OSError):
-        return shown(f'{error.filename}: {error.strerror}.' if error.filename and error.strerror else error, None)
-    if isinstance(error, TransientError):
-        return 'The database was changed by others again and again; try once more.'
-    return shown(f'{reasonOf(error)} ({TRACE}=1 shows where)', None)
-

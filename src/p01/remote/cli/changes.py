@@ -11,9 +11,10 @@ from typing import Any
 import click
 
 from p01.remote.app import App
+from p01.remote.cli.argument import Verb, appArgument
 from p01.remote.cli.jobs import jobs
 from p01.remote.cli.selection import filterOf, filterOptions, isNarrowed
-from p01.remote.cli.target import Verb, appArgument, each, opened
+from p01.remote.cli.target import each, opened
 from p01.remote.cli.terminal import count, jsonOption, mark, printJson, say
 from p01.remote.exceptions import JobNotFound
 from p01.remote.processor import RemoteProcessor

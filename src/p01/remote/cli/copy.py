@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
+from p01.remote import blackbox
 from p01.remote.app import loadApp
 from p01.remote.cli.target import check, database, placeOf
 from p01.remote.cli.terminal import console, count, isLive, jsonOption, mark, printJson, say, size, span, styled
 from p01.remote.engine.death import isDead
 from p01.remote.exceptions import CopyFailed
 from p01.remote.processor import RemoteProcessor
-from p01.remote.storage import blackbox
 from p01.remote.storage.address import parse
 from p01.remote.store.store import BYHAND, Store
 

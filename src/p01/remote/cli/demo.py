@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from BTrees.OOBTree import OOBTree
 
-from p01.remote import storage
+from p01.remote import blackbox, storage
 from p01.remote.app import App
 from p01.remote.cli import tasks
 from p01.remote.cli.report import Performance, Strike, report
@@ -25,7 +25,6 @@ from p01.remote.cli.stage import Numbers, Stage
 from p01.remote.cli.terminal import count, jsonOption
 from p01.remote.exceptions import InputError, RemoteError
 from p01.remote.options import WorkerOptions
-from p01.remote.storage import blackbox
 from p01.remote.store.records import CANCELLED, COMPLETED, DELAYED, ERROR, PROCESSING, QUEUED
 
 if TYPE_CHECKING:
@@ -112,7 +111,6 @@ def perform(app: App, folder: Path, paths: list[str], workers: int, spare: bool,
         finally:
             supervisor.stop()
             supervisor.join(10.0)
-            supervisor.app.close()
         return Performance(app, folder, paths, workers, began, scene.ended - started, strike, spare, log)
 
 

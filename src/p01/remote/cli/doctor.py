@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 import click
 
 from p01.remote.app import App, loadApp
+from p01.remote.cli.argument import Verb, appArgument
 from p01.remote.cli.queues import pausedOf
 from p01.remote.cli.status import workersOf
 from p01.remote.cli.survey import knownQueues, lost, meant, outdated, schedulesOf, unserved
-from p01.remote.cli.target import Verb, appArgument, check, placeOf
+from p01.remote.cli.target import check, placeOf
 from p01.remote.cli.terminal import ago, count, hung, jsonOption, printJson, shown, span, verb
 from p01.remote.exceptions import AddressError, NoProcessor
 from p01.remote.foreign import Raised, guarded, listed, reasonOf

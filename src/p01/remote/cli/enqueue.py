@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from p01.remote.app import App
+from p01.remote.cli.argument import SPAN, Verb, appArgument
 from p01.remote.cli.selection import AT, full
-from p01.remote.cli.target import SPAN, Verb, appArgument, opened
+from p01.remote.cli.target import opened
 from p01.remote.cli.terminal import jsonOption, mark, printJson, say, shown, tell
 from p01.remote.cli.values import clean, jsonOf
 from p01.remote.exceptions import InputError, JobCancelled, JobFailed, UnknownJob

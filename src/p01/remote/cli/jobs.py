@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from p01.remote.cli.argument import Verb, appArgument
 from p01.remote.cli.selection import filterOf, filterOptions, isNarrowed
-from p01.remote.cli.target import Verb, appArgument, opened
+from p01.remote.cli.target import opened
 from p01.remote.cli.terminal import ago, hung, iso, jsonOption, mark, printJson, say, shown, span, table
 from p01.remote.cli.values import written
 from p01.remote.engine.progress import Progress, saidBy

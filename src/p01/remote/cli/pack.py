@@ -8,7 +8,8 @@ import time
 import click
 
 from p01.remote.app import loadApp
-from p01.remote.cli.target import SPAN, Verb, appArgument, check, database, placeOf
+from p01.remote.cli.argument import SPAN, Verb, appArgument
+from p01.remote.cli.target import check, database, placeOf
 from p01.remote.cli.terminal import jsonOption, mark, printJson, say, size, span
 
 DAY = 86400.0

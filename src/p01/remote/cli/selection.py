@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from p01.remote.app import App
-from p01.remote.cli.target import SPAN
+from p01.remote.cli.argument import SPAN
 from p01.remote.cli.terminal import shown
 from p01.remote.store.listing import Filter
 

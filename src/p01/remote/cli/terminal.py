@@ -63,13 +63,18 @@ def printJson(value: Any) -> None:
     tell(jsonOf(value, indent=2 if sys.stdout.isatty() else None))
 
 
-def tell(text: str, err: bool = False) -> None:
+def tell(text: str, err: bool = False, end: str = '\n') -> None:
     """Print a text as it is."""
-    print(text, file=sys.stderr if err else sys.stdout, flush=err)
+    print(text, file=sys.stderr if err else sys.stdout, end=end, flush=err)
 
 
 def say(*parts: str | tuple[str, str] | Text, end: str = '\n') -> None:
     """Print a line of texts, each plain or with its style."""
+    if not sys.stdout.isatty() and not os.environ.get('FORCE_COLOR'):       # nothing to be styled
+        tell(''.join(part if isinstance(part, str) else part[0] if isinstance(part, tuple) else part.plain for part in parts)
+             + end, end='')
+        sys.stdout.flush()
+        return
     console().print(styled(*parts), end=end)
 
 

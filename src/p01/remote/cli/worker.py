@@ -6,12 +6,11 @@ import time
 
 import click
 
-from p01.remote import storage
-from p01.remote.cli.target import SPAN, Verb, appArgument, check, placeOf
+from p01.remote.cli.argument import SPAN, Verb, appArgument
 from p01.remote.cli.terminal import ago, count, jsonOption, mark, printJson, say, shown
 from p01.remote.engine import loglines
 from p01.remote.engine.left import Left
-from p01.remote.exceptions import AddressError
+from p01.remote.engine.supervisor import Supervisor
 from p01.remote.foreign import listed
 from p01.remote.options import LEVELS, WorkerOptions
 
@@ -43,24 +42,19 @@ def worker(target: str, processes: int | None, threads: int | None, queues: tupl
     options = WorkerOptions.read(processes=processes, threads=threads, queues=queues or None, lease=lease,
                                  waitTime=waitTime, drain=drain, grace=grace,
                                  logLevel=logLevel or ('info' if verbose else None))
-    from p01.remote.engine.supervisor import Supervisor
-    supervisor = Supervisor(target, options)
-    app = supervisor.app
-    check(app, target, create=True)
-    place = placeOf(app)
-    if place.startswith('file:') or storage.kind(app.db) in ('file', 'memory'):     # the latter when APP opened it itself
-        raise AddressError(f'{place} serves a single process, and worker starts processes of its own; use sqlite: or '
-                           'zeo:, or call processor.startProcessing() in your own process.')
-    _ = app.db      # faults of the database are told in a sentence, before log lines begin
     loglines.begin(options.logLevel)
-    if not asJson:
-        ends = 'ends when nothing is due' if options.drain else 'Ctrl-C ends it after the running jobs'
-        say(mark('processing', count(options.processes, 'worker process', 'es')),
-            f' with {count(options.threads, "thread")} on {place}',
-            f', queue {", ".join(options.queues)}' if options.queues else '', (f'  ({ends})', 'dim'))
-    answer = supervisor.run()
+    supervisor = Supervisor(target, options)
+
+    def begun() -> None:
+        if not asJson:
+            ends = 'ends when nothing is due' if options.drain else 'Ctrl-C ends it after the running jobs'
+            say(mark('processing', count(options.processes, 'worker process', 'es')),
+                f' with {count(options.threads, "thread")} on {supervisor.place}',
+                f', queue {", ".join(options.queues)}' if options.queues else '', (f'  ({ends})', 'dim'))
+
+    answer = supervisor.run(begun)
     if asJson:
-        printJson({'app': place, 'processes': options.processes, 'restarts': supervisor.restarts, 'status': answer,
+        printJson({'app': supervisor.place, 'processes': options.processes, 'restarts': supervisor.restarts, 'status': answer,
                    'left': None if supervisor.left is None else supervisor.left._asdict()})
     else:
         say(mark('completed', 'ended') if answer == 0 else mark('error', f'ended with status {answer}'),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""The black box of this process: a locked file that says that it lives, and which jobs it runs; see storage.blackbox."""
+"""The black box of this process: a locked file that says that it lives, and which jobs it runs; see blackbox."""
 from __future__ import annotations
 
 import atexit
@@ -19,7 +19,7 @@ from typing import Any
 from ZODB.DB import DB
 
 from p01.remote import fork, storage
-from p01.remote.storage.blackbox import (
+from p01.remote.blackbox import (
     BEAT,
     END,
     ENDS,
@@ -27,19 +27,25 @@ from p01.remote.storage.blackbox import (
     JOB,
     SIZE,
     STACK,
+    TAKEN,
     TOP,
     TURN,
+    UNKNOWN,
     WORKS,
     died,
     folderFor,
     near,
+    remove,
     started,
 )
 
+ALONE = 'memory', 'file'             # kinds of storage that are open in one process only
 SLOTS = 1024                        # threads of a process that can be told apart
+LASTS = 24 * 3600.0                 # seconds after which the box of a dead process goes whose jobs nobody has given back
 
 PROCESS = uuid.uuid4().hex          # this process; pids are used again
 live: set[str] = set()              # names of the loops of this process
+parent = 0                          # the supervisor of this process; 0 for none
 
 
 class Box:
@@ -60,7 +66,8 @@ class Box:
             fcntl.flock(self.file, fcntl.LOCK_EX)
             self.file.truncate(size)
             self.map = mmap.mmap(self.file.fileno(), size)
-        HEAD.pack_into(self.map, 0, WORKS, time.monotonic(), started(os.getpid()), 0)
+        since = started(parent) if parent else 0
+        HEAD.pack_into(self.map, 0, WORKS, time.monotonic(), started(os.getpid()), parent, since, UNKNOWN, 0)
         if folder is not None:
             fresh.rename(self.path)
         near[self.path.name] = self.map
@@ -74,6 +81,7 @@ class Box:
             slot = self.free.pop(0) if len(self.free) > 1 else self.free[0]
             self.top = max(self.top, slot + 1)
             TOP.pack_into(self.map, HEAD.size - TOP.size, self.top)
+            TURN.pack_into(self.map, HEAD.size + slot * SIZE + JOB.size, TAKEN, 0)
             return slot
 
     def give(self, slot: int) -> None:
@@ -127,17 +135,15 @@ class Box:
             self.leave()
 
 
-def remove(path: Path) -> None:
-    """Remove a box, with what lies beside it."""
-    path.with_suffix(STACK).unlink(missing_ok=True)
-    path.unlink(missing_ok=True)
-
-
 def tidy(folder: Path) -> None:
     """Remove what processes left that were killed while they made their box, or after it was removed."""
     for fresh in folder.glob('*.new'):
         if died(fresh):
             fresh.unlink(missing_ok=True)
+    for box in folder.glob('*.box'):
+        with contextlib.suppress(OSError):
+            if died(box) and box.stat().st_mtime < time.time() - LASTS:
+                remove(box)
     for stack in folder.glob('*' + STACK):
         if not stack.with_suffix('.box').exists():
             stack.unlink(missing_ok=True)
@@ -149,8 +155,8 @@ _lock = fork.Lock()
 
 def _forked() -> None:
     """A forked process is another process: its parent's workers are not its own, nor may it hold their locks."""
-    global PROCESS
-    PROCESS = uuid.uuid4().hex
+    global PROCESS, parent
+    PROCESS, parent = uuid.uuid4().hex, 0
     live.clear()
     for box in list(_boxes.values()):
         box.leave()
@@ -176,7 +182,7 @@ def mine(db: DB) -> Box:
 
 def alone(db: DB) -> bool:
     """Whether a database can be open in one process only."""
-    return storage.kind(db) in ('memory', 'file')
+    return storage.kind(db) in ALONE
 
 
 def made(folder: Path | None) -> Box:

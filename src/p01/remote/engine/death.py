@@ -10,11 +10,10 @@ import struct
 import time
 from typing import Any, NamedTuple
 
-from p01.remote import foreign
+from p01.remote import blackbox, foreign
+from p01.remote.blackbox import KILLED, UNKNOWN, WORKS, Head, Saying, howOf
 from p01.remote.engine import beacon
 from p01.remote.options import Policy
-from p01.remote.storage import blackbox
-from p01.remote.storage.blackbox import KILLED, WORKS, Saying
 from p01.remote.store.seats import Seat
 from p01.remote.store.store import BYHAND
 
@@ -22,6 +21,7 @@ EMPTY = 24 * 3600.0         # seconds after which the seat of a silent worker wi
 WATCHED = 0.5               # part of a lease that a worker's seat must be seen unchanged, whatever the wall clocks say
 STOPPED = 'it was told to stop'
 DIED = 'its process died'
+TOGETHER = 'it was killed with its supervisor'
 
 
 class Death(NamedTuple):
@@ -64,7 +64,7 @@ def deathOf(seat: Seat, here: str, now: float, silence: Silence | None = None) -
         return ended(seat, boxOf(seat))                     # a database of one process, and that is this one
     near = seat.host.partition('/')[0] == here.partition('/')[0]
     box = boxOf(seat) if near else None
-    if box is not None and blackbox.died(blackbox.boxOf(seat)):
+    if box is not None and blackbox.died(seat.path):
         return Death('its host was restarted', set()) if seat.host != here else ended(seat, box)
     if box is not None and seat.host == here:
         hangs = seat.claims and box.head.beat < time.monotonic() - seat.lease
@@ -93,9 +93,16 @@ def ended(seat: Seat, box: Saying | None) -> Death:
         return Death('it was killed for a job that ran beyond its time limit', set(late), late)
     if box.head.end != WORKS or seat.told:
         return Death(STOPPED, set())
-    if blackbox.replaced(blackbox.boxOf(seat), box.head):
+    if blackbox.replaced(seat.path, box.head):
         return Death('its process runs another program', set())
-    return Death(DIED, ran(seat, box))
+    return Death(way(box.head), ran(seat, box))
+
+
+def way(head: Head) -> str:
+    """How a process ended that was not to end."""
+    if head.code != UNKNOWN:
+        return howOf(head.code)
+    return TOGETHER if head.parent and not blackbox.attended(head) else DIED
 
 
 def ran(seat: Seat, box: Saying | None) -> set[int] | None:
@@ -110,7 +117,7 @@ def boxOf(seat: Seat) -> Saying | None:
     if not seat.box:
         return None
     try:
-        return blackbox.read(blackbox.boxOf(seat))
+        return blackbox.read(seat.path)
     except (OSError, struct.error):
         return None
 

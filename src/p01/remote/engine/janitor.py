@@ -5,16 +5,16 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from p01.remote import events
+from p01.remote import blackbox, events
 from p01.remote.engine import death, limit
 from p01.remote.engine.death import Death, Silence
 from p01.remote.engine.verdict import pauseOf
 from p01.remote.exceptions import TimedOut
 from p01.remote.options import DEATHS, Policy
-from p01.remote.storage import blackbox
 from p01.remote.store import uniques, upkeep
 from p01.remote.store.records import CANCELLED, COMPLETED, ERROR, FINISHED, Attempt, Claim, Outcome
 from p01.remote.store.seats import Seat
@@ -132,13 +132,18 @@ class Janitor:
         self.looked = -EVERY                # when the last round ended, on the monotonic clock
         self.swept: int | None = None       # jobs removed in the transaction that is open, None for no round
         self.silence = Silence()
+        self.settled: list[tuple[Path, int]] = []       # boxes and slots of those rescued in the transaction that is open
 
     def poll(self, processor: Any, rank: tuple[int, int], now: float) -> list[events.WorkerRescued]:
         """A round, if it is time for one; returns what to tell when the caller's transaction has committed."""
         self.swept = None
+        self.settled = []
         if time.monotonic() - self.looked <= EVERY:
             return []
+        near = {seat.name: (seat.path, seat.slot) for seat in processor.store.seats.values()
+                if seat.box and seat.host == blackbox.HOST}
         told = round(processor, blackbox.HOST, now, self.silence)
+        self.settled = [near[event.worker] for event in told if event.worker in near]
         self.swept = self.sweep(processor, rank, now)
         return told
 
@@ -146,6 +151,9 @@ class Janitor:
         """The caller's transaction has committed. When there is more to sweep, the next round follows at once."""
         if self.swept == 0:
             self.looked = time.monotonic()
+        for path, slot in self.settled:
+            if blackbox.died(path):
+                blackbox.settle(path, slot)
 
     def sweep(self, processor: Any, rank: tuple[int, int], now: float) -> int:
         """One commit's worth; returns how many jobs and unique keys went. Part of the caller's transaction."""
@@ -179,14 +187,14 @@ class Janitor:
         return count
 
 
-def lost(processor: Any, box: str, why: str) -> list[events.WorkerRescued]:
-    """Rescue the jobs of a process that this process saw die; why, unless its box knows better."""
-    told = []
+def lost(processor: Any, box: Path) -> tuple[list[events.WorkerRescued], list[int]]:
+    """Rescue the jobs of a process that is dead for sure, by its box; returns what to tell, and the slots that are settled."""
+    told, slots = [], []
     for seat in list(processor.store.seats.values()):
-        if seat.box and str(blackbox.boxOf(seat)) == box:
-            found = death.ended(seat, death.boxOf(seat))
-            told.append(bury(processor, seat, found._replace(why=why) if found.why == death.DIED else found, time.time()))
-    return told
+        if seat.box and seat.path == box:
+            told.append(bury(processor, seat, death.ended(seat, death.boxOf(seat)), time.time()))
+            slots.append(seat.slot)
+    return told, slots
 
 
 def each(told: Iterable[object]) -> Iterator[object]:

@@ -9,20 +9,15 @@ from __future__ import annotations
 import faulthandler
 import os
 import re
-import signal
 import sys
-import time
 import traceback
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
+from p01.remote import blackbox
 from p01.remote.engine import beacon
-from p01.remote.storage import blackbox
 
-SIGNAL = signal.SIGRTMAX - 3        # asks a worker process to write down where its threads stand; nobody else has a use for it
 FRAMES = 30
-PATIENCE = 0.5      # seconds that a process has to write down where its threads stand
 OURS = tuple(os.path.join('p01', 'remote', part) for part in ('engine' + os.sep, 'job.py'))
 THREAD = re.compile(r'^(?:Current thread|Thread) 0x([0-9a-f]+)')
 FRAME = re.compile(r'^  File "(.*)", line (\d+) in (.*)$')
@@ -75,30 +70,16 @@ def standing(thread: int) -> Stack:
 def register(box: beacon.Box) -> None:
     """Have this process write down where its threads stand whenever it is asked to, even by code that holds on to the GIL."""
     if box.file is not None:
-        box.stack = open(box.path.with_suffix(beacon.STACK), 'wb', buffering=0)     # noqa: SIM115 - as long as the process
-        faulthandler.register(SIGNAL, box.stack, all_threads=True, chain=False)
-
-
-def ask(pid: int, path: Path) -> None:
-    """Have a worker process write down where its threads stand, and wait until it has, but not for long."""
-    stack, size = path.with_suffix(beacon.STACK), 0
-    if not stack.exists():
-        return                      # the signal would end it: it does not know it yet
-    os.kill(pid, SIGNAL)
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until:
-        time.sleep(0.01)
-        old, size = size, stack.stat().st_size
-        if size and size == old:
-            return
+        box.stack = open(box.path.with_suffix(blackbox.STACK), 'wb', buffering=0)   # noqa: SIM115 - as long as the process
+        faulthandler.register(blackbox.SIGNAL, box.stack, all_threads=True, chain=False)
 
 
 def left(seat: Any) -> Stack:
     """Where the thread of a worker stood when its process was asked; nothing where that cannot be read."""
-    path = blackbox.boxOf(seat)
+    path = seat.path
     try:
         thread = blackbox.read(path).slots[seat.slot].thread
-        lines = path.with_suffix(beacon.STACK).read_text(errors='replace').splitlines()
+        lines = path.with_suffix(blackbox.STACK).read_text(errors='replace').splitlines()
     except (OSError, IndexError):
         return []
     return cut(framesOf(thread, lines))

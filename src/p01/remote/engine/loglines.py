@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import zope.event
 
 from p01.remote import events, streams
-from p01.remote.engine.context import running
 
 FORMAT = '%(asctime)s %(levelname)-7s %(job)s%(message)s'
 OWN = 'p01.remote'      # our lines name their job themselves
@@ -19,17 +20,19 @@ logger = logging.getLogger(OWN)
 class Within(logging.Filter):
     """Gives each record the job within which it was written: jobid and jobName, None and '' outside, and both as the text job.
 
-    least is the level below which nothing is shown, ofJobs that of lines from within jobs.
+    running gives the job that runs, as context.Running or None; least is the level below which nothing is shown, ofJobs that
+    of lines from within jobs.
     """
 
-    def __init__(self, least: int = logging.NOTSET, ofJobs: int = logging.NOTSET) -> None:
+    def __init__(self, running: Callable[[], Any], least: int = logging.NOTSET, ofJobs: int = logging.NOTSET) -> None:
         super().__init__()
+        self.running = running
         self.least = least
         self.ofJobs = ofJobs
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record is shown."""
-        job = running.get()
+        job = self.running()
         jobid, name = (None, '') if job is None else (job.task.id, job.task.record.name)
         record.__dict__.update(jobid=jobid, jobName=name)
         record.job = '' if job is None or record.name == OWN else f'job {jobid} {name}: '
@@ -44,7 +47,7 @@ class Lines(logging.Formatter):
         return datetime.fromtimestamp(record.created, UTC).isoformat(timespec='milliseconds').replace('+00:00', 'Z')
 
 
-def begin(level: str = '') -> None:
+def begin(level: str = '', running: Callable[[], Any] = lambda: None) -> None:
     """Write log lines from this level on; without one, what jobs say from INFO on, and of others warnings.
 
     From INFO on each job that is done has a line. An application that configures logging itself is not touched.
@@ -53,7 +56,7 @@ def begin(level: str = '') -> None:
     ofJobs = logging.getLevelNamesMapping()[level.upper()] if level else logging.INFO
     least = ofJobs if level else logging.WARNING
     handler = logging.StreamHandler()
-    handler.addFilter(Within(least, ofJobs))
+    handler.addFilter(Within(running, least, ofJobs))
     handler.setFormatter(Lines(FORMAT))
     logging.basicConfig(level=min(least, ofJobs), handlers=[handler])
     if level and ofJobs <= logging.INFO and done not in zope.event.subscribers:

@@ -13,10 +13,10 @@ from typing import Any
 
 from ZODB.DB import DB
 
+from p01.remote.blackbox import HOST
 from p01.remote.engine import beacon, fingerprint
 from p01.remote.exceptions import ClaimLost
 from p01.remote.options import WorkerOptions
-from p01.remote.storage.blackbox import HOST
 from p01.remote.store.records import Claim
 from p01.remote.store.seats import Seat
 from p01.remote.store.segments import Fields

@@ -1,33 +1,78 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""One worker process of a supervisor: loops in threads, until it is told to end."""
+"""One worker process of a supervisor: loops in threads, until it is told to end; or one that goes on an errand."""
 from __future__ import annotations
 
 import contextlib
 import gc
 import logging
-import multiprocessing
-import multiprocessing.connection
 import os
 import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
-from p01.remote import events
+from p01.remote import blackbox, events, storage
 from p01.remote.app import App, loadApp
 from p01.remote.engine import beacon, fingerprint, limit, loglines
+from p01.remote.engine.bell import bellOf
+from p01.remote.engine.context import running
+from p01.remote.engine.left import Left, leftOf
+from p01.remote.engine.line import TELL, Line, Wait
 from p01.remote.engine.loop import Loop
+from p01.remote.engine.neighbours import Neighbours, bury
 from p01.remote.engine.outage import Outage
-from p01.remote.engine.starts import attempt, fail, say
-from p01.remote.exceptions import NewerDatabase, NoProcessor, OldProcessor, PackageMissing
-from p01.remote.foreign import reasonOf
+from p01.remote.engine.starts import FAULT
+from p01.remote.exceptions import (
+    TRACE,
+    AddressError,
+    NewerDatabase,
+    NoProcessor,
+    OldProcessor,
+    PackageMissing,
+    RemoteError,
+    sentence,
+)
+from p01.remote.foreign import Raised, described, guarded, reasonOf
 from p01.remote.options import WorkerOptions
-from p01.remote.storage import blackbox
+from p01.remote.storage.transactions import systematic
 
 MEMORY = 12         # exit status of a process that has no memory left (ENOMEM)
+
+P = ParamSpec('P')
+Result = TypeVar('Result')
+
+
+def main(orders: dict[str, Any], heard: int, says: int) -> None:
+    """What a process of a supervisor does, by its orders, see engine.line."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)        # the terminal sends these to all; the supervisor tells us with TERM
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGHUP})
+    beacon.parent = orders['parent']
+    line, options = Line(heard, says), WorkerOptions(**orders['options'])
+    loglines.begin(options.logLevel, running.get)
+    if orders['errand']:
+        attempt(line, errand, line, orders['target'], options)
+    else:
+        Served(line, orders['target'], options, orders['number'], orders['first']).work()
+
+
+def attempt(line: Line, step: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
+    """Do a step of a process's start; what it raises ends the process with one sentence, which its supervisor tells."""
+    done = guarded(step, *args, **kwargs)
+    if not isinstance(done, Raised):
+        return done
+    fail(line, described(done.error) if isinstance(done.error, RemoteError) else reasonOf(done.error))
+    raise AssertionError('unreachable')
+
+
+def fail(line: Line, reason: str) -> None:
+    """End this process; its supervisor tells why."""
+    line.say('fault', reason)
+    sys.exit(FAULT)
 
 
 def load(target: str) -> App:
@@ -37,10 +82,131 @@ def load(target: str) -> App:
     return app
 
 
-def orphaned(seconds: float = 0.0) -> bool:
-    """Whether the supervisor of this process has died, or dies within so many seconds: nobody would tell us to end."""
-    parent = multiprocessing.parent_process()
-    return bool(multiprocessing.connection.wait([parent.sentinel] if parent is not None else [], seconds))
+def fit(app: App) -> App:
+    """An App that several processes can open, opened. Raises AddressError, and whatever opening raises."""
+    logging.disable()                           # of what is told in a sentence storages write tracebacks
+    try:
+        kind = storage.parse(app.database).kind if isinstance(app.database, str) else storage.kind(app.db)
+        if kind not in beacon.ALONE:
+            app.open()
+    finally:
+        logging.disable(logging.NOTSET)
+    if kind in beacon.ALONE:
+        serves = 'lives in one process only' if kind == 'memory' else 'serves a single process'
+        raise AddressError(f'{app.place} {serves}, and worker starts processes of its own; use sqlite: or '
+                           'zeo:, or call processor.startProcessing() in your own process.')
+    return app
+
+
+class Served:
+    """An App that is served here."""
+
+    def __init__(self, line: Line, target: str, options: WorkerOptions, number: int, first: bool) -> None:
+        self.line = line
+        self.options = options
+        self.number = number
+        self.flagged: list[int] = []            # signals that told us to end
+        self.rest = Wait()
+        self.failed: list[BaseException] = []
+        self.loops: list[Loop] = []
+        self.over: list[Loop] = []              # those that have ended
+        self.app = self.first(target) if first else attempt(line, load, target)
+        fingerprint.serve(self.app)
+
+    def first(self, target: str) -> App:
+        """The App, opened, before anybody else has done so: what is wrong with it is told once, and ends the command."""
+        app = guarded(lambda: fit(load(target)))
+        if isinstance(app, Raised):
+            if os.environ.get(TRACE):
+                traceback.print_exception(app.error)
+            fail(self.line, sentence(app.error))
+            raise AssertionError('unreachable')
+        bellOf(app.db).tell()                   # which removes what listeners left that were killed
+        return app
+
+    def work(self) -> None:
+        """Work until TERM, until the supervisor is gone, or a drain has nothing left."""
+        with self.rest.signals({signal.SIGTERM}, self.flagged):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+            if not attempt(self.line, reach, self.app, str(self.number), lambda: bool(self.flagged) or self.line.gone()):
+                return
+            folder = blackbox.folderFor(storage.folder(self.app.db))
+            self.line.say('checked', {'place': self.app.place, 'folder': str(folder)})
+            beacon.tidy(folder)
+            self.loops += attempt(self.line, self.made)
+            self.turn()
+            if self.failed:
+                fail(self.line, reasonOf(self.failed[0]))       # others rescue what is left, and another one is started
+            beacon.forget(self.app.db)
+            now, left = time.monotonic(), guarded(self.left)
+            self.app.close()
+            self.line.say('ended', [now, None if isinstance(left, Raised) else left])
+            linger(self.options.grace)
+
+    def made(self) -> list[Loop]:
+        """The loops."""
+        number, threads = self.number, self.options.threads
+        loops = [Loop(self.app.db, self.app.locate, f'{number}.{thread}' if threads > 1 else str(number), self.options)
+                 for thread in range(1, threads + 1)]
+        for loop in loops:
+            loop.supervised = True
+        limit.register(beacon.mine(self.app.db))
+        return loops
+
+    def turn(self) -> None:
+        """Let the loops run, each in its thread, and wait for their end."""
+        threads = [threading.Thread(target=self.run, args=(loop,), name=f'p01.remote.{loop.name}') for loop in self.loops]
+        for thread in threads:
+            thread.start()
+        box = beacon.mine(self.app.db)
+        self.line.say('works', '' if box.file is None else str(box.path))
+        told, noted = 0.0, False                # since when we are to end; whether that is said
+        while len(self.over) < len(threads):
+            late = told + TELL - time.monotonic() if told and not noted else None
+            self.rest.wait([] if told else [self.line.heard], late)
+            if not told and (self.flagged or self.line.gone()):
+                told = time.monotonic()
+                beacon.end(blackbox.TOLD)
+                for loop in self.loops:
+                    loop.stop()
+            elif told and not noted and time.monotonic() - told >= TELL:
+                noted = True
+                threading.Thread(target=self.note, name='p01-note', daemon=True).start()
+        for thread in threads:
+            thread.join()
+
+    def run(self, loop: Loop) -> None:
+        """The thread of one loop. When it fails, all end with it, and the next process has all of them again."""
+        try:
+            loop.work()
+        except MemoryError:
+            os._exit(MEMORY)                    # nothing that needs memory can be relied on
+        except BaseException as error:          # of whatever class: a thread that ends without a word looks alive
+            self.failed.append(error)
+            events.notify(events.WorkerFailed(loop.name, reasonOf(error), 'it ends'))
+            for each in self.loops:
+                each.stop()
+        try:
+            loop.close()
+        finally:
+            self.over.append(loop)
+            self.rest.wake()
+
+    def note(self) -> None:
+        """Say which jobs are waited for; and in the database, for other hosts, that we were told to stop."""
+        names: dict[int, str] = {}
+        with contextlib.suppress(Exception), self.app.reading() as processor:      # without names when the storage is away
+            names.update((jobid, processor.store.entry(jobid)[1].name) for loop in self.loops if (jobid := loop.post.running))
+        self.line.say('runs', names)
+        with contextlib.suppress(Exception):
+            mark(self.app, {Path(beacon.mine(self.app.db).path)})
+
+    def left(self) -> Left | None:
+        """What a drain has left."""
+        if not self.options.drain:
+            return None
+        with self.app.reading() as processor:
+            return leftOf(processor, self.options.queues, time.time())
 
 
 def reach(app: App, name: str, ended: Callable[[], bool]) -> bool:
@@ -65,65 +231,32 @@ def reach(app: App, name: str, ended: Callable[[], bool]) -> bool:
     return False
 
 
-def serve(target: str, options: WorkerOptions, number: int, line: Connection | None = None) -> None:
-    """One worker process: loops in threads, until TERM, or until the supervisor is gone; line tells it how the start went."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)        # the terminal sends these to all; the supervisor tells us with TERM
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGHUP})
-    loglines.begin(options.logLevel)
-    app = attempt(line, load, target)
-    fingerprint.serve(app)
-    flagged: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, frame: flagged.append(number))     # only a flag, whatever it interrupts
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    if not attempt(line, reach, app, str(number), lambda: bool(flagged) or orphaned()):
-        return
-    loops = [attempt(line, Loop, app.db, app.locate, f'{number}.{thread}' if options.threads > 1 else str(number), options)
-             for thread in range(1, options.threads + 1)]
-    for loop in loops:
-        loop.supervised = True
-    limit.register(beacon.mine(app.db))
-    failed: list[BaseException] = []
+def mark(app: App, boxes: set[Path]) -> None:
+    """Say in the database that the processes of these boxes were told to stop: other hosts do not see them."""
+    def work(connection: Any) -> None:
+        for seat in app.locate(connection).store.seats.values():
+            if seat.box and seat.path in boxes:
+                seat.told = True
 
-    def watch() -> None:
-        while not flagged and not orphaned(0.1):
-            pass
-        beacon.end(blackbox.TOLD)
-        for loop in loops:
-            loop.stop()
-
-    threading.Thread(target=watch, name='p01-watch', daemon=True).start()
-    threads = [threading.Thread(target=work, args=(loop, loops, failed), name=f'p01.remote.{loop.name}') for loop in loops]
-    for thread in threads:
-        thread.start()
-    say(line)
-    for thread in threads:
-        while thread.is_alive():
-            thread.join(0.2)                            # short, so that the main thread sees signals
-    if failed:
-        fail(line, failed[0])                           # the supervisor rescues what is left, and starts another
-    beacon.forget(app.db)
-    app.close()
-    linger(options.grace)
+    systematic(app.db, work)
 
 
-def work(loop: Loop, loops: list[Loop], failed: list[BaseException]) -> None:
-    """The thread of one loop. When it fails, all end with it, and the next process has all of them again."""
-    try:
-        loop.work()
-    except MemoryError:
-        os._exit(MEMORY)                                # nothing that needs memory can be relied on
-    except BaseException as error:                      # of whatever class: a thread that ends without a word looks alive
-        failed.append(error)
-        events.notify(events.WorkerFailed(loop.name, reasonOf(error), 'it ends'))
-        for each in loops:
-            each.stop()
-    loop.close()
+def errand(line: Line, target: str, options: WorkerOptions) -> None:
+    """Do what needs the database and no process of the supervisor can: say that those were told to stop who cannot say so,
+    give back what the dead held, and say what a drain has left."""
+    with contextlib.closing(loadApp(target)) as app:
+        folder = blackbox.folderFor(storage.folder(app.db))
+        mark(app, {box for box in folder.glob('*.box') if blackbox.isTold(box) and not blackbox.died(box)})
+        bury(Neighbours().dead(folder), [(app.db, app.locate)])
+        with app.reading() as processor:
+            now = time.monotonic()
+            line.say('ended', [now, leftOf(processor, options.queues, time.time()) if options.drain else None])
 
 
 def linger(patience: float) -> None:
     """Wait for threads and processes that jobs left, at most so many seconds: Python would wait for them for ever."""
-    left: list[threading.Thread | BaseProcess] = [*threading.enumerate(), *multiprocessing.active_children()]
+    several: Any = sys.modules.get('multiprocessing')       # else nobody has started any
+    left: list[Any] = [*threading.enumerate(), *(several.active_children() if several else ())]
     left = [each for each in left if not each.daemon and each is not threading.main_thread()]
     if not left:
         return

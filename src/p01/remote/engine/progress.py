@@ -11,11 +11,10 @@ from typing import Any, NamedTuple
 
 from ZODB.DB import DB
 
-from p01.remote import fork, storage
+from p01.remote import blackbox, fork, storage
 from p01.remote.engine import beacon
 from p01.remote.exceptions import InputError
 from p01.remote.foreign import short
-from p01.remote.storage import blackbox
 
 SUFFIX = '.progress'
 TEXT = 200          # characters of a text that are kept
@@ -113,7 +112,7 @@ def saidBy(seat: Any) -> dict[int, Progress]:
     if seat.host != blackbox.HOST or not seat.box:
         return {}
     try:
-        found = json.loads(blackbox.boxOf(seat).with_suffix(SUFFIX).read_text())
+        found = json.loads(seat.path.with_suffix(SUFFIX).read_text())
         return {int(jobid): Progress(*said) for jobid, said in found.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}

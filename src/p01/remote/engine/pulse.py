@@ -13,11 +13,13 @@ import time
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from p01.remote import events, foreign, fork
 from p01.remote.engine import beacon, death, janitor, limit
 from p01.remote.engine.bell import bellOf
+from p01.remote.engine.neighbours import Neighbours, bury
 from p01.remote.storage.transactions import systematic
 from p01.remote.store.seats import PULSE
 
@@ -36,14 +38,16 @@ class Pulse(threading.Thread):
         self.loops: weakref.WeakSet[Any] = weakref.WeakSet()
         self.beaten: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
         self.chores: weakref.WeakKeyDictionary[Any, threading.Thread] = weakref.WeakKeyDictionary()
+        self.neighbours = Neighbours()
 
     def run(self) -> None:
         """Beat as long as there are loops."""
         while True:
-            time.sleep(self.poll(time.monotonic()))
+            self.neighbours.wait(self.poll(time.monotonic()))
             with _lock:
                 if not self.loops:
                     _pulse.clear()
+                    self.neighbours.close()
                     return
 
     def poll(self, now: float) -> float:
@@ -59,7 +63,19 @@ class Pulse(threading.Thread):
                 self.chores[loop] = threading.Thread(target=self.work, args=(loop, chores, now), name='p01-chores',
                                                      daemon=True)
                 self.chores[loop].start()
+        self.mourn(loops)
         return LOOK
+
+    def mourn(self, loops: list[Any]) -> None:
+        """Have the jobs of those of this host go back who have died."""
+        folders: dict[Path, list[tuple[Any, Any]]] = {}
+        for loop in loops:
+            if loop.post.box.file is not None and not loop.post.alone:
+                folders.setdefault(loop.post.box.path.parent, []).append((loop.db, loop.locate))
+        for folder, places in folders.items():
+            boxes = self.neighbours.dead(folder)
+            if boxes:
+                threading.Thread(target=bury, args=(boxes, list(dict.fromkeys(places))), name='p01-chores', daemon=True).start()
 
     def due(self, loop: Any, now: float) -> list[Callable[[Any], None]]:
         """What a loop needs whose job runs."""
@@ -162,6 +178,8 @@ def unwatch(loop: Any) -> None:
 
 def _forked() -> None:
     """A forked process has no thread that beats."""
+    for pulse in _pulse:
+        pulse.neighbours.close()
     _pulse.clear()
 
 

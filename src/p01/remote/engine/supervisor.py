@@ -1,231 +1,226 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Assembly: the one place that builds the running parts of `p01-remote worker`, processes and the loops within them."""
+"""The supervisor of `p01-remote worker`. It imports neither the application nor a database, which only its processes need.
+
+What asks for them is done there: the first one says whether the application can be served, those that live give back what the
+dead held, and for what nobody is left to do a process goes on an errand.
+"""
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
-import multiprocessing.connection
-import signal
-import threading
 import time
 from collections.abc import Callable
-from multiprocessing.process import BaseProcess
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from p01.remote import events, storage
-from p01.remote.app import App, loadApp
-from p01.remote.engine import beacon, janitor, limit
-from p01.remote.engine.bell import bellOf
-from p01.remote.engine.left import Left, leftOf
-from p01.remote.engine.outage import Outage
-from p01.remote.engine.process import serve
+from p01.remote import blackbox, events, logs  # noqa: F401 - logs subscribes itself
+from p01.remote.blackbox import howOf
+from p01.remote.engine.left import Left
+from p01.remote.engine.line import SIGNALS, TELL, Child, Wait
 from p01.remote.engine.starts import FAULT, Starts
-from p01.remote.foreign import Raised, guarded
+from p01.remote.exceptions import RemoteError
 from p01.remote.options import WorkerOptions
-from p01.remote.storage import blackbox
-from p01.remote.storage.transactions import systematic
 
 HASTE = 1.0         # seconds; a process that dies younger than this is not replaced at once
-TELL = 0.5          # seconds after which a stop says what it waits for
-SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}        # each asks a supervisor to end
-spawn = multiprocessing.get_context('spawn')    # never fork with an open database
+LOOK = 0.5          # seconds between two looks at what runs; the end of a time limit that was seen is waited for
+PATIENCE = 10.0     # seconds that an errand gets
 
 
 class Supervisor:
-    """Keeps worker processes running, replaces those that die, and gives their jobs to the others at once."""
+    """Keeps worker processes running, and replaces those that die."""
 
     def __init__(self, target: str, options: WorkerOptions) -> None:
         self.target = target
         self.options = options
-        self.app: App = loadApp(target)
-        self.processes: dict[int, tuple[BaseProcess, float]] = {}   # by number, with the start on the monotonic clock
+        self.children: dict[int, tuple[Child, float]] = {}      # by number, with the start on the monotonic clock
+        self.fallen: set[int] = set()               # those that have died, of which something may be left
         self.starts = Starts()
         self.restarts = 0
         self.stopping = False
-        self.drained: set[int] = set()
-        self.left: Left | None = None               # what a drain has left
+        self.place = ''                             # where the database is, safe to print; '' before anybody has opened it
+        self.folder: Path | None = None             # where boxes lie
+        self.refusal = ''                           # why the application cannot be served
+        self.left: Left | None = None               # what a drain has left,
+        self.leftAt = 0.0                           # and when, on the monotonic clock
+        self.rest = Wait()
 
-    def start(self) -> None:
-        """Spawn the worker processes."""
-        self.app.open()         # a fault of the database is told here, once
-        place = storage.folder(self.app.db)
-        folder = blackbox.folderFor(place)
-        beacon.tidy(folder)
-        if place is not None:   # else databases share the folder
-            for box in folder.glob('*.box'):
-                self.bury(box, 'it was killed with its supervisor')
-        bellOf(self.app.db).tell()      # which removes what listeners left that were killed
-        for number in range(1, self.options.processes + 1):
+    def start(self, ended: Callable[[], bool] = lambda: False) -> None:
+        """Start the worker processes; returns when the first one has opened the database, or is to end before that.
+
+        Raises RemoteError when it cannot.
+        """
+        self.spawn(1)
+        while not (self.place or self.refusal or self.starts.reason or ended()):
+            self.pause(self.poll(time.time()))
+        if self.refusal:
+            raise RemoteError(self.refusal)
+        for number in range(2, self.options.processes + 1) if self.place else ():
             self.spawn(number)
 
     def spawn(self, number: int) -> None:
-        """Spawn one."""
-        line = self.starts.line(number)
-        process = spawn.Process(target=serve, args=(self.target, self.options, number, line), name=f'p01.remote.{number}')
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)     # until it has said what it does with them
-        try:
-            process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        line.close()
-        self.processes[number] = process, time.monotonic()
+        """Start one."""
+        self.starts.begins(number)
+        self.children[number] = self.child(number), time.monotonic()
+
+    def child(self, number: int, errand: bool = False) -> Child:
+        """A new process."""
+        return Child(number, {'target': self.target, 'options': asdict(self.options), 'first': not self.place,
+                              'errand': errand})
 
     def pids(self) -> list[int]:
         """The living worker processes."""
-        return [process.pid for process in self.alive() if process.pid]
+        return [child.pid for child in self.alive()]
 
     def poll(self, now: float) -> float:
-        """Replace the processes that died; returns the seconds until the next look."""
-        wait = 1.0
-        for number, (process, began) in list(self.processes.items()):
-            if process.is_alive():
-                self.starts.listen(number)
-                self.watch(process)
-                continue
-            ends = self.options.drain or self.stopping
-            if process.exitcode == 0 and ends and not self.boxes(process):      # else a job ended it with os._exit(0)
-                self.drained.add(number)
-                del self.processes[number]
-                continue
-            try:
-                self.rescue(process)
-            except Exception as error:      # as a rule the storage is away; the janitors of the others will find the box
-                Outage('supervisor').failed(error)
-            if self.stopping:
-                del self.processes[number]
-                continue
-            pause = self.starts.pause(number, process.exitcode or 0, howOf(process.exitcode or 0))
-            if pause:
-                wait = min(wait, pause)
-                continue
-            young = HASTE - (time.monotonic() - began)
-            if young > 0 and self.restarts > 3:
-                wait = min(wait, young)
-                continue
-            self.restarts += 1
-            self.spawn(number)
+        """Hear what the processes say, and replace those that died; returns the seconds until the next look."""
+        wait = LOOK
+        for number, (child, began) in list(self.children.items()):
+            alive = child.alive()
+            self.hear(child)
+            if alive:
+                wait = min(wait, self.watch(child))
+            else:
+                wait = min(wait, self.ended(number, child, began))
         return wait
 
-    def rescue(self, process: BaseProcess) -> None:
-        """Give the jobs of a process that died to the others."""
-        for box in self.boxes(process):
-            self.bury(box, howOf(process.exitcode or 0))
+    def hear(self, child: Child) -> None:
+        """Hear what a process says."""
+        for word, value in child.said():
+            match word:
+                case 'checked':
+                    self.place, self.folder = value['place'], Path(value['folder'])
+                case 'works':
+                    child.box = value
+                    self.starts.works.add(child.number)
+                case 'fault' if self.place:
+                    self.starts.said[child.number] = value
+                case 'fault':
+                    self.refusal = value
+                case 'runs':
+                    child.names = {int(jobid): name for jobid, name in value.items()}
+                case 'ended':
+                    child.ended = True
+                    if value[1] is not None and value[0] > self.leftAt:     # the last one who looked saw what all left
+                        self.leftAt, self.left = value[0], Left(*value[1])
 
-    def bury(self, box: Path, why: str) -> None:
-        """Rescue the jobs of a process that is dead by its box, and remove the box."""
-        if blackbox.died(box):
-            janitor.tell(systematic(self.app.db, lambda connection: janitor.lost(self.app.locate(connection), str(box), why)))
-            beacon.remove(box)
+    def ended(self, number: int, child: Child, began: float) -> float:
+        """Replace a process that has ended, where that is to be; returns the seconds until it is time for it."""
+        if self.refusal or child.ended and child.code == 0 and (self.options.drain or self.stopping):
+            self.forget(number)
+            return 0.0
+        self.fallen.add(child.pid)
+        for box in self.boxes(child.pid):           # whoever gives back its jobs wants to know
+            blackbox.tellCode(box, child.code)
+        if self.stopping:
+            self.forget(number)
+            return 0.0
+        pause = self.starts.pause(number, child.code, howOf(child.code))
+        young = HASTE - (time.monotonic() - began)
+        if pause or young > 0 and self.restarts > 3:
+            return pause or young
+        self.restarts += 1
+        self.forget(number)
+        self.spawn(number)
+        return LOOK
 
-    def boxes(self, process: BaseProcess) -> list[Path]:
+    def forget(self, number: int) -> None:
+        """A process is over."""
+        self.children.pop(number)[0].close()
+
+    def pause(self, seconds: float) -> None:
+        """Wait until a process says something, or a signal comes, at most so many seconds."""
+        self.rest.wait([child.line for child, _ in self.children.values() if child.line >= 0], seconds)
+
+    def boxes(self, pid: int) -> list[Path]:
         """The boxes of a process; it takes them along when it ends in good order."""
-        return list(blackbox.folderFor(storage.folder(self.app.db)).glob(f'{process.pid}-*.box'))
+        return [] if self.folder is None else list(self.folder.glob(f'{pid}-*.box'))
 
-    def watch(self, process: BaseProcess) -> None:
-        """Kill a process one of whose jobs has run longer than its timeout."""
-        for box in self.boxes(process):
-            if process.pid and overdue(box):
-                limit.ask(process.pid, box)
-                if overdue(box):                    # else it has ended meanwhile
-                    blackbox.tell(box, blackbox.KILLED)
-                    process.kill()
+    def watch(self, child: Child) -> float:
+        """Kill a process one of whose jobs has run longer than its timeout; returns the seconds until that may be so."""
+        if not child.box:
+            return LOOK
+        if blackbox.respite(child.box) < 0:
+            blackbox.ask(child.pid, Path(child.box))
+            if blackbox.respite(child.box) < 0:     # else it has ended meanwhile
+                blackbox.tell(child.box, blackbox.KILLED)
+                child.process.kill()
+        return max(0.01, blackbox.respite(child.box))
 
-    def alive(self) -> list[BaseProcess]:
+    def alive(self) -> list[Child]:
         """The living worker processes."""
-        return [process for process, _ in self.processes.values() if process.is_alive()]
+        return [child for child, _ in self.children.values() if child.alive()]
 
     def stop(self) -> None:
         """Ask all to end after their running jobs."""
         self.stopping = True
-        for process in self.alive():
-            for box in self.boxes(process):
+        for child in self.alive():
+            for box in self.boxes(child.pid):
                 blackbox.tell(box, blackbox.TOLD)   # it may be busy with code that hears no signal
-            process.terminate()
+            child.process.terminate()
 
     def join(self, grace: float, hurried: Callable[[], bool] = lambda: False) -> None:
         """Wait for all to end, and kill what remains after so many seconds, or when there is a hurry; it goes back."""
         began, told = time.monotonic(), False
-        while self.alive() and not hurried() and time.monotonic() - began < grace:
-            if not told and time.monotonic() - began > TELL:
+        errand: Child | None = None
+        while (alive := self.alive()) and not hurried() and (lasts := time.monotonic() - began) < grace:
+            for child in alive:
+                self.hear(child)
+                self.watch(child)
+            deaf = [child for child in alive if child.names is None]
+            if not told and lasts > TELL and (not deaf or lasts > 2 * TELL):
                 told = True
                 events.notify(events.WorkersStopping(self.running(), grace))
-                threading.Thread(target=self.note, name='p01-note', daemon=True).start()
-            for process in self.alive():
-                self.watch(process)                 # not join: what a job forked may hold on to the pipe that it waits for
-            multiprocessing.connection.wait([process.sentinel for process in self.alive()], 0.05)
+                if deaf:            # other hosts, which do not see their boxes, shall know that they were told
+                    errand = self.child(0, errand=True)
+            self.pause(0.05)
         left = self.alive()
         if left:
             events.notify(events.WorkersEnded(self.running()))
-        for process in left:
-            process.kill()
-        while self.alive():
-            time.sleep(0.01)
+        for child in left:
+            child.process.kill()
+        for child in left:
+            child.process.wait()
         self.poll(time.time())
+        if errand is not None:
+            self.finish(errand)
+        if any(self.boxes(pid) for pid in self.fallen) or self.options.drain and self.left is None and self.place:
+            self.finish(self.child(0, errand=True))
 
-    def note(self) -> None:
-        """Say in the database that our workers were told to stop: other hosts do not see their boxes."""
-        boxes = {str(box) for process in self.alive() for box in self.boxes(process)}
-
-        def work(connection: Any) -> None:
-            for seat in self.app.locate(connection).store.seats.values():
-                if seat.box and str(blackbox.boxOf(seat)) in boxes:
-                    seat.told = True
-
-        with contextlib.suppress(Exception):        # the storage is away
-            systematic(self.app.db, work)
+    def finish(self, errand: Child) -> None:
+        """Wait for a process that gives back what ours held and says what is left, but not for long: others do so, too."""
+        until = time.monotonic() + PATIENCE
+        while errand.alive() and time.monotonic() < until:
+            self.hear(errand)
+            self.rest.wait([errand.line] if errand.line >= 0 else [], 0.05)
+        self.hear(errand)
+        errand.process.kill()
+        errand.process.wait()
+        errand.close()
 
     def running(self) -> tuple[tuple[int, str, float], ...]:
-        """The jobs that run, by their ids, with their names and for how many seconds they do."""
-        found = {}
-        for process in self.alive():
-            for box in self.boxes(process):
-                with contextlib.suppress(OSError):
-                    found.update({slot.jobid: slot.began for slot in blackbox.read(box).slots if slot.jobid})
-        now, names = time.monotonic(), dict.fromkeys(found, '')
-        with contextlib.suppress(Exception), self.app.reading() as processor:      # without names when the storage is away
-            names.update((jobid, processor.store.entry(jobid)[1].name) for jobid in found)
-        return tuple((jobid, names[jobid], now - began) for jobid, began in found.items())
+        """The jobs that run, by their ids, with their names, where these are known, and for how many seconds they do."""
+        found: list[tuple[int, str, float]] = []
+        for child in self.alive():
+            for box in self.boxes(child.pid):
+                found += [(slot.jobid, (child.names or {}).get(slot.jobid, ''), time.monotonic() - slot.began)
+                          for slot in blackbox.slots(box) if slot.jobid]
+        return tuple(found)
 
-    def run(self) -> int:
-        """The command: work until TERM, INT or HUP, or with options.drain until nothing is due; returns the exit status."""
+    def run(self, begun: Callable[[], Any] = lambda: None) -> int:
+        """The command: work until TERM, INT or HUP, or with options.drain until nothing is due; returns the exit status.
+
+        Calls begun when the database is open. Raises RemoteError when the application cannot be served.
+        """
         flagged: list[int] = []
-
-        def flag(number: int, frame: Any) -> None:
-            flagged.append(number)          # only a flag: a handler that raises could break a commit
-
-        old = {number: signal.signal(number, flag) for number in SIGNALS
-               if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN}      # ignored: nohup started us
-        try:
-            self.start()
-            while self.processes and not flagged and not self.starts.reason:
-                wait = self.poll(time.time())
-                sentinels = [process.sentinel for process in self.alive()]
-                multiprocessing.connection.wait(sentinels, min(wait, 0.2))
-            self.stop()
-            self.join(self.options.grace, lambda: len(flagged) > 1)
-            if self.options.drain:
-                with self.app.reading() as processor:
-                    self.left = leftOf(processor, self.options.queues, time.time())
-        finally:
-            for number, handler in old.items() if not flagged else ():      # told to end, it does, whatever comes yet
-                signal.signal(number, handler)
+        with self.rest.signals(SIGNALS, flagged):
+            try:
+                self.start(lambda: bool(flagged))
+                if self.place:
+                    begun()
+                while self.children and not flagged and not self.starts.reason:
+                    self.pause(self.poll(time.time()))
+            finally:
+                self.stop()
+                self.join(self.options.grace, lambda: len(flagged) > 1)
         if self.starts.reason:
             return FAULT
         return 1 if self.left is not None and (self.left.due or self.left.paused) else 0
-
-
-def howOf(code: int) -> str:
-    """How a process ended, by its exit code."""
-    if code >= 0:
-        return f'ended with status {code}'
-    name = guarded(lambda: signal.Signals(-code).name)      # those for real time have none
-    return f'was killed by signal {-code if isinstance(name, Raised) else name}'
-
-
-def overdue(box: Path) -> bool:
-    """Whether a job has run longer than its timeout, by the box of its process."""
-    try:
-        return any(slot.jobid and 0 < slot.deadline < time.monotonic() for slot in blackbox.read(box).slots)
-    except OSError:
-        return False

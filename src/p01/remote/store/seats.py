@@ -6,13 +6,15 @@ import struct
 import weakref
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from persistent import Persistent
 
+from p01.remote import blackbox
 from p01.remote.door import Closed
 from p01.remote.exceptions import ClaimLost
-from p01.remote.storage import blackbox
+from p01.remote.storage.opened import folder
 from p01.remote.store.records import Claim, Outcome
 from p01.remote.store.segments import Fields, Outcomes, Packed, whole
 from p01.remote.store.shards import Tally
@@ -100,6 +102,13 @@ class Seat(Hand, Packed):
         self.since = self.beat = now
         self.shelf = Shelf()
 
+    @property
+    def path(self) -> Path:
+        """Where its box lies. In a folder that was moved or copied, beside the database as it is here: a copy has boxes that
+        nobody holds, as is right, while the workers of the original live."""
+        place = folder(self._p_jar.db()) if self._p_jar is not None else None
+        return Path(self.box) if place is None else blackbox.folderFor(place) / Path(self.box).name
+
     def slip(self) -> Slip:
         """The slip that takes the next outcome."""
         slips = self.shelf.slips
@@ -153,7 +162,7 @@ class Seat(Hand, Packed):
         """What our thread says in its box; None where it cannot be read, as on other hosts."""
         if self.host == blackbox.HOST and self.box:
             with suppress(OSError, IndexError, struct.error):
-                return blackbox.read(blackbox.boxOf(self)).slots[self.slot]
+                return blackbox.read(self.path).slots[self.slot]
         return None
 
     def pull(self, jobids: Iterable[int], now: float) -> None:

@@ -8,25 +8,32 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import mmap
 import os
-import socket
+import signal
 import struct
-import tempfile
 import time
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from p01.remote.storage.opened import folder
+from typing import NamedTuple
 
 WORKS, TOLD, ENDS, KILLED = range(4)    # how a process ends, see Head
-HEAD = struct.Struct('<qdqq')           # end, beat, start, top
+HEAD = struct.Struct('<qdqqqqq')        # end, beat, start, parent, since, code, top
 END, BEAT = struct.Struct('<q'), struct.Struct('<d')    # the first two of them, which several may write
-TOP = struct.Struct('<q')               # the last one
+CODE = TOP = struct.Struct('<q')        # the last two
 JOB = struct.Struct('<qdd')             # jobid, began, deadline: what a slot says anew for each job
 TURN = struct.Struct('<qQ')             # round, thread: what it says anew for each claim
 SIZE = JOB.size + TURN.size             # of a slot
+UNKNOWN = -1 << 32                      # a code that no process ends with
+FREE, TAKEN = 0, -1                     # rounds of a slot that no thread has, and of one whose thread has claimed nothing yet
+
+SIGNAL = signal.SIGRTMAX - 3            # has a process write down where its threads stand; nobody else has a use for it
+PATIENCE = 0.5                          # seconds that it has for that
+WORD = 0.3                              # seconds that a supervisor has to say how a process of its own has ended
+
+FEW = HEAD.size + 16 * SIZE             # bytes; most processes have no more slots
 
 STACK = '.stack'                        # beside a box: where the threads of its process stood, see engine.limit
 STAT = '/proc/{}/stat'
@@ -43,7 +50,7 @@ def host() -> str:
         boot = BOOT.read_text().strip()[:8]
     except OSError:
         boot = ''
-    return f'{socket.gethostname()}/{boot}'
+    return f'{os.uname().nodename}/{boot}'
 
 
 HOST = host()
@@ -58,6 +65,9 @@ class Head(NamedTuple):
     end: int
     beat: float                         # the last sign of life, or the instant of the kill; seconds of time.monotonic
     start: int                          # when the process began, in ticks since the boot; 0 where nobody knows
+    parent: int                         # its supervisor; 0 for none
+    since: int                          # when that one began
+    code: int                           # with which it ended, as its supervisor has seen; UNKNOWN
     top: int                            # how many slots were ever taken
 
 
@@ -68,7 +78,7 @@ class Slot(NamedTuple):
     last: int                           # the job that began last, 0 for none
     began: float
     deadline: float                     # 0 for none
-    round: int                          # of its seat, see seats.Seat
+    round: int                          # of its seat, see seats.Seat; FREE, TAKEN
     thread: int                         # as threading.get_ident tells
 
 
@@ -86,9 +96,14 @@ class Saying(NamedTuple):
 
 def read(path: str | Path) -> Saying:
     """What the box of a process says. Raises OSError."""
-    path = Path(path)
-    mapped = near.get(path.name)
-    data = path.read_bytes() if mapped is None or mapped.closed else mapped[:]
+    mapped = near.get(Path(path).name)
+    if mapped is None or mapped.closed:
+        with open(path, 'rb', buffering=0) as file:
+            data = file.read(FEW)
+            if (size := HEAD.size + TOP.unpack_from(data, HEAD.size - TOP.size)[0] * SIZE) > FEW:
+                data += file.read(size - FEW)
+    else:
+        data = mapped[:]
     head = Head(*HEAD.unpack_from(data))
     return Saying(head, [slot(data, HEAD.size + number * SIZE) for number in range(head.top)])
 
@@ -115,6 +130,97 @@ def tell(path: str | Path, end: int) -> None:
         os.pwrite(file.fileno(), END.pack(end), 0)
         if end == KILLED:
             os.pwrite(file.fileno(), BEAT.pack(time.monotonic()), END.size)
+
+
+def tellCode(path: str | Path, code: int) -> None:
+    """Write into the box of a process with which code it ended, if it is there."""
+    with contextlib.suppress(OSError), open(path, 'r+b') as file:
+        os.pwrite(file.fileno(), CODE.pack(code), HEAD.size - CODE.size - TOP.size)
+
+
+def howOf(code: int) -> str:
+    """How a process ended, by its exit code."""
+    if code >= 0:
+        return f'ended with status {code}'
+    try:
+        return f'was killed by signal {signal.Signals(-code).name}'
+    except ValueError:                      # those for real time have no names
+        return f'was killed by signal {-code}'
+
+
+def heard(path: Path) -> None:
+    """Wait until the supervisor of a process that is dead has said how it ended, but not for long, nor for a dead one."""
+    until = time.monotonic() + WORD
+    with contextlib.suppress(OSError, struct.error):
+        while (head := read(path).head).code == UNKNOWN and attended(head) and time.monotonic() < until:
+            time.sleep(0.005)
+
+
+def attended(head: Head) -> bool:
+    """Whether the supervisor of a process lives."""
+    return 0 < head.since == started(head.parent)
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Look after the dead of a folder, one after the other; should one of us die amidst it, it is the next one's turn. Their
+    own locks stay free, so that janitors see that they are dead."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def settle(path: Path, number: int) -> None:
+    """The jobs of a slot of a dead process have been given back; when those of all have been, its box goes."""
+    with contextlib.suppress(OSError, struct.error):
+        with open(path, 'r+b') as file:
+            os.pwrite(file.fileno(), TURN.pack(FREE, 0), HEAD.size + number * SIZE + JOB.size)
+        if not any(slot.round for slot in read(path).slots):
+            remove(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a box, with what lies beside it."""
+    path.with_suffix(STACK).unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
+
+
+def ask(pid: int, path: Path) -> None:
+    """Have a worker process write down where its threads stand, and wait until it has, but not for long."""
+    stack, size = path.with_suffix(STACK), 0
+    if not stack.exists():
+        return                      # the signal would end it: it does not know it yet
+    os.kill(pid, SIGNAL)
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        time.sleep(0.01)
+        old, size = size, stack.stat().st_size
+        if size and size == old:
+            return
+
+
+def slots(path: str | Path) -> list[Slot]:
+    """What the threads of a process run; none where that cannot be read."""
+    try:
+        return read(path).slots
+    except (OSError, struct.error):
+        return []
+
+
+def respite(path: str | Path) -> float:
+    """Seconds until one of the jobs that run has run longer than its timeout, by the box of its process; infinite for never."""
+    return min((slot.deadline for slot in slots(path) if slot.jobid and slot.deadline), default=math.inf) - time.monotonic()
+
+
+def isTold(path: str | Path) -> bool:
+    """Whether the process of a box was told to stop."""
+    try:
+        return read(path).head.end == TOLD
+    except (OSError, struct.error):
+        return False
 
 
 def pidOf(path: str | Path) -> int:
@@ -145,11 +251,6 @@ def folderFor(place: Path | None) -> Path:
     """Where the boxes of a database lie: beside it, or, when it is elsewhere, in a folder of this user on this host."""
     if place is not None:
         return place / 'workers'
+    import tempfile  # here, since a supervisor needs none of what comes with it
     return Path(tempfile.gettempdir()) / f'p01.remote-{os.getuid()}'
 
-
-def boxOf(seat: Any) -> Path:
-    """Where the box of a worker's seat lies. In a folder that was moved or copied, beside the database as it is here: a copy
-    has boxes that nobody holds, as is right, while the workers of the original live."""
-    place = folder(seat._p_jar.db()) if seat._p_jar is not None else None
-    return Path(seat.box) if place is None else folderFor(place) / Path(seat.box).name

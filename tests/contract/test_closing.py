@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from p01.remote import App, storage
+from p01.remote.engine import closing
 from p01.remote.engine.closing import closed
 from p01.remote.processor import RemoteProcessor
 from p01.remote.storage.transactions import systematic
@@ -182,3 +183,25 @@ def test_a_process_ends_beside_its_worker(place, tmp_path, state):
     assert [(view.status, view.attempts) for view in views] == [('completed', ())] * (4 if state == 'busy' else 0)
     app.close()
     place.db = storage.openDatabase(place.address)
+
+
+def test_what_runs_alongside_ends_before_the_database(place, lines):
+    """As who gives back the jobs of a neighbour that died; nothing begins once the end has begun."""
+    let, done = threading.Event(), []
+
+    def work():
+        let.wait(30)
+        with place.db.transaction() as connection:
+            connection.root()['worked'] = True
+        done.append('worked')
+
+    closing.watch(place.db)
+    closing.alongside(place.db, work)
+    closer = threading.Thread(target=place.db.close)
+    closer.start()
+    waitFor(lambda: place.db in closing.ending, 10, 'it does not close')
+    assert closing.alongside(place.db, done.append, 'late') is None
+    let.set()
+    closer.join(30)
+    assert done == ['worked'] and closing.closed(place.db)
+    assert lines() == []

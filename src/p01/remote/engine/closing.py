@@ -12,7 +12,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ZODB.DB import DB
@@ -24,10 +24,13 @@ from p01.remote.foreign import reasonOf
 from p01.remote.storage.transactions import systematic
 
 SHORT = 1.0         # seconds that workers get to leave when their process ends
+HELP = 5.0          # seconds at least for those who work alongside, whose storage may be away
 
 logger = logging.getLogger('p01.remote')
 guarded: weakref.WeakKeyDictionary[DB, weakref.WeakSet[Any]] = weakref.WeakKeyDictionary()      # the loops of each database
 hired: weakref.WeakKeyDictionary[DB, weakref.WeakKeyDictionary[Any, threading.Thread]] = weakref.WeakKeyDictionary()
+helpers: weakref.WeakKeyDictionary[DB, weakref.WeakSet[threading.Thread]] = weakref.WeakKeyDictionary()
+ending: weakref.WeakSet[DB] = weakref.WeakSet()         # databases that are about to close
 _lock = fork.Lock()
 
 
@@ -67,6 +70,17 @@ def hire(db: DB, worker: Any, thread: threading.Thread) -> None:
         hired.setdefault(db, weakref.WeakKeyDictionary())[worker] = thread
 
 
+def alongside(db: DB, work: Callable[..., None], *args: Any) -> threading.Thread | None:
+    """Do something with a database in a thread of its own, for whose end the database's waits; None when that has begun."""
+    thread = threading.Thread(target=work, args=args, name='p01-chores', daemon=True)
+    with _lock:
+        if db in ending or closed(db):
+            return None
+        helpers.setdefault(db, weakref.WeakSet()).add(thread)
+        thread.start()
+    return thread
+
+
 def loopsOf(db: DB) -> list[Any]:
     """The loops that work on a database."""
     with _lock:
@@ -92,7 +106,8 @@ def dismiss(db: DB) -> None:
     if any(loop.post.running and loop.post.thread == threading.get_ident() for loop in loops):
         raise RemoteError('A job cannot close the database that it runs on; leave that to who opened it.')
     with _lock:
-        workers = list(hired.get(db, {}).items())
+        ending.add(db)
+        workers, beside = list(hired.get(db, {}).items()), list(helpers.get(db, ()))
     for worker, _ in workers:
         worker.stop()
     patience = max((loop.options.grace for loop in loops), default=SHORT)
@@ -104,6 +119,9 @@ def dismiss(db: DB) -> None:
             takeBack(loop)
         except Exception as error:      # the storage is away
             logger.warning('Worker %s leaves its seat to others: %s', loop.name, reasonOf(error))
+    for thread in beside:
+        if thread is not threading.current_thread():
+            thread.join(max(patience, HELP))
     beacon.forget(db)
 
 
@@ -142,6 +160,7 @@ def _forked() -> None:
     for loops in guarded.values():
         loops.clear()
     hired.clear()
+    helpers.clear()
 
 
 os.register_at_fork(after_in_child=_forked)

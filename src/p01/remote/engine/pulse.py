@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from p01.remote import events, foreign, fork
-from p01.remote.engine import beacon, death, janitor, limit
+from p01.remote.engine import beacon, closing, death, janitor, limit
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.neighbours import Neighbours, bury
 from p01.remote.storage.transactions import systematic
@@ -60,22 +60,22 @@ class Pulse(threading.Thread):
             if chores and self.ident is None:
                 self.work(loop, chores, now)    # nobody has started us: whoever asks wants it done
             elif chores and not (loop in self.chores and self.chores[loop].is_alive()):
-                self.chores[loop] = threading.Thread(target=self.work, args=(loop, chores, now), name='p01-chores',
-                                                     daemon=True)
-                self.chores[loop].start()
+                thread = closing.alongside(loop.db, self.work, loop, chores, now)
+                if thread is not None:
+                    self.chores[loop] = thread
         self.mourn(loops)
         return LOOK
 
     def mourn(self, loops: list[Any]) -> None:
         """Have the jobs of those of this host go back who have died."""
-        folders: dict[Path, list[tuple[Any, Any]]] = {}
+        folders: dict[Path, dict[tuple[Any, Any], None]] = {}
         for loop in loops:
             if loop.post.box.file is not None and not loop.post.alone:
-                folders.setdefault(loop.post.box.path.parent, []).append((loop.db, loop.locate))
+                folders.setdefault(loop.post.box.path.parent, {})[loop.db, loop.locate] = None
         for folder, places in folders.items():
             boxes = self.neighbours.dead(folder)
-            if boxes:
-                threading.Thread(target=bury, args=(boxes, list(dict.fromkeys(places))), name='p01-chores', daemon=True).start()
+            for place in places if boxes else ():
+                closing.alongside(place[0], bury, boxes, [place])
 
     def due(self, loop: Any, now: float) -> list[Callable[[Any], None]]:
         """What a loop needs whose job runs."""

@@ -97,6 +97,8 @@ def bury(boxes: Iterable[Path], places: Iterable[tuple[Any, Any]]) -> None:
         with suppress(OSError), blackbox.alone(box.parent):
             for db, locate in places if box.exists() else ():
                 give(box, db, locate)
+            if not any(slot.round > 0 for slot in blackbox.slots(box)):
+                blackbox.remove(box)        # it died before it had claimed anything, and may have no seat that others see
 
 
 def give(box: Path, db: Any, locate: Any) -> None:

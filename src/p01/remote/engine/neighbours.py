@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from p01.remote import blackbox
+from p01.remote import blackbox, storage
 from p01.remote.engine import janitor
 from p01.remote.engine.bell import bellOf
 from p01.remote.foreign import reasonOf
@@ -95,21 +95,23 @@ def bury(boxes: Iterable[Path], places: Iterable[tuple[Any, Any]]) -> None:
     for box in boxes:
         blackbox.heard(box)
         with suppress(OSError), blackbox.alone(box.parent):
-            for db, locate in places if box.exists() else ():
-                give(box, db, locate)
-            if not any(slot.round > 0 for slot in blackbox.slots(box)):
-                blackbox.remove(box)        # it died before it had claimed anything, and may have no seat that others see
+            given = [give(box, db, locate) for db, locate in places] if box.exists() else []
+            # It may have died before it had a seat; elsewhere than in a database's own folder it may be another one's.
+            if given and all(given) and all(storage.folder(db) is not None for db, _ in places) and \
+                    not any(slot.round > 0 for slot in blackbox.slots(box)):
+                blackbox.remove(box)
 
 
-def give(box: Path, db: Any, locate: Any) -> None:
-    """Give back what the process of a box held in one processor."""
+def give(box: Path, db: Any, locate: Any) -> bool:
+    """Give back what the process of a box held in one processor; whether that could be done."""
     try:
         told, slots = systematic(db, lambda connection: janitor.lost(locate(connection), box))
     except Exception as error:
         logger.info('What %s held is left to others: %s', box.name, reasonOf(error))
-        return
+        return False
     for slot in slots:
         blackbox.settle(box, slot)
     janitor.tell(told)
     if told:
         bellOf(db).tell()
+    return True

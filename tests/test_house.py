@@ -14,6 +14,7 @@ FLOORS = [
     ['testing'],
     ['engine.supervisor', 'engine.process'],        # assembly
     [''],                                           # front
+    ['named'],
     ['app'],
     ['function'],
     ['handle'],

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from p01.remote.app import loadApp
 from p01.remote.cli import main
+from p01.remote.named import loadApp
 
 SHOP = '''
 from p01.remote import App, JobError, current

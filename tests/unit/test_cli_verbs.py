@@ -6,8 +6,8 @@ import pytest
 from transaction.interfaces import TransientError
 
 from p01.remote import App
-from p01.remote.app import loadApp
 from p01.remote.cli import main
+from p01.remote.named import loadApp
 from tests.unit.conftest import drain
 
 

@@ -14,10 +14,10 @@ from ZODB.Connection import Connection
 from ZODB.DB import DB
 from ZODB.interfaces import IDatabase
 
-from p01.remote import block, checks, foreign, fork, imports, scope, storage
+from p01.remote import block, checks, fork, scope, storage
 from p01.remote.engine import beacon
 from p01.remote.engine.loop import Loop
-from p01.remote.exceptions import AddressError, InputError, RegistrationError, RemoteError
+from p01.remote.exceptions import InputError, RegistrationError, RemoteError
 from p01.remote.function import JobFunction
 from p01.remote.handle import Handle
 from p01.remote.home import Home
@@ -30,11 +30,13 @@ from p01.remote.storage.transactions import begun, opened, pause, systematic
 from p01.remote.store.migrate import migrate
 
 BACKOFF = 1.0           # seconds; the default of @app.job
-JOBOPTIONS = ('name', 'queue', 'priority', 'retries', 'backoff', 'timeout', 'final', 'conflicts', 'deaths', 'detached')
+JOBOPTIONS = ('name', 'queue', 'priority', 'retries', 'backoff', 'timeout', 'final', 'conflicts',
+              'deaths', 'detached')
 TRIES = 10              # of app.run
 SOLITARY = {'memory': 'memory: lives in the process that opened it; use sqlite: for several processes',
             'file': 'a FileStorage serves a single process; open it after the fork, or use sqlite: or zeo:'}
-OPENING = 'This thread is opening the database just now; what comes between, as a signal handler, cannot use it yet.'
+OPENING = ('This thread is opening the database just now; what comes between, as a signal handler, '
+           'cannot use it yet.')
 
 Result = TypeVar('Result')
 
@@ -42,14 +44,17 @@ Result = TypeVar('Result')
 class App:
     """An application's job queue in a database: an address, or an open ZODB.DB.
 
-    The database is opened, and the processor added to it, on first use; the path in an address is that of now, wherever the
-    process goes later. name is the processor's name in the root. processor is the path of one that is there already, as in
-    Zope: /Plone/remote; an address may name it as well, after a #. A database that has other processors gets none without a
-    name. autocommit=False has each enqueue join the thread's transaction when there is no other, instead of being one of its
-    own. settings are ZODB.DB's own: pool_size, cache_size … Raises AddressError, InputError.
+    The database is opened, and the processor added to it, on first use; the path in an address is
+    that of now, wherever the process goes later. name is the processor's name in the root.
+    processor is the path of one that is there already, as in Zope: /Plone/remote; an address may
+    name it as well, after a #. A database that has other processors gets none without a name.
+    autocommit=False has each enqueue join the thread's transaction when there is no other, instead
+    of being one of its own. settings are ZODB.DB's own: pool_size, cache_size … Raises
+    AddressError, InputError.
     """
 
-    adds = True         # whether a processor may be added, or brought forward; the command says no where it only looks
+    # whether a processor may be added, or brought forward; the command says no where it only looks
+    adds = True
 
     def __init__(self, database: str | DB = 'sqlite:./jobs', *, name: str | None = None, processor: str = '',
                  autocommit: bool = True, **settings: Any) -> None:
@@ -58,17 +63,19 @@ class App:
         self.jobs: dict[str, JobFunction] = {}
         self._db: DB | None = None
         self._lock, self._opening = threading.RLock(), False
-        self._near = f'p01.remote.near.{id(self)}'      # where a connection keeps the processor, so that both go together
+        # where a connection keeps the processor, so that both go together
+        self._near = f'p01.remote.near.{id(self)}'
         self._refused = ''              # why a forked child cannot have it
         self.database = database
+        path = self._address.processor if self._address else ''
         self.home = Home(None if name is None else checks.nameOf(name, 'name'),
-                         checks.nameOf(processor, 'processor') if processor != '' else self._address.processor if self._address
-                         else '')
+                         checks.nameOf(processor, 'processor') if processor != '' else path)
         self.name = self.home.name
         self.autocommit = checks.flagOf(autocommit, 'autocommit')
         _apps.add(self)
         if self._address is None:
-            self.open()                 # now, since a transaction that has begun before would not see the queue
+            # now, since a transaction that has begun before would not see the queue
+            self.open()
 
     @property
     def database(self) -> str | DB:
@@ -90,7 +97,8 @@ class App:
     def open(self) -> DB:
         """Open the database, unless it is open.
 
-        Raises AddressError, NewerDatabase, NoProcessor, OldProcessor, and RemoteError in some forked children.
+        Raises AddressError, NewerDatabase, NoProcessor, OldProcessor, and RemoteError in some
+        forked children.
         """
         with self._lock:
             if self._db is None:
@@ -123,10 +131,12 @@ class App:
             return
         fork.leave(db)
         if self._address is None:
-            self._refused = ('The ZODB.DB of this App was opened before the process was forked, and belongs to the parent; '
-                             'make the App in the child, or give it an address, which each process opens for itself.')
+            self._refused = ('The ZODB.DB of this App was opened before the process was forked, '
+                             'and belongs to the parent; make the App in the child, or give it an '
+                             'address, which each process opens for itself.')
         elif storage.kind(db) in SOLITARY:
-            self._refused = f'{self._address.text} was opened before the process was forked: {SOLITARY[storage.kind(db)]}.'
+            self._refused = (f'{self._address.text} was opened before the process was forked: '
+                             f'{SOLITARY[storage.kind(db)]}.')
 
     def _install(self, connection: Connection) -> tuple[DB, bytes]:
         return self.home.install(connection, self.place, self.adds)
@@ -144,10 +154,12 @@ class App:
 
     @contextmanager
     def transaction(self, *, independent: bool = False) -> Iterator[Any]:
-        """A transaction; gives the root of the database. Commits at the end, or aborts on an exception, which it passes on.
+        """A transaction; gives the root of the database. Commits at the end, or aborts on an
+        exception, which it passes on.
 
-        Within a job, another app.transaction() or app.within() of the same database it is a part of that one: an exception
-        takes the part back, all else is the outer one's. independent says that it is one of its own, even there.
+        Within a job, another app.transaction() or app.within() of the same database it is a part of
+        that one: an exception takes the part back, all else is the outer one's. independent says
+        that it is one of its own, even there.
         """
         outer = None if independent else scope.inside(self.db)
         with block.own(self.db) if outer is None else block.part(outer) as connection:
@@ -155,16 +167,18 @@ class App:
 
     @contextmanager
     def within(self, what: Any) -> Iterator[Any]:
-        """Have what is called within join the transaction of an open connection of ZODB, or of a transaction manager; gives
-        the root of the database. For those whose manager is not the thread's, such as request.tm. Raises TransactionOver."""
+        """Have what is called within join the transaction of an open connection of ZODB, or of a
+        transaction manager; gives the root of the database. For those whose manager is not the
+        thread's, such as request.tm. Raises TransactionOver."""
         with block.within(self.db, what) as connection:
             yield connection.root()
 
     def run(self, function: Callable[[Any], Result], *, tries: int = TRIES) -> Result:
-        """Call function(root) in a transaction, all of it again after a conflict, with growing pauses; returns what it returns.
+        """Call function(root) in a transaction, all of it again after a conflict, with growing
+        pauses; returns what it returns.
 
-        Raises the last conflict after so many tries. Within another transaction of this database it runs once: only all of
-        that one can be repeated.
+        Raises the last conflict after so many tries. Within another transaction of this database it
+        runs once: only all of that one can be repeated.
         """
         alone = scope.inside(self.db) is None
         for tried in range(tries):
@@ -178,20 +192,22 @@ class App:
         raise AssertionError('unreachable')
 
     def around(self) -> Connection | None:
-        """The connection of the transaction around the caller; None when there is none, and an enqueue is one of its own."""
+        """The connection of the transaction around the caller; None when there is none, and an
+        enqueue is one of its own."""
         return scope.around(self.db) if self.autocommit else scope.always(self.db)
 
     def near(self, connection: Connection) -> RemoteProcessor:
         """The processor in a connection, looked up once a transaction. Raises RemoteError."""
         kept, current = vars(connection).get(self._near), begun(connection.transaction_manager)
         if kept is None or kept[0]() is not current or current is None:
-            kept = vars(connection)[self._near] = weakref.ref(connection.transaction_manager.get()), self.locate(connection)
+            current = weakref.ref(connection.transaction_manager.get())
+            kept = vars(connection)[self._near] = current, self.locate(connection)
         processor: RemoteProcessor = kept[1]
         return processor
 
     def connection(self) -> Connection:
-        """The connection of the current transaction: of app.transaction(), of the running job, or of the thread, whose
-        transaction this begins if need be."""
+        """The connection of the current transaction: of app.transaction(), of the running job, or
+        of the thread, whose transaction this begins if need be."""
         return scope.always(self.db)
 
     @property
@@ -207,13 +223,15 @@ class App:
 
     # -- jobs
 
-    def job(self, function: Any = None, /, *, name: str | None = None, queue: str = DEFAULTQUEUE, priority: int = 0,
-            retries: int = 3, backoff: Span = BACKOFF, timeout: Span | None = None,
-            final: tuple[type[BaseException], ...] = (), conflicts: int = CONFLICTS, deaths: int | None = None,
-            detached: bool = False, **unknown: Any) -> Any:
-        """Make a function a job, as @app.job or @app.job(queue='mail', retries=5, timeout=30); see options.Policy.
+    def job(self, function: Any = None, /, *, name: str | None = None, queue: str = DEFAULTQUEUE,
+            priority: int = 0, retries: int = 3, backoff: Span = BACKOFF, timeout: Span | None = None,
+            final: tuple[type[BaseException], ...] = (), conflicts: int = CONFLICTS,
+            deaths: int | None = None, detached: bool = False, **unknown: Any) -> Any:
+        """Make a function a job, as @app.job or @app.job(queue='mail', retries=5, timeout=30); see
+        options.Policy.
 
-        The function stays callable. Raises RegistrationError for what cannot be a job, InputError for options.
+        The function stays callable. Raises RegistrationError for what cannot be a job, InputError
+        for options.
         """
         checks.known(unknown, JOBOPTIONS, '@app.job')
         queue, priority = checks.nameOf(queue, 'queue'), checks.priorityOf(priority)
@@ -230,8 +248,8 @@ class App:
             made = JobFunction(self, name or path, function, prototype, {'priority': priority})
             known = self.jobs.get(made.name)
             if known is not None and known.prototype.path != path:
-                raise RegistrationError(f'{known.prototype.path} is registered as {made.name!r} already; give {path} '
-                                        'another name.')
+                raise RegistrationError(f'{known.prototype.path} is registered as {made.name!r} already; '
+                                        f'give {path} another name.')
             self.jobs[made.name] = made
             return made
 
@@ -242,7 +260,8 @@ class App:
         return Handle(self, jobid)
 
     def drain(self) -> int:
-        """Run everything that is due, here and now, in transactions of its own; returns how many runs there were."""
+        """Run everything that is due, here and now, in transactions of its own; returns how many
+        runs there were."""
         loop = Loop(self.db, self.locate, 'drain', WorkerOptions(drain=True))
         try:
             loop.work()
@@ -258,32 +277,8 @@ class App:
             self._db = None
 
     def __reduce__(self) -> Any:
-        raise InputError('An App belongs to its process and cannot be passed on; import it where it is needed')
-
-
-def loadApp(target: str) -> App:
-    """The App that 'module:attribute' names, imported with the current folder on the path; or an App of an address.
-
-    Raises AddressError or RegistrationError with what to mend.
-    """
-    imports.reachable()     # for an address too: its jobs are imported by name
-    text, _, path = target.partition('#')
-    names = imports.split(text)
-    if names is not None and names[0] not in storage.known():
-        found: App = imports.found(*names, App)
-        if path:
-            found.close()
-            found.home.move(path)
-        return found
-    try:
-        return App(target)
-    except AddressError as error:
-        if storage.isAddress(target):
-            raise
-        form = imports.corrected(target)
-        hint = f'; did you mean {form}?' if form else '.'
-        raise AddressError(f'{foreign.shown(storage.hidden(target))} is of no kind known here: APP is module:attribute of an '
-                           f'App, or an address such as sqlite:./jobs{hint}') from error
+        raise InputError('An App belongs to its process and cannot be passed on; '
+                         'import it where it is needed')
 
 
 _apps: weakref.WeakSet[App] = weakref.WeakSet()

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""The format of a black box: what a worker process says of itself in a mapped file, to whoever reads it, also after its death.
+"""The format of a black box: what a worker process says of itself in a mapped file, to whoever
+reads it, also after its death.
 
-The kernel frees the file's lock when the process ends, however it ends, and what was written stays. So the others on this
-host know at once that it died, whether it was to end, and on which jobs, at the cost of a write to memory for each job.
+The kernel frees the file's lock when the process ends, however it ends, and what was written stays.
+So the others on this host know at once that it died, whether it was to end, and on which jobs, at
+the cost of a write to memory for each job.
 """
 from __future__ import annotations
 
@@ -27,15 +29,19 @@ JOB = struct.Struct('<qdd')             # jobid, began, deadline: what a slot sa
 TURN = struct.Struct('<qQ')             # round, thread: what it says anew for each claim
 SIZE = JOB.size + TURN.size             # of a slot
 UNKNOWN = -1 << 32                      # a code that no process ends with
-FREE, TAKEN = 0, -1                     # rounds of a slot that no thread has, and of one whose thread has claimed nothing yet
+# rounds of a slot that no thread has, and of one whose thread has claimed nothing yet
+FREE, TAKEN = 0, -1
 
-SIGNAL = signal.SIGRTMAX - 3            # has a process write down where its threads stand; nobody else has a use for it
+# has a process write down where its threads stand; nobody else has a use for it
+SIGNAL = signal.SIGRTMAX - 3
 PATIENCE = 0.5                          # seconds that it has for that
-WORD = 0.3                              # seconds that a supervisor has to say how a process of its own has ended
+# seconds that a supervisor has to say how a process of its own has ended
+WORD = 0.3
 
 FEW = HEAD.size + 16 * SIZE             # bytes; most processes have no more slots
 
-STACK = '.stack'                        # beside a box: where the threads of its process stood, see engine.limit
+# beside a box: where the threads of its process stood, see engine.limit
+STACK = '.stack'
 STAT = '/proc/{}/stat'
 DEAD = 'ZXx'                            # states of processes that only wait to be noticed by their parents
 BOOT = Path('/proc/sys/kernel/random/boot_id')
@@ -59,12 +65,15 @@ HOST = host()
 class Head(NamedTuple):
     """What a process says of itself.
 
-    end: WORKS; TOLD to stop, by a signal or its supervisor; ENDS by itself; KILLED for the time limit of a job.
+    end: WORKS; TOLD to stop, by a signal or its supervisor; ENDS by itself; KILLED for the time
+    limit of a job.
     """
 
     end: int
-    beat: float                         # the last sign of life, or the instant of the kill; seconds of time.monotonic
-    start: int                          # when the process began, in ticks since the boot; 0 where nobody knows
+    # the last sign of life, or the instant of the kill; seconds of time.monotonic
+    beat: float
+    # when the process began, in ticks since the boot; 0 where nobody knows
+    start: int
     parent: int                         # its supervisor; 0 for none
     since: int                          # when that one began
     code: int                           # with which it ended, as its supervisor has seen; UNKNOWN
@@ -125,7 +134,8 @@ def died(path: str | Path) -> bool:
 
 
 def tell(path: str | Path, end: int) -> None:
-    """Write into the box of another process how it ends, if it is there; when KILLED, its last sign of life is now."""
+    """Write into the box of another process how it ends, if it is there; when KILLED, its last sign
+    of life is now."""
     with contextlib.suppress(OSError), open(path, 'r+b') as file:
         os.pwrite(file.fileno(), END.pack(end), 0)
         if end == KILLED:
@@ -149,7 +159,8 @@ def howOf(code: int) -> str:
 
 
 def heard(path: Path) -> None:
-    """Wait until the supervisor of a process that is dead has said how it ended, but not for long, nor for a dead one."""
+    """Wait until the supervisor of a process that is dead has said how it ended, but not for long,
+    nor for a dead one."""
     until = time.monotonic() + WORD
     with contextlib.suppress(OSError, struct.error):
         while (head := read(path).head).code == UNKNOWN and attended(head) and time.monotonic() < until:
@@ -163,8 +174,8 @@ def attended(head: Head) -> bool:
 
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Look after the dead of a folder, one after the other; should one of us die amidst it, it is the next one's turn. Their
-    own locks stay free, so that janitors see that they are dead."""
+    """Look after the dead of a folder, one after the other; should one of us die amidst it, it is
+    the next one's turn. Their own locks stay free, so that janitors see that they are dead."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -174,7 +185,8 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def settle(path: Path, number: int) -> None:
-    """The jobs of a slot of a dead process have been given back; when those of all have been, its box goes."""
+    """The jobs of a slot of a dead process have been given back; when those of all have been, its
+    box goes."""
     with contextlib.suppress(OSError, struct.error):
         with open(path, 'r+b') as file:
             os.pwrite(file.fileno(), TURN.pack(FREE, 0), HEAD.size + number * SIZE + JOB.size)
@@ -211,8 +223,10 @@ def slots(path: str | Path) -> list[Slot]:
 
 
 def respite(path: str | Path) -> float:
-    """Seconds until one of the jobs that run has run longer than its timeout, by the box of its process; infinite for never."""
-    return min((slot.deadline for slot in slots(path) if slot.jobid and slot.deadline), default=math.inf) - time.monotonic()
+    """Seconds until one of the jobs that run has run longer than its timeout, by the box of its
+    process; infinite for never."""
+    ends = (slot.deadline for slot in slots(path) if slot.jobid and slot.deadline)
+    return min(ends, default=math.inf) - time.monotonic()
 
 
 def isTold(path: str | Path) -> bool:
@@ -238,8 +252,10 @@ def started(pid: int) -> int:
 
 
 def replaced(path: str | Path, head: Head) -> bool:
-    """Whether the process of a box whose lock is free lives: it runs another program now, as servers that reload do."""
-    return 0 < head.start == started(pidOf(path)) and Path(path).name not in near      # else it is a box of this program
+    """Whether the process of a box whose lock is free lives: it runs another program now, as
+    servers that reload do."""
+    # else it is a box of this program
+    return 0 < head.start == started(pidOf(path)) and Path(path).name not in near
 
 
 def booted() -> float:
@@ -248,7 +264,8 @@ def booted() -> float:
 
 
 def folderFor(place: Path | None) -> Path:
-    """Where the boxes of a database lie: beside it, or, when it is elsewhere, in a folder of this user on this host."""
+    """Where the boxes of a database lie: beside it, or, when it is elsewhere, in a folder of this
+    user on this host."""
     if place is not None:
         return place / 'workers'
     import tempfile  # here, since a supervisor needs none of what comes with it

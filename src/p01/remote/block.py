@@ -92,9 +92,11 @@ def followed(db: DB, what: Any) -> Connection:
     elif ITransactionManager.providedBy(what):
         manager = what
     else:
-        raise InputError(f'app.within() takes an open ZODB connection or a transaction manager, not {foreign.shown(what)}.')
+        raise InputError('app.within() takes an open ZODB connection or a transaction manager, not '
+                         f'{foreign.shown(what)}.')
     if getattr(manager, 'explicit', False) and begun(manager) is None:
-        raise TransactionOver('No transaction has begun under this manager, which is explicit; begin one first.')
+        raise TransactionOver('No transaction has begun under this manager, which is explicit; '
+                              'begin one first.')
     if isinstance(what, Connection) and what.db() is db:
         return what
     return under(manager, db)

@@ -25,7 +25,8 @@ def nameOf(value: Any, what: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise InputError(f'{what} is no text that UTF-8 can hold: {ascii(value)[:60]}; decode it first.') from None
+        raise InputError(f'{what} is no text that UTF-8 can hold: {ascii(value)[:60]}; decode it '
+                         'first.') from None
     if len(value) > LENGTH:
         raise InputError(f'{what} must be at most {LENGTH:,} characters long, not {len(value):,}.')
     return value
@@ -39,7 +40,8 @@ def wholeOf(value: Any, what: str, least: int, most: int | None = None) -> int:
         raise InputError(f'{what} must be a whole number, not {short(value)}.')
     value = int.__int__(value)
     if value < least or most is not None and value > most:
-        raise InputError(f'{what} must be from {least}{"" if most is None else f" to {most:,}"}, not {short(value)}.')
+        raise InputError(f'{what} must be from {least}{"" if most is None else f" to {most:,}"}, '
+                         f'not {short(value)}.')
     return value
 
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: ZPL-2.1
 """The door: what Zope finds in our persistent classes, which need no Zope for it.
 
-Its publisher and its security look for names such as __roles__, zope.annotation for __annotations__, OFS for __name__ and
-__parent__; all of them look at an object and see the attributes of its class as well.
+Its publisher and its security look for names such as __roles__, zope.annotation for
+__annotations__, OFS for __name__ and __parent__; all of them look at an object and see the
+attributes of its class as well.
 """
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ OLD = '_processor'                      # what a processor of 0.5 has and ours h
 
 
 class Hints(dict[str, Any]):
-    """The type hints of a class body; found in the class alone, since an object's __annotations__ are its own."""
+    """The type hints of a class body; found in the class alone, since an object's __annotations__
+    are its own."""
 
     def __get__(self, instance: Any, owner: type) -> Hints:
         if instance is not None:
@@ -29,7 +31,8 @@ class Hints(dict[str, Any]):
 
 
 class Other:
-    """A class attribute that gives way to what another class among the bases has under its name; None without one.
+    """A class attribute that gives way to what another class among the bases has under its name;
+    None without one.
 
     OFS's items have a __name__ that tells their id, wherever they stand among the bases.
     """
@@ -45,8 +48,9 @@ class Other:
 class Closed:
     """Instances cannot be reached by URL, XML-RPC or WebDAV, nor by restricted code, whoever asks.
 
-    This holds for subclasses, too, and what else they inherit from. One that declares __zpublishable__ and __roles__ for
-    itself, as by ClassSecurityInfo, opens itself and what it declares; our own methods and attributes stay closed one by one.
+    This holds for subclasses, too, and what else they inherit from. One that declares
+    __zpublishable__ and __roles__ for itself, as by ClassSecurityInfo, opens itself and what it
+    declares; our own methods and attributes stay closed one by one.
     """
 
     __slots__ = ()
@@ -64,12 +68,14 @@ class Closed:
         if cls.__module__.startswith(PACKAGE):
             for name in [name for name in vars(cls) if not name.startswith('_')]:
                 setattr(cls, f'{name}__roles__', NOBODY)
-        # Before Python 3.14 whoever asks a class puts them there; since then only those of `from __future__` can be seen.
+        # Before Python 3.14 whoever asks a class puts them there; since then only those of `from
+        # __future__` can be seen.
         if sys.version_info < (3, 14) or '__annotations__' in vars(cls):
             cls.__annotations__ = Hints(vars(cls).get('__annotations__', {}))
 
     def __before_publishing_traverse__(self, here: Any, request: Any) -> None:
-        """Zope's publisher has come here, perhaps through a namespace, which asks nobody. Raises its NotFound."""
+        """Zope's publisher has come here, perhaps through a namespace, which asks nobody. Raises
+        its NotFound."""
         if not self.__zpublishable__:
             raise import_module('zExceptions').NotFound(request['URL'])
 
@@ -92,8 +98,9 @@ def isOld(processor: Any) -> bool:
 class Part:
     """A part of a processor, which stands in its own dict as a rule.
 
-    Where the __init__ of another base has not called ours, as that of OFS's Folder, it is made on first use; an acquiring
-    processor would else find the part of another one above it. Raises OldProcessor.
+    Where the __init__ of another base has not called ours, as that of OFS's Folder, it is made on
+    first use; an acquiring processor would else find the part of another one above it. Raises
+    OldProcessor.
     """
 
     def __init__(self, make: Callable[[Any], Any]) -> None:

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What happens to jobs and workers, for subscribers of zope.event (and with zope.component, its handlers).
+"""What happens to jobs and workers, for subscribers of zope.event (and with zope.component, its
+handlers).
 
-Events are told by the thread in which they happen, after the fact. What a subscriber raises is logged once and changes
-nothing; but its job or worker waits for it, so keep them short. Instants are POSIX seconds.
+Events are told by the thread in which they happen, after the fact. What a subscriber raises is
+logged once and changes nothing; but its job or worker waits for it, so keep them short. Instants
+are POSIX seconds.
 """
 from __future__ import annotations
 
@@ -42,7 +44,8 @@ class JobQueued:
 
 @dataclass(frozen=True)
 class JobsUncommitted:
-    """A transaction that holds jobs, the first of which is this one, has been open for long, or has ended without a commit.
+    """A transaction that holds jobs, the first of which is this one, has been open for long, or has
+    ended without a commit.
 
     where is the line that enqueued, as file:line; lost says that no commit can come any more.
     """
@@ -100,7 +103,8 @@ class JobPostponed:
 
 @dataclass(frozen=True)
 class JobConflicted:
-    """A run met others on the same object for the third time or more, and is repeated: object is its class, oid and name."""
+    """A run met others on the same object for the third time or more, and is repeated: object is
+    its class, oid and name."""
 
     id: int
     name: str
@@ -114,8 +118,9 @@ class JobConflicted:
 class JobErred:
     """A job ended, and not by success; told once, after the commit that made it so.
 
-    cause is 'error' (it raised), 'timeout', 'put aside' (its workers died), 'expired' or 'not loaded' (its code is not
-    there). attempt is the run that was its last, 0 for one that never ran; worker the one that ran it, '' for none.
+    cause is 'error' (it raised), 'timeout', 'put aside' (its workers died), 'expired' or 'not
+    loaded' (its code is not there). attempt is the run that was its last, 0 for one that never ran;
+    worker the one that ran it, '' for none.
     """
 
     id: int
@@ -137,7 +142,8 @@ class ClaimRefused:
 
 @dataclass(frozen=True)
 class WorkerRescued:
-    """The jobs of a worker that is no more went back; running are those that are blamed for why, ends what became of them."""
+    """The jobs of a worker that is no more went back; running are those that are blamed for why,
+    ends what became of them."""
 
     worker: str
     jobs: int
@@ -148,7 +154,8 @@ class WorkerRescued:
 
 @dataclass(frozen=True)
 class WorkersStopping:
-    """Worker processes were told to stop, and these jobs still run: id, name and seconds of each; they get so many more."""
+    """Worker processes were told to stop, and these jobs still run: id, name and seconds of each;
+    they get so many more."""
 
     jobs: tuple[tuple[int, str, float], ...]
     grace: float
@@ -173,7 +180,8 @@ class WorkersEnded:
 
 @dataclass(frozen=True)
 class LeftBehind:
-    """A worker process has ended its work, and waits, so many seconds at most, for threads and processes that jobs left."""
+    """A worker process has ended its work, and waits, so many seconds at most, for threads and
+    processes that jobs left."""
 
     names: tuple[str, ...]
     patience: float
@@ -181,7 +189,8 @@ class LeftBehind:
 
 @dataclass(frozen=True)
 class ScheduleFailed:
-    """A schedule's item was due, and its job could not be enqueued; told once for each reason, until it could."""
+    """A schedule's item was due, and its job could not be enqueued; told once for each reason,
+    until it could."""
 
     key: str
     jobName: str
@@ -205,7 +214,8 @@ class StorageBack:
 
 def worded(jobs: tuple[tuple[int, str, float], ...]) -> str:
     """Running jobs in words."""
-    return ', '.join(f'job {jobid}{" " * bool(name)}{name}, which runs for {seconds:.1f} s' for jobid, name, seconds in jobs) \
+    return ', '.join(f'job {jobid}{" " * bool(name)}{name}, which runs for {seconds:.1f} '
+                     's' for jobid, name, seconds in jobs) \
         or 'their last bookkeeping'
 
 
@@ -219,8 +229,10 @@ class WorkerFailed:
 
 
 logger = logging.getLogger('p01.remote')
-silent: list[Callable[[Any], None]] = []    # subscribers to whom the ordinary life of a job says nothing: our log
-faulty: set[str] = set()                    # names of subscribers that have raised, of which that has been told
+# subscribers to whom the ordinary life of a job says nothing: our log
+silent: list[Callable[[Any], None]] = []
+# names of subscribers that have raised, of which that has been told
+faulty: set[str] = set()
 
 
 def heard() -> bool:
@@ -242,7 +254,8 @@ def notify(event: object) -> None:
 
 
 def handlers(subscriber: Any, event: object) -> list[Any]:
-    """Who is told by a subscriber: those of zope.component, which calls one after the other, are told each on its own."""
+    """Who is told by a subscriber: those of zope.component, which calls one after the other, are
+    told each on its own."""
     if subscriber is not getattr(sys.modules.get('zope.component.event'), 'dispatch', None):
         return [subscriber]
     return list(sys.modules['zope.component'].getSiteManager().adapters.subscriptions([providedBy(event)], None))
@@ -263,5 +276,6 @@ def complain(subscriber: Any, event: object, error: BaseException) -> None:
     name = f'{getattr(subscriber, "__module__", "")}.{getattr(subscriber, "__qualname__", "") or shown(subscriber)}'
     if name not in faulty:
         faulty.add(name)
-        logger.error('Subscriber %s raised at %s, which changes nothing for jobs; its further errors are not logged: %s\n%s',
+        logger.error('Subscriber %s raised at %s, which changes nothing for jobs; its further '
+                     'errors are not logged: %s\n%s',
                      name, type(event).__name__, reasonOf(error), traced(error))

@@ -34,7 +34,8 @@ class RunLater(RemoteError):
             else spans.parsed(delay) if isinstance(delay, str) \
             else delay if isinstance(delay, int | float) and not isinstance(delay, bool) else None
         if length is None or not 0 <= length <= 1e10:      # 300 years; not a number, neither
-            raise InputError(f"RunLater takes a delay from 0: seconds, a timedelta, or a text such as '10m', not "
+            raise InputError("RunLater takes a delay from 0: seconds, a timedelta, or a text such "
+                             "as '10m', not "
                              f'{foreign.short(delay)}.')
         super().__init__(reason or f'The job asks to run again in {length:g} seconds.')
         self.delay = float(length)

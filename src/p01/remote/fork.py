@@ -56,8 +56,9 @@ def end(error: BaseException | None, parent: str) -> NoReturn:
     code = error.code if isinstance(error, SystemExit) else 0 if error is None else 1
     status = code if isinstance(code, int) else code is not None
     if status:
-        logging.getLogger('p01.remote').warning('A process that %s had forked ended with status %d: %s', parent, status,
-                                                '' if error is None else reasonOf(error))
+        logging.getLogger('p01.remote').warning(
+            'A process that %s had forked ended with status %d: %s', parent, status,
+            '' if error is None else reasonOf(error))
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):       # closed, or a pipe that nobody reads
             stream.flush()

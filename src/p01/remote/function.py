@@ -36,13 +36,16 @@ class JobFunction:
         return self.function(*args, **kwargs)
 
     def using(self, **options: Any) -> JobFunction:
-        """The same job, enqueued with other options: priority, delay, at, queue, unique, expires. Raises InputError."""
+        """The same job, enqueued with other options: priority, delay, at, queue, unique, expires.
+        Raises InputError."""
         return JobFunction(self.app, self.name, self.function, self.prototype, {**self.options, **checked(options)})
 
     def enqueue(self, /, *args: Any, **kwargs: Any) -> Handle:
-        """Enqueue a call in the transaction around this; without one, in one of its own that is committed when this returns.
+        """Enqueue a call in the transaction around this; without one, in one of its own that is
+        committed when this returns.
 
-        Raises ArgumentsError and InputError, the transaction stays usable; TransactionOver where it is over.
+        Raises ArgumentsError and InputError, the transaction stays usable; TransactionOver where it
+        is over.
         """
         arguments = Arguments(args, kwargs)
         connection = self.app.around()
@@ -67,13 +70,15 @@ class JobFunction:
         except UnknownJob:
             stands = None
         if stands is None or isinstance(stands, MethodType):
-            raise RegistrationError(f'{path} is not what app.job made of it, and no worker would know the job; write @app.job '
-                                    'above the function, and above its other decorators.')
+            raise RegistrationError(f'{path} is not what app.job made of it, and no worker would '
+                                    'know the job; write @app.job above the function, and above '
+                                    'its other decorators.')
         refuseLater(stands, path)       # another decorator's, above ours
         self.proven = True
 
     def __reduce__(self) -> str:
-        return self.prototype.path.removeprefix(f'{self.__module__}.')      # pickled by its name, as functions are
+        # pickled by its name, as functions are
+        return self.prototype.path.removeprefix(f'{self.__module__}.')
 
     def __repr__(self) -> str:
         return f'<job {self.name}>'
@@ -86,7 +91,8 @@ def checked(options: dict[str, Any]) -> dict[str, Any]:
         raise InputError('Give delay or at, not both.')
     for name, value in options.items():
         if value is not None or name == 'priority':
-            CHECKS[name](value)     # a delay counts from when the job is enqueued, so that they are kept as they are
+            # a delay counts from when the job is enqueued, so that they are kept as they are
+            CHECKS[name](value)
     return options
 
 

@@ -35,14 +35,16 @@ def gone() -> Any:
 class Handle:
     """A job, seen from outside; the words are those of concurrent.futures.Future.
 
-    Each question is answered as of now, or within app.transaction() as of that transaction. A job that was cancelled as a
-    duplicate of another one, which holds its unique key, has the other's result.
+    Each question is answered as of now, or within app.transaction() as of that transaction. A job
+    that was cancelled as a duplicate of another one, which holds its unique key, has the other's
+    result.
     """
 
     def __init__(self, app: Any, jobid: int, manager: Any = None) -> None:
         self.app = app
         self.id = jobid
-        # of the transaction that enqueued it; weakly, so that one that is forgotten ends although its handle is kept
+        # of the transaction that enqueued it; weakly, so that one that is forgotten ends although
+        # its handle is kept
         self._manager: Callable[[], Any] = gone
         self._within: Callable[[], Any] = gone
         if manager is not None:
@@ -92,17 +94,20 @@ class Handle:
         return self.status == CANCELLED
 
     def cancel(self) -> bool:
-        """Cancel it if it waits; whether it did. Within the current transaction if there is one, else at once."""
+        """Cancel it if it waits; whether it did. Within the current transaction if there is one,
+        else at once."""
         connection = scope.around(self.app.db) if self._open() else scope.inside(self.app.db)
         if connection is not None:
             return self.app.locate(connection).cancelJob(self.id)
         return systematic(self.app.db, lambda connection: self.app.locate(connection).cancelJob(self.id))
 
     def result(self, timeout: Span | None = None) -> Any:
-        """Its output, waiting for it at most so long (seconds, a timedelta, or a text such as '10m').
+        """Its output, waiting for it at most so long (seconds, a timedelta, or a text such as
+        '10m').
 
-        Raises TimeoutError, JobFailed with the job's error, JobCancelled; NotCommitted when its own transaction is open, and
-        WaitsForItself in a job that waits for what only its own worker could run.
+        Raises TimeoutError, JobFailed with the job's error, JobCancelled; NotCommitted when its own
+        transaction is open, and WaitsForItself in a job that waits for what only its own worker
+        could run.
         """
         view, output = self._wait(timeout)
         if view.status == CANCELLED:
@@ -114,7 +119,8 @@ class Handle:
         return output
 
     def exception(self, timeout: Span | None = None) -> JobFailed | None:
-        """What result would raise of its failure, a JobFailed; None when it completed. Waits and raises as result does."""
+        """What result would raise of its failure, a JobFailed; None when it completed. Waits and
+        raises as result does."""
         view, output = self._wait(timeout)
         if view.status == CANCELLED:
             raise JobCancelled(f'Job {view.id} was cancelled: {view.outcome.error}')
@@ -125,8 +131,8 @@ class Handle:
     def _wait(self, timeout: Span | None) -> tuple[Any, Any]:
         """How the job has ended, or the one that it is a duplicate of, and its output."""
         if self._open():
-            raise NotCommitted(f'Job {self.id} was enqueued in this transaction, so no worker can see it yet; commit, then '
-                               'wait for its result.')
+            raise NotCommitted(f'Job {self.id} was enqueued in this transaction, so no worker can '
+                               'see it yet; commit, then wait for its result.')
         timeout = None if timeout is None else duration(timeout, 'timeout')
         began = time.monotonic()
         limit = None if timeout is None else began + timeout
@@ -146,22 +152,25 @@ class Handle:
             pause = min(pause * 1.5, 0.1)
 
     def _stuck(self, jobid: int, seats: list[str], waited: float) -> bool:
-        """Whether a job that waits here was told of; raises WaitsForItself when nobody else could end the waiting."""
+        """Whether a job that waits here was told of; raises WaitsForItself when nobody else could
+        end the waiting."""
         here = running.get()
         if here is None:
             return True
         if all(name == here.worker for name in seats):
-            raise WaitsForItself(f'Job {here.task.id} waits for job {jobid}, which only its own worker could run; return, and '
-                                 'have another job continue, or start more workers.')
+            raise WaitsForItself(f'Job {here.task.id} waits for job {jobid}, which only its own '
+                                 'worker could run; return, and have another job continue, or '
+                                 'start more workers.')
         if waited < LONG:
             return False
-        logger.warning('Job %d %s has waited for job %d for %g s; while it waits, its worker runs nothing else.', here.task.id,
+        logger.warning('Job %d %s has waited for job %d for %g s; while it waits, its worker runs '
+                       'nothing else.', here.task.id,
                        here.task.record.name, jobid, LONG)
         return True
 
     def __reduce__(self) -> Any:
-        raise InputError('A handle belongs to its process and cannot be passed on; pass its id, handle.id, and write '
-                         'app.handle(id) there')
+        raise InputError('A handle belongs to its process and cannot be passed on; pass its id, '
+                         'handle.id, and write app.handle(id) there')
 
     def __repr__(self) -> str:
         return f'<Handle {self.id}>'

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Where the processor of an App is: under the App's name in the root of its database, where it is added, or at a path."""
+"""Where the processor of an App is: under the App's name in the root of its database, where it is
+added, or at a path."""
 from __future__ import annotations
 
 from ZODB.Connection import Connection
@@ -32,13 +33,16 @@ class Home:
             return checked(self.follower.locate(connection), '/'.join(self.follower.path))
         processor: RemoteProcessor | None = connection.root().get(self.name)
         if processor is None:
-            raise RemoteError('This transaction began before the queue was added to its database; commit or abort it first.')
+            raise RemoteError('This transaction began before the queue was added to its database; '
+                              'commit or abort it first.')
         return processor
 
     def install(self, connection: Connection, place: str, add: bool) -> tuple[DB, bytes]:
-        """The database and oid of the store, of a new processor where there is none yet and it may be added.
+        """The database and oid of the store, of a new processor where there is none yet and it may
+        be added.
 
-        Raises NoProcessor, naming those that there are; OldProcessor; where nothing may be changed OlderDatabase.
+        Raises NoProcessor, naming those that there are; OldProcessor; where nothing may be changed
+        OlderDatabase.
         """
         root = connection.root()
         if self.follower is not None:
@@ -48,16 +52,19 @@ class Home:
                 raise
             except RemoteError:
                 path = '/'.join(self.follower.path)
-                raise NoProcessor(f'There is no processor at {path!r} in {place}{others(connection)}.') from None
+                raise NoProcessor(f'There is no processor at {path!r} in '
+                                  f'{place}{others(connection)}.') from None
         elif self.name in root:
             found = checked(root[self.name], self.name)
         else:
             there = others(connection) if not add or not self.asked else ''
             if there:
-                raise NoProcessor(f'{place} has no processor named {self.name!r}{there} by --processor PATH or App(…, '
+                raise NoProcessor(f'{place} has no processor named {self.name!r}{there} by '
+                                  '--processor PATH or App(…, '
                                   "processor=PATH), or add one by App(…, name='…').")
             if not add:
-                raise NoProcessor(f'There is no processor in {place} yet; a worker or an enqueued job adds it.')
+                raise NoProcessor(f'There is no processor in {place} yet; a worker or an enqueued '
+                                  'job adds it.')
             found = root[self.name] = RemoteProcessor()
             found.__name__ = self.name
             connection.add(found.store)
@@ -71,7 +78,8 @@ class Home:
 def checked(found: object, path: str) -> RemoteProcessor:
     """A processor. Raises NoProcessor for anything else."""
     if not isinstance(found, RemoteProcessor):
-        raise NoProcessor(f'What stands at {path!r} is no processor but {type(found).__name__}; name a processor.')
+        raise NoProcessor(f'What stands at {path!r} is no processor but {type(found).__name__}; '
+                          'name a processor.')
     return found
 
 
@@ -80,5 +88,6 @@ def others(connection: Connection) -> str:
     found, whole = search(connection, lambda here: isinstance(here, RemoteProcessor), NAMED + 1)
     if not found:
         return ''
-    named = ', '.join('/' + '/'.join(path) + (' (of 0.5)' if isOld(each) else '') for path, each in found[:NAMED])
+    named = ', '.join(f'/{"/".join(path)}{" (of 0.5)" if isOld(each) else ""}'
+                      for path, each in found[:NAMED])
     return f'; it has {named}{" and others" if len(found) > NAMED or not whole else ""}: name one'

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""From the text module:attribute to what it names; what goes wrong on the way is told with its place and the likely mend."""
+"""From the text module:attribute to what it names; what goes wrong on the way is told with its
+place and the likely mend."""
 from __future__ import annotations
 
 import os
@@ -27,7 +28,8 @@ def split(text: str) -> tuple[str, str] | None:
 
 
 def found(module: str, attribute: str, kind: type) -> Any:
-    """The object of this kind that module:attribute names. Raises RegistrationError, saying where and what to mend."""
+    """The object of this kind that module:attribute names. Raises RegistrationError, saying where
+    and what to mend."""
     target = f'{module}:{attribute}'
     home = foreign.guarded(import_module, module)       # importing runs foreign code
     if isinstance(home, foreign.Raised):
@@ -36,11 +38,12 @@ def found(module: str, attribute: str, kind: type) -> Any:
     for name in attribute.split('.'):
         value = foreign.guarded(getattr, value, name)
         if isinstance(value, foreign.Raised):
-            raise RegistrationError(f'{target} cannot be imported: {module} has no {attribute}{meant(home, attribute, kind)}.')
+            raise RegistrationError(f'{target} cannot be imported: {module} has no '
+                                    f'{attribute}{meant(home, attribute, kind)}.')
     if not isinstance(value, kind):
         article = 'None' if value is None else f'{foreign.nameOf(value)}'
-        raise RegistrationError(f'{target} is no {kind.__name__} but {article}; name the {kind.__name__} itself'
-                                f'{meant(home, attribute, kind)}.')
+        raise RegistrationError(f'{target} is no {kind.__name__} but {article}; name the '
+                                f'{kind.__name__} itself{meant(home, attribute, kind)}.')
     return value
 
 
@@ -60,7 +63,8 @@ def unimported(target: str, module: str, error: BaseException) -> str:
 
 
 def placeOf(error: BaseException) -> str:
-    """The file and line of an application's module at which an error came up, as the beginning of a sentence."""
+    """The file and line of an application's module at which an error came up, as the beginning of a
+    sentence."""
     if isinstance(error, SyntaxError) and error.filename:
         return f'{shortened(error.filename)}, line {error.lineno}: '
     frames = [frame for frame in traceback.extract_tb(error.__traceback__)
@@ -92,7 +96,8 @@ def meant(module: ModuleType, attribute: str, kind: type) -> str:
 
 
 def corrected(text: str) -> str:
-    """A text that is neither module:attribute nor an address, in the form that was probably meant; '' when nobody knows."""
+    """A text that is neither module:attribute nor an address, in the form that was probably meant;
+    '' when nobody knows."""
     path, _, attribute = text.partition(':')
     attribute = re.sub(r'\(.*', '', attribute)
     module = re.sub(r'\.py$', '', path.removeprefix('./')).strip('/').replace('/', '.')

@@ -106,4 +106,5 @@ def _lengthOf(text: str, name: str, bare: bool) -> float:
     if spans.parsed(text.strip().removeprefix('-'), True) is not None:      # right but for its sign, or for a unit
         what = 'not be negative:' if text.strip().startswith('-') else 'be seconds or a timedelta, not'
         raise InputError(f'{name} must {what} {short(text)}.')
-    raise InputError(f"{name} must be seconds, a timedelta, or a text such as '90s', '10m', '2h', '1d', not {short(text)}.")
+    raise InputError(f"{name} must be seconds, a timedelta, or a text such as '90s', '10m', '2h', "
+                     f"'1d', not {short(text)}.")

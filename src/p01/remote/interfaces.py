@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: ZPL-2.1
 """The book: what each part promises. Implementations say "See …".
 
-Instants are POSIX seconds or timezone-aware datetimes where they are taken, aware UTC datetimes where they are given.
-Durations are seconds (int, float), a timedelta, or a text such as '90s', '10m', '1.5h', '2d'.
-Ids of jobs are integers that count from 1; there may be gaps.
+Instants are POSIX seconds or timezone-aware datetimes where they are taken, aware UTC datetimes
+where they are given. Durations are seconds (int, float), a timedelta, or a text such as '90s',
+'10m', '1.5h', '2d'. Ids of jobs are integers that count from 1; there may be gaps.
 """
 from zope.interface import Attribute, Interface
 
@@ -11,24 +11,29 @@ from zope.interface import Attribute, Interface
 class IJob(Interface):
     """A job's behaviour, registered by name; filled from a record it is also the job itself.
 
-    Subclass p01.remote.job.Job and write __call__(self, remoteProcessor): it reads self.input, and returns the output.
-    JobError means "failed, do not retry"; RunLater runs it again later; any other exception is retried by the policy,
-    whatever its class, SystemExit included. An output that cannot be kept, and waiting for a job of the own transaction, are
-    not retried. A job whose code a worker does not have goes back to the line, for others or the next release. A conflict
-    costs no attempt: the run is repeated, after growing pauses, until there were policy.conflicts of them in a row.
+    Subclass p01.remote.job.Job and write __call__(self, remoteProcessor): it reads self.input, and
+    returns the output. JobError means "failed, do not retry"; RunLater runs it again later; any
+    other exception is retried by the policy, whatever its class, SystemExit included. An output
+    that cannot be kept, and waiting for a job of the own transaction, are not retried. A job whose
+    code a worker does not have goes back to the line, for others or the next release. A conflict
+    costs no attempt: the run is repeated, after growing pauses, until there were policy.conflicts
+    of them in a row.
 
-    Around a job its transaction is the thread's own, the site is the nearest one above its processor (ISite), and there is an
-    interaction of zope.security. These, the user (AccessControl), the request (zope.globalrequest), Pyramid's threadlocals
-    and context variables are after it what they were before it: it finds those that the thread has, none in a worker, and
-    what it puts there ends with its commit. What belongs to the process or to another library's threads is its own
-    affair: environment, current folder, locale, signal handlers.
+    Around a job its transaction is the thread's own, the site is the nearest one above its
+    processor (ISite), and there is an interaction of zope.security. These, the user
+    (AccessControl), the request (zope.globalrequest), Pyramid's threadlocals and context variables
+    are after it what they were before it: it finds those that the thread has, none in a worker, and
+    what it puts there ends with its commit. What belongs to the process or to another library's
+    threads is its own affair: environment, current folder, locale, signal handlers.
 
-    policy.timeout spans all repetitions of a run. `p01-remote worker` kills the process of a job that takes longer; a thread of
-    another process cannot be killed: there the run has failed as soon as its time is over, others may have the job, and
-    what it still does to the database is refused. A job that is run by hand, in the caller's thread, has failed at its end.
+    policy.timeout spans all repetitions of a run. `p01-remote worker` kills the process of a job
+    that takes longer; a thread of another process cannot be killed: there the run has failed as
+    soon as its time is over, others may have the job, and what it still does to the database is
+    refused. A job that is run by hand, in the caller's thread, has failed at its end.
 
-    A claimed job that has not begun is queued still. Only the job that ran when its process was taken down is blamed, and
-    that is a failed run, unless policy.deaths says otherwise; the ends of processes that were told to stop blame none.
+    A claimed job that has not begun is queued still. Only the job that ran when its process was
+    taken down is blamed, and that is a failed run, unless policy.deaths says otherwise; the ends of
+    processes that were told to stop blame none.
 
     A job's life:
 
@@ -69,13 +74,14 @@ class IJob(Interface):
 class IRemoteProcessor(Interface):
     """Takes jobs and starts workers that process them.
 
-    A persistent object with a place (ILocation); jobs and application share its database, so that one commit holds both.
-    A mixin too, before or behind other bases: RemoteProcessor.__init__ passes its arguments on. One that is not stored, or not
-    committed yet, takes jobs as well.
+    A persistent object with a place (ILocation); jobs and application share its database, so that
+    one commit holds both. A mixin too, before or behind other bases: RemoteProcessor.__init__
+    passes its arguments on. One that is not stored, or not committed yet, takes jobs as well.
 
-    In Zope nobody, not even a Manager, reaches it, its jobs, schedules and store by URL, XML-RPC, WebDAV or from restricted
-    code, nor a subclass, whatever else that inherits from. A view somewhere else may call it; a subclass that declares
-    __zpublishable__ and __roles__ opens itself, and what it declares one by one; see docs/worker.rst.
+    In Zope nobody, not even a Manager, reaches it, its jobs, schedules and store by URL, XML-RPC,
+    WebDAV or from restricted code, nor a subclass, whatever else that inherits from. A view
+    somewhere else may call it; a subclass that declares __zpublishable__ and __roles__ opens
+    itself, and what it declares one by one; see docs/worker.rst.
     """
 
     workerFactory = Attribute('Makes the worker: factory(db, queuePath, **workerArguments).')
@@ -86,9 +92,10 @@ class IRemoteProcessor(Interface):
     retention = Attribute('How long finished jobs stay: an options.Retention; 7 days, failed ones 30.')
 
     def addJob(name, job):
-        """Register a Job instance, or a callable that any process finds again by its name, and that does its work when it is
-        called: no async def, no generator function, no method, nothing of the script that runs. What stands under the name is
-        what runs. Raises RegistrationError, saying what to do.
+        """Register a Job instance, or a callable that any process finds again by its name, and that
+        does its work when it is called: no async def, no generator function, no method, nothing of
+        the script that runs. What stands under the name is what runs. Raises RegistrationError,
+        saying what to do.
         """
 
     def removeJob(name):
@@ -100,15 +107,17 @@ class IRemoteProcessor(Interface):
     def processJob(name, input=None, *, queue=None, priority=0, delay=None, at=None, unique=None, expires=None):
         """Enqueue in the current transaction; returns the id.
 
-        The input of a Job is passed on as it is; that of a function is its arguments: a tuple is positional, a dict
-        keywords, anything else one argument. delay is a duration, at an instant; unique a text or an options.Unique: when a
-        job holds this key already, from its commit on, its id is returned and nothing is enqueued; of two transactions that
-        enqueue the same key at the same time both commit, and one of the jobs ends cancelled as a duplicate. A job that has
+        The input of a Job is passed on as it is; that of a function is its arguments: a tuple is
+        positional, a dict keywords, anything else one argument. delay is a duration, at an instant;
+        unique a text or an options.Unique: when a job holds this key already, from its commit on,
+        its id is returned and nothing is enqueued; of two transactions that enqueue the same key at
+        the same time both commit, and one of the jobs ends cancelled as a duplicate. A job that has
         not started within the duration expires (or before that datetime) is cancelled.
 
-        Raises UnknownJob, ArgumentsError, InputError (not picklable, too large, negative delay …); the transaction stays
-        usable. Raises TransactionOver where it is over, as in a hook after its commit; nothing is enqueued then. A
-        transaction that never commits is told of once, see events.JobsUncommitted.
+        Raises UnknownJob, ArgumentsError, InputError (not picklable, too large, negative delay …);
+        the transaction stays usable. Raises TransactionOver where it is over, as in a hook after
+        its commit; nothing is enqueued then. A transaction that never commits is told of once, see
+        events.JobsUncommitted.
         """
 
     def getJob(jobid):
@@ -127,11 +136,12 @@ class IRemoteProcessor(Interface):
         """Cancel it if it waits; returns whether it did. Raises JobNotFound."""
 
     def retryJob(jobid):
-        """Run a failed or cancelled job again, its earlier attempts kept; returns whether it was one, and no other job holds
-        its unique key."""
+        """Run a failed or cancelled job again, its earlier attempts kept; returns whether it was
+        one, and no other job holds its unique key."""
 
     def removeJobs(stati=None):
-        """Remove finished jobs of these stati (None: all); returns {status: count}. ValueError for other stati."""
+        """Remove finished jobs of these stati (None: all); returns {status: count}. ValueError for
+        other stati."""
 
     def addScheduler(item, now=None):
         """Add a Delay or Cron item; returns its key. Raises UnknownJob."""
@@ -143,8 +153,8 @@ class IRemoteProcessor(Interface):
         """Compute anew when each item is due."""
 
     def pullNextJob(now=None):
-        """Take the next due job into the caller's hands, None when there is none; finish it with completeJob within an hour,
-        after which it counts a failed run, as one whose worker died."""
+        """Take the next due job into the caller's hands, None when there is none; finish it with
+        completeJob within an hour, after which it counts a failed run, as one whose worker died."""
 
     def completeJob(jobid, output=None):
         """Complete a job that was pulled. Raises ClaimLost."""
@@ -153,17 +163,19 @@ class IRemoteProcessor(Interface):
         """Run the next due job in a savepoint of the caller's transaction; returns whether there was one."""
 
     def processJobs(now=None):
-        """Run everything due, each job in a savepoint of the caller's transaction; returns how many runs there were.
+        """Run everything due, each job in a savepoint of the caller's transaction; returns how many
+        runs there were.
 
-        A job that asks to run later runs once. One that commits or aborts the transaction is refused, and fails.
+        A job that asks to run later runs once. One that commits or aborts the transaction is
+        refused, and fails.
         """
 
     def startProcessing():
         """Start a daemon thread named p01.remote.<path>; nothing happens when one runs."""
 
     def stopProcessing():
-        """Stop that thread after its running job, and wait for it. What closes the database does so, too, and gives back a job
-        that does not end within 30 s."""
+        """Stop that thread after its running job, and wait for it. What closes the database does
+        so, too, and gives back a job that does not end within 30 s."""
 
 
 class IWorker(Interface):

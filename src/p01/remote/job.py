@@ -65,7 +65,8 @@ class Job(Placed, Persistent):
         return input
 
     def ready(self) -> Callable[[Any], Any]:
-        """What does the work, given the context.Running of a job; a worker asks once a claim. Raises UnknownJob."""
+        """What does the work, given the context.Running of a job; a worker asks once a claim.
+        Raises UnknownJob."""
         return self.perform
 
     def perform(self, running: Any) -> Any:
@@ -81,7 +82,8 @@ class Job(Placed, Persistent):
         return copy
 
     def __repr__(self) -> str:
-        return f'<{type(self).__name__} {self.name or self.__name__} {self.id or ""} {self.status}>'.replace('  ', ' ')
+        words = type(self).__name__, self.name or self.__name__, self.id or '', self.status
+        return f'<{" ".join(str(word) for word in words if word != "")}>'
 
 
 class FunctionJob(Job):
@@ -111,7 +113,8 @@ class FunctionJob(Job):
         return perform
 
     def prepare(self, input: Any) -> Any:
-        """(args, kwargs): a tuple is the arguments, a dict keywords, None nothing, anything else one argument.
+        """(args, kwargs): a tuple is the arguments, a dict keywords, None nothing, anything else
+        one argument.
 
         Raises ArgumentsError when they do not fit the function.
         """
@@ -128,7 +131,8 @@ class FunctionJob(Job):
             try:
                 signature.bind(*args, **kwargs)
             except TypeError as error:
-                raise ArgumentsError(f'{self.path}{signature} cannot be called with these arguments: {error}.') from None
+                raise ArgumentsError(f'{self.path}{signature} cannot be called with these '
+                                     f'arguments: {error}.') from None
         return (args, kwargs) if args or kwargs else None
 
 
@@ -138,9 +142,11 @@ RAISING = Policy(retries=3, backoff=1.0)    # the module is there and raises: as
 
 
 class Gone(Job):
-    """Stands in for a behaviour that cannot be found, so that its jobs can be looked at, and fail with the reason.
+    """Stands in for a behaviour that cannot be found, so that its jobs can be looked at, and fail
+    with the reason.
 
-    What this worker lacks, another one or the next release may have; a name that nobody registered does not heal.
+    What this worker lacks, another one or the next release may have; a name that nobody registered
+    does not heal.
     """
 
     def __init__(self, reason: UnknownJob) -> None:
@@ -169,16 +175,18 @@ def wrapped(job: Any) -> Job:
         raise RegistrationError(f'{shown(job)} is no job: give a Job instance or an importable function.')
     path = pathOf(job)
     if isinstance(job, MethodType) and not isinstance(job.__self__, type):
-        raise RegistrationError(f'{path} is a method of one object, which its name alone does not find again; give a '
-                                'function at the top of a module.')
+        raise RegistrationError(f'{path} is a method of one object, which its name alone does not '
+                                'find again; give a function at the top of a module.')
     try:
         found(path)
     except UnknownJob as error:
-        raise RegistrationError(f'{path} cannot be imported by workers; move the function to the top of a module.') from error
+        raise RegistrationError(f'{path} cannot be imported by workers; move the function to the '
+                                'top of a module.') from error
     return FunctionJob(path)
 
 
-_modules: dict[str, tuple[str, Any, Callable[[Any], Any]]] = {}     # dotted name → module's name, module, what gets the rest
+# dotted name → module's name, module, what gets the rest
+_modules: dict[str, tuple[str, Any, Callable[[Any], Any]]] = {}
 
 
 def found(path: str) -> Any:
@@ -190,7 +198,8 @@ def found(path: str) -> Any:
         value = guarded(pkgutil.resolve_name, path)
         known = None
     if isinstance(value, Raised):
-        raise NotLoaded(f"The job's function {path} cannot be imported ({reasonOf(value.error)}); restore it, or cancel the "
+        raise NotLoaded(f"The job's function {path} cannot be imported ({reasonOf(value.error)}); "
+                        "restore it, or cancel the "
                         'job.') from value.error
     if known is not None:
         return value
@@ -203,7 +212,8 @@ def found(path: str) -> Any:
 
 
 def plain(function: Any) -> Callable[..., Any]:
-    """The function within what @app.job left under its name. What another decorator above it left there runs as it is."""
+    """The function within what @app.job left under its name. What another decorator above it left
+    there runs as it is."""
     if hasattr(type(function), 'enqueue'):
         function = function.function
     if not callable(function):
@@ -218,11 +228,12 @@ _signatures: dict[Any, Signed] = {}
 
 
 def signatureOf(function: Callable[..., Any]) -> Signed:
-    """The function's signature, None for builtins that have none; of positional arguments alone, so many at least and at most
-    fit, which spares most calls the binding."""
+    """The function's signature, None for builtins that have none; of positional arguments alone, so
+    many at least and at most fit, which spares most calls the binding."""
     found = _signatures.get(function)
     if found is None:
-        if len(_signatures) >= KNOWN:       # whoever makes functions anew, or imports them again, has left the old ones
+        # whoever makes functions anew, or imports them again, has left the old ones
+        if len(_signatures) >= KNOWN:
             _signatures.clear()
         try:
             signature = inspect.signature(function)
@@ -248,7 +259,8 @@ def instants(**values: float | None) -> dict[str, datetime | None]:
 
 
 class RemoveCompletedJobsJob(Job):
-    """Removes the jobs that completed. Its output is how many, by status; its input the stati, None for completed."""
+    """Removes the jobs that completed. Its output is how many, by status; its input the stati, None
+    for completed."""
 
     def __call__(self, remoteProcessor: Any) -> dict[str, int]:
         counts: dict[str, int] = remoteProcessor.removeJobs(self.input or ['completed'])

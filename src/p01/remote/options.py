@@ -21,8 +21,8 @@ Span = float | timedelta | str      # a duration as it is given: seconds, or a t
 
 
 class Options:
-    """What all options share: a name that is none of them is refused with the one that was meant. Durations are seconds, a
-    timedelta, or a text such as '10m'; they are kept as seconds."""
+    """What all options share: a name that is none of them is refused with the one that was meant.
+    Durations are seconds, a timedelta, or a text such as '10m'; they are kept as seconds."""
 
     def __new__(cls, *args: Any, **given: Any) -> Any:
         checks.known(given, cls.__match_args__, cls.__name__)       # type: ignore[attr-defined]
@@ -37,13 +37,14 @@ class Options:
 class Policy(Options):
     """How a job is retried. Durations are seconds, a timedelta, or a text such as '10m'.
 
-    retries: runs after the first one that failed; backoff: pause before the second run, doubled before each further one up
-    to longest, and shortened by up to half at random, so that jobs that failed together do not return together ("equal
-    jitter", M. Brooker, Exponential Backoff And Jitter, 2015). final: exception classes that are never retried.
-    timeout: after so long a worker process is killed and the run counts as failed; None for no limit. conflicts: a run that
-    met others on the same objects is repeated, and costs no attempt; after so many in a row it counts as failed. deaths:
-    how often it runs again after its worker process died, whatever retries say; None: a death is a failed run, the third one
-    the last.
+    retries: runs after the first one that failed; backoff: pause before the second run, doubled
+    before each further one up to longest, and shortened by up to half at random, so that jobs that
+    failed together do not return together ("equal jitter", M. Brooker, Exponential Backoff And
+    Jitter, 2015). final: exception classes that are never retried. timeout: after so long a worker
+    process is killed and the run counts as failed; None for no limit. conflicts: a run that met
+    others on the same objects is repeated, and costs no attempt; after so many in a row it counts
+    as failed. deaths: how often it runs again after its worker process died, whatever retries say;
+    None: a death is a failed run, the third one the last.
     """
 
     retries: int = 3
@@ -85,8 +86,9 @@ class Policy(Options):
 
 @dataclass(frozen=True)
 class Unique(Options):
-    """At most one job with this key: while it waits ('start': until it starts), while it waits or runs ('finish'), or for a
-    period after it was enqueued (seconds, a timedelta, or a text such as '10m')."""
+    """At most one job with this key: while it waits ('start': until it starts), while it waits or
+    runs ('finish'), or for a period after it was enqueued (seconds, a timedelta, or a text such as
+    '10m')."""
 
     key: str
     until: str = 'finish'
@@ -136,11 +138,11 @@ class Retention(Options):
 class WorkerOptions(Options):
     """How workers work. Each is a flag of `p01-remote worker` and P01_REMOTE_… in the environment.
 
-    processes: worker processes; threads: in each of them; waitTime: seconds between two looks at the database when no
-    signal comes; lease: seconds after which a silent worker of another host counts as dead; queues: only these, () for all;
-    drain: end when nothing is due any more; grace: what running jobs get to end when workers are told to stop;
-    logLevel: log lines from this one on, debug, info, warning or error, '' for what jobs say from info on and warnings of
-    all others.
+    processes: worker processes; threads: in each of them; waitTime: seconds between two looks at
+    the database when no signal comes; lease: seconds after which a silent worker of another host
+    counts as dead; queues: only these, () for all; drain: end when nothing is due any more; grace:
+    what running jobs get to end when workers are told to stop; logLevel: log lines from this one
+    on, debug, info, warning or error, '' for what jobs say from info on and warnings of all others.
     """
 
     processes: int = 1
@@ -159,7 +161,8 @@ class WorkerOptions(Options):
             self.keep(name, duration(getattr(self, name), name))
             if getattr(self, name) < least:
                 raise InputError(f'{name} must be at least {least:g} seconds, not {getattr(self, name):g}.')
-        if not isinstance(self.queues, tuple | list | set | frozenset):     # a single text would count as its letters
+        # a single text would count as its letters
+        if not isinstance(self.queues, tuple | list | set | frozenset):
             raise InputError(f"queues must be a tuple of names such as ('mail',), not {short(self.queues)}.")
         self.keep('queues', tuple(checks.nameOf(queue, 'A queue') for queue in self.queues))
         checks.flagOf(self.drain, 'drain')
@@ -198,5 +201,6 @@ def parsed(name: str, text: str, default: Any) -> Any:
             return {'1': True, 'true': True, 'yes': True, '0': False, 'false': False, 'no': False, '': False}[text.lower()]
         return duration(text, name, bare=True) if isinstance(default, float) else type(default)(text)
     except (ValueError, KeyError):
-        what = {bool: 'yes or no', int: 'whole number', float: "duration such as 90, '90s' or '10m'"}[type(default)]
+        what = {bool: 'yes or '
+                      'no', int: 'whole number', float: "duration such as 90, '90s' or '10m'"}[type(default)]
         raise InputError(f'{variable(name)} is {short(text)}, which is no {what}.') from None

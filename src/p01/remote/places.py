@@ -28,7 +28,8 @@ def split(path: str) -> Path:
 
 
 def traverse(connection: Any, path: Sequence[str]) -> Any:
-    """The object at a path of names, from Zope's root folder if the path begins there, else from the database's root.
+    """The object at a path of names, from Zope's root folder if the path begins there, else from
+    the database's root.
 
     Raises RemoteError when there is none.
     """
@@ -45,8 +46,9 @@ def traverse(connection: Any, path: Sequence[str]) -> Any:
 
 
 def pathOf(here: Any) -> Path:
-    """The path of a stored object: by its own name and those of its parents if they lead to it, as in zope.container and, with
-    its context, in OFS; else by a search; else what its class is called.
+    """The path of a stored object: by its own name and those of its parents if they lead to it, as
+    in zope.container and, with its context, in OFS; else by a search; else what its class is
+    called.
     """
     names: Path = ()
     up = here
@@ -60,7 +62,8 @@ def pathOf(here: Any) -> Path:
 
 
 def parentOf(here: Any) -> Any:
-    """What holds an object: its own parent, or, for one that knows none, as an attribute in OFS, what its path leads through.
+    """What holds an object: its own parent, or, for one that knows none, as an attribute in OFS,
+    what its path leads through.
 
     Found once, for as long as the connection keeps the object; None for one that is not stored.
     """
@@ -96,8 +99,9 @@ def step(here: Any, name: str) -> Any:
 
 
 def search(connection: Any, wanted: Callable[[Any], bool], most: int = MOST) -> tuple[list[tuple[Path, Any]], bool]:
-    """The objects that are wanted, each with its path, at most so many, those nearest to the root first; whether all were
-    looked at. Nothing within these is looked at, and no more than some thousand objects in all.
+    """The objects that are wanted, each with its path, at most so many, those nearest to the root
+    first; whether all were looked at. Nothing within these is looked at, and no more than some
+    thousand objects in all.
     """
     queue: deque[tuple[Path, Any]] = deque([((), connection.root())])
     seen: set[Key] = set()
@@ -124,7 +128,8 @@ def key(here: Any) -> Key:
 
 
 def within(here: Any) -> list[tuple[str, Any]]:
-    """What an object holds by name, as a container or as attributes; one more than WIDE where there are more."""
+    """What an object holds by name, as a container or as attributes; one more than WIDE where there
+    are more."""
     try:
         if IBTree.providedBy(here) or isinstance(here, Mapping):
             return named(here)
@@ -191,6 +196,7 @@ class Follower:
 
 
 def identity(here: Any) -> tuple[str, bytes] | None:
-    """What tells a stored object from all others, in every connection; None for one that is not stored, or none at all."""
+    """What tells a stored object from all others, in every connection; None for one that is not
+    stored, or none at all."""
     jar = getattr(here, '_p_jar', None)
     return None if jar is None else (jar.db().database_name, here._p_oid)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""RemoteProcessor: the door. It checks what comes in and delegates; it decides nothing. See IRemoteProcessor."""
+"""RemoteProcessor: the door. It checks what comes in and delegates; it decides nothing. See
+IRemoteProcessor."""
 from __future__ import annotations
 
 import time
@@ -55,7 +56,8 @@ class RemoteProcessor(Placed, Persistent):
         if name in ('inputLimit', 'outputLimit'):
             value = checks.wholeOf(value, name, 0)
         elif name == 'retention' and not isinstance(value, Retention):
-            raise InputError(f"retention must be an options.Retention such as Retention(completed='7d'), not {short(value)}.")
+            raise InputError("retention must be an options.Retention such as "
+                             f"Retention(completed='7d'), not {short(value)}.")
         super().__setattr__(name, value)
 
     # -- behaviours
@@ -92,7 +94,8 @@ class RemoteProcessor(Placed, Persistent):
         return job
 
     def behaviour(self, name: str) -> Job:
-        """The registered job, or one that raises UnknownJob when it is called. Raises what the storage does."""
+        """The registered job, or one that raises UnknownJob when it is called. Raises what the
+        storage does."""
         return behaviourOf(self, name)
 
     # -- jobs
@@ -105,8 +108,9 @@ class RemoteProcessor(Placed, Persistent):
             behaviour = self.registered(name)
         except NotLoaded as error:
             cause = error.__cause__ or error
-            raise UnknownJob(f'No job is registered as {name!r}, and it cannot be imported ({reasonOf(cause)}); name a job '
-                             'that can be, or add it with addJob.') from cause
+            raise UnknownJob(f'No job is registered as {name!r}, and it cannot be imported '
+                             f'({reasonOf(cause)}); name a job that can be, or add it with '
+                             'addJob.') from cause
         return self.enqueue(name, behaviour, input, queue=queue, priority=priority, delay=delay, at=at, unique=unique,
                             expires=expires)
 
@@ -128,7 +132,8 @@ class RemoteProcessor(Placed, Persistent):
             extras = rare(unique, expires, now)
         self.store.check()
         jar = self._p_jar
-        kept = payload.pack(prepared(behaviour, input, name), f'The input of {name!r}', self.inputLimit, jar=jar)
+        kept = payload.pack(prepared(behaviour, input, name), f'The input of {name!r}', self.inputLimit,
+                            jar=jar)
         jobid, count = adding.put(self.store, Record(name, kept, now, queue, priority, due, extras))
         if count:
             if count == 1 and jar is not None:
@@ -171,7 +176,8 @@ class RemoteProcessor(Placed, Persistent):
         return None if outcome is None else payload.unpack(outcome.output)
 
     def getJobError(self, jobid: int) -> str:
-        """The text of a job's error, of its last failed run while it is retried; '' without one. Raises JobNotFound."""
+        """The text of a job's error, of its last failed run while it is retried; '' without one.
+        Raises JobNotFound."""
         return self.store.view(jobid).error
 
     def cancelJob(self, jobid: int) -> bool:
@@ -195,8 +201,8 @@ class RemoteProcessor(Placed, Persistent):
         wanted = FINISHED if stati is None else (stati,) if isinstance(stati, str) else tuple(stati)
         for status in wanted:
             if status not in FINISHED:
-                raise InputError(f'Only finished jobs can be removed ({", ".join(FINISHED)}), not {status!r}; cancel '
-                                 'waiting ones first.')
+                raise InputError(f'Only finished jobs can be removed ({", ".join(FINISHED)}), not '
+                                 f'{status!r}; cancel waiting ones first.')
         counts = dict.fromkeys(wanted, 0)
         for status in counts:
             for jobid in list(listing.ended(self.store, listing.ALL, status)):
@@ -212,7 +218,8 @@ class RemoteProcessor(Placed, Persistent):
             raise InputError(f'A scheduler takes Delay and Cron items, not {item!r}.')
         behaviour = self.registered(item.jobName)
         checks.priorityOf(item.priority)
-        payload.pack(prepared(behaviour, item.input, item.jobName), f'The input of {item.jobName!r}', self.inputLimit)
+        payload.pack(prepared(behaviour, item.input, item.jobName), f'The input of {item.jobName!r}',
+                     self.inputLimit)
         key = self.scheduler.add(item, self.now(now))
         item.reckoned = self.now(now) if now is None else None
         return key
@@ -232,7 +239,8 @@ class RemoteProcessor(Placed, Persistent):
     # -- processing in the caller's transaction
 
     def pullNextJob(self, now: Any = None) -> Job | None:
-        """Take the next job that is due into the caller's hands; None when there is none. Finish it with completeJob."""
+        """Take the next job that is due into the caller's hands; None when there is none. Finish it
+        with completeJob."""
         return pulled.pull(self, self.now(now))
 
     def completeJob(self, jobid: int, output: Any = None) -> None:
@@ -240,7 +248,8 @@ class RemoteProcessor(Placed, Persistent):
         pulled.complete(self, jobid, output)
 
     def processNextJob(self, now: Any = None) -> bool:
-        """Run the next job that is due, here, in a savepoint of the caller's transaction; whether there was one."""
+        """Run the next job that is due, here, in a savepoint of the caller's transaction; whether
+        there was one."""
         return runDue(self, None if now is None else seconds(now, 'now'), 1) > 0
 
     def processJobs(self, now: Any = None) -> int:
@@ -250,9 +259,11 @@ class RemoteProcessor(Placed, Persistent):
     # -- workers of this process
 
     def path(self) -> tuple[str, ...]:
-        """The names on the way here from the root, or from Zope's root folder. Raises RemoteError when it is not stored."""
+        """The names on the way here from the root, or from Zope's root folder. Raises RemoteError
+        when it is not stored."""
         if self._p_jar is None:
-            raise RemoteError('The processor has no place in a database yet; store it under a name before you start it.')
+            raise RemoteError('The processor has no place in a database yet; store it under a name '
+                              'before you start it.')
         return pathOf(self)
 
     def startProcessing(self) -> None:

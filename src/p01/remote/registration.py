@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What can be a job: a callable that any worker finds again by its name, and that does its work when it is called."""
+"""What can be a job: a callable that any worker finds again by its name, and that does its work
+when it is called."""
 from __future__ import annotations
 
 import inspect
@@ -11,39 +12,45 @@ from typing import Any
 from p01.remote import foreign
 from p01.remote.exceptions import RegistrationError
 
-MAIN = ('__main__', '__mp_main__')      # the script that runs, and what it is called in a process that it has started
+# the script that runs, and what it is called in a process that it has started
+MAIN = ('__main__', '__mp_main__')
 
 
 def pathOf(function: Any) -> str:
-    """The dotted name of a callable, by which others can import it. Raises RegistrationError, saying what to do."""
+    """The dotted name of a callable, by which others can import it. Raises RegistrationError,
+    saying what to do."""
     module, name = getattr(function, '__module__', None), getattr(function, '__qualname__', None)
     if not isinstance(module, str) or not isinstance(name, str) or not module or not name:
         what = 'partial' if isinstance(function, partial) else f'{foreign.nameOf(function)} object'
-        raise RegistrationError(f'{foreign.shown(function)} has no name to import it by: it is a {what}; write a function at '
-                                'the top of a module, with def, that does this.')
+        raise RegistrationError(f'{foreign.shown(function)} has no name to import it by: it is a '
+                                f'{what}; write a function at the top of a module, with def, that '
+                                'does this.')
     if name.rpartition('.')[2] == '<lambda>':
-        raise RegistrationError(f'A lambda in {module} has no name to import it by; write it as a def at the top of the '
-                                'module.')
+        raise RegistrationError(f'A lambda in {module} has no name to import it by; write it as a '
+                                'def at the top of the module.')
     if '<locals>' in name:
-        raise RegistrationError(f'{module}.{name} is nested in a function, where no worker can import it; move it to the '
-                                'top of the module, or, when it is what a decorator returns, have the decorator use '
-                                'functools.wraps.')
+        raise RegistrationError(f'{module}.{name} is nested in a function, where no worker can '
+                                'import it; move it to the top of the module, or, when it is what '
+                                'a decorator returns, have the decorator use functools.wraps.')
     if module in MAIN:
-        raise RegistrationError(f"{name} is defined in the script that is running, '__main__', which workers cannot "
+        raise RegistrationError(f"{name} is defined in the script that is running, '__main__', "
+                                "which workers cannot "
                                 'import; move it to a module of its own and import it from there.')
     refuseLater(function, f'{module}.{name}')
     return f'{module}.{name}'
 
 
 def refuseLater(function: Any, path: str) -> None:
-    """Raises RegistrationError for what does nothing when it is called: its body would run later, or never."""
+    """Raises RegistrationError for what does nothing when it is called: its body would run later,
+    or never."""
     if inspect.iscoroutinefunction(function):
-        raise RegistrationError(f'{path} is an async def, and a worker that calls it gets a coroutine that never runs; write a '
-                                'def that calls asyncio.run(…), and make that one the job.')
+        raise RegistrationError(f'{path} is an async def, and a worker that calls it gets a '
+                                'coroutine that never runs; write a def that calls asyncio.run(…), '
+                                'and make that one the job.')
     if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
-        raise RegistrationError(f'{path} is a generator function: called, it does nothing and gives an iterator, which '
-                                'cannot be stored; write a def that goes through it and returns a list, and make that one '
-                                'the job.')
+        raise RegistrationError(f'{path} is a generator function: called, it does nothing and '
+                                'gives an iterator, which cannot be stored; write a def that goes '
+                                'through it and returns a list, and make that one the job.')
 
 
 def decorated(function: Any) -> Callable[..., Any]:
@@ -54,17 +61,18 @@ def decorated(function: Any) -> Callable[..., Any]:
     if isinstance(function, staticmethod):
         function = function.__func__        # what takes its place in the class is bound to nothing, either
     elif isinstance(function, classmethod | MethodType) or isMethod(function):
-        raise RegistrationError(f'{name} is a method, and a job is called without an object or class to belong to; write a '
-                                'function at the top of the module, and pass it what finds the object again.')
+        raise RegistrationError(f'{name} is a method, and a job is called without an object or '
+                                'class to belong to; write a function at the top of the module, '
+                                'and pass it what finds the object again.')
     if isinstance(function, type):
-        raise RegistrationError(f'{name} is a class; write @app.job above a function, or add an instance of a Job class with '
-                                'addJob.')
+        raise RegistrationError(f'{name} is a class; write @app.job above a function, or add an '
+                                'instance of a Job class with addJob.')
     if isinstance(function, BuiltinFunctionType):
-        raise RegistrationError(f'{name} is a function of Python itself, which cannot carry @app.job; write a function that '
-                                'calls it.')
+        raise RegistrationError(f'{name} is a function of Python itself, which cannot carry '
+                                '@app.job; write a function that calls it.')
     if not callable(function):
-        raise RegistrationError(f'@app.job is written above a function, with its options by name, as @app.job(queue="mail"); '
-                                f'{foreign.shown(function)} is none.')
+        raise RegistrationError('@app.job is written above a function, with its options by name, '
+                                f'as @app.job(queue="mail"); {foreign.shown(function)} is none.')
     found: Callable[..., Any] = function
     return found
 

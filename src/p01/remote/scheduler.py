@@ -49,7 +49,8 @@ class SchedulerItem(Placed, Persistent):
 
     def next(self, after: float) -> float:
         """POSIX seconds of the first run strictly after this instant."""
-        raise RegistrationError(f'{type(self).__name__} has no next(self, after); write one, or use Delay or Cron.')
+        raise RegistrationError(f'{type(self).__name__} has no next(self, after); write one, or '
+                                'use Delay or Cron.')
 
     def first(self, now: float) -> float:
         """POSIX seconds of the first run of an item added now."""

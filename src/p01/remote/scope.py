@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""The transaction around a call: of app.transaction() or app.within(), of the running job, or the thread's own.
+"""The transaction around a call: of app.transaction() or app.within(), of the running job, or the
+thread's own.
 
-A scope is known by the thread or task that entered it, and by what these start with a copy of their context. Only the thread
-that entered it may use it, since connections are not thread-safe; a forked child never may.
+A scope is known by the thread or task that entered it, and by what these start with a copy of their
+context. Only the thread that entered it may use it, since connections are not thread-safe; a forked
+child never may.
 """
 from __future__ import annotations
 
@@ -40,7 +42,8 @@ class Scope:
         _scope.set(self)
 
     def leave(self) -> None:
-        """Be around no more. It may be left in another context than it was entered in, as async frameworks do."""
+        """Be around no more. It may be left in another context than it was entered in, as async
+        frameworks do."""
         self.ended = True
         if _scope.get() is self:
             _scope.set(self.outer)
@@ -55,15 +58,17 @@ class Scope:
         return current is not None and current.status in LIVE
 
     def usable(self) -> Connection:
-        """Its connection. Raises TransactionOver in another thread, in a forked child, and when it is closed."""
+        """Its connection. Raises TransactionOver in another thread, in a forked child, and when it
+        is closed."""
         if self.mark is not fork.mark:
             raise TransactionOver(FORKED)
         if self.thread != get_ident():
-            raise TransactionOver('The transaction around this call was begun in another thread, whose connection no other '
-                                  'thread may use; enqueue there, or do it here after that transaction has ended.')
+            raise TransactionOver('The transaction around this call was begun in another thread, '
+                                  'whose connection no other thread may use; enqueue there, or do '
+                                  'it here after that transaction has ended.')
         if self.connection.opened is None:
-            raise TransactionOver('The transaction around this call is over, and its connection closed: what it was a part of '
-                                  'has ended before it.')
+            raise TransactionOver('The transaction around this call is over, and its connection '
+                                  'closed: what it was a part of has ended before it.')
         return self.connection
 
 
@@ -71,10 +76,12 @@ _scope: ContextVar[Scope | None] = ContextVar('scope', default=None)
 
 
 def inside(db: DB) -> Connection | None:
-    """The connection of the innermost transaction that app.transaction(), app.within() or a job has around this call.
+    """The connection of the innermost transaction that app.transaction(), app.within() or a job has
+    around this call.
 
-    One of another database of these is joined, too, by a connection under its manager. None when there is none, or when it
-    is over: then its hooks run. Raises TransactionOver when it can take no more, or is another thread's.
+    One of another database of these is joined, too, by a connection under its manager. None when
+    there is none, or when it is over: then its hooks run. Raises TransactionOver when it can take
+    no more, or is another thread's.
     """
     scope, job = _scope.get(), running.get()
     other = None
@@ -111,19 +118,23 @@ def ofJob(job: Running) -> Connection:
     if getattr(jar, 'mark', fork.mark) is not fork.mark:
         raise TransactionOver(FORKED)
     if job.thread != get_ident():
-        raise TransactionOver(f'Job {job.task.id} runs in another thread, whose connection no other thread may use; enqueue in '
+        raise TransactionOver(f'Job {job.task.id} runs in another thread, whose connection no '
+                              'other thread may use; enqueue in '
                               "the job's own thread, for example when this one has returned.")
     return jar
 
 
 def around(db: DB) -> Connection | None:
-    """The connection of the transaction around this call; None when there is none, so that the caller needs one of his own.
+    """The connection of the transaction around this call; None when there is none, so that the
+    caller needs one of his own.
 
-    Raises TransactionOver when there is one that can take no more, and RemoteError when a connection is open under a manager
-    that is not the thread's, so that it is unknown what is meant.
+    Raises TransactionOver when there is one that can take no more, and RemoteError when a
+    connection is open under a manager that is not the thread's, so that it is unknown what is
+    meant.
     """
     scope = _scope.get()
-    if scope is not None and scope.db is db and scope.fits():       # as a rule; the rest asks the same, and why
+    # as a rule; the rest asks the same, and why
+    if scope is not None and scope.db is db and scope.fits():
         return scope.connection
     connection = inside(db)
     if connection is not None:
@@ -133,8 +144,10 @@ def around(db: DB) -> Connection | None:
     if connection is not None and live(manager):
         return connection
     if apart(db, manager) is not None:
-        raise RemoteError('A connection of this database is open here under a transaction manager of its own, not under the '
-                          "thread's; write `with app.within(connection):`, or with its manager, around what enqueues.")
+        raise RemoteError('A connection of this database is open here under a transaction manager '
+                          'of its own, not under the '
+                          "thread's; write `with app.within(connection):`, or with its manager, "
+                          "around what enqueues.")
     current = begun(manager)
     if current is None or not live(manager) or merelyLooked(manager):
         return None
@@ -147,28 +160,32 @@ def always(db: DB) -> Connection:
     if connection is None:
         manager = threads()
         if manager.explicit and begun(manager) is None:
-            raise TransactionOver("No transaction has begun under the thread's manager, which is explicit; begin one, or write "
+            raise TransactionOver("No transaction has begun under the thread's manager, which is "
+                                  "explicit; begin one, or write "
                                   '`with app.transaction():`.')
         if begun(manager) is not None and not live(manager):
-            raise TransactionOver("The thread's transaction is over; this runs in one of its hooks, and needs a transaction of "
+            raise TransactionOver("The thread's transaction is over; this runs in one of its "
+                                  "hooks, and needs a transaction of "
                                   'its own: write `with app.transaction():`.')
         connection = known(manager, db, True) or under(manager, db)
     return connection
 
 
 def live(manager: Any, needed: bool = False) -> bool:
-    """Whether the transaction of a manager can take changes; not once it is over, as in a hook after it, nor before it is
-    begun, where the manager is explicit. Raises TransactionOver while it commits, when it has failed to, and when it is
-    needed and none has begun."""
+    """Whether the transaction of a manager can take changes; not once it is over, as in a hook
+    after it, nor before it is begun, where the manager is explicit. Raises TransactionOver while it
+    commits, when it has failed to, and when it is needed and none has begun."""
     current = begun(manager)
     if current is None:
         if needed and manager.explicit:
-            raise TransactionOver('The transaction around this call has been ended, and none has begun behind it; begin one.')
+            raise TransactionOver('The transaction around this call has been ended, and none has '
+                                  'begun behind it; begin one.')
         return not getattr(manager, 'explicit', False)
     status = current.status
     if status in LIVE:
         return True
     if status == 'Committed':
         return False
-    raise TransactionOver('The transaction here has failed to commit; abort it first.' if status == 'Commit failed' else
+    raise TransactionOver('The transaction here has failed to commit; abort it '
+                          'first.' if status == 'Commit failed' else
                           'The transaction here is being committed, and takes nothing more.')

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""APP on the command line: the verbs that have it, and what it may look like. Imports no database, see engine.supervisor."""
+"""APP on the command line: the verbs that have it, and what it may look like. Imports no database,
+see engine.supervisor."""
 from __future__ import annotations
 
 import os
@@ -30,7 +31,8 @@ class Span(click.ParamType):
         except InputError as error:
             if isinstance(value, str) and value.strip().startswith('-'):
                 self.fail(f'{value!r} is negative; a duration is 0 or more.', param, ctx)
-            self.fail(f'{shown(value, 60)!r} is no duration; write seconds, or a number with a unit: 90, 10m, 2h, 1d.'
+            self.fail(f'{shown(value, 60)!r} is no duration; write seconds, or a number with a '
+                      'unit: 90, 10m, 2h, 1d.'
                       if isinstance(value, str) and spans.parsed(value, True) is None else str(error), param, ctx)
 
 
@@ -49,8 +51,8 @@ class Verb(click.Command):
         if words is not None and not self.named(words):
             app = os.environ.get(DEFAULT)
             if not app:
-                raise click.UsageError(f'Name APP, module:attribute of an App or an address such as sqlite:./jobs; or set '
-                                       f'{DEFAULT} to it.', ctx)
+                raise click.UsageError('Name APP, module:attribute of an App or an address such as '
+                                       f'sqlite:./jobs; or set {DEFAULT} to it.', ctx)
             args = [app, *args]
         return super().parse_args(ctx, args)
 
@@ -63,7 +65,8 @@ class Verb(click.Command):
         return super().invoke(ctx)
 
     def words(self, args: list[str]) -> list[str] | None:
-        """The arguments among args, without the options and their values; None where help is asked for, or nothing fits."""
+        """The arguments among args, without the options and their values; None where help is asked
+        for, or nothing fits."""
         options = [each for each in self.params if isinstance(each, click.Option)]
         probe = click.Command(self.name, add_help_option=False, params=[
             *options, click.Option(['-h', '--help', 'help'], is_flag=True), click.Argument(['words'], nargs=-1)])
@@ -89,11 +92,11 @@ class AppArgument(click.Argument):
 
 
 def appArgument(verb: Callable[..., Any]) -> Callable[..., Any]:
-    """The argument APP, as target; must be the first parameter of a Verb, below which the others stand. With --processor,
-    whose path the target then ends with.
+    """The argument APP, as target; must be the first parameter of a Verb, below which the others
+    stand. With --processor, whose path the target then ends with.
     """
-    verb = click.option('--processor', metavar='PATH', envvar=PROCESSOR, help='The one that is meant, as /site/remote; '
-                        'default: what APP says.')(verb)
+    verb = click.option('--processor', metavar='PATH', envvar=PROCESSOR,
+                        help='The one that is meant, as /site/remote; default: what APP says.')(verb)
     return click.argument('target', metavar='[APP]', cls=AppArgument)(verb)
 
 

@@ -30,20 +30,22 @@ dryOption = click.option('--dry-run', 'dry', is_flag=True, help='Say which jobs 
 @jobs.command(cls=Verb)
 @appArgument
 @idsArgument
-@click.option('--all-failed', 'allFailed', is_flag=True, help='All that failed, or those of them that the other '
-              'options name.')
+@click.option('--all-failed', 'allFailed', is_flag=True,
+              help='All that failed, or those of them that the other options name.')
 @filterOptions
 @dryOption
 @jsonOption
-def retry(target: str, jobids: tuple[int, ...], allFailed: bool, dry: bool, asJson: bool, **which: Any) -> int:
+def retry(target: str, jobids: tuple[int, ...], allFailed: bool, dry: bool, asJson: bool,
+          **which: Any) -> int:
     """Run jobs again that failed or were cancelled; their earlier runs stay on record.
 
     Exit status 1 when one of them could not be, or there was none.
     """
     if bool(jobids) == (allFailed or isNarrowed(which)):
-        raise click.UsageError('Name the ids of jobs, or those that failed by --all-failed, --queue, --name, --since or '
-                               '--older-than.')
-    return bulk(target, jobids, [ERROR], which, RemoteProcessor.retryJob, 'queued', 'queued again', dry, asJson)
+        raise click.UsageError('Name the ids of jobs, or those that failed by --all-failed, --queue, '
+                               '--name, --since or --older-than.')
+    return bulk(target, jobids, [ERROR], which, RemoteProcessor.retryJob, 'queued', 'queued again',
+                dry, asJson)
 
 
 @jobs.command(cls=Verb)
@@ -56,8 +58,10 @@ def retry(target: str, jobids: tuple[int, ...], allFailed: bool, dry: bool, asJs
 def cancel(target: str, jobids: tuple[int, ...], every: bool, dry: bool, asJson: bool, **which: Any) -> int:
     """Cancel jobs that wait. Exit status 1 when one of them did not wait, or there was none."""
     if bool(jobids) == (every or isNarrowed(which)):
-        raise click.UsageError('Name the ids of jobs, or those that wait by --queue, --name, --since, --older-than or --all.')
-    return bulk(target, jobids, [QUEUED, DELAYED], which, RemoteProcessor.cancelJob, CANCELLED, 'cancelled', dry, asJson)
+        raise click.UsageError('Name the ids of jobs, or those that wait by --queue, --name, --since, '
+                               '--older-than or --all.')
+    return bulk(target, jobids, [QUEUED, DELAYED], which, RemoteProcessor.cancelJob, CANCELLED,
+                'cancelled', dry, asJson)
 
 
 @jobs.command(cls=Verb)
@@ -71,13 +75,14 @@ def cancel(target: str, jobids: tuple[int, ...], every: bool, dry: bool, asJson:
 @jsonOption
 def remove(target: str, jobids: tuple[int, ...], stati: tuple[str, ...], dry: bool, yes: bool, asJson: bool,
            **which: Any) -> int:
-    """Remove finished jobs and all that is known of them: those with these ids at once, others after a question, which --yes
-    must answer where there is no terminal.
+    """Remove finished jobs and all that is known of them: those with these ids at once, others
+    after a question, which --yes must answer where there is no terminal.
 
     Exit status 1 when one of them could not be, or there was none.
     """
     if jobids and (stati or isNarrowed(which)):
-        raise click.UsageError('Name the ids of jobs, or give --status, --queue, --name, --since and --older-than.')
+        raise click.UsageError('Name the ids of jobs, or give --status, --queue, --name, --since and '
+                               '--older-than.')
     with opened(target) as app:
         found = dict.fromkeys(jobids, '') if jobids else statiOf(app, stati or FINISHED, which)
         if found and not dry and not jobids and not yes:
@@ -85,11 +90,13 @@ def remove(target: str, jobids: tuple[int, ...], stati: tuple[str, ...], dry: bo
         removed, left = (found, {}) if dry and not jobids else removeAll(app, found, dry)
     counts = dict.fromkeys(stati or FINISHED, 0) | Counter(removed.values())
     if asJson:
-        printJson({'removed': counts} | ({'left': left} if jobids else {}) | ({'dryRun': True} if dry else {}))
+        printJson({'removed': counts} | ({'left': left} if jobids else {})
+                  | ({'dryRun': True} if dry else {}))
     else:
         if removed or not left or dry:
             say(mark('completed', f'{len(removed):,} {"would be " if dry else ""}removed'),
-                f': {summed(removed.values())}' if any(removed.values()) else '' if removed else '; there was none')
+                f': {summed(removed.values())}' if any(removed.values()) else
+                '' if removed else '; there was none')
         tellLeft(left)
     return 0 if removed and not (jobids and left) else 1
 
@@ -104,9 +111,10 @@ def ask(stati: Iterable[str]) -> None:
     """Raises Abort unless somebody at the terminal agrees, UsageError where there is nobody."""
     stati = list(stati)
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise click.UsageError(f'This removes {count(len(stati), "job")} ({summed(stati)}) for good, and there is no terminal '
-                               'to ask; give --yes, or see them with --dry-run.')
-    print(f'Remove {count(len(stati), "job")} for good ({summed(stati)})? [y/N] ', end='', file=sys.stderr, flush=True)
+        raise click.UsageError(f'This removes {count(len(stati), "job")} ({summed(stati)}) for good, and '
+                               'there is no terminal to ask; give --yes, or see them with --dry-run.')
+    print(f'Remove {count(len(stati), "job")} for good ({summed(stati)})? [y/N] ', end='',
+          file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ('y', 'yes'):
         raise click.Abort
 
@@ -139,7 +147,8 @@ def summed(stati: Iterable[str]) -> str:
 
 def bulk(target: str, jobids: tuple[int, ...], stati: list[str], which: dict[str, Any],
          verb: Callable[[RemoteProcessor, int], bool], kind: str, word: str, dry: bool, asJson: bool) -> int:
-    """Do a verb with these jobs, or with all of these stati; tell what came of it; returns the exit status."""
+    """Do a verb with these jobs, or with all of these stati; tell what came of it; returns the exit
+    status."""
     def attempt(processor: RemoteProcessor, jobid: int) -> str:
         try:
             return '' if verb(processor, jobid) else processor.getJobStatus(jobid)
@@ -148,7 +157,10 @@ def bulk(target: str, jobids: tuple[int, ...], stati: list[str], which: dict[str
 
     with opened(target) as app:
         found = list(dict.fromkeys(jobids)) if jobids else list(statiOf(app, stati, which))
-        answers = dict.fromkeys(found, '') if dry and not jobids else dict((tried if dry else each)(app, found, attempt))
+        if dry and not jobids:
+            answers = dict.fromkeys(found, '')
+        else:
+            answers = dict((tried if dry else each)(app, found, attempt))
     done = [jobid for jobid, why in answers.items() if not why]
     # of a whole class, others may have ended meanwhile: that is no fault
     left = {jobid: why for jobid, why in answers.items() if why} if jobids else {}
@@ -157,7 +169,8 @@ def bulk(target: str, jobids: tuple[int, ...], stati: list[str], which: dict[str
     else:
         if done or not left:
             some = ', '.join(map(str, done[:NAMED])) + (' …' if len(done) > NAMED else '')
-            say(mark(kind, f'{len(done):,} {"would be " if dry else ""}{word}'), f': {some}' if done else '; there was none')
+            say(mark(kind, f'{len(done):,} {"would be " if dry else ""}{word}'),
+                f': {some}' if done else '; there was none')
         tellLeft(left)
     return 0 if done and not left else 1
 
@@ -165,4 +178,5 @@ def bulk(target: str, jobids: tuple[int, ...], stati: list[str], which: dict[str
 def tellLeft(left: dict[int, str]) -> None:
     """Say of each job why it was left as it is."""
     for jobid, why in left.items():
-        say(mark('warning', f'job {jobid}'), ' does not exist' if why == 'unknown' else f' is {why}; left as it is')
+        say(mark('warning', f'job {jobid}'),
+            ' does not exist' if why == 'unknown' else f' is {why}; left as it is')

@@ -10,11 +10,12 @@ from typing import Any
 import click
 
 from p01.remote import blackbox
-from p01.remote.app import loadApp
+from p01.remote.app import App
 from p01.remote.cli.target import check, database, placeOf
 from p01.remote.cli.terminal import console, count, isLive, jsonOption, mark, printJson, say, size, span, styled
 from p01.remote.engine.death import isDead
 from p01.remote.exceptions import CopyFailed
+from p01.remote.named import loadApp
 from p01.remote.processor import RemoteProcessor
 from p01.remote.storage.address import parse
 from p01.remote.store.store import BYHAND, Store
@@ -28,18 +29,15 @@ from p01.remote.store.store import BYHAND, Store
 def copy(source: str, target: str, force: bool, asJson: bool) -> int:
     """Copy a whole database to an empty one, of any kind: jobs, schedules, your objects.
 
-    Stop the workers and the application first. Every object is read back and compared, and every job again by a checksum.
-    Exit status 1 when FROM has changed meanwhile.
+    Stop the workers and the application first. Every object is read back and compared, and every
+    job again by a checksum. Exit status 1 when FROM has changed meanwhile.
     """
     from p01.remote.storage.copying import Snapshot, compare
     from p01.remote.storage.copying import copy as copyAll
     from p01.remote.store.checksum import same
 
-    fromApp, toApp = loadApp(source), loadApp(target)
+    fromApp, toApp = whole(source), whole(target)
     fromPlace, toPlace = placeOf(fromApp), placeOf(toApp)
-    for app, given in ((fromApp, source), (toApp, target)):
-        if '#' in given and isinstance(app.database, str) and parse(app.database).processor:
-            raise CopyFailed(f'{given} names a processor, but whole databases are copied; leave out what follows the #.')
     check(fromApp, source, False)
     check(toApp, target, True)
     if fromPlace == toPlace:
@@ -60,17 +58,28 @@ def copy(source: str, target: str, force: bool, asJson: bool) -> int:
                 found = [same(old.connection.get(oid), new.connection.get(oid), told) for oid in done.wanted]
             changed = old.changed()
     if asJson:
-        printJson({'from': fromPlace, 'to': toPlace, 'objects': done.objects, 'bytes': done.size, 'seconds': round(taken, 3),
-                   'processors': [each._asdict() for each in found], 'changed': changed})
+        printJson({'from': fromPlace, 'to': toPlace, 'objects': done.objects, 'bytes': done.size,
+                   'seconds': round(taken, 3), 'processors': [each._asdict() for each in found],
+                   'changed': changed})
     else:
-        say(mark('completed', 'copied'), f' {count(done.objects, "object")} ({size(done.size)}) from {fromPlace} '
-            f'to {toPlace} in {span(taken)}; each was read back and is the same')
+        say(mark('completed', 'copied'), f' {count(done.objects, "object")} ({size(done.size)}) from '
+            f'{fromPlace} to {toPlace} in {span(taken)}; each was read back and is the same')
         for jobs in found:
-            say(mark('completed', count(jobs.number, 'job')), ' compared: ', stati(jobs.counts), f'; checksum {jobs.checksum}')
+            say(mark('completed', count(jobs.number, 'job')), ' compared: ', stati(jobs.counts),
+                f'; checksum {jobs.checksum}')
         if changed:
-            say(mark('warning', f'{fromPlace} has changed since'), '; the copy lacks that: stop what writes there, and copy '
-                'into a new database')
+            say(mark('warning', f'{fromPlace} has changed since'), '; the copy lacks that: stop what '
+                'writes there, and copy into a new database')
     return 1 if changed else 0
+
+
+def whole(target: str) -> App:
+    """The App whose database is meant. Raises CopyFailed where one of its processors is named."""
+    app = loadApp(target)
+    if '#' in target and isinstance(app.database, str) and parse(app.database).processor:
+        raise CopyFailed(f'{target} names a processor, but whole databases are copied; leave out what '
+                         'follows the #.')
+    return app
 
 
 def refuse(stores: list[Store], place: str) -> None:
@@ -78,8 +87,8 @@ def refuse(stores: list[Store], place: str) -> None:
     names = sorted({seat.label or seat.name for store in stores for seat in store.seats.values()
                     if seat.name != BYHAND and not isDead(seat, blackbox.HOST, time.time())})
     if names:
-        raise CopyFailed(f'{count(len(names), "worker")} ({", ".join(names)}) may still be at work on {place}; stop them '
-                         'first, or give --force if they are gone for good.')
+        raise CopyFailed(f'{count(len(names), "worker")} ({", ".join(names)}) may still be at work '
+                         f'on {place}; stop them first, or give --force if they are gone for good.')
 
 
 def stati(counts: dict[str, dict[str, int]]) -> str:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""p01-remote demo: real files, several workers, one of them killed, and a check that nothing was lost or done twice."""
+"""p01-remote demo: real files, several workers, one of them killed, and a check that nothing was
+lost or done twice."""
 from __future__ import annotations
 
 import os
@@ -40,23 +41,26 @@ STALLED = 120.0     # seconds without any progress after which the demo gives up
 
 @click.command()
 @click.argument('folder', required=False, type=click.Path(path_type=Path))
-@click.option('--keep', metavar='DIR', type=click.Path(path_type=Path), help='Keep the database, in this new folder.')
-@click.option('--workers', type=click.IntRange(1, 64), default=4, show_default=True, metavar='N', help='Worker processes.')
+@click.option('--keep', metavar='DIR', type=click.Path(path_type=Path),
+              help='Keep the database, in this new folder.')
+@click.option('--workers', type=click.IntRange(1, 64), default=4, show_default=True, metavar='N',
+              help='Worker processes.')
 @click.option('--no-kill', 'spare', is_flag=True, help='Kill no worker.')
 @jsonOption
 def demo(folder: Path | None, keep: Path | None, workers: int, spare: bool, asJson: bool) -> int:
     """See real jobs processed on real files, a worker killed on the way, and the result checked.
 
-    Each source file of FOLDER (default: Python's own standard library) becomes a job that examines it and writes what it
-    found into an index, in the job's own transaction. At the end the index is compared with a straight computation: exit
-    status 1 unless every job was applied exactly once.
+    Each source file of FOLDER (default: Python's own standard library) becomes a job that examines
+    it and writes what it found into an index, in the job's own transaction. At the end the index is
+    compared with a straight computation: exit status 1 unless every job was applied exactly once.
     """
     folder = resolved(folder or Path(sysconfig.get_path('stdlib')))
     if not folder.is_dir():
         raise InputError(f'{folder} is no folder; name one that holds source files.')
     paths, unread = tasks.sources(folder)
     if not paths:
-        raise InputError(f'{folder} holds no source files (*.py, *.c, *.js and the like); name another folder.')
+        raise InputError(f'{folder} holds no source files (*.py, *.c, *.js and the like); name another '
+                         'folder.')
     with stage(keep) as place:
         app = App(f'sqlite:{place}')
         try:
@@ -70,8 +74,8 @@ def resolved(path: Path) -> Path:
     try:
         return path.expanduser().resolve()
     except RuntimeError:
-        raise InputError(f'{path} begins with the home of a user whom this host does not know; write the path from the root.') \
-            from None
+        raise InputError(f'{path} begins with the home of a user whom this host does not know; write the '
+                         'path from the root.') from None
 
 
 @contextmanager
@@ -80,8 +84,8 @@ def stage(keep: Path | None) -> Iterator[Path]:
     if keep is not None:
         keep = resolved(keep)
         if keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
-            raise InputError(f'{keep} exists and is not empty; name a new folder, or look at what is there with '
-                             f'`p01-remote status sqlite:{keep}`.')
+            raise InputError(f'{keep} exists and is not empty; name a new folder, or look at what is '
+                             f'there with `p01-remote status sqlite:{keep}`.')
         yield keep
         return
     # TERM as Ctrl-C, so that no temporary folder stays behind
@@ -149,7 +153,8 @@ def enqueue(app: App, folder: Path, paths: list[str], scene: Stage) -> None:
 
 
 def watch(app: App, supervisor: Supervisor, scene: Stage, total: int, spare: bool) -> Strike | None:
-    """Until all jobs have ended, show how they stand and keep the workers alive; kill one when a third is done.
+    """Until all jobs have ended, show how they stand and keep the workers alive; kill one when a
+    third is done.
 
     Raises RemoteError when nothing moves any more.
     """
@@ -167,8 +172,8 @@ def watch(app: App, supervisor: Supervisor, scene: Stage, total: int, spare: boo
         if numbers.done + numbers.failed != last:
             last, moved = numbers.done + numbers.failed, now
         if now - moved > STALLED:
-            raise RemoteError(f'No job has ended for {STALLED:g} seconds; {numbers.waiting:,} wait, {numbers.running:,} '
-                              'run.')
+            raise RemoteError(f'No job has ended for {STALLED:g} seconds; {numbers.waiting:,} wait, '
+                              f'{numbers.running:,} run.')
         if strike is None and not spare and numbers.done * 3 >= total:
             strike = kill(app, supervisor)
             if strike is not None:
@@ -188,14 +193,16 @@ def numbersOf(app: App, total: int, workers: int, retried: int) -> Numbers:
     def having(*stati: str) -> int:
         return sum(queue.get(status, 0) for queue in counts.values() for status in stati)
 
-    held = having(PROCESSING)           # a worker takes a few short jobs at once, and runs one after the other
+    # a worker takes a few short jobs at once, and runs one after the other
+    held = having(PROCESSING)
     running = min(held, workers)
     return Numbers(total, having(QUEUED, DELAYED) + held - running, running, having(COMPLETED), retried,
                    having(ERROR, CANCELLED))
 
 
 def kill(app: App, supervisor: Supervisor) -> Strike | None:
-    """Kill a worker that is in the middle of a job, by what its black box says; None when none is just now."""
+    """Kill a worker that is in the middle of a job, by what its black box says; None when none is
+    just now."""
     boxes = blackbox.folderFor(storage.folder(app.db))
     for worker, pid in enumerate(supervisor.pids(), 1):
         for box in boxes.glob(f'{pid}-*.box'):

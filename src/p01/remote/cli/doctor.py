@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from p01.remote.app import App, loadApp
+from p01.remote.app import App
 from p01.remote.cli.argument import Verb, appArgument
 from p01.remote.cli.queues import pausedOf
 from p01.remote.cli.status import workersOf
@@ -19,6 +19,7 @@ from p01.remote.cli.target import check, placeOf
 from p01.remote.cli.terminal import ago, count, hung, jsonOption, printJson, shown, span, verb
 from p01.remote.exceptions import AddressError, NoProcessor
 from p01.remote.foreign import Raised, guarded, listed, reasonOf
+from p01.remote.named import loadApp
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store import figures
 from p01.remote.store.listing import Filter, find
@@ -65,14 +66,16 @@ def doctor(target: str, asJson: bool) -> int:
         findings.append(finding)
         if not asJson:
             sign, colour = SIGNS[finding.verdict]
-            hung([(f'{sign} {finding.verdict:5}', colour), (f'  {finding.check:9} ', '')], shown(finding.text, None))
+            hung([(f'{sign} {finding.verdict:5}', colour), (f'  {finding.check:9} ', '')],
+                 shown(finding.text, None))
     if asJson:
         printJson([finding._asdict() for finding in findings])
     return 1 if any(finding.verdict == 'wrong' for finding in findings) else 0
 
 
 def examine(app: App, target: str) -> Iterator[Finding]:
-    """All checks, as far as they can be made: without a database none of the rest can. Raises AddressError without one."""
+    """All checks, as far as they can be made: without a database none of the rest can. Raises
+    AddressError without one."""
     there = guarded(check, app, target, create=False)
     if isinstance(there, Raised) and isinstance(there.error, AddressError):
         raise there.error
@@ -84,7 +87,8 @@ def examine(app: App, target: str) -> Iterator[Finding]:
         _ = app.db
         yield Finding('open', 'good', f'opens in {span(time.monotonic() - began)}')
         with app.transaction():
-            app.processor.store.settings._p_changed = True      # the same again: a commit that changes nothing
+            # the same again: a commit that changes nothing
+            app.processor.store.settings._p_changed = True
             began = time.monotonic()
         yield Finding('commit', 'good', f'commits in {span(time.monotonic() - began)}')
     except NoProcessor as error:
@@ -105,8 +109,10 @@ def examine(app: App, target: str) -> Iterator[Finding]:
                 return
             for name, look in LOOKS.items():
                 found = guarded(look, scene)
-                yield Finding(name, 'wrong', f'could not be looked at: {reasonOf(found.error)}') if isinstance(found, Raised) \
-                    else Finding(name, *found)
+                if isinstance(found, Raised):
+                    yield Finding(name, 'wrong', f'could not be looked at: {reasonOf(found.error)}')
+                else:
+                    yield Finding(name, *found)
     finally:
         app.close()
 
@@ -134,7 +140,8 @@ def workers(scene: Scene) -> tuple[str, str]:
         text = f'{len(dead)} died with {count(jobs, "job")} in hand'
         if alive:
             return 'look', f'{text}; the {alive} others take them over'
-        return 'wrong' if jobs or waiting else 'look', f'{text}; `p01-remote worker {scene.target}` takes them over'
+        verdict = 'wrong' if jobs or waiting else 'look'
+        return verdict, f'{text}; `p01-remote worker {scene.target}` takes them over'
     if alive:
         hosts = len({each['host'] for each in scene.workers})
         return 'good', f'{alive} alive on {count(hosts, "host")}'
@@ -147,8 +154,8 @@ def code(scene: Scene) -> tuple[str, str]:
     """Whether the workers run the application's code as it is here."""
     old = outdated(scene.app, scene.workers)
     if old:
-        return 'look', (f'{count(len(old), "worker")} ({listed(old)}) {verb(len(old), "run")} other code than '
-                        f'{scene.target} has here; restart when it has changed')
+        return 'look', (f'{count(len(old), "worker")} ({listed(old)}) {verb(len(old), "run")} other code '
+                        f'than {scene.target} has here; restart when it has changed')
     return 'good', 'no worker runs other code than there is here'
 
 
@@ -160,18 +167,21 @@ def oldest(scene: Scene) -> tuple[str, str]:
     age = max(0.0, scene.now - since)
     if age < LATE:
         return 'good', f'the oldest job since {span(age)}'
-    return 'look', (f'the oldest job waits since {span(age)}; start more workers, or see `p01-remote jobs list {scene.target} '
-                    '--status queued`')
+    return 'look', (f'the oldest job waits since {span(age)}; start more workers, or see `p01-remote jobs '
+                    f'list {scene.target} --status queued`')
 
 
 def names(scene: Scene) -> tuple[str, str]:
     """Whether the waiting jobs can be found by name."""
-    waiting = Counter(view.record.name for view in islice(find(scene.processor.store, Filter((QUEUED, DELAYED))), MOST))
+    found = find(scene.processor.store, Filter((QUEUED, DELAYED)))
+    waiting = Counter(view.record.name for view in islice(found, MOST))
     gone = [name for name in sorted(waiting) if lost(scene.processor, name)]
     if gone:
         return 'wrong', (listed(f'{shown(name)} ({waiting[name]:,} waiting)' for name in gone)
-                         + ' cannot be found; start workers with the application that defines it, or restore it')
-    return 'good', f'{count(len(waiting), "name")} among the waiting jobs, all found' if waiting else 'nothing to find'
+                         + ' cannot be found; start workers with the application that defines it, or '
+                         'restore it')
+    return 'good', f'{count(len(waiting), "name")} among the waiting jobs, all found' if waiting else \
+        'nothing to find'
 
 
 def retries(scene: Scene) -> tuple[str, str]:
@@ -182,8 +192,8 @@ def retries(scene: Scene) -> tuple[str, str]:
     if failed.total() < MANY:
         return 'good', text if failed else 'none failed that will run again'
     name, number = failed.most_common(1)[0]
-    return 'look', (f'{text}, most often {shown(name)} ({number:,}); `p01-remote jobs list {scene.target} --status delayed` '
-                    'shows why')
+    return 'look', (f'{text}, most often {shown(name)} ({number:,}); `p01-remote jobs list {scene.target} '
+                    '--status delayed` shows why')
 
 
 def queues(scene: Scene) -> tuple[str, str]:
@@ -192,13 +202,13 @@ def queues(scene: Scene) -> tuple[str, str]:
     for queue in scene.paused:
         held = scene.counts.get(queue, {}).get(QUEUED, 0)
         if held:
-            texts.append(f'{shown(queue)} is paused with {held:,} waiting; `p01-remote queues resume {scene.target} '
-                         f'{shown(queue)}` lets them run')
+            texts.append(f'{shown(queue)} is paused with {held:,} waiting; `p01-remote queues resume '
+                         f'{scene.target} {shown(queue)}` lets them run')
         elif queue not in known:
             texts.append(f'{shown(queue)} is paused, but {meant(queue, known)}')
     for queue, waiting in unserved(scene.counts, scene.workers, scene.paused).items():
-        texts.append(f'{count(waiting, "job")} in {shown(queue)} {verb(waiting, "wait")}, and no worker serves it; '
-                     f'`p01-remote worker {scene.target} --queue {shown(queue)}` does')
+        texts.append(f'{count(waiting, "job")} in {shown(queue)} {verb(waiting, "wait")}, and no worker '
+                     f'serves it; `p01-remote worker {scene.target} --queue {shown(queue)}` does')
     for queue in sorted({queue for worker in scene.workers for queue in worker['queues']} - known):
         texts.append(f'a worker serves {shown(queue)}, but {meant(queue, known)}')
     return ('look', listed(texts, '; ')) if texts else ('good', 'none is held up')
@@ -212,12 +222,15 @@ def schedules(scene: Scene) -> tuple[str, str]:
     odd += [f'{shown(each.key)} is late: due {ago(each.due, scene.now)}' for each in found
             if each.active and not each.fault and each.due is not None and each.due < scene.now - LATE]
     if broken or odd:
-        return 'wrong' if broken else 'look', f'of {count(len(found), "schedule")} {listed(broken + odd, "; ")}'
+        text = f'of {count(len(found), "schedule")} {listed(broken + odd, "; ")}'
+        return 'wrong' if broken else 'look', text
     due = min((each.due for each in found if each.due is not None), default=None)
-    return 'good', count(len(found), 'schedule') + (f', the next {ago(due, scene.now)}' if due is not None else '') \
-        if found else 'none'
+    if not found:
+        return 'good', 'none'
+    coming = '' if due is None else f', the next {ago(due, scene.now)}'
+    return 'good', f'{count(len(found), "schedule")}{coming}'
 
 
 LOOKS: dict[str, Callable[[Scene], tuple[str, str]]] = {
-    'layout': layout, 'workers': workers, 'code': code, 'waiting': oldest, 'names': names, 'retries': retries, 'queues': queues,
-    'schedules': schedules}
+    'layout': layout, 'workers': workers, 'code': code, 'waiting': oldest, 'names': names,
+    'retries': retries, 'queues': queues, 'schedules': schedules}

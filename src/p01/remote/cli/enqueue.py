@@ -27,7 +27,8 @@ from p01.remote.job import Arguments, FunctionJob
 @click.option('--queue', metavar='NAME', help="The queue; default: the job's own.")
 @click.option('--priority', type=int, metavar='N', help='From -100 to 100; a higher one runs sooner.')
 @click.option('--delay', type=SPAN, metavar='TIME', help='Not before this: seconds, or 10m, 2h, 1d.')
-@click.option('--at', type=AT, metavar='TIME', help='Not before this date, as 2026-01-31T08:30, of UTC without a zone.')
+@click.option('--at', type=AT, metavar='TIME',
+              help='Not before this date, as 2026-01-31T08:30, of UTC without a zone.')
 @click.option('--expires', type=SPAN, metavar='TIME', help='Cancelled when it has not started within this.')
 @click.option('--unique', metavar='KEY', help='Enqueue nothing while a job with this key waits or runs.')
 @click.option('--wait', type=SPAN, metavar='TIME', help='Wait at most so long for the result, and print it.')
@@ -36,12 +37,11 @@ def enqueue(target: str, name: str, text: str | None, queue: str | None, priorit
             at: float | None, expires: float | None, unique: str | None, wait: float | None, asJson: bool) -> int:
     """Enqueue a job and print its id.
 
-    NAME is a registered name, or the dotted name of an @app.job function. A JSON list is its arguments, an object its
-    keyword arguments, anything else its one argument.
+    NAME is a registered name, or the dotted name of an @app.job function. A JSON list is its
+    arguments, an object its keyword arguments, anything else its one argument.
 
-    \b
-    p01-remote enqueue tasks:app receipt 42
-    p01-remote enqueue sqlite:./jobs tasks.receipt '{"orderId": 42}' --delay 10m
+    \b p01-remote enqueue tasks:app receipt 42 p01-remote enqueue sqlite:./jobs tasks.receipt
+    '{"orderId": 42}' --delay 10m
     """
     given = value(text)
     options = checked({key: option for key, option in (
@@ -70,12 +70,13 @@ def value(text: str | None) -> Any:
     except RecursionError:
         raise InputError(f'{shown(text, 60)} is nested too deeply.') from None
     except ValueError as error:
-        raise InputError(f'{shown(text, 60)} is not JSON ({error}); write for example \'[42]\', \'{{"orderId": 42}}\' or '
-                         '\'"text"\'.') from None
+        raise InputError(f'{shown(text, 60)} is not JSON ({error}); write for example \'[42]\', '
+                         f'\'{{"orderId": 42}}\' or \'"text"\'.') from None
 
 
 def add(app: App, name: str, given: Any, isGiven: bool, options: dict[str, Any]) -> tuple[str, int]:
-    """Enqueue in a transaction; returns the full name and the id. Raises UnknownJob, ArgumentsError, InputError."""
+    """Enqueue in a transaction; returns the full name and the id. Raises UnknownJob,
+    ArgumentsError, InputError."""
     with app.transaction():
         processor = app.processor
         if name not in processor.jobs:

@@ -33,9 +33,11 @@ def jobs() -> None:
 
 @jobs.command('list', cls=Verb)
 @appArgument
-@click.option('--status', 'stati', multiple=True, type=click.Choice(STATI), help='Only these; may be given again.')
+@click.option('--status', 'stati', multiple=True, type=click.Choice(STATI),
+              help='Only these; may be given again.')
 @filterOptions
-@click.option('--limit', type=click.IntRange(1), default=50, show_default=True, metavar='N', help='At most so many.')
+@click.option('--limit', type=click.IntRange(1), default=50, show_default=True, metavar='N',
+              help='At most so many.')
 @jsonOption
 def listJobs(target: str, stati: tuple[str, ...], limit: int, asJson: bool, **which: Any) -> int:
     """List jobs, the newest first. Exit status 1 when there are none."""
@@ -139,12 +141,14 @@ def describe(view: View, given: str, output: str, said: Progress | None, now: fl
         lines += [('started', when(outcome.started, now)), ('completed', when(outcome.completed, now) + took),
                   ('output', shown(output, VALUE)), ('error', shown(outcome.error, None))]
         if outcome.conflicts:
-            lines.append(('conflicts', f'{outcome.conflicts.number}, the last on {shown(outcome.conflicts.object, None)}'))
+            lines.append(('conflicts', (f'{outcome.conflicts.number}, the last on '
+                                       f'{shown(outcome.conflicts.object, None)}')))
     for name, text in [*lines, ('runs', view.runs or ''), ('worker', view.worker)]:
         if text != '' and text is not None:
             hung([(f'  {name:10}', 'dim')], str(text))
     for attempt in view.attempts:
-        hung([mark('retried', f'run {attempt.number}'), (' ', '')], f'failed {ago(attempt.ended, now)} on worker '
+        hung([mark('retried', 'run '
+                              f'{attempt.number}'), (' ', '')], f'failed {ago(attempt.ended, now)} on worker '
              f'{attempt.worker.partition(":")[0]}: {shown(attempt.reason, None)}')
         for line in attempt.trace.splitlines():
             say((f'    {"".join(letter if letter.isprintable() else " " for letter in line)}', 'dim'))

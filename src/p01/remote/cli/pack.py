@@ -7,17 +7,18 @@ import time
 
 import click
 
-from p01.remote.app import loadApp
 from p01.remote.cli.argument import SPAN, Verb, appArgument
 from p01.remote.cli.target import check, database, placeOf
 from p01.remote.cli.terminal import jsonOption, mark, printJson, say, size, span
+from p01.remote.named import loadApp
 
 DAY = 86400.0
 
 
 @click.command(cls=Verb)
 @appArgument
-@click.option('--keep', type=SPAN, default=0.0, metavar='TIME', help='History that stays, where a storage has one: 7d, ...')
+@click.option('--keep', type=SPAN, default=0.0, metavar='TIME',
+              help='History that stays, where a storage has one: 7d, ...')
 @jsonOption
 def pack(target: str, keep: float, asJson: bool) -> int:
     """Drop what nothing refers to any more, and the history. Workers may go on meanwhile; packs run one at a time."""
@@ -33,5 +34,6 @@ def pack(target: str, keep: float, asJson: bool) -> int:
     if asJson:
         printJson({'app': place, 'seconds': round(taken, 3), 'before': before, 'after': after})
     else:
-        say(mark('completed', 'packed'), f' {place} in {span(taken)}: {size(before)} before, {size(after)} now')
+        say(mark('completed', 'packed'),
+            f' {place} in {span(taken)}: {size(before)} before, {size(after)} now')
     return 0

@@ -69,14 +69,15 @@ def printCounts(found: dict[str, dict[str, int]], paused: dict[str, float | None
         cells: list[Any] = [(number(status, counts[status]), mark(status)[1] if counts[status] else 'dim')
                             for status in COLUMNS]
         until = paused.get(queue)
-        states[queue] = mark('paused', 'paused' if until is None else f'paused, ends {ago(until, now)}') if queue in paused \
-            else ('', '')
+        ends = '' if until is None else f', ends {ago(until, now)}'
+        states[queue] = mark('paused', f'paused{ends}') if queue in paused else ('', '')
         rows.append([shown(queue, 40), *cells, states[queue]])
 
     def fold() -> None:
         for queue, counts in found.items():
             say((fitted(shown(queue), console().width), 'bold'))
-            strung([mark(status, f'{number(status, counts[status])} {status}') for status in COLUMNS if counts[status]]
+            strung([mark(status, f'{number(status, counts[status])} '
+                                 f'{status}') for status in COLUMNS if counts[status]]
                    + [states[queue]] * (queue in paused) or [('no jobs', 'dim')])
 
     names = [mark(status)[0] for status in COLUMNS]

@@ -80,7 +80,8 @@ def tellStrike(played: Performance) -> None:
     if played.spare:
         return
     if strike is None:
-        say(mark('warning', 'no worker was killed'), ': the jobs were done before one could be caught at work; a larger '
+        say(mark('warning', 'no worker was '
+                            'killed'), ': the jobs were done before one could be caught at work; a larger '
             'folder gives it the time')
     elif strike.job:
         with played.app.reading() as processor:
@@ -100,9 +101,9 @@ def tellVerdict(played: Performance, verdict: Verdict, speed: Times, unread: int
         for line in played.log.read_text(errors='replace').splitlines()[-LINES:]:
             say(('  the workers wrote: ', 'dim'), shown(line, 300))
     jobs = verdict.committed
-    say(f'  {jobs:,} jobs in {span(played.seconds)}: {jobs / max(played.seconds, 0.001):,.0f} jobs/s with '
-        f'{played.workers} worker{"s" if played.workers > 1 else ""}, one commit each; median {span(speed.middle)}, '
-        f'p95 {span(speed.slow)}')
+    say(f'  {jobs:,} jobs in {span(played.seconds)}: {jobs / max(played.seconds, 0.001):,.0f} '
+        f'jobs/s with {played.workers} worker{"s" if played.workers > 1 else ""}, one commit each; '
+        f'median {span(speed.middle)}, p95 {span(speed.slow)}')
     if unread:
         say(f'  {unread:,} could not be read and {"was" if unread == 1 else "were"} left out')
     if verdict.changed:

@@ -27,7 +27,8 @@ class Date(click.ParamType):
         try:
             found = datetime.fromisoformat(value)
         except ValueError:
-            self.fail(f'{shown(value, 60)!r} is no date; write one as 2026-01-31 or 2026-01-31T08:30.', param, ctx)
+            self.fail(f'{shown(value, 60)!r} is no date; write one as 2026-01-31 or '
+                      '2026-01-31T08:30.', param, ctx)
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
@@ -43,8 +44,8 @@ class Moment(Date):
         try:
             return time.time() - float(SPAN.convert(value, param, ctx))
         except click.BadParameter:
-            self.fail(f'{shown(value, 60)!r} is no instant; write how long ago, as 10m, 2h or 1d, or a date as '
-                      '2026-01-31T08:30.', param, ctx)
+            self.fail(f'{shown(value, 60)!r} is no instant; write how long ago, as 10m, 2h or 1d, '
+                      'or a date as 2026-01-31T08:30.', param, ctx)
 
 
 AT, MOMENT = Date(), Moment()
@@ -54,11 +55,12 @@ def filterOptions(verb: Callable[..., Any]) -> Callable[..., Any]:
     """The options --queue, --name, --since and --older-than."""
     for option in reversed((
             click.option('--queue', metavar='NAME', help='Only of this queue.'),
-            click.option('--name', metavar='NAME', help='Only these jobs: a registered name, or its last part.'),
-            click.option('--since', type=MOMENT, metavar='TIME', help='Only those that ended, or were enqueued, since then: '
-                         '10m ago, or a date.'),
-            click.option('--older-than', 'before', type=MOMENT, metavar='TIME', help='Only those that ended, or were enqueued, '
-                         'before: 7d ago, or a date.'))):
+            click.option('--name', metavar='NAME',
+                         help='Only these jobs: a registered name, or its last part.'),
+            click.option('--since', type=MOMENT, metavar='TIME',
+                         help='Only those that ended, or were enqueued, since then: 10m ago, or a date.'),
+            click.option('--older-than', 'before', type=MOMENT, metavar='TIME',
+                         help='Only those that ended, or were enqueued, before: 7d ago, or a date.'))):
         verb = option(verb)
     return verb
 

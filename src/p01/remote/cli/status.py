@@ -110,7 +110,8 @@ def printWorkers(workers: list[dict[str, Any]], target: str, waiting: bool) -> N
     rows = []
     for each in workers:
         inHand = each['jobs']
-        text = ', '.join(f'{jobid} ({each["progress"][jobid].words()})' if jobid in each['progress'] else str(jobid)
+        text = ', '.join(f'{jobid} '
+                         f'({each["progress"][jobid].words()})' if jobid in each['progress'] else str(jobid)
                          for jobid in (each['running'] or inHand)[:3])
         rest = len(inHand) - min(3, len(each['running'] or inHand))
         rows.append([mark('processing' if each['alive'] else 'error', 'alive' if each['alive'] else 'dead'),

@@ -39,7 +39,8 @@ def scheduleOf(processor: RemoteProcessor, key: str, now: float) -> Schedule:
     def look() -> Schedule:
         item: Any = processor.scheduler[key]
         if isinstance(item, Broken):
-            return Schedule(key, '', None, True, f'its class {type(item).__module__}.{type(item).__name__} is gone')
+            cls = type(item)
+            return Schedule(key, '', None, True, f'its class {cls.__module__}.{cls.__name__} is gone')
         jobName, due, active = str(item.jobName), item.due, bool(item.active)
         fault = lost(processor, jobName)
         if not fault and active:
@@ -94,4 +95,5 @@ def knownQueues(app: App, processor: RemoteProcessor) -> set[str]:
 def meant(queue: str, known: Iterable[str]) -> str:
     """What to say of a queue that nobody knows."""
     near = checks.nearest(queue, known)
-    return f'no job has ever been in queue {shown(queue)}, nor names it' + (f'; did you mean {shown(near)}?' if near else '')
+    hint = f'; did you mean {shown(near)}?' if near else ''
+    return f'no job has ever been in queue {shown(queue)}, nor names it{hint}'

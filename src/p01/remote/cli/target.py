@@ -8,8 +8,9 @@ from typing import TypeVar
 
 import ZODB
 
-from p01.remote.app import App, loadApp
+from p01.remote.app import App
 from p01.remote.exceptions import AddressError
+from p01.remote.named import loadApp
 from p01.remote.processor import RemoteProcessor
 from p01.remote.storage import openDatabase, parse
 from p01.remote.storage.transactions import systematic
@@ -54,14 +55,15 @@ def check(app: App, target: str, create: bool) -> None:
         return
     address = parse(app.database)
     if address.kind == 'memory':
-        raise AddressError(f'{address.text} lives in one process only, so a command has nothing to look at; name a '
-                           'database that several processes can open, such as sqlite:./jobs.')
+        raise AddressError(f'{address.text} lives in one process only, so a command has nothing to '
+                           'look at; name a database that several processes can open, such as '
+                           'sqlite:./jobs.')
     if create or address.path is None:
         return
     file = address.path / 'main.sqlite3' if address.kind == 'sqlite' else address.path
     if not file.exists():
-        raise AddressError(f'There is no database at {address.text} yet; `p01-remote worker {target}` or an enqueued '
-                           'job makes it.')
+        raise AddressError(f'There is no database at {address.text} yet; `p01-remote worker '
+                           f'{target}` or an enqueued job makes it.')
 
 
 def placeOf(app: App) -> str:

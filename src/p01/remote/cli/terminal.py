@@ -92,10 +92,12 @@ def mark(kind: str, word: str | None = None) -> tuple[str, str]:
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[str] = (), cut: str | Sequence[str] = '',
           drop: Sequence[str] = (), fold: Callable[[], None] | None = None) -> None:
-    """Print a table. Cells are texts or styled parts; columns named in right stand to the right; empty ones are left out.
+    """Print a table. Cells are texts or styled parts; columns named in right stand to the right;
+    empty ones are left out.
 
-    On a terminal too narrow for it, the columns named in cut give way, then those named in drop are left out, one after the
-    other, then whatever is widest gives way: a row is a line. Where fold is given, it prints the rows in its way instead.
+    On a terminal too narrow for it, the columns named in cut give way, then those named in drop are
+    left out, one after the other, then whatever is widest gives way: a row is a line. Where fold is
+    given, it prints the rows in its way instead.
     """
     cells = [[cell if isinstance(cell, tuple) else (str(cell), '') for cell in row] for row in rows]
     kept = [at for at in range(len(columns)) if any(row[at][0] for row in cells)]
@@ -174,7 +176,8 @@ def strung(parts: Sequence[tuple[str, str]]) -> None:
 
 
 def hung(parts: Sequence[tuple[str, str]], text: str) -> None:
-    """Print a line that begins with these parts; on a terminal that is too narrow the text goes on below itself."""
+    """Print a line that begins with these parts; on a terminal that is too narrow the text goes on
+    below itself."""
     indent = sum(wide(part) for part, _ in parts)
     room = console().width - indent
     if not sys.stdout.isatty() or wide(text) <= room or room < LEAST:

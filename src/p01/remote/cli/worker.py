@@ -20,24 +20,30 @@ from p01.remote.options import LEVELS, WorkerOptions
 @click.option('--processes', type=int, metavar='N', help='Worker processes; default 1.')
 @click.option('--threads', type=int, metavar='N', help='Threads in each of them; default 1.')
 @click.option('--queue', 'queues', multiple=True, metavar='NAME', help='Only this queue; may be given again.')
-@click.option('--lease', type=SPAN, metavar='TIME', help='A worker of another host, silent so long, is dead; default 60.')
-@click.option('--wait-time', 'waitTime', type=SPAN, metavar='TIME', help='Between two looks for jobs; default 1.')
+@click.option('--lease', type=SPAN, metavar='TIME',
+              help='A worker of another host, silent so long, is dead; default 60.')
+@click.option('--wait-time', 'waitTime', type=SPAN, metavar='TIME',
+              help='Between two looks for jobs; default 1.')
 @click.option('--drain', is_flag=True, default=None, help='End when nothing is due any more.')
-@click.option('--grace', type=SPAN, metavar='TIME', help='For running jobs to end, when it is told to stop; default 30.')
-@click.option('-v', '--verbose', is_flag=True, help='As --log-level info: a line for each job that is done, too.')
-@click.option('--log-level', 'logLevel', type=click.Choice(LEVELS), help='Log lines from this level on; default: what jobs '
-              'say from info on, and warnings of all others.')
+@click.option('--grace', type=SPAN, metavar='TIME',
+              help='For running jobs to end, when it is told to stop; default 30.')
+@click.option('-v', '--verbose', is_flag=True,
+              help='As --log-level info: a line for each job that is done, too.')
+@click.option('--log-level', 'logLevel', type=click.Choice(LEVELS),
+              help='Log lines from this level on; default: what jobs say from info on, and '
+                   'warnings of all others.')
 @jsonOption
-def worker(target: str, processes: int | None, threads: int | None, queues: tuple[str, ...], lease: float | None,
-           waitTime: float | None, drain: bool | None, grace: float | None, verbose: bool, logLevel: str | None,
-           asJson: bool) -> int:
-    """Process jobs until TERM, HUP or Ctrl-C; running jobs get --grace to end. A second signal ends them now; they run again.
+def worker(target: str, processes: int | None, threads: int | None, queues: tuple[str, ...],
+           lease: float | None, waitTime: float | None, drain: bool | None, grace: float | None,
+           verbose: bool, logLevel: str | None, asJson: bool) -> int:
+    """Process jobs until TERM, HUP or Ctrl-C; running jobs get --grace to end. A second signal ends
+    them now; they run again.
 
-    --drain ends when nothing is due any more, and says what is left; with status 1 when that could run now, since it was
-    stopped before or its queue is paused.
+    --drain ends when nothing is due any more, and says what is left; with status 1 when that could
+    run now, since it was stopped before or its queue is paused.
 
-    A process that dies is replaced, and its jobs go to the others. Every option may stand in the environment, as
-    P01_REMOTE_PROCESSES and so on.
+    A process that dies is replaced, and its jobs go to the others. Every option may stand in the
+    environment, as P01_REMOTE_PROCESSES and so on.
     """
     options = WorkerOptions.read(processes=processes, threads=threads, queues=queues or None, lease=lease,
                                  waitTime=waitTime, drain=drain, grace=grace,
@@ -54,12 +60,14 @@ def worker(target: str, processes: int | None, threads: int | None, queues: tupl
 
     answer = supervisor.run(begun)
     if asJson:
-        printJson({'app': supervisor.place, 'processes': options.processes, 'restarts': supervisor.restarts, 'status': answer,
+        printJson({'app': supervisor.place, 'processes': options.processes,
+                   'restarts': supervisor.restarts, 'status': answer,
                    'left': None if supervisor.left is None else supervisor.left._asdict()})
     else:
         say(mark('completed', 'ended') if answer == 0 else mark('error', f'ended with status {answer}'),
             f': {shown(supervisor.starts.reason, None)}' if supervisor.starts.reason else '',
-            f'; {count(supervisor.restarts, "process", "es")} had to be replaced' if supervisor.restarts else '')
+            f'; {count(supervisor.restarts, "process", "es")} had to be replaced'
+            if supervisor.restarts else '')
         left = '' if supervisor.left is None else told(supervisor.left, time.time())
         if left:
             say(mark('warning', 'left'), f': {left}')

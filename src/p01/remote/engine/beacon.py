@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""The black box of this process: a locked file that says that it lives, and which jobs it runs; see blackbox."""
+"""The black box of this process: a locked file that says that it lives, and which jobs it runs; see
+blackbox."""
 from __future__ import annotations
 
 import atexit
@@ -41,7 +42,8 @@ from p01.remote.blackbox import (
 
 ALONE = 'memory', 'file'             # kinds of storage that are open in one process only
 SLOTS = 1024                        # threads of a process that can be told apart
-LASTS = 24 * 3600.0                 # seconds after which the box of a dead process goes whose jobs nobody has given back
+# seconds after which the box of a dead process goes whose jobs nobody has given back
+LASTS = 24 * 3600.0
 
 PROCESS = uuid.uuid4().hex          # this process; pids are used again
 live: set[str] = set()              # names of the loops of this process
@@ -49,8 +51,9 @@ parent = 0                          # the supervisor of this process; 0 for none
 
 
 class Box:
-    """The black box of this process, in a folder; None for one that nobody else can read. Raises OSError when the folder
-    cannot be written, FileNotFoundError when somebody tidied up just then."""
+    """The black box of this process, in a folder; None for one that nobody else can read. Raises
+    OSError when the folder cannot be written, FileNotFoundError when somebody tidied up just then.
+    """
 
     def __init__(self, folder: Path | None) -> None:
         size = HEAD.size + SLOTS * SIZE
@@ -97,7 +100,8 @@ class Box:
             JOB.pack_into(self.map, HEAD.size + slot * SIZE, jobid, began, deadline)
 
     def writer(self, slot: int) -> Callable[[int, float, float], None]:
-        """What writes into a slot, given a job's id, since when it runs and until when it may; for each job, without a look."""
+        """What writes into a slot, given a job's id, since when it runs and until when it may; for
+        each job, without a look."""
         return partial(JOB.pack_into, self.map, HEAD.size + slot * SIZE)
 
     def turn(self, slot: int, number: int) -> None:
@@ -115,7 +119,8 @@ class Box:
         END.pack_into(self.map, 0, how)
 
     def leave(self) -> None:
-        """Hold nothing of it any more; its file stays. What a thread still says that could not end goes nowhere."""
+        """Hold nothing of it any more; its file stays. What a thread still says that could not end
+        goes nowhere."""
         near.pop(self.path.name, None)
         if not self.map.closed:
             self.map.close()
@@ -154,7 +159,8 @@ _lock = fork.Lock()
 
 
 def _forked() -> None:
-    """A forked process is another process: its parent's workers are not its own, nor may it hold their locks."""
+    """A forked process is another process: its parent's workers are not its own, nor may it hold
+    their locks."""
     global PROCESS, parent
     PROCESS, parent = uuid.uuid4().hex, 0
     live.clear()
@@ -168,7 +174,8 @@ os.register_at_fork(after_in_child=_forked)
 
 
 def mine(db: DB) -> Box:
-    """This process's box for a database; where none can be made, and in memory, one that only this process can read."""
+    """This process's box for a database; where none can be made, and in memory, one that only this
+    process can read."""
     with _lock:
         box = _boxes.get(db)
         if box is None:
@@ -215,7 +222,8 @@ def end(how: int) -> None:
 
 
 def _ending() -> None:
-    """This process ends by itself, as a server does that was told to: nobody shall think that a job took it down."""
+    """This process ends by itself, as a server does that was told to: nobody shall think that a job
+    took it down."""
     end(ENDS)
 
 

@@ -24,7 +24,8 @@ def behaviourOf(processor: Any, name: str) -> Job:
         return Gone(error)
     # whatever its class does when it is loaded
     cause = error.__cause__ if isinstance(error, StateLoadError) and error.__cause__ is not None else error
-    lost = NotLoaded(f'The job registered as {name!r} cannot be loaded ({reasonOf(cause)}); restore its class, or add it anew.')
+    lost = NotLoaded(f'The job registered as {name!r} cannot be loaded ({reasonOf(cause)}); '
+                     'restore its class, or add it anew.')
     lost.__cause__ = cause
     return Gone(lost)
 
@@ -38,8 +39,8 @@ def loaded(processor: Any, name: str) -> Job:
         job: Job = found(name).prototype
         return job
     if isinstance(known, Broken):
-        raise NotLoaded(f'The job registered as {name!r} cannot be loaded, {reasonFor(known)}; restore it, or add the job '
-                        'anew.') from ImportError(name)
+        raise NotLoaded(f'The job registered as {name!r} cannot be loaded, {reasonFor(known)}; '
+                        'restore it, or add the job anew.') from ImportError(name)
     job = processor.registered(name)
     job._p_activate()
     return job

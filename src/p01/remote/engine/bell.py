@@ -58,7 +58,8 @@ class Bell:
                 try:
                     self.close = self.signal.listen(self.ring)
                 except OSError as error:    # no socket can be made there
-                    logger.warning('Workers hear of new jobs of other processes only after waitTime: %s', error)
+                    logger.warning('Workers hear of new jobs of other processes only after '
+                                   'waitTime: %s', error)
 
     def unlisten(self) -> None:
         """Hear other processes no more."""

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""The end of a database, or of the process, beside workers: they end first, and what they hold goes back.
+"""The end of a database, or of the process, beside workers: they end first, and what they hold goes
+back.
 
-ZODB closes a storage under whoever uses it. So the workers of this process are asked to leave before their database closes;
-a job that does not end in time is taken from its worker, whose late changes are refused.
+ZODB closes a storage under whoever uses it. So the workers of this process are asked to leave
+before their database closes; a job that does not end in time is taken from its worker, whose late
+changes are refused.
 """
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ SHORT = 1.0         # seconds that workers get to leave when their process ends
 HELP = 5.0          # seconds at least for those who work alongside, whose storage may be away
 
 logger = logging.getLogger('p01.remote')
-guarded: weakref.WeakKeyDictionary[DB, weakref.WeakSet[Any]] = weakref.WeakKeyDictionary()      # the loops of each database
+# the loops of each database
+guarded: weakref.WeakKeyDictionary[DB, weakref.WeakSet[Any]] = weakref.WeakKeyDictionary()
 hired: weakref.WeakKeyDictionary[DB, weakref.WeakKeyDictionary[Any, threading.Thread]] = weakref.WeakKeyDictionary()
 helpers: weakref.WeakKeyDictionary[DB, weakref.WeakSet[threading.Thread]] = weakref.WeakKeyDictionary()
 ending: weakref.WeakSet[DB] = weakref.WeakSet()         # databases that are about to close
@@ -71,7 +74,8 @@ def hire(db: DB, worker: Any, thread: threading.Thread) -> None:
 
 
 def alongside(db: DB, work: Callable[..., None], *args: Any) -> threading.Thread | None:
-    """Do something with a database in a thread of its own, for whose end the database's waits; None when that has begun."""
+    """Do something with a database in a thread of its own, for whose end the database's waits; None
+    when that has begun."""
     thread = threading.Thread(target=work, args=args, name='p01-chores', daemon=True)
     with _lock:
         if db in ending or closed(db):
@@ -93,7 +97,8 @@ def watch(db: DB) -> None:
 
     def closing() -> None:
         here = known()
-        if here is not None and getattr(here, 'openers', 1) == 1:      # one in memory with a name closes behind its last opener
+        # one in memory with a name closes behind its last opener
+        if here is not None and getattr(here, 'openers', 1) == 1:
             dismiss(here)
         close()
 
@@ -101,7 +106,8 @@ def watch(db: DB) -> None:
 
 
 def dismiss(db: DB) -> None:
-    """Have all workers of a database leave. Raises RemoteError when one of them calls, whose job would be its own end."""
+    """Have all workers of a database leave. Raises RemoteError when one of them calls, whose job
+    would be its own end."""
     loops = loopsOf(db)
     if any(loop.post.running and loop.post.thread == threading.get_ident() for loop in loops):
         raise RemoteError('A job cannot close the database that it runs on; leave that to who opened it.')
@@ -135,7 +141,8 @@ def ended(loops: Iterable[Any], patience: float) -> list[Any]:
 
 
 def takeBack(loop: Any) -> None:
-    """Give the jobs of a worker to others that cannot end; no job is blamed, and what it still does is refused."""
+    """Give the jobs of a worker to others that cannot end; no job is blamed, and what it still does
+    is refused."""
     def work(connection: Any) -> None:
         store = loop.locate(connection).store
         seat = store.seats.get(loop.name)
@@ -146,7 +153,8 @@ def takeBack(loop: Any) -> None:
 
 
 def _atexit() -> None:
-    """The workers of a process that ends leave their seats, if they can at once; boxes speak for the others."""
+    """The workers of a process that ends leave their seats, if they can at once; boxes speak for
+    the others."""
     with _lock:
         loops = [loop for each in guarded.values() for loop in each]
     ended([loop for loop in loops if loop.working and not loop.post.running], SHORT)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Whether a worker is dead, how it ended, and which of its jobs that can be laid to. Looks, and changes nothing.
+"""Whether a worker is dead, how it ended, and which of its jobs that can be laid to. Looks, and
+changes nothing.
 
-On one host the kernel's lock on a worker's box decides, and for one that hangs a sign of life on the monotonic clock, which
-stands still while the host sleeps. Wall clocks count between hosts only, and there only as far as they can be believed.
+On one host the kernel's lock on a worker's box decides, and for one that hangs a sign of life on
+the monotonic clock, which stands still while the host sleeps. Wall clocks count between hosts only,
+and there only as far as they can be believed.
 """
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ from p01.remote.store.seats import Seat
 from p01.remote.store.store import BYHAND
 
 EMPTY = 24 * 3600.0         # seconds after which the seat of a silent worker without jobs goes
-WATCHED = 0.5               # part of a lease that a worker's seat must be seen unchanged, whatever the wall clocks say
+# part of a lease that a worker's seat must be seen unchanged, whatever the wall clocks say
+WATCHED = 0.5
 STOPPED = 'it was told to stop'
 DIED = 'its process died'
 TOGETHER = 'it was killed with its supervisor'
@@ -27,8 +30,9 @@ TOGETHER = 'it was killed with its supervisor'
 class Death(NamedTuple):
     """How a worker ended, and what its jobs have to do with that.
 
-    why: what is told. ran: the claimed jobs that it ran and that are blamed for it; None when nobody knows which one ran, and
-    all come under suspicion. late: those for whose time limit their process was killed; no other one is blamed then.
+    why: what is told. ran: the claimed jobs that it ran and that are blamed for it; None when
+    nobody knows which one ran, and all come under suspicion. late: those for whose time limit their
+    process was killed; no other one is blamed then.
     """
 
     why: str
@@ -40,7 +44,8 @@ class Silence:
     """How long workers have been silent as seen from here: the clocks of two hosts differ, and may jump."""
 
     def __init__(self) -> None:
-        self.seen: dict[str, tuple[float, float]] = {}      # name → heartbeat, since when it is the last, monotonic
+        # name → heartbeat, since when it is the last, monotonic
+        self.seen: dict[str, tuple[float, float]] = {}
 
     def lasts(self, seat: Seat, now: float) -> bool:
         """Whether a worker has been silent for its lease, now on the monotonic clock."""
@@ -106,7 +111,8 @@ def way(head: Head) -> str:
 
 
 def ran(seat: Seat, box: Saying | None) -> set[int] | None:
-    """The claimed job that a worker ran when it ended: its only one, if nobody knows more; None when nobody knows."""
+    """The claimed job that a worker ran when it ended: its only one, if nobody knows more; None
+    when nobody knows."""
     if box is not None and seat.slot < len(box.slots):
         return {box.slots[seat.slot].jobid} & set(seat.claims)
     return set(seat.claims) if len(seat.claims) == 1 else None
@@ -123,6 +129,7 @@ def boxOf(seat: Seat) -> Saying | None:
 
 
 def policyOf(processor: Any, jobid: int) -> Policy:
-    """How a job is retried; the default where its behaviour cannot say so here, or says it by something else."""
+    """How a job is retried; the default where its behaviour cannot say so here, or says it by
+    something else."""
     found = foreign.guarded(lambda: processor.behaviour(processor.store.entry(jobid)[1].name).policy)
     return found if isinstance(found, Policy) else Policy()

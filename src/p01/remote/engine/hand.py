@@ -57,8 +57,8 @@ class Kept:
 
     def commit(self) -> None:
         """Raises TransactionOver."""
-        raise TransactionOver('The job runs in the transaction of its caller, who ends it; let a worker run a job that commits '
-                              'or aborts in the middle.')
+        raise TransactionOver('The job runs in the transaction of its caller, who ends it; let a '
+                              'worker run a job that commits or aborts in the middle.')
 
     abort = commit
 

@@ -30,12 +30,15 @@ Policies = Callable[[int], Policy]      # of a job, by its id
 
 
 def rescue(store: Store, seat: Seat, now: float, ran: Iterable[int] | None, why: str = 'its worker died',
-           late: Mapping[int, Policy] = MappingProxyType({}), policies: Policies = lambda jobid: DEFAULT) -> list[End]:
-    """Give a dead worker's jobs to others, and fence the worker off, should it still live; returns what to tell.
+           late: Mapping[int, Policy] = MappingProxyType({}),
+           policies: Policies = lambda jobid: DEFAULT) -> list[End]:
+    """Give a dead worker's jobs to others, and fence the worker off, should it still live; returns
+    what to tell.
 
-    The jobs that ran count a run and a death, after which their policies decide. When nobody knows which one ran, all come
-    under suspicion and will run alone, so that the next death tells. Jobs for whose time limit the worker was killed come with
-    their policies, and then nothing else is blamed.
+    The jobs that ran count a run and a death, after which their policies decide. When nobody knows
+    which one ran, all come under suspicion and will run alone, so that the next death tells. Jobs
+    for whose time limit the worker was killed come with their policies, and then nothing else is
+    blamed.
     """
     store.settle(seat, {})
     told: list[End] = []
@@ -46,14 +49,16 @@ def rescue(store: Store, seat: Seat, now: float, ran: Iterable[int] | None, why:
         elif jobid not in blamed:
             store.release(seat, [jobid])
         else:
-            told.append(blame(store, seat, jobid, claim, now, why, late.get(jobid) or policies(jobid), jobid in late))
+            policy = late.get(jobid) or policies(jobid)
+            told.append(blame(store, seat, jobid, claim, now, why, policy, jobid in late))
     store.evict(seat)
     return told
 
 
 def blame(store: Store, seat: Seat, jobid: int, claim: Claim, now: float, why: str, policy: Policy,
           late: bool, stack: limit.Stack | None = None) -> End:
-    """A job has taken its worker down, or run beyond its time limit: it runs again, or has failed. Returns what to tell.
+    """A job has taken its worker down, or run beyond its time limit: it runs again, or has failed.
+    Returns what to tell.
 
     stack: where it stood; None: as its process wrote down.
     """
@@ -62,7 +67,8 @@ def blame(store: Store, seat: Seat, jobid: int, claim: Claim, now: float, why: s
     pause = 0.0 if survives(policy, runs, deaths) else None
     if late:
         stack = limit.left(seat) if stack is None else stack
-        attempt = attempt._replace(reason=f'TimedOut: {limit.text(policy.timeout, stack)}', trace=limit.trace(stack))
+        attempt = attempt._replace(reason=f'TimedOut: {limit.text(policy.timeout, stack)}',
+                                   trace=limit.trace(stack))
         pause = pauseOf(policy, TimedOut(), runs, random.random())
     if pause is not None:
         due = now + pause if pause else None
@@ -74,7 +80,8 @@ def blame(store: Store, seat: Seat, jobid: int, claim: Claim, now: float, why: s
 
 
 def survives(policy: Policy, runs: int, deaths: int) -> bool:
-    """Whether a job runs again whose worker died, after so many failed runs, so many of them by such deaths."""
+    """Whether a job runs again whose worker died, after so many failed runs, so many of them by
+    such deaths."""
     if policy.deaths is not None:
         return deaths <= policy.deaths
     return runs <= policy.retries and deaths < DEATHS
@@ -91,11 +98,13 @@ def bury(processor: Any, seat: Seat, found: Death, now: float) -> events.WorkerR
         return death.policyOf(processor, jobid)
 
     jobs = len(seat.claims)
-    ends = rescue(processor.store, seat, now, found.ran, found.why, {jobid: policies(jobid) for jobid in found.late}, policies)
+    late = {jobid: policies(jobid) for jobid in found.late}
+    ends = rescue(processor.store, seat, now, found.ran, found.why, late, policies)
     return events.WorkerRescued(seat.name, jobs, tuple(sorted(found.ran or ())), found.why, tuple(ends))
 
 
-def round(processor: Any, here: str, now: float, silence: Silence | None = None) -> list[events.WorkerRescued]:
+def round(processor: Any, here: str, now: float,
+          silence: Silence | None = None) -> list[events.WorkerRescued]:
     """Rescue the jobs of all dead workers, seal abandoned segments; part of the caller's transaction."""
     store: Store = processor.store
     told = []
@@ -114,8 +123,10 @@ def round(processor: Any, here: str, now: float, silence: Silence | None = None)
 
 
 def forgotten(processor: Any, seat: Seat, now: float) -> list[events.WorkerRescued]:
-    """Take back the jobs that were pulled by hand and not completed within their lease; each counts a failed run."""
-    late = {jobid: claim for jobid, claim in seat.claims.items() if now - seat.pulled.get(jobid, seat.beat) > seat.lease}
+    """Take back the jobs that were pulled by hand and not completed within their lease; each counts
+    a failed run."""
+    late = {jobid: claim for jobid, claim in seat.claims.items()
+            if now - seat.pulled.get(jobid, seat.beat) > seat.lease}
     why = f'nobody completed what was pulled by hand within {seat.lease:g} s'
     ends = tuple(blame(processor.store, seat, jobid, claim, now, why, death.policyOf(processor, jobid), False)
                  for jobid, claim in late.items())
@@ -123,8 +134,8 @@ def forgotten(processor: Any, seat: Seat, now: float) -> list[events.WorkerRescu
 
 
 class Janitor:
-    """The rounds of one worker: rescues, and removes finished jobs whose time is over, a few pages in each commit, round and
-    round through the worker's own shards."""
+    """The rounds of one worker: rescues, and removes finished jobs whose time is over, a few pages
+    in each commit, round and round through the worker's own shards."""
 
     def __init__(self) -> None:
         self.at: dict[int, int] = {}        # shard → the page looked at last
@@ -132,10 +143,12 @@ class Janitor:
         self.looked = -EVERY                # when the last round ended, on the monotonic clock
         self.swept: int | None = None       # jobs removed in the transaction that is open, None for no round
         self.silence = Silence()
-        self.settled: list[tuple[Path, int]] = []       # boxes and slots of those rescued in the transaction that is open
+        # boxes and slots of those rescued in the transaction that is open
+        self.settled: list[tuple[Path, int]] = []
 
     def poll(self, processor: Any, rank: tuple[int, int], now: float) -> list[events.WorkerRescued]:
-        """A round, if it is time for one; returns what to tell when the caller's transaction has committed."""
+        """A round, if it is time for one; returns what to tell when the caller's transaction has
+        committed."""
         self.swept = None
         self.settled = []
         if time.monotonic() - self.looked <= EVERY:
@@ -148,7 +161,8 @@ class Janitor:
         return told
 
     def committed(self) -> None:
-        """The caller's transaction has committed. When there is more to sweep, the next round follows at once."""
+        """The caller's transaction has committed. When there is more to sweep, the next round
+        follows at once."""
         if self.swept == 0:
             self.looked = time.monotonic()
         for path, slot in self.settled:
@@ -156,12 +170,14 @@ class Janitor:
                 blackbox.settle(path, slot)
 
     def sweep(self, processor: Any, rank: tuple[int, int], now: float) -> int:
-        """One commit's worth; returns how many jobs and unique keys went. Part of the caller's transaction."""
+        """One commit's worth; returns how many jobs and unique keys went. Part of the caller's
+        transaction."""
         store: Store = processor.store
         own = [shard for shard in store.shards if shard.number % rank[1] == rank[0]]
         count = 0
         for shard in own:
-            gone, self.places[shard.number] = upkeep.sweep(store, shard, self.places.get(shard.number, upkeep.Place()), now)
+            place = self.places.get(shard.number, upkeep.Place())
+            gone, self.places[shard.number] = upkeep.sweep(store, shard, place, now)
             count += gone
         if rank[0] == 0:
             upkeep.balance(store, now)
@@ -188,7 +204,8 @@ class Janitor:
 
 
 def lost(processor: Any, box: Path) -> tuple[list[events.WorkerRescued], list[int]]:
-    """Rescue the jobs of a process that is dead for sure, by its box; returns what to tell, and the slots that are settled."""
+    """Rescue the jobs of a process that is dead for sure, by its box; returns what to tell, and the
+    slots that are settled."""
     told, slots = [], []
     for seat in list(processor.store.seats.values()):
         if seat.box and seat.path == box:

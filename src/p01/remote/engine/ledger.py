@@ -52,8 +52,8 @@ class Ledger:
             if isinstance(done.error, TransientError | MemoryError) or fromStorage(done.error):
                 raise done.error
             del self.outcomes[task.id]
-            error = OutputError(f'The output of job {task.id} ({task.record.name}) cannot be stored ({reasonOf(done.error)}); '
-                                'return plain values.')
+            error = OutputError(f'The output of job {task.id} ({task.record.name}) cannot be '
+                                f'stored ({reasonOf(done.error)}); return plain values.')
             started, ended = outcome[4:6]
             self.verdicts[task.id] = task, failure(task, Policy(), error, started, ended, self.worker, 0.0)
             write(self.settle)

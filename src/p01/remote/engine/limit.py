@@ -42,7 +42,8 @@ def text(timeout: float | None, stack: Stack) -> str:
 
 def trace(stack: Stack) -> str:
     """A stack as tracebacks show it."""
-    return ''.join(f'  File "{frame.file}", line {frame.line}, in {frame.name}\n' for frame in reversed(stack))
+    return ''.join(f'  File "{frame.file}", line {frame.line}, in '
+                   f'{frame.name}\n' for frame in reversed(stack))
 
 
 def cut(frames: Iterable[Frame]) -> Stack:

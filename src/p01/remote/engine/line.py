@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""The line between a supervisor and a process of its own, and how the main threads of both wait: for each other, and signals.
+"""The line between a supervisor and a process of its own, and how the main threads of both wait:
+for each other, and signals.
 
-The supervisor gives orders once, and holds its end of the line as long as it lives. The process says pairs of a word and a
-value: 'checked' (what its App is), 'works' (its box), 'fault' (why it ends), 'runs' (names of jobs that it waits for) and
-'ended' (in good order: when, and what a drain had left then).
+The supervisor gives orders once, and holds its end of the line as long as it lives. The process
+says pairs of a word and a value: 'checked' (what its App is), 'works' (its box), 'fault' (why it
+ends), 'runs' (names of jobs that it waits for) and 'ended' (in good order: when, and what a drain
+had left then).
 """
 from __future__ import annotations
 
@@ -35,22 +37,26 @@ class Child:
     def __init__(self, number: int, orders: dict[str, Any]) -> None:
         self.number = number
         self.box = ''                           # see blackbox; '' as long as it does not work
-        self.names: dict[int, str] | None = None        # of the jobs that it waits for, by their ids, once it has said so
+        # of the jobs that it waits for, by their ids, once it has said so
+        self.names: dict[int, str] | None = None
         self.ended = False                      # in good order
         self.line, says = os.pipe()
         heard, self.orders = os.pipe()
         self.rest = b''
         os.set_blocking(self.line, False)
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)     # until it has said what it does with them
+        # until it has said what it does with them
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
-            self.process = subprocess.Popen([sys.executable, *flags(sys.orig_argv), '-c', CODE.format(heard=heard, says=says)],
+            code = CODE.format(heard=heard, says=says)
+            self.process = subprocess.Popen([sys.executable, *flags(sys.orig_argv), '-c', code],
                                             stdin=subprocess.DEVNULL, pass_fds=(heard, says))
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             os.close(heard)
             os.close(says)
         with contextlib.suppress(BrokenPipeError), open(self.orders, 'wb', closefd=False) as file:
-            marshal.dump({**orders, 'path': sys.path, 'argv': sys.argv, 'number': number, 'parent': os.getpid()}, file)
+            marshal.dump({**orders, 'path': sys.path, 'argv': sys.argv, 'number': number,
+                          'parent': os.getpid()}, file)
 
     @property
     def pid(self) -> int:
@@ -89,7 +95,8 @@ class Child:
 
 
 def flags(words: list[str]) -> list[str]:
-    """The options of Python itself in a command line, such as -O and -X dev; those that lead to what is run end them."""
+    """The options of Python itself in a command line, such as -O and -X dev; those that lead to
+    what is run end them."""
     found: list[str] = []
     rest = iter(words[1:])
     for word in rest:
@@ -129,7 +136,8 @@ class Line:
 
 
 class Wait:
-    """How a main thread waits: for handles that can be read, for signals, and for other threads that wake it."""
+    """How a main thread waits: for handles that can be read, for signals, and for other threads
+    that wake it."""
 
     def __init__(self) -> None:
         self.inner, self.outer = os.pipe()
@@ -138,15 +146,18 @@ class Wait:
 
     @contextlib.contextmanager
     def signals(self, numbers: Iterable[int], told: list[int]) -> Iterator[None]:
-        """Be woken by signals, whose numbers are told: a handler that raises could break a commit. In a main thread."""
+        """Be woken by signals, whose numbers are told: a handler that raises could break a commit.
+        In a main thread."""
         old = {number: signal.signal(number, lambda number, frame: told.append(number)) for number in numbers
-               if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN}      # ignored: nohup started us
+               # ignored: nohup started us
+               if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN}
         before = signal.set_wakeup_fd(self.outer, warn_on_full_buffer=False)
         try:
             yield
         finally:
             signal.set_wakeup_fd(before)
-            for number, handler in old.items() if not told else ():     # told to end, it does, whatever comes yet
+            # told to end, it does, whatever comes yet
+            for number, handler in old.items() if not told else ():
                 signal.signal(number, handler)
 
     def wake(self) -> None:

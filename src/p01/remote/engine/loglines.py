@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What a worker process writes to stderr: lines with the time, the level, and the job within which they were written."""
+"""What a worker process writes to stderr: lines with the time, the level, and the job within which
+they were written."""
 from __future__ import annotations
 
 import logging
@@ -18,10 +19,11 @@ logger = logging.getLogger(OWN)
 
 
 class Within(logging.Filter):
-    """Gives each record the job within which it was written: jobid and jobName, None and '' outside, and both as the text job.
+    """Gives each record the job within which it was written: jobid and jobName, None and ''
+    outside, and both as the text job.
 
-    running gives the job that runs, as context.Running or None; least is the level below which nothing is shown, ofJobs that
-    of lines from within jobs.
+    running gives the job that runs, as context.Running or None; least is the level below which
+    nothing is shown, ofJobs that of lines from within jobs.
     """
 
     def __init__(self, running: Callable[[], Any], least: int = logging.NOTSET, ofJobs: int = logging.NOTSET) -> None:
@@ -48,9 +50,11 @@ class Lines(logging.Formatter):
 
 
 def begin(level: str = '', running: Callable[[], Any] = lambda: None) -> None:
-    """Write log lines from this level on; without one, what jobs say from INFO on, and of others warnings.
+    """Write log lines from this level on; without one, what jobs say from INFO on, and of others
+    warnings.
 
-    From INFO on each job that is done has a line. An application that configures logging itself is not touched.
+    From INFO on each job that is done has a line. An application that configures logging itself is
+    not touched.
     """
     streams.prepare()
     ofJobs = logging.getLevelNamesMapping()[level.upper()] if level else logging.INFO
@@ -66,5 +70,6 @@ def begin(level: str = '', running: Callable[[], Any] = lambda: None) -> None:
 def done(event: object) -> None:
     """Write the line of a job that is done."""
     if isinstance(event, events.JobCompleted):
-        logger.info('Job %s %s: done in %.3f s, run %s on worker %s', event.id, event.name, event.seconds, event.attempt,
+        logger.info('Job %s %s: done in %.3f s, run %s on worker '
+                    '%s', event.id, event.name, event.seconds, event.attempt,
                     event.worker.partition(':')[0])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""The loop of one worker thread: claim, run, settle. poll(now) returns the seconds until it wants to run again."""
+"""The loop of one worker thread: claim, run, settle; poll(now) returns the seconds to wait."""
 from __future__ import annotations
 
 import contextlib
@@ -49,7 +49,7 @@ class Loop:
         self.locate = locate
         self.options = options or WorkerOptions()
         self.session = Session(db, locate)          # first: what cannot be opened leaves nothing behind
-        self.supervised = False                     # somebody ends this process for a job beyond its time limit
+        self.supervised = False                     # somebody ends this process for a job beyond its limit
         self.post = Post(db, name, self.options)
         self.name = self.post.name
         self.outage = Outage(self.name)
@@ -57,16 +57,16 @@ class Loop:
         self.runner = Runner(self.session, self.post)
         self.ledger = Ledger(self.name)
         self.ticker = Ticker()
-        self.later: set[int] = set()                # jobs that asked to run later: a drain runs them once, else it had no end
+        self.later: set[int] = set()                # jobs that asked to run later: a drain runs them once
         self.portion = Portion()
-        self.unsure: Task | None = None             # a job whose run an outage ended, so that nobody knows what became of it
+        self.unsure: Task | None = None             # a job whose run an outage ended: nobody knows its fate
         self.stopping = threading.Event()
         self.bell = bellOf(db)
         self.done = 0
         self.idle = False
         self.janitor = Janitor()
-        self.wide = time.time()                     # when other workers' shards were looked at last; they have just begun
-        self.working = self.dismissed = False       # whether a thread is in work; whether our database is about to close
+        self.wide = time.time()                     # when other workers' shards were looked at last
+        self.working = self.dismissed = False       # a thread is in work; our database is about to close
         self.gone = threading.Event()
         pulse.watch(self)
         closing.enter(self)
@@ -74,7 +74,8 @@ class Loop:
     # -- the loop
 
     def ready(self) -> None:
-        """Find the processor, and bring its layout forward. Raises RemoteError where there is none, NewerDatabase."""
+        """Find the processor, and bring its layout forward. Raises RemoteError where there is none,
+        NewerDatabase."""
         store = self.runner.fresh().store
         db, oid = store._p_jar.db(), store._p_oid       # it may live in another database of several
         self.runner.end()
@@ -119,16 +120,17 @@ class Loop:
         try:
             verdict = self.runner.run(task)
         except BaseException:
-            self.unsure = task          # the storage is away: whether it still is ours, the next bookkeeping tells
+            # the storage is away: whether it still is ours, the next bookkeeping tells
+            self.unsure = task
             raise
         self.done += 1
-        if isinstance(verdict, Done) and len(verdict.outcome) > 2 and refers(verdict.outcome):      # the length spares the call
+        if isinstance(verdict, Done) and len(verdict.outcome) > 2 and refers(verdict.outcome):  # spares a call
             self.ledger.keep(task, verdict.outcome, lambda work: self.write(lambda store, seat, now: work(store, seat)))
         elif isinstance(verdict, Done):
             self.ledger.outcomes[task.id] = verdict.outcome
         elif isinstance(verdict, Failed | Again):
-            # It is written at once, and until then it stands in the black box that this job runs: one that took all memory
-            # may leave none to write down its failure.
+            # It is written at once, and until then it stands in the black box that this job runs:
+            # one that took all memory may leave none to write down its failure.
             self.post.unlimited()
             if self.options.drain and isinstance(verdict, Again) and verdict.attempt is None:
                 self.later.add(task.id)
@@ -145,9 +147,7 @@ class Loop:
             try:
                 store: Store = self.session.processor().store
                 now = self.runner.clock()
-                seat = self.post.seat(store)
-                if seat is None:
-                    store.sit(seat := self.post.sit(now))
+                seat = self.post.here(store, now)
                 result = work(store, seat, now)
                 if seat.claims and now - seat.beat > seat.lease / PULSE:
                     seat.beat = now
@@ -167,14 +167,15 @@ class Loop:
         raise AssertionError('unreachable')
 
     def book(self, now: float, count: int) -> tuple[list[Task], float]:
-        """Settle what is done, claim what is next; returns the jobs to run, and how long to wait when there are none."""
+        """Settle what is done, claim what is next; returns the jobs to run, and how long to wait
+        when there are none."""
         def work(store: Store, seat: Seat, _: float) -> tuple[list[Task], float]:
             self.ledger.settle(store, seat)
             processor = self.session.processor()
             ready[:], coming = self.ticker.look(processor, now)
             told[:] = self.janitor.poll(processor, self.post.rank(store), now)
             told.extend(refused(store, seat, self.unsure))
-            store.release(seat, list(seat.claims)[count:])      # jobs take longer than they did: others may have the rest
+            store.release(seat, list(seat.claims)[count:])      # jobs take longer than they did
             free = count - len(seat.claims) + len(self.later & seat.claims.keys())
             if free > 0 and not self.stopping.is_set():
                 store.claim(seat, free, now, self.options.queues or None, self.post.rank(store), wide)
@@ -228,13 +229,14 @@ class Loop:
                 self.bell.unlisten()
 
     def cycle(self) -> None:
-        """Poll, and wait for the bell in between. A storage that is away is waited for, with growing pauses."""
+        """Poll, and wait for the bell in between. A storage that is away is waited for, with
+        growing pauses."""
         heard = self.bell.rings
         while not self.stopping.is_set():
             try:
                 wait = self.poll(self.runner.clock())
             except (MemoryError, ProcessorGone):
-                raise                       # this process is of no use any more, another one goes on; or this loop is of none
+                raise       # this process, or this loop, is of no use any more; others go on
             except BaseException as error:  # storages raise what they like; what they hold is safe
                 if interrupts(error):
                     raise
@@ -271,7 +273,8 @@ class Loop:
         self.bell.ring()
 
     def close(self) -> None:
-        """Give back what is claimed, and leave. Where the storage is away, others find our seat by its box or lease."""
+        """Give back what is claimed, and leave. Where the storage is away, others find our seat by
+        its box or lease."""
         try:
             def leave(store: Store, seat: Seat, now: float) -> None:
                 self.ledger.settle(store, seat)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""The other processes of this host that work: who of them dies is noticed at once, however it died, and its jobs go back.
+"""The other processes of this host that work: who of them dies is noticed at once, however it died,
+and its jobs go back.
 
-The kernel tells the end of a process to whoever holds a descriptor of it; nobody needs to look, nor to be its parent. Where it
-has no such descriptors, the janitors' rounds find the dead.
+The kernel tells the end of a process to whoever holds a descriptor of it; nobody needs to look, nor
+to be its parent. Where it has no such descriptors, the janitors' rounds find the dead.
 """
 from __future__ import annotations
 
@@ -36,14 +37,16 @@ class Neighbours:
         self.known: dict[Path, set[str]] = {}   # the boxes of the dead there that were looked after
 
     def dead(self, folder: Path) -> list[Path]:
-        """The boxes of those who died there and were not told before; looks when something there has changed."""
+        """The boxes of those who died there and were not told before; looks when something there
+        has changed."""
         try:
             changed = os.stat(folder).st_mtime_ns
         except OSError:
             return []
         if self.looked.get(folder) == changed:
             return []
-        if abs(time.time_ns() - changed) > RECENT:      # else something may come that changes it to the same instant
+        # else something may come that changes it to the same instant
+        if abs(time.time_ns() - changed) > RECENT:
             self.looked[folder] = changed
         boxes = [Path(each.path) for each in os.scandir(folder) if each.name.endswith('.box')]
         known = self.known[folder] = self.known.get(folder, set()) & {box.name for box in boxes}
@@ -57,9 +60,11 @@ class Neighbours:
             return True
         try:
             handle = os.pidfd_open(blackbox.pidOf(box))
-        except (AttributeError, OSError, ValueError):   # not of this kernel; or of another one's numbers, as in a container
+        # not of this kernel; or of another one's numbers, as in a container
+        except (AttributeError, OSError, ValueError):
             return not blackbox.died(box)
-        if blackbox.died(box):                          # its number is another one's by now, or it ended just now
+        # its number is another one's by now, or it ended just now
+        if blackbox.died(box):
             os.close(handle)
             return False
         self.handles[box] = handle
@@ -86,17 +91,19 @@ class Neighbours:
 
 
 def bury(boxes: Iterable[Path], places: Iterable[tuple[Any, Any]]) -> None:
-    """Give back what processes held that died, by their boxes, for each database with what locates its processor there.
+    """Give back what processes held that died, by their boxes, for each database with what locates
+    its processor there.
 
-    All who saw it come one after the other, since they may have other processors; the first is the last where they have not.
-    What the storage refuses is left to the janitors.
+    All who saw it come one after the other, since they may have other processors; the first is the
+    last where they have not. What the storage refuses is left to the janitors.
     """
     places = list(places)
     for box in boxes:
         blackbox.heard(box)
         with suppress(OSError), blackbox.alone(box.parent):
             given = [give(box, db, locate) for db, locate in places] if box.exists() else []
-            # It may have died before it had a seat; elsewhere than in a database's own folder it may be another one's.
+            # It may have died before it had a seat; elsewhere than in a database's own folder it
+            # may be another one's.
             if given and all(given) and all(storage.folder(db) is not None for db, _ in places) and \
                     not any(slot.round > 0 for slot in blackbox.slots(box)):
                 blackbox.remove(box)

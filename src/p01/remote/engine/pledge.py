@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Transactions that hold jobs: each is to be committed or aborted, and one that never is, is told of once, with the line that
-enqueued.
+"""Transactions that hold jobs: each is to be committed or aborted, and one that never is, is told
+of once, with the line that enqueued.
 
-When one has committed, the bells of its databases ring. It costs a few microseconds for each transaction, nothing for each
-job, and one thread that sleeps as long as there are transactions that hold jobs, and a minute beyond. Transactions of jobs
-are not looked at: a long job commits what it enqueues at its end.
+When one has committed, the bells of its databases ring. It costs a few microseconds for each
+transaction, nothing for each job, and one thread that sleeps as long as there are transactions that
+hold jobs, and a minute beyond. Transactions of jobs are not looked at: a long job commits what it
+enqueues at its end.
 """
 from __future__ import annotations
 
@@ -55,7 +56,8 @@ class Pledge:
             self.tell('another transaction was begun before it was committed, so that they are lost', True)
 
     def dropped(self, _: Any) -> None:
-        """The transaction is garbage. Only those that were neither committed nor aborted are still open then."""
+        """The transaction is garbage. Only those that were neither committed nor aborted are still
+        open then."""
         if _open.pop(self.number, None) is not None:
             self.tell('it was dropped without a commit, so that they are lost', True)
 
@@ -72,12 +74,14 @@ _watch: list[threading.Thread] = []
 
 
 def pledge(jar: Any, jobid: int, name: str) -> None:
-    """Note that a connection's transaction holds a job; the bell of the database rings when it has committed."""
+    """Note that a connection's transaction holds a job; the bell of the database rings when it has
+    committed."""
     manager = jar.transaction_manager
     current = manager.get()
     held = _held.get(current)
     if held is None:
-        ours = isinstance(manager, Lasting) and not manager.lasting     # the system's own, which nobody can forget
+        # the system's own, which nobody can forget
+        ours = isinstance(manager, Lasting) and not manager.lasting
         held = _held[current] = Pledge(current, jobid, name, not ours and running.get() is None)
         _open[held.number] = held
         # what these raise is swallowed, and what they write fails
@@ -122,18 +126,21 @@ def watch() -> None:
 
 def looks() -> None:
     """Look when the oldest may have been open for too long."""
-    wait: float | None = OPEN       # at first, so that short transactions share a thread, which costs more than they do
+    # at first, so that short transactions share a thread, which costs more than they do
+    wait: float | None = OPEN
     while wait is not None:
         time.sleep(wait)
         wait = look(time.monotonic())
 
 
 def look(now: float) -> float | None:
-    """Tell of those that have been open for too long; returns seconds until the next look, None when there are no others."""
+    """Tell of those that have been open for too long; returns seconds until the next look, None
+    when there are no others."""
     waiting = [held for held in list(_open.values()) if not held.told]
     for held in waiting:
         if now - held.since >= OPEN:
-            held.tell(f'it has been open for {now - held.since:.0f} s, and until it commits no worker sees them', False)
+            held.tell(f'it has been open for {now - held.since:.0f} s, and until it commits no '
+                      'worker sees them', False)
     here = _watch[:]
     _watch.clear()                      # before the last look: who comes after that begins another thread
     waiting = [held for held in list(_open.values()) if not held.told]

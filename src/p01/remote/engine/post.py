@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""The post of one worker thread: its seat in the database, and what it says to those who watch it, see pulse and beacon."""
+"""The post of one worker thread: its seat in the database, and what it says to those who watch it,
+see pulse and beacon."""
 from __future__ import annotations
 
 import contextlib
@@ -24,7 +25,8 @@ from p01.remote.store.store import BYHAND, Store
 
 
 class Post:
-    """Who a worker is, and what it runs, as memory and the box of its process say. Instants are on the monotonic clock."""
+    """Who a worker is, and what it runs, as memory and the box of its process say. Instants are on
+    the monotonic clock."""
 
     def __init__(self, db: DB, label: str, options: WorkerOptions) -> None:
         self.label = label
@@ -39,7 +41,8 @@ class Post:
         self.began = self.deadline = 0.0            # since when, and until when at most; 0 for never
         self.thread = 0                             # in which thread
         self.round = 0                              # how often claims were handed out, see seats.Seat
-        self.hand: tuple[int, deque[Any]] = (0, deque())    # the round, and the tasks of it that have not begun
+        # the round, and the tasks of it that have not begun
+        self.hand: tuple[int, deque[Any]] = (0, deque())
 
     # -- in the database
 
@@ -61,8 +64,8 @@ class Post:
         """Our seat, for the sake of a job. Raises ClaimLost."""
         seat = self.seat(store)
         if seat is None:
-            raise ClaimLost(f'Worker {self.name} was thought dead, and job {jobid} was taken over; its changes here were '
-                            'undone.')
+            raise ClaimLost(f'Worker {self.name} was thought dead, and job {jobid} was taken over; '
+                            'its changes here were undone.')
         return seat
 
     def recorded(self, store: Store, jobid: int) -> bool:
@@ -82,6 +85,13 @@ class Post:
         seat.code = fingerprint.serving
         return seat
 
+    def here(self, store: Store, now: float) -> Seat:
+        """Our seat, a new one if we have none."""
+        seat = self.seat(store)
+        if seat is None:
+            store.sit(seat := self.sit(now))
+        return seat
+
     def rank(self, store: Store) -> tuple[int, int]:
         """Which of the workers of the same queues we are, and how many there are."""
         queues = sorted(self.options.queues)
@@ -96,7 +106,8 @@ class Post:
         self.box.turn(self.slot, number)
 
     def hold(self, tasks: Iterable[Any]) -> deque[Any]:
-        """Hold tasks of this round that are to begin one after the other. Whoever takes one out of the deque has it."""
+        """Hold tasks of this round that are to begin one after the other. Whoever takes one out of
+        the deque has it."""
         left = deque(tasks)
         self.hand = self.round, left
         return left

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""One worker process of a supervisor: loops in threads, until it is told to end; or one that goes on an errand."""
+"""One worker process of a supervisor: loops in threads, until it is told to end; or one that goes
+on an errand."""
 from __future__ import annotations
 
 import contextlib
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from p01.remote import blackbox, events, storage
-from p01.remote.app import App, loadApp
+from p01.remote.app import App
 from p01.remote.engine import beacon, fingerprint, limit, loglines
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.context import running
@@ -37,6 +38,7 @@ from p01.remote.exceptions import (
     sentence,
 )
 from p01.remote.foreign import Raised, described, guarded, reasonOf
+from p01.remote.named import loadApp
 from p01.remote.options import WorkerOptions
 from p01.remote.storage.transactions import systematic
 
@@ -48,7 +50,8 @@ Result = TypeVar('Result')
 
 def main(orders: dict[str, Any], heard: int, says: int) -> None:
     """What a process of a supervisor does, by its orders, see engine.line."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)        # the terminal sends these to all; the supervisor tells us with TERM
+    # the terminal sends these to all; the supervisor tells us with TERM
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGHUP})
     beacon.parent = orders['parent']
@@ -61,7 +64,8 @@ def main(orders: dict[str, Any], heard: int, says: int) -> None:
 
 
 def attempt(line: Line, step: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
-    """Do a step of a process's start; what it raises ends the process with one sentence, which its supervisor tells."""
+    """Do a step of a process's start; what it raises ends the process with one sentence, which its
+    supervisor tells."""
     done = guarded(step, *args, **kwargs)
     if not isinstance(done, Raised):
         return done
@@ -114,7 +118,8 @@ class Served:
         fingerprint.serve(self.app)
 
     def first(self, target: str) -> App:
-        """The App, opened, before anybody else has done so: what is wrong with it is told once, and ends the command."""
+        """The App, opened, before anybody else has done so: what is wrong with it is told once, and
+        ends the command."""
         app = guarded(lambda: fit(load(target)))
         if isinstance(app, Raised):
             if os.environ.get(TRACE):
@@ -136,7 +141,8 @@ class Served:
             self.loops += attempt(self.line, self.made)
             self.turn()
             if self.failed:
-                fail(self.line, reasonOf(self.failed[0]))       # others rescue what is left, and another one is started
+                # others rescue what is left, and another one is started
+                fail(self.line, reasonOf(self.failed[0]))
             beacon.forget(self.app.db)
             now, left = time.monotonic(), guarded(self.left)
             self.app.close()
@@ -176,12 +182,14 @@ class Served:
             thread.join()
 
     def run(self, loop: Loop) -> None:
-        """The thread of one loop. When it fails, all end with it, and the next process has all of them again."""
+        """The thread of one loop. When it fails, all end with it, and the next process has all of
+        them again."""
         try:
             loop.work()
         except MemoryError:
             os._exit(MEMORY)                    # nothing that needs memory can be relied on
-        except BaseException as error:          # of whatever class: a thread that ends without a word looks alive
+        # of whatever class: a thread that ends without a word looks alive
+        except BaseException as error:
             self.failed.append(error)
             events.notify(events.WorkerFailed(loop.name, reasonOf(error), 'it ends'))
             for each in self.loops:
@@ -195,7 +203,8 @@ class Served:
     def note(self) -> None:
         """Say which jobs are waited for; and in the database, for other hosts, that we were told to stop."""
         names: dict[int, str] = {}
-        with contextlib.suppress(Exception), self.app.reading() as processor:      # without names when the storage is away
+        # without names when the storage is away
+        with contextlib.suppress(Exception), self.app.reading() as processor:
             names.update((jobid, processor.store.entry(jobid)[1].name) for loop in self.loops if (jobid := loop.post.running))
         self.line.say('runs', names)
         with contextlib.suppress(Exception):
@@ -210,7 +219,8 @@ class Served:
 
 
 def reach(app: App, name: str, ended: Callable[[], bool]) -> bool:
-    """Open the database of a new worker process. One that is away is waited for, as by a loop; False when that has ended.
+    """Open the database of a new worker process. One that is away is waited for, as by a loop;
+    False when that has ended.
 
     Raises NewerDatabase, NoProcessor, OldProcessor, PackageMissing, MemoryError.
     """
@@ -232,7 +242,8 @@ def reach(app: App, name: str, ended: Callable[[], bool]) -> bool:
 
 
 def mark(app: App, boxes: set[Path]) -> None:
-    """Say in the database that the processes of these boxes were told to stop: other hosts do not see them."""
+    """Say in the database that the processes of these boxes were told to stop: other hosts do not
+    see them."""
     def work(connection: Any) -> None:
         for seat in app.locate(connection).store.seats.values():
             if seat.box and seat.path in boxes:
@@ -242,8 +253,8 @@ def mark(app: App, boxes: set[Path]) -> None:
 
 
 def errand(line: Line, target: str, options: WorkerOptions) -> None:
-    """Do what needs the database and no process of the supervisor can: say that those were told to stop who cannot say so,
-    give back what the dead held, and say what a drain has left."""
+    """Do what needs the database and no process of the supervisor can: say that those were told to
+    stop who cannot say so, give back what the dead held, and say what a drain has left."""
     with contextlib.closing(loadApp(target)) as app:
         folder = blackbox.folderFor(storage.folder(app.db))
         mark(app, {box for box in folder.glob('*.box') if blackbox.isTold(box) and not blackbox.died(box)})
@@ -254,7 +265,8 @@ def errand(line: Line, target: str, options: WorkerOptions) -> None:
 
 
 def linger(patience: float) -> None:
-    """Wait for threads and processes that jobs left, at most so many seconds: Python would wait for them for ever."""
+    """Wait for threads and processes that jobs left, at most so many seconds: Python would wait for
+    them for ever."""
     several: Any = sys.modules.get('multiprocessing')       # else nobody has started any
     left: list[Any] = [*threading.enumerate(), *(several.active_children() if several else ())]
     left = [each for each in left if not each.daemon and each is not threading.main_thread()]

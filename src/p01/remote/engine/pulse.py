@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What a process does beside its jobs: signs of life, giving back what waits behind a long job, time limits of threads.
+"""What a process does beside its jobs: signs of life, giving back what waits behind a long job,
+time limits of threads.
 
-A worker with short jobs shows other hosts that it lives by its own commits, and holds nothing for long. On its own host its
-box says so. All that needs the database has a thread of its own, for as long as it takes: the database may be away.
+A worker with short jobs shows other hosts that it lives by its own commits, and holds nothing for
+long. On its own host its box says so. All that needs the database has a thread of its own, for as
+long as it takes: the database may be away.
 """
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ logger = logging.getLogger('p01.remote')
 
 
 class Pulse(threading.Thread):
-    """One thread for all loops of a process. It is a daemon, and stops beating when the process is stopped, as it should."""
+    """One thread for all loops of a process. It is a daemon, and stops beating when the process is
+    stopped, as it should."""
 
     def __init__(self) -> None:
         super().__init__(name='p01-pulse', daemon=True)
@@ -111,7 +114,8 @@ def beat(loop: Any) -> None:
 
 
 def spare(loop: Any) -> None:
-    """Give back what a loop has claimed and not begun. What is not written so is handed out by its next bookkeeping."""
+    """Give back what a loop has claimed and not begun. What is not written so is handed out by its
+    next bookkeeping."""
     number, tasks = loop.post.hand
     spared = []
     with suppress(IndexError):
@@ -127,13 +131,15 @@ def spare(loop: Any) -> None:
     try:
         systematic(loop.db, work)
     except BaseException:
-        tasks.extend(reversed(spared))          # if it was written all the same, the loop sees it before it begins one
+        # if it was written all the same, the loop sees it before it begins one
+        tasks.extend(reversed(spared))
         raise
     bellOf(loop.db).tell()
 
 
 def overrun(loop: Any) -> None:
-    """End a run whose time is over, in a thread that nobody can end: its job goes back or has failed, as its policy says."""
+    """End a run whose time is over, in a thread that nobody can end: its job goes back or has
+    failed, as its policy says."""
     jobid, thread = loop.post.running, loop.post.thread
     stack = limit.standing(thread)
     told: list[object] = []
@@ -144,7 +150,8 @@ def overrun(loop: Any) -> None:
         seat = processor.store.seats.get(loop.name)
         if seat is None or jobid not in seat.claims or seat.outcome(jobid) is not None:
             return
-        seat.fence()                    # what it still tries to commit conflicts, and finds that it is not ours any more
+        # what it still tries to commit conflicts, and finds that it is not ours any more
+        seat.fence()
         policy = death.policyOf(processor, jobid)
         told.append(janitor.blame(processor.store, seat, jobid, seat.claims[jobid], time.time(), '', policy, True, stack))
 

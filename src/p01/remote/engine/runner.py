@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Runs one job: in its transaction, to an outcome. Decides nothing about what follows a failure; policies do."""
+"""Runs one job: in its transaction, to an outcome. Decides nothing about what follows a failure;
+policies do."""
 from __future__ import annotations
 
 import random
@@ -78,7 +79,8 @@ class Runner:
         self.session.end()
 
     def run(self, task: Task) -> Verdict:
-        """Run a job until there is a verdict on it; a conflict runs it again, and costs no attempt until there are many."""
+        """Run a job until there is a verdict on it; a conflict runs it again, and costs no attempt
+        until there are many."""
         self.conflicts = None
         conflict: TransientError | None = None
         while True:
@@ -102,7 +104,8 @@ class Runner:
         return 0 if self.conflicts is None else self.conflicts.number
 
     def clash(self, task: Task, error: TransientError) -> None:
-        """A job met a conflict: undo, tell, and stay apart from whom it met. Raises the error when there is no end of it."""
+        """A job met a conflict: undo, tell, and stay apart from whom it met. Raises the error when
+        there is no end of it."""
         count = self.met() + 1
         if count > 2 * CONFLICTS and self.found is None:
             raise error             # it is not the job that meets them
@@ -113,7 +116,8 @@ class Runner:
         time.sleep(pauseAfter(count, FIRST, LONGEST))
 
     def settled(self, task: Task) -> bool:
-        """Whether its outcome is committed: a commit that raised, whatever it raised, may have done its work."""
+        """Whether its outcome is committed: a commit that raised, whatever it raised, may have done
+        its work."""
         return self.post.recorded(self.fresh().store, task.id)
 
     def behaviour(self, task: Task) -> Any:
@@ -121,7 +125,8 @@ class Runner:
         name = task.record.name
         found = self.behaviours.get(name)
         if found is None:
-            self.mark(task.id, None)            # to look for it may import a module, which may take the process down
+            # to look for it may import a module, which may take the process down
+            self.mark(task.id, None)
             found = self.behaviours[name] = self.found.behaviour(name)
         return found
 
@@ -144,7 +149,8 @@ class Runner:
         return found
 
     def once(self, task: Task, again: bool = False) -> Verdict:
-        """Run a job once, or again after a conflict. Raises TransientError for a conflict, and of it ClaimLost."""
+        """Run a job once, or again after a conflict. Raises TransientError for a conflict, and of
+        it ClaimLost."""
         processor = self.fresh()
         if task.id not in self.mine:        # cancelled, or with somebody else by now
             if again:
@@ -165,7 +171,8 @@ class Runner:
                            self.session.connection)
         except TransientError:
             raise
-        except BaseException as error:      # SystemExit, CancelledError …: no job takes its worker down by raising
+        # SystemExit, CancelledError …: no job takes its worker down by raising
+        except BaseException as error:
             if interrupts(error):
                 raise
             self.end()
@@ -179,7 +186,8 @@ class Runner:
             verdict: Verdict = Done(outcome)
         else:
             verdict = self.commit(task, processor, outcome, started)
-        if self.around.entered and (way.detached or not self.around.intact()):      # hooks of the commit are the job's, too
+        # hooks of the commit are the job's, too
+        if self.around.entered and (way.detached or not self.around.intact()):
             self.around.leave()
         if heard and isinstance(verdict, Done | Committed):
             self.tell(events.JobCompleted(task.id, task.record.name, runs, self.name, ended - started))
@@ -211,7 +219,8 @@ class Runner:
         return output
 
     def fence(self) -> None:
-        """Ready a part that the running job commits itself. Raises ClaimLost for a job that is no longer ours."""
+        """Ready a part that the running job commits itself. Raises ClaimLost for a job that is no
+        longer ours."""
         self.post.fence(self.found, self.jobid)
 
     def late(self) -> bool:
@@ -241,12 +250,14 @@ class Runner:
             self.session.commit()
         except TransientError:
             raise
-        except BaseException as error:      # one that raises may have committed: look; hooks raise what they like
+        # one that raises may have committed: look; hooks raise what they like
+        except BaseException as error:
             if interrupts(error):
                 raise
             policy = self.policy(task)
             self.end()
-            self.session.reopen()           # nobody knows what a commit that broke off has left in the connection
+            # nobody knows what a commit that broke off has left in the connection
+            self.session.reopen()
             self.around = Surroundings(None, self.session.manager)
             if not self.settled(task):
                 self.end()

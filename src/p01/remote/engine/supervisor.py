@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""The supervisor of `p01-remote worker`. It imports neither the application nor a database, which only its processes need.
+"""The supervisor of `p01-remote worker`. It imports neither the application nor a database, which
+only its processes need.
 
-What asks for them is done there: the first one says whether the application can be served, those that live give back what the
-dead held, and for what nobody is left to do a process goes on an errand.
+What asks for them is done there: the first one says whether the application can be served, those
+that live give back what the dead held, and for what nobody is left to do a process goes on an
+errand.
 """
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ from p01.remote.exceptions import RemoteError
 from p01.remote.options import WorkerOptions
 
 HASTE = 1.0         # seconds; a process that dies younger than this is not replaced at once
-LOOK = 0.5          # seconds between two looks at what runs; the end of a time limit that was seen is waited for
+# seconds between two looks at what runs; the end of a time limit that was seen is waited for
+LOOK = 0.5
 PATIENCE = 10.0     # seconds that an errand gets
 
 
@@ -31,12 +34,14 @@ class Supervisor:
     def __init__(self, target: str, options: WorkerOptions) -> None:
         self.target = target
         self.options = options
-        self.children: dict[int, tuple[Child, float]] = {}      # by number, with the start on the monotonic clock
+        # by number, with the start on the monotonic clock
+        self.children: dict[int, tuple[Child, float]] = {}
         self.fallen: set[int] = set()               # those that have died, of which something may be left
         self.starts = Starts()
         self.restarts = 0
         self.stopping = False
-        self.place = ''                             # where the database is, safe to print; '' before anybody has opened it
+        # where the database is, safe to print; '' before anybody has opened it
+        self.place = ''
         self.folder: Path | None = None             # where boxes lie
         self.refusal = ''                           # why the application cannot be served
         self.left: Left | None = None               # what a drain has left,
@@ -44,7 +49,8 @@ class Supervisor:
         self.rest = Wait()
 
     def start(self, ended: Callable[[], bool] = lambda: False) -> None:
-        """Start the worker processes; returns when the first one has opened the database, or is to end before that.
+        """Start the worker processes; returns when the first one has opened the database, or is to
+        end before that.
 
         Raises RemoteError when it cannot.
         """
@@ -71,7 +77,8 @@ class Supervisor:
         return [child.pid for child in self.alive()]
 
     def poll(self, now: float) -> float:
-        """Hear what the processes say, and replace those that died; returns the seconds until the next look."""
+        """Hear what the processes say, and replace those that died; returns the seconds until the
+        next look."""
         wait = LOOK
         for number, (child, began) in list(self.children.items()):
             alive = child.alive()
@@ -99,11 +106,13 @@ class Supervisor:
                     child.names = {int(jobid): name for jobid, name in value.items()}
                 case 'ended':
                     child.ended = True
-                    if value[1] is not None and value[0] > self.leftAt:     # the last one who looked saw what all left
+                    # the last one who looked saw what all left
+                    if value[1] is not None and value[0] > self.leftAt:
                         self.leftAt, self.left = value[0], Left(*value[1])
 
     def ended(self, number: int, child: Child, began: float) -> float:
-        """Replace a process that has ended, where that is to be; returns the seconds until it is time for it."""
+        """Replace a process that has ended, where that is to be; returns the seconds until it is
+        time for it."""
         if self.refusal or child.ended and child.code == 0 and (self.options.drain or self.stopping):
             self.forget(number)
             return 0.0
@@ -135,7 +144,8 @@ class Supervisor:
         return [] if self.folder is None else list(self.folder.glob(f'{pid}-*.box'))
 
     def watch(self, child: Child) -> float:
-        """Kill a process one of whose jobs has run longer than its timeout; returns the seconds until that may be so."""
+        """Kill a process one of whose jobs has run longer than its timeout; returns the seconds
+        until that may be so."""
         if not child.box:
             return LOOK
         if blackbox.respite(child.box) < 0:
@@ -158,7 +168,8 @@ class Supervisor:
             child.process.terminate()
 
     def join(self, grace: float, hurried: Callable[[], bool] = lambda: False) -> None:
-        """Wait for all to end, and kill what remains after so many seconds, or when there is a hurry; it goes back."""
+        """Wait for all to end, and kill what remains after so many seconds, or when there is a
+        hurry; it goes back."""
         began, told = time.monotonic(), False
         errand: Child | None = None
         while (alive := self.alive()) and not hurried() and (lasts := time.monotonic() - began) < grace:
@@ -169,7 +180,8 @@ class Supervisor:
             if not told and lasts > TELL and (not deaf or lasts > 2 * TELL):
                 told = True
                 events.notify(events.WorkersStopping(self.running(), grace))
-                if deaf:            # other hosts, which do not see their boxes, shall know that they were told
+                # other hosts, which do not see their boxes, shall know that they were told
+                if deaf:
                     errand = self.child(0, errand=True)
             self.pause(0.05)
         left = self.alive()
@@ -186,7 +198,8 @@ class Supervisor:
             self.finish(self.child(0, errand=True))
 
     def finish(self, errand: Child) -> None:
-        """Wait for a process that gives back what ours held and says what is left, but not for long: others do so, too."""
+        """Wait for a process that gives back what ours held and says what is left, but not for
+        long: others do so, too."""
         until = time.monotonic() + PATIENCE
         while errand.alive() and time.monotonic() < until:
             self.hear(errand)
@@ -197,7 +210,8 @@ class Supervisor:
         errand.close()
 
     def running(self) -> tuple[tuple[int, str, float], ...]:
-        """The jobs that run, by their ids, with their names, where these are known, and for how many seconds they do."""
+        """The jobs that run, by their ids, with their names, where these are known, and for how
+        many seconds they do."""
         found: list[tuple[int, str, float]] = []
         for child in self.alive():
             for box in self.boxes(child.pid):
@@ -206,9 +220,11 @@ class Supervisor:
         return tuple(found)
 
     def run(self, begun: Callable[[], Any] = lambda: None) -> int:
-        """The command: work until TERM, INT or HUP, or with options.drain until nothing is due; returns the exit status.
+        """The command: work until TERM, INT or HUP, or with options.drain until nothing is due;
+        returns the exit status.
 
-        Calls begun when the database is open. Raises RemoteError when the application cannot be served.
+        Calls begun when the database is open. Raises RemoteError when the application cannot be
+        served.
         """
         flagged: list[int] = []
         with self.rest.signals(SIGNALS, flagged):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What code of an application expects around it: the thread's transaction, a site, an interaction, a user, a request."""
+"""What code of an application expects around it: the thread's transaction, a site, an interaction,
+a user, a request."""
 from __future__ import annotations
 
 import operator
@@ -27,7 +28,8 @@ ISite = getattr(optional('zope.component.interfaces'), 'ISite', None)
 
 
 class Ambient(Protocol):
-    """What a package keeps for each thread, found when jobs begin to run; they see it, and may put another in its place."""
+    """What a package keeps for each thread, found when jobs begin to run; they see it, and may put
+    another in its place."""
 
     def __init__(self, module: Any) -> None: ...
 
@@ -113,12 +115,13 @@ AMBIENTS: dict[str, type[Ambient]] = {
 
 
 class Surroundings:
-    """Makes a manager the thread's own, the nearest site of a processor the site, and has an interaction; takes back what
-    jobs change of these, and of each Ambient.
+    """Makes a manager the thread's own, the nearest site of a processor the site, and has an
+    interaction; takes back what jobs change of these, and of each Ambient.
 
-    An interaction, a user, a request that the thread has already are the jobs' too. Jobs may share surroundings that none of
-    them has changed: this is asked after each job, straight from the dicts in which the thread has its own, see
-    threading.local, since what lies between must come from memory after each fsync.
+    An interaction, a user, a request that the thread has already are the jobs' too. Jobs may share
+    surroundings that none of them has changed: this is asked after each job, straight from the
+    dicts in which the thread has its own, see threading.local, since what lies between must come
+    from memory after each fsync.
     """
 
     __slots__ = ('ambients', 'entered', 'here', 'imported', 'interaction', 'interactions', 'located', 'made', 'manager',
@@ -162,7 +165,8 @@ class Surroundings:
         self.imported = len(sys.modules)
 
     def intact(self) -> bool:
-        """Whether they are as they were entered: no job has put others in their place, or taken part in our interaction.
+        """Whether they are as they were entered: no job has put others in their place, or taken
+        part in our interaction.
 
         Not after a job that has imported anything: that may be what nobody had looked at before.
         """
@@ -194,7 +198,8 @@ class Surroundings:
 
 
 def clear() -> None:
-    """Have a thread that has just begun have nothing: AccessControl keeps users by the thread's number, which is used again."""
+    """Have a thread that has just begun have nothing: AccessControl keeps users by the thread's
+    number, which is used again."""
     for name, ambient in AMBIENTS.items():
         if name in sys.modules:
             ambient.clear(sys.modules[name])

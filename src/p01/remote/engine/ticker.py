@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Enqueues what schedules have due, each item on its own: one that fails is told of once, skipped, and stops nobody else.
+"""Enqueues what schedules have due, each item on its own: one that fails is told of once, skipped,
+and stops nobody else.
 
 Several workers may try the same tick: each item is one object, so that one commits.
 """
@@ -31,10 +32,12 @@ class Ticker:
     """Fires the schedules for one worker, or for one caller."""
 
     def __init__(self) -> None:
-        self.failed: dict[str, float] = {}      # items that could not be advanced, and when that was seen, in POSIX seconds
+        # items that could not be advanced, and when that was seen, in POSIX seconds
+        self.failed: dict[str, float] = {}
 
     def look(self, processor: Any, now: float) -> tuple[list[str], float | None]:
-        """The keys of the items to fire, in the order in which they became due, and the POSIX seconds of the next one."""
+        """The keys of the items to fire, in the order in which they became due, and the POSIX
+        seconds of the next one."""
         ready: list[tuple[float, str]] = []
         coming: list[float] = []
         items = contained(lambda: list(processor.scheduler.items()))
@@ -55,8 +58,9 @@ class Ticker:
              tell: Callable[[object], None] = events.notify) -> int:
         """Fire items; returns how many jobs were enqueued.
 
-        do(work) does work(processor) in a transaction or savepoint of its own, which is undone when it raises; tell is told
-        of failures. Raises conflicts that do does not repeat, and what the storage raises.
+        do(work) does work(processor) in a transaction or savepoint of its own, which is undone when
+        it raises; tell is told of failures. Raises conflicts that do does not repeat, and what the
+        storage raises.
         """
         count = 0
         for key in keys:
@@ -132,11 +136,13 @@ def advance(processor: Any, item: Any, now: float) -> None:
     """Set an item's next due time. Raises InputError for one that is no instant after now."""
     due = processor.scheduler.advance(item, now)
     if seconds(due, f'The next time of schedule {item.__name__}') <= now:
-        raise InputError(f'Schedule {item.__name__}: next({now!r}) must give a later instant, not {shown(due, 60)}.')
+        raise InputError(f'Schedule {item.__name__}: next({now!r}) must give a later instant, not '
+                         f'{shown(due, 60)}.')
 
 
 def tick(processor: Any, now: float, ticker: Ticker | None = None, manager: Any = None) -> int:
-    """Enqueue the jobs of all items that are due; returns how many. Part of the caller's transaction, in savepoints."""
+    """Enqueue the jobs of all items that are due; returns how many. Part of the caller's
+    transaction, in savepoints."""
     ticker = ticker or Ticker()
     keys, _ = ticker.look(processor, now)
     if not keys:

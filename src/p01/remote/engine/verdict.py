@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What came of a run, and what follows from a failure. Pure, but for a policy or an error of the application's own."""
+"""What came of a run, and what follows from a failure. Pure, but for a policy or an error of the
+application's own."""
 from __future__ import annotations
 
 from contextlib import suppress
@@ -47,7 +48,8 @@ class Failed(NamedTuple):
 
 
 class Again(NamedTuple):
-    """It is to run again, due at an instant or at its old place in line; with the attempt that failed, or why it asks to."""
+    """It is to run again, due at an instant or at its old place in line; with the attempt that
+    failed, or why it asks to."""
 
     due: float | None
     attempt: Attempt | None
@@ -72,18 +74,21 @@ def failure(task: Task, policy: Any, error: BaseException, started: float, ended
     attempt = Attempt(runs, started, ended, worker, reasonOf(error) + hintFor(error), traced(error))
     pause = None if final(error) else pauseOf(policy, error, runs, chance)
     if pause is not None and isinstance(error, NotLoaded):
-        pause = max(pause, RAISING.pause(error, min(runs, RAISING.retries), chance) or 0.0)     # time for a deployment
+        # time for a deployment
+        pause = max(pause, RAISING.pause(error, min(runs, RAISING.retries), chance) or 0.0)
     if pause is None:
         plain = isinstance(error, TimedOut) or not isinstance(error, RemoteError)
         text = attempt.reason if plain else described(error)        # ours are whole sentences
         attempts = task.claim.after(attempt)
         return Failed(Outcome(ERROR, None, text, runs, started, ended, worker, attempts, conflicts),
-                      'not loaded' if isinstance(error, UnknownJob) else 'timeout' if isinstance(error, TimedOut) else 'error')
+                      'not '
+                      'loaded' if isinstance(error, UnknownJob) else 'timeout' if isinstance(error, TimedOut) else 'error')
     return Again(ended + pause if pause else None, attempt)
 
 
 def final(error: BaseException) -> bool:
-    """Whether another run would end alike, whatever the policy: the job said so, or did what no run can do."""
+    """Whether another run would end alike, whatever the policy: the job said so, or did what no run
+    can do."""
     return isinstance(error, JobError | NotCommitted) or isBlobless(error) \
         or isinstance(error, UnknownJob) and not isinstance(error, NotLoaded)
 
@@ -95,7 +100,8 @@ def policyOf(behaviour: Any) -> Any:
 
 
 def pauseOf(policy: Any, error: BaseException, runs: int, chance: float) -> float | None:
-    """What a policy says, see Policy.pause; None as well when it raises or gives no duration: it is the application's."""
+    """What a policy says, see Policy.pause; None as well when it raises or gives no duration: it is
+    the application's."""
     pause = guarded(lambda: policy.pause(error, runs, chance))
     if pause is None or isinstance(pause, Raised):
         return None
@@ -104,13 +110,15 @@ def pauseOf(policy: Any, error: BaseException, runs: int, chance: float) -> floa
 
 
 def expired(owner: Hand) -> list[object]:
-    """The events that tell of the jobs that expired in an owner's last claims; a transaction that is repeated begins anew."""
+    """The events that tell of the jobs that expired in an owner's last claims; a transaction that
+    is repeated begins anew."""
     found, owner._v_expired = owner._v_expired, ()
     return [events.JobErred(jobid, name, 0, '', EXPIRED, 'expired') for jobid, name in found]
 
 
 def refused(store: Any, seat: Seat, task: Task | None) -> list[object]:
-    """The events that tell of a job whose run an outage ended, and which is somebody else's by now; None: there was none."""
+    """The events that tell of a job whose run an outage ended, and which is somebody else's by now;
+    None: there was none."""
     if task is None or task.id in seat.claims:
         return []
     with suppress(JobNotFound):         # it has ended since, and was removed

@@ -73,13 +73,15 @@ def isAddress(text: str) -> bool:
 def parse(address: str) -> Address:
     """The parts of an address. Raises AddressError when it names no known kind or has no usable path."""
     if not isinstance(address, str):
-        raise AddressError(f'An address is a text like sqlite:./jobs or an open ZODB.DB, not {foreign.shown(address, 60)}.')
+        raise AddressError('An address is a text like sqlite:./jobs or an open ZODB.DB, not '
+                           f'{foreign.shown(address, 60)}.')
     name, colon, rest = address.strip().partition(':')
     name, names = ALIASES.get(name.lower(), name.lower()), known()
     if not colon or name not in names:
         choice = ', '.join(f'{each}:' for each in names)
-        raise AddressError(f'{foreign.shown(hidden(address), 60)} is of no kind known here; write one of {choice} and where '
-                           f'it lives, for example {KINDS[names[0]].example}.')
+        raise AddressError(f'{foreign.shown(hidden(address), 60)} is of no kind known here; write '
+                           f'one of {choice} and where it lives, for example '
+                           f'{KINDS[names[0]].example}.')
     row, text = KINDS[name], hidden(address.strip())
     rest, part, processor = cut(rest, row)
     if row.options is None:         # what is ours stands among what is not
@@ -120,8 +122,8 @@ def pathOf(rest: str, text: str, example: str) -> Path:
                                f'or three slashes before an absolute path.')
         encoded = re.search('%[0-9a-fA-F]{2}', rest)
         if encoded is not None:     # zodburi takes it literally, what reads URIs else decodes it
-            raise AddressError(f'{text!r} has {encoded[0]} in a URI, for {unquote(encoded[0])!r} or for itself; write the path '
-                               'as it is, with one slash before it.')
+            raise AddressError(f'{text!r} has {encoded[0]} in a URI, for {unquote(encoded[0])!r} '
+                               'or for itself; write the path as it is, with one slash before it.')
         rest = '/' + rest.lstrip('/')
     if not rest or '\0' in rest:
         raise AddressError(f'{text!r} lacks a usable path; write for example {example}.')

@@ -26,7 +26,8 @@ def classOf(connection: Any, module: str, name: str) -> Any:
             raise
         if module not in _raised:
             _raised.add(module)
-            logger.error('Module %s raised when it was imported for objects in the database, which cannot be loaded: %s',
+            logger.error('Module %s raised when it was imported for objects in the database, which '
+                         'cannot be loaded: %s',
                          module, reasonOf(error))
     return broken_cache.setdefault((module, name), type(name, (Broken,), {'__module__': module}))
 

@@ -17,10 +17,10 @@ from p01.remote.storage.transactions import opened
 OBJECTS = 1_000     # that are looked at
 SECONDS = 0.1       # that it may take
 MEND = {
-    z64: 'the root itself was changed, which each new or replaced key in it does; keep a BTree under one key, and put objects '
-         'of their own into it',
-    None: 'let each transaction change objects of its own, a BTree rather than a dict, or repeat it as a whole: '
-          'app.run(function)',
+    z64: 'the root itself was changed, which each new or replaced key in it does; keep a BTree '
+         'under one key, and put objects of their own into it',
+    None: 'let each transaction change objects of its own, a BTree rather than a dict, or repeat '
+          'it as a whole: app.run(function)',
 }
 
 

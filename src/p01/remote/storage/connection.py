@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""The connections of our databases: what nobody will commit is refused by a sentence, and seen by nobody afterwards.
+"""The connections of our databases: what nobody will commit is refused by a sentence, and seen by
+nobody afterwards.
 
-ZODB changes an object in memory first and then asks its connection, which may have no transaction any more: it is closed, or
-its transaction is over. The object would keep the change, and whoever changes it next would store both.
+ZODB changes an object in memory first and then asks its connection, which may have no transaction
+any more: it is closed, or its transaction is over. The object would keep the change, and whoever
+changes it next would store both.
 """
 from __future__ import annotations
 
@@ -21,18 +23,22 @@ from p01.remote import fork
 from p01.remote.exceptions import TransactionOver
 from p01.remote.storage.transactions import Lasting, begun
 
-FORKED = ('This connection was opened before the process was forked, and belongs to the parent; open the database anew in the '
-          'child, as an App of an address does by itself.')
+FORKED = ('This connection was opened before the process was forked, and belongs to the parent; '
+          'open the database anew in the child, as an App of an address does by itself.')
 
-# The connections that were opened under managers of others, in this thread or task: weakly, and which opening it was.
+# The connections that were opened under managers of others, in this thread or task: weakly, and
+# which opening it was.
 _apart: ContextVar[tuple[tuple[weakref.ref[Any], object], ...]] = ContextVar('apart', default=())
 
-# The connections that commit, by thread and database. A storage lets one commit at a time, and whoever commits in the midst of
-# his own commit waits for himself: a signal handler, a __del__, a handler of log lines, a data manager.
+# The connections that commit, by thread and database. A storage lets one commit at a time, and
+# whoever commits in the midst of his own commit waits for himself: a signal handler, a __del__, a
+# handler of log lines, a data manager.
 _committing: dict[tuple[int, int], tuple[Connection, Any]] = {}      # with the transaction
-_locked: set[tuple[int, int]] = set()     # threads that begin or end a transaction, by database: they may hold locks
-MIDST = ('This was called in the midst of a commit or begin of the same thread to the same database, for whose end it would '
-         'wait for ever; do it behind the commit, in an after-commit hook for example.')
+# threads that begin or end a transaction, by database: they may hold locks
+_locked: set[tuple[int, int]] = set()
+MIDST = ('This was called in the midst of a commit or begin of the same thread to the same '
+         'database, for whose end it would wait for ever; do it behind the commit, in an '
+         'after-commit hook for example.')
 
 
 class Guarded(Connection):
@@ -58,7 +64,8 @@ class Guarded(Connection):
             super().close(primary)
 
     def newTransaction(self, txn: Any, sync: bool = True) -> None:
-        """See ZODB. Raises TransactionOver in a forked child, and where the same thread has the storage's locks."""
+        """See ZODB. Raises TransactionOver in a forked child, and where the same thread has the
+        storage's locks."""
         if self.mark is not fork.mark:
             self.own()
         key = get_ident(), id(self._db)
@@ -84,7 +91,8 @@ class Guarded(Connection):
         super().setstate(obj)
 
     def tpc_begin(self, txn: Any) -> None:
-        """See ZODB. Raises TransactionOver in a forked child, and in the midst of another commit of the same thread."""
+        """See ZODB. Raises TransactionOver in a forked child, and in the midst of another commit of
+        the same thread."""
         if self.mark is not fork.mark:
             self.own()
         if _committing.setdefault((get_ident(), id(self._db)), (self, txn))[1] is not txn:
@@ -127,7 +135,8 @@ class Guarded(Connection):
             if isinstance(error, TransactionFailedError | TransactionOver):
                 raise
             raise TransactionOver(f'{type(obj).__name__} was changed when its transaction was over '
-                                  f'({why(self)}); what was changed is forgotten, begin a transaction first.') from error
+                                  f'({why(self)}); what was changed is forgotten, begin a '
+                                  'transaction first.') from error
 
     def own(self) -> None:
         """Raises TransactionOver in a forked child of the process that opened it."""
@@ -155,8 +164,8 @@ def isOpen(connection: Connection | None, opening: object) -> bool:
 
 
 def apart(db: DB, own: Any) -> Connection | None:
-    """A connection of a database that is open in this thread or task under a manager that is not the thread's own, as explicit
-    ones are, and has begun a transaction."""
+    """A connection of a database that is open in this thread or task under a manager that is not
+    the thread's own, as explicit ones are, and has begun a transaction."""
     for ref, opening in _apart.get():
         connection = ref()
         if connection is not None and isOpen(connection, opening) and connection.db() is db:

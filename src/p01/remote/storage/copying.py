@@ -124,11 +124,12 @@ def recordOf(source: Snapshot, oid: int) -> bytes:
     try:
         data = source.load(oid)
     except POSKeyError as error:
-        raise CopyFailed(f'Object {oid:#x} is referred to and missing: the database is damaged; restore it from a backup, or '
-                         'remove what refers to that object.') from error
+        raise CopyFailed(f'Object {oid:#x} is referred to and missing: the database is damaged; '
+                         'restore it from a backup, or remove what refers to that '
+                         'object.') from error
     if is_blob_record(data):
-        raise CopyFailed('The database holds blobs, which are files of their own and are not copied; use zodbconvert of '
-                         'RelStorage.')
+        raise CopyFailed('The database holds blobs, which are files of their own and are not '
+                         'copied; use zodbconvert of RelStorage.')
     return data
 
 
@@ -159,7 +160,8 @@ class Writer:
             self.storage.tpc_finish(made)
         except ConflictError as error:
             self.storage.tpc_abort(made)
-            raise CopyFailed('Somebody else writes to the database to copy to; stop that, and name a new one.') from error
+            raise CopyFailed('Somebody else writes to the database to copy to; stop that, and name '
+                             'a new one.') from error
         except BaseException:
             self.storage.tpc_abort(made)
             raise

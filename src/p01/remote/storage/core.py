@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What our storages have in common: a ZODB storage of current revisions, one view of it for each connection (IMVCCStorage).
+"""What our storages have in common: a ZODB storage of current revisions, one view of it for each
+connection (IMVCCStorage).
 
-A view reads one snapshot of the database from the begin of a transaction to its end. What it stores is kept until the vote;
-the vote writes, and conflicts are resolved by the state in the view's own snapshot, which stands until then. A kind of storage
-says how in a subclass of View, see "what a kind says", and has what its views share within the process in one of shared.Shared.
+A view reads one snapshot of the database from the begin of a transaction to its end. What it stores
+is kept until the vote; the vote writes, and conflicts are resolved by the state in the view's own
+snapshot, which stands until then. A kind of storage says how in a subclass of View, see "what a
+kind says", and has what its views share within the process in one of shared.Shared.
 """
 from __future__ import annotations
 
@@ -45,7 +47,8 @@ class View(ConflictResolvingStorage):
     # -- what a kind says; all but release is called with the lock
 
     def poll(self) -> list[int] | None:
-        """Begin a new snapshot; the objects that others changed since the one before, None for all. Repeatable."""
+        """Begin a new snapshot; the objects that others changed since the one before, None for all.
+        Repeatable."""
         raise NotImplementedError
 
     def end(self) -> None:
@@ -53,7 +56,8 @@ class View(ConflictResolvingStorage):
         raise NotImplementedError
 
     def read(self, oid: int) -> tuple[bytes, int] | None:
-        """State and revision of an object in the snapshot, which begins if there is none; None for no object."""
+        """State and revision of an object in the snapshot, which begins if there is none; None for
+        no object."""
         raise NotImplementedError
 
     def last(self) -> int:
@@ -61,11 +65,13 @@ class View(ConflictResolvingStorage):
         raise NotImplementedError
 
     def vote(self, pending: Pending) -> list[Row]:
-        """Write what is pending, and make sure that it can be committed; sets tid. Called again with what was resolved.
+        """Write what is pending, and make sure that it can be committed; sets tid. Called again
+        with what was resolved.
 
-        Returns the rows that are in the way: objects of pending.stores whose current revision is not the one that the store is
-        based on, revision 0 for those that are not there any more. Nobody else changes these before the end. Raises
-        ReadConflictError for pending.checks that do not hold.
+        Returns the rows that are in the way: objects of pending.stores whose current revision is
+        not the one that the store is based on, revision 0 for those that are not there any more.
+        Nobody else changes these before the end. Raises ReadConflictError for pending.checks that
+        do not hold.
         """
         raise NotImplementedError
 
@@ -78,7 +84,8 @@ class View(ConflictResolvingStorage):
         raise NotImplementedError
 
     def rows(self, start: int, stop: int) -> Iterator[Row]:
-        """All objects with revisions from start to stop, by revision and id, of one snapshot of its own; closed, it ends."""
+        """All objects with revisions from start to stop, by revision and id, of one snapshot of its
+        own; closed, it ends."""
         raise NotImplementedError
 
     def after(self, oid: int, number: int) -> list[int]:
@@ -182,7 +189,8 @@ class View(ConflictResolvingStorage):
         return self.pending
 
     def tpc_begin(self, transaction: Any, tid: bytes | None = None, status: str = ' ') -> None:
-        """Waits for the transaction of another thread that is being committed through this very view; locks nothing else."""
+        """Waits for the transaction of another thread that is being committed through this very
+        view; locks nothing else."""
         self.writable()
         if transaction is self.transaction:
             raise StorageTransactionError('Duplicate tpc_begin calls for same transaction')

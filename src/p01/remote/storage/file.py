@@ -66,5 +66,6 @@ def old(path: Path) -> str:
     """The sentence for a FileStorage of Python 2; '' for all else."""
     if magicOf(path) != PYTHON2:
         return ''
-    return (f'{path} is a FileStorage of Python 2; convert a copy of it with `zodbupdate --convert-py3 --file {path}`, in an '
-            'environment that has zodbupdate and the application.')
+    return (f'{path} is a FileStorage of Python 2; convert a copy of it with `zodbupdate '
+            f'--convert-py3 --file {path}`, in an environment that has zodbupdate and the '
+            'application.')

@@ -40,7 +40,8 @@ class Packing(HistoryFreePackUndo):
         batcher = self._make_store_batcher(storing)
         for oid, tid in loading.cursor.fetchall():
             row = oid, True, tid        # keep it: it is newer than the pack
-            batcher.insert_into('pack_object (zoid, keep, keep_tid)', batcher.row_schema_of_length(3), row, row, size=3)
+            batcher.insert_into('pack_object (zoid, keep, '
+                                'keep_tid)', batcher.row_schema_of_length(3), row, row, size=3)
             oids.append(oid)
         batcher.flush()
         storing.commit()

@@ -19,8 +19,8 @@ def pack(db: ZODB.DB, days: float = 0.0) -> None:
     Raises PackRunning while another pack of it runs, in whatever process, and RemoteError where a pack would lose objects.
     """
     if opened.isFaulty(db):
-        raise RemoteError('This is RelStorage on SQLite, which loses in a pack what is moved meanwhile; open its folder as '
-                          'sqlite:FOLDER, and pack it there.')
+        raise RemoteError('This is RelStorage on SQLite, which loses in a pack what is moved '
+                          'meanwhile; open its folder as sqlite:FOLDER, and pack it there.')
     if 'relstorage' in sys.modules:        # importing mending imports it
         from p01.remote.storage.mending import mend
         mend(opened.part(db))

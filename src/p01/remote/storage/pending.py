@@ -60,8 +60,9 @@ class Pending:
             place = self.file.seek(0, os.SEEK_END), len(data)
             self.file.write(data)
         except OSError as error:
-            raise Full(f'The temporary file of a transaction of more than {ROOM >> 20} MB cannot be written ({error}); make '
-                       f'room in {tempfile.gettempdir()}, or store less at once.') from error
+            raise Full(f'The temporary file of a transaction of more than {ROOM >> 20} MB cannot '
+                       f'be written ({error}); make room in {tempfile.gettempdir()}, or store less '
+                       'at once.') from error
         return place
 
     def get(self, place: tuple[int, int]) -> bytes:

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""postgresql://USER:PASSWORD@HOST:PORT/DATABASE?OPTION=VALUE, RelStorage on PostgreSQL, history-free.
+"""postgresql://USER:PASSWORD@HOST:PORT/DATABASE?OPTION=VALUE, RelStorage on PostgreSQL,
+history-free.
 
-Whatever libpq understands: its URIs, postgresql:///jobs?host=/run/postgresql for a Unix socket, and after the colon its
-words, postgresql:service=jobs or postgresql:host=db1 dbname=jobs. libpq's own parser reads them. Passwords may as well
-stay in ~/.pgpass, in a service file or in PGPASSWORD; one in the address is kept from RelStorage, which would show it.
+Whatever libpq understands: its URIs, postgresql:///jobs?host=/run/postgresql for a Unix socket, and
+after the colon its words, postgresql:service=jobs or postgresql:host=db1 dbname=jobs. libpq's own
+parser reads them. Passwords may as well stay in ~/.pgpass, in a service file or in PGPASSWORD; one
+in the address is kept from RelStorage, which would show it.
 """
 from __future__ import annotations
 
@@ -45,21 +47,24 @@ SERVER = {'keepalives_idle': 'tcp_keepalives_idle', 'keepalives_interval': 'tcp_
 
 
 class Disconnected(psycopg2.OperationalError, TransientError):
-    """The connection to PostgreSQL was lost; a commit that was under way may have been done, all else is undone."""
+    """The connection to PostgreSQL was lost; a commit that was under way may have been done, all
+    else is undone."""
 
 
 class _Notices(list[str]):
     """What the server says beside its answers: nothing.
 
-    RelStorage sets a list of its own around each commit, which prints all but one English warning to the standard output,
-    and turns the end of a connection that it hears of there into a SystemError. Ours cannot be replaced.
+    RelStorage sets a list of its own around each commit, which prints all but one English warning
+    to the standard output, and turns the end of a connection that it hears of there into a
+    SystemError. Ours cannot be replaced.
     """
 
     notices = ()    # which RelStorage sets afterwards
 
 
 class Driver(Psycopg2Driver):
-    """Connects with the secret parts, so that nothing that RelStorage shows can hold them; says when a connection is lost."""
+    """Connects with the secret parts, so that nothing that RelStorage shows can hold them; says
+    when a connection is lost."""
 
     connect: Any
 
@@ -94,7 +99,8 @@ class Driver(Psycopg2Driver):
 def _told(method: Callable[..., Any]) -> Callable[..., Any]:
     """A method of a connection or cursor that raises Disconnected when the connection is lost.
 
-    psycopg2 raises OperationalError or InterfaceError, which tell nobody that a transaction had better be repeated.
+    psycopg2 raises OperationalError or InterfaceError, which tell nobody that a transaction had
+    better be repeated.
     """
     def call(self: Any, *args: Any, **options: Any) -> Any:
         try:
@@ -110,7 +116,8 @@ def _told(method: Callable[..., Any]) -> Callable[..., Any]:
 def _patience(connection: Any) -> str:
     """Statements that make the server as patient with this connection as we are."""
     ours = connection.get_dsn_parameters()
-    return ''.join(f'; SET {theirs} TO {int(ours[name])}' for name, theirs in SERVER.items() if ours.get(name))
+    return ''.join(f'; SET {theirs} TO '
+                   f'{int(ours[name])}' for name, theirs in SERVER.items() if ours.get(name))
 
 
 class Locker(PostgreSQLLocker):
@@ -171,16 +178,19 @@ def openDatabase(address: Address, **settings: Any) -> ZODB.DB:
         finally:
             guard.close()       # which lets go of the lock
     except psycopg2.errors.LockNotAvailable as error:
-        raise DatabaseLocked(f'{address.text} has been held for {OPENING} seconds by others that open it; see in '
-                             f'pg_stat_activity what hangs there.') from error
+        raise DatabaseLocked(f'{address.text} has been held for {OPENING} seconds by others that '
+                             'open it; see in pg_stat_activity what hangs there.') from error
     except psycopg2.errors.InsufficientPrivilege as error:
-        raise AddressError(f'{address.text} has no tables yet, and its user may not make them ({_line(error)}); let the user '
-                           f'own the database, or GRANT CREATE ON SCHEMA public to it.') from error
+        raise AddressError(f'{address.text} has no tables yet, and its user may not make them '
+                           f'({_line(error)}); let the user own the database, or GRANT CREATE ON '
+                           'SCHEMA public to it.') from error
     except psycopg2.Error as error:
-        raise AddressError(f'{address.text} cannot be opened ({_line(error)}); {_mend(error, parts)}.') from error
+        raise AddressError(f'{address.text} cannot be opened ({_line(error)}); '
+                           f'{_mend(error, parts)}.') from error
     except StorageError as error:
-        raise AddressError(f'{address.text} holds another kind of RelStorage ({_line(error)}); name another database, or '
-                           f'describe this one in a configuration file and use zconfig:.') from error
+        raise AddressError(f'{address.text} holds another kind of RelStorage ({_line(error)}); '
+                           'name another database, or describe this one in a configuration file '
+                           'and use zconfig:.') from error
 
 
 def partsOf(address: Address) -> dict[str, Any]:
@@ -192,18 +202,21 @@ def partsOf(address: Address) -> dict[str, Any]:
         parts: dict[str, Any] = parse_dsn(text)
     except psycopg2.Error as error:
         parts = {}
-        if '@' not in text and hidden(text) == text:    # libpq repeats what it cannot read, be it a part of a password
+        # libpq repeats what it cannot read, be it a part of a password
+        if '@' not in text and hidden(text) == text:
             reason = f' ({_line(error)})'
     if not parts and text not in ('', 'postgresql://') or _misread(parts):
-        raise AddressError(f'{address.text} cannot be read{reason}; write postgresql://user:password@host:port/database, with '
-                           f'%40 for an @ in the password, %2F for a / and so on, or postgresql:service=name.')
+        raise AddressError(f'{address.text} cannot be read{reason}; write '
+                           'postgresql://user:password@host:port/database, with %40 for an @ in '
+                           'the password, %2F for a / and so on, or postgresql:service=name.')
     if 'service' not in parts and 'PGSERVICE' not in os.environ:   # ours would win over those of the service
         parts = {**PATIENCE, **parts}
     return parts
 
 
 def _misread(parts: dict[str, Any]) -> bool:
-    """Whether libpq took the user and password for a host and port, as it does when there is a / in the password."""
+    """Whether libpq took the user and password for a host and port, as it does when there is a / in
+    the password."""
     ports = str(parts.get('port', '0')).split(',')
     return not all(port.isdecimal() or not port for port in ports) or 'user' not in parts and '@' in parts.get('dbname', '')
 
@@ -227,7 +240,8 @@ def _line(error: BaseException) -> str:
 
 
 def _mend(error: psycopg2.Error, parts: dict[str, Any]) -> str:
-    """What to do about a connection that failed: libpq gives no code, and its server speaks many languages."""
+    """What to do about a connection that failed: libpq gives no code, and its server speaks many
+    languages."""
     text = str(error)
     if 'database' in text and 'does not exist' in text:
         return f'make the database with createdb {parts.get("dbname", "NAME")}, or name another'

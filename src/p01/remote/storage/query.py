@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: ZPL-2.1
 """What follows the question mark of an address, in the words of zodburi.
 
-connection_pool_size, connection_cache_size … and database_name are settings of ZODB.DB, for every kind; a kind has options of
-its own besides, see KINDS. Whatever else stands there is refused: it would else be part of a file's name, or be overlooked.
+connection_pool_size, connection_cache_size … and database_name are settings of ZODB.DB, for every
+kind; a kind has options of its own besides, see KINDS. Whatever else stands there is refused: it
+would else be part of a file's name, or be overlooked.
 """
 from __future__ import annotations
 
@@ -25,12 +26,13 @@ def split(query: str, text: str) -> dict[str, str]:
     try:
         return dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
     except ValueError:
-        raise AddressError(f'{text} has a question mark, which no path can have, and no NAME=VALUE follows it; write for '
-                           'example ?connection_pool_size=10.') from None
+        raise AddressError(f'{text} has a question mark, which no path can have, and no NAME=VALUE '
+                           'follows it; write for example ?connection_pool_size=10.') from None
 
 
 def settings(options: dict[str, str], text: str) -> dict[str, Any]:
-    """Those of the options that are settings of ZODB.DB, which go from these. Raises AddressError for a value that is none."""
+    """Those of the options that are settings of ZODB.DB, which go from these. Raises AddressError
+    for a value that is none."""
     found: dict[str, Any] = {}
     for option in [option for option in options if option == NAME or option.removeprefix(PREFIX) in (*NUMBERS, *SIZES)]:
         if option == NAME:
@@ -42,7 +44,8 @@ def settings(options: dict[str, str], text: str) -> dict[str, Any]:
 
 
 def extract(rest: str, text: str) -> tuple[str, dict[str, Any]]:
-    """A URI that others read without what is a setting of ZODB.DB, and these settings. Raises AddressError."""
+    """A URI that others read without what is a setting of ZODB.DB, and these settings. Raises
+    AddressError."""
     before, sign, options = rest.partition('?')
     if not sign or not before.startswith('//'):
         return rest, {}
@@ -59,7 +62,8 @@ def refuse(options: dict[str, str], known: tuple[str, ...], kind: str, text: str
     if unknown:
         named = ', '.join((*known, 'connection_pool_size, connection_cache_size and the like'))
         more = '; zconfig: can express all that a storage has' if kind in ('file', 'zeo') else ''
-        raise AddressError(f'{text} has options that {kind}: does not know ({unknown}); it knows {named}{more}.')
+        raise AddressError(f'{text} has options that {kind}: does not know ({unknown}); it knows '
+                           f'{named}{more}.')
 
 
 def size(value: str, option: str, text: str, units: bool = True) -> int:
@@ -67,7 +71,8 @@ def size(value: str, option: str, text: str, units: bool = True) -> int:
     found = re.fullmatch(r'(\d+)\s*([kmg]b)?', value.strip().lower())
     if found is None or found[2] and not units:
         example = '64MB' if units else '10'
-        raise AddressError(f'{text} has {option}={value}, which is no whole number; write for example {option}={example}.')
+        raise AddressError(f'{text} has {option}={value}, which is no whole number; write for '
+                           f'example {option}={example}.')
     return int(found[1]) * UNITS[found[2] or '']
 
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: ZPL-2.1
 """The signal of sqlite: between processes of one host, a socket for each listener.
 
-Beside the database lies a small file for each of them, locked as long as it listens, which says where it hears. The socket
-itself is not there: whoever copies the folder, while workers live, meets plain files only, and in the copy nobody holds them.
+Beside the database lies a small file for each of them, locked as long as it listens, which says
+where it hears. The socket itself is not there: whoever copies the folder, while workers live, meets
+plain files only, and in the copy nobody holds them.
 
 A signal may be lost, when a listener is just starting; who listens looks by itself now and then.
 """
@@ -25,7 +26,8 @@ from p01.remote.storage import opened
 
 SUFFIX = '.bell'
 PREFIX = 'p01.remote-'
-HASNAMES = sys.platform == 'linux'      # sockets with a name and no file; elsewhere one in a folder of its own
+# sockets with a name and no file; elsewhere one in a folder of its own
+HASNAMES = sys.platform == 'linux'
 END = b'end'
 
 KNOWN = 1_000       # listeners whose socket is kept in mind
@@ -33,7 +35,8 @@ _heard: dict[str, bytes] = {}           # file of a listener that was seen alive
 
 
 class Listener(threading.Thread):
-    """Calls heard() for each signal, in a daemon thread, until it is closed. Raises OSError where it cannot listen."""
+    """Calls heard() for each signal, in a daemon thread, until it is closed. Raises OSError where
+    it cannot listen."""
 
     def __init__(self, folder: Path, heard: Callable[[], None]) -> None:
         super().__init__(name='p01-listener', daemon=True)
@@ -71,7 +74,8 @@ def newName() -> bytes:
     """A name for a socket. Raises OSError."""
     if HASNAMES:
         return f'\0{PREFIX}{uuid.uuid4().hex}'.encode()
-    return os.fsencode(os.path.join(tempfile.mkdtemp(prefix=PREFIX), 'bell'))   # nobody else can have made that folder
+    # nobody else can have made that folder
+    return os.fsencode(os.path.join(tempfile.mkdtemp(prefix=PREFIX), 'bell'))
 
 
 def clear(name: bytes) -> None:
@@ -82,7 +86,8 @@ def clear(name: bytes) -> None:
 
 
 def locked(path: Path, name: bytes) -> int:
-    """The descriptor of a new file that holds a socket's name; it is locked before anybody can see it. Raises OSError."""
+    """The descriptor of a new file that holds a socket's name; it is locked before anybody can see
+    it. Raises OSError."""
     fresh = path.with_suffix('.new')
     file = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -117,7 +122,8 @@ class Signal:
 
 
 def tell(folder: Path) -> int:
-    """Signal to all listeners of a folder; returns how many there were. What their process left behind is removed."""
+    """Signal to all listeners of a folder; returns how many there were. What their process left
+    behind is removed."""
     told = 0
     try:
         files = [entry.path for entry in os.scandir(folder) if entry.name.endswith(SUFFIX)]

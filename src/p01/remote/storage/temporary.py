@@ -17,7 +17,8 @@ STORE = '(zoid BIGINT PRIMARY KEY, prev_tid BIGINT NOT NULL, md5 CHAR(32), state
 TABLES = {
     'temp_store': STORE,
     'temp_store_replacements': STORE,
-    'temp_blob_chunk': '(zoid BIGINT, chunk_num BIGINT, chunk OID, PRIMARY KEY (zoid, chunk_num))',     # never used here
+    'temp_blob_chunk': '(zoid BIGINT, chunk_num BIGINT, chunk OID, PRIMARY KEY (zoid, '
+                       'chunk_num))',     # never used here
 }
 COMMIT = 'COMMIT;'
 

@@ -29,7 +29,8 @@ Result = TypeVar('Result')
 
 
 def begun(manager: Any) -> Any:
-    """The transaction that somebody has begun under a manager, None when nobody has; begins none itself, as get would."""
+    """The transaction that somebody has begun under a manager, None when nobody has; begins none
+    itself, as get would."""
     manager = getattr(manager, 'manager', manager)      # the thread's own, of what all threads share
     try:
         return manager._txn
@@ -46,7 +47,8 @@ def joined(current: Any) -> bool:
 
 
 class Part(transaction.Transaction):
-    """A transaction of a Lasting manager. Whoever ends it, and by whatever way, the next one begins behind it."""
+    """A transaction of a Lasting manager. Whoever ends it, and by whatever way, the next one begins
+    behind it."""
 
     keeper: Lasting
     broken: Exception | None = None         # why it could not begin
@@ -54,11 +56,12 @@ class Part(transaction.Transaction):
     def commit(self) -> None:
         """Commit; what follows is the next part. Raises StorageAway for a part that could not begin."""
         if self.keeper.mark is not fork.mark:
-            raise TransactionOver('This transaction was begun before the process was forked, and belongs to the parent; begin '
-                                  'one here.')
+            raise TransactionOver('This transaction was begun before the process was forked, and '
+                                  'belongs to the parent; begin one here.')
         if self.broken is not None:
-            raise StorageAway(f'No transaction could begin behind the last one ({type(self.broken).__name__}: '
-                              f'{self.broken}); abort, and try again.') from self.broken
+            raise StorageAway('No transaction could begin behind the last one '
+                              f'({type(self.broken).__name__}: {self.broken}); abort, and try '
+                              'again.') from self.broken
         if self.keeper.lasting and self.keeper.fence is not None and joined(self):
             self.keeper.fence()
         super().commit()
@@ -75,10 +78,11 @@ class Part(transaction.Transaction):
 class Lasting(transaction.TransactionManager):
     """A manager of explicit transactions that other people's code may have as its own for a while.
 
-    That code may commit or abort in the middle, as is usual with ZODB where work is long: by the thread's manager, by the
-    connection's, or by the transaction itself. While `lasting` is set, the next transaction begins at once, each part stays
-    as it was ended, and the connection never is without a transaction. The lender sets `lasting` when it has begun one,
-    counts `parts` if it wants to know whether there was more than one, and clears `lasting` before it ends the last one:
+    That code may commit or abort in the middle, as is usual with ZODB where work is long: by the
+    thread's manager, by the connection's, or by the transaction itself. While `lasting` is set, the
+    next transaction begins at once, each part stays as it was ended, and the connection never is
+    without a transaction. The lender sets `lasting` when it has begun one, counts `parts` if it
+    wants to know whether there was more than one, and clears `lasting` before it ends the last one:
 
         manager.begin()
         manager.lasting, manager.parts = True, 0
@@ -93,22 +97,25 @@ class Lasting(transaction.TransactionManager):
         super().__init__(explicit=True)
         self.lasting = False
         self.parts = 0                      # that were ended while it lasted
-        self.fence: Callable[[], None] | None = None    # called in each part with changes before it commits; may refuse it
+        # called in each part with changes before it commits; may refuse it
+        self.fence: Callable[[], None] | None = None
         self.mark = fork.mark
 
     def begin(self) -> Part:
-        """Begin a transaction; in the middle of one that has changed nothing, the next one. Raises AlreadyInTransaction."""
+        """Begin a transaction; in the middle of one that has changed nothing, the next one. Raises
+        AlreadyInTransaction."""
         current = begun(self)
         if current is not None:
             if joined(current):
-                raise AlreadyInTransaction('A transaction with changes is under way here; commit or abort it before you '
-                                           'begin another.')
+                raise AlreadyInTransaction('A transaction with changes is under way here; commit '
+                                           'or abort it before you begin another.')
             lasting, self.lasting = self.lasting, False
             current.abort()
             self.lasting = lasting
         try:
             made = super().begin()
-        finally:                            # where the storage is away, it stands all the same, and must be aborted
+        # where the storage is away, it stands all the same, and must be aborted
+        finally:
             made = begun(self)
             if made is not None:            # else its log line was too much for a handler of these
                 made.__class__ = Part       # it is made in the middle of what begin does
@@ -116,7 +123,8 @@ class Lasting(transaction.TransactionManager):
         return made
 
     def abort(self) -> None:
-        """Abort, if anything was begun: a database that is closed aborts for all connections that are open."""
+        """Abort, if anything was begun: a database that is closed aborts for all connections that
+        are open."""
         if begun(self) is not None:
             super().abort()
 
@@ -126,14 +134,16 @@ class Lasting(transaction.TransactionManager):
             self.parts += 1
             try:
                 self.begin()
-            except Exception as error:      # the last part is committed all the same: it is the next one that fails
+            # the last part is committed all the same: it is the next one that fails
+            except Exception as error:
                 made = begun(self)
                 made.broken = error
                 made.doom()
 
 
 def undo(manager: Lasting) -> BaseException | None:
-    """Abort whatever has begun; returns what others' hooks and data managers raise meanwhile, which stops an abort half way."""
+    """Abort whatever has begun; returns what others' hooks and data managers raise meanwhile, which
+    stops an abort half way."""
     raised = None
     while begun(manager) is not None:
         done = foreign.guarded(manager.abort)       # hooks that have been called are not called again
@@ -143,7 +153,8 @@ def undo(manager: Lasting) -> BaseException | None:
 
 
 def release(connection: Connection, manager: Lasting) -> None:
-    """End whatever has begun, and give the connection back. Raises nothing: the caller has an error of his own to show."""
+    """End whatever has begun, and give the connection back. Raises nothing: the caller has an error
+    of his own to show."""
     manager.lasting = False
     if manager.mark is not fork.mark:
         return                              # a forked child: both are the parent's
@@ -158,7 +169,8 @@ def release(connection: Connection, manager: Lasting) -> None:
 
 @contextmanager
 def opened(db: DB) -> Iterator[Connection]:
-    """A connection with a manager and a transaction of its own, which is aborted at the end unless it was committed."""
+    """A connection with a manager and a transaction of its own, which is aborted at the end unless
+    it was committed."""
     manager = Lasting()
     connection = db.open(manager)
     try:
@@ -171,7 +183,8 @@ def opened(db: DB) -> Iterator[Connection]:
 def systematic(db: DB, work: Callable[[Connection], Result]) -> Result:
     """Do work(connection) in a transaction of the system's own, again when it meets a conflict.
 
-    Raises the last error when it met conflicts 100 times in a row, and what begin raises when the storage is away.
+    Raises the last error when it met conflicts 100 times in a row, and what begin raises when the
+    storage is away.
     """
     manager = Lasting()
     connection = db.open(manager)
@@ -186,7 +199,8 @@ def systematic(db: DB, work: Callable[[Connection], Result]) -> Result:
                 return result
             except TransientError:
                 manager.abort()
-                if not started or tried == TRIES - 1:   # a storage that is away is no conflict: nothing to repeat at once
+                # a storage that is away is no conflict: nothing to repeat at once
+                if not started or tried == TRIES - 1:
                     raise
                 pause(tried)
             except ReadOnlyError as error:

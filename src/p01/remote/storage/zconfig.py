@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: ZPL-2.1
 """zconfig:PATH or zconfig:PATH#NAME, a database that a file in ZConfig's manner describes.
 
-Two kinds of files are understood: ZODB's own (docs: ZODB.config), with one or more <zodb NAME> sections, and Zope's
-zope.conf (Zope 2 to 5, Plone), with <zodb_db NAME> sections. Everything else in them is passed over, and Zope itself is not
-needed; %define, %include, %import and $(ENVIRONMENT) work. The NAME is that of a section; without one it is main, or the
-first. All databases of the file are opened and know of each other, so that references and mounts between them work; closing
-the one closes all.
+Two kinds of files are understood: ZODB's own (docs: ZODB.config), with one or more <zodb NAME>
+sections, and Zope's zope.conf (Zope 2 to 5, Plone), with <zodb_db NAME> sections. Everything else
+in them is passed over, and Zope itself is not needed; %define, %include, %import and $(ENVIRONMENT)
+work. The NAME is that of a section; without one it is main, or the first. All databases of the file
+are opened and know of each other, so that references and mounts between them work; closing the one
+closes all.
 """
 from __future__ import annotations
 
@@ -62,7 +63,8 @@ class Section:
 
 
 class Reader:
-    """What ZConfig's parser tells what it reads, whatever it is: with a schema, it would refuse what the schema lacks."""
+    """What ZConfig's parser tells what it reads, whatever it is: with a schema, it would refuse
+    what the schema lacks."""
 
     def __init__(self) -> None:
         self.imports: list[str] = []
@@ -100,12 +102,14 @@ def _found(package: str) -> bool:
 
 
 def openDatabase(address: Address, **settings: Any) -> ZODB.DB:
-    """The database that a file describes. Settings win over those of the file. Raises AddressError or DatabaseLocked."""
+    """The database that a file describes. Settings win over those of the file. Raises AddressError
+    or DatabaseLocked."""
     path, _, wanted = address.rest.partition('#')
     factories = _factories(Path(path), address.text)
     name = wanted.lower() or (MAIN if MAIN in factories else next(iter(factories)))
     if name not in factories:
-        raise AddressError(f'{path} describes no database named {wanted!r}; name one of {", ".join(factories)} after the #.')
+        raise AddressError(f'{path} describes no database named {wanted!r}; name one of '
+                           f'{", ".join(factories)} after the #.')
     databases: dict[str, ZODB.DB] = settings.pop('databases', None) or {}
     for option, value in settings.items():
         setattr(factories[name].config, SETTINGS.get(option, option), value)
@@ -114,8 +118,9 @@ def openDatabase(address: Address, **settings: Any) -> ZODB.DB:
         for each, factory in factories.items():
             found[each] = _open(factory, each, path, databases)
             if opened.isFaulty(found[each]):
-                raise AddressError(f'The database {each!r} of {path} is RelStorage on SQLite, which loses and mixes up '
-                                   'commits; open its folder as sqlite:FOLDER.')
+                raise AddressError(f'The database {each!r} of {path} is RelStorage on SQLite, '
+                                   'which loses and mixes up commits; open its folder as '
+                                   'sqlite:FOLDER.')
     except BaseException:
         _close(found)
         raise
@@ -130,23 +135,26 @@ def _factories(path: Path, text: str) -> dict[str, Any]:
     try:
         reader.read(path.as_uri(), reader.top, {})
     except (OSError, UnicodeError) as error:
-        raise AddressError(f'{text} cannot be read ({getattr(error, "reason", error)}); name a configuration file of ZODB or a '
-                           f'zope.conf.') from error
+        raise AddressError(f'{text} cannot be read ({getattr(error, "reason", error)}); name a '
+                           'configuration file of ZODB or a zope.conf.') from error
     except ZConfig.ConfigurationError as error:
         raise AddressError(f'{text} cannot be understood ({_line(error)}); mend that line.') from error
     sections = [part for part in reader.top.parts if isinstance(part, Section) and part.word in SECTIONS]
     if not sections:
-        raise AddressError(f'{text} has no <zodb> or <zodb_db> section; name a configuration file of ZODB or a zope.conf.')
+        raise AddressError(f'{text} has no <zodb> or <zodb_db> section; name a configuration file '
+                           'of ZODB or a zope.conf.')
     lines = [f'%import {package}' for package in reader.imports]
     lines += [line for section in sections for line in section.lines()]
     try:
         config, _ = ZConfig.loadConfigFile(ZODB.config.getDbSchema(), StringIO('\n'.join(lines)))
     except ZConfig.ConfigurationError as error:     # its line numbers are those of our text
-        raise AddressError(f'{text} is no configuration of a database ({_line(error.message)}); mend the file, or install the '
-                           f'package that brings what it names.') from error
+        raise AddressError(f'{text} is no configuration of a database ({_line(error.message)}); '
+                           'mend the file, or install the package that brings what it '
+                           'names.') from error
     names = [(factory.config.database_name or factory.name or '').lower() for factory in config.database]
     if len(set(names)) < len(names):
-        raise AddressError(f'{text} describes several databases by the same name ({", ".join(names)}); give each its own.')
+        raise AddressError(f'{text} describes several databases by the same name '
+                           f'({", ".join(names)}); give each its own.')
     return dict(zip(names, config.database))
 
 
@@ -155,17 +163,19 @@ def _open(factory: Any, name: str, path: str, databases: dict[str, ZODB.DB]) -> 
     try:
         return factory.open(databases)
     except LockError as error:
-        raise DatabaseLocked(f'The database {name!r} of {path} is open in another process, and a FileStorage serves a single '
-                             f'one; close it there, or serve it by ZEO.') from error
+        raise DatabaseLocked(f'The database {name!r} of {path} is open in another process, and a '
+                             'FileStorage serves a single one; close it there, or serve it by '
+                             'ZEO.') from error
     except FileStorageFormatError as error:
-        raise AddressError(f'The database {name!r} of {path} cannot be opened: '
-                           + (old(Path(error.args[0])) or f'{error.args[0]} is not a FileStorage; mend its path.')) from error
+        why = old(Path(error.args[0])) or f'{error.args[0]} is not a FileStorage; mend its path.'
+        raise AddressError(f'The database {name!r} of {path} cannot be opened: {why}') from error
     except ImportError as error:
-        raise PackageMissing(f'The database {name!r} of {path} needs a package that is not installed ({error}); install '
-                             f'it.') from error
+        raise PackageMissing(f'The database {name!r} of {path} needs a package that is not '
+                             f'installed ({error}); install it.') from error
     except Exception as error:      # storages raise what their libraries raise
-        raise AddressError(f'The database {name!r} of {path} cannot be opened ({type(error).__name__}: {_line(error)}); check '
-                           f'its section, and that its server runs.') from error
+        raise AddressError(f'The database {name!r} of {path} cannot be opened '
+                           f'({type(error).__name__}: {_line(error)}); check its section, and that '
+                           'its server runs.') from error
 
 
 def _close(databases: Mapping[str, ZODB.DB]) -> None:

@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: ZPL-2.1
 """zeo:HOST:PORT or zeo:/PATH/OF/SOCKET, a ZEO server; options follow a question mark.
 
-storage=1           the name of the storage on the server
-wait_timeout=10     seconds to wait for the server, at the start and whenever it has gone away
-ssl=1               TLS, with a server whose certificate the system trusts; or ssl=FILE or FOLDER of those to trust
-cert=FILE           the certificate that the server knows us by
-key=FILE            its key, unless it is in the same file
-hostname=NAME       the name in the server's certificate, unless it is HOST
-cache_size=64MB     of the client's cache
-client_label=NAME   what the server calls us in its log
-blob_dir=FOLDER     for blobs; with shared_blob_dir=1 the server's own, else a cache, of about blob_cache_size=1GB
+storage=1           the name of the storage on the server wait_timeout=10     seconds to wait for
+the server, at the start and whenever it has gone away ssl=1               TLS, with a server whose
+certificate the system trusts; or ssl=FILE or FOLDER of those to trust cert=FILE           the
+certificate that the server knows us by key=FILE            its key, unless it is in the same file
+hostname=NAME       the name in the server's certificate, unless it is HOST cache_size=64MB     of
+the client's cache client_label=NAME   what the server calls us in its log blob_dir=FOLDER     for
+blobs; with shared_blob_dir=1 the server's own, else a cache, of about blob_cache_size=1GB
 
-All that ZEO can do besides, such as several servers or a cache that outlives the process, zconfig: can express.
+All that ZEO can do besides, such as several servers or a cache that outlives the process, zconfig:
+can express.
 """
 from __future__ import annotations
 
@@ -57,13 +56,15 @@ def openDatabase(address: Address, **settings: Any) -> ZODB.DB:
             if tried == TRIES - 1:
                 raise
         except ClientDisconnected as error:
-            raise AddressError(f'{address.text} cannot be opened within {server.wait:g} seconds: {_reason(server)}.') from error
+            raise AddressError(f'{address.text} cannot be opened within {server.wait:g} seconds: '
+                               f'{_reason(server)}.') from error
     raise AssertionError('unreachable')
 
 
 def _open(server: Server, name: str, settings: dict[str, Any]) -> ZODB.DB:
-    # Server sync: a transaction sees what was committed before it began, also when it was another process that
-    # committed, and told us of it in another way. Without it a signal to look may come before its reason.
+    # Server sync: a transaction sees what was committed before it began, also when it was another
+    # process that committed, and told us of it in another way. Without it a signal to look may come
+    # before its reason.
     storage = ClientStorage(server.where, server.storage, name=name, wait_timeout=server.wait, ssl=server.context,
                             ssl_server_hostname=server.hostname, server_sync=True, **server.client)
     _mendIds(storage)
@@ -78,8 +79,8 @@ def _open(server: Server, name: str, settings: dict[str, Any]) -> ZODB.DB:
 def _mendIds(storage: ClientStorage) -> None:
     """Have the ids that were fetched ahead forgotten when the server goes away.
 
-    A server that starts anew gives the ids that it gave before and has not seen used, to whoever asks first; two clients
-    would then use the same ids for new objects.
+    A server that starts anew gives the ids that it gave before and has not seen used, to whoever
+    asks first; two clients would then use the same ids for new objects.
     """
     inner = storage.notify_disconnected
 
@@ -93,8 +94,9 @@ def _mendIds(storage: ClientStorage) -> None:
 def _mendOrder(storage: ClientStorage) -> None:
     """Let the server tell late of a transaction that was before one of ours.
 
-    A server on uvloop, which ZEO takes wherever it is installed, answers our commit before it tells us of the ones before.
-    ZEO takes notice of them, and then stumbles over their older id: an error in the log each time.
+    A server on uvloop, which ZEO takes wherever it is installed, answers our commit before it tells
+    us of the ones before. ZEO takes notice of them, and then stumbles over their older id: an error
+    in the log each time.
     """
     cache = storage._cache
     inner = cache.setLastTid
@@ -115,9 +117,11 @@ def serverOf(address: Address) -> Server:
     except ValueError:
         wait = -1.0
     if not 0 < wait < float('inf'):
-        raise AddressError(f'{address.text} waits for no number of seconds; write for example wait_timeout=10.')
+        raise AddressError(f'{address.text} waits for no number of seconds; write for example '
+                           'wait_timeout=10.')
     if 'wait' in options and not query.flag(options['wait'], 'wait', text):
-        raise AddressError(f'{text} has wait=0, and a job queue is of no use without its server; leave wait out.')
+        raise AddressError(f'{text} has wait=0, and a job queue is of no use without its server; '
+                           'leave wait out.')
     return Server(where, options.get('storage', '1'), wait, _context(where, options, text), options.get('hostname'),
                   _clientOf(options, text))
 
@@ -151,11 +155,12 @@ def _context(where: str | tuple[str, int], options: dict[str, str], text: str) -
     if trust in ('', '0'):
         lost = [name for name in ('cert', 'key', 'hostname') if name in options]
         if lost:
-            raise AddressError(f'{text} has {" and ".join(lost)}, which only TLS needs; add ssl=1, or ssl=FILE with the '
-                               f'certificates to trust.')
+            raise AddressError(f'{text} has {" and ".join(lost)}, which only TLS needs; add ssl=1, '
+                               'or ssl=FILE with the certificates to trust.')
         return None
     if isinstance(where, str):
-        raise AddressError(f'{text} asks for TLS on a socket, which ZEO cannot do; use HOST:PORT, or leave ssl out.')
+        raise AddressError(f'{text} asks for TLS on a socket, which ZEO cannot do; use HOST:PORT, '
+                           'or leave ssl out.')
     try:
         context = ssl.create_default_context()
         if trust != '1':        # those alone
@@ -165,8 +170,9 @@ def _context(where: str | tuple[str, int], options: dict[str, str], text: str) -
             context.load_cert_chain(options['cert'], options.get('key'), password=_noPassword)
         return context
     except OSError as error:        # and ssl.SSLError, which is one
-        raise AddressError(f'{text} names certificates that cannot be used ({error}); check the files of ssl, cert and key, '
-                           f'in PEM form and without a password.') from error
+        raise AddressError(f'{text} names certificates that cannot be used ({error}); check the '
+                           'files of ssl, cert and key, in PEM form and without a '
+                           'password.') from error
 
 
 def _noPassword() -> str:

@@ -53,8 +53,8 @@ def same(one: Look, other: Look, told: Callable[[str, int], None]) -> Jobs:
     total, count = hashlib.blake2b(digest_size=16), 0
     for left, right in zip_longest(checksums(one), checksums(other)):
         if left != right:
-            raise CopyFailed(f'Job {min(each[0] for each in (left, right) if each)} differs in the copy; copy again into a new '
-                             'database.')
+            raise CopyFailed(f'Job {min(each[0] for each in (left, right) if each)} differs in the '
+                             'copy; copy again into a new database.')
         total.update(left[1])
         count += 1
         told('jobs compared', count)

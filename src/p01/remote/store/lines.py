@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Where the jobs of one queue stand: in runs of neighbours, so that an intake and a claim cost little for each job."""
+"""Where the jobs of one queue stand: in runs of neighbours, so that an intake and a claim cost
+little for each job."""
 from __future__ import annotations
 
 from bisect import bisect_left
@@ -21,11 +22,13 @@ Fates = Mapping[int, Any]           # of a segment's jobs, see segments.Page
 class Runs(Closed, OOBTree):
     """The waiting key of a run's first job → the id of its last.
 
-    A run is one job, or jobs of one segment that stand in line in the order of their ids: those from the first to the last that
-    have no fate. Whoever takes one of them out replaces the run's entry, so that two who do so at once conflict.
+    A run is one job, or jobs of one segment that stand in line in the order of their ids: those
+    from the first to the last that have no fate. Whoever takes one of them out replaces the run's
+    entry, so that two who do so at once conflict.
     """
 
-    max_leaf_size = 120             # larger leaves than by default: where runs are short, hundreds of neighbours change at once
+    # larger leaves than by default: where runs are short, hundreds of neighbours change at once
+    max_leaf_size = 120
     max_internal_size = 500
 
 
@@ -94,10 +97,11 @@ class Line(Closed, Persistent):
 class Lines(Closed, Persistent):
     """The lines of one lane, and the jobs not yet due.
 
-    A queue has a line while its jobs wait. The heads say in which order to look at the lines, so that a claim need not look
-    at all of them. A bound that is too low costs a look in vain, one that is too high would hide jobs. So whoever raises a
-    bound or removes a line touches the line and this, and whoever lets a job wait touches one of both: they conflict, where
-    else neither would write what the other has read.
+    A queue has a line while its jobs wait. The heads say in which order to look at the lines, so
+    that a claim need not look at all of them. A bound that is too low costs a look in vain, one
+    that is too high would hide jobs. So whoever raises a bound or removes a line touches the line
+    and this, and whoever lets a job wait touches one of both: they conflict, where else neither
+    would write what the other has read.
     """
 
     def __init__(self) -> None:
@@ -106,7 +110,8 @@ class Lines(Closed, Persistent):
         self.delayed = Places()      # by due key
 
     def join(self, queue: str, key: int, last: int | None = None) -> Line:
-        """Let a job wait, or all of a run up to its last. The caller touches this, or the line that he is given."""
+        """Let a job wait, or all of a run up to its last. The caller touches this, or the line that
+        he is given."""
         line: Line | None = self.queues.get(queue)
         if line is None:
             line = self.queues[queue] = Line(key)
@@ -141,7 +146,8 @@ class Lines(Closed, Persistent):
         return due is not None and dueKey(record.priority, due, jobid) in self.delayed
 
     def withdraw(self, jobid: int, record: Record, fate: Pending | None, segment: Segment, fates: Fates) -> str | None:
-        """Take one job out, wherever it stands; returns the status that it had, None when it stands nowhere."""
+        """Take one job out, wherever it stands; returns the status that it had, None when it stands
+        nowhere."""
         due = (fate or record).due
         if due is not None and (key := dueKey(record.priority, due, jobid)) in self.delayed:
             del self.delayed[key]
@@ -149,7 +155,8 @@ class Lines(Closed, Persistent):
         line: Line | None = self.queues.get(record.queue)
         if line is None:
             return None
-        for each in range(jobid, segment.first - 1 if fate is None else jobid - 1, -1):     # one with a fate stands alone
+        # one with a fate stands alone
+        for each in range(jobid, segment.first - 1 if fate is None else jobid - 1, -1):
             if each not in segment.entries:
                 continue
             key = standing(each, segment.entries[each], fate)
@@ -186,7 +193,8 @@ class Lines(Closed, Persistent):
                     del self.heads[line.bound], self.queues[queue]
 
     def oldest(self) -> float | None:
-        """Since when the oldest job waits, in POSIX seconds: exact for lines that are looked at, which are few."""
+        """Since when the oldest job waits, in POSIX seconds: exact for lines that are looked at,
+        which are few."""
         found, bound = [], 0
         while (head := next(iter(self.heads.items(bound)), None)) is not None:
             bound, queue = head

@@ -63,7 +63,8 @@ class Look(Closed, Persistent):
         try:
             return int(self.segments.maxKey(jobid))
         except (ValueError, TypeError):
-            raise JobNotFound(f'There is no job {jobid}; it never existed, was aborted, or has been removed.') from None
+            raise JobNotFound(f'There is no job {jobid}; it never existed, was aborted, or has '
+                              'been removed.') from None
 
     def adopted(self) -> dict[int, Segment]:
         """Segments of this transaction that its snapshot does not show."""
@@ -89,7 +90,8 @@ class Look(Closed, Persistent):
         if near is None or not isinstance(jobid, int) or not writer.loadable(near) or jobid not in near.entries:
             near = self._v_near = self.segment(self.floor(jobid))
             if jobid not in near.entries:
-                raise JobNotFound(f'There is no job {jobid}; it never existed, was aborted, or has been removed.')
+                raise JobNotFound(f'There is no job {jobid}; it never existed, was aborted, or has '
+                                  'been removed.')
         return near
 
     def entries(self, jobids: Iterable[int]) -> Iterator[tuple[int, Record]]:
@@ -126,7 +128,8 @@ class Look(Closed, Persistent):
         return found
 
     def unnoticed(self) -> Iterator[tuple[int, int]]:
-        """The segments that may have jobs which no worker has noticed yet: first id, the last id that was taken in."""
+        """The segments that may have jobs which no worker has noticed yet: first id, the last id
+        that was taken in."""
         for shard in self.shards:
             yield from list(shard.intake.open.items())
         seen = [shard.intake.seen for shard in self.shards]
@@ -223,7 +226,8 @@ class Look(Closed, Persistent):
     def counts(self) -> dict[str, dict[str, int]]:
         """How many jobs of each queue have which status; exact within one poll of a worker.
 
-        Costs as much as there are workers, jobs in their hands, and jobs that no worker has noticed; see figures.counts.
+        Costs as much as there are workers, jobs in their hands, and jobs that no worker has
+        noticed; see figures.counts.
         """
         total = self.tallied()
         for _, record in self.untaken():
@@ -244,8 +248,8 @@ class Look(Closed, Persistent):
         return None if found == END else found
 
     def nextDue(self, noticed: bool = True) -> float | None:
-        """When the next delayed job is due, in POSIX seconds; noticed: of those that a worker has noticed, else of the
-        others as well, as many as are in LOOK segments."""
+        """When the next delayed job is due, in POSIX seconds; noticed: of those that a worker has
+        noticed, else of the others as well, as many as are in LOOK segments."""
         found = [instant for shard in self.shards if (instant := shard.nextDue()) is not None]
         if not noticed:
             found += [record.due for _, record in self.untaken(islice(self.unnoticed(), LOOK)) if record.due is not None]

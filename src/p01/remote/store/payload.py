@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Inputs and outputs, each packed for itself, so that one that cannot be loaded never takes others with it."""
+"""Inputs and outputs, each packed for itself, so that one that cannot be loaded never takes others
+with it."""
 from __future__ import annotations
 
 import io
@@ -23,7 +24,8 @@ INLINE = 1024       # bytes; beyond, a payload gets an object of its own, so tha
 LIMIT = 1 << 20     # bytes; the default of options.inputLimit
 _PLAIN = (int, str, float, bool, type(None), bytes)
 UNRUN: dict[type, str] = {      # what a function returns that has not run at all
-    CoroutineType: 'a coroutine, so that nothing has run; write the job with def, and call asyncio.run within it',
+    CoroutineType: 'a coroutine, so that nothing has run; write the job with def, and call '
+                   'asyncio.run within it',
     GeneratorType: 'a generator, so that nothing has run; return a list of what it yields',
     AsyncGeneratorType: 'an asynchronous generator, so that nothing has run; return a list of what it yields'}
 
@@ -44,7 +46,8 @@ class _Pickler(pickle.Pickler):
         self.objects: list[Any] = []
 
     def persistent_id(self, obj: Any) -> Any:
-        if isinstance(obj, Broken):     # what ZODB loads in place of an object whose class is gone; it must reach no job
+        # what ZODB loads in place of an object whose class is gone; it must reach no job
+        if isinstance(obj, Broken):
             raise UnpicklingError(f'the class {type(obj).__module__}.{type(obj).__name__} cannot be imported')
         if isinstance(obj, Persistent) and not isinstance(obj, type):
             self.objects.append(obj)
@@ -78,10 +81,12 @@ class _Finder(pickle.Pickler):
 def pack(value: Any, what: str, limit: int = LIMIT, verb: str = 'pass', option: str = 'inputLimit', jar: Any = None) -> Any:
     """What to keep for a value as it is now: None, its pickle, or a Payload.
 
-    It may refer to persistent objects of the connection that it will be stored by, the jar, and to new ones.
+    It may refer to persistent objects of the connection that it will be stored by, the jar, and to
+    new ones.
 
-    Raises InputError, naming what, when the value cannot be pickled, refers to the script that runs, has a blob that the
-    database of the jar has no place for, or exceeds the limit in bytes, which is the processor's option.
+    Raises InputError, naming what, when the value cannot be pickled, refers to the script that
+    runs, has a blob that the database of the jar has no place for, or exceeds the limit in bytes,
+    which is the processor's option.
     """
     if value is None:
         return None
@@ -105,35 +110,40 @@ def pack(value: Any, what: str, limit: int = LIMIT, verb: str = 'pass', option: 
     except BaseException as error:  # a pickle calls foreign code, which may raise anything
         if interrupts(error):
             raise
-        raise InputError(f'{what} cannot be pickled ({reasonOf(error)}); {verb} plain values, or ids to look the objects up '
-                         'by.') from error
+        raise InputError(f'{what} cannot be pickled ({reasonOf(error)}); {verb} plain values, or '
+                         'ids to look the objects up by.') from error
     if len(data) > limit:
-        raise InputError(f'{what} takes {len(data):,} bytes, more than the limit of {limit:,}; keep it in the '
-                         f'database or a file and {verb} its id, or raise {option}.')
+        raise InputError(f'{what} takes {len(data):,} bytes, more than the limit of {limit:,}; '
+                         f'keep it in the database or a file and {verb} its id, or raise {option}.')
     if found:
         refuseStrangers(pickler.objects, what, verb, jar)
-        return Payload(_loaded(pickler, stream), False)     # a copy: what is changed before the commit is not meant
+        # a copy: what is changed before the commit is not meant
+        return Payload(_loaded(pickler, stream), False)
     return data if len(data) <= INLINE else Payload(data, True)
 
 
 def refuseMain(value: Any, what: str, verb: str) -> None:
-    """Raises InputError when workers could not load a value, since it is of a class of the script that runs."""
+    """Raises InputError when workers could not load a value, since it is of a class of the script
+    that runs."""
     finder = _Finder()
     finder.dump(value)
     if finder.found:
-        raise InputError(f"{finder.found[0]} is defined in the script that is running, '__main__', which workers cannot "
+        raise InputError(f"{finder.found[0]} is defined in the script that is running, '__main__', "
+                         "which workers cannot "
                          f'import; move it to a module of its own, or {verb} plain values.')
 
 
 def refuseBlobs(objects: list[Any], what: str, verb: str, jar: Any) -> None:
-    """Raises InputError for a blob that the database has no place for: its commit would fail, with all that is in it."""
+    """Raises InputError for a blob that the database has no place for: its commit would fail, with
+    all that is in it."""
     if jar is not None and any(isinstance(obj, Blob) for obj in objects) and not IBlobStorage.providedBy(jar.db().storage):
-        raise InputError(f'it has a blob, and this database has no folder for blobs; keep the data in a file and {verb} its '
-                         'path, or describe a blob-dir by zconfig:.')
+        raise InputError('it has a blob, and this database has no folder for blobs; keep the data '
+                         f'in a file and {verb} its path, or describe a blob-dir by zconfig:.')
 
 
 def packOutput(output: Any, what: str, limit: int = LIMIT, jar: Any = None) -> Any:
-    """What to keep for what a job returned. Raises OutputError, naming what: the next run would return the same."""
+    """What to keep for what a job returned. Raises OutputError, naming what: the next run would
+    return the same."""
     if isinstance(output, tuple(UNRUN)):
         unrun = UNRUN[type(output)]
         guarded(getattr(output, 'close', bool))     # else Python warns that nobody waited for it
@@ -145,7 +155,8 @@ def packOutput(output: Any, what: str, limit: int = LIMIT, jar: Any = None) -> A
 
 
 def unpack(kept: Any) -> Any:
-    """The value that pack was given. Raises the Exception that its loading raises, RemoteError for what is none."""
+    """The value that pack was given. Raises the Exception that its loading raises, RemoteError for
+    what is none."""
     if kept is None:
         return None
     try:
@@ -161,7 +172,8 @@ def unpack(kept: Any) -> Any:
 
 
 def _copied(value: Any) -> Any:
-    """A copy that refers to the same persistent objects: what a run does to its input must not reach the next run."""
+    """A copy that refers to the same persistent objects: what a run does to its input must not
+    reach the next run."""
     stream = io.BytesIO()
     pickler = _Pickler(stream, 4)
     pickler.dump(value)
@@ -169,12 +181,14 @@ def _copied(value: Any) -> Any:
 
 
 def refuseStrangers(objects: list[Any], what: str, verb: str, jar: Any) -> None:
-    """Raises InputError for objects that the connection cannot refer to: they are of another one, open or closed."""
+    """Raises InputError for objects that the connection cannot refer to: they are of another one,
+    open or closed."""
     for obj in objects:
         other = obj._p_jar
         if jar is not None and other is not None and jar.connections.get(other.db().database_name) is not other:
-            raise InputError(f'{what} refers to a {type(obj).__module__}.{type(obj).__name__} of another connection, which '
-                             f'this one cannot store; {verb} its id or path, or stay in the transaction that it is of.')
+            raise InputError(f'{what} refers to a {type(obj).__module__}.{type(obj).__name__} of '
+                             f'another connection, which this one cannot store; {verb} its id or '
+                             'path, or stay in the transaction that it is of.')
 
 
 def _loaded(pickler: _Pickler, stream: io.BytesIO) -> Any:

@@ -22,14 +22,17 @@ from p01.remote.store.slips import Slip
 
 FULL = 64       # outcomes of a journal
 BRIEF = 16      # outcomes of a journal that is not written again
-PULSE = 4       # heartbeats within a lease, while there are claims; an idle worker has nothing to lose and sends none
+# heartbeats within a lease, while there are claims; an idle worker has nothing to lose and sends
+# none
+PULSE = 4
 
 
 class Hand:
     """Holds claims within one transaction: for jobs that run in the caller's own transaction."""
 
     name = 'by hand'
-    _v_expired: tuple[tuple[int, str], ...] = ()        # ids and names of jobs that expired, in a claim of this transaction
+    # ids and names of jobs that expired, in a claim of this transaction
+    _v_expired: tuple[tuple[int, str], ...] = ()
 
     def __init__(self) -> None:
         self.claims: dict[int, Claim] = {}
@@ -53,8 +56,8 @@ class Hand:
         """The claim on a job. Raises ClaimLost when it is not ours, or no longer."""
         claim = self.claims.get(jobid)
         if claim is None:
-            raise ClaimLost(f'Worker {self.name} no longer holds job {jobid}; it was taken over and its changes here '
-                            f'were undone.')
+            raise ClaimLost(f'Worker {self.name} no longer holds job {jobid}; it was taken over '
+                            'and its changes here were undone.')
         return claim
 
     def end(self, jobids: Iterable[int]) -> list[str]:
@@ -66,13 +69,15 @@ class Hand:
 
 
 class Shelf(Closed, Persistent):
-    """The slips of a seat, apart from its claims: a job's own commit writes little and never meets a heartbeat.
+    """The slips of a seat, apart from its claims: a job's own commit writes little and never meets
+    a heartbeat.
 
     They are written again and again; what they say of a job counts while the job is claimed.
     """
 
     def __init__(self) -> None:
-        self.slips: dict[int, Slip] = {}        # by number, from 0: after each bookkeeping they are used again in this order
+        # by number, from 0: after each bookkeeping they are used again in this order
+        self.slips: dict[int, Slip] = {}
 
 
 class Seat(Hand, Packed):
@@ -97,15 +102,17 @@ class Seat(Hand, Packed):
         self.host = host            # with the boot's id: pids mean nothing after a restart
         self.pid = pid
         self.process = process      # a token of the process: pids are used again
-        self.box = box              # the file whose lock says that the process lives; '' in a database of one process
+        # the file whose lock says that the process lives; '' in a database of one process
+        self.box = box
         self.lease = lease          # seconds
         self.since = self.beat = now
         self.shelf = Shelf()
 
     @property
     def path(self) -> Path:
-        """Where its box lies. In a folder that was moved or copied, beside the database as it is here: a copy has boxes that
-        nobody holds, as is right, while the workers of the original live."""
+        """Where its box lies. In a folder that was moved or copied, beside the database as it is
+        here: a copy has boxes that nobody holds, as is right, while the workers of the original
+        live."""
         place = folder(self._p_jar.db()) if self._p_jar is not None else None
         return Path(self.box) if place is None else blackbox.folderFor(place) / Path(self.box).name
 
@@ -180,7 +187,8 @@ class Seat(Hand, Packed):
             slip.forget(jobid)
 
     def fence(self) -> None:
-        """Have whatever this worker still tries to commit, claims and job alike, conflict with the caller's commit."""
+        """Have whatever this worker still tries to commit, claims and job alike, conflict with the
+        caller's commit."""
         written: list[Persistent] = [self, self.shelf, *self.shelf.slips.values()]
         for each in written:
             each._p_changed = True

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Where jobs wait: every eighth segment, its waiting lines in lanes, and its pages. Written by workers only."""
+"""Where jobs wait: every eighth segment, its waiting lines in lanes, and its pages. Written by
+workers only."""
 from __future__ import annotations
 
 import zlib
@@ -50,7 +51,8 @@ class Tally(dict[tuple[str, str], int]):
 class Intake(Closed, Persistent):
     """How far this shard has taken its segments in: open segments with the last id taken."""
 
-    _v_near: dict[int, Segment] | None = None       # open segments of this connection's snapshots; lost with the state
+    # open segments of this connection's snapshots; lost with the state
+    _v_near: dict[int, Segment] | None = None
 
     def __init__(self) -> None:
         self.seen = 0                       # the first id of the newest segment noticed
@@ -65,8 +67,9 @@ class Intake(Closed, Persistent):
     def near(self) -> dict[int, Segment]:
         """Open segments by first id, as far as they were looked at.
 
-        Each connection that enqueues keeps one open, and each bookkeeping looks at all: who has enqueued hundreds of times
-        has written to one of them only. What others have changed ZODB loads anew when it is asked.
+        Each connection that enqueues keeps one open, and each bookkeeping looks at all: who has
+        enqueued hundreds of times has written to one of them only. What others have changed ZODB
+        loads anew when it is asked.
         """
         if self._v_near is None:
             self._v_near = {}
@@ -74,8 +77,9 @@ class Intake(Closed, Persistent):
 
 
 class Shard(Closed, Persistent):
-    """One eighth of the jobs that wait. Workers keep to different shards, so that they rarely meet; of more than eight
-    those that share a shard keep to different lanes of it. A job may stand in any lane: who looks for it looks in all."""
+    """One eighth of the jobs that wait. Workers keep to different shards, so that they rarely meet;
+    of more than eight those that share a shard keep to different lanes of it. A job may stand in
+    any lane: who looks for it looks in all."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -90,7 +94,8 @@ class Shard(Closed, Persistent):
     def fresh(self, look: Any) -> Iterator[int]:
         """The first ids of our segments that were never looked at, in order.
 
-        A transaction's own segments may be missing in its snapshot, and others that were registered before them as well.
+        A transaction's own segments may be missing in its snapshot, and others that were registered
+        before them as well.
         """
         intake = self.intake
         own = [first for first in look.adopted() if first > intake.seen]
@@ -99,7 +104,8 @@ class Shard(Closed, Persistent):
                 if shardOf(first) == self.number and first not in intake.open)
 
     def news(self, look: Any, most: int) -> Iterator[tuple[int, list[tuple[int, Record]]]]:
-        """Jobs that came since the last call, with their ids, by the first id of their segment; they count as taken in.
+        """Jobs that came since the last call, with their ids, by the first id of their segment;
+        they count as taken in.
 
         At most about so many: the segments that are open already, then new ones until it is enough.
         """
@@ -164,10 +170,11 @@ class Shard(Closed, Persistent):
     # -- its lanes
 
     def deal(self, look: Any, workers: int) -> int:
-        """Have a lane for each of those of so many workers that share this shard, 0 for as many as there were; returns to
-        how many lanes jobs go.
+        """Have a lane for each of those of so many workers that share this shard, 0 for as many as
+        there were; returns to how many lanes jobs go.
 
-        What waits already is dealt anew when there are more of them than before, a piece at a time, the oldest first.
+        What waits already is dealt anew when there are more of them than before, a piece at a time,
+        the oldest first.
         """
         lanes = min(LANES, partsOf(self.number, workers)) if workers else self.dealt
         if lanes < self.dealt:
@@ -206,7 +213,8 @@ class Shard(Closed, Persistent):
         return any(lines.delays(jobid, record, fate) for lines in self.near(first))
 
     def withdraw(self, jobid: int, record: Record, fate: Pending | None, segment: Segment) -> str | None:
-        """Take one job out, wherever it stands; returns the status that it had, None when it stands nowhere."""
+        """Take one job out, wherever it stands; returns the status that it had, None when it stands
+        nowhere."""
         fates = self.fates(segment.first)
         for lines in self.near(segment.first):
             status = lines.withdraw(jobid, record, fate, segment, fates)

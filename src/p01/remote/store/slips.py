@@ -16,7 +16,8 @@ ROOM = 4        # outcomes of a slip: what a job's commit writes counts, see ARC
 
 
 class Slip(Closed, Persistent):
-    """A few outcomes that jobs' own commits have written, until their worker's next bookkeeping has them in a journal."""
+    """A few outcomes that jobs' own commits have written, until their worker's next bookkeeping has
+    them in a journal."""
 
     def __init__(self) -> None:
         self.entries: dict[int, Fields] = {}        # as segments.brief makes them
@@ -30,7 +31,8 @@ class Slip(Closed, Persistent):
     def write(self, jobid: int, fields: Fields, claims: Container[int]) -> None:
         """Take an outcome in, in the job's transaction; those of jobs that are claimed no more may go."""
         self.touch()                    # before the change: what fails amidst must be undone
-        if self.entries and next(iter(self.entries)) not in claims:     # settled; so are, as a rule, all the others
+        # settled; so are, as a rule, all the others
+        if self.entries and next(iter(self.entries)) not in claims:
             self.keep(claims)
         self.entries[jobid] = fields
 
@@ -60,16 +62,19 @@ class Slip(Closed, Persistent):
         self.entries = {jobid: fields for jobid, fields in self.entries.items() if jobid in jobids}
 
 
-CLASS = pickle.dumps(Slip, 3)           # what the record of a slip begins with; its state follows, see ZODB.serialize
+# what the record of a slip begins with; its state follows, see ZODB.serialize
+CLASS = pickle.dumps(Slip, 3)
 
 
 class Rider:
-    """Rides with a slip's connection: has the slip stored in the same transaction of the storage, in the connection's stead.
+    """Rides with a slip's connection: has the slip stored in the same transaction of the storage,
+    in the connection's stead.
 
-    It spares the slip what a connection does for an object that could be any: a pickler of its own, which looks at each value
-    for references, and is garbage afterwards that only the collector finds. What the storage does stays the same, with it the
-    fence: who stores on top of another revision conflicts. All else is the connection's, with which the slip is registered:
-    savepoints, aborts, the new serial. A data manager, see transaction.interfaces.ISavepointDataManager.
+    It spares the slip what a connection does for an object that could be any: a pickler of its own,
+    which looks at each value for references, and is garbage afterwards that only the collector
+    finds. What the storage does stays the same, with it the fence: who stores on top of another
+    revision conflicts. All else is the connection's, with which the slip is registered: savepoints,
+    aborts, the new serial. A data manager, see transaction.interfaces.ISavepointDataManager.
     """
 
     __slots__ = ('slip',)
@@ -93,7 +98,8 @@ class Rider:
         if registered and registered[-1] is slip and jar._savepoint_storage is None and not slip.references():
             jar._storage.store(oid, slip._p_serial, CLASS + pickle.dumps(slip.entries, 3), '', transaction.data(jar))
             registered.pop()
-            jar._modified.append(oid)       # it stays changed, so that nothing makes it a ghost, until the connection ends
+            # it stays changed, so that nothing makes it a ghost, until the connection ends
+            jar._modified.append(oid)
 
     def savepoint(self) -> Rider:
         """What rolls nothing back: the connection does it."""

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: ZPL-2.1
 """The verbs: one for each edge of a job's life. Nobody else changes what is in the database.
 
-Each is conditional on the state it starts from, and works within the transaction of the connection its store came from.
-An owner is a Seat, or the Hand of a caller who runs jobs in his own transaction.
+Each is conditional on the state it starts from, and works within the transaction of the connection
+its store came from. An owner is a Seat, or the Hand of a caller who runs jobs in his own
+transaction.
 """
 from __future__ import annotations
 
@@ -42,27 +43,31 @@ class Store(Taking):
         self.shards = tuple(Shard(number) for number in range(SHARDS))
         self.seats = OOBTree()                          # name → Seat
         self.settings = Settings()
-        self.registers = LOBTree()                      # when it was made, in microseconds → register, see uniques
+        # when it was made, in microseconds → register, see uniques
+        self.registers = LOBTree()
 
     def check(self, migrating: bool = False) -> None:
-        """Raises NewerDatabase when this code is too old for the database, OlderDatabase when it must be migrated first."""
+        """Raises NewerDatabase when this code is too old for the database, OlderDatabase when it
+        must be migrated first."""
         if self.version > VERSION:
-            raise NewerDatabase(f'The database has layout {self.version}, this p01.remote knows layouts up to {VERSION}; '
-                                'upgrade the package.')
+            raise NewerDatabase(f'The database has layout {self.version}, this p01.remote knows '
+                                f'layouts up to {VERSION}; upgrade the package.')
         if not migrating and (self.version < VERSION or self.migrating is not None):
-            raise OlderDatabase(f'The database has layout {self.version}, this p01.remote needs layout {VERSION}; start a '
-                                'worker, which brings it forward.')
+            raise OlderDatabase(f'The database has layout {self.version}, this p01.remote needs '
+                                f'layout {VERSION}; start a worker, which brings it forward.')
 
     # -- add
 
     def add(self, record: Record) -> int:
-        """Enqueue; returns the job's id, or that of the job that holds its unique key. Conflicts with nobody."""
+        """Enqueue; returns the job's id, or that of the job that holds its unique key. Conflicts
+        with nobody."""
         return adding.put(self, record)[0]
 
     # -- ends of a claim
 
     def complete(self, owner: Seat, jobid: int, outcome: Outcome | Fields) -> None:
-        """Write an outcome in the job's own transaction: one small object of ours. settle does the rest later.
+        """Write an outcome in the job's own transaction: one small object of ours. settle does the
+        rest later.
 
         Raises ClaimLost when the job is no longer the owner's.
         """
@@ -70,10 +75,11 @@ class Store(Taking):
         owner.slip().write(jobid, brief(outcome, owner.name), owner.claims)
 
     def settle(self, owner: Hand, outcomes: Mapping[int, Outcome | Fields]) -> None:
-        """End the claims whose outcomes are known: those given, and those that complete has written before.
+        """End the claims whose outcomes are known: those given, and those that complete has written
+        before.
 
-        Given outcomes of jobs that the owner no longer holds are left out: someone else has them now. Doing it again
-        changes nothing.
+        Given outcomes of jobs that the owner no longer holds are left out: someone else has them
+        now. Doing it again changes nothing.
         """
         known = {jobid: brief(outcome, owner.name) for jobid, outcome in outcomes.items() if jobid in owner.claims}
         known.update(owner.written())
@@ -167,9 +173,11 @@ class Store(Taking):
         return True
 
     def revive(self, jobid: int, now: float) -> bool:
-        """Let a job that failed or was cancelled run again, with all its attempts before it; whether it could.
+        """Let a job that failed or was cancelled run again, with all its attempts before it;
+        whether it could.
 
-        Not while another job holds its unique key. Its attempts so far stay on record and no longer count.
+        Not while another job holds its unique key. Its attempts so far stay on record and no longer
+        count.
         """
         first, record = self.entry(jobid)
         fate = self.fate(jobid)
@@ -195,8 +203,8 @@ class Store(Taking):
         return True
 
     def remove(self, jobid: int, now: float = 0.0) -> str | None:
-        """Forget a finished job; returns the status it had, None when it has not finished. A unique key that is over by now
-        goes with it; others go when they are."""
+        """Forget a finished job; returns the status it had, None when it has not finished. A unique
+        key that is over by now goes with it; others go when they are."""
         fate = self.fate(jobid)
         if not isinstance(fate, Outcomes):
             return None
@@ -250,7 +258,8 @@ class Store(Taking):
         self.keep(seat)
 
     def evict(self, seat: Seat) -> None:
-        """A worker is dead: fence it off, keep its counts. Whatever it still tries to commit meets the fence."""
+        """A worker is dead: fence it off, keep its counts. Whatever it still tries to commit meets
+        the fence."""
         seat.fence()
         del self.seats[seat.name]
         self.keep(seat)
@@ -267,7 +276,7 @@ class Store(Taking):
                 segment = self.segment(first)
                 newest = segment.entries[segment.top].created if segment.top in segment.entries else segment.born
                 if newest < before and segment.top == cursor and first <= shard.intake.seen:
-                    segment.size = segment.top - first + 1      # its connection, should it come back, sees it full
+                    segment.size = segment.top - first + 1      # its connection sees it full
                     shard.intake.shut(first)
                     self.drop(shard, first)
 

@@ -28,7 +28,9 @@ queueOf = attrgetter('queue')
 FEW = 8             # lines of a shard that are looked at in vain, rather than to write where they stand
 EXPIRED = 'It expired before it could start.'
 WITHDRAWN = 'Cancelled.'
-INTAKE = 2_000      # jobs that one shard takes in at once: more than one claim, so that order holds; few enough for memory
+# jobs that one shard takes in at once: more than one claim, so that order holds; few enough for
+# memory
+INTAKE = 2_000
 
 
 class Taking(Look):
@@ -58,7 +60,8 @@ class Taking(Look):
     # -- in line
 
     def takeIn(self, shard: Shard, owner: Hand, now: float, workers: int = 0) -> None:
-        """Put a shard's new jobs, and those that became due, in line; of many only the first INTAKE. workers: see deal."""
+        """Put a shard's new jobs, and those that became due, in line; of many only the first
+        INTAKE. workers: see deal."""
         came: Counter[tuple[str, str]] = Counter()
         lanes = shard.deal(self, workers)
         for first, new in shard.news(self, INTAKE):
@@ -84,7 +87,8 @@ class Taking(Look):
 
     def rightened(self, shard: Shard, lines: Lines, first: int, new: list[tuple[int, Record]], owner: Hand,
                   now: float) -> list[tuple[int, Record]]:
-        """Put new jobs in line whose clock was ahead, at their place by what stands around them; returns the others."""
+        """Put new jobs in line whose clock was ahead, at their place by what stands around them;
+        returns the others."""
         others = []
         births = (min([each.born, *(record.created for record in islice(each.entries.values(), 1))])
                   for each in islice(self.segments.values(first), SEGMENTS))
@@ -104,7 +108,8 @@ class Taking(Look):
         return others
 
     def admits(self, owner: Hand, jobid: int, record: Record, now: float) -> bool:
-        """Whether a new job may get in line, whose unique key it then holds; else it has ended as a duplicate."""
+        """Whether a new job may get in line, whose unique key it then holds; else it has ended as a
+        duplicate."""
         unique = (record.extras or {}).get('unique')
         if unique is None:
             return True
@@ -131,11 +136,13 @@ class Taking(Look):
 
     def claim(self, owner: Hand, count: int, now: float, queues: Collection[str] | None = None,
               rank: tuple[int, int] = (0, 1), wide: bool = False) -> list[int]:
-        """Take up to so many jobs that are due, of these queues (None: of all); returns their ids in order.
+        """Take up to so many jobs that are due, of these queues (None: of all); returns their ids
+        in order.
 
-        rank (r, n) says that this is the r-th of n workers: it takes from its own shards first, from others when these
-        are empty, or when jobs wait there that have a higher priority or are older by more than GRACE. wide says to take
-        in the others' news as well, so that nobody starves behind a worker that is busy with one long job.
+        rank (r, n) says that this is the r-th of n workers: it takes from its own shards first,
+        from others when these are empty, or when jobs wait there that have a higher priority or are
+        older by more than GRACE. wide says to take in the others' news as well, so that nobody
+        starves behind a worker that is busy with one long job.
         """
         claimed: list[int] = []
         looked: dict[Lines, set[str]] = {}
@@ -157,7 +164,8 @@ class Taking(Look):
             started = {jobid: taken[jobid] for jobid in ids if jobid in taken}
             for queue, number in Counter(map(queueOf, started.values())).items():
                 owner.tally.move(queue, QUEUED, PROCESSING, number)
-            expired = len(started) < len(ids)       # nobody's job is left behind because the one before it was too late
+            # nobody's job is left behind because the one before it was too late
+            expired = len(started) < len(ids)
             owner.claims.update(started)
             claimed += started
         for lines, seen in looked.items():
@@ -166,7 +174,8 @@ class Taking(Look):
         return claimed
 
     def take(self, owner: Hand, run: Run, count: int, taken: dict[int, Claim], now: float) -> None:
-        """Take so many jobs out of their line; those of them that start, with their claims, are added to what is taken."""
+        """Take so many jobs out of their line; those of them that start, with their claims, are
+        added to what is taken."""
         run.leave(count)
         ids, fate = run.ids[:count], run.fate
         if fate is None:
@@ -223,7 +232,8 @@ class Taking(Look):
         coming = heads(self, lanes, now, queues, looked)
         ids: list[int] = []
         runs: list[Run] = []
-        mixed: list[tuple[int, Run]] = []       # a heap of runs that are picked from in turn, by the key of the next job
+        # a heap of runs that are picked from in turn, by the key of the next job
+        mixed: list[tuple[int, Run]] = []
         head = next(coming, None)
         here: Segment | None = None
         while len(ids) < count and (head or mixed):
@@ -245,7 +255,8 @@ class Taking(Look):
         return ids[:count], runs
 
     def starts(self, owner: Hand, jobid: int, record: Record, fate: Pending | None, now: float) -> bool:
-        """Whether a job that left its line may start; else it has expired. What it holds until its start, it gives back."""
+        """Whether a job that left its line may start; else it has expired. What it holds until its
+        start, it gives back."""
         extras = record.extras or {}
         expires = extras.get('expires')
         if expires is not None and expires < now and fate is None:

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Unique keys: which job holds one. Workers decide it when they take a job in; until then the registers tell.
+"""Unique keys: which job holds one. Workers decide it when they take a job in; until then the
+registers tell.
 
-A register holds the keys of the jobs that one connection has enqueued, from their commit on until a worker has taken them in
-and longer. Only that connection writes to it, so that it conflicts with nobody; everybody may look. Two transactions that
-enqueue the same key at the same time both commit; the job that a worker takes in later ends as a duplicate, and says of which.
+A register holds the keys of the jobs that one connection has enqueued, from their commit on until a
+worker has taken them in and longer. Only that connection writes to it, so that it conflicts with
+nobody; everybody may look. Two transactions that enqueue the same key at the same time both commit;
+the job that a worker takes in later ends as a duplicate, and says of which.
 """
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ from p01.remote.store.records import FINISHED
 from p01.remote.store.shards import uniqueShard
 
 EVERY, PIECE = 64, 128      # after so many keys, so many entries of a register are looked at
-KEPT = 60.0                 # seconds that a register stays though nobody needs it: its connection may be about to use it
+# seconds that a register stays though nobody needs it: its connection may be about to use it
+KEPT = 60.0
 
 
 def holder(store: Any, key: str, now: float) -> int | None:
@@ -44,11 +47,13 @@ def held(store: Any, key: str, now: float) -> int | None:
         over = store.view(jobid).status in FINISHED
     except JobNotFound:
         return None
-    return None if over and found[1] is None else jobid     # its worker gives the key back with its next bookkeeping only
+    # its worker gives the key back with its next bookkeeping only
+    return None if over and found[1] is None else jobid
 
 
 def waits(store: Any, jobid: int, now: float) -> bool:
-    """Whether a job that is in a register keeps its key: nobody took it in or cancelled it, and its period is not over."""
+    """Whether a job that is in a register keeps its key: nobody took it in or cancelled it, and its
+    period is not over."""
     try:
         first, record = store.entry(jobid)
         if store.shards[shardOf(first)].taken(first, jobid) or store.fate(jobid) is not None:
@@ -90,7 +95,8 @@ def note(store: Any, key: str, jobid: int) -> None:
 
 
 def reserved(store: Any) -> tuple[int, OOBTree]:
-    """A new register, made in a transaction of the system's own, as an object of this connection; with its number."""
+    """A new register, made in a transaction of the system's own, as an object of this connection;
+    with its number."""
     made: list[Any] = []
 
     def work(connection: Any) -> None:

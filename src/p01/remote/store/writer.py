@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""How an application's transaction enqueues without meeting anybody: segments reserved for one connection.
+"""How an application's transaction enqueues without meeting anybody: segments reserved for one
+connection.
 
-The segments are made and registered in short transactions of the system's own. The application's transaction then writes
-only to objects that nobody else writes. Its snapshot may be older than the reservation; the connection then adopts the
-empty segment: it is told the object's state and serial instead of loading them.
+The segments are made and registered in short transactions of the system's own. The application's
+transaction then writes only to objects that nobody else writes. Its snapshot may be older than the
+reservation; the connection then adopts the empty segment: it is told the object's state and serial
+instead of loading them.
 """
 from __future__ import annotations
 
@@ -52,12 +54,14 @@ class Spare(NamedTuple):
     size: int
     born: float
 
-MIDST = ('This was called in the midst of an enqueue of the same thread to the same transaction; enqueue when that is done, '
-         'not in a signal handler, __del__ or the like that comes between.')
+MIDST = ('This was called in the midst of an enqueue of the same thread to the same transaction; '
+         'enqueue when that is done, not in a signal handler, __del__ or the like that comes '
+         'between.')
 
 
 class Writer:
-    """What one connection knows of the segments reserved for it. In memory only; lost with the process, it leaves a gap."""
+    """What one connection knows of the segments reserved for it. In memory only; lost with the
+    process, it leaves a gap."""
 
     def __init__(self, store: Any) -> None:
         self.oid = store._p_oid
@@ -72,7 +76,8 @@ class Writer:
         self.here = 0                                           # jobs of this transaction
         self.adopted: dict[int, Segment] = {}                   # of this transaction, by first id
         self.next = 0
-        # what store.uniques knows: the register, its number, the transaction that had it made, and the place of the sweep
+        # what store.uniques knows: the register, its number, the transaction that had it made, and
+        # the place of the sweep
         self.register: Any = None
         self.number = self.keys = 0
         self.registered: Callable[[], Any] = lambda: None
@@ -80,9 +85,11 @@ class Writer:
         self.adding = False
 
     def add(self, connection: Connection, record: Record) -> int:
-        """Append a job to a segment of this connection, whose transaction it has met; returns its id.
+        """Append a job to a segment of this connection, whose transaction it has met; returns its
+        id.
 
-        Raises TransactionOver in the midst of another add of the same thread, as in a signal handler: they would share an id.
+        Raises TransactionOver in the midst of another add of the same thread, as in a signal
+        handler: they would share an id.
         """
         if self.adding:
             raise TransactionOver(MIDST)
@@ -109,20 +116,24 @@ class Writer:
         return jobid
 
     def admit(self, connection: Connection) -> None:
-        """Meet the transaction that a job is to be added to. Raises TransactionOver when it can take no more."""
+        """Meet the transaction that a job is to be added to. Raises TransactionOver when it can
+        take no more."""
         if self.mark is not fork.mark:
             raise TransactionOver(FORKED)
         current = self.meet(connection)
         if current.status not in LIVE:
-            raise TransactionOver(f'No job can be enqueued here, since the transaction is over: {why(connection)}; enqueue '
-                                  'before it commits, or in a transaction of its own.')
+            raise TransactionOver('No job can be enqueued here, since the transaction is over: '
+                                  f'{why(connection)}; enqueue before it commits, or in a '
+                                  'transaction of its own.')
 
     def meet(self, connection: Connection) -> Any:
-        """Notice that another transaction has begun, and return it. Raises TransactionOver where there is none."""
+        """Notice that another transaction has begun, and return it. Raises TransactionOver where
+        there is none."""
         try:
             current = connection.transaction_manager.get()
         except (NoTransaction, AttributeError) as error:
-            raise TransactionOver(f'There is no transaction here: {why(connection)}; begin one first.') from error
+            raise TransactionOver(f'There is no transaction here: {why(connection)}; begin one '
+                                  'first.') from error
         if self.transaction() is not current:
             self.transaction = weakref.ref(current)
             self.here = 0
@@ -148,7 +159,8 @@ class Writer:
             if segment.size:
                 break
         else:
-            # a transaction with many jobs gets ever larger segments, a connection in a hurry more of them at once
+            # a transaction with many jobs gets ever larger segments, a connection in a hurry more
+            # of them at once
             chunk = min(LARGE, max(SMALL, 1 << (self.here.bit_length() - 1 if self.here else 0)))
             if self.segment is None:
                 chunk = 1       # many processes enqueue one job and end: their ids need no gaps
@@ -187,7 +199,8 @@ def extend(store: Any, count: int, size: int) -> list[Segment]:
 
 
 def adopt(connection: Connection, spare: Spare, look: bool = False) -> Segment:
-    """The reserved segment as an object of this connection, though its snapshot may be older than the segment.
+    """The reserved segment as an object of this connection, though its snapshot may be older than
+    the segment.
 
     look loads it, if the snapshot has it; else it is taken to be as it was when it was reserved.
     """
@@ -216,9 +229,11 @@ def told(connection: Connection, oid: bytes, serial: bytes, made: Any) -> Any:
 
 
 def loadable(segment: Persistent) -> bool:
-    """Whether a segment or register is in the snapshot or a savepoint: not when one was rolled back behind its adoption."""
+    """Whether a segment or register is in the snapshot or a savepoint: not when one was rolled back
+    behind its adoption."""
     try:
-        if segment._p_changed is None:      # asked of the storage, since a connection logs what it cannot load
+        # asked of the storage, since a connection logs what it cannot load
+        if segment._p_changed is None:
             segment._p_jar._storage.load(segment._p_oid)
         segment._p_activate()
         return True
@@ -247,7 +262,8 @@ def isLocal(store: Any) -> bool:
     return store._p_jar is None or store._p_serial == z64
 
 
-# Where a connection has its writers: with it, not in a dict of ours, for they refer to it, and it would never be collected.
+# Where a connection has its writers: with it, not in a dict of ours, for they refer to it, and it
+# would never be collected.
 WRITERS = 'p01.remote.writers'
 
 

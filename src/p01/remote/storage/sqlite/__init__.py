@@ -56,8 +56,8 @@ def _open(folder: Path, settings: dict[str, Any]) -> ZODB.DB:
     # One at a time: ZODB looks for the root object and makes it in two transactions.
     lock = FileLock(folder / 'open.lock')
     if not lock.acquire(OPENING):
-        raise DatabaseLocked(f'{folder} has been held for {OPENING:g} seconds by another process that opens it; see what '
-                             'hangs there.')
+        raise DatabaseLocked(f'{folder} has been held for {OPENING:g} seconds by another process '
+                             'that opens it; see what hangs there.')
     try:
         storage = openStorage(folder)
         try:

@@ -125,8 +125,10 @@ class File(Shared):
         if name == 'SQLITE_FULL':
             return Full(f'{self.path} cannot grow ({error}); make room there.')
         if name.startswith('SQLITE_READONLY'):
-            return Fault(f'{self.path} cannot be written ({error}); check the permissions of the folder and of its files.')
-        return Fault(f'{self.path} cannot be read or written ({error}); check the folder, its permissions and its disk.')
+            return Fault(f'{self.path} cannot be written ({error}); check the permissions of the '
+                         'folder and of its files.')
+        return Fault(f'{self.path} cannot be read or written ({error}); check the folder, its '
+                     'permissions and its disk.')
 
     def close(self) -> None:
         """See Shared. The last one to close copies the log into the file."""

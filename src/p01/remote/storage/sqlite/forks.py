@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What a forked child does about the databases of its parent: it leaves them as they are, and can open them for itself.
+"""What a forked child does about the databases of its parent: it leaves them as they are, and can
+open them for itself.
 
-SQLite keeps its locks in memory that the child inherits: it believes to hold what only the parent holds. Without locks of the
-child's own the parent would think itself alone when it closes, and remove the log that the child writes to; the next process
-that opens the database would make its shared memory anew. So the child takes the locks that every process has which has the
-database open. SQLite never gives them back here, because of the parent's connections, which stay open for ever. Those of a
-transaction cannot be had so: a database in which the parent was at work is refused to the child.
+SQLite keeps its locks in memory that the child inherits: it believes to hold what only the parent
+holds. Without locks of the child's own the parent would think itself alone when it closes, and
+remove the log that the child writes to; the next process that opens the database would make its
+shared memory anew. So the child takes the locks that every process has which has the database open.
+SQLite never gives them back here, because of the parent's connections, which stay open for ever.
+Those of a transaction cannot be had so: a database in which the parent was at work is refused to
+the child.
 """
 from __future__ import annotations
 
@@ -19,7 +22,8 @@ from typing import Any
 from p01.remote import fork
 from p01.remote.storage.sqlite.schema import Unfit
 
-# Where every process that has the database open holds a shared lock, from which byte on and for how many: SQLite's file format.
+# Where every process that has the database open holds a shared lock, from which byte on and for how
+# many: SQLite's file format.
 LOCKS = {'': (0x40000002, 510), '-shm': (128, 1)}
 
 files: weakref.WeakSet[Any] = weakref.WeakSet()     # that are open in this process
@@ -30,8 +34,9 @@ _busy: set[Path] = set()        # databases in which the parent was at work
 def check(path: Path) -> None:
     """Raises Unfit for a database that cannot be opened here."""
     if path in _busy:
-        raise Unfit(f'{path.parent} was in use, by an open transaction or by another thread, when this process was forked, and '
-                    'SQLite cannot be opened in such a child; fork before, or start the process by spawn.')
+        raise Unfit(f'{path.parent} was in use, by an open transaction or by another thread, when '
+                    'this process was forked, and SQLite cannot be opened in such a child; fork '
+                    'before, or start the process by spawn.')
 
 
 def _before() -> None:

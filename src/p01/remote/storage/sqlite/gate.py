@@ -67,8 +67,8 @@ class Gate:
 
     def late(self, who: str) -> NoReturn:
         """Nobody lets us in."""
-        raise LockTimeout(f'{self.path.parent} has been locked for {self.wait:g} seconds by another {who} that commits; see '
-                          'what hangs there.')
+        raise LockTimeout(f'{self.path.parent} has been locked for {self.wait:g} seconds by '
+                          f'another {who} that commits; see what hangs there.')
 
     def release(self) -> None:
         """Let others in."""

@@ -15,8 +15,9 @@ def check(folder: Path) -> None:
     """Raises Unfit for a folder of another host."""
     kind = kindOf(folder)
     if kind.startswith(REMOTE):
-        raise Unfit(f'{folder} is on another host ({kind}), where neither the locks nor the shared memory of SQLite are safe; '
-                    'choose a folder on a local disk, or postgresql: or zeo: for several hosts.')
+        raise Unfit(f'{folder} is on another host ({kind}), where neither the locks nor the shared '
+                    'memory of SQLite are safe; choose a folder on a local disk, or postgresql: or '
+                    'zeo: for several hosts.')
 
 
 def kindOf(folder: Path) -> str:

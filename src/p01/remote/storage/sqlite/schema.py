@@ -4,8 +4,8 @@
     object_state(zoid, tid, state_size, state)      one row for each object: id, revision, length of the state, state
     known(oid, tid)                                 one row: the next id that nobody has reserved, the newest packed revision
 
-object_state is named as RelStorage names it, so that a file which RelStorage has written is opened as it is: it is given the
-other table, and marked as ours.
+object_state is named as RelStorage names it, so that a file which RelStorage has written is opened
+as it is: it is given the other table, and marked as ours.
 """
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ class Unfit(StorageError):
 
 
 def prepare(connection: sqlite3.Connection, path: Path, readOnly: bool) -> None:
-    """Make the tables if there are none; nobody else writes meanwhile. Raises Unfit, and what SQLite raises."""
+    """Make the tables if there are none; nobody else writes meanwhile. Raises Unfit, and what
+    SQLite raises."""
     fit = check(connection, path)
     if fit and connection.execute('PRAGMA journal_mode').fetchone()[0] == 'wal':
         return
@@ -44,7 +45,8 @@ def prepare(connection: sqlite3.Connection, path: Path, readOnly: bool) -> None:
         connection.execute(f'PRAGMA {MADE[0]}').fetchall()
     mode = connection.execute(f'PRAGMA {MADE[1]}').fetchone()[0]
     if mode != 'wal':
-        raise Unfit(f'{path} cannot have a write-ahead log (its journal mode stays {mode}); choose a folder on a local disk.')
+        raise Unfit(f'{path} cannot have a write-ahead log (its journal mode stays {mode}); choose '
+                    'a folder on a local disk.')
     connection.execute('BEGIN IMMEDIATE')
     for statement in TABLES:
         connection.execute(statement)
@@ -53,19 +55,20 @@ def prepare(connection: sqlite3.Connection, path: Path, readOnly: bool) -> None:
 
 def check(connection: sqlite3.Connection, path: Path) -> bool:
     """Whether the file has all tables; it may also be new, or RelStorage's. Raises Unfit."""
-    application, version = (connection.execute(f'PRAGMA {name}').fetchone()[0] for name in ('application_id', 'user_version'))
+    application, version = (connection.execute(f'PRAGMA {name}').fetchone()[0]
+                            for name in ('application_id', 'user_version'))
     tables = {name for name, in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if application == APPLICATION:
         if version > VERSION:
-            raise Unfit(f'{path} was written by a newer p01.remote (version {version} of its tables, {VERSION} here); upgrade '
-                        'the package.')
+            raise Unfit(f'{path} was written by a newer p01.remote (version {version} of its '
+                        f'tables, {VERSION} here); upgrade the package.')
         return {'object_state', 'known'} <= tables
     if application or version or tables and 'object_state' not in tables:
         raise Unfit(f'{path} is a database of another program; name another folder.')
     if 'transaction' in tables:
-        raise Unfit(f'{path} was written by RelStorage with history; copy it with zodbconvert into one without '
-                    '(keep-history false), and open that.')
+        raise Unfit(f'{path} was written by RelStorage with history; copy it with zodbconvert into '
+                    'one without (keep-history false), and open that.')
     if 'blob_chunk' in tables and connection.execute('SELECT * FROM blob_chunk LIMIT 1').fetchone():
-        raise Unfit(f'{path} holds blobs in the manner of RelStorage; copy it with zodbconvert to a storage that '
-                    'keeps blobs in files.')
+        raise Unfit(f'{path} holds blobs in the manner of RelStorage; copy it with zodbconvert to '
+                    'a storage that keeps blobs in files.')
     return False

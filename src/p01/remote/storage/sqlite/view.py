@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""One view of a SQLite database. A read transaction is its snapshot, and the index by revision says what has changed since."""
+"""One view of a SQLite database. A read transaction is its snapshot, and the index by revision says
+what has changed since."""
 from __future__ import annotations
 
 import os
@@ -18,13 +19,15 @@ from p01.remote.storage.pending import Pending
 from p01.remote.storage.sqlite.file import WAIT, File
 from p01.remote.storage.sqlite.packing import Pack
 
-LAST = 'SELECT MAX(tid, IFNULL((SELECT MAX(tid) FROM object_state), 0)) FROM known'     # never goes back, whatever is packed
+# never goes back, whatever is packed
+LAST = 'SELECT MAX(tid, IFNULL((SELECT MAX(tid) FROM object_state), 0)) FROM known'
 CHANGED = 'SELECT zoid, tid FROM object_state WHERE tid > ? ORDER BY tid LIMIT ?'
 LOAD = 'SELECT state, tid FROM object_state WHERE zoid = ?'
 CHANGE = 'UPDATE object_state SET tid = ?, state_size = ?, state = ? WHERE zoid = ? AND tid = ?'
 ADD = 'INSERT INTO object_state (tid, state_size, state, zoid) VALUES (?, ?, ?, ?) ON CONFLICT (zoid) DO NOTHING'
-RESTORE = ('INSERT INTO object_state (tid, state_size, state, zoid) VALUES (?, ?, ?, ?) ON CONFLICT (zoid) DO UPDATE SET '
-           'tid = excluded.tid, state_size = excluded.state_size, state = excluded.state WHERE excluded.tid >= tid')
+RESTORE = ('INSERT INTO object_state (tid, state_size, state, zoid) VALUES (?, ?, ?, ?) ON '
+           'CONFLICT (zoid) DO UPDATE SET tid = excluded.tid, state_size = excluded.state_size, '
+           'state = excluded.state WHERE excluded.tid >= tid')
 REMOVE = 'DELETE FROM object_state WHERE zoid = ? AND tid <= ?'
 AFTER = 'SELECT zoid FROM object_state WHERE zoid >= ? AND state IS NOT NULL ORDER BY zoid LIMIT ?'
 ROWS = 'SELECT zoid, tid, state FROM object_state WHERE tid BETWEEN ? AND ? AND state IS NOT NULL ORDER BY tid, zoid'
@@ -41,7 +44,8 @@ class View(core.View):
         self.ask: Any = None                # executes a statement of the reader
         self.snapshot = False               # whether the reader holds one
         self.seen: int | None = None        # the last transaction whose changes have been told
-        self.own: set[int] = set()          # our transactions after that one, whose changes we need not be told
+        # our transactions after that one, whose changes we need not be told
+        self.own: set[int] = set()
         self.base = 0                       # the last transaction before the one that is voted for
         self.writing = False                # whether we have the right to write
         shared.views.add(self)
@@ -162,12 +166,14 @@ class View(core.View):
     def numbered(self, last: int, given: bytes | None) -> None:
         """The next revision, behind all others, whatever the clocks of this host do."""
         if self.seen is not None and last < self.seen:
-            raise Fault(f'{self.shared.path} is older than what this process has seen: a backup was put in its place; restart.')
+            raise Fault(f'{self.shared.path} is older than what this process has seen: a backup '
+                        'was put in its place; restart.')
         self.base = last
         self.tid = given or newTid(p64(last) if last else None)
 
     def put(self, pending: Pending) -> list[Row]:
-        """Write what is stored where it is based on the current revision; returns the rows where it is not."""
+        """Write what is stored where it is based on the current revision; returns the rows where it
+        is not."""
         tid, many = u64(self.tid), self.shared.writer.executemany
         changes = [oid for oid, (serial, _) in pending.stores.items() if serial]
         news = [oid for oid, (serial, _) in pending.stores.items() if not serial]
@@ -214,7 +220,8 @@ class View(core.View):
     # -- the rest
 
     def pack(self, t: float, referencesf: Callable[[bytes], Iterable[bytes]], gc: bool = True) -> None:
-        """Delete what nothing leads to and is older than t, in POSIX seconds. Raises Packed while another pack runs."""
+        """Delete what nothing leads to and is older than t, in POSIX seconds. Raises Packed while
+        another pack runs."""
         self.writable()
         try:
             Pack(self.shared, t).run(referencesf if gc else None)

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import transaction
-import zope.event
 from persistent.mapping import PersistentMapping
 from transaction.interfaces import DoomedTransaction
 from ZODB.Connection import Connection
@@ -75,14 +74,6 @@ def app(place):
     for each in (application, joining):
         each.close()
         each.database = 'memory:'
-
-
-@pytest.fixture
-def heard():
-    events = []
-    zope.event.subscribers.append(events.append)
-    yield events
-    zope.event.subscribers.remove(events.append)
 
 
 def ids(app):
@@ -613,10 +604,10 @@ def test_run_passes_all_else_on(app):
         assert app.run(lambda root: 5) == 5
 
 
-def test_an_event_for_each_job_and_none_for_a_duplicate(app, heard):
+def test_an_event_for_each_job_and_none_for_a_duplicate(app, told):
     first = square.using(unique='key').enqueue(1)
     assert square.using(unique='key').enqueue(1).id == first.id
-    assert [event.id for event in heard if isinstance(event, events.JobQueued)] == [first.id]
+    assert [event.id for event in told if isinstance(event, events.JobQueued)] == [first.id]
 
 
 def test_a_database_that_is_read_only_says_so(tmp_path):

@@ -18,7 +18,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from p01.remote import blackbox, events, storage
 from p01.remote.app import App
-from p01.remote.engine import beacon, fingerprint, limit, loglines
+from p01.remote.engine import beacon, closing, fingerprint, limit, loglines
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.context import running
 from p01.remote.engine.left import Left, leftOf
@@ -177,7 +177,7 @@ class Served:
                     loop.stop()
             elif told and not noted and time.monotonic() - told >= TELL:
                 noted = True
-                threading.Thread(target=self.note, name='p01-note', daemon=True).start()
+                closing.alongside(self.app.db, self.note)
         for thread in threads:
             thread.join()
 

@@ -10,6 +10,7 @@ kind says", and has what its views share within the process in one of shared.Sha
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -29,7 +30,7 @@ CHANGES = 100_000   # more than so many changes are not told one by one
 
 @implementer(interfaces.IMVCCAfterCompletionStorage, interfaces.IMultiCommitStorage, interfaces.ReadVerifyingStorage,
              interfaces.IStorageRestoreable, interfaces.IStorageIteration, interfaces.IStorageCurrentRecordIteration)
-class View(ConflictResolvingStorage):
+class View(ConflictResolvingStorage, ABC):
     """One view of a database."""
 
     tid = z64                       # of the transaction that is being committed, from its vote on
@@ -46,24 +47,25 @@ class View(ConflictResolvingStorage):
 
     # -- what a kind says; all but release is called with the lock
 
+    @abstractmethod
     def poll(self) -> list[int] | None:
         """Begin a new snapshot; the objects that others changed since the one before, None for all.
         Repeatable."""
-        raise NotImplementedError
 
+    @abstractmethod
     def end(self) -> None:
         """Let go of the snapshot, if there is one."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read(self, oid: int) -> tuple[bytes, int] | None:
         """State and revision of an object in the snapshot, which begins if there is none; None for
         no object."""
-        raise NotImplementedError
 
+    @abstractmethod
     def last(self) -> int:
         """The last transaction that the snapshot shows, or, without one, that there is."""
-        raise NotImplementedError
 
+    @abstractmethod
     def vote(self, pending: Pending) -> list[Row]:
         """Write what is pending, and make sure that it can be committed; sets tid. Called again
         with what was resolved.
@@ -73,28 +75,27 @@ class View(ConflictResolvingStorage):
         Nobody else changes these before the end. Raises ReadConflictError for pending.checks that
         do not hold.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def commit(self, tid: int) -> None:
         """Make it last, and end the snapshot. Whatever it raises, all is let go of."""
-        raise NotImplementedError
 
+    @abstractmethod
     def rollback(self) -> None:
         """Undo what the vote wrote, whole or in part."""
-        raise NotImplementedError
 
+    @abstractmethod
     def rows(self, start: int, stop: int) -> Iterator[Row]:
         """All objects with revisions from start to stop, by revision and id, of one snapshot of its
         own; closed, it ends."""
-        raise NotImplementedError
 
+    @abstractmethod
     def after(self, oid: int, number: int) -> list[int]:
         """The ids of the next objects in the snapshot from this one on, at most so many."""
-        raise NotImplementedError
 
+    @abstractmethod
     def release(self) -> None:
         """No longer used; used again it connects anew."""
-        raise NotImplementedError
 
     # -- reading
 

@@ -23,7 +23,6 @@ class Pending:
         self.stores: dict[int, tuple[int, Kept]] = {}       # id → the revision that it is based on, 0 for a new object
         self.restores: dict[int, tuple[int, Kept | None]] = {}      # id → revision; without a state it is gone
         self.checks: dict[int, int] = {}                    # id → the revision that must still be the current one
-        self.blobs: dict[int, str] = {}                     # id → a file, which is ours
         self.size = 0                                       # bytes of all states
         self.file: Any = None
 
@@ -72,10 +71,7 @@ class Pending:
         return data
 
     def clear(self) -> None:
-        """It is over; files of blobs that nobody took are removed."""
+        """It is over."""
         if self.file is not None:
             with contextlib.suppress(OSError):      # it writes out what it has, and the disk may be full
                 self.file.close()
-        for path in self.blobs.values():
-            with contextlib.suppress(OSError):
-                os.remove(path)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 from p01.remote import fork
 from p01.remote.storage.faults import Forked
 
 
-class Shared:
+class Shared(ABC):
     """What all views of one database share within a process."""
 
     def __init__(self, name: str, readOnly: bool = False) -> None:
@@ -32,10 +33,10 @@ class Shared:
             self.ids = iter(self.reserve())
             return next(self.ids)
 
+    @abstractmethod
     def reserve(self) -> range:
         """Ids for this process alone, also when it ends at once: a commit of its own, never below what any object has."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self) -> None:
         """No view of it is used any more."""
-        raise NotImplementedError

@@ -13,12 +13,12 @@ from ZODB.utils import u64
 from p01.remote.storage.faults import Packed
 from p01.remote.storage.flock import FileLock
 from p01.remote.storage.marking import BATCH, ROOT, Ids, Marking
+from p01.remote.storage.sqlite.schema import LAST
 
 LOCK = 'pack.lock'
 PAGES = 1_000       # that are given back in one transaction
 TOLD = 10.0         # seconds between two lines of the log
 
-LAST = 'SELECT MAX(tid, IFNULL((SELECT MAX(tid) FROM object_state), 0)) FROM known'
 CHANGED = 'SELECT zoid, tid FROM object_state WHERE tid > ? ORDER BY tid'
 NEXT = 'SELECT zoid FROM object_state WHERE zoid > ? AND tid <= ? ORDER BY zoid LIMIT ?'
 STATE = 'SELECT state FROM object_state WHERE zoid = ?'

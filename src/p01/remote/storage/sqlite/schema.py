@@ -27,6 +27,8 @@ TABLES = (
     f'PRAGMA application_id = {APPLICATION}',
     f'PRAGMA user_version = {VERSION}',
 )
+# The newest revision that there is or was: it never goes back, whatever is packed.
+LAST = 'SELECT MAX(tid, IFNULL((SELECT MAX(tid) FROM object_state), 0)) FROM known'
 
 
 class Unfit(StorageError):

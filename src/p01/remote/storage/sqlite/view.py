@@ -18,9 +18,8 @@ from p01.remote.storage.iteration import Row
 from p01.remote.storage.pending import Pending
 from p01.remote.storage.sqlite.file import WAIT, File
 from p01.remote.storage.sqlite.packing import Pack
+from p01.remote.storage.sqlite.schema import LAST
 
-# never goes back, whatever is packed
-LAST = 'SELECT MAX(tid, IFNULL((SELECT MAX(tid) FROM object_state), 0)) FROM known'
 CHANGED = 'SELECT zoid, tid FROM object_state WHERE tid > ? ORDER BY tid LIMIT ?'
 LOAD = 'SELECT state, tid FROM object_state WHERE zoid = ?'
 CHANGE = 'UPDATE object_state SET tid = ?, state_size = ?, state = ? WHERE zoid = ? AND tid = ?'
@@ -89,13 +88,21 @@ class View(core.View):
             raise self.shared.told(error) from error
 
     def one(self, statement: str, *values: Any) -> Any:
-        """The first row that a statement finds in the snapshot, which begins if there is none."""
+        """The first row that a statement finds in the snapshot, which begins if there is none.
+
+        The first view, which tools read through, gives it up again unless it is committing: no
+        connection of ZODB's does it there.
+        """
         try:
-            if not self.snapshot:
-                self.begin()
-                if self.seen is None:
-                    self.seen = self.ask(LAST).fetchone()[0]
-            return self.ask(statement, values).fetchone()
+            if self.snapshot:
+                return self.ask(statement, values).fetchone()
+            self.begin()
+            if self.seen is None:
+                self.seen = self.ask(LAST).fetchone()[0]
+            found = self.ask(statement, values).fetchone()
+            if self.first and self.transaction is None:
+                self.end()
+            return found
         except sqlite3.Error as error:
             raise self.shared.told(error) from error
 

@@ -174,7 +174,11 @@ class View(ConflictResolvingStorage, ABC):
     def new_oid(self) -> bytes:
         """An id for a new object."""
         self.writable()
-        return p64(self.shared.newId())
+        return p64(self.newId())
+
+    def newId(self) -> int:
+        """See Shared."""
+        return int(self.shared.newId())
 
     def writable(self) -> None:
         """Raises ReadOnlyError, and Forked."""

@@ -15,7 +15,7 @@ _KINDS = {
     'ZODB.MappingStorage.MappingStorage': 'memory',
     'ZEO.ClientStorage.ClientStorage': 'zeo',
     'p01.remote.storage.sqlite.view.View': 'sqlite',
-    'relstorage.adapters.postgresql.adapter.PostgreSQLAdapter': 'postgresql',
+    'p01.remote.storage.postgresql.view.View': 'postgresql',
     'relstorage.adapters.adapter.AbstractAdapter': '',
 }
 FAULTY = 'relstorage.adapters.sqlite.adapter.Sqlite3Adapter'

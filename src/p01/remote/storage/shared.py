@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from typing import Any
 
 from p01.remote import fork
 from p01.remote.storage.faults import Forked
@@ -25,16 +26,16 @@ class Shared(ABC):
         if self.mark is not fork.mark:
             raise Forked()
 
-    def newId(self) -> int:
-        """An id that no object has or had."""
+    def newId(self, *using: Any) -> int:
+        """An id that no object has or had; using what reserve needs."""
         with self.idLock:
             for found in self.ids:
                 return found
-            self.ids = iter(self.reserve())
+            self.ids = iter(self.reserve(*using))
             return next(self.ids)
 
     @abstractmethod
-    def reserve(self) -> range:
+    def reserve(self, *using: Any) -> range:
         """Ids for this process alone, also when it ends at once: a commit of its own, never below what any object has."""
 
     @abstractmethod

@@ -97,7 +97,7 @@ class File(Shared):
         finally:
             self.end(commit)
 
-    def reserve(self) -> range:
+    def reserve(self, *using: Any) -> range:
         """See Shared."""
         try:
             with self.writing() as execute:

@@ -10,6 +10,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
+from typing import Any
 
 from ZODB.DB import DB
 
@@ -42,6 +43,10 @@ class Bell:
                 self.signal.tell()
             except Exception as error:      # it only wakes; who sleeps looks by himself
                 logger.info('Workers elsewhere could not be told of new jobs: %s', error)
+
+    def within(self, connection: Any) -> bool:
+        """Have the commit of a connection's transaction tell other processes by itself; False where that cannot be."""
+        return self.signal is None or self.signal.within(connection)
 
     def wait(self, heard: int, seconds: float) -> int:
         """Wait for a ring after the heard ones, at most so many seconds; returns the rings so far."""

@@ -37,7 +37,7 @@ class Pledge:
         self.jobid = jobid                  # the first one
         self.name = name
         self.where = caller()
-        self.bells: list[Bell] = []
+        self.bells: dict[Bell, bool] = {}       # and whether the commit itself reaches other processes
         self.since = time.monotonic()
         self.told = not watched
         self.reference = weakref.ref(current, self.dropped)
@@ -47,8 +47,8 @@ class Pledge:
         """The transaction has committed, or failed to, which whoever committed it is told."""
         _open.pop(self.number, None)
         if success:
-            for bell in self.bells:
-                bell.tell()
+            for bell, told in self.bells.items():
+                (bell.ring if told else bell.tell)()
 
     def aborted(self) -> None:
         """The transaction is aborted, which is what somebody wants, unless he only begins another one."""
@@ -93,7 +93,7 @@ def pledge(jar: Any, jobid: int, name: str) -> None:
                 watch()
     bell = bellOf(jar.db())
     if bell not in held.bells:
-        held.bells.append(bell)
+        held.bells[bell] = bell.within(jar)
 
 
 def caller() -> str:

@@ -61,9 +61,9 @@ class Snapshot:
         self.connection.prefetch([p64(oid) for oid in oids])
 
     def changed(self) -> bool:
-        """Whether somebody has committed since."""
-        with Snapshot(self.connection.db()) as now:
-            return bool(now.storage.lastTransaction() != self.storage.lastTransaction())
+        """Whether somebody has committed since. It ends with that: a snapshot of now takes its place."""
+        self.storage.sync()
+        return bool(self.storage.poll_invalidations() != [])
 
     def close(self) -> None:
         """Let go of it."""

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""The signal of postgresql:, LISTEN and NOTIFY on connections of its own."""
+"""The signal of postgresql:, LISTEN and NOTIFY. A commit tells by itself, in its own message; who listens has a connection more."""
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import threading
@@ -12,20 +11,23 @@ from typing import Any
 import ZODB
 
 from p01.remote.storage import opened
+from p01.remote.storage.faults import Fault
+from p01.remote.storage.postgresql.link import Link, Step, asked, connected, patience
 
-CHANNEL = 'p01_remote'
 CHECK = 60.0        # seconds between two looks whether the connection is still there
 FIRST, LONGEST = 0.2, 30.0      # seconds between two tries to connect again
+LISTEN = 'LISTEN p01_remote'
+NOTIFY = Step(b'notify')
 
 
 class Signal:
-    """See storage.signals. Keeps one connection for telling, which ends with the storage."""
+    """See storage.signals. Keeps one connection for what is to be told beside a commit, which ends with the storage."""
 
     def __init__(self, db: ZODB.DB) -> None:
-        self.adapter = opened.part(db)
+        self.server = opened.part(db).shared
         self.lock = threading.RLock()       # a signal handler may tell in the midst of this
         self.telling = self.repeat = False
-        self.connection: Any = None
+        self.link: Link | None = None
         inner = db.storage.close
 
         def close() -> None:
@@ -33,6 +35,11 @@ class Signal:
             inner()
 
         db.storage.close = close
+
+    def within(self, connection: Any) -> bool:
+        """See storage.signals."""
+        connection._normal_storage.telling = True
+        return True
 
     def tell(self) -> None:
         """Notify."""
@@ -52,34 +59,32 @@ class Signal:
         """Notify; once more on a new connection when the old one has been cut."""
         for again in (True, False):
             try:
-                if self.connection is None:
-                    self.connection = connect(self.adapter)
-                with self.connection.cursor() as cursor:
-                    cursor.execute(f'NOTIFY {CHANNEL}')
+                if self.link is None:
+                    self.link = self.server.connect()
+                self.link.run(NOTIFY)
                 return
-            except Exception:       # whatever the driver raises when the server is away
+            except Fault:
                 self.drop()
                 if not again:
                     raise
 
     def drop(self) -> None:
         """Close the connection."""
-        connection, self.connection = self.connection, None
-        if connection is not None:
-            with contextlib.suppress(Exception):        # it is broken anyway
-                connection.close()
+        link, self.link = self.link, None
+        if link is not None:
+            link.close()
 
     def listen(self, heard: Callable[[], None]) -> Callable[[], None]:
         """See storage.signals."""
-        return Listener(self.adapter, heard).close
+        return Listener(self.server, heard).close
 
 
 class Listener(threading.Thread):
     """Listens, and connects again, with growing pauses, when the server has gone away."""
 
-    def __init__(self, adapter: Any, heard: Callable[[], None]) -> None:
+    def __init__(self, server: Any, heard: Callable[[], None]) -> None:
         super().__init__(name='p01-listener', daemon=True)
-        self.adapter = adapter
+        self.server = server
         self.heard = heard
         self.ending, self.end = os.pipe()
         self.start()
@@ -89,44 +94,37 @@ class Listener(threading.Thread):
         pause = FIRST
         while True:
             try:
-                connection = connect(self.adapter)
-                with contextlib.closing(connection):
-                    with connection.cursor() as cursor:
-                        cursor.execute(f'LISTEN {CHANNEL}')
+                raw = connected(self.server.conninfo())
+                try:
+                    asked(raw, f'SET client_min_messages TO error; {patience(raw)}{LISTEN}')
                     self.heard()            # something may have come while nobody listened
                     pause = FIRST
-                    if self.hear(connection):
+                    if self.hear(raw):
                         break
-            except Exception:               # whatever the driver raises when the server is away
+                finally:
+                    raw.finish()
+            except Exception:               # whatever libpq raises when the server is away
                 pause = min(pause * 2, LONGEST)
             if select.select([self.ending], [], [], pause)[0]:
                 break
         os.close(self.ending)
 
-    def hear(self, connection: Any) -> bool:
+    def hear(self, raw: Any) -> bool:
         """Listen on a connection until it breaks, which raises, or until close is called: then True."""
         while True:
-            ready = select.select([connection, self.ending], [], [], CHECK)[0]
+            ready = select.select([raw.socket, self.ending], [], [], CHECK)[0]
             if self.ending in ready:
                 return True
             if not ready:
-                with connection.cursor() as cursor:
-                    cursor.execute('SELECT 1')
-            connection.poll()
-            if connection.notifies:
-                connection.notifies.clear()
+                asked(raw, 'SELECT 1')
+            raw.consume_input()
+            told = False
+            while raw.notifies():
+                told = True
+            if told:
                 self.heard()
 
     def close(self) -> None:
         """Listen no more."""
         os.close(self.end)
         self.join()
-
-
-def connect(adapter: Any) -> Any:
-    """A connection to the server of a RelStorage adapter, on which each statement is a transaction."""
-    connection, cursor = adapter.connmanager.open(application_name='p01.remote: signal')
-    cursor.close()
-    connection.rollback()
-    connection.autocommit = True
-    return connection

@@ -18,6 +18,10 @@ class Signal:
     def tell(self) -> None:
         """The server has told already."""
 
+    def within(self, connection: Any) -> bool:
+        """Every commit tells."""
+        return True
+
     def listen(self, heard: Callable[[], None]) -> Callable[[], None]:
         """See storage.signals."""
         ear = Ear(heard)

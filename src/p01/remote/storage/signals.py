@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Protocol
+from typing import Any, Protocol
 
 import ZODB
 
@@ -18,6 +18,9 @@ class Signal(Protocol):
 
     def tell(self) -> None:
         """Wake all who listen, in whatever process. May raise what the storage raises."""
+
+    def within(self, connection: Any) -> bool:
+        """Have the commit of a connection's transaction, which is under way, tell by itself; False where that cannot be."""
 
     def listen(self, heard: Callable[[], None]) -> Callable[[], None]:
         """Call heard() for each signal, in a thread of its own, until what is returned is called."""

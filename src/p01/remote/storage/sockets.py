@@ -19,6 +19,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import ZODB
 
@@ -115,6 +116,10 @@ class Signal:
     def tell(self) -> None:
         """Signal to all listeners."""
         tell(self.folder)
+
+    def within(self, connection: Any) -> bool:
+        """See storage.signals."""
+        return False
 
     def listen(self, heard: Callable[[], None]) -> Callable[[], None]:
         """Call heard() for each signal until what is returned is called. Raises OSError."""

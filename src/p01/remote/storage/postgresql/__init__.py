@@ -14,14 +14,13 @@ from typing import Any
 
 import psycopg
 import ZODB
-from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from ZODB.POSException import StorageError
 
 from p01.remote.exceptions import AddressError, DatabaseLocked
 from p01.remote.storage.address import Address, hidden
 from p01.remote.storage.postgresql import schema
-from p01.remote.storage.postgresql.link import PATIENCE, Refused, asked, line, patience
+from p01.remote.storage.postgresql.link import PATIENCE, Refused, asked, connected, line, patience
 from p01.remote.storage.postgresql.server import WAIT, Server
 from p01.remote.storage.postgresql.view import View
 
@@ -83,10 +82,8 @@ def serverOf(name: str, parts: dict[str, Any], readOnly: bool = False, wait: flo
 
 def guarding(conninfo: str) -> Any:
     """A connection of psycopg.pq that keeps others from opening until it is closed. Raises Refused."""
-    raw = pq.PGconn.connect(conninfo.encode())
+    raw = connected(conninfo)
     try:
-        if raw.status != pq.ConnStatus.OK:
-            raise Refused(line(raw.get_error_message()))
         asked(raw, f"SET client_min_messages TO error; SET lock_timeout TO '{schema.OPENING}s'; {patience(raw)}"
                         'SELECT pg_advisory_lock({}, {})'.format(*schema.LOCK))
     except BaseException:

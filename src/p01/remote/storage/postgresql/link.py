@@ -17,7 +17,7 @@ from p01.remote.storage.faults import Disconnected, Fault, Full, LockTimeout
 
 # So that a connection that was cut without a word is noticed within a minute, and not after hours.
 PATIENCE = {'connect_timeout': '10', 'keepalives_idle': '30', 'keepalives_interval': '10', 'keepalives_count': '3',
-            'tcp_user_timeout': '60000'}
+            'tcp_user_timeout': '60000', 'fallback_application_name': 'p01.remote'}
 # The server's words for the same: a host that is cut off within a commit would else keep its locks for hours.
 SERVER = {'keepalives_idle': 'tcp_keepalives_idle', 'keepalives_interval': 'tcp_keepalives_interval',
           'keepalives_count': 'tcp_keepalives_count', 'tcp_user_timeout': 'tcp_user_timeout'}
@@ -52,11 +52,9 @@ class Link:
 
     def __init__(self, conninfo: str, settings: str, statements: dict[bytes, str]) -> None:
         """Raises Refused; then nothing is left open."""
-        self.raw = raw = pq.PGconn.connect(conninfo.encode())
+        self.raw = raw = connected(conninfo)
         self.awaited = 0                # answers that are still to come, of what was sent together each
         try:
-            if raw.status != OK:
-                raise Refused(line(raw.get_error_message()))
             asked(raw, f'SET client_min_messages TO error; {patience(raw)}{settings}')
             raw.nonblocking = 1
             raw.enter_pipeline_mode()
@@ -172,6 +170,16 @@ class Link:
     def close(self) -> None:
         """End it."""
         self.raw.finish()
+
+
+def connected(conninfo: str) -> Any:
+    """A connection of psycopg.pq. Raises Refused."""
+    raw = pq.PGconn.connect(conninfo.encode())
+    if raw.status != OK:
+        text = line(raw.get_error_message())
+        raw.finish()
+        raise Refused(text)
+    return raw
 
 
 def patience(raw: Any) -> str:

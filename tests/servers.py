@@ -158,23 +158,18 @@ class Databases:
 
     def execute(self, statement, database=None):
         """The rows of a statement, if it has any."""
-        import psycopg2
-        connection = psycopg2.connect(**{**self.parts, **({'dbname': database} if database else {})})
-        try:
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                cursor.execute(statement)
-                return cursor.fetchall() if cursor.description else []
-        finally:
-            connection.close()
+        import psycopg
+        with psycopg.connect(**{**self.parts, **({'dbname': database} if database else {})}, autocommit=True) as connection:
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
 
     def create(self, template='template1'):
         """The name of a new database. Old ones that nobody uses any more are dropped."""
-        import psycopg2
+        import psycopg
         # a database in use would make DROP wait for five seconds
         used = {row[0] for row in self.execute('SELECT DISTINCT datname FROM pg_stat_activity')}
         for name in [each for each in self.made[:-KEPT] if each != self.template and each not in used]:
-            with contextlib.suppress(psycopg2.errors.ObjectInUse):
+            with contextlib.suppress(psycopg.errors.ObjectInUse):
                 self.execute(f'DROP DATABASE IF EXISTS {name}')
                 self.made.remove(name)
         name = f'p01_{os.getpid()}_{next(self.numbers)}'
@@ -184,8 +179,8 @@ class Databases:
 
     def address(self, name, **parts):
         """The address of a database, for openDatabase."""
-        from psycopg2.extensions import make_dsn
-        return 'postgresql:' + make_dsn(**{**self.parts, 'dbname': name, **parts})
+        from psycopg.conninfo import make_conninfo
+        return 'postgresql:' + make_conninfo(**{**self.parts, 'dbname': name, **parts})
 
     def database(self):
         """The address of a new database, with the tables in it: copying is faster than making them for each test."""
@@ -206,11 +201,11 @@ class Given(Databases):
 
     def __init__(self, uri):
         super().__init__()
-        psycopg2 = _psycopg2()
-        self.parts = psycopg2.extensions.parse_dsn(uri)
+        psycopg = _psycopg()
+        self.parts = psycopg.conninfo.conninfo_to_dict(uri)
         try:
             self.execute('SELECT 1')
-        except psycopg2.OperationalError as error:
+        except psycopg.OperationalError as error:
             raise Unavailable(f'The server of P01_PG_URI cannot be reached: {error}') from None
 
     def __enter__(self):
@@ -227,7 +222,7 @@ class PostgreSQL(Databases, Process):
     access = ACCESS
 
     def __init__(self, port=None):
-        _psycopg2()
+        _psycopg()
         binaries = _binaries()
         Databases.__init__(self)
         Process.__init__(self)
@@ -263,11 +258,11 @@ class PostgreSQL(Databases, Process):
         until(self._answers, 'starting PostgreSQL')
 
     def _answers(self):
-        import psycopg2
+        import psycopg
         assert self.process.poll() is None, self.log()
         try:
             return bool(self.execute('SELECT 1'))
-        except psycopg2.OperationalError:
+        except psycopg.OperationalError:
             return False
 
     def stop(self):
@@ -283,13 +278,13 @@ class PostgreSQL(Databases, Process):
         return (self.folder / 'log').read_text(errors='replace')
 
 
-def _psycopg2():
+def _psycopg():
     try:
-        import psycopg2
-        import psycopg2.extensions
-        return psycopg2
+        import psycopg
+        import psycopg.conninfo
+        return psycopg
     except ImportError:
-        raise Unavailable('psycopg2 is not installed; pip install "p01.remote[test]" brings it') from None
+        raise Unavailable('psycopg is not installed; pip install "p01.remote[test]" brings it') from None
 
 
 def _binaries():

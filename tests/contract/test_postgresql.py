@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: ZPL-2.1
 """postgresql: what addresses mean, what is said when they cannot be opened, and that no password is ever shown."""
+import gc
 import logging
 import subprocess
 import sys
 import threading
+import time
 import traceback
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -12,9 +14,13 @@ from contextlib import contextmanager
 import pytest
 import transaction
 from persistent.mapping import PersistentMapping
+from psycopg.conninfo import conninfo_to_dict
+from ZODB.serialize import referencesf
 
 from p01.remote.exceptions import AddressError, DatabaseLocked, PackRunning
 from p01.remote.storage import folder, kind, openDatabase, parse
+from p01.remote.storage.packing import pack
+from p01.remote.storage.postgresql import schema
 from tests import servers
 
 pytestmark = pytest.mark.postgresql
@@ -81,7 +87,6 @@ def test_the_tables_are_made_on_first_use_and_found_again(server):
     with opened(address, pool_size=3, cache_size=123) as db:
         assert (db.getPoolSize(), db.getCacheSize()) == (3, 123)
         assert kind(db) == 'postgresql' and folder(db) is None
-        assert not db.storage.keep_history
         write(db, 'key', 'value')
     with opened(address) as db:
         assert read(db, 'key') == 'value'
@@ -138,10 +143,9 @@ def test_first_users_at_once(server):
 
 
 def test_who_opens_waits_for_the_one_before_but_not_for_ever(server, monkeypatch):
-    from p01.remote.storage import postgresql
     name = server.create()
-    monkeypatch.setattr(postgresql, 'OPENING', 0.01)
-    with holding(server, name, postgresql.LOCK):
+    monkeypatch.setattr(schema, 'OPENING', 0.01)
+    with holding(server, name, schema.LOCK):
         message, _ = refused(server.address(name), DatabaseLocked)
     assert 'pg_stat_activity' in message
     openDatabase(server.address(name)).close()
@@ -149,12 +153,10 @@ def test_who_opens_waits_for_the_one_before_but_not_for_ever(server, monkeypatch
 
 @contextmanager
 def holding(server, name, lock):
-    import psycopg2
-    connection = psycopg2.connect(**{**server.parts, 'dbname': name})
-    with connection.cursor() as cursor:
-        cursor.execute('SELECT pg_advisory_lock(%s, %s)', lock)
-    yield
-    connection.close()
+    import psycopg
+    with psycopg.connect(**{**server.parts, 'dbname': name}) as connection:
+        connection.execute('SELECT pg_advisory_lock(%s, %s)', lock)
+        yield
 
 
 # -- passwords
@@ -180,9 +182,8 @@ def test_a_password_opens_and_is_never_shown(guarded, caplog, capsys):
                 parsed = parse(address)
                 shown = [parsed.text, repr(parsed), repr(db)]
                 for each in storages:
-                    adapter = each._adapter
-                    shown += [repr(each), str(each), each.getName(), each.sortKey(), repr(adapter), str(adapter), adapter._dsn,
-                              repr(vars(adapter)), repr(vars(adapter.connmanager)), repr(vars(each))]
+                    shown += [repr(each), str(each), each.getName(), each.sortKey(), repr(each.shared), repr(vars(each.shared)),
+                              repr(vars(each)), repr(each.link), *map(repr, gc.get_referents(each.link))]
                 assert not [text for text in shown if hasPassword(text)]
     printed = capsys.readouterr()
     assert not hasPassword(caplog.text + printed.out + printed.err)
@@ -285,48 +286,41 @@ def test_opening_and_writing_is_silent(server, caplog, capfd):
 
 
 def test_what_a_server_says_beside_its_answers_is_not_printed(server, capfd):
-    """As RelStorage does after each commit with all that it does not know, such as its own warning in another language."""
     with opened(server.database()) as db:
         connection = db.open(transaction.TransactionManager())
         connection.root()['key'] = 'value'
+        link = connection._storage.link
+        link.run(b"SET client_min_messages TO notice")
+        link.run(b"DO $$ BEGIN RAISE NOTICE 'hark'; RAISE WARNING 'hark'; END $$")
         connection.transaction_manager.commit()
-        storage = connection._storage
-        with storage._store_connection_pool.borrowing() as store:
-            store.cursor.execute('SHOW client_min_messages')
-            assert store.cursor.fetchone() == ('error',)
-            store.cursor.execute("SET client_min_messages TO notice; DO $$ BEGIN RAISE NOTICE 'hark'; END $$")
-            inner, said = store.connection.commit, "DO $$ BEGIN RAISE NOTICE 'hark'; END $$"
-            storage._adapter.driver.commit = lambda conn, cursor=None: (store.cursor.execute(said), inner())
-            storage._adapter.driver.sync_status_after_hidden_commit(store.connection)
         connection.close()
     assert capfd.readouterr() == ('', '')
 
 
-def test_a_connection_that_dies_without_a_word_is_noticed(server):
-    with opened(server.database()) as db:
-        parts = db.storage._adapter._dsn
-        assert 'keepalives_idle=30' in parts and 'tcp_user_timeout=60000' in parts and 'connect_timeout=10' in parts
-    with opened(f'{server.database()} keepalives_idle=7') as db:
-        assert 'keepalives_idle=7' in db.storage._adapter._dsn
+def test_a_connection_that_dies_without_a_word_is_noticed(own):
+    def patience(address):
+        with opened(address) as db:
+            return conninfo_to_dict(db.storage.shared.conninfo())
+
+    parts = patience(own.database())
+    assert (parts['keepalives_idle'], parts['tcp_user_timeout'], parts['connect_timeout']) == ('30', '60000', '10')
+    assert patience(f'{own.database()} keepalives_idle=7')['keepalives_idle'] == '7'
 
 
 def test_one_pack_at_a_time(server):
     address = server.database()
     inside, over = threading.Event(), threading.Event()
     with opened(address) as first, opened(address) as second, ThreadPoolExecutor(1) as pool:
-        packundo = first.storage._adapter.packundo
-        inner = packundo.pre_pack
+        write(first, 'key', PersistentMapping())
 
-        def prePack(*arguments, **options):
+        def references(state):
             inside.set()
             assert over.wait(DEADLINE)
-            return inner(*arguments, **options)
-        packundo.with_options = lambda options: packundo
-        packundo.pre_pack = prePack
-        running = pool.submit(first.pack)
+            return referencesf(state)
+        running = pool.submit(first.storage.pack, time.time(), references)
         assert inside.wait(DEADLINE)
         with pytest.raises(PackRunning):
-            second.pack()
+            pack(second)
         over.set()
         running.result(DEADLINE)
-        second.pack()
+        pack(second)

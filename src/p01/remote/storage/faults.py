@@ -17,6 +17,10 @@ class LockTimeout(Fault, TransientError):
     """Others have been committing for too long; try again."""
 
 
+class Disconnected(Fault, TransientError):
+    """The connection to the database was lost; try again."""
+
+
 class Damaged(Fault):
     """The database is damaged; restore it from a backup."""
 

@@ -2,6 +2,7 @@
 """What can be told from an open database, whoever opened it."""
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ _KINDS = {
     'ZEO.ClientStorage.ClientStorage': 'zeo',
     'p01.remote.storage.sqlite.view.View': 'sqlite',
     'p01.remote.storage.postgresql.view.View': 'postgresql',
-    'relstorage.adapters.adapter.AbstractAdapter': '',
 }
+RELSTORAGE = 'relstorage.adapters.adapter.AbstractAdapter'
 FAULTY = 'relstorage.adapters.sqlite.adapter.Sqlite3Adapter'
 
 
@@ -27,14 +28,20 @@ def kind(db: ZODB.DB) -> str:
 
 
 def part(db: ZODB.DB) -> Any:
-    """The storage or RelStorage adapter that makes a database of its kind."""
+    """The storage that makes a database of its kind."""
     return _inspect(db)[1]
 
 
 def isFaulty(db: ZODB.DB) -> bool:
     """Whether it is RelStorage on SQLite, which mixes up commits, and loses objects in a pack."""
-    part = _inspect(db)[1]
-    return any(f'{cls.__module__}.{cls.__qualname__}' == FAULTY for cls in type(part).__mro__)
+    return _made(db, FAULTY) is not None
+
+
+def losing(db: ZODB.DB) -> bool:
+    """Whether a pack would lose objects: RelStorage 4.3 without history lists all of them first, and then follows the references
+    of a later snapshot between those; what was made in between, and what has moved there, it deletes."""
+    adapter = _made(db, RELSTORAGE)
+    return adapter is not None and not adapter.keep_history
 
 
 def folder(db: ZODB.DB) -> Path | None:
@@ -63,15 +70,25 @@ _widening = fork.Lock()
 
 
 def _inspect(db: ZODB.DB) -> tuple[str, Any]:
-    """The kind, and the storage or adapter that showed it."""
+    """The kind, and the storage that showed it."""
+    for part, names in _parts(db):
+        for name in names:
+            if name in _KINDS:
+                return _KINDS[name], part
+    return '', None
+
+
+def _made(db: ZODB.DB, name: str) -> Any:
+    """What a storage stands on that is of this class; None when nothing is."""
+    return next((part for part, names in _parts(db) if name in names), None)
+
+
+def _parts(db: ZODB.DB) -> Iterator[tuple[Any, list[str]]]:
+    """A storage and all that it stands on, with the names of their classes."""
     part: Any = db.storage
     while part is not None:
-        for cls in type(part).__mro__:
-            found = _KINDS.get(f'{cls.__module__}.{cls.__qualname__}')
-            if found is not None:
-                return found, part
+        yield part, [f'{cls.__module__}.{cls.__qualname__}' for cls in type(part).__mro__]
         part = _within(part)
-    return '', None
 
 
 def _within(part: Any) -> Any:

@@ -2,7 +2,6 @@
 """Packing: one verb for all kinds of storage, whoever opened them."""
 from __future__ import annotations
 
-import sys
 import time
 
 import ZODB
@@ -18,12 +17,9 @@ def pack(db: ZODB.DB, days: float = 0.0) -> None:
 
     Raises PackRunning while another pack of it runs, in whatever process, and RemoteError where a pack would lose objects.
     """
-    if opened.isFaulty(db):
-        raise RemoteError('This is RelStorage on SQLite, which loses in a pack what is moved '
-                          'meanwhile; open its folder as sqlite:FOLDER, and pack it there.')
-    if 'relstorage' in sys.modules:        # importing mending imports it
-        from p01.remote.storage.mending import mend
-        mend(opened.part(db))
+    if opened.losing(db):
+        raise RemoteError('This is RelStorage without history, which loses in a pack what is moved meanwhile; stop all that '
+                          'writes to it and use its own zodbpack, or move it to postgresql: or sqlite: with p01-remote copy.')
     try:
         db.pack(time.time() - days * 86400.0)
     except Packed as error:

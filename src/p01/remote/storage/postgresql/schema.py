@@ -195,9 +195,8 @@ def prepare(raw: Any, name: str, readOnly: bool) -> None:
     else:
         if known[1] == 't':
             raise Unfit(f'{name} holds a database of RelStorage; describe it in a configuration file and open it by '
-                        'zconfig:FILE, or move it to a new one: p01-remote copy zconfig:FILE postgresql://…')
+                        'zconfig:FILE, or move it to a new one: p01-remote copy zconfig:FILE postgresql://HOST/NAME.')
         if readOnly:
             raise Unfit(f'{name} has no tables yet; open it for writing once.')
         made = f'{TABLES};'
     asked(raw, f'BEGIN; {made}{VOTE};{JUDGE};{OTHER}; UPDATE zodb_store SET code = {CODE}; COMMIT')
-

@@ -68,5 +68,3 @@ class Server(Shared):
     def close(self) -> None:
         """See Shared. Views close their connections themselves."""
         self.closed = True
-
-

@@ -2,7 +2,7 @@
 """What can be told from an open database, whoever opened it."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +34,13 @@ def part(db: ZODB.DB) -> Any:
 
 def isFaulty(db: ZODB.DB) -> bool:
     """Whether it is RelStorage on SQLite, which mixes up commits, and loses objects in a pack."""
-    return _made(db, FAULTY) is not None
+    return _made(db, (FAULTY,)) is not None
 
 
 def losing(db: ZODB.DB) -> bool:
     """Whether a pack would lose objects: RelStorage 4.3 without history lists all of them first, and then follows the references
     of a later snapshot between those; what was made in between, and what has moved there, it deletes."""
-    adapter = _made(db, RELSTORAGE)
+    adapter = _made(db, (RELSTORAGE,))
     return adapter is not None and not adapter.keep_history
 
 
@@ -71,30 +71,28 @@ _widening = fork.Lock()
 
 def _inspect(db: ZODB.DB) -> tuple[str, Any]:
     """The kind, and the storage that showed it."""
-    for part, names in _parts(db):
-        for name in names:
-            if name in _KINDS:
-                return _KINDS[name], part
-    return '', None
+    part = _made(db, _KINDS)
+    return (next(_KINDS[name] for name in _names(part) if name in _KINDS), part) if part is not None else ('', None)
 
 
-def _made(db: ZODB.DB, name: str) -> Any:
-    """What a storage stands on that is of this class; None when nothing is."""
-    return next((part for part, names in _parts(db) if name in names), None)
-
-
-def _parts(db: ZODB.DB) -> Iterator[tuple[Any, list[str]]]:
-    """A storage and all that it stands on, with the names of their classes."""
+def _made(db: ZODB.DB, classes: Container[str]) -> Any:
+    """The first of what a storage stands on that is of one of these classes; None when nothing is."""
     part: Any = db.storage
-    while part is not None:
-        yield part, [f'{cls.__module__}.{cls.__qualname__}' for cls in type(part).__mro__]
+    while part is not None and not any(name in classes for name in _names(part)):
         part = _within(part)
+    return part
+
+
+def _names(part: Any) -> list[str]:
+    """The names of its classes."""
+    return [f'{cls.__module__}.{cls.__qualname__}' for cls in type(part).__mro__]
 
 
 def _within(part: Any) -> Any:
     """What a storage stands on: an adapter, a DemoStorage's changes, a wrapper's base."""
     for name in ('_adapter', 'changes', '_BlobStorage__storage', 'base'):
         # From the instance, since wrappers hand every other name on to what they wrap.
-        if vars(part).get(name) is not None:
-            return vars(part)[name]
+        found = getattr(part, '__dict__', {}).get(name)
+        if found is not None:
+            return found
     return None

@@ -156,7 +156,7 @@ class Town:
     def locks(self, host):
         """How many locks of the database this host has."""
         [[count]] = self.server.execute("SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = "
-                                        f"'advisory' AND granted AND client_addr = '{host.address}'")
+                                        f"'transactionid' AND granted AND client_addr = '{host.address}'")
         return count
 
     def verify(self):

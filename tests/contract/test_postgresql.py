@@ -183,7 +183,7 @@ def test_a_password_opens_and_is_never_shown(guarded, caplog, capsys):
                 shown = [parsed.text, repr(parsed), repr(db)]
                 for each in storages:
                     shown += [repr(each), str(each), each.getName(), each.sortKey(), repr(each.shared), repr(vars(each.shared)),
-                              repr(vars(each)), repr(each.link), *map(repr, gc.get_referents(each.link))]
+                              repr(vars(each)), repr(vars(each.session)), *map(repr, gc.get_referents(each.session.link))]
                 assert not [text for text in shown if hasPassword(text)]
     printed = capsys.readouterr()
     assert not hasPassword(caplog.text + printed.out + printed.err)
@@ -289,7 +289,7 @@ def test_what_a_server_says_beside_its_answers_is_not_printed(server, capfd):
     with opened(server.database()) as db:
         connection = db.open(transaction.TransactionManager())
         connection.root()['key'] = 'value'
-        link = connection._storage.link
+        link = connection._storage.session.link
         link.run(b"SET client_min_messages TO notice")
         link.run(b"DO $$ BEGIN RAISE NOTICE 'hark'; RAISE WARNING 'hark'; END $$")
         connection.transaction_manager.commit()
@@ -305,6 +305,10 @@ def test_a_connection_that_dies_without_a_word_is_noticed(own):
     parts = patience(own.database())
     assert (parts['keepalives_idle'], parts['tcp_user_timeout'], parts['connect_timeout']) == ('30', '60000', '10')
     assert patience(f'{own.database()} keepalives_idle=7')['keepalives_idle'] == '7'
+    with opened(f'{own.database()} tcp_user_timeout=7000') as db:       # and the server is as patient
+        link = db.storage.shared.connect()
+        assert link.run(b'SELECT current_setting(\'tcp_user_timeout\')')[0].get_value(0, 0) in (b'7s', b'0')    # 0: a socket
+        link.close()
 
 
 def test_one_pack_at_a_time(server):

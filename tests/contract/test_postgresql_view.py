@@ -285,31 +285,31 @@ def test_a_commit_without_an_answer_is_found_out(db, server, alone, done):
     first.transaction_manager.commit()
     other = Other(first.transaction_manager)
     storage = first._storage
-    inner = storage.run
+    inner = storage.session.run
 
     def run(*steps, behind=()):
         if view.COMMIT not in steps:
             return inner(*steps, behind=behind)
         if done:
             inner(*steps, behind=behind)
-        storage.lose()
+        storage.session.lose()
         raise Disconnected()
 
     one['a'] = 1
     if not alone:
         first.transaction_manager.get().join(other)
-    storage.run = run
+    storage.session.run = run
     if done:
         first.transaction_manager.commit()
     else:
         with pytest.raises(Disconnected):
             first.transaction_manager.commit()
         first.transaction_manager.abort()
-    del storage.run
+    del storage.session.run
     assert one['a'] == (1 if done else 0)
     one['a'] = 2
     first.transaction_manager.commit()
-    second, two = connected(db)
+    _, two = connected(db)
     assert two['a'] == 2
 
 
@@ -334,19 +334,19 @@ def test_a_commit_that_was_given_up_cannot_come_true_later(db, address):
     one['a'] = 1
     storage = first._storage
     current = voted(first)
-    link, storage.link = storage.link, None     # as if its connection were gone for us only
+    link, storage.session.link = storage.session.link, None     # as if its connection were gone for us only
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(storage.shared.outcome, u64(storage.tid), storage.session)
+        asked = pool.submit(storage.shared.outcome, u64(storage.tid), storage.session.number)
         with raw(address) as server:            # it waits for who is at it
             servers.until(lambda: server.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'transactionid'")
                           .fetchone()[0], 'waiting')
         assert not asked.done()
         link.close()
         assert asked.result(DEADLINE) is False
-    storage.open = False
+    storage.session.open = False
     first.tpc_abort(current)
     first.transaction_manager.abort()
-    second, two = connected(db)
+    _, two = connected(db)
     assert 'a' not in two
 
 
@@ -424,6 +424,24 @@ def test_older_functions_are_replaced(address):
         server.execute('DROP FUNCTION zodb_trim; UPDATE zodb_store SET code = 0')
         openStorage(address.partition(':')[2]).close()
         server.execute('SELECT zodb_trim()')
+
+
+def test_what_was_dumped_and_restored_elsewhere_tells_no_changes_that_never_were(address, db):
+    first, one = connected(db)
+    for number in range(3):
+        one['a'] = number
+        first.transaction_manager.commit()
+    with raw(address) as server:
+        server.execute("UPDATE zodb_change SET xid = '1000000000'; UPDATE zodb_store SET trimmed = '1000000000'")
+    again = openDatabase(address)
+    (second, two), (third, three) = connected(again), connected(again)
+    assert two['a'] == three['a'] == 2
+    second.transaction_manager.begin()
+    assert second._storage.poll_invalidations() == []
+    three['a'] = 3
+    third.transaction_manager.commit()
+    assert second._storage.poll_invalidations() == [three._p_oid]
+    again.close()
 
 
 def test_reading_only(address):

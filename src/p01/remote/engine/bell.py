@@ -45,7 +45,8 @@ class Bell:
                 logger.info('Workers elsewhere could not be told of new jobs: %s', error)
 
     def within(self, connection: Any) -> bool:
-        """Have the commit of a connection's transaction tell other processes by itself; False where that cannot be."""
+        """Have the commit of a connection's transaction tell other processes by itself; False where
+        that cannot be."""
         return self.signal is None or self.signal.within(connection)
 
     def wait(self, heard: int, seconds: float) -> int:
@@ -91,7 +92,8 @@ def bellOf(db: DB) -> Bell:
 
 
 def _forked() -> None:
-    """A forked child has no listening threads, and must leave alone by what its parent tells and hears others."""
+    """A forked child has no listening threads, and must leave alone by what its parent tells and
+    hears others."""
     fork.leave(list(_bells.values()))
     _bells.clear()
 

@@ -100,7 +100,8 @@ class Guarded(Connection):
         super().tpc_begin(txn)
 
     def tpc_vote(self, txn: Any) -> None:
-        """See ZODB. A storage that is told that nothing else takes part may commit at once, and save a message."""
+        """See ZODB. A storage that is told that nothing else takes part may commit at once, and
+        save a message."""
         storage = self._storage
         if hasattr(storage, 'alone'):
             storage.alone = len(txn._resources) == 1

@@ -174,11 +174,7 @@ class View(ConflictResolvingStorage, ABC):
     def new_oid(self) -> bytes:
         """An id for a new object."""
         self.writable()
-        return p64(self.newId())
-
-    def newId(self) -> int:
-        """See Shared."""
-        return int(self.shared.newId())
+        return p64(self.shared.newId(self))
 
     def writable(self) -> None:
         """Raises ReadOnlyError, and Forked."""

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""The signal of postgresql:, LISTEN and NOTIFY. A commit tells by itself, in its own message; who listens has a connection more."""
+"""The signal of postgresql:, LISTEN and NOTIFY. A commit tells by itself, in its own message; who
+listens has a connection more."""
 from __future__ import annotations
 
 import os
@@ -21,7 +22,8 @@ NOTIFY = Step(b'notify')
 
 
 class Signal:
-    """See storage.signals. Keeps one connection for what is to be told beside a commit, which ends with the storage."""
+    """See storage.signals. Keeps one connection for what is to be told beside a commit, which ends
+    with the storage."""
 
     def __init__(self, db: ZODB.DB) -> None:
         self.server = opened.part(db).shared

@@ -38,8 +38,9 @@ def isFaulty(db: ZODB.DB) -> bool:
 
 
 def losing(db: ZODB.DB) -> bool:
-    """Whether a pack would lose objects: RelStorage 4.3 without history lists all of them first, and then follows the references
-    of a later snapshot between those; what was made in between, and what has moved there, it deletes."""
+    """Whether a pack would lose objects: RelStorage 4.3 without history lists all of them first,
+    and then follows the references of a later snapshot between those; what was made in between, and
+    what has moved there, it deletes."""
     adapter = _made(db, (RELSTORAGE,))
     return adapter is not None and not adapter.keep_history
 

@@ -26,16 +26,16 @@ class Shared(ABC):
         if self.mark is not fork.mark:
             raise Forked()
 
-    def newId(self, *using: Any) -> int:
-        """An id that no object has or had; using what reserve needs."""
+    def newId(self, view: Any) -> int:
+        """An id that no object has or had, for a view."""
         with self.idLock:
             for found in self.ids:
                 return found
-            self.ids = iter(self.reserve(*using))
+            self.ids = iter(self.reserve(view))
             return next(self.ids)
 
     @abstractmethod
-    def reserve(self, *using: Any) -> range:
+    def reserve(self, view: Any) -> range:
         """Ids for this process alone, also when it ends at once: a commit of its own, never below what any object has."""
 
     @abstractmethod

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""How a commit in one process wakes workers in others: one file per kind of storage. A signal may get lost; it only wakes."""
+"""How a commit in one process wakes workers in others: one file per kind of storage. A signal may
+get lost; it only wakes."""
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -20,7 +21,8 @@ class Signal(Protocol):
         """Wake all who listen, in whatever process. May raise what the storage raises."""
 
     def within(self, connection: Any) -> bool:
-        """Have the commit of a connection's transaction, which is under way, tell by itself; False where that cannot be."""
+        """Have the commit of a connection's transaction, which is under way, tell by itself; False
+        where that cannot be."""
 
     def listen(self, heard: Callable[[], None]) -> Callable[[], None]:
         """Call heard() for each signal, in a thread of its own, until what is returned is called."""

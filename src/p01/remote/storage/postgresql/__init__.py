@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""postgresql://USER:PASSWORD@HOST:PORT/DATABASE?OPTION=VALUE, a storage of our own on PostgreSQL: any number of hosts.
+"""postgresql://USER:PASSWORD@HOST:PORT/DATABASE?OPTION=VALUE, a storage of our own on PostgreSQL:
+any number of hosts.
 
-Whatever libpq understands: its URIs, postgresql:///jobs?host=/run/postgresql for a Unix socket, and after the colon its
-words, postgresql:service=jobs or postgresql:host=db1 dbname=jobs. libpq's own parser reads them. Passwords may as well
-stay in ~/.pgpass, in a service file or in PGPASSWORD; one in the address is kept from all that may be shown.
+Whatever libpq understands: its URIs, postgresql:///jobs?host=/run/postgresql for a Unix socket, and
+after the colon its words, postgresql:service=jobs or postgresql:host=db1 dbname=jobs. libpq's own
+parser reads them. Passwords may as well stay in ~/.pgpass, in a service file or in PGPASSWORD; one
+in the address is kept from all that may be shown.
 
 docs/storages.md says what it guarantees, to any ZODB application.
 """
@@ -31,7 +33,8 @@ def openDatabase(address: Address, **settings: Any) -> ZODB.DB:
     """The database on a server; its tables are made on first use. Raises AddressError or DatabaseLocked."""
     parts = partsOf(address)
     try:
-        # One at a time: ZODB looks for the root object and makes it in two transactions, as we do with the tables.
+        # One at a time: ZODB looks for the root object and makes it in two transactions, as we do
+        # with the tables.
         guard = guarding(make_conninfo(**{**parts, 'application_name': 'p01.remote: open'}))
         try:
             return _open(address, parts, settings, guard)
@@ -63,9 +66,10 @@ def _open(address: Address, parts: dict[str, Any], settings: dict[str, Any], gua
 def openStorage(conninfo: str, readOnly: bool = False, wait: float = WAIT) -> View:
     """The storage in a database of a server, in libpq's words or a URI; its tables are made on first use.
 
-    Who commits waits for others for so many seconds at most. Raises Unfit, and Refused for a server that cannot be reached.
+    Who commits waits for others for so many seconds at most. Raises Unfit, and Refused for a server
+    that cannot be reached.
     """
-    parts = {**PATIENCE, **conninfo_to_dict(conninfo)}
+    parts: dict[str, Any] = {**PATIENCE, **conninfo_to_dict(conninfo)}
     name = hidden(conninfo)
     guard = guarding(make_conninfo(**parts))
     try:
@@ -112,13 +116,15 @@ def partsOf(address: Address) -> dict[str, Any]:
 
 
 def _misread(parts: dict[str, Any]) -> bool:
-    """Whether libpq took the user and password for a host and port, as it does when there is a / in the password."""
+    """Whether libpq took the user and password for a host and port, as it does when there is a / in
+    the password."""
     ports = str(parts.get('port', '0')).split(',')
     return not all(port.isdecimal() or not port for port in ports) or 'user' not in parts and '@' in parts.get('dbname', '')
 
 
 def _mend(text: str, parts: dict[str, Any]) -> str:
-    """What to do about a connection that failed: libpq gives no code, and its server speaks many languages."""
+    """What to do about a connection that failed: libpq gives no code, and its server speaks many
+    languages."""
     if 'database' in text and 'does not exist' in text:
         return f'make the database with createdb {parts.get("dbname", "NAME")}, or name another'
     if 'password' in text or 'role' in text and 'does not exist' in text or 'authentication' in text:

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""A connection to the server. Statements are sent together and answered together: one message there and one back.
+"""A connection to the server. Statements are sent together and answered together: one message there
+and one back.
 
-All statements are prepared when the connection is made, so that what is sent is a name and values in binary. libpq's pipeline
-mode does it; nobody waits for an answer with Python's lock, and an answer that nobody needs is taken with the next one.
+All statements are prepared when the connection is made, so that what is sent is a name and values
+in binary. libpq's pipeline mode does it; nobody waits for an answer with Python's lock, and an
+answer that nobody needs is taken with the next one.
 """
 from __future__ import annotations
 
@@ -24,9 +26,9 @@ SERVER = {'keepalives_idle': 'tcp_keepalives_idle', 'keepalives_interval': 'tcp_
 GOOD = {pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK}
 SYNC = pq.ExecStatus.PIPELINE_SYNC
 FAILED = pq.ExecStatus.FATAL_ERROR
-IDLE = pq.TransactionStatus.IDLE
 OK = pq.ConnStatus.OK
-# It can be read only, since a standby took the server's place; it has too many connections; it starts or ends.
+# It can be read only, since a standby took the server's place; it has too many connections; it
+# starts or ends.
 AWAY = ('25006', '53300', '57P01', '57P02', '57P03', '57P05')
 CONFLICTS = ('40001', '40P01', '23505')
 
@@ -75,13 +77,9 @@ class Link:
         """Whether it is of no use any more."""
         return bool(self.raw.status != OK)
 
-    @property
-    def within(self) -> bool:
-        """Whether a transaction is open, as far as the answers so far tell."""
-        return bool(self.raw.transaction_status != IDLE)
-
     def send(self, *steps: Step) -> None:
-        """Have statements executed, each only if those before it were; the answer is taken by and by. Raises nothing."""
+        """Have statements executed, each only if those before it were; the answer is taken by and
+        by. Raises nothing."""
         try:
             self.put(steps)
             self.raw.flush()
@@ -89,9 +87,11 @@ class Link:
             self.close()                # the next one who asks is told
 
     def run(self, *steps: Step | bytes, behind: Sequence[Step] = ()) -> list[Any]:
-        """The results of statements. What stands behind them is executed, too, when they were, and not waited for.
+        """The results of statements. What stands behind them is executed, too, when they were, and
+        not waited for.
 
-        Raises Disconnected, ConflictError, LockTimeout, Full, Fault; but for the first, the connection can be used then.
+        Raises Disconnected, ConflictError, LockTimeout, Full, Fault; but for the first, the
+        connection can be used then.
         """
         try:
             earlier = self.awaited
@@ -130,7 +130,8 @@ class Link:
 
     def take(self) -> tuple[list[Any], Any]:
         """The results of what was sent together, and the one that is an error."""
-        raw, results, failed = self.raw, [], None
+        raw, failed = self.raw, None
+        results: list[Any] = []
         while True:
             while raw.is_busy():
                 self.reading.poll()
@@ -184,7 +185,7 @@ def connected(conninfo: str) -> Any:
 
 def patience(raw: Any) -> str:
     """Statements that make the server as patient with a connection as we are."""
-    ours = {option.keyword: option.val for option in raw.info}
+    ours = {option.keyword.decode(): option.val for option in raw.info}
     return ''.join(f'SET {theirs} TO {int(ours[name])}; ' for name, theirs in SERVER.items() if ours.get(name))
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""A pack of a PostgreSQL database: marks without a long snapshot, deletes in steps that keep others from committing for a moment."""
+"""A pack of a PostgreSQL database: marks without a long snapshot, deletes in steps that keep others
+from committing for a moment."""
 from __future__ import annotations
 
 import logging

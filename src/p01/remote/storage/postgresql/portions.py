@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What a vote writes, as values of its functions: in portions, so that no message is larger than some megabytes."""
+"""What a vote writes, as values of its functions: in portions, so that no message is larger than
+some megabytes."""
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ Item = tuple[int, int, bytes]       # id, the revision that it is based on, stat
 
 
 def portions(pending: Pending) -> Iterator[tuple[list[bytes], bool]]:
-    """What is stored, by id, and whether that is the last portion, which has what is to be checked as well."""
+    """What is stored, by id, and whether that is the last portion, which has what is to be checked
+    as well."""
     items: list[Item] = []
     size = 0
     for item in pending.storing(sorted(pending.stores)):
@@ -29,7 +31,8 @@ def portions(pending: Pending) -> Iterator[tuple[list[bytes], bool]]:
 
 
 def valued(items: list[Item], checks: dict[int, int]) -> list[bytes]:
-    """New objects with their states; others with their bases and states; what is to be checked, with revisions."""
+    """New objects with their states; others with their bases and states; what is to be checked,
+    with revisions."""
     news = [item for item in items if not item[1]]
     if news:
         items = [item for item in items if item[1]]
@@ -55,12 +58,17 @@ def restoring(pending: Pending) -> Iterator[tuple[bytes, list[bytes]]]:
         rows.append((oid, tid, data))
         size += len(data)
         if size >= PORTION:
-            yield b'restore', [longs([row[0] for row in rows]), longs([row[1] for row in rows]), strings([row[2] for row in rows])]
+            yield b'restore', restored(rows)
             rows, size = [], 0
     if rows:
-        yield b'restore', [longs([row[0] for row in rows]), longs([row[1] for row in rows]), strings([row[2] for row in rows])]
+        yield b'restore', restored(rows)
     if gone:
         yield b'remove', [longs([row[0] for row in gone]), longs([row[1] for row in gone])]
+
+
+def restored(rows: list[Row]) -> list[bytes]:
+    """Ids, revisions and states."""
+    return [longs([row[0] for row in rows]), longs([row[1] for row in rows]), strings([row[2] for row in rows])]
 
 
 def loaded(result: Any) -> list[Row]:

@@ -8,8 +8,9 @@
                                             is to forget all objects
     zodb_block                              a sequence, of blocks of ids
 
-Nothing that a commit changes in zodb_object is indexed, so that PostgreSQL writes the new row beside the old one and leaves the
-indexes alone. A function whose arguments change gets another name: older programs may still be at work.
+Nothing that a commit changes in zodb_object is indexed, so that PostgreSQL writes the new row
+beside the old one and leaves the indexes alone. A function whose arguments change gets another
+name: older programs may still be at work.
 """
 from __future__ import annotations
 
@@ -20,6 +21,7 @@ from ZODB.POSException import StorageError
 from p01.remote.storage.core import CHANGES
 from p01.remote.storage.postgresql.link import asked
 
+OLDEST = 13         # PostgreSQL that has xid8
 VERSION = 1         # of the tables
 CODE = 1            # of the functions
 LOCK = 0x703031, 1  # held by who opens
@@ -38,9 +40,10 @@ CREATE TABLE zodb_store (version integer NOT NULL, code integer NOT NULL, trimme
 INSERT INTO zodb_store VALUES ({VERSION}, 0, '0');
 CREATE SEQUENCE zodb_block'''
 
-# In a REPEATABLE READ transaction: all or nothing. A row that somebody changes meanwhile raises serialization_failure, after his
-# commit, and what stands in the way otherwise ZC001. Either undoes what the function did and nothing else, so that the snapshot
-# still has the states that the changes are based on. Rows are locked in the order of their ids, in which they are given.
+# In a REPEATABLE READ transaction: all or nothing. A row that somebody changes meanwhile raises
+# serialization_failure, after his commit, and what stands in the way otherwise ZC001. Either undoes
+# what the function did and nothing else, so that the snapshot still has the states that the changes
+# are based on. Rows are locked in the order of their ids, in which they are given.
 VOTE = f'''
 CREATE OR REPLACE FUNCTION zodb_vote(final bigint, who bigint, news bigint[], firsts bytea[], ids bigint[], serials bigint[],
     states bytea[], checks bigint[], expected bigint[], noted bigint[]) RETURNS TABLE (o bigint, t bigint, s bytea)
@@ -80,8 +83,8 @@ BEGIN
     END;
 END $$'''
 
-# In a READ COMMITTED transaction: writes what can be, and returns what stands in the way, locked, with 0 for what is not there;
-# checks that do not hold as -2 - id.
+# In a READ COMMITTED transaction: writes what can be, and returns what stands in the way, locked,
+# with 0 for what is not there; checks that do not hold as -2 - id.
 JUDGE = '''
 CREATE OR REPLACE FUNCTION zodb_judge(final bigint, news bigint[], firsts bytea[], ids bigint[], serials bigint[],
     states bytea[], checks bigint[], expected bigint[]) RETURNS TABLE (o bigint, t bigint, s bytea)
@@ -131,7 +134,13 @@ BEGIN
     RETURN {IDS} * CASE WHEN got > used THEN got ELSE setval('zodb_block', used + 1) END;
 END $$'''
 
-# seqscan and the joins: what is looked up is looked up by the primary key, however small a table is when it is planned.
+# Numbers of transactions that this server has never had: the tables were dumped elsewhere, and restored here.
+FOREIGN = '''SELECT EXISTS (SELECT FROM zodb_store WHERE trimmed > pg_snapshot_xmax(pg_current_snapshot())
+    UNION ALL SELECT FROM zodb_change WHERE xid >= pg_snapshot_xmax(pg_current_snapshot()))'''
+RESTORED = "BEGIN; DELETE FROM zodb_change; UPDATE zodb_store SET trimmed = '0'; COMMIT"
+
+# seqscan and the joins: what is looked up is looked up by the primary key, however small a table is
+# when it is planned.
 SETTINGS = '''SET jit TO off; SET enable_seqscan TO off; SET enable_hashjoin TO off; SET enable_mergejoin TO off;
 SET plan_cache_mode TO force_generic_plan; SET lock_timeout TO {}'''
 STATEMENTS = {
@@ -141,7 +150,8 @@ STATEMENTS = {
     b'rollback': 'ROLLBACK',
     b'notify': 'NOTIFY p01_remote',
     b'start': 'SELECT pg_current_snapshot()::text',
-    # The ends of an older snapshot, who was running then, and who we are; a change that the older snapshot shows is not told.
+    # The ends of an older snapshot, who was running then, and who we are; a change that the older
+    # snapshot shows is not told.
     b'poll': f'''SELECT pg_current_snapshot()::text, ARRAY(
         SELECT unnest(coalesce(oids, '{{{OTHERS}}}')) FROM zodb_change WHERE xid >= $1::xid8 AND session <> $4::bigint
         UNION ALL SELECT unnest(coalesce(oids, '{{{OTHERS}}}')) FROM zodb_change WHERE xid = ANY($2::xid8[]) AND session <> $4
@@ -163,7 +173,8 @@ STATEMENTS = {
         ON CONFLICT (oid) DO UPDATE SET tid = excluded.tid, state = excluded.state WHERE excluded.tid >= zodb_object.tid''',
     b'remove': '''DELETE FROM zodb_object USING unnest($1::bigint[], $2::bigint[]) gone (oid, tid)
         WHERE zodb_object.oid = gone.oid AND zodb_object.tid <= gone.tid''',
-    # Whether a commit was done, which can not be done any more then: who notes it first wins, and waits for who is at it.
+    # Whether a commit was done, which can not be done any more then: who notes it first wins, and
+    # waits for who is at it.
     b'settle': '''WITH settled AS (INSERT INTO zodb_change VALUES ($1::bigint, pg_current_xact_id(), $2::bigint, '{}')
         ON CONFLICT DO NOTHING RETURNING 1) SELECT count(*) FROM settled''',
     b'done': 'SELECT count(*) FROM zodb_change WHERE tid = $1::bigint AND session = $2::bigint',
@@ -179,17 +190,24 @@ class Unfit(StorageError):
 
 
 def prepare(raw: Any, name: str, readOnly: bool) -> None:
-    """Make the tables if there are none, and the functions that are missing or older; nobody else opens meanwhile.
+    """Make the tables if there are none, and the functions that are missing or older; nobody else
+    opens meanwhile.
 
     raw is a connection of psycopg.pq. Raises Unfit and Refused.
     """
+    if raw.server_version < OLDEST * 10_000:
+        raise Unfit(f'{name} is on PostgreSQL {raw.server_version // 10_000}; move it to {OLDEST} or newer.')
     known = asked(raw, "SELECT to_regclass('zodb_store') IS NOT NULL, to_regclass('object_state') IS NOT NULL")
     if known[0] == 't':
         version, code = map(int, asked(raw, 'SELECT version, code FROM zodb_store'))
         if version > VERSION:
             raise Unfit(f'{name} was made by a newer p01.remote (version {version} of its tables, {VERSION} here); upgrade the '
                         'package.')
-        if code >= CODE or readOnly:
+        if readOnly:
+            return
+        if asked(raw, FOREIGN) == ['t']:
+            asked(raw, RESTORED)
+        if code >= CODE:
             return
         made = ''
     else:

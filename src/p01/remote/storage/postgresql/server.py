@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What all views of one database on a server share in a process: how to connect to it, and which ids are free."""
+"""What all views of one database on a server share in a process: how to connect to it, and which
+ids are free."""
 from __future__ import annotations
 
 import itertools
@@ -34,20 +35,20 @@ class Server(Shared):
         except Refused as error:
             raise Disconnected(f'{self.name} cannot be reached ({error}); try again.') from error
 
-    def reserve(self, *using: Any) -> range:
+    def reserve(self, view: Any) -> range:
         """See Shared.
 
-        It is taken within whatever transaction is open, which may be aborted: the sequence goes on all the same. A commit that
-        stores one of the ids writes the log up to there, so that a crash of the server hands none of them out twice.
+        It is taken within whatever transaction is open, which may be aborted: the sequence goes on
+        all the same. A commit that stores one of the ids writes the log up to there, so that a
+        crash of the server hands none of them out twice.
         """
-        link: Link
-        link, = using
-        result = link.run(Step(b'ids'))[0]
-        first = LONG.unpack(result.get_value(0, 0))[0]
+        with view.lock:
+            first = LONG.unpack(view.session.run(Step(b'ids'))[0].get_value(0, 0))[0]
         return range(first, first + IDS)
 
     def outcome(self, tid: int, session: int) -> bool:
-        """Whether a commit that was not answered has been done. Raises Disconnected when that cannot be found out in time."""
+        """Whether a commit that was not answered has been done. Raises Disconnected when that
+        cannot be found out in time."""
         deadline, pause = time.monotonic() + self.wait, AGAIN[0]
         values = [long(tid), long(session)]
         while True:

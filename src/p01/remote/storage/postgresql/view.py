@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""One view of a PostgreSQL database: one connection, whose REPEATABLE READ transaction is the snapshot, and takes the vote, too.
+"""One view of a PostgreSQL database. The REPEATABLE READ transaction that is its snapshot takes the
+vote, too.
 
-Nobody waits for a lock that is everybody's, and transactions have no common order: what has changed between two snapshots is
-what the older one cannot see, as PostgreSQL itself says it (xid8). When nothing else takes part in a transaction, the vote, the
-commit and the signal are one message; else the commit is a second one.
+Nobody waits for a lock that is everybody's. When nothing else takes part in a transaction, the
+vote, the commit and the signal are one message; else the commit is a second one.
 
-A vote that meets what others have changed is undone, and written anew in a READ COMMITTED transaction, where what stands in
-the way is locked and can be seen. The snapshot is gone then; of it there are the states that the changes are based on.
+A vote that meets what others have changed is undone, and written anew in a READ COMMITTED
+transaction, where what stands in the way is locked and can be seen. The snapshot is gone then; of
+it there are the states that the changes are based on.
 """
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -22,19 +22,19 @@ from p01.remote.storage import core
 from p01.remote.storage.faults import Disconnected
 from p01.remote.storage.iteration import Row
 from p01.remote.storage.pending import Pending
-from p01.remote.storage.postgresql.arrays import LONG, long, longs, numbers
-from p01.remote.storage.postgresql.link import Link, Step
+from p01.remote.storage.postgresql.arrays import LONG, long, longs
+from p01.remote.storage.postgresql.link import Step
 from p01.remote.storage.postgresql.packing import Pack
 from p01.remote.storage.postgresql.portions import PORTION, loaded, objects, portions, restoring
-from p01.remote.storage.postgresql.schema import CONFLICT, OTHERS
+from p01.remote.storage.postgresql.schema import CONFLICT
 from p01.remote.storage.postgresql.server import Server
+from p01.remote.storage.postgresql.session import BEGIN, Session
 
 MANY = 1_000            # objects that are asked for at once
 ROOM = 64 << 20         # bytes of objects that were asked for in advance
 TRIM = 1_000            # commits of a process after which it trims the table of changes
-BEGIN, WRITE, COMMIT, ROLLBACK = (Step(name) for name in (b'begin', b'write', b'commit', b'rollback'))
-START, NOTIFY, TRIMMING = (Step(name) for name in (b'start', b'notify', b'trim'))
-POLLED, VOTED, JUDGED = (0, 0, 0, 1), (1,) * 10, (1,) * 8       # which values are binary
+COMMIT, NOTIFY, TRIMMING = (Step(name) for name in (b'commit', b'notify', b'trim'))
+VOTED, JUDGED = (1,) * 10, (1,) * 8     # all their values are binary
 KEYS = b'DECLARE keys CURSOR FOR SELECT oid, tid FROM zodb_object WHERE tid BETWEEN %d AND %d ORDER BY tid, oid'
 
 
@@ -47,107 +47,36 @@ class View(core.View):
 
     def __init__(self, shared: Server, first: bool = True) -> None:
         super().__init__(shared, first)
-        self.session = random.getrandbits(62) + 1       # marks our commits, whose changes we need not be told
-        self.link: Link | None = None
-        self.open = False           # whether a transaction of PostgreSQL is
-        self.snapshot = False       # whether it is a snapshot
-        self.polls = False          # whether a ZODB connection uses us, with transactions
-        self.lost = False           # whether the snapshot was lost with its connection, in the midst of a transaction
-        self.seen = ''              # the snapshot whose changes have been told
+        self.session = Session(shared)
         self.known = 0              # no revision of ours is older
         self.fetched: dict[int, tuple[bytes, int]] = {}         # what was asked for in advance
         self.kept: dict[int, tuple[bytes, int]] | None = None   # what is left of a snapshot that the vote has let go of
         self.noted: list[int] | None = None                     # in such a vote: all objects that are written
         self.committed = False      # whether the vote has committed
 
-    # -- the connection
-
-    def run(self, *steps: Any, behind: Sequence[Step] = ()) -> list[Any]:
-        """See Link."""
-        link = self.connected()
-        try:
-            return link.run(*steps, behind=behind)
-        except BaseException:
-            if link.broken:
-                self.lose()
-            raise
-
-    def connected(self) -> Link:
-        """The connection. Raises Disconnected."""
-        if self.link is not None and self.link.broken:
-            self.lose()
-        if self.lost:
-            raise Disconnected('The connection to PostgreSQL was lost in the midst of this transaction; abort, and try again.')
-        if self.link is None:
-            try:
-                self.link = self.shared.connect()
-            except BaseException:
-                self.lose()
-                raise
-        return self.link
-
-    def lose(self) -> None:
-        """The connection is gone, and with it the snapshot; what has changed since it nobody can tell."""
-        link, self.link = self.link, None
-        if link is not None:
-            link.close()
-        self.open = self.snapshot = False
-        self.seen, self.lost = '', self.polls
-
     # -- reading
 
     def poll(self) -> list[int] | None:
         """See core."""
         self.end()
-        polled, self.polls = self.polls, True
-        result = self.begin()
-        now, changed = result.get_value(0, 0).decode(), numbers(result.get_value(0, 1)) if self.seen else ()
-        forget, self.seen = polled and not self.seen, now
-        if forget or len(changed) >= core.CHANGES or OTHERS in changed:
-            return None
-        return list(changed)
-
-    def begin(self) -> Any:
-        """Begin a snapshot; what has changed since the one that was seen last, if any was."""
-        cut = self.link is not None
-        while True:
-            ask = START
-            if self.seen:
-                low, high, running = self.seen.encode().split(b':')
-                ask = Step(b'poll', [high, b'{%s}' % running, low, long(self.session)], POLLED)
-            try:
-                result = self.run(BEGIN, ask)[1]
-                break
-            except Disconnected:
-                if not cut:
-                    raise
-                cut, self.lost = False, False       # it was idle: once more
-        self.open = self.snapshot = True
-        return result
+        return self.session.poll()
 
     def end(self) -> None:
-        """See core. Nobody waits for it."""
-        if self.open:
-            self.open = self.snapshot = False
-            assert self.link is not None
-            self.link.send(ROLLBACK)
+        """See core."""
+        self.session.end()
         if self.fetched:
             self.fetched = {}
-        self.kept, self.lost, self.alone, self.telling = None, False, False, False
+        self.kept, self.session.lost, self.alone, self.telling = None, False, False, False
 
     def ask(self, name: bytes, *values: bytes) -> Any:
-        """What a statement finds in the snapshot, which begins if there is none."""
-        if not self.snapshot:
-            if self.kept is not None:
-                raise ReadConflictError('This transaction has met a conflict, and cannot load any more.')
-            result = self.run(BEGIN, START)[1]
-            self.open = self.snapshot = True
-            self.seen = self.seen or result.get_value(0, 0).decode()
-        return self.run(Step(name, values, (1,) * len(values)))[0]
+        """What a statement finds in the snapshot. Raises ReadConflictError when the vote has let go of it."""
+        if self.kept is not None and not self.session.snapshot:
+            raise ReadConflictError('This transaction has met a conflict, and cannot load any more.')
+        return self.session.ask(name, *values)
 
     def number(self, name: bytes) -> int:
         """What a statement counts, in the snapshot or, when there is none, now."""
-        result = self.ask(name) if self.open else self.run(Step(name))[0]
+        result = self.ask(name) if self.session.open else self.session.run(Step(name))[0]
         return int(LONG.unpack(result.get_value(0, 0))[0])
 
     def read(self, oid: int) -> tuple[bytes, int] | None:
@@ -209,11 +138,6 @@ class View(core.View):
 
     # -- committing
 
-    def newId(self) -> int:
-        """See core."""
-        with self.lock:
-            return self.shared.newId(self.connected())
-
     def vote(self, pending: Pending) -> list[Row]:
         """See core."""
         if self.noted is not None:      # what has been resolved
@@ -227,25 +151,21 @@ class View(core.View):
         self.noted = sorted({*pending.stores, *pending.restores})
         if self.kept is None:
             self.kept = {}
-        assert self.link is not None or not self.open
-        self.connected().send(*([ROLLBACK] if self.open else []), WRITE)
-        self.open, self.snapshot = True, False
+        self.session.write()
         for statement, values in restoring(pending):
-            self.run(Step(statement, values, (1,) * len(values)))
+            self.session.run(Step(statement, values, (1,) * len(values)))
         return self.judge(pending)
 
     def atOnce(self, pending: Pending) -> bool:
-        """Write all in the snapshot's transaction, and commit it when we are alone; False when something is in the way."""
+        """Write all in the snapshot's transaction, and commit it when we are alone; False when
+        something is in the way."""
         alone = self.alone and pending.size < PORTION and not pending.given
         noted = objects(sorted(pending.stores))
+        if not self.session.open:
+            self.session.begin()
         for values, last in portions(pending):
-            step = Step(b'vote', [self.tid, long(self.session if last else 0), *values, noted], VOTED)
-            steps = [step] if self.open else [BEGIN, step]
-            if alone:
-                found = self.finish(*steps)
-            else:
-                found = self.run(*steps)[-1]
-                self.open = self.snapshot = True
+            step = Step(b'vote', [self.tid, long(self.session.number if last else 0), *values, noted], VOTED)
+            found = self.finish(step) if alone else self.session.run(step)[-1]
             if found is not None and found.ntuples:
                 self.kept = {oid: (state, tid) for oid, tid, state in loaded(found) if oid != CONFLICT}
                 return False
@@ -253,10 +173,11 @@ class View(core.View):
         return True
 
     def judge(self, pending: Pending) -> list[Row]:
-        """Write what nothing is in the way of; returns what is, or commits when nothing is and we are alone."""
+        """Write what nothing is in the way of; returns what is, or commits when nothing is and we
+        are alone."""
         found: list[Row] = []
         for values, _ in portions(pending):
-            found += loaded(self.run(Step(b'judge', [self.tid, *values], JUDGED))[0])
+            found += loaded(self.session.run(Step(b'judge', [self.tid, *values], JUDGED))[0])
         for oid, current, _ in found:
             if oid < CONFLICT:
                 oid = CONFLICT - 1 - oid
@@ -265,17 +186,18 @@ class View(core.View):
                 self.known = max(self.known, current)
                 raise ConflictError(oid=p64(oid), serials=(p64(current), p64(pending.stores[oid][0])))
         if not found:
-            given = pending.given or bool(pending.restores)
-            note = Step(b'renote' if given else b'note', [self.tid, long(self.session), objects(self.noted or [])], (1, 1, 1))
+            name = b'renote' if pending.given or pending.restores else b'note'
+            note = Step(name, [self.tid, long(self.session.number), objects(self.noted or [])], (1, 1, 1))
             if self.alone:
                 self.finish(note)
                 self.committed = True
             else:
-                self.run(note)
+                self.session.run(note)
         return found
 
     def finish(self, *steps: Step) -> Any:
-        """Execute statements and commit; what the last one found, None when its answer was lost and it was done all the same.
+        """Execute statements and commit; what the last one found, None when its answer was lost and
+        it was done all the same.
 
         Raises Disconnected when it was not done, or when that cannot be found out.
         """
@@ -283,12 +205,12 @@ class View(core.View):
         if next(self.shared.commits) % TRIM == 0:
             behind.append(TRIMMING)
         try:
-            results = self.run(*steps, COMMIT, behind=behind)
+            results = self.session.run(*steps, COMMIT, behind=behind)
         except Disconnected:
-            if not self.shared.outcome(u64(self.tid), self.session):
+            if not self.shared.outcome(u64(self.tid), self.session.number):
                 raise
             results = [None, None]
-        self.open = self.snapshot = False
+        self.session.open = self.session.snapshot = False
         return results[-2] if steps else None
 
     def commit(self, tid: int) -> None:
@@ -303,17 +225,15 @@ class View(core.View):
     def rollback(self) -> None:
         """See core."""
         if self.committed:              # what came between vote and commit raised: the caller does not know
-            self.seen = ''
-        if self.open:
-            self.open = self.snapshot = False
-            assert self.link is not None
-            self.link.send(ROLLBACK)
-        self.noted, self.kept = None, {} if self.polls else None
+            self.session.seen = ''
+        self.session.end()
+        self.noted, self.kept = None, {} if self.session.polls else None
 
     # -- the rest
 
     def pack(self, t: float, referencesf: Callable[[bytes], Iterable[bytes]], gc: bool = True) -> None:
-        """Delete what nothing leads to and is older than t, in POSIX seconds. Raises Packed while another pack runs."""
+        """Delete what nothing leads to and is older than t, in POSIX seconds. Raises Packed while
+        another pack runs."""
         self.writable()
         if gc:
             Pack(self.shared, t).run(referencesf)
@@ -322,4 +242,4 @@ class View(core.View):
         """See core."""
         with self.lock:
             self.shared.own()
-            self.lose()
+            self.session.lose()

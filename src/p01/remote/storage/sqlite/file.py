@@ -97,7 +97,7 @@ class File(Shared):
         finally:
             self.end(commit)
 
-    def reserve(self, *using: Any) -> range:
+    def reserve(self, view: Any) -> range:
         """See Shared."""
         try:
             with self.writing() as execute:

@@ -211,3 +211,13 @@ def told():
     zope.event.subscribers.append(found.append)
     yield found
     zope.event.subscribers.remove(found.append)
+
+
+def leftOpen(db):
+    """The connections that stay open: what works alongside, as for neighbours that died, opens one for a moment."""
+    def found():
+        return [each for each in db.connectionDebugInfo() if each['opened']]
+
+    with contextlib.suppress(AssertionError):
+        testing.waitFor(lambda: not found())
+    return found()

@@ -154,9 +154,9 @@ class Town:
         return {pid for pid, in rows}
 
     def locks(self, host):
-        """How many locks of the database this host has."""
-        [[count]] = self.server.execute("SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = "
-                                        f"'transactionid' AND granted AND client_addr = '{host.address}'")
+        """How many locks of the database this host has: of who opens it, and of who commits."""
+        [[count]] = self.server.execute("SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype IN "
+                                        f"('advisory', 'transactionid') AND granted AND client_addr = '{host.address}'")
         return count
 
     def verify(self):

@@ -9,6 +9,7 @@ from transaction.interfaces import AlreadyInTransaction, DoomedTransaction
 
 from p01.remote.exceptions import StorageAway, TransactionOver
 from p01.remote.storage.transactions import Lasting, begun, opened, systematic
+from tests.conftest import leftOpen
 
 WAYS = {
     'manager': lambda manager, root, verb: getattr(manager, verb)(),
@@ -149,7 +150,7 @@ def test_a_connection_goes_back_whatever_happened(place):
 
     with pytest.raises(DoomedTransaction):
         systematic(place.db, work)
-    assert [each for each in place.db.connectionDebugInfo() if each['opened']] == []
+    assert leftOpen(place.db) == []
     assert 'x' not in seen(place)
 
 

@@ -154,12 +154,13 @@ def test_one_whose_thread_ends_is_told_of_and_its_connection_goes_back(app, told
     thread.join()
     gc.collect()
     assert [(event.where, event.lost) for event in told] == [(where[0], True)] and 'thread ended' in told[0].reason
-    assert [each for each in app.db.connectionDebugInfo() if each['opened']] == []
+    assert leftOpen(app.db) == []
 
 
 def test_one_whose_process_ends_is_told_of(tmp_path):
     (tmp_path / 'shop.py').write_text("""
 from p01.remote import App
+from tests.conftest import leftOpen, leftOpen
 app = App('sqlite:./jobs')
 
 @app.job

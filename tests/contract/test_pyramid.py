@@ -10,6 +10,7 @@ from pyramid_zodbconn import get_connection
 from p01.remote import App
 from p01.remote.exceptions import RemoteError
 from p01.remote.storage.transactions import begun
+from tests.conftest import leftOpen
 
 application = App('memory:')
 
@@ -81,7 +82,7 @@ def test_an_enqueue_in_a_request_is_in_its_transaction(served, how, fail):
         web.get('/', {'how': how, 'fail': fail})
         assert inputs() == ([] if fail else [how])
     assert begun(transaction.manager) is None
-    assert [each for each in application.db.connectionDebugInfo() if each['opened']] == []
+    assert leftOpen(application.db) == []
     web.get('/', {'how': 'within'})
     with application.transaction() as root:
         assert len(inputs()) == root['orders']

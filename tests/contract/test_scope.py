@@ -17,6 +17,7 @@ from ZODB.POSException import ConflictError, ReadOnlyError
 from p01.remote import App, current, events
 from p01.remote.exceptions import InputError, JobFailed, NotCommitted, RemoteError, TransactionOver, WaitsForItself
 from p01.remote.storage.transactions import begun
+from tests.conftest import leftOpen
 
 application = App('memory:')
 joining = App('memory:', autocommit=False)
@@ -81,17 +82,13 @@ def ids(app):
         return sorted(processor.store.ids())
 
 
-def leftOpen(app):
-    return [each for each in app.db.connectionDebugInfo() if each['opened']]
-
-
 # -- with nothing around it
 
 def test_alone_it_is_committed_when_it_returns(app):
     handles = [square.enqueue(number) for number in range(3)]
     assert ids(app) == [handle.id for handle in handles] and begun(transaction.manager) is None
     assert app.drain() == 3 and [handle.result(timeout=0) for handle in handles] == [0, 1, 4]
-    assert leftOpen(app) == []
+    assert leftOpen(app.db) == []
 
 
 def test_a_look_is_no_transaction(app):
@@ -111,13 +108,13 @@ def test_without_autocommit_it_always_joins(app):
     assert ids(app) == []
     handle = always.enqueue(1)
     transaction.commit()
-    assert ids(app) == [handle.id] and leftOpen(app) == []
+    assert ids(app) == [handle.id] and leftOpen(app.db) == []
 
 
 def test_what_is_refused_leaves_the_transaction_usable_and_enqueues_nothing(app):
     with pytest.raises(InputError):
         square.enqueue(threading.Lock())
-    assert ids(app) == [] and leftOpen(app) == []
+    assert ids(app) == [] and leftOpen(app.db) == []
 
 
 # -- hooks
@@ -203,7 +200,7 @@ def test_a_block_tells_the_error_that_it_met_and_gives_its_connection_back(app, 
         else:
             raise Refused
     assert raised.type.__name__ in ('DoomedTransaction', 'Refused', 'PicklingError', 'AttributeError', 'TypeError')
-    assert ids(app) == [] and leftOpen(app) == []
+    assert ids(app) == [] and leftOpen(app.db) == []
 
 
 # -- explicit managers
@@ -231,7 +228,7 @@ def test_an_explicit_manager_is_followed_or_refused(app, place):
         assert ids(app) == sorted([*before, handle.id])
         square.enqueue(2)               # nothing has begun there
         connection.close()
-    assert leftOpen(app) == []
+    assert leftOpen(app.db) == []
 
 
 def test_a_manager_that_is_merely_not_the_threads_is_followed_or_refused_too(app, place):
@@ -254,7 +251,7 @@ def test_a_manager_may_have_no_connection_yet(app):
     with app.within(manager):
         handle = square.enqueue(1)
     manager.commit()
-    assert ids(app) == [handle.id] and leftOpen(app) == []
+    assert ids(app) == [handle.id] and leftOpen(app.db) == []
     with pytest.raises(InputError, match=r'app\.within'), app.within('manager'):
         pass
 
@@ -317,7 +314,7 @@ def test_tasks_of_one_thread_do_not_meet(app, place):
         return found[3]
 
     handle = asyncio.run(all_())
-    assert handle.id in ids(app) and len(ids(app)) == 2 and leftOpen(app) == []
+    assert handle.id in ids(app) and len(ids(app)) == 2 and leftOpen(app.db) == []
 
 
 def test_a_task_that_outlives_the_block_it_was_started_in(app):
@@ -432,7 +429,7 @@ def test_a_commit_in_the_middle_commits_its_part(app, way):
         root['last'] = 4
         square.enqueue(4)
         raise KeyError
-    assert ids(app) == sorted([first.id, third.id]) and leftOpen(app) == []
+    assert ids(app) == sorted([first.id, third.id]) and leftOpen(app.db) == []
     with app.transaction() as root:
         assert root['third'] == 3 and 'last' not in root
 
@@ -462,7 +459,7 @@ def test_a_block_may_be_left_in_another_thread_than_it_was_entered_in(app):
         other.submit(contextvars.copy_context().run, block.__exit__, None, None, None).result()
         handle = one.submit(square.enqueue, 1).result()
         assert one.submit(lambda: begun(transaction.manager)).result() is None
-    assert ids(app) == [handle.id] and leftOpen(app) == []
+    assert ids(app) == [handle.id] and leftOpen(app.db) == []
     with app.transaction() as root:
         assert root['entered'] == 1
 

@@ -16,6 +16,7 @@ from ZODB.DB import DB
 from p01.remote import App, events
 from p01.remote.engine import pledge
 from p01.remote.engine.bell import bellOf
+from tests.conftest import leftOpen
 
 application = App('memory:')
 HERE = __file__
@@ -160,7 +161,6 @@ def test_one_whose_thread_ends_is_told_of_and_its_connection_goes_back(app, told
 def test_one_whose_process_ends_is_told_of(tmp_path):
     (tmp_path / 'shop.py').write_text("""
 from p01.remote import App
-from tests.conftest import leftOpen, leftOpen
 app = App('sqlite:./jobs')
 
 @app.job

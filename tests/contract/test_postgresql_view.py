@@ -15,9 +15,12 @@ from persistent.mapping import PersistentMapping
 from ZODB.POSException import ConflictError, ReadConflictError
 from ZODB.utils import u64
 
+from p01.remote import App, current
 from p01.remote.storage import openDatabase, pending
 from p01.remote.storage.faults import Disconnected
 from p01.remote.storage.postgresql import openStorage, portions, schema, view
+from p01.remote.storage.postgresql.link import Step
+from p01.remote.storage.postgresql.session import Session
 from tests import servers
 
 pytestmark = pytest.mark.postgresql
@@ -388,6 +391,45 @@ def test_an_idle_connection_that_was_cut_is_replaced_in_silence(db, server):
     assert one['a'] == 1
     one['a'] = 2
     first.transaction_manager.commit()
+
+
+# -- how many messages
+
+application = App('memory:')
+
+
+@application.job
+def increase():
+    """Changes the database."""
+    current.root['n']['n'] += 1
+
+
+def test_a_commit_is_one_message(db, monkeypatch):
+    """Of an enqueue, with its signal, and of a job that changes something."""
+    sent, inner = [], Session.run
+
+    def run(self, *steps, behind=()):
+        sent.append([step[0] if isinstance(step, Step) else step for step in (*steps, *behind)])
+        return inner(self, *steps, behind=behind)
+
+    monkeypatch.setattr(application, 'database', db)
+    monkeypatch.setattr(application, '_db', None)
+    with application.transaction() as root:
+        root['n'] = PersistentMapping(n=0)
+        increase.enqueue()
+    monkeypatch.setattr(Session, 'run', run)
+    monkeypatch.setattr(view, 'TRIM', 1 << 60)
+    for _ in range(19):         # now and then ids are reserved, behind the snapshot's back
+        increase.enqueue()
+    assert sum(message == [b'vote', b'commit', b'notify'] for message in sent) >= 15
+    sent.clear()
+    assert application.drain() == 20
+    commits = [message for message in sent if b'commit' in message]
+    assert [b'vote', b'commit'] in commits and all(b'vote' in message for message in commits)
+    assert len(commits) >= 20
+    with application.transaction() as root:
+        assert root['n']['n'] == 20
+    application.close()
 
 
 # -- ids

@@ -104,7 +104,7 @@ class Guarded(Connection):
         save a message."""
         storage = self._storage
         if hasattr(storage, 'alone'):
-            storage.alone = len(txn._resources) == 1
+            storage.alone = all(each is self or getattr(each, 'rides', False) for each in txn._resources)
         super().tpc_vote(txn)
 
     def tpc_finish(self, txn: Any) -> Any:

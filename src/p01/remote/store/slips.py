@@ -78,6 +78,7 @@ class Rider:
     """
 
     __slots__ = ('slip',)
+    rides = True        # it has no vote of its own, so that the connection's may commit
 
     def __init__(self, slip: Slip) -> None:
         self.slip = slip

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from types import MethodType
 from typing import Any
 
 from p01.remote import checks
+from p01.remote.engine.enqueuing import enqueue
 from p01.remote.exceptions import InputError, RegistrationError, UnknownJob
 from p01.remote.handle import Handle
 from p01.remote.instants import duration, seconds
@@ -47,19 +48,37 @@ class JobFunction:
         Raises ArgumentsError and InputError, the transaction stays usable; TransactionOver where it
         is over.
         """
-        arguments = Arguments(args, kwargs)
+        [handle] = self.put((Arguments(args, kwargs),))
+        return handle
+
+    def enqueueMany(self, calls: Iterable[Any]) -> list[Handle]:
+        """Enqueue many calls in one transaction, all or none, as enqueue does one; returns their
+        handles in order.
+
+        A call is its arguments: a tuple is positional, a dict keywords, anything else one argument.
+        Raises ArgumentsError and InputError, which say which call is meant.
+        """
+        return self.put(list(calls))
+
+    def map(self, /, *iterables: Iterable[Any]) -> list[Handle]:
+        """Enqueue, with enqueueMany, what the built-in map would call."""
+        return self.put([Arguments(args) for args in zip(*iterables)])
+
+    def put(self, calls: Sequence[Any]) -> list[Handle]:
+        """Enqueue in the transaction around this; without one, in one of its own."""
         connection = self.app.around()
         if connection is None:
-            return Handle(self.app, systematic(self.app.db, lambda own: self.put(self.app.locate(own), arguments)))
-        jobid = self.put(self.app.near(connection), arguments)
-        return Handle(self.app, jobid, connection.transaction_manager)
+            return [Handle(self.app, jobid)
+                    for jobid in systematic(self.app.db, lambda own: self.order(self.app.locate(own), calls))]
+        manager = connection.transaction_manager
+        return [Handle(self.app, jobid, manager) for jobid in self.order(self.app.near(connection), calls)]
 
-    def put(self, processor: RemoteProcessor, arguments: Arguments) -> int:
-        """Enqueue in a processor's transaction; returns the id."""
+    def order(self, processor: RemoteProcessor, calls: Sequence[Any]) -> list[int]:
+        """Enqueue in a processor's transaction; returns the ids."""
         if not self.proven:
             self.prove(processor)
         # by its path, which a worker can import whatever it knows of this App; the name is for people
-        return processor.enqueue(self.prototype.path, self.prototype, arguments, **self.options)
+        return enqueue(processor, self.prototype.path, self.prototype, calls, **self.options)
 
     def prove(self, processor: RemoteProcessor) -> None:
         """Raises RegistrationError when workers would not find the job under the path of its function."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any
 
 from BTrees.OOBTree import OOBTree
@@ -17,20 +16,21 @@ from p01.remote import checks, events, logs, worker  # noqa: F401 - logs subscri
 from p01.remote.door import Part, Placed
 from p01.remote.engine import pulled
 from p01.remote.engine.behaviours import behaviourOf, prepared
+from p01.remote.engine.enqueuing import enqueue
 from p01.remote.engine.hand import runDue
 from p01.remote.engine.pledge import pledge
 from p01.remote.exceptions import InputError, NotLoaded, RemoteError, UnknownJob
 from p01.remote.foreign import Raised, described, listed, reasonOf, short
-from p01.remote.instants import duration, seconds
+from p01.remote.instants import seconds
 from p01.remote.interfaces import IRemoteProcessor
 from p01.remote.job import Job, found, instants, wrapped
-from p01.remote.options import DEFAULTQUEUE, Retention, Unique
+from p01.remote.options import Retention, Unique
 from p01.remote.places import pathOf
 from p01.remote.scheduler import Scheduler, SchedulerItem
 from p01.remote.storage.origin import contained
-from p01.remote.store import adding, listing, payload
+from p01.remote.store import listing, payload
 from p01.remote.store.look import View
-from p01.remote.store.records import FINISHED, Record
+from p01.remote.store.records import FINISHED
 from p01.remote.store.store import Store
 
 
@@ -111,35 +111,8 @@ class RemoteProcessor(Placed, Persistent):
             raise UnknownJob(f'No job is registered as {name!r}, and it cannot be imported '
                              f'({reasonOf(cause)}); name a job that can be, or add it with '
                              'addJob.') from cause
-        return self.enqueue(name, behaviour, input, queue=queue, priority=priority, delay=delay, at=at, unique=unique,
-                            expires=expires)
-
-    def enqueue(self, name: str, behaviour: Job, input: Any, *, queue: str | None = None, priority: int = 0,
-                delay: Any = None, at: Any = None, unique: str | Unique | None = None, expires: Any = None) -> int:
-        """Check everything, then hand the record to the store."""
-        now = time.time()
-        if delay is not None and at is not None:
-            raise InputError('Give delay or at, not both.')
-        due = None
-        if delay is not None:
-            due = seconds(now + duration(delay, 'delay'), 'now + delay')
-        elif at is not None:
-            due = seconds(at, 'at')
-        priority = checks.priorityOf(priority)
-        queue = checks.nameOf(queue or behaviour.queue or DEFAULTQUEUE, 'A queue')
-        extras = None
-        if unique is not None or expires is not None:
-            extras = rare(unique, expires, now)
-        self.store.check()
-        jar = self._p_jar
-        kept = payload.pack(prepared(behaviour, input, name), f'The input of {name!r}', self.inputLimit,
-                            jar=jar)
-        jobid, count = adding.put(self.store, Record(name, kept, now, queue, priority, due, extras))
-        if count:
-            if count == 1 and jar is not None:
-                pledge(jar, jobid, name)
-            if events.heard():
-                events.notify(events.JobQueued(jobid, name))
+        [jobid] = enqueue(self, name, behaviour, (input,), queue=queue, priority=priority, delay=delay, at=at,
+                          unique=unique, expires=expires)
         return jobid
 
     def getJob(self, jobid: int) -> Job:
@@ -282,15 +255,3 @@ class RemoteProcessor(Placed, Persistent):
     def isProcessing(self) -> bool:
         """Whether a worker thread of this process runs."""
         return self._p_jar is not None and worker.isRunning(self._p_jar.db(), self._p_oid)
-
-
-def rare(unique: str | Unique | None, expires: Any, now: float) -> dict[str, Any]:
-    """The options that few jobs have, as the record keeps them."""
-    extras: dict[str, Any] = {}
-    if unique is not None:
-        rule = unique if isinstance(unique, Unique) else Unique(unique)
-        extras['unique'] = (rule.key, 'period' if rule.period else rule.until, now + rule.period if rule.period else None)
-    if expires is not None:
-        extras['expires'] = seconds(expires, 'expires') if isinstance(expires, datetime) \
-            else seconds(now + duration(expires, 'expires'), 'now + expires')
-    return extras

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""Enqueuing: everything is checked first, then the records are handed to the store."""
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from p01.remote import checks, events
+from p01.remote.engine.behaviours import prepared
+from p01.remote.engine.pledge import pledge
+from p01.remote.exceptions import InputError
+from p01.remote.instants import duration, seconds
+from p01.remote.job import Job
+from p01.remote.options import DEFAULTQUEUE, Unique
+from p01.remote.store import adding, payload
+from p01.remote.store.records import Record
+
+
+def enqueue(processor: Any, name: str, behaviour: Job, inputs: Sequence[Any], *, queue: str | None = None,
+            priority: int = 0, delay: Any = None, at: Any = None, unique: str | Unique | None = None,
+            expires: Any = None) -> list[int]:
+    """Enqueue a job for each of these inputs in the processor's transaction; returns their ids.
+
+    Raises InputError and what the job's own code raises, before anything is enqueued.
+    """
+    now = time.time()
+    due = dueOf(delay, at, now)
+    priority = checks.priorityOf(priority)
+    queue = checks.nameOf(queue or behaviour.queue or DEFAULTQUEUE, 'A queue')
+    extras = rare(unique, expires, now) if unique is not None or expires is not None else None
+    processor.store.check()
+    return [put(processor, Record(name, kept, now, queue, priority, due, extras))
+            for kept in packed(processor, name, behaviour, inputs)]
+
+
+def packed(processor: Any, name: str, behaviour: Job, inputs: Sequence[Any]) -> list[Any]:
+    """The inputs as they are stored; an error says which of several it is about."""
+    what, limit, jar = f'The input of {name!r}', processor.inputLimit, processor._p_jar
+    found: list[Any] = []
+    try:
+        for each in inputs:
+            found.append(payload.pack(prepared(behaviour, each, name), what, limit, jar=jar))
+    except InputError as error:
+        if len(inputs) == 1:
+            raise
+        raise type(error)(f'Call {len(found) + 1} of {len(inputs):,}: {error}') from error
+    return found
+
+
+def put(processor: Any, record: Record) -> int:
+    """Hand one to the store; returns its id."""
+    jobid, count = adding.put(processor.store, record)
+    if count:
+        if count == 1 and processor._p_jar is not None:
+            pledge(processor._p_jar, jobid, record.name)
+        if events.heard():
+            events.notify(events.JobQueued(jobid, record.name))
+    return jobid
+
+
+def dueOf(delay: Any, at: Any, now: float) -> float | None:
+    """When jobs are due, None for at once. Raises InputError."""
+    if delay is not None and at is not None:
+        raise InputError('Give delay or at, not both.')
+    if delay is not None:
+        return seconds(now + duration(delay, 'delay'), 'now + delay')
+    return None if at is None else seconds(at, 'at')
+
+
+def rare(unique: str | Unique | None, expires: Any, now: float) -> dict[str, Any]:
+    """The options that few jobs have, as the record keeps them."""
+    extras: dict[str, Any] = {}
+    if unique is not None:
+        rule = unique if isinstance(unique, Unique) else Unique(unique)
+        extras['unique'] = (rule.key, 'period' if rule.period else rule.until, now + rule.period if rule.period else None)
+    if expires is not None:
+        extras['expires'] = seconds(expires, 'expires') if isinstance(expires, datetime) \
+            else seconds(now + duration(expires, 'expires'), 'now + expires')
+    return extras

@@ -88,7 +88,7 @@ def test_none(app):
 def test_one_that_cannot_be_taken_keeps_all_out_and_is_named(app, wrong, error):
     with app.transaction() as root:
         root['data'] = 1
-        with pytest.raises(error, match='^Call 3 of 1,001: '):
+        with pytest.raises(error, match=r'^Call 3 of 1,001: '):
             power.enqueueMany([1, 2, wrong, *range(998)])
     assert count(app) == 0
     with pytest.raises(error) as caught:

@@ -621,7 +621,7 @@ def test_a_database_that_is_read_only_says_so(tmp_path):
             square.enqueue(1)
         with pytest.raises(ReadOnlyError, match='opened read-only'), application.transaction() as root:
             root['x'] = 1
-        assert leftOpen(application) == []
+        assert leftOpen(application.db) == []
     finally:
         application.close()
         application.database = 'memory:'

@@ -32,7 +32,7 @@ PAIRS = 8
 
 
 class Log:
-    """What a process tries, in a file that outlives it: t try, a done, n certainly not done; capital letters with the plain counter."""
+    """What a process tries, in a file that outlives it: t try, a done, n certainly not done; in capitals with the plain counter."""
 
     def __init__(self, folder, number):
         self.handle = os.open(folder / f'{number}.log', os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
@@ -130,8 +130,8 @@ def torture(address, folder, seconds, strike=None, seed=None):
             while len(processes) < PROCESSES:
                 started += 1
                 processes.append(spawn(address, started, folder))
-            before = size(folder)
-            waitFor(lambda: size(folder) > before + chance.randrange(20, 400), DEADLINE, f'nobody goes on (seed {seed})')
+            enough = size(folder) + chance.randrange(20, 400)
+            waitFor(lambda enough=enough: size(folder) > enough, DEADLINE, f'nobody goes on (seed {seed})')
             assert all(process.poll() is None for process in processes), said(folder)
             if time.monotonic() > until:
                 break

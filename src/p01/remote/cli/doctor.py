@@ -21,6 +21,7 @@ from p01.remote.exceptions import AddressError, NoProcessor
 from p01.remote.foreign import Raised, guarded, listed, reasonOf
 from p01.remote.named import loadApp
 from p01.remote.processor import RemoteProcessor
+from p01.remote.storage.held import held
 from p01.remote.store import figures
 from p01.remote.store.listing import Filter, find
 from p01.remote.store.records import DELAYED, QUEUED
@@ -231,6 +232,12 @@ def schedules(scene: Scene) -> tuple[str, str]:
     return 'good', f'{count(len(found), "schedule")}{coming}'
 
 
+def room(scene: Scene) -> tuple[str, str]:
+    """Whether the database can give room back."""
+    text = held(scene.app.db)
+    return ('look', text) if text else ('good', 'nobody holds an old snapshot')
+
+
 LOOKS: dict[str, Callable[[Scene], tuple[str, str]]] = {
     'layout': layout, 'workers': workers, 'code': code, 'waiting': oldest, 'names': names,
-    'retries': retries, 'queues': queues, 'schedules': schedules}
+    'retries': retries, 'queues': queues, 'schedules': schedules, 'room': room}

@@ -32,7 +32,7 @@ PAIRS = 8
 
 
 class Log:
-    """What a process tries, in a file that outlives it: t try, a done, n certainly not done; in capitals with the plain counter."""
+    """What a process tries, in a file that outlives it: t try, a done, n certainly not done; capitals: plain as well."""
 
     def __init__(self, folder, number):
         self.handle = os.open(folder / f'{number}.log', os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)

@@ -18,6 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))      # bench is a package, here and in the worker processes
 
 from bench import (
+    commits,
     crowd,
     effects,
     enqueuing,
@@ -41,6 +42,7 @@ MEASUREMENTS: dict[str, Callable[[Plan], Iterator[table.Row]]] = {      # in thi
     'enqueuing': enqueuing.measure,
     'free': free.measure,
     'effects': effects.measure,
+    'commits': commits.measure,
     'postgresql': postgresql.measure,
     'wake': wake.measure,
     'light': light.measure,

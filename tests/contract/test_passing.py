@@ -88,7 +88,7 @@ def test_objects_of_other_modules_are_passed(processor):
 @pytest.mark.parametrize('input', [lambda: Blob(b'x'), lambda: ('a', {'b': Blob(b'x')})], ids=['blob', 'nested'])
 def test_a_blob_needs_a_place(place, processor, input):
     first = processor.processJob('echo', 1)
-    if place.kind in ('sqlite', 'file', 'postgresql'):
+    if place.kind in ('file', 'postgresql'):
         with pytest.raises(InputError, match='no folder for blobs'):
             processor.processJob('echo', input())
     commit(processor)
@@ -98,7 +98,7 @@ def test_a_blob_needs_a_place(place, processor, input):
 
 @pytest.mark.parametrize('way', ['return', 'store'])
 def test_a_job_that_makes_a_blob_fails_once_with_the_mend(tmp_path, way):
-    app = App(f'sqlite:{tmp_path / "jobs"}')
+    app = App(f'file:{tmp_path / "jobs.fs"}')
     with app.transaction():
         app.processor.addJob('blob', BlobJob())
         handle = app.handle(app.processor.processJob('blob', way))

@@ -98,7 +98,7 @@ def test_what_is_no_address_is_told_in_one_sentence(text, said):
 
 
 def test_kinds_that_are_not_here_yet_are_not_offered(monkeypatch):
-    monkeypatch.setitem(addresses.KINDS, 'later', addresses.Kind('p01.remote.storage.later', 'later:x'))
+    monkeypatch.setitem(addresses.KINDS, 'later', addresses.Kind('p01.remote.storage.later', 'later:x', foreign=True))
     with pytest.raises(AddressError) as caught:
         parse('later:x')
     assert 'later:,' not in str(caught.value) and 'later' not in addresses.known()
@@ -112,7 +112,7 @@ def test_passwords_are_never_shown(monkeypatch, text):
     with pytest.raises(AddressError) as caught:
         parse(text)
     assert 'sec' not in str(caught.value) and 'ret' not in str(caught.value)
-    monkeypatch.setitem(addresses.KINDS, 'mongodb', addresses.Kind('json', 'mongodb://host'))
+    monkeypatch.setitem(addresses.KINDS, 'mongodb', addresses.Kind('json', 'mongodb://host', foreign=True))
     parsed = parse(text)
     assert 'sec' not in parsed.text + repr(parsed) and 'ret' not in parsed.text + repr(parsed)
     assert 'sec' in parsed.rest
@@ -305,7 +305,7 @@ def test_a_missing_package_names_the_extra(monkeypatch, tmp_path, body):
     (tmp_path / 'fakekind.py').write_text(body)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, 'fakekind', raising=False)
-    monkeypatch.setitem(addresses.KINDS, 'fake', addresses.Kind('fakekind', 'fake:x', extra='zeo'))
+    monkeypatch.setitem(addresses.KINDS, 'fake', addresses.Kind('fakekind', 'fake:x', extra='zeo', foreign=True))
     with pytest.raises(PackageMissing) as caught:
         openDatabase('fake:user')
     assert 'pip install "p01.remote[zeo]"' in str(caught.value) and 'surelyNotInstalled' in str(caught.value)
@@ -315,7 +315,7 @@ def test_a_broken_module_of_ours_is_not_called_a_missing_package(monkeypatch, tm
     (tmp_path / 'fakekind.py').write_text('import p01.remote.nothing')
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, 'fakekind', raising=False)
-    monkeypatch.setitem(addresses.KINDS, 'fake', addresses.Kind('fakekind', 'fake:x', extra='zeo'))
+    monkeypatch.setitem(addresses.KINDS, 'fake', addresses.Kind('fakekind', 'fake:x', extra='zeo', foreign=True))
     with pytest.raises(ModuleNotFoundError, match=r'p01\.remote\.nothing'):
         openDatabase('fake:user')
 

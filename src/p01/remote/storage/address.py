@@ -27,7 +27,8 @@ class Kind:
     onDisk: bool = False    # what follows the colon is a path
     described: bool = False     # it is the path of a description, perhaps with #NAME
     extra: str = ''         # the extra of our distribution that brings what the module imports
-    options: tuple[str, ...] | None = None      # of its own, beside the settings of ZODB.DB; None: others read them
+    options: tuple[str, ...] = ()       # of its own, beside the settings of ZODB.DB
+    foreign: bool = False       # it has options that others read as well
 
 
 KINDS = {
@@ -39,7 +40,7 @@ KINDS = {
                 options=('storage', 'wait_timeout', 'wait', 'cache_size', 'client_label', 'blob_dir', 'shared_blob_dir',
                          'blob_cache_size', 'ssl', 'cert', 'key', 'hostname')),
     'postgresql': Kind('p01.remote.storage.postgresql', 'postgresql://localhost/jobs', extra='postgresql',
-                       options=None),
+                       options=('blobstorage_dir',), foreign=True),
     'zconfig': Kind('p01.remote.storage.zconfig', 'zconfig:./zodb.conf', described=True,
                     options=()),
 }
@@ -84,9 +85,9 @@ def parse(address: str) -> Address:
                            f'{KINDS[names[0]].example}.')
     row, text = KINDS[name], hidden(address.strip())
     rest, part, processor = cut(rest, row)
-    if row.options is None:         # what is ours stands among what is not
-        rest, settings = query.extract(rest, text)
-        return Address(name, text, rest, None, processor, {}, settings)
+    if row.foreign:                 # what is ours stands among what is not
+        rest, given, settings = query.extract(rest, row.options, text)
+        return Address(name, text, rest, None, processor, given, settings)
     rest, _, options = rest.partition('?')
     given = query.split(options, text)
     settings = query.settings(given, text)
@@ -104,7 +105,7 @@ def parse(address: str) -> Address:
 
 def cut(rest: str, row: Kind) -> tuple[str, str, str]:
     """What stands before the #, what names a part of a description, and the path of a processor."""
-    if row.options is None:
+    if row.foreign:
         before, sign, processor = rest.rpartition('#/')
         return (before, '', processor.strip('/')) if sign else (rest, '', '')
     rest, _, processor = rest.partition('#')

@@ -16,12 +16,12 @@ from typing import Any
 
 from persistent.TimeStamp import TimeStamp
 from ZODB import interfaces
-from ZODB.BaseStorage import copy
 from ZODB.ConflictResolution import ConflictResolvingStorage
 from ZODB.POSException import ConflictError, POSKeyError, ReadOnlyError, StorageError, StorageTransactionError
 from ZODB.utils import newTid, p64, u64, z64
-from zope.interface import implementer
+from zope.interface import alsoProvides, implementer
 
+from p01.remote.storage.blobs import Blobbed
 from p01.remote.storage.iteration import Row, Transaction, transactions
 from p01.remote.storage.pending import Pending
 
@@ -30,7 +30,7 @@ CHANGES = 100_000   # more than so many changes are not told one by one
 
 @implementer(interfaces.IMVCCAfterCompletionStorage, interfaces.IMultiCommitStorage, interfaces.ReadVerifyingStorage,
              interfaces.IStorageRestoreable, interfaces.IStorageIteration, interfaces.IStorageCurrentRecordIteration)
-class View(ConflictResolvingStorage, ABC):
+class View(Blobbed, ConflictResolvingStorage, ABC):
     """One view of a database."""
 
     tid = z64                       # of the transaction that is being committed, from its vote on
@@ -44,6 +44,8 @@ class View(ConflictResolvingStorage, ABC):
         self.transaction: Any = None            # that is being committed
         self.pending = Pending()
         self.voted = False          # whether the kind has to end what its vote began
+        if shared.blobs is not None:
+            alsoProvides(self, interfaces.IBlobStorageRestoreable)
 
     # -- what a kind says; all but release is called with the lock
 
@@ -288,10 +290,6 @@ class View(ConflictResolvingStorage, ABC):
             oid, *others = self.after(u64(next or z64), 2)
         state, tid = self.load(p64(oid))
         return p64(oid), tid, state, p64(others[0]) if others else None
-
-    def copyTransactionsFrom(self, other: Any, verbose: bool = False) -> None:
-        """Into an empty storage."""
-        copy(other, self, verbose)
 
     def close(self) -> None:
         """The first view closes what is shared."""

@@ -23,6 +23,7 @@ class Pending:
         self.stores: dict[int, tuple[int, Kept]] = {}       # id → the revision that it is based on, 0 for a new object
         self.restores: dict[int, tuple[int, Kept | None]] = {}      # id → revision; without a state it is gone
         self.checks: dict[int, int] = {}                    # id → the revision that must still be the current one
+        self.blobs: dict[int, str] = {}                     # id → file, until it stands under its revision
         self.size = 0                                       # bytes of all states
         self.file: Any = None
 
@@ -70,8 +71,17 @@ class Pending:
         data: bytes = self.file.read(place[1])
         return data
 
+    def forget(self, oid: int) -> None:
+        """Remove the file of a blob that will not be committed."""
+        name = self.blobs.pop(oid, None)
+        if name is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(name)
+
     def clear(self) -> None:
         """It is over."""
+        for oid in list(self.blobs):
+            self.forget(oid)
         if self.file is not None:
             with contextlib.suppress(OSError):      # it writes out what it has, and the disk may be full
                 self.file.close()

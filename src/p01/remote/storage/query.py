@@ -43,17 +43,18 @@ def settings(options: dict[str, str], text: str) -> dict[str, Any]:
     return found
 
 
-def extract(rest: str, text: str) -> tuple[str, dict[str, Any]]:
-    """A URI that others read without what is a setting of ZODB.DB, and these settings. Raises
-    AddressError."""
+def extract(rest: str, own: tuple[str, ...], text: str) -> tuple[str, dict[str, str], dict[str, Any]]:
+    """A URI that others read without what is the kind's own or a setting of ZODB.DB; these options,
+    and these settings. Raises AddressError."""
     before, sign, options = rest.partition('?')
     if not sign or not before.startswith('//'):
-        return rest, {}
-    mine = {NAME, *(PREFIX + name for name in (*NUMBERS, *SIZES))}
+        return rest, {}, {}
+    mine = {*own, NAME, *(PREFIX + name for name in (*NUMBERS, *SIZES))}
     parts = options.split('&')
     given = split('&'.join(part for part in parts if part.partition('=')[0] in mine), text)
     left = '&'.join(part for part in parts if part.partition('=')[0] not in mine)
-    return f'{before}?{left}' if left else before, settings(given, text)
+    found = settings(given, text)
+    return f'{before}?{left}' if left else before, given, found
 
 
 def refuse(options: dict[str, str], known: tuple[str, ...], kind: str, text: str) -> None:

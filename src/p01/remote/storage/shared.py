@@ -5,17 +5,20 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from p01.remote import fork
+from p01.remote.storage.blobs import Blobs
 from p01.remote.storage.faults import Forked
 
 
 class Shared(ABC):
     """What all views of one database share within a process."""
 
-    def __init__(self, name: str, readOnly: bool = False) -> None:
+    def __init__(self, name: str, readOnly: bool = False, blobs: Path | None = None) -> None:
         self.name, self.readOnly = name, readOnly
+        self.blobs = blobs and Blobs(blobs)
         self.mark = fork.mark
         self.closed = False
         self.ids: Iterator[int] = iter(())

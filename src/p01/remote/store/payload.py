@@ -138,7 +138,7 @@ def refuseBlobs(objects: list[Any], what: str, verb: str, jar: Any) -> None:
     all that is in it."""
     if jar is not None and any(isinstance(obj, Blob) for obj in objects) and not IBlobStorage.providedBy(jar.db().storage):
         raise InputError('it has a blob, and this database has no folder for blobs; keep the data '
-                         f'in a file and {verb} its path, or describe a blob-dir by zconfig:.')
+                         f'in a file and {verb} its path, or name one in its address (blobstorage_dir).')
 
 
 def packOutput(output: Any, what: str, limit: int = LIMIT, jar: Any = None) -> Any:

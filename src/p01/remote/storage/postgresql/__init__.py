@@ -12,6 +12,7 @@ docs/storages.md says what it guarantees, to any ZODB application.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -55,7 +56,7 @@ def openDatabase(address: Address, **settings: Any) -> ZODB.DB:
 
 def _open(address: Address, parts: dict[str, Any], settings: dict[str, Any], guard: Any) -> ZODB.DB:
     schema.prepare(guard, address.text, readOnly=False)
-    storage = View(serverOf(address.text, parts))
+    storage = View(serverOf(address.text, parts, blobs=address.options.get('blobstorage_dir')))
     try:
         return ZODB.DB(storage, **settings)
     except BaseException:
@@ -63,8 +64,9 @@ def _open(address: Address, parts: dict[str, Any], settings: dict[str, Any], gua
         raise
 
 
-def openStorage(conninfo: str, readOnly: bool = False, wait: float = WAIT) -> View:
-    """The storage in a database of a server, in libpq's words or a URI; its tables are made on first use.
+def openStorage(conninfo: str, readOnly: bool = False, wait: float = WAIT, blobs: str | Path | None = None) -> View:
+    """The storage in a database of a server, in libpq's words or a URI; its tables are made on first use. Blobs
+    need a folder, which all hosts share.
 
     Who commits waits for others for so many seconds at most. Raises Unfit, and Refused for a server
     that cannot be reached.
@@ -76,12 +78,13 @@ def openStorage(conninfo: str, readOnly: bool = False, wait: float = WAIT) -> Vi
         schema.prepare(guard, name, readOnly)
     finally:
         guard.finish()
-    return View(serverOf(name, parts, readOnly, wait))
+    return View(serverOf(name, parts, readOnly, wait, blobs))
 
 
-def serverOf(name: str, parts: dict[str, Any], readOnly: bool = False, wait: float = WAIT) -> Server:
+def serverOf(name: str, parts: dict[str, Any], readOnly: bool = False, wait: float = WAIT,
+             blobs: str | Path | None = None) -> Server:
     """A database on a server. Its parts stand in a function, where nothing that is shown shows them."""
-    return Server(name, lambda: make_conninfo(**parts), readOnly, wait)
+    return Server(name, lambda: make_conninfo(**parts), readOnly, wait, None if blobs is None else Path(blobs))
 
 
 def guarding(conninfo: str) -> Any:

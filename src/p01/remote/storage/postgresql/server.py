@@ -7,6 +7,7 @@ import itertools
 import random
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from p01.remote.storage.faults import Disconnected, LockTimeout
@@ -22,8 +23,9 @@ AGAIN = 0.05, 1.0   # seconds between two tries to connect, at first and in the 
 class Server(Shared):
     """A database on a server, for all views of this process."""
 
-    def __init__(self, name: str, conninfo: Callable[[], str], readOnly: bool = False, wait: float = WAIT) -> None:
-        super().__init__(name, readOnly)
+    def __init__(self, name: str, conninfo: Callable[[], str], readOnly: bool = False, wait: float = WAIT,
+                 blobs: Path | None = None) -> None:
+        super().__init__(name, readOnly, blobs)
         self.conninfo = conninfo        # a function, since what it returns may have a password in it
         self.wait = wait
         self.commits = itertools.count(random.randrange(1_000_000))     # of this process; at random, for those of few commits

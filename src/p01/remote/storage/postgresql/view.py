@@ -146,6 +146,7 @@ class View(core.View):
         self.known = max([self.known, *(serial for serial, _ in pending.stores.values())])
         self.tid = pending.given or newTid(p64(self.known) if self.known else None)
         self.known = max(self.known, u64(self.tid))
+        self.place(pending)
         if not pending.restores and self.atOnce(pending):
             return []
         self.noted = sorted({*pending.stores, *pending.restores})
@@ -237,6 +238,8 @@ class View(core.View):
         self.writable()
         if gc:
             Pack(self.shared, t).run(referencesf)
+        if self.shared.blobs is not None:
+            self.sweep(self.new_instance())
 
     def release(self) -> None:
         """See core."""

@@ -16,7 +16,7 @@ from p01.remote.storage.shared import Shared
 from p01.remote.storage.sqlite import forks, mounts, schema
 from p01.remote.storage.sqlite.gate import Gate
 
-NAME, LOCK = 'main.sqlite3', 'commit.lock'
+NAME, LOCK, BLOBS = 'main.sqlite3', 'commit.lock', 'blobs'
 WAIT = 30.0                 # seconds to wait for others that commit
 IDS = 128                   # object ids that a process reserves at once, with an fsync
 LOG = 64 << 20              # bytes that the log keeps when it begins anew; beyond them somebody holds an old snapshot
@@ -33,8 +33,8 @@ class File(Shared):
     write does so at the end of a commit; the last one to close, and a pack, ask for it first.
     """
 
-    def __init__(self, folder: Path, readOnly: bool = False, wait: float = WAIT) -> None:
-        super().__init__(str(folder), readOnly)
+    def __init__(self, folder: Path, readOnly: bool = False, wait: float = WAIT, blobs: Path | None = None) -> None:
+        super().__init__(str(folder), readOnly, blobs or folder / BLOBS)
         self.folder, self.path, self.wait = folder, folder / NAME, wait
         mounts.check(folder)
         forks.check(self.path)

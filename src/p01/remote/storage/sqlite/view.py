@@ -160,6 +160,7 @@ class View(core.View):
                 execute = self.shared.begin()
                 self.writing = True
                 self.numbered(execute(LAST).fetchone()[0], pending.given)
+                self.place(pending)
                 for oid, serial in pending.checks.items():
                     found = execute(LOAD, (oid,)).fetchone()
                     if found is None or found[1] != serial:
@@ -234,6 +235,7 @@ class View(core.View):
             Pack(self.shared, t).run(referencesf if gc else None)
         except sqlite3.Error as error:
             raise self.shared.told(error) from error
+        self.sweep(self.new_instance())
 
     def disconnect(self) -> None:
         """Close the reader."""
@@ -248,9 +250,10 @@ class View(core.View):
             self.disconnect()
 
 
-def openStorage(folder: str | Path, readOnly: bool = False, wait: float = WAIT) -> View:
-    """The storage in a folder, which is there; its database is made on first use.
+def openStorage(folder: str | Path, readOnly: bool = False, wait: float = WAIT, blobs: str | Path | None = None) -> View:
+    """The storage in a folder, which is there; its database is made on first use. Blobs are in its
+    folder blobs, or in the one that is named.
 
     Who commits waits for others for so many seconds at most. Raises Unfit, a Fault, and what SQLite raises.
     """
-    return View(File(Path(folder), readOnly, wait))
+    return View(File(Path(folder).absolute(), readOnly, wait, None if blobs is None else Path(blobs)))

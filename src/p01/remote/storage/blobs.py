@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""Blobs of our storages: files in a folder, beside a database in which their objects are.
+
+A file is synced when it is stored, and stands under its revision before that is committed; so what a commit shows is there.
+What a commit that failed has left, and what later ones have replaced, a pack removes, once nobody can need it.
+"""
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from persistent.TimeStamp import TimeStamp
+from ZODB.BaseStorage import copy
+from ZODB.blob import BlobFile, FilesystemHelper, copyTransactionsFromTo, rename_or_copy_blob
+from ZODB.interfaces import IBlobStorage
+from ZODB.POSException import POSKeyError, ReadOnlyError
+from ZODB.utils import p64, u64
+
+NEEDED = 60 * 60.0      # seconds that a file may still be needed: of a commit under way, or by who reads an old snapshot
+LEFT = 24 * NEEDED      # seconds after which a file that was being written is taken for forgotten
+
+
+class Blobs:
+    """The folder. It is made on first use."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+        self._helper: FilesystemHelper | None = None
+
+    @property
+    def helper(self) -> FilesystemHelper:
+        """ZODB's, which knows the layout."""
+        if self._helper is None:
+            found = FilesystemHelper(str(self.folder))
+            found.create()
+            self._helper = found
+        return self._helper
+
+    def keep(self, name: str) -> str:
+        """Take a file over, synced; returns its new name."""
+        handle, kept = tempfile.mkstemp('.blob', 'kept-', self.helper.temp_dir)
+        os.close(handle)
+        rename_or_copy_blob(name, kept)
+        sync(kept)
+        return kept
+
+    def place(self, oid: int, tid: bytes, kept: str) -> None:
+        """Have a file where its revision is looked for."""
+        folder = self.helper.getPathForOID(p64(oid), create=True)
+        os.utime(kept)          # from now on somebody may need it
+        os.replace(kept, self.helper.getBlobFilename(p64(oid), tid))
+        sync(folder)
+
+    def path(self, oid: bytes, tid: bytes) -> str:
+        """The file of a revision. Raises POSKeyError."""
+        found = str(self.helper.getBlobFilename(oid, tid))
+        if not os.path.exists(found):
+            raise POSKeyError(f'No blob file at {found}', oid, tid)
+        return found
+
+    def sweep(self, current: Callable[[bytes], bytes | None]) -> None:
+        """Remove what nobody can need; current tells the revision of an object, None for none."""
+        if not self.folder.exists():
+            return
+        old, forgotten = time.time() - NEEDED, time.time() - LEFT
+        for oid, folder in self.helper.listOIDs():
+            tid = current(oid)
+            for each in Path(folder).iterdir():
+                replaced = tid is None or TimeStamp(tid).timeTime() < old
+                if replaced and each.stat().st_mtime < old and self.helper.splitBlobFilename(str(each))[1] != tid:
+                    each.unlink(missing_ok=True)
+        for each in Path(self.helper.temp_dir).iterdir():
+            if each.is_file() and each.stat().st_mtime < forgotten:
+                each.unlink(missing_ok=True)
+
+
+class Blobbed:
+    """What a view of a database with a folder for blobs can do; see ZODB's IBlobStorageRestoreable."""
+
+    shared: Any
+    committing: Any
+    restore: Any
+    store: Any
+    tid: bytes
+
+    def storeBlob(self, oid: bytes, serial: bytes | None, data: bytes, name: str, version: str, transaction: Any) -> None:
+        """Store an object, and the file that belongs to it."""
+        self.store(oid, serial, data, version, transaction)
+        pending = self.committing(transaction)
+        pending.forget(u64(oid))
+        pending.blobs[u64(oid)] = self.shared.blobs.keep(name)
+
+    def restoreBlob(self, oid: bytes, serial: bytes, data: bytes, name: str, prevTxn: Any, transaction: Any) -> None:
+        """See restore."""
+        self.restore(oid, serial, data, '', prevTxn, transaction)
+        self.shared.blobs.place(u64(oid), serial, self.shared.blobs.keep(name))
+
+    def place(self, pending: Any) -> None:
+        """Have files where the revision is looked for that is being committed."""
+        for oid, name in pending.blobs.items():
+            self.shared.blobs.place(oid, self.tid, name)
+        pending.blobs.clear()
+
+    def sweep(self, view: Any) -> None:
+        """Remove the files that nobody can need, by what a view of now shows, which ends."""
+        def current(oid: bytes) -> bytes | None:
+            try:
+                return bytes(view.load(oid)[1])
+            except POSKeyError:
+                return None
+
+        try:
+            view.poll_invalidations()
+            self.shared.blobs.sweep(current)
+        finally:
+            view.release()
+
+    @property
+    def fshelper(self) -> FilesystemHelper:
+        """What ZODB asks who copies."""
+        return self.shared.blobs.helper
+
+    def copyTransactionsFrom(self, other: Any, verbose: bool = False) -> None:
+        """Into an empty storage, with blobs where both keep some."""
+        if IBlobStorage.providedBy(self) and IBlobStorage.providedBy(other):
+            copyTransactionsFromTo(other, self)
+        else:
+            copy(other, self, verbose)
+
+    def loadBlob(self, oid: bytes, serial: bytes) -> str:
+        """The file of a revision. Raises POSKeyError."""
+        return str(self.shared.blobs.path(oid, serial))
+
+    def openCommittedBlobFile(self, oid: bytes, serial: bytes, blob: Any = None) -> Any:
+        """The same, opened."""
+        name = self.loadBlob(oid, serial)
+        return open(name, 'rb') if blob is None else BlobFile(name, 'r', blob)
+
+    def temporaryDirectory(self) -> str:
+        """Where files are to be written, so that they can be moved here."""
+        if self.shared.readOnly:
+            raise ReadOnlyError()
+        return str(self.shared.blobs.helper.temp_dir)
+
+
+def sync(path: str) -> None:
+    """Have a file, or what a folder says, on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from p01.remote import App, Policy, RunLater, Unique, checks, spans, testing
+from p01.remote.engine.enqueuing import enqueue
 from p01.remote.exceptions import AddressError, ArgumentsError, InputError, RegistrationError
 from p01.remote.instants import duration
 from p01.remote.job import Job
@@ -344,7 +345,7 @@ def test_what_is_stored_of_options_needs_no_class_of_the_application(app):
         app.processor.addScheduler(Delay(Queues.MAIL, Length(5), priority=Ranks.HIGH, queue=Queues.MAIL))
         app.processor.addScheduler(Cron(Queues.MAIL, minute=Ranks.HIGH, hour=(Ranks.HIGH,), tz=Name('UTC')))
         app.processor.processJob(Queues.MAIL, priority=Ranks.HIGH, delay=Length(50), unique=Queues.MAIL, expires=Length(90))
-        app.processor.enqueue('mail', job.prototype, None, **job.using(
+        enqueue(app.processor, 'mail', job.prototype, [None], **job.using(
             queue=Queues.MAIL, unique=Unique(Name('b'), Name('start'), Length(5)), at=Length(10)).options)
     for serial in app.db.storage.iterator():
         for record in serial:

@@ -274,7 +274,7 @@ def test_a_clock_that_runs_ahead_loses_no_job(place, processor, before, after):
 def test_a_run_that_an_outage_ended_is_told_of_when_somebody_else_has_its_job(processor, loop, monkeypatch):
     jobid = processor.processJob('echo', 1)
     commit(processor)
-    [loop.unsure] = loop.book(time.time(), 1)[0]
+    loop.group.unsure = loop.book(time.time(), 1)[0]
     processor._p_jar.transaction_manager.begin()
     janitor.rescue(processor.store, processor.store.seats[loop.name], time.time(), [])      # somebody thought it dead
     commit(processor)

@@ -31,7 +31,7 @@ from p01.remote.store.migrate import migrate
 
 BACKOFF = 1.0           # seconds; the default of @app.job
 JOBOPTIONS = ('name', 'queue', 'priority', 'retries', 'backoff', 'timeout', 'final', 'conflicts',
-              'deaths', 'detached')
+              'deaths', 'detached', 'together')
 TRIES = 10              # of app.run
 SOLITARY = {'memory': 'memory: lives in the process that opened it; use sqlite: for several processes',
             'file': 'a FileStorage serves a single process; open it after the fork, or use sqlite: or zeo:'}
@@ -226,7 +226,8 @@ class App:
     def job(self, function: Any = None, /, *, name: str | None = None, queue: str = DEFAULTQUEUE,
             priority: int = 0, retries: int = 3, backoff: Span = BACKOFF, timeout: Span | None = None,
             final: tuple[type[BaseException], ...] = (), conflicts: int = CONFLICTS,
-            deaths: int | None = None, detached: bool = False, **unknown: Any) -> Any:
+            deaths: int | None = None, detached: bool = False, together: bool = False,
+            **unknown: Any) -> Any:
         """Make a function a job, as @app.job or @app.job(queue='mail', retries=5, timeout=30); see
         options.Policy.
 
@@ -235,7 +236,8 @@ class App:
         """
         checks.known(unknown, JOBOPTIONS, '@app.job')
         queue, priority = checks.nameOf(queue, 'queue'), checks.priorityOf(priority)
-        checks.flagOf(detached, 'detached')
+        if checks.flagOf(detached, 'detached') & checks.flagOf(together, 'together'):
+            raise InputError('A detached job has no transaction that it could share; give detached or together, not both.')
         name = None if name is None else checks.nameOf(name, 'name')
         policy = Policy(retries=retries, backoff=backoff, timeout=timeout, final=final, conflicts=conflicts,
                         deaths=deaths)
@@ -244,7 +246,7 @@ class App:
             function = decorated(function)
             path = pathOf(function)
             prototype = FunctionJob(path)
-            prototype.policy, prototype.queue, prototype.detached = policy, queue, detached
+            prototype.policy, prototype.queue, prototype.detached, prototype.together = policy, queue, detached, together
             made = JobFunction(self, name or path, function, prototype, {'priority': priority})
             known = self.jobs.get(made.name)
             if known is not None and known.prototype.path != path:

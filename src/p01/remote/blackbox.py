@@ -29,6 +29,8 @@ JOB = struct.Struct('<qdd')             # jobid, began, deadline: what a slot sa
 TURN = struct.Struct('<qQ')             # round, thread: what it says anew for each claim
 SIZE = JOB.size + TURN.size             # of a slot
 UNKNOWN = -1 << 32                      # a code that no process ends with
+# when a slot's job began, of whose thread nobody knows which job it is at
+BLURRED = -1.0
 # rounds of a slot that no thread has, and of one whose thread has claimed nothing yet
 FREE, TAKEN = 0, -1
 

@@ -37,6 +37,7 @@ class Job(Placed, Persistent):
 
     policy = Policy()
     detached = False
+    together = False
 
     id: int | None = None
     name = ''

@@ -140,8 +140,8 @@ class WorkerOptions(Options):
 
     processes: worker processes; threads: in each of them; waitTime: seconds between two looks at
     the database when no signal comes; lease: seconds after which a silent worker of another host
-    counts as dead; queues: only these, () for all; drain: end when nothing is due any more; grace:
-    what running jobs get to end when workers are told to stop; logLevel: log lines from this one
+    counts as dead; queues: only these, () for all; drain: end when nothing is due any more; together:
+    all jobs share commits, see IJob; grace: what running jobs get to end when workers are told to stop; logLevel: log lines from this one
     on, debug, info, warning or error, '' for what jobs say from info on and warnings of all others.
     """
 
@@ -151,6 +151,7 @@ class WorkerOptions(Options):
     lease: float = 60.0
     queues: tuple[str, ...] = ()
     drain: bool = False
+    together: bool = False
     logLevel: str = ''
     grace: float = 30.0
 
@@ -166,6 +167,7 @@ class WorkerOptions(Options):
             raise InputError(f"queues must be a tuple of names such as ('mail',), not {short(self.queues)}.")
         self.keep('queues', tuple(checks.nameOf(queue, 'A queue') for queue in self.queues))
         checks.flagOf(self.drain, 'drain')
+        checks.flagOf(self.together, 'together')
         if not isinstance(self.logLevel, str) or self.logLevel.lower() not in ('', *LEVELS):
             raise InputError(f'logLevel must be one of {", ".join(LEVELS)}, not {short(self.logLevel)}.')
 

@@ -25,6 +25,8 @@ from p01.remote.options import LEVELS, WorkerOptions
 @click.option('--wait-time', 'waitTime', type=SPAN, metavar='TIME',
               help='Between two looks for jobs; default 1.')
 @click.option('--drain', is_flag=True, default=None, help='End when nothing is due any more.')
+@click.option('--together', is_flag=True, default=None,
+              help='Jobs that change something share commits, up to 50 ms of work.')
 @click.option('--grace', type=SPAN, metavar='TIME',
               help='For running jobs to end, when it is told to stop; default 30.')
 @click.option('-v', '--verbose', is_flag=True,
@@ -34,8 +36,8 @@ from p01.remote.options import LEVELS, WorkerOptions
                    'warnings of all others.')
 @jsonOption
 def worker(target: str, processes: int | None, threads: int | None, queues: tuple[str, ...],
-           lease: float | None, waitTime: float | None, drain: bool | None, grace: float | None,
-           verbose: bool, logLevel: str | None, asJson: bool) -> int:
+           lease: float | None, waitTime: float | None, drain: bool | None, together: bool | None,
+           grace: float | None, verbose: bool, logLevel: str | None, asJson: bool) -> int:
     """Process jobs until TERM, HUP or Ctrl-C; running jobs get --grace to end. A second signal ends
     them now; they run again.
 
@@ -46,7 +48,7 @@ def worker(target: str, processes: int | None, threads: int | None, queues: tupl
     environment, as P01_REMOTE_PROCESSES and so on.
     """
     options = WorkerOptions.read(processes=processes, threads=threads, queues=queues or None, lease=lease,
-                                 waitTime=waitTime, drain=drain, grace=grace,
+                                 waitTime=waitTime, drain=drain, together=together, grace=grace,
                                  logLevel=logLevel or ('info' if verbose else None))
     loglines.begin(options.logLevel)
     supervisor = Supervisor(target, options)

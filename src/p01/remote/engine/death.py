@@ -13,7 +13,7 @@ import time
 from typing import Any, NamedTuple
 
 from p01.remote import blackbox, foreign
-from p01.remote.blackbox import KILLED, UNKNOWN, WORKS, Head, Saying, howOf
+from p01.remote.blackbox import BLURRED, KILLED, UNKNOWN, WORKS, Head, Saying, howOf
 from p01.remote.engine import beacon
 from p01.remote.options import Policy
 from p01.remote.store.seats import Seat
@@ -114,6 +114,8 @@ def ran(seat: Seat, box: Saying | None) -> set[int] | None:
     """The claimed job that a worker ran when it ended: its only one, if nobody knows more; None
     when nobody knows."""
     if box is not None and seat.slot < len(box.slots):
+        if box.slots[seat.slot].began == BLURRED:
+            return None
         return {box.slots[seat.slot].jobid} & set(seat.claims)
     return set(seat.claims) if len(seat.claims) == 1 else None
 

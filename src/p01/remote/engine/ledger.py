@@ -7,27 +7,51 @@ from collections.abc import Callable
 from transaction.interfaces import TransientError
 
 from p01.remote import events
-from p01.remote.engine.verdict import Again, Failed, Task, ends, failure
+from p01.remote.engine.verdict import Again, Done, Failed, Runs, Task, ends, failure
 from p01.remote.exceptions import OutputError
 from p01.remote.foreign import Raised, guarded, reasonOf
 from p01.remote.options import Policy
 from p01.remote.storage.origin import fromStorage
 from p01.remote.store.records import Outcome
 from p01.remote.store.seats import Seat
-from p01.remote.store.segments import Fields
+from p01.remote.store.segments import Fields, refers
 from p01.remote.store.store import Store
+
+Write = Callable[[Callable[[Store, Seat, float], None]], None]
 
 
 class Ledger:
-    """Keeps each verdict through outages and conflicts, and tells of it once, after the commit that made it so."""
+    """Keeps each verdict through outages and conflicts, and tells of it once, after the commit that made it so.
 
-    def __init__(self, worker: str) -> None:
+    write(work) does work(store, seat, now) in a bookkeeping transaction. It raises what the storage does.
+    """
+
+    def __init__(self, worker: str, write: Write, drain: bool) -> None:
         self.worker = worker
+        self.write = write
+        self.drain = drain
+        self.later: set[int] = set()        # jobs that asked to run later: a drain runs them once, else it had no end
         self.outcomes: dict[int, Fields | Outcome] = {}                 # of jobs without effects
         self.verdicts: dict[int, tuple[Task, Failed | Again]] = {}      # on runs that failed
         self.told: list[object] = []                                    # what to tell after the commit
 
-    def settle(self, store: Store, seat: Seat) -> None:
+    def take(self, runs: Runs) -> bool:
+        """Keep what came of jobs; whether any of them failed."""
+        failed = False
+        for task, verdict in runs:
+            if isinstance(verdict, Done):
+                if len(verdict.outcome) > 2 and refers(verdict.outcome):        # the length spares the call
+                    self.keep(task, verdict.outcome)
+                else:
+                    self.outcomes[task.id] = verdict.outcome
+            elif isinstance(verdict, Failed | Again):
+                failed = True
+                self.verdicts[task.id] = task, verdict
+                if self.drain and isinstance(verdict, Again) and verdict.attempt is None:
+                    self.later.add(task.id)
+        return failed
+
+    def settle(self, store: Store, seat: Seat, now: float = 0.0) -> None:
         """Write everything; part of the caller's transaction, which may be repeated."""
         self.told = []
         outcomes = dict(self.outcomes)
@@ -41,13 +65,13 @@ class Ledger:
             self.told += ends(task, verdict, self.worker)
         store.settle(seat, outcomes)
 
-    def keep(self, task: Task, outcome: Fields, write: Callable[[Callable[[Store, Seat], None]], None]) -> None:
+    def keep(self, task: Task, outcome: Fields) -> None:
         """Write the outcome of a job whose output is pickled with the commit: what its code raises there fails the job.
 
-        write(work) does work(store, seat) in a bookkeeping transaction. Raises what the storage does.
+        Raises what the storage does.
         """
         self.outcomes[task.id] = outcome
-        done = guarded(write, self.settle)
+        done = guarded(self.write, self.settle)
         if isinstance(done, Raised):
             if isinstance(done.error, TransientError | MemoryError) or fromStorage(done.error):
                 raise done.error
@@ -56,7 +80,7 @@ class Ledger:
                                 f'stored ({reasonOf(done.error)}); return plain values.')
             started, ended = outcome[4:6]
             self.verdicts[task.id] = task, failure(task, Policy(), error, started, ended, self.worker, 0.0)
-            write(self.settle)
+            self.write(self.settle)
         self.committed()
 
     def committed(self) -> None:

@@ -14,6 +14,7 @@ from ZODB.DB import DB
 
 from p01.remote.engine import beacon, closing, janitor, pulse
 from p01.remote.engine.bell import bellOf
+from p01.remote.engine.group import Group
 from p01.remote.engine.janitor import Janitor
 from p01.remote.engine.ledger import Ledger
 from p01.remote.engine.outage import Outage
@@ -22,7 +23,7 @@ from p01.remote.engine.post import Post
 from p01.remote.engine.runner import Runner
 from p01.remote.engine.session import Session
 from p01.remote.engine.ticker import Ticker
-from p01.remote.engine.verdict import Again, Done, Failed, Lost, Task, Verdict, expired, refused
+from p01.remote.engine.verdict import JOINED, Lost, Runs, Task, Verdict, expired, refused
 from p01.remote.exceptions import ProcessorGone
 from p01.remote.foreign import interrupts, reasonOf
 from p01.remote.options import WorkerOptions
@@ -30,7 +31,6 @@ from p01.remote.storage.opened import deepen
 from p01.remote.storage.transactions import TRIES, pause
 from p01.remote.store.migrate import migrate
 from p01.remote.store.seats import PULSE, Seat
-from p01.remote.store.segments import refers
 from p01.remote.store.store import Store
 from p01.remote.store.taking import GRACE
 
@@ -55,11 +55,10 @@ class Loop:
         self.outage = Outage(self.name)
         beacon.live.add(self.name)
         self.runner = Runner(self.session, self.post)
-        self.ledger = Ledger(self.name)
+        self.ledger = Ledger(self.name, self.write, self.options.drain)
         self.ticker = Ticker()
-        self.later: set[int] = set()                # jobs that asked to run later: a drain runs them once
         self.portion = Portion()
-        self.unsure: Task | None = None             # a job whose run an outage ended: nobody knows its fate
+        self.group = Group(self.runner, self.keep)
         self.stopping = threading.Event()
         self.bell = bellOf(db)
         self.done = 0
@@ -96,12 +95,13 @@ class Loop:
                     task = left.popleft()
                 except IndexError:
                     break           # the pulse was quicker, and has given back what was left
-                verdict = self.perform(task)
+                verdict = self.perform(task, bool(left))
                 ran += 1
                 if isinstance(verdict, Lost):
                     break           # we were thought dead: others have the rest already
                 if time.monotonic() - began > enough:
                     break           # jobs take longer than they did: let others have the rest
+            self.group.finish()
         finally:
             self.post.rest()
         if ran:
@@ -115,29 +115,27 @@ class Loop:
         finally:
             self.post.rest()
 
-    def perform(self, task: Task) -> Verdict:
-        """Run a job and keep its outcome; the box says that it runs until it says something else."""
+    def perform(self, task: Task, more: bool = False) -> Verdict:
+        """Run a job and keep its outcome; the box says that it runs until it says something else. more: others wait behind."""
         try:
-            verdict = self.runner.run(task)
+            verdict = self.group.run(task, more)
         except BaseException:
             # the storage is away: whether it still is ours, the next bookkeeping tells
-            self.unsure = task
+            self.group.doubt(task)
             raise
-        self.done += 1
-        if isinstance(verdict, Done) and len(verdict.outcome) > 2 and refers(verdict.outcome):  # spares a call
-            self.ledger.keep(task, verdict.outcome, lambda work: self.write(lambda store, seat, now: work(store, seat)))
-        elif isinstance(verdict, Done):
-            self.ledger.outcomes[task.id] = verdict.outcome
-        elif isinstance(verdict, Failed | Again):
-            # It is written at once, and until then it stands in the black box that this job runs:
-            # one that took all memory may leave none to write down its failure.
-            self.post.unlimited()
-            if self.options.drain and isinstance(verdict, Again) and verdict.attempt is None:
-                self.later.add(task.id)
-            self.ledger.verdicts[task.id] = task, verdict
-            self.write(lambda store, seat, now: self.ledger.settle(store, seat))
-            self.ledger.committed()
+        if verdict is not JOINED:
+            self.keep([(task, verdict)])
         return verdict
+
+    def keep(self, runs: Runs) -> None:
+        """Keep what came of jobs. What failed is written at once, and until then it stands in the black box that such a job
+        runs: one that took all memory may leave none to write down its failure."""
+        self.done += len(runs)
+        if self.ledger.take(runs):
+            if len(runs) == 1:
+                self.post.unlimited()
+            self.write(self.ledger.settle)
+            self.ledger.committed()
 
     def write(self, work: Callable[[Store, Seat, float], Any]) -> Any:
         """Do work in a bookkeeping transaction, which holds no job's changes and can be repeated freely."""
@@ -174,9 +172,9 @@ class Loop:
             processor = self.session.processor()
             ready[:], coming = self.ticker.look(processor, now)
             told[:] = self.janitor.poll(processor, self.post.rank(store), now)
-            told.extend(refused(store, seat, self.unsure))
+            told.extend(refused(store, seat, self.group.unsure))
             store.release(seat, list(seat.claims)[count:])      # jobs take longer than they did
-            free = count - len(seat.claims) + len(self.later & seat.claims.keys())
+            free = count - len(seat.claims) + len(self.ledger.later & seat.claims.keys())
             if free > 0 and not self.stopping.is_set():
                 store.claim(seat, free, now, self.options.queues or None, self.post.rank(store), wide)
             if self.supervised:             # the process is ours, and so are its caches
@@ -186,7 +184,7 @@ class Loop:
                 store.release(seat, seat.claims)
             tasks = [Task(jobid, record, claim)
                      for (jobid, claim), (_, record) in zip(seat.claims.items(), store.entries(seat.claims), strict=True)
-                     if jobid not in self.later]
+                     if jobid not in self.ledger.later]
             if tasks:
                 seat.round += 1
                 turned[:] = [seat.round]
@@ -203,7 +201,7 @@ class Loop:
         if wide:
             self.wide = now
         tasks, due = self.write(work)
-        self.unsure = None
+        self.group.unsure = []
         taken = time.monotonic() - began
         if tasks:                           # else it says nothing about those with claims
             self.portion.booked(taken)

@@ -23,14 +23,14 @@ import transaction
 from p01.remote import events
 from p01.remote.engine.bell import Bell, bellOf
 from p01.remote.engine.context import running
-from p01.remote.storage.transactions import Lasting, begun
+from p01.remote.storage.transactions import Follower, Lasting, begun
 
 OPEN = 60.0         # seconds after which a transaction that holds jobs and is still open is told of
 BEGIN = transaction.TransactionManager.begin.__code__
 HERE = str(Path(__file__).resolve().parent.parent) + os.sep
 
 
-class Pledge:
+class Pledge(Follower):
     """A transaction that holds jobs."""
 
     def __init__(self, current: Any, jobid: int, name: str, watched: bool) -> None:

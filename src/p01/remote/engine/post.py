@@ -14,7 +14,7 @@ from typing import Any
 
 from ZODB.DB import DB
 
-from p01.remote.blackbox import HOST
+from p01.remote.blackbox import BLURRED, HOST
 from p01.remote.engine import beacon, fingerprint
 from p01.remote.exceptions import ClaimLost
 from p01.remote.options import WorkerOptions
@@ -53,6 +53,10 @@ class Post:
     def complete(self, store: Store, jobid: int, outcome: Fields) -> None:
         """Write an outcome into the job's transaction."""
         store.complete(self.sitting(store, jobid), jobid, outcome)
+
+    def completeMany(self, store: Store, outcomes: Mapping[int, Fields]) -> None:
+        """Write the outcomes of jobs into the transaction that they share."""
+        store.completeMany(self.sitting(store, next(iter(outcomes))), outcomes)
 
     def fence(self, processor: Any, jobid: int) -> None:
         """Have a part that a job commits itself meet whoever has taken the job over; see Seat.fence."""
@@ -132,6 +136,11 @@ class Post:
         self.deadline = 0.0
         if self.running:
             self.write(self.running, self.began, 0.0)
+
+    def blur(self) -> None:
+        """Say that what several jobs did is being committed: should that take the process down, nobody knows which one did."""
+        self.deadline = 0.0
+        self.write(-self.running, BLURRED, 0.0)
 
     def rest(self) -> None:
         """Say that no job runs."""

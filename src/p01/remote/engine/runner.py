@@ -18,13 +18,13 @@ from p01.remote.engine.outage import pauseAfter
 from p01.remote.engine.post import Post
 from p01.remote.engine.session import SNAPSHOT, Session
 from p01.remote.engine.surroundings import Surroundings
-from p01.remote.engine.verdict import COMMITTED, Again, Committed, Done, Failed, Lost, Task, Verdict, failure, policyOf
+from p01.remote.engine.verdict import COMMITTED, JOINED, Again, Committed, Done, Failed, Lost, Task, Verdict, failure, policyOf
 from p01.remote.exceptions import ClaimLost, TimedOut
 from p01.remote.foreign import interrupts
 from p01.remote.options import CONFLICTS
-from p01.remote.store.payload import Payload, packOutput, unpack
+from p01.remote.store.payload import packOutput, unpack
 from p01.remote.store.records import Conflicts
-from p01.remote.store.segments import Fields, success
+from p01.remote.store.segments import Fields, endOf, refers, startOf, success
 
 
 class Way(NamedTuple):
@@ -33,6 +33,7 @@ class Way(NamedTuple):
     behaviour: Any
     perform: Callable[[Running], Any]
     detached: bool
+    together: bool
     policy: Any
     timeout: float | None
 
@@ -55,6 +56,7 @@ class Runner:
         self.conflicts: Conflicts | None = None     # that the running job has met
         self.chance = random.random
         self.jobid = 0                      # of the job that runs
+        self.share: Callable[[Task, Way, Fields], bool] | None = None   # whether it leaves its commit to others, see group
         session.guard(self.fence)
 
     def fresh(self) -> Any:
@@ -77,6 +79,12 @@ class Runner:
         self.around.leave()
         self.found = None
         self.session.end()
+
+    def renew(self) -> None:
+        """Have a new connection: nobody knows what a commit that broke off has left in this one."""
+        self.end()
+        self.session.reopen()
+        self.around = Surroundings(None, self.session.manager)
 
     def run(self, task: Task) -> Verdict:
         """Run a job until there is a verdict on it; a conflict runs it again, and costs no attempt
@@ -144,8 +152,9 @@ class Runner:
             self.around.enter()
         policy = behaviour.policy
         self.mark(task.id, policy.timeout)
-        found = self.ways[task.record.name] = Way(behaviour, behaviour.ready(), bool(behaviour.detached), policy,
-                                                  policy.timeout)
+        detached = bool(behaviour.detached)
+        together = bool(behaviour.together or self.post.options.together) and not detached
+        found = self.ways[task.record.name] = Way(behaviour, behaviour.ready(), detached, together, policy, policy.timeout)
         return found
 
     def once(self, task: Task, again: bool = False) -> Verdict:
@@ -165,10 +174,7 @@ class Runner:
         try:
             if way is None:
                 way = self.way(task, behaviour)
-            output = self.call(task, way, processor, started)
-            kept = None if output is None else \
-                packOutput(output, f'The output of job {task.id} ({task.record.name})', processor.outputLimit,
-                           self.session.connection)
+            outcome = self.outcome(task, way, processor, started)
         except TransientError:
             raise
         # SystemExit, CancelledError …: no job takes its worker down by raising
@@ -179,19 +185,29 @@ class Runner:
             if self.late() and task.id not in self.post.held(self.fresh().store):
                 return Lost()               # the time limit was told of already, see pulse.overrun
             return self.failed(task, error, started)
-        ended = self.clock()
-        runs = task.claim.runs + 1
-        outcome = success(kept, runs, started, ended, self.name, task.claim.attempts, self.conflicts)
-        if way.detached or not (self.session.joined() or isinstance(kept, Payload)):
+        if way.detached or not (self.session.joined() or refers(outcome)):
             verdict: Verdict = Done(outcome)
         else:
-            verdict = self.commit(task, processor, outcome, started)
+            verdict = self.commit(task, way, processor, outcome, started)
         # hooks of the commit are the job's, too
         if self.around.entered and (way.detached or not self.around.intact()):
             self.around.leave()
         if heard and isinstance(verdict, Done | Committed):
-            self.tell(events.JobCompleted(task.id, task.record.name, runs, self.name, ended - started))
+            self.completed(task, outcome)
         return verdict
+
+    def outcome(self, task: Task, way: Way, processor: Any, started: float) -> Fields:
+        """Run a job and pack what it returns: the outcome of a success, see segments.success. Raises what the job does."""
+        output = self.call(task, way, processor, started)
+        kept = None if output is None else \
+            packOutput(output, f'The output of job {task.id} ({task.record.name})', processor.outputLimit,
+                       self.session.connection)
+        return success(kept, task.claim.runs + 1, started, self.clock(), self.name, task.claim.attempts, self.conflicts)
+
+    def completed(self, task: Task, outcome: Fields) -> None:
+        """Tell that a job has completed."""
+        self.tell(events.JobCompleted(task.id, task.record.name, task.claim.runs + 1, self.name,
+                                      endOf(outcome) - startOf(outcome)))
 
     def call(self, task: Task, way: Way, processor: Any, started: float) -> Any:
         """Call the behaviour, with the job's surroundings."""
@@ -209,7 +225,7 @@ class Runner:
             output = within(job, way.perform)
         else:
             manager, self.jobid = self.session.manager, task.id
-            manager.lasting = True              # the job may commit and abort as it likes
+            manager.lasting, manager.parts = True, 0    # the job may commit and abort as it likes
             try:
                 output = within(job, way.perform)
             finally:
@@ -243,9 +259,11 @@ class Runner:
         self.end()
         return failure(task, policy, error, started, self.clock(), self.name, self.chance(), self.conflicts)
 
-    def commit(self, task: Task, processor: Any, outcome: Fields, started: float) -> Verdict:
-        """Commit a job's changes together with its outcome."""
+    def commit(self, task: Task, way: Way, processor: Any, outcome: Fields, started: float) -> Verdict:
+        """Commit a job's changes together with its outcome, unless it leaves that to those that follow it."""
         try:
+            if self.share is not None and way.together and self.share(task, way, outcome):
+                return JOINED
             self.post.complete(processor.store, task.id, outcome)
             self.session.commit()
         except TransientError:
@@ -255,10 +273,7 @@ class Runner:
             if interrupts(error):
                 raise
             policy = self.policy(task)
-            self.end()
-            # nobody knows what a commit that broke off has left in the connection
-            self.session.reopen()
-            self.around = Surroundings(None, self.session.manager)
+            self.renew()
             if not self.settled(task):
                 self.end()
                 return failure(task, policy, error, started, self.clock(), self.name, self.chance(), self.conflicts)

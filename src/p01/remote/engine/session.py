@@ -31,6 +31,7 @@ class Session:
         self.db = db
         self.locate = locate
         self.begun: float | None = None     # when the shared snapshot was taken, on the monotonic clock
+        self.shared: list[Any] = []         # what is in the open transaction of jobs that share it, see group
         self.fence: Callable[[], None] | None = None
         self.opened = False
         self.open()
@@ -70,7 +71,7 @@ class Session:
 
     def abort(self) -> None:
         """Abort the transaction. What a job left to be done then may raise what it likes."""
-        self.begun = None
+        self.begun, self.shared = None, []
         raised = undo(self.manager)
         if raised is not None:
             logger.warning('What was to follow the abort of a job failed: %s', reasonOf(raised))
@@ -93,7 +94,7 @@ class Session:
 
     def close(self) -> None:
         """Close the connection, whatever state it is in."""
-        self.begun = None
+        self.begun, self.shared = None, []
         undo(self.manager)
         guarded(self.connection.close)      # it may be broken
         if self.opened:

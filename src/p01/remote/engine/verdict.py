@@ -3,6 +3,7 @@
 application's own."""
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -37,7 +38,12 @@ class Committed(NamedTuple):
     """It ran, and its changes and outcome are committed."""
 
 
+class Joined(NamedTuple):
+    """It ran, and what it did is in a transaction that others share: what came of it is known when that has ended."""
+
+
 COMMITTED = Committed()
+JOINED = Joined()
 
 
 class Failed(NamedTuple):
@@ -60,7 +66,8 @@ class Lost(NamedTuple):
     """Someone else has it now."""
 
 
-Verdict = Done | Committed | Failed | Again | Lost
+Verdict = Done | Committed | Joined | Failed | Again | Lost
+Runs = Sequence[tuple[Task, Verdict]]
 
 
 def failure(task: Task, policy: Any, error: BaseException, started: float, ended: float, worker: str,
@@ -116,15 +123,19 @@ def expired(owner: Hand) -> list[object]:
     return [events.JobErred(jobid, name, 0, '', EXPIRED, 'expired') for jobid, name in found]
 
 
-def refused(store: Any, seat: Seat, task: Task | None) -> list[object]:
-    """The events that tell of a job whose run an outage ended, and which is somebody else's by now;
-    None: there was none."""
-    if task is None or task.id in seat.claims:
-        return []
+def refused(store: Any, seat: Seat, tasks: Iterable[Task]) -> list[object]:
+    """The events that tell of those of some jobs, whose runs an outage ended, that are somebody
+    else's by now."""
+    return [events.ClaimRefused(task.id, task.record.name, seat.name)
+            for task in tasks if task.id not in seat.claims and workerOf(store, task.id) != seat.name]
+
+
+def workerOf(store: Any, jobid: int) -> str:
+    """Who ran a job last, '' when that is not known; if it was we who ended it, it was committed
+    all the same."""
     with suppress(JobNotFound):         # it has ended since, and was removed
-        if store.view(task.id).worker == seat.name:
-            return []                   # it was committed all the same
-    return [events.ClaimRefused(task.id, task.record.name, seat.name)]
+        return str(store.view(jobid).worker)
+    return ''
 
 
 def ends(task: Task, verdict: Failed | Again, worker: str) -> list[object]:

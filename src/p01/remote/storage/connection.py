@@ -158,6 +158,11 @@ class Guarded(Connection):
             obj._p_invalidate()
 
 
+def weightOf(connection: Connection) -> int:
+    """How many bytes of changes the savepoints of a connection hold."""
+    return 0 if connection._savepoint_storage is None else int(connection._savepoint_storage.getSize())
+
+
 def why(connection: Connection) -> str:
     """Why a connection takes no changes."""
     if connection.opened is None:

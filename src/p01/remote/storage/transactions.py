@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import transaction
 from transaction.interfaces import AlreadyInTransaction, NoTransaction, TransientError
@@ -46,6 +46,70 @@ def joined(current: Any) -> bool:
     return bool(current._resources or current._before_commit or current._after_commit)
 
 
+class Apart(TransientError):
+    """Code that shares its transaction with others wants to end it; it is to have one of its own instead."""
+
+
+class Follower:
+    """One whose hooks stay with a transaction when they were added in what is taken back: they do no harm there."""
+
+
+class Place(NamedTuple):
+    """What savepoints do not know of a place in a transaction."""
+
+    hooks: tuple[int, ...] = (0, 0, 0, 0)       # how many there are of each kind
+    said: tuple[str, str, dict[str, Any]] = ('', '', {})    # what the storage is to keep: note, user, extension
+
+    @classmethod
+    def of(cls, current: Any) -> Place:
+        """Where a transaction is."""
+        return cls(tuple(map(len, hooksOf(current))), (current.description, current.user, dict(current.extension)))
+
+    def hooked(self, current: Any) -> bool:
+        """Whether anybody but a Follower has added a hook since."""
+        return any(len(each) > count and not all(map(follows, each[count:]))
+                   for each, count in zip(hooksOf(current), self.hooks, strict=True))
+
+    def spoken(self, current: Any) -> bool:
+        """Whether the transaction was given a note, a user or the like since."""
+        return bool(self.said != (current.description, current.user, current.extension))
+
+
+BEGIN = Place()
+
+
+class Mark:
+    """A place in a transaction that can be gone back to, again and again. Raises what data managers do."""
+
+    def __init__(self, current: Any) -> None:
+        self.current = current
+        self.place = Place.of(current)
+        self.savepoint = current.savepoint()
+
+    def back(self) -> None:
+        """Take back what came since. Raises what data managers do."""
+        self.savepoint.rollback()
+        current, (counts, (note, user, extension)) = self.current, self.place
+        for each, count in zip(hooksOf(current), counts, strict=True):
+            each[count:] = filter(follows, each[count:])
+        current.description, current.user, current.extension = note, user, dict(extension)
+
+
+def hooksOf(current: Any) -> tuple[list[Any], ...]:
+    """The hooks of a transaction, of each kind: (function, args, kwargs)."""
+    return current._before_commit, current._after_commit, current._before_abort, current._after_abort
+
+
+def follows(hook: tuple[Any, ...]) -> bool:
+    """Whether a hook is a Follower's."""
+    return isinstance(getattr(hook[0], '__self__', None), Follower)
+
+
+def markable(current: Any) -> bool:
+    """Whether all who take part in a transaction can go back."""
+    return all(hasattr(each, 'savepoint') for each in current._resources)
+
+
 class Part(transaction.Transaction):
     """A transaction of a Lasting manager. Whoever ends it, and by whatever way, the next one begins
     behind it."""
@@ -54,7 +118,8 @@ class Part(transaction.Transaction):
     broken: Exception | None = None         # why it could not begin
 
     def commit(self) -> None:
-        """Commit; what follows is the next part. Raises StorageAway for a part that could not begin."""
+        """Commit; what follows is the next part. Raises StorageAway for a part that could not begin, and Apart."""
+        self.keeper.refuse()
         if self.keeper.mark is not fork.mark:
             raise TransactionOver('This transaction was begun before the process was forked, and '
                                   'belongs to the parent; begin one here.')
@@ -67,8 +132,16 @@ class Part(transaction.Transaction):
         super().commit()
         self.keeper.renew()
 
+    def doom(self) -> None:
+        """See transaction. Code that shares it with others is to doom one of its own."""
+        if self.keeper.shared and self.keeper.lasting:
+            self.keeper.refused = True
+        else:
+            super().doom()
+
     def abort(self) -> None:
-        """Abort; what follows is the next part."""
+        """Abort; what follows is the next part. Raises Apart."""
+        self.keeper.refuse()
         try:
             super().abort()
         finally:
@@ -91,11 +164,15 @@ class Lasting(transaction.TransactionManager):
         finally:
             manager.lasting = False
         manager.commit()                # or abort
+
+    While `shared` is set as well, there are others' changes in the transaction, which that code must not end or doom: it
+    gets an Apart when it tries to end it, and `refused` is set, whatever it makes of that.
     """
 
     def __init__(self) -> None:
         super().__init__(explicit=True)
         self.lasting = False
+        self.shared = self.refused = False
         self.parts = 0                      # that were ended while it lasted
         # called in each part with changes before it commits; may refuse it
         self.fence: Callable[[], None] | None = None
@@ -106,6 +183,7 @@ class Lasting(transaction.TransactionManager):
         AlreadyInTransaction."""
         current = begun(self)
         if current is not None:
+            self.refuse()
             if joined(current):
                 raise AlreadyInTransaction('A transaction with changes is under way here; commit '
                                            'or abort it before you begin another.')
@@ -127,6 +205,12 @@ class Lasting(transaction.TransactionManager):
         are open."""
         if begun(self) is not None:
             super().abort()
+
+    def refuse(self) -> None:
+        """Raises Apart when the code that has it shares its transaction."""
+        if self.shared and self.lasting:
+            self.refused = True
+            raise Apart('This job shares its transaction with others and cannot end it; it runs again in one of its own.')
 
     def renew(self) -> None:
         """Begin the next part, if it lasts."""

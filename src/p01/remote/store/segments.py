@@ -190,6 +190,11 @@ def statusOf(fields: Fields) -> str:
     return COMPLETED if len(fields) == 2 else str(fields[0])
 
 
+def startOf(fields: Fields) -> float:
+    """When the run began that these fields' job ended with, in POSIX seconds."""
+    return float(fields[0] if len(fields) == 2 else fields[4])
+
+
 def endOf(fields: Fields) -> float:
     """When these fields' job ended, in POSIX seconds."""
     return float(fields[1] if len(fields) == 2 else fields[5])

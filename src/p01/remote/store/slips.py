@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from typing import Any
 
 from persistent import Persistent
@@ -17,7 +17,7 @@ ROOM = 4        # outcomes of a slip: what a job's commit writes counts, see ARC
 
 class Slip(Closed, Persistent):
     """A few outcomes that jobs' own commits have written, until their worker's next bookkeeping has
-    them in a journal."""
+    them in a journal; those of jobs that share a commit come all at once."""
 
     def __init__(self) -> None:
         self.entries: dict[int, Fields] = {}        # as segments.brief makes them
@@ -28,13 +28,13 @@ class Slip(Closed, Persistent):
     def __setstate__(self, state: Any) -> None:
         super().__setstate__({'entries': state})
 
-    def write(self, jobid: int, fields: Fields, claims: Container[int]) -> None:
-        """Take an outcome in, in the job's transaction; those of jobs that are claimed no more may go."""
+    def write(self, outcomes: Mapping[int, Fields], claims: Container[int]) -> None:
+        """Take outcomes in, in their jobs' transaction; those of jobs that are claimed no more may go."""
         self.touch()                    # before the change: what fails amidst must be undone
         # settled; so are, as a rule, all the others
         if self.entries and next(iter(self.entries)) not in claims:
             self.keep(claims)
-        self.entries[jobid] = fields
+        self.entries.update(outcomes)
 
     def touch(self) -> None:
         """Be stored with the transaction, so that it meets whoever fences this worker off."""

@@ -71,8 +71,13 @@ class Store(Taking):
 
         Raises ClaimLost when the job is no longer the owner's.
         """
-        owner.held(jobid)
-        owner.slip().write(jobid, brief(outcome, owner.name), owner.claims)
+        self.completeMany(owner, {jobid: outcome})
+
+    def completeMany(self, owner: Seat, outcomes: Mapping[int, Outcome | Fields]) -> None:
+        """The same for jobs that share a transaction."""
+        for jobid in outcomes:
+            owner.held(jobid)
+        owner.slip().write({jobid: brief(outcome, owner.name) for jobid, outcome in outcomes.items()}, owner.claims)
 
     def settle(self, owner: Hand, outcomes: Mapping[int, Outcome | Fields]) -> None:
         """End the claims whose outcomes are known: those given, and those that complete has written

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""Jobs that share a commit: they run one after the other in one transaction, each behind a savepoint.
+
+What they did is committed with all their outcomes at once. Until then nothing is known of them anywhere else: whatever ends
+the transaction, they only run again, each by itself. What a job that failed did is taken back to the savepoint before it. A
+job that cannot be among others has them committed first, and runs by itself.
+"""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from transaction.interfaces import TransientError
+
+from p01.remote import events
+from p01.remote.engine.runner import Runner, Way
+from p01.remote.engine.sizes import LASTS, LEAST, WEIGHT, Sizes
+from p01.remote.engine.verdict import COMMITTED, JOINED, Committed, Done, Runs, Task, Verdict, failure
+from p01.remote.foreign import Raised, guarded, interrupts
+from p01.remote.storage.connection import weightOf
+from p01.remote.storage.transactions import BEGIN, LIVE, Mark, begun, markable
+from p01.remote.store.segments import Fields, endOf, startOf
+
+
+class Group:
+    """The jobs of one worker thread that share a transaction of its session; keep(runs) takes what came of them."""
+
+    mark: Mark                              # behind the last one that succeeded
+
+    def __init__(self, runner: Runner, keep: Callable[[Runs], None]) -> None:
+        self.runner = runner
+        self.keep = keep
+        self.sizes = Sizes()
+        self.apart: set[str] = set()        # names of jobs that end or doom their transactions
+        self.more = False                   # whether another job waits behind the one that runs
+        self.began = 0.0                    # when the first one of the group did, on the monotonic clock
+        self.unsure: list[Task] = []        # those whose transaction has ended, or an outage did, as long as nobody knows how
+        runner.share = self.open
+
+    def run(self, task: Task, more: bool) -> Verdict:
+        """Run a job, along with those that are open or by itself; more says that others wait. Raises what the storage does."""
+        if self.runner.session.shared:
+            verdict = self.along(task, more) if self.admits(task) else None
+            if verdict is not None:
+                return verdict
+            self.finish()
+        self.more = more and not task.claim.deaths      # one that took its worker down may do so again
+        verdict = self.runner.run(task)
+        if self.sizes.limits and isinstance(verdict, Committed):
+            self.sizes.went((task.record.name,), 1)
+        return verdict
+
+    def doubt(self, task: Task) -> None:
+        """The storage has gone away under a job, and those that are open."""
+        self.unsure = [*(self.unsure or [each for each, _ in self.runner.session.shared]), task]
+
+    # -- who shares
+
+    def open(self, task: Task, way: Way, outcome: Fields) -> bool:
+        """Whether a job that ran by itself leaves its commit to those behind it. Raises what its objects do when pickled."""
+        name, runner = task.record.name, self.runner
+        manager = runner.session.manager
+        self.sizes.took(name, endOf(outcome) - startOf(outcome))
+        if manager.parts:
+            self.apart.add(name)
+        if not self.more or runner.conflicts or name in self.apart or self.sizes.most((name,)) < LEAST:
+            return False
+        self.began, current = runner.post.began, begun(manager)
+        if self.full() or current.status != LIVE[0] or not markable(current) or BEGIN.spoken(current) \
+                or BEGIN.hooked(current) and not runner.around.intact():
+            return False
+        self.mark = Mark(current)
+        runner.session.shared = [(task, Done(outcome))]
+        return True
+
+    def admits(self, task: Task) -> bool:
+        """Whether a job may run along with those that are open."""
+        name, shared = task.record.name, self.runner.session.shared
+        if name in self.apart or task.claim.deaths or task.id not in self.runner.mine \
+                or len(shared) >= self.sizes.most({name, *namesOf(shared)}):
+            return False
+        way = self.runner.ways.get(name)
+        found = guarded(lambda: self.runner.way(task, self.runner.behaviour(task))) if way is None else way
+        return not isinstance(found, Raised) and found.together
+
+    def full(self) -> bool:
+        """Whether it is enough for one commit."""
+        return time.monotonic() - self.began > LASTS or weightOf(self.runner.session.connection) > WEIGHT
+
+    # -- along with others
+
+    def along(self, task: Task, more: bool) -> Verdict | None:
+        """Run a job in the open transaction; None when it has to run by itself: what it did there is taken back."""
+        runner, started = self.runner, self.runner.clock()
+        current, ends = begun(runner.session.manager), False
+        found = self.outcome(task, started)
+        error = found.error if isinstance(found, Raised) else None
+        verdict: Verdict
+        if error is not None or runner.session.manager.refused or current.status != LIVE[0] \
+                or self.mark.place.hooked(current) and not runner.around.intact():
+            if not self.back(task):
+                return JOINED
+            if error is None or runner.session.manager.refused or isinstance(error, TransientError):
+                return None
+            verdict = failure(task, runner.ways[task.record.name].policy, error, started, runner.clock(), runner.name,
+                              runner.chance())
+            ends = isinstance(error, MemoryError) or runner.late()      # written at once, see Loop.keep
+        else:
+            verdict = Done(found)
+            self.sizes.took(task.record.name, endOf(found) - started)
+            ends = self.mark.place.spoken(current) or not markable(current)
+        if runner.around.entered and not runner.around.intact():
+            runner.around.leave()
+        runner.session.shared.append((task, verdict))
+        if ends or not more or self.full():
+            self.finish()
+        elif error is None:
+            self.advance(current)
+        return JOINED
+
+    def outcome(self, task: Task, started: float) -> Fields | Raised:
+        """Run a job: its outcome, or what it raises."""
+        runner, manager = self.runner, self.runner.session.manager
+        runner.conflicts = None
+        if events.heard():
+            runner.tell(events.JobStarted(task.id, task.record.name, task.claim.runs + 1, runner.name))
+        manager.shared, manager.refused = True, False
+        try:
+            found = guarded(runner.outcome, task, runner.ways[task.record.name], runner.found, started)
+        finally:
+            manager.shared = False
+        if manager.refused:
+            self.apart.add(task.record.name)
+        return found
+
+    def back(self, task: Task) -> bool:
+        """Take back what the job at hand did; where that cannot be, all has run again by itself, and False is returned."""
+        if self.mark.current.status in LIVE and not isinstance(guarded(self.mark.back), Raised):
+            return True
+        self.again([*self.runner.session.shared, (task, JOINED)], True)
+        return False
+
+    def advance(self, current: Any) -> None:
+        """Have what came so far stay, whatever becomes of the next job."""
+        made = guarded(Mark, current)
+        if isinstance(made, Raised):        # an object cannot be pickled: it is found out whose
+            self.again(self.runner.session.shared, not isinstance(made.error, TransientError))
+        else:
+            self.mark = made
+
+    # -- the end
+
+    def finish(self) -> None:
+        """Commit what is open; what cannot be committed together runs again. Raises what the storage does."""
+        runner, runs = self.runner, self.runner.session.shared
+        if not runs:
+            return
+        runner.session.shared, self.unsure = [], [task for task, _ in runs]
+        try:
+            self.commit(runs)
+        except BaseException as error:      # it may have committed all the same
+            if interrupts(error):
+                raise
+            self.again(runs, not isinstance(error, TransientError))
+        else:
+            self.ended(runs)
+
+    def commit(self, runs: Runs) -> None:
+        """Commit the changes and outcomes of jobs."""
+        runner = self.runner
+        if len(runs) > 1:
+            runner.post.blur()
+        if not runner.around.entered:       # hooks are the jobs', too
+            runner.around.enter()
+        runner.post.completeMany(runner.found.store,
+                                 {task.id: verdict.outcome for task, verdict in runs if isinstance(verdict, Done)})
+        runner.session.commit()
+        if not runner.around.intact():
+            runner.around.leave()
+
+    def ended(self, runs: Runs) -> None:
+        """What came of jobs is committed: tell, and hand on what failed."""
+        self.unsure = []
+        self.sizes.went(namesOf(runs), len(runs))
+        if events.heard():
+            for task, verdict in runs:
+                if isinstance(verdict, Done):
+                    self.runner.completed(task, verdict.outcome)
+        self.keep([(task, COMMITTED if isinstance(verdict, Done) else verdict) for task, verdict in runs])
+
+    def again(self, runs: Runs, broken: bool) -> None:
+        """Run jobs again, each by itself, whose transaction was not committed, as it may have been; broken says that the
+        connection is. Raises what the storage does."""
+        self.unsure = [task for task, _ in runs]
+        if broken:
+            self.runner.renew()
+        else:
+            self.runner.end()
+        if self.runner.settled(next(task for task, verdict in runs if isinstance(verdict, Done))):
+            self.ended(runs)
+            return
+        self.sizes.met(namesOf(runs), len(runs))
+        self.more = False
+        while self.unsure:
+            verdict = self.runner.run(self.unsure[0])
+            self.keep([(self.unsure.pop(0), verdict)])
+
+
+def namesOf(runs: Runs) -> set[str]:
+    """The names of jobs."""
+    return {task.record.name for task, _ in runs}

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""How many jobs share a commit: as many as are done in a while that may be lost, fewer where they meet others. Pure."""
+from __future__ import annotations
+
+from collections.abc import Collection
+
+LASTS = 0.05        # seconds of work that share a commit: what a kill, or one that meets others, repeats
+LONG = LASTS / 2    # seconds; a job that took longer has a commit of its own the next time
+MOST = 1000         # jobs of one commit
+LEAST = 2           # else it is none that they share
+WEIGHT = 4 << 20    # bytes of changes in one commit
+SHRINK = 4          # how many times fewer jobs share a commit after one that met others
+GROWTH = 1.06       # how many times more after one that met nobody
+
+
+class Sizes:
+    """What one worker has learned of its jobs, by their names. Durations are seconds."""
+
+    def __init__(self) -> None:
+        self.limits: dict[str, float] = {}      # of those that have met others lately
+        self.long: set[str] = set()             # those whose last run took long
+
+    def most(self, names: Collection[str]) -> int:
+        """How many jobs of these names may share a commit; fewer than LEAST: none may."""
+        if not self.limits and not self.long:
+            return MOST
+        return 1 if not self.long.isdisjoint(names) else int(min((self.limits.get(name, MOST) for name in names), default=MOST))
+
+    def took(self, name: str, duration: float) -> None:
+        """A run took so long."""
+        if duration > LONG:
+            self.long.add(name)
+        elif self.long:
+            self.long.discard(name)
+
+    def met(self, names: Collection[str], count: int) -> None:
+        """A commit of so many jobs of these names met others."""
+        for name in names:
+            self.limits[name] = max(1.0, min(count, self.limits.get(name, MOST)) / SHRINK)
+
+    def went(self, names: Collection[str], count: int) -> None:
+        """A commit of so many jobs of these names met nobody; one that was smaller than it might have been says little."""
+        for name in names if self.limits else ():
+            limit = self.limits.get(name)
+            if limit is not None and 2 * count >= int(limit):
+                self.limits[name] = limit * GROWTH
+                if limit >= MOST:
+                    del self.limits[name]

@@ -33,6 +33,7 @@ class Group:
         self.keep = keep
         self.sizes = Sizes()
         self.apart: set[str] = set()        # names of jobs that end or doom their transactions
+        self.names: set[str] = set()        # of those that are open
         self.more = False                   # whether another job waits behind the one that runs
         self.began = 0.0                    # when the first one of the group did, on the monotonic clock
         self.unsure: list[Task] = []        # those whose transaction has ended, or an outage did, as long as nobody knows how
@@ -71,14 +72,14 @@ class Group:
                 or BEGIN.hooked(current) and not runner.around.intact():
             return False
         self.mark = Mark(current)
-        runner.session.shared = [(task, Done(outcome))]
+        runner.session.shared, self.names = [(task, Done(outcome))], {name}
         return True
 
     def admits(self, task: Task) -> bool:
         """Whether a job may run along with those that are open."""
-        name, shared = task.record.name, self.runner.session.shared
+        name = task.record.name
         if name in self.apart or task.claim.deaths or task.id not in self.runner.mine \
-                or len(shared) >= self.sizes.most({name, *namesOf(shared)}):
+                or len(self.runner.session.shared) >= min(self.sizes.most((name,)), self.sizes.most(self.names)):
             return False
         way = self.runner.ways.get(name)
         found = guarded(lambda: self.runner.way(task, self.runner.behaviour(task))) if way is None else way
@@ -113,6 +114,7 @@ class Group:
         if runner.around.entered and not runner.around.intact():
             runner.around.leave()
         runner.session.shared.append((task, verdict))
+        self.names.add(task.record.name)
         if ends or not more or self.full():
             self.finish()
         elif error is None:
@@ -182,7 +184,7 @@ class Group:
     def ended(self, runs: Runs) -> None:
         """What came of jobs is committed: tell, and hand on what failed."""
         self.unsure = []
-        self.sizes.went(namesOf(runs), len(runs))
+        self.sizes.went(self.names, len(runs))
         if events.heard():
             for task, verdict in runs:
                 if isinstance(verdict, Done):
@@ -200,13 +202,8 @@ class Group:
         if self.runner.settled(next(task for task, verdict in runs if isinstance(verdict, Done))):
             self.ended(runs)
             return
-        self.sizes.met(namesOf(runs), len(runs))
+        self.sizes.met(self.names, len(runs))
         self.more = False
         while self.unsure:
             verdict = self.runner.run(self.unsure[0])
             self.keep([(self.unsure.pop(0), verdict)])
-
-
-def namesOf(runs: Runs) -> set[str]:
-    """The names of jobs."""
-    return {task.record.name for task, _ in runs}

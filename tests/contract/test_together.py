@@ -158,7 +158,7 @@ def follows(key):
 def later(key):
     if key not in heard:
         heard.append(key)
-        raise RunLater(0)
+        raise RunLater(3600)
 
 
 def conflict(key):
@@ -354,9 +354,8 @@ def test_outputs_of_all_kinds(loop, processor, unhurried, step):
 def test_one_that_asks_to_run_later(loop, processor, unhurried):
     ids = enqueue(processor, '', 'later', '')
     assert work(loop, processor)[0] == {0: 1, 2: 1}
-    assert stati(processor, ids) == ['completed', 'queued', 'completed']
-    loop.ledger.later.clear()
-    assert work(loop, processor)[0] == {0: 1, 1: 1, 2: 1}
+    assert stati(processor, ids) == ['completed', 'delayed', 'completed']
+    assert processor.getJob(ids[1]).runCounter == 0
 
 
 def test_what_happened_is_told_behind_the_commit_and_once(loop, processor, unhurried, told):

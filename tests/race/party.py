@@ -52,7 +52,7 @@ class Party:
 
     def complete(self, jobid, status='completed'):
         """As a job's own commit does it."""
-        self.do(lambda store: store.complete(self.seat(store), jobid, Outcome(status, None, '', 1, START, START)))
+        self.do(lambda store: store.complete(self.seat(store), {jobid: Outcome(status, None, '', 1, START, START)}))
 
     def settle(self):
         self.do(lambda store: store.settle(self.seat(store), {}))

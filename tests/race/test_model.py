@@ -113,7 +113,7 @@ class TheStore(Modelled):
         outcome = Outcome(status, None, '', known.runs + 1, self.now, self.tick(), name)
         with self.within(self.seats[name]) as store:
             if effect:
-                store.complete(store.seats[name], jobid, outcome)
+                store.complete(store.seats[name], {jobid: outcome})
             else:
                 store.settle(store.seats[name], {jobid: outcome})
         known.status = status
@@ -175,7 +175,7 @@ class TheStore(Modelled):
         if ran is not None:
             outcome = Outcome('completed', None, '', 1, self.now, self.now, name)
             store = late.root()['p'].store
-            store.complete(store.seats[name], ran, outcome)
+            store.complete(store.seats[name], {ran: outcome})
         with self.within(self.people) as store:
             janitor.rescue(store, store.seats[name], self.tick(), () if ran is None else (ran,))
         if ran is not None:

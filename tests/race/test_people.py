@@ -102,7 +102,7 @@ def test_complete_meets_cancel_and_remove(parties, enqueuer):
     [jobid] = enqueued(enqueuer)
     left.do(left.claim)
     store = left.begin()
-    store.complete(left.seat(store), jobid, Outcome('completed', None, '', 1, START, START))
+    store.complete(left.seat(store), {jobid: Outcome('completed', None, '', 1, START, START)})
     assert right.do(lambda store: store.cancel(jobid, START)) is False
     assert right.do(lambda store: store.remove(jobid)) is None
     left.commit()
@@ -147,7 +147,7 @@ def test_conflicts_use_up_no_slips(parties, enqueuer):
     for jobid in ids:
         for _ in range(ROOM + 1):
             store = left.begin()
-            store.complete(left.seat(store), jobid, Outcome('completed', None, '', 1, START, START))
+            store.complete(left.seat(store), {jobid: Outcome('completed', None, '', 1, START, START)})
             left.manager.abort()
         left.complete(jobid)
     assert right.do(lambda store: [len(slip.entries) for slip in left.seat(store).shelf.slips.values()]) == [ROOM, 1]

@@ -140,9 +140,10 @@ class WorkerOptions(Options):
 
     processes: worker processes; threads: in each of them; waitTime: seconds between two looks at
     the database when no signal comes; lease: seconds after which a silent worker of another host
-    counts as dead; queues: only these, () for all; drain: end when nothing is due any more; together:
-    all jobs share commits, see IJob; grace: what running jobs get to end when workers are told to stop; logLevel: log lines from this one
-    on, debug, info, warning or error, '' for what jobs say from info on and warnings of all others.
+    counts as dead; queues: only these, () for all; drain: end when nothing is due any more;
+    together: all jobs share commits, see IJob; grace: what running jobs get to end when workers are
+    told to stop; logLevel: log lines from this one on, debug, info, warning or error, '' for what
+    jobs say from info on and warnings of all others.
     """
 
     processes: int = 1

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: ZPL-2.1
 """Jobs that share a commit: they run one after the other in one transaction, each behind a savepoint.
 
-What they did is committed with all their outcomes at once. Until then nothing is known of them anywhere else: whatever ends
-the transaction, they only run again, each by itself. What a job that failed did is taken back to the savepoint before it. A
-job that cannot be among others has them committed first, and runs by itself.
+What they did is committed with all their outcomes at once. Until then nothing is known of them
+anywhere else: whatever ends the transaction, they only run again, each by itself. What a job that
+failed did is taken back to the savepoint before it. A job that cannot be among others has them
+committed first, and runs by itself.
 """
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 from transaction.interfaces import TransientError
 
@@ -19,12 +19,14 @@ from p01.remote.engine.sizes import LASTS, LEAST, WEIGHT, Sizes
 from p01.remote.engine.verdict import COMMITTED, JOINED, Committed, Done, Runs, Task, Verdict, failure
 from p01.remote.foreign import Raised, guarded, interrupts
 from p01.remote.storage.connection import weightOf
-from p01.remote.storage.transactions import BEGIN, LIVE, Mark, begun, markable
+from p01.remote.storage.marks import BEGIN, Mark, markable
+from p01.remote.storage.transactions import LIVE, begun
 from p01.remote.store.segments import Fields, endOf, startOf
 
 
 class Group:
-    """The jobs of one worker thread that share a transaction of its session; keep(runs) takes what came of them."""
+    """The jobs of one worker thread that share a transaction of its session; keep(runs) takes what
+    came of them."""
 
     mark: Mark                              # behind the last one that succeeded
 
@@ -36,30 +38,31 @@ class Group:
         self.names: set[str] = set()        # of those that are open
         self.more = False                   # whether another job waits behind the one that runs
         self.began = 0.0                    # when the first one of the group did, on the monotonic clock
-        self.unsure: list[Task] = []        # those whose transaction has ended, or an outage did, as long as nobody knows how
+        # those whose transaction is being ended; an outage leaves them here, as long as nobody knows
+        # how it ended
+        self.unsure: list[Task] = []
         runner.share = self.open
 
     def run(self, task: Task, more: bool) -> Verdict:
-        """Run a job, along with those that are open or by itself; more says that others wait. Raises what the storage does."""
+        """Run a job, along with those that are open or by itself; more says that others wait.
+        Raises what the storage does."""
         if self.runner.session.shared:
-            verdict = self.along(task, more) if self.admits(task) else None
-            if verdict is not None:
-                return verdict
+            if self.admits(task) and self.along(task, more):
+                return JOINED
             self.finish()
         self.more = more and not task.claim.deaths      # one that took its worker down may do so again
+        self.unsure = [task]
         verdict = self.runner.run(task)
+        self.unsure = []
         if self.sizes.limits and isinstance(verdict, Committed):
             self.sizes.went((task.record.name,), 1)
         return verdict
 
-    def doubt(self, task: Task) -> None:
-        """The storage has gone away under a job, and those that are open."""
-        self.unsure = [*(self.unsure or [each for each, _ in self.runner.session.shared]), task]
-
     # -- who shares
 
     def open(self, task: Task, way: Way, outcome: Fields) -> bool:
-        """Whether a job that ran by itself leaves its commit to those behind it. Raises what its objects do when pickled."""
+        """Whether a job that ran by itself leaves its commit to those behind it. Raises what its
+        objects do when pickled."""
         name, runner = task.record.name, self.runner
         manager = runner.session.manager
         self.sizes.took(name, endOf(outcome) - startOf(outcome))
@@ -77,12 +80,13 @@ class Group:
 
     def admits(self, task: Task) -> bool:
         """Whether a job may run along with those that are open."""
-        name = task.record.name
-        if name in self.apart or task.claim.deaths or task.id not in self.runner.mine \
-                or len(self.runner.session.shared) >= min(self.sizes.most((name,)), self.sizes.most(self.names)):
+        name, runner = task.record.name, self.runner
+        if name in self.apart or task.claim.deaths or task.id not in runner.mine:
             return False
-        way = self.runner.ways.get(name)
-        found = guarded(lambda: self.runner.way(task, self.runner.behaviour(task))) if way is None else way
+        if len(runner.session.shared) >= min(self.sizes.most((name,)), self.sizes.most(self.names)):
+            return False
+        way = runner.ways.get(name)
+        found = guarded(lambda: runner.way(task, runner.behaviour(task))) if way is None else way
         return not isinstance(found, Raised) and found.together
 
     def full(self) -> bool:
@@ -91,35 +95,34 @@ class Group:
 
     # -- along with others
 
-    def along(self, task: Task, more: bool) -> Verdict | None:
-        """Run a job in the open transaction; None when it has to run by itself: what it did there is taken back."""
+    def along(self, task: Task, more: bool) -> bool:
+        """Run a job in the open transaction; False when it has to run by itself: what it did there
+        is taken back."""
         runner, started = self.runner, self.runner.clock()
-        current, ends = begun(runner.session.manager), False
         found = self.outcome(task, started)
-        error = found.error if isinstance(found, Raised) else None
         verdict: Verdict
-        if error is not None or runner.session.manager.refused or current.status != LIVE[0] \
-                or self.mark.place.hooked(current) and not runner.around.intact():
-            if not self.back(task):
-                return JOINED
-            if error is None or runner.session.manager.refused or isinstance(error, TransientError):
-                return None
-            verdict = failure(task, runner.ways[task.record.name].policy, error, started, runner.clock(), runner.name,
-                              runner.chance())
-            ends = isinstance(error, MemoryError) or runner.late()      # written at once, see Loop.keep
-        else:
+        if not isinstance(found, Raised) and self.tidy():
             verdict = Done(found)
             self.sizes.took(task.record.name, endOf(found) - started)
-            ends = self.mark.place.spoken(current) or not markable(current)
+            last = self.mark.place.spoken(self.mark.current) or not markable(self.mark.current)
+        else:
+            if not self.back(task):
+                return True
+            if not isinstance(found, Raised) or runner.session.manager.refused \
+                    or isinstance(found.error, TransientError):
+                return False
+            verdict = failure(task, runner.ways[task.record.name].policy, found.error, started,
+                              runner.clock(), runner.name, runner.chance())
+            last = isinstance(found.error, MemoryError) or runner.late()    # written soon, see Loop.keep
         if runner.around.entered and not runner.around.intact():
             runner.around.leave()
         runner.session.shared.append((task, verdict))
         self.names.add(task.record.name)
-        if ends or not more or self.full():
+        if last or not more or self.full():
             self.finish()
-        elif error is None:
-            self.advance(current)
-        return JOINED
+        elif isinstance(verdict, Done):
+            self.advance()
+        return True
 
     def outcome(self, task: Task, started: float) -> Fields | Raised:
         """Run a job: its outcome, or what it raises."""
@@ -136,16 +139,23 @@ class Group:
             self.apart.add(task.record.name)
         return found
 
+    def tidy(self) -> bool:
+        """Whether the job at hand left the transaction as one that others may follow."""
+        runner, mark = self.runner, self.mark
+        return not runner.session.manager.refused and mark.stands() \
+            and (runner.around.intact() or not mark.place.hooked(mark.current))
+
     def back(self, task: Task) -> bool:
-        """Take back what the job at hand did; where that cannot be, all has run again by itself, and False is returned."""
-        if self.mark.current.status in LIVE and not isinstance(guarded(self.mark.back), Raised):
+        """Take back what the job at hand did; where that cannot be, all have run again by themselves,
+        and False is returned."""
+        if self.mark.stands() and not isinstance(guarded(self.mark.back), Raised):
             return True
         self.again([*self.runner.session.shared, (task, JOINED)], True)
         return False
 
-    def advance(self, current: Any) -> None:
+    def advance(self) -> None:
         """Have what came so far stay, whatever becomes of the next job."""
-        made = guarded(Mark, current)
+        made = guarded(Mark, self.mark.current)
         if isinstance(made, Raised):        # an object cannot be pickled: it is found out whose
             self.again(self.runner.session.shared, not isinstance(made.error, TransientError))
         else:
@@ -154,7 +164,8 @@ class Group:
     # -- the end
 
     def finish(self) -> None:
-        """Commit what is open; what cannot be committed together runs again. Raises what the storage does."""
+        """Commit what is open; what cannot be committed together runs again. Raises what the storage
+        does."""
         runner, runs = self.runner, self.runner.session.shared
         if not runs:
             return
@@ -175,8 +186,8 @@ class Group:
             runner.post.blur()
         if not runner.around.entered:       # hooks are the jobs', too
             runner.around.enter()
-        runner.post.completeMany(runner.found.store,
-                                 {task.id: verdict.outcome for task, verdict in runs if isinstance(verdict, Done)})
+        runner.post.complete(runner.found.store, {task.id: verdict.outcome for task, verdict in runs
+                                                  if isinstance(verdict, Done)})
         runner.session.commit()
         if not runner.around.intact():
             runner.around.leave()
@@ -192,14 +203,14 @@ class Group:
         self.keep([(task, COMMITTED if isinstance(verdict, Done) else verdict) for task, verdict in runs])
 
     def again(self, runs: Runs, broken: bool) -> None:
-        """Run jobs again, each by itself, whose transaction was not committed, as it may have been; broken says that the
-        connection is. Raises what the storage does."""
+        """Run jobs again, each by itself, whose transaction was not committed, unless it was; broken
+        says that the connection is. Raises what the storage does."""
         self.unsure = [task for task, _ in runs]
         if broken:
             self.runner.renew()
         else:
             self.runner.end()
-        if self.runner.settled(next(task for task, verdict in runs if isinstance(verdict, Done))):
+        if self.runner.settled(self.unsure[0]):
             self.ended(runs)
             return
         self.sizes.met(self.names, len(runs))

@@ -116,20 +116,17 @@ class Loop:
             self.post.rest()
 
     def perform(self, task: Task, more: bool = False) -> Verdict:
-        """Run a job and keep its outcome; the box says that it runs until it says something else. more: others wait behind."""
-        try:
-            verdict = self.group.run(task, more)
-        except BaseException:
-            # the storage is away: whether it still is ours, the next bookkeeping tells
-            self.group.doubt(task)
-            raise
+        """Run a job and keep its outcome; the box says that it runs until it says something else.
+        more: others wait behind it."""
+        verdict = self.group.run(task, more)
         if verdict is not JOINED:
             self.keep([(task, verdict)])
         return verdict
 
     def keep(self, runs: Runs) -> None:
-        """Keep what came of jobs. What failed is written at once, and until then it stands in the black box that such a job
-        runs: one that took all memory may leave none to write down its failure."""
+        """Keep what came of jobs. What failed is written at once, and until then it stands in the
+        black box that such a job runs: one that took all memory may leave none to write down its
+        failure."""
         self.done += len(runs)
         if self.ledger.take(runs):
             if len(runs) == 1:

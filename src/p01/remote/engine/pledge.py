@@ -23,7 +23,8 @@ import transaction
 from p01.remote import events
 from p01.remote.engine.bell import Bell, bellOf
 from p01.remote.engine.context import running
-from p01.remote.storage.transactions import Follower, Lasting, begun
+from p01.remote.storage.marks import Follower
+from p01.remote.storage.transactions import Lasting, begun
 
 OPEN = 60.0         # seconds after which a transaction that holds jobs and is still open is told of
 BEGIN = transaction.TransactionManager.begin.__code__

@@ -50,13 +50,9 @@ class Post:
         """Our seat; None when we have none, or somebody thought us dead and took it away."""
         return store.seats.get(self.name)
 
-    def complete(self, store: Store, jobid: int, outcome: Fields) -> None:
-        """Write an outcome into the job's transaction."""
-        store.complete(self.sitting(store, jobid), jobid, outcome)
-
-    def completeMany(self, store: Store, outcomes: Mapping[int, Fields]) -> None:
+    def complete(self, store: Store, outcomes: Mapping[int, Fields]) -> None:
         """Write the outcomes of jobs into the transaction that they share."""
-        store.completeMany(self.sitting(store, next(iter(outcomes))), outcomes)
+        store.complete(self.sitting(store, next(iter(outcomes))), outcomes)
 
     def fence(self, processor: Any, jobid: int) -> None:
         """Have a part that a job commits itself meet whoever has taken the job over; see Seat.fence."""

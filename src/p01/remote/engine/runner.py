@@ -264,7 +264,7 @@ class Runner:
         try:
             if self.share is not None and way.together and self.share(task, way, outcome):
                 return JOINED
-            self.post.complete(processor.store, task.id, outcome)
+            self.post.complete(processor.store, {task.id: outcome})
             self.session.commit()
         except TransientError:
             raise

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""How many jobs share a commit: as many as are done in a while that may be lost, fewer where they meet others. Pure."""
+"""How many jobs share a commit: as many as are done in a while that may be lost, fewer where they meet
+others. Pure."""
 from __future__ import annotations
 
 from collections.abc import Collection
@@ -39,10 +40,11 @@ class Sizes:
             self.limits[name] = max(1.0, min(count, self.limits.get(name, MOST)) / SHRINK)
 
     def went(self, names: Collection[str], count: int) -> None:
-        """A commit of so many jobs of these names met nobody; one that was smaller than it might have been says little."""
+        """A commit of so many jobs of these names met nobody; one that was smaller than it might
+        have been says little."""
         for name in names if self.limits else ():
-            limit = self.limits.get(name)
-            if limit is not None and 2 * count >= int(limit):
+            limit = self.limits.get(name, 0.0)
+            if 2 * count >= int(limit) > 0:
                 self.limits[name] = limit * GROWTH
-                if limit >= MOST:
+                if limit * GROWTH > MOST:
                     del self.limits[name]

@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import transaction
 from transaction.interfaces import AlreadyInTransaction, NoTransaction, TransientError
@@ -47,67 +47,8 @@ def joined(current: Any) -> bool:
 
 
 class Apart(TransientError):
-    """Code that shares its transaction with others wants to end it; it is to have one of its own instead."""
-
-
-class Follower:
-    """One whose hooks stay with a transaction when they were added in what is taken back: they do no harm there."""
-
-
-class Place(NamedTuple):
-    """What savepoints do not know of a place in a transaction."""
-
-    hooks: tuple[int, ...] = (0, 0, 0, 0)       # how many there are of each kind
-    said: tuple[str, str, dict[str, Any]] = ('', '', {})    # what the storage is to keep: note, user, extension
-
-    @classmethod
-    def of(cls, current: Any) -> Place:
-        """Where a transaction is."""
-        return cls(tuple(map(len, hooksOf(current))), (current.description, current.user, dict(current.extension)))
-
-    def hooked(self, current: Any) -> bool:
-        """Whether anybody but a Follower has added a hook since."""
-        return any(len(each) > count and not all(map(follows, each[count:]))
-                   for each, count in zip(hooksOf(current), self.hooks, strict=True))
-
-    def spoken(self, current: Any) -> bool:
-        """Whether the transaction was given a note, a user or the like since."""
-        return bool(self.said != (current.description, current.user, current.extension))
-
-
-BEGIN = Place()
-
-
-class Mark:
-    """A place in a transaction that can be gone back to, again and again. Raises what data managers do."""
-
-    def __init__(self, current: Any) -> None:
-        self.current = current
-        self.place = Place.of(current)
-        self.savepoint = current.savepoint()
-
-    def back(self) -> None:
-        """Take back what came since. Raises what data managers do."""
-        self.savepoint.rollback()
-        current, (counts, (note, user, extension)) = self.current, self.place
-        for each, count in zip(hooksOf(current), counts, strict=True):
-            each[count:] = filter(follows, each[count:])
-        current.description, current.user, current.extension = note, user, dict(extension)
-
-
-def hooksOf(current: Any) -> tuple[list[Any], ...]:
-    """The hooks of a transaction, of each kind: (function, args, kwargs)."""
-    return current._before_commit, current._after_commit, current._before_abort, current._after_abort
-
-
-def follows(hook: tuple[Any, ...]) -> bool:
-    """Whether a hook is a Follower's."""
-    return isinstance(getattr(hook[0], '__self__', None), Follower)
-
-
-def markable(current: Any) -> bool:
-    """Whether all who take part in a transaction can go back."""
-    return all(hasattr(each, 'savepoint') for each in current._resources)
+    """Code that shares its transaction with others wants to end it; it is to have one of its own
+    instead."""
 
 
 class Part(transaction.Transaction):
@@ -118,7 +59,8 @@ class Part(transaction.Transaction):
     broken: Exception | None = None         # why it could not begin
 
     def commit(self) -> None:
-        """Commit; what follows is the next part. Raises StorageAway for a part that could not begin, and Apart."""
+        """Commit; what follows is the next part. Raises StorageAway for a part that could not begin,
+        and Apart."""
         self.keeper.refuse()
         if self.keeper.mark is not fork.mark:
             raise TransactionOver('This transaction was begun before the process was forked, and '
@@ -165,8 +107,9 @@ class Lasting(transaction.TransactionManager):
             manager.lasting = False
         manager.commit()                # or abort
 
-    While `shared` is set as well, there are others' changes in the transaction, which that code must not end or doom: it
-    gets an Apart when it tries to end it, and `refused` is set, whatever it makes of that.
+    While `shared` is set as well, there are others' changes in the transaction, which that code must
+    not end or doom: it gets an Apart when it tries to end it, and `refused` is set, whatever it makes
+    of that.
     """
 
     def __init__(self) -> None:
@@ -210,7 +153,8 @@ class Lasting(transaction.TransactionManager):
         """Raises Apart when the code that has it shares its transaction."""
         if self.shared and self.lasting:
             self.refused = True
-            raise Apart('This job shares its transaction with others and cannot end it; it runs again in one of its own.')
+            raise Apart('This job shares its transaction with others and cannot end it; it runs again '
+                        'in one of its own.')
 
     def renew(self) -> None:
         """Begin the next part, if it lasts."""

@@ -65,19 +65,13 @@ class Store(Taking):
 
     # -- ends of a claim
 
-    def complete(self, owner: Seat, jobid: int, outcome: Outcome | Fields) -> None:
-        """Write an outcome in the job's own transaction: one small object of ours. settle does the
-        rest later.
-
-        Raises ClaimLost when the job is no longer the owner's.
+    def complete(self, owner: Seat, outcomes: Mapping[int, Outcome | Fields]) -> None:
+        """Write the outcomes of jobs in their own transaction: one small object of ours. settle does
+        the rest later. Raises ClaimLost when a job is no longer the owner's.
         """
-        self.completeMany(owner, {jobid: outcome})
-
-    def completeMany(self, owner: Seat, outcomes: Mapping[int, Outcome | Fields]) -> None:
-        """The same for jobs that share a transaction."""
         for jobid in outcomes:
             owner.held(jobid)
-        owner.slip().write({jobid: brief(outcome, owner.name) for jobid, outcome in outcomes.items()}, owner.claims)
+        owner.slip().write({jobid: brief(each, owner.name) for jobid, each in outcomes.items()}, owner.claims)
 
     def settle(self, owner: Hand, outcomes: Mapping[int, Outcome | Fields]) -> None:
         """End the claims whose outcomes are known: those given, and those that complete has written

@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 from BTrees.OOBTree import OOTreeSet
+from persistent.mapping import PersistentMapping
 
 from p01.remote import App, current
 from p01.remote.store.payload import unpack
@@ -23,6 +24,7 @@ interlude = []      # what race tests want done between a job's work and its com
 def prepare(root):
     """Make the counters."""
     root['effects'] = OOTreeSet([(-1, '')])     # an empty one would conflict
+    root['sum'] = PersistentMapping(value=0)
     openBook(root, 0)
 
 
@@ -63,6 +65,28 @@ def effect(key):
     count(current.root, key)
     meanwhile()
     return key
+
+
+def addTo(root, number):
+    """Add to the sum, which any other who does so meets."""
+    root['sum']['value'] += number
+
+
+@app.job
+def add(key):
+    """Counts, and adds to the sum."""
+    count(current.root, key)
+    addTo(current.root, 1)
+    meanwhile()
+
+
+@app.job(retries=0)
+def chain(key, fails=False, unique=None):
+    """Counts, and has another one count, under a key that a job may hold; then it may fail."""
+    count(current.root, key)
+    current.processor.processJob('tests.acceptance.tasks.effect', (key + 100,), unique=unique)
+    if fails:
+        raise ValueError(key)
 
 
 @app.job

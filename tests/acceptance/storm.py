@@ -9,8 +9,9 @@ from tests.acceptance.trees import DEADLINE, Tree
 from tests.race.stage import Stage
 
 
-def storm(folder, kills, seed=None):
-    """Kill so many trees, then let one finish; AssertionError when a job was lost or ran twice."""
+def storm(folder, kills, seed=None, together=False):
+    """Kill so many trees, then let one finish; AssertionError when a job was lost or ran twice.
+    together: their jobs share commits."""
     seed = random.randrange(1 << 32) if seed is None else seed
     chance = random.Random(seed)
     address = f'sqlite:{folder / "jobs"}'
@@ -19,7 +20,7 @@ def storm(folder, kills, seed=None):
     tree = None
     try:
         for number in range(kills):
-            tree = Tree(address, folder)
+            tree = Tree(address, folder, together=together)
             if chance.random() < 0.25:      # while it begins
                 ends(tree.process, chance.uniform(0.0, 0.8))
             else:
@@ -29,7 +30,7 @@ def storm(folder, kills, seed=None):
             if not number % 10:
                 enqueuers.replace()
         acks = enqueuers.stop()
-        tree = Tree(address, folder, drain=True)
+        tree = Tree(address, folder, drain=True, together=together)
         assert tree.process.wait(10 * DEADLINE) == 0, tree.said[-5000:]
         assert list(tree.boxes.iterdir()) == []     # nothing is left of those that died
         verdict(stage, acks, f'{kills} kills of trees (seed {seed})')

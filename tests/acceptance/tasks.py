@@ -67,6 +67,19 @@ def effect(key):
     return key
 
 
+@app.job(together=True)
+def labour(key, log, seconds):
+    """Says outside that it runs, counts, has another one count, and takes so long."""
+    until = time.perf_counter() + seconds
+    with open(log, 'ab', buffering=0) as file:
+        file.write(f'{key}\n'.encode())
+    count(current.root, key)
+    current.processor.processJob('tests.acceptance.tasks.effect', (-key,))
+    while time.perf_counter() < until:
+        pass
+    return key
+
+
 def addTo(root, number):
     """Add to the sum, which any other who does so meets."""
     root['sum']['value'] += number

@@ -4,21 +4,26 @@
 And at any time to whole trees of workers. Here at every few calls and a few times; tests/long does it at all of them.
 """
 import os
+import random
 import shutil
 import signal
 import subprocess
+from collections import Counter
 
 import pytest
 
+from p01.remote.engine.sizes import LASTS
+from p01.remote.testing import waitFor
 from tests.acceptance import tasks, zygote
 from tests.acceptance.storm import storm
-from tests.acceptance.trees import ROOT, environment
+from tests.acceptance.trees import DEADLINE, ROOT, Tree, environment
 from tests.race.stage import Stage
 
 JOBS = 4                        # in the database before the step
 EVERY = 3                       # calls
-SCENARIOS = [('sqlite:', step) for step in ('enqueue', 'claim', 'complete', 'retry', 'rescue')] \
-    + [('file:', 'enqueue'), ('file:', 'complete')]
+KILLS, MANY, TAKES = 6, 900, 0.002      # of a worker; jobs, and how many seconds each takes at least
+SCENARIOS = [('sqlite:', step) for step in ('enqueue', 'claim', 'complete', 'together', 'retry', 'rescue')] \
+    + [('file:', step) for step in ('enqueue', 'complete', 'together')]
 
 
 @pytest.fixture(scope='module')
@@ -74,7 +79,7 @@ def verify(stage, step, acks):
             assert runs == [1] * len(jobids)
         case 'rescue':                          # the second one ran when its worker died: that counts once
             assert runs == [1, 2, 1, 1]
-        case 'complete':                        # at most one ran when it was killed
+        case 'complete' | 'together':                        # at most one ran when it was killed
             assert sorted(runs) in ([1] * JOBS, [1] * (JOBS - 1) + [2])
         case 'retry':
             assert sorted(runs) in ([3] * JOBS, [3] * (JOBS - 1) + [4])
@@ -119,5 +124,44 @@ def killed(kind, step, call, template, victim, every):
         assert number < zygote.LIMIT
 
 
-def test_kills_of_whole_trees(tmp_path):
-    storm(tmp_path, 8)
+@pytest.mark.parametrize('together', [False, True], ids=['one by one', 'together'])
+def test_kills_of_whole_trees(tmp_path, together):
+    storm(tmp_path, 8, together=together)
+
+
+def test_a_kill_repeats_no_more_than_what_shared_a_commit(tmp_path):
+    """What jobs do outside is all that shows it: in the database each has run once."""
+    seed = random.randrange(1 << 32)
+    chance, log, address = random.Random(seed), tmp_path / 'runs', f'sqlite:{tmp_path / "jobs"}'
+    stage, tree = Stage(address), None
+    jobids = stage.enqueue('labour', *[(key, str(log), TAKES) for key in range(1, MANY + 1)])
+    try:
+        for _ in range(KILLS):
+            goal = min(MANY, runs(log) + chance.randrange(1, MANY // KILLS))
+            tree = Tree(address, tmp_path, processes=1)
+            waitFor(lambda goal=goal: runs(log) >= goal, DEADLINE, f'{goal} jobs have run (seed {seed})')
+            tree.kill()
+        tree = Tree(address, tmp_path, processes=1, drain=True)
+        assert tree.wait() == 0, tree.said[-5000:]
+        ran = runs(log)
+        assert MANY < ran <= MANY + KILLS * (LASTS / TAKES + 2), f'{ran} runs (seed {seed})'
+        print(f'{KILLS} kills: {MANY} jobs ran {ran} times, 0 lost, 0 doubled (seed {seed})')
+        assert set(stage.stati(jobids)) == {'completed'}
+        assert stage.do(lambda processor: [processor.getJobResult(jobid) for jobid in jobids]) == [*range(1, MANY + 1)]
+        assert stage.do(lambda processor: len(list(processor.store.ids()))) == 2 * MANY
+        assert stage.do(lambda processor: marks(processor._p_jar.root())) == {key: 1 for key in range(-MANY, MANY + 1) if key}
+        stage.check()
+    finally:
+        if tree is not None:
+            tree.kill()
+        stage.close()
+
+
+def runs(log):
+    """How many runs there were so far."""
+    return log.read_bytes().count(b'\n') if log.exists() else 0
+
+
+def marks(root):
+    """How often each key was counted, below 0 too."""
+    return Counter(key for key, _ in root['effects'] if (key, _) != (-1, ''))

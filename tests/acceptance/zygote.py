@@ -16,7 +16,9 @@ import traceback
 from contextlib import suppress
 
 from p01.remote import App
+from p01.remote.engine import group, sizes
 from p01.remote.engine.loop import Loop
+from p01.remote.options import WorkerOptions
 from p01.remote.storage import file, sqlite  # noqa: F401 - loaded before the fork
 from tests.acceptance import tasks
 
@@ -85,6 +87,18 @@ def complete(app, acks):
     loop.book(time.time(), 4)
 
 
+def together(app, acks):
+    """Run jobs that share a commit, and settle."""
+    group.LASTS = sizes.LONG = 60.0     # however slow it is here
+    loop = newLoop(app, together=True)
+    loop.portion.average = 1e-4         # it claims them all at once
+    loop.poll(time.time())
+    assert loop.group.names             # they did
+    for jobid in loop.runner.fresh().store.ids():
+        acks.add(app.processor.getJob(jobid).input[0][0])
+    loop.book(time.time(), 4)
+
+
 def retry(app, acks):
     """Run jobs that fail, until they do not."""
     loop = newLoop(app)
@@ -106,12 +120,12 @@ def die(app, acks):
     loop.post.mark(second.id, None)
 
 
-def newLoop(app):
+def newLoop(app, **options):
     """A worker."""
-    return Loop(app.db, app.locate, 'victim')
+    return Loop(app.db, app.locate, 'victim', WorkerOptions(**options))
 
 
-STEPS = {step.__name__: step for step in (enqueue, claim, complete, retry, rescue, die)}
+STEPS = {step.__name__: step for step in (enqueue, claim, complete, together, retry, rescue, die)}
 
 
 # -- the process under strace

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase, settings
 from transaction.interfaces import NoTransaction
 
 from p01.remote import storage, testing
+from p01.remote.engine import group, portion, sizes
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store.lines import Places, Runs
 from tests import servers
@@ -73,6 +74,14 @@ class Place:
         for db in reversed(self.others):
             db.close()
         self.db.close()
+
+
+def unhurry(monkeypatch):
+    """Have jobs claimed at once, and share a commit, however slow this machine is."""
+    monkeypatch.setattr(group, 'LASTS', 60.0)
+    monkeypatch.setattr(sizes, 'LONG', 60.0)
+    monkeypatch.setattr(portion, 'AIM', 60.0)
+    monkeypatch.setattr(portion, 'LARGEST', 60.0)
 
 
 def leave(connection):

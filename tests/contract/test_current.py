@@ -2,8 +2,11 @@
 """What jobs of the front do and ask from within, on every storage: current, further jobs, detached ones."""
 import pytest
 import transaction
+from persistent.mapping import PersistentMapping
 
 from p01.remote import App, JobError, RemoteError, RunLater, current
+from p01.remote.exceptions import InputError
+from tests.conftest import unhurry
 
 application = App('memory:')
 seen = {}
@@ -31,6 +34,19 @@ def spawn(count, fail=False):
     if fail:
         raise JobError('and nothing was spawned')
     return [handle.id for handle in handles]
+
+
+@application.job(together=True)
+def parts(number):
+    """A part of it is taken back, and one is a transaction of its own."""
+    with application.transaction() as root:
+        root['parts'][number] = square.enqueue(number).id
+    with pytest.raises(ValueError, match='no'), application.transaction() as root:
+        root['parts'][number] = square.enqueue(number + 100).id
+        raise ValueError('no')
+    with application.transaction(independent=True) as root:
+        square.enqueue(number + 200)
+    return current.root['parts'][number]
 
 
 @application.job(detached=True, retries=0)
@@ -83,6 +99,22 @@ def test_jobs_enqueue_jobs_and_a_failure_takes_them_back(app):
     assert bad.status == 'error'
     with app.reading() as processor:
         assert processor.store.counts() == {'default': {'completed': 51, 'error': 1}}
+
+
+def test_parts_of_jobs_that_share_a_commit(app, monkeypatch):
+    unhurry(monkeypatch)
+    with app.transaction() as root:
+        root['parts'] = PersistentMapping()
+        handles = [parts.enqueue(number) for number in range(20)]
+    assert app.drain() == 60
+    with app.reading() as processor:
+        assert dict(processor._p_jar.root()['parts']) == {number: handle.result() for number, handle in enumerate(handles)}
+    assert [app.handle(handle.result()).result() for handle in handles] == [number ** 2 for number in range(20)]
+
+
+def test_nobody_has_no_transaction_and_shares_it(app):
+    with pytest.raises(InputError, match='give detached or together'):
+        app.job(detached=True, together=True)
 
 
 def test_a_detached_job_has_no_database(app):

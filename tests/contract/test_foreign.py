@@ -90,6 +90,9 @@ class Hooked(Job):
             raise ValueError('so that it is aborted')
 
 
+ASKED = ['policy', 'detached', 'together', 'ready', 'perform']     # of a behaviour
+
+
 class Odd(Job):
     """A behaviour that raises before it is called."""
 
@@ -98,7 +101,7 @@ class Odd(Job):
 
     def __getattribute__(self, name):
         get = super().__getattribute__
-        if name in ('policy', 'detached', 'ready', 'perform') and get('where') == name and name not in get('__dict__'):
+        if name in ASKED and get('where') == name and name not in get('__dict__'):
             raise get('kind')(name)
         return get(name)
 
@@ -227,7 +230,7 @@ def test_a_hook_that_raises_at_the_abort_fails_its_job_alone(run, processor, whe
 
 
 @pytest.mark.parametrize('kind', [ValueError, SystemExit])
-@pytest.mark.parametrize('where', ['policy', 'detached', 'ready', 'perform'])
+@pytest.mark.parametrize('where', ASKED)
 def test_a_behaviour_that_raises_before_it_is_called(run, processor, where, kind):
     processor.addJob('odd', Odd('', kind))
     jobid = processor.processJob('odd')

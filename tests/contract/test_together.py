@@ -17,7 +17,7 @@ from p01.remote.exceptions import JobError, RunLater
 from p01.remote.job import Job
 from p01.remote.options import Policy, WorkerOptions
 from p01.remote.places import traverse
-from tests.conftest import NAME, counted
+from tests.conftest import NAME, counted, unhurry
 
 heard = []          # what hooks and data managers say
 
@@ -37,6 +37,21 @@ class Does(Job):
         thing = current.root['things'][key]
         thing['runs'] = thing.get('runs', 0) + 1
         return STEPS[step](key) if step else key
+
+
+class Alone(Does):
+    """Does the same, and shares nothing."""
+
+    together = False
+
+
+class Away(Job):
+    """Has no transaction."""
+
+    detached = True
+
+    def __call__(self, remoteProcessor):
+        return 'away'
 
 
 class Looks(Job):
@@ -155,6 +170,24 @@ def follows(key):
     current.processor.processJob('does', (key + 50, ''))
 
 
+def grows(key):
+    """Returns what others change."""
+    thing = current.root['things'][99]
+    thing.setdefault('list', []).append(key)
+    thing['list'] = thing['list']
+    return thing['list']
+
+
+def keeps(key):
+    heard.append(transaction.savepoint())
+
+
+def wayBack(key):
+    """Takes back what others did, by a savepoint of theirs."""
+    if heard:
+        heard.pop().rollback()
+
+
 def later(key):
     if key not in heard:
         heard.append(key)
@@ -168,12 +201,14 @@ def conflict(key):
         raise transaction.interfaces.TransientError('read again')
 
 
+NAMES = ('looks', 'alone', 'away')      # of jobs, each a step of its own
 STEPS = {
     'fails': fails, 'part': part, 'commit': lambda key: transaction.commit(), 'abort': undoes,
     'begin': lambda key: transaction.begin(), 'doom': lambda key: transaction.doom(), 'swallows': swallows,
     'joins': lambda key: transaction.get().join(Manager(key)), 'knows': lambda key: transaction.get().join(Knows(key)),
     'joins and fails': lambda key: (transaction.get().join(Manager(key)), fails(key)),
     'knows and fails': lambda key: (transaction.get().join(Knows(key)), fails(key)),
+    'grows': grows, 'keeps': keeps, 'way back': wayBack,
     'hooks': hooks, 'hooks and fails': hooksAndFails, 'trips': trips, 'unpicklable': unpicklable, 'moves': moves,
     'notes': notes, 'follows': follows, 'later': later, 'conflict': conflict, 'big': lambda key: 'x' * 5000,
     'refers': lambda key: current.root['things'][key], 'new': lambda key: Thing(key=key),
@@ -188,7 +223,8 @@ def loop(place, processor):
     root['things'] = OOBTree({key: Thing() for key in range(100)})
     processor.addJob('does', Does())
     processor.addJob('odd', Does())
-    processor.addJob('looks', Looks())
+    for name, job in ('looks', Looks()), ('alone', Alone()), ('away', Away()):
+        processor.addJob(name, job)
     processor._p_jar.transaction_manager.commit()
     found = Loop(place.db, lambda connection: traverse(connection, [NAME]), 'one', WorkerOptions(drain=True))
     found.ready()
@@ -200,14 +236,13 @@ def loop(place, processor):
 @pytest.fixture
 def unhurried(monkeypatch):
     """However slow this machine is, what is to share a commit does."""
-    monkeypatch.setattr(group, 'LASTS', 60.0)
-    monkeypatch.setattr(sizes, 'LONG', 60.0)
+    unhurry(monkeypatch)
 
 
 def enqueue(processor, *steps):
     """A job for each step, its key where it stands; the ids."""
-    ids = [processor.processJob('looks' if step == 'looks' else 'does' if step in ('', 'hooks') else 'odd', (key, step))
-           for key, step in enumerate(steps)]
+    ids = [processor.processJob(step if step in NAMES else 'does' if step in ('', 'hooks') else 'odd',
+                                (key, '' if step in NAMES else step)) for key, step in enumerate(steps)]
     processor._p_jar.transaction_manager.commit()
     return ids
 
@@ -327,6 +362,40 @@ def test_a_job_may_take_a_part_of_its_own_back(loop, processor, unhurried):
     enqueue(processor, '', 'part', '')
     runs, commits = work(loop, processor)
     assert runs == {0: 1, 1: 1, 2: 1} and len(set(commits.values())) == 1
+
+
+def test_nobody_takes_back_what_others_did(loop, processor, unhurried):
+    ids = enqueue(processor, 'keeps', '', 'way back', '')
+    runs, _ = work(loop, processor)
+    assert runs == {0: 1, 1: 1, 3: 1}
+    assert stati(processor, ids) == ['completed', 'completed', 'error', 'completed']
+
+
+def test_those_that_share_nothing_are_between_the_others(loop, processor, unhurried):
+    ids = enqueue(processor, '', '', 'alone', '', '', 'away', '', '')
+    runs, commits = work(loop, processor)
+    assert runs == dict.fromkeys([0, 1, 2, 3, 4, 6, 7], 1)
+    assert commits[0] == commits[1] < commits[2] < commits[3] == commits[4] < commits[6] == commits[7]
+    assert [processor.getJobResult(jobid) for jobid in ids] == [0, 1, 2, 3, 4, 'away', 6, 7]
+
+
+def test_a_result_is_what_it_was_when_the_job_returned_it(loop, processor, unhurried):
+    ids = enqueue(processor, 'grows', 'grows', 'fails', 'grows')
+    _, commits = work(loop, processor)
+    assert [processor.getJobResult(jobid) for jobid in ids] == [[0], [0, 1], None, [0, 1, 3]]
+    assert len(set(commits.values())) == 1
+
+
+def test_one_that_failed_runs_again_when_it_is_due(loop, processor, unhurried, monkeypatch):
+    monkeypatch.setattr(Does, 'policy', Policy(retries=2, backoff=60))
+    monkeypatch.setitem(STEPS, 'fails', lambda key: heard.append(key) or 1 / (len(heard) - 1))
+    ids = enqueue(processor, '', 'fails', '')
+    assert work(loop, processor)[0] == {0: 1, 2: 1}
+    assert stati(processor, ids) == ['completed', 'delayed', 'completed']
+    loop.poll(time.time() + 3600)
+    assert work(loop, processor)[0] == {0: 1, 1: 1, 2: 1}
+    job = processor.getJob(ids[1])
+    assert (job.status, job.runCounter, len(job.attempts)) == ('completed', 2, 1)
 
 
 def test_what_they_enqueue_follows(loop, processor, unhurried):

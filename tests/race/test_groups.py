@@ -7,12 +7,12 @@ from functools import partial
 import pytest
 from persistent.mapping import PersistentMapping
 
-from p01.remote.engine import group, portion, pulse, sizes
+from p01.remote.engine import pulse
 from p01.remote.engine.loop import Loop
 from p01.remote.job import Job
 from p01.remote.options import Policy, WorkerOptions
 from tests.acceptance import tasks
-from tests.conftest import commit, counted, stored
+from tests.conftest import commit, counted, stored, unhurry
 from tests.race.test_failure import Away, AwayForNow, trouble  # noqa: F401 - a fixture
 from tests.race.test_threads import Threads
 
@@ -23,9 +23,7 @@ WHERE = [0, 2, 5]           # the job of the group in which something happens
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch):
     """However slow this machine is, what is to share a commit does."""
-    monkeypatch.setattr(group, 'LASTS', 60.0)
-    monkeypatch.setattr(sizes, 'LONG', 60.0)
-    monkeypatch.setattr(portion, 'AIM', 60.0)
+    unhurry(monkeypatch)
 
 
 def worker(stage, name='late'):
@@ -86,7 +84,7 @@ def test_a_job_that_is_cancelled_before_it_has_begun(stage):
     jobids = stage.enqueue('effect', *KEYS)
     late = worker(stage)
     cancelled = []
-    at(2, lambda: cancelled.extend(stage.do(lambda processor: processor.cancelJob(jobid)) for jobid in jobids[3:5]))
+    at(2, lambda: cancelled.extend(stage.do(lambda processor: [*map(processor.cancelJob, jobids[3:5])])))
     step(late)
     step(late)
     assert cancelled == [True, True]
@@ -164,7 +162,7 @@ def test_a_storage_that_goes_away_under_a_group(stage, trouble, told, after, mon
         step(late)
     assert [task.id for task in late.group.unsure] == jobids
     monkeypatch.undo()
-    monkeypatch.setattr(group, 'LASTS', 60.0)
+    unhurry(monkeypatch)
     late.endure(Away())
     step(late)
     assert late.group.unsure == []

@@ -116,8 +116,8 @@ def test_what_a_job_asks_for_later_can_be_pickled():
 
 @pytest.mark.parametrize('options', [
     {'retries': True}, {'retries': -1}, {'retries': 1.0}, {'retries': '3'}, {'retries': math.nan}, {'final': [ValueError]},
-    {'final': 'ValueError'}, {'detached': 'no'}, {'detached': 1}, {'detached': None}, {'name': 5}, {'name': ''},
-    {'name': '\udcff'}, {'queue': 5}, {'queue': ''}, {'queue': None}, {'queue': '\udcff'}, {'priority': 'high'},
+    {'final': 'ValueError'}, {'detached': 'no'}, {'detached': 1}, {'detached': None}, {'together': 'yes'}, {'name': 5},
+    {'name': ''}, {'name': '\udcff'}, {'queue': 5}, {'queue': ''}, {'queue': None}, {'queue': '\udcff'}, {'priority': 'high'},
     {'priority': 101}, {'priority': None}, {'priority': math.nan}, {'priority': True}], ids=ascii)
 def test_options_of_a_job_are_refused_where_it_is_decorated(app, options):
     assert next(iter(options)) in refused(lambda: app.job(**options)(sample))

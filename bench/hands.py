@@ -37,9 +37,9 @@ def sample(loop: Loop) -> Sample:
     return Sample(loop.done, time.monotonic(), time.process_time(), kilobytes['VmRSS'] << 10, kilobytes['VmHWM'] << 10)
 
 
-def looped(place: Any) -> Loop:
+def looped(place: Any, **options: Any) -> Loop:
     """A worker's loop in this process."""
-    loop = Loop(place.app.db, place.app.locate, 'bench', WorkerOptions(drain=True))
+    loop = Loop(place.app.db, place.app.locate, 'bench', WorkerOptions(drain=True, **options))
     loop.ready()
     return loop
 

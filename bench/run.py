@@ -32,6 +32,7 @@ from bench import (
     table,
     tenants,
     throughput,
+    together,
     waiting,
     wake,
 )
@@ -43,6 +44,7 @@ MEASUREMENTS: dict[str, Callable[[Plan], Iterator[table.Row]]] = {      # in thi
     'free': free.measure,
     'effects': effects.measure,
     'commits': commits.measure,
+    'together': together.measure,
     'postgresql': postgresql.measure,
     'wake': wake.measure,
     'light': light.measure,

@@ -229,7 +229,7 @@ class App:
             deaths: int | None = None, detached: bool = False, together: bool = False,
             **unknown: Any) -> Any:
         """Make a function a job, as @app.job or @app.job(queue='mail', retries=5, timeout=30); see
-        options.Policy.
+        options.Policy, and IJob for detached and together.
 
         The function stays callable. Raises RegistrationError for what cannot be a job, InputError
         for options.
@@ -237,7 +237,8 @@ class App:
         checks.known(unknown, JOBOPTIONS, '@app.job')
         queue, priority = checks.nameOf(queue, 'queue'), checks.priorityOf(priority)
         if checks.flagOf(detached, 'detached') & checks.flagOf(together, 'together'):
-            raise InputError('A detached job has no transaction that it could share; give detached or together, not both.')
+            raise InputError('A detached job has no transaction that it could share; give detached '
+                             'or together, not both.')
         name = None if name is None else checks.nameOf(name, 'name')
         policy = Policy(retries=retries, backoff=backoff, timeout=timeout, final=final, conflicts=conflicts,
                         deaths=deaths)
@@ -246,7 +247,8 @@ class App:
             function = decorated(function)
             path = pathOf(function)
             prototype = FunctionJob(path)
-            prototype.policy, prototype.queue, prototype.detached, prototype.together = policy, queue, detached, together
+            prototype.policy, prototype.queue = policy, queue
+            prototype.detached, prototype.together = detached, together
             made = JobFunction(self, name or path, function, prototype, {'priority': priority})
             known = self.jobs.get(made.name)
             if known is not None and known.prototype.path != path:

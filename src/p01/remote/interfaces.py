@@ -31,6 +31,18 @@ class IJob(Interface):
     soon as its time is over, others may have the job, and what it still does to the database is
     refused. A job that is run by hand, in the caller's thread, has failed at its end.
 
+    With `together`, or `p01-remote worker --together` for all, jobs that change something share
+    commits: those of one claim run one after the other in one transaction, each behind a savepoint,
+    for up to 50 ms, and what they change, their outputs, follow-ups and outcomes are one commit, still
+    exactly once. It is for many short jobs whose commits take longer than they do, and that do
+    little outside the database: a kill or a conflict may repeat what all of a group did outside.
+    Until the commit nobody else sees anything of them, and each sees what those before it did. One
+    that fails is taken back alone, and retried as ever. A conflict, or a commit that fails, has each
+    run again by itself; it costs no attempt, and makes the groups of these jobs smaller for a while.
+    A job that took long, ends or dooms its transaction, or has taken a worker down, runs by itself;
+    one that joins a data manager without savepoints, or says something of the transaction (note,
+    user), ends the group. A detached job shares nothing; nor do jobs that are run by hand.
+
     A claimed job that has not begun is queued still. Only the job that ran when its process was
     taken down is blamed, and that is a failed run, unless policy.deaths says otherwise; the ends of
     processes that were told to stop blame none.
@@ -46,6 +58,7 @@ class IJob(Interface):
 
     policy = Attribute('How it is retried: an options.Policy. The default runs a job at most 4 times.')
     detached = Attribute('True for work that runs with no transaction and no connection open.')
+    together = Attribute('True for work that may share a commit with other jobs.')
     id = Attribute('The id; None in a behaviour.')
     name = Attribute('The name it was enqueued under.')
     input = Attribute('What it works on.')

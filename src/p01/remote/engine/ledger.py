@@ -21,7 +21,8 @@ Write = Callable[[Callable[[Store, Seat, float], None]], None]
 
 
 class Ledger:
-    """Keeps each verdict through outages and conflicts, and tells of it once, after the commit that made it so.
+    """Keeps each verdict through outages and conflicts, and tells of it once, after the commit that
+    made it so.
 
     write(work) does work(store, seat, now) in a bookkeeping transaction. It raises what the storage does.
     """
@@ -30,7 +31,8 @@ class Ledger:
         self.worker = worker
         self.write = write
         self.drain = drain
-        self.later: set[int] = set()        # jobs that asked to run later: a drain runs them once, else it had no end
+        # jobs that asked to run later: a drain runs them once, else it had no end
+        self.later: set[int] = set()
         self.outcomes: dict[int, Fields | Outcome] = {}                 # of jobs without effects
         self.verdicts: dict[int, tuple[Task, Failed | Again]] = {}      # on runs that failed
         self.told: list[object] = []                                    # what to tell after the commit
@@ -66,9 +68,8 @@ class Ledger:
         store.settle(seat, outcomes)
 
     def keep(self, task: Task, outcome: Fields) -> None:
-        """Write the outcome of a job whose output is pickled with the commit: what its code raises there fails the job.
-
-        Raises what the storage does.
+        """Write the outcome of a job whose output is pickled with the commit: what its code raises
+        there fails the job. Raises what the storage does.
         """
         self.outcomes[task.id] = outcome
         done = guarded(self.write, self.settle)

@@ -134,7 +134,8 @@ class Post:
             self.write(self.running, self.began, 0.0)
 
     def blur(self) -> None:
-        """Say that what several jobs did is being committed: should that take the process down, nobody knows which one did."""
+        """Say that what several jobs did is being committed: should that take the process down,
+        nobody knows which one did."""
         self.deadline = 0.0
         self.write(-self.running, BLURRED, 0.0)
 

@@ -56,7 +56,8 @@ class Runner:
         self.conflicts: Conflicts | None = None     # that the running job has met
         self.chance = random.random
         self.jobid = 0                      # of the job that runs
-        self.share: Callable[[Task, Way, Fields], bool] | None = None   # whether it leaves its commit to others, see group
+        # whether a job leaves its commit to those behind it, see group
+        self.share: Callable[[Task, Way, Fields], bool] | None = None
         session.guard(self.fence)
 
     def fresh(self) -> Any:
@@ -154,7 +155,8 @@ class Runner:
         self.mark(task.id, policy.timeout)
         detached = bool(behaviour.detached)
         together = bool(behaviour.together or self.post.options.together) and not detached
-        found = self.ways[task.record.name] = Way(behaviour, behaviour.ready(), detached, together, policy, policy.timeout)
+        found = Way(behaviour, behaviour.ready(), detached, together, policy, policy.timeout)
+        self.ways[task.record.name] = found
         return found
 
     def once(self, task: Task, again: bool = False) -> Verdict:
@@ -197,12 +199,14 @@ class Runner:
         return verdict
 
     def outcome(self, task: Task, way: Way, processor: Any, started: float) -> Fields:
-        """Run a job and pack what it returns: the outcome of a success, see segments.success. Raises what the job does."""
+        """Run a job and pack what it returns: the outcome of a success, see segments.success. Raises
+        what the job does."""
         output = self.call(task, way, processor, started)
         kept = None if output is None else \
             packOutput(output, f'The output of job {task.id} ({task.record.name})', processor.outputLimit,
                        self.session.connection)
-        return success(kept, task.claim.runs + 1, started, self.clock(), self.name, task.claim.attempts, self.conflicts)
+        return success(kept, task.claim.runs + 1, started, self.clock(), self.name, task.claim.attempts,
+                       self.conflicts)
 
     def completed(self, task: Task, outcome: Fields) -> None:
         """Tell that a job has completed."""
@@ -260,7 +264,8 @@ class Runner:
         return failure(task, policy, error, started, self.clock(), self.name, self.chance(), self.conflicts)
 
     def commit(self, task: Task, way: Way, processor: Any, outcome: Fields, started: float) -> Verdict:
-        """Commit a job's changes together with its outcome, unless it leaves that to those that follow it."""
+        """Commit a job's changes together with its outcome, unless it leaves that to those that
+        follow it."""
         try:
             if self.share is not None and way.together and self.share(task, way, outcome):
                 return JOINED

@@ -25,7 +25,9 @@ class Sizes:
         """How many jobs of these names may share a commit; fewer than LEAST: none may."""
         if not self.limits and not self.long:
             return MOST
-        return 1 if not self.long.isdisjoint(names) else int(min((self.limits.get(name, MOST) for name in names), default=MOST))
+        if not self.long.isdisjoint(names):
+            return 1
+        return int(min((self.limits.get(name, MOST) for name in names), default=MOST))
 
     def took(self, name: str, duration: float) -> None:
         """A run took so long."""

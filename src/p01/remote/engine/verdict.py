@@ -39,7 +39,8 @@ class Committed(NamedTuple):
 
 
 class Joined(NamedTuple):
-    """It ran, and what it did is in a transaction that others share: what came of it is known when that has ended."""
+    """It ran, and what it did is in a transaction that others share: what came of it is known when
+    that has ended."""
 
 
 COMMITTED = Committed()

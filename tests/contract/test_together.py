@@ -344,7 +344,7 @@ def test_one_that_cannot_be_among_others_runs_by_itself(loop, processor, unhurri
 
 
 def test_one_that_ended_its_transaction_is_not_tried_again_among_others(loop, processor, unhurried):
-    enqueue(processor, '', 'swallows', 'swallows', 'swallows', '')
+    enqueue(processor, '', 'swallows', '', 'swallows', 'swallows', '')
     work(loop, processor)
     assert heard == [(1, 'swallowed')]          # among others it cannot commit, by itself it can
 

@@ -5,9 +5,10 @@ import time
 from functools import partial
 
 import pytest
+import transaction
 from persistent.mapping import PersistentMapping
 
-from p01.remote.engine import pulse
+from p01.remote.engine import death, pulse
 from p01.remote.engine.loop import Loop
 from p01.remote.job import Job
 from p01.remote.options import Policy, WorkerOptions
@@ -144,10 +145,78 @@ def test_a_commit_that_raises_is_settled_by_reading_back(stage, trouble, error, 
     done(stage, jobids)
 
 
-@pytest.mark.parametrize('after', [True, False], ids=['committed', 'not committed'])
-def test_a_storage_that_goes_away_under_a_group(stage, trouble, told, after, monkeypatch):     # noqa: F811
-    """Nobody can look how the commit ended, until it is there again."""
+def committed(loop, monkeypatch):
+    """The ids of the jobs of each commit of this worker, as they come."""
+    found, complete = [], loop.post.complete
+    monkeypatch.setattr(loop.post, 'complete', lambda store, outcomes: (found.append([*outcomes]), complete(store, outcomes)))
+    return found
+
+
+def test_a_job_that_took_its_worker_down_runs_by_itself(stage, monkeypatch):
     jobids = stage.enqueue('effect', *KEYS)
+    dead = stage.loop('dead')
+    stage.claim(dead, 10)
+    stage.rescue(dead, {jobids[0], jobids[3]})
+    late = worker(stage)
+    commits = committed(late, monkeypatch)
+    for _ in range(3):
+        step(late)
+    done(stage, jobids)
+    assert sorted(map(len, commits)) == [1, 1, 4] or sorted(map(len, commits)) == [1, 1, 2, 2]
+    assert [jobids[0]] in commits
+    assert [jobids[3]] in commits
+
+
+def test_where_a_worker_dies_says_on_whom_it_is_laid(shared):
+    """On the job that runs; within the commit of several nobody knows on which."""
+    jobids = shared.enqueue('effect', *KEYS)
+    late = worker(shared)
+    found = []
+
+    def look():
+        seat = shared.do(lambda processor: processor.store.seats[late.name])
+        found.append(shared.do(lambda processor: death.ran(processor.store.seats[late.name], death.boxOf(seat))))
+
+    at(2, lambda: (look(), transaction.get().addBeforeCommitHook(look)))
+    step(late)
+    assert found == [{jobids[2]}, None]
+    done(shared, jobids)
+
+
+def test_whoever_interrupts_takes_all_of_it_back(stage):
+    jobids = stage.enqueue('effect', *KEYS)
+    late = worker(stage)
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    at(3, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        step(late)
+    stage.leave(late)
+    assert stage.effects == {}
+    assert set(stage.stati(jobids)) == {'queued'}
+    done(stage, jobids)
+    assert [stage.view(jobid).runs for jobid in jobids] == [1] * len(jobids)
+
+
+def test_one_that_was_cancelled_before_the_first_began_disturbs_nobody(stage, monkeypatch):
+    jobids = stage.enqueue('effect', *KEYS)
+    late = worker(stage)
+    commits, hold = committed(late, monkeypatch), late.post.hold
+    monkeypatch.setattr(late.post, 'hold', lambda given: (
+        stage.do(lambda processor: processor.cancelJob(jobids[3])), hold(given))[1] if given[3:] else hold(given))
+    step(late)
+    step(late)
+    assert commits == [jobids[:3], jobids[4:]]
+    assert stage.stati(jobids) == ['completed'] * 3 + ['cancelled'] + ['completed'] * 2
+
+
+@pytest.mark.parametrize('count', [1, len(KEYS)])
+@pytest.mark.parametrize('after', [True, False], ids=['committed', 'not committed'])
+def test_a_storage_that_goes_away_under_them(stage, trouble, told, after, count, monkeypatch):     # noqa: F811
+    """Nobody can look how the commit ended, until it is there again."""
+    jobids = stage.enqueue('effect', *KEYS[:count])
     late = worker(stage)
 
     def away(*args):
@@ -157,7 +226,7 @@ def test_a_storage_that_goes_away_under_a_group(stage, trouble, told, after, mon
         trouble(late, Away, after)
         monkeypatch.setattr(late.session, 'begin', away)
 
-    at(3, goes)
+    at(count // 2, goes)
     with pytest.raises(Away):
         step(late)
     assert [task.id for task in late.group.unsure] == jobids
@@ -166,6 +235,7 @@ def test_a_storage_that_goes_away_under_a_group(stage, trouble, told, after, mon
     late.endure(Away())
     step(late)
     assert late.group.unsure == []
+    jobids += stage.enqueue('effect', *KEYS[count:])
     done(stage, jobids)
     assert not [event for event in told if type(event).__name__ == 'ClaimRefused']
 

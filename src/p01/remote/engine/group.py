@@ -38,8 +38,8 @@ class Group:
         self.names: set[str] = set()        # of those that are open
         self.more = False                   # whether another job waits behind the one that runs
         self.began = 0.0                    # when the first one of the group did, on the monotonic clock
-        # those whose transaction is being ended; an outage leaves them here, as long as nobody knows
-        # how it ended
+        # those that run by themselves, now or once more; an outage leaves them here, as long as nobody
+        # knows how their transaction ended
         self.unsure: list[Task] = []
         runner.share = self.open
 
@@ -169,7 +169,7 @@ class Group:
         runner, runs = self.runner, self.runner.session.shared
         if not runs:
             return
-        runner.session.shared, self.unsure = [], [task for task, _ in runs]
+        runner.session.shared = []
         try:
             self.commit(runs)
         except BaseException as error:      # it may have committed all the same
@@ -194,7 +194,6 @@ class Group:
 
     def ended(self, runs: Runs) -> None:
         """What came of jobs is committed: tell, and hand on what failed."""
-        self.unsure = []
         self.sizes.went(self.names, len(runs))
         if events.heard():
             for task, verdict in runs:
@@ -211,6 +210,7 @@ class Group:
         else:
             self.runner.end()
         if self.runner.settled(self.unsure[0]):
+            self.unsure = []
             self.ended(runs)
             return
         self.sizes.met(self.names, len(runs))

@@ -167,19 +167,36 @@ def test_a_job_that_took_its_worker_down_runs_by_itself(stage, monkeypatch):
     assert [jobids[3]] in commits
 
 
+def blamed(stage, loop, found):
+    """Note on which jobs it would be laid if this worker's process died now."""
+    def look(processor):
+        seat = processor.store.seats[loop.name]
+        found.append(death.ran(seat, death.boxOf(seat)))
+
+    stage.do(look)
+
+
 def test_where_a_worker_dies_says_on_whom_it_is_laid(shared):
     """On the job that runs; within the commit of several nobody knows on which."""
     jobids = shared.enqueue('effect', *KEYS)
     late = worker(shared)
     found = []
-
-    def look():
-        seat = shared.do(lambda processor: processor.store.seats[late.name])
-        found.append(shared.do(lambda processor: death.ran(processor.store.seats[late.name], death.boxOf(seat))))
-
+    look = partial(blamed, shared, late, found)
     at(2, lambda: (look(), transaction.get().addBeforeCommitHook(look)))
     step(late)
     assert found == [{jobids[2]}, None]
+    done(shared, jobids)
+
+
+def test_one_that_runs_by_itself_behind_others_is_known_to_run(shared):
+    """It was tried along with them, and is what ran last when they are committed."""
+    jobids = shared.enqueue('effect', *KEYS)
+    late = worker(shared)
+    found = []
+    look = partial(blamed, shared, late, found)
+    at(3, lambda: (look(), tasks.interlude.append(look), transaction.abort()))
+    step(late)
+    assert found == [{jobids[3]}] * 2
     done(shared, jobids)
 
 

@@ -39,6 +39,7 @@ class Post:
         self.place = '-' if self.box.file is None and not self.alone else str(self.box.path)
         self.running = 0                            # the job that runs, 0 for none
         self.began = self.deadline = 0.0            # since when, and until when at most; 0 for never
+        self.blurred = False                        # whether it may as well be another one
         self.thread = 0                             # in which thread
         self.round = 0                              # how often claims were handed out, see seats.Seat
         # the round, and the tasks of it that have not begun
@@ -117,7 +118,8 @@ class Post:
 
         Returns until when, 0 for ever.
         """
-        if jobid != self.running:
+        if jobid != self.running or self.blurred:
+            self.blurred = False
             now = time.monotonic()
             self.deadline = now + timeout if timeout else 0.0
             self.running, self.began = jobid, now
@@ -136,7 +138,7 @@ class Post:
     def blur(self) -> None:
         """Say that what several jobs did is being committed: should that take the process down,
         nobody knows which one did."""
-        self.deadline = 0.0
+        self.deadline, self.blurred = 0.0, True
         self.write(-self.running, BLURRED, 0.0)
 
     def rest(self) -> None:

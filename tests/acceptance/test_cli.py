@@ -136,7 +136,7 @@ def test_a_worker_lets_the_running_job_end(run, start, app, number):
 def test_drain_ends_by_itself_with_an_address_too(run, app):
     for number in range(5):
         run('enqueue', 'tasks:app', 'order', f'["tea", {number + 1}]')
-    found = run('worker', 'sqlite:./jobs', '--drain', '--processes', 2)     # imports tasks from the current folder
+    found = run('worker', 'sqlite:./jobs', '--drain', '--processes', 2, '--together')   # finds tasks in the current folder
     assert found.returncode == 0, found.stderr
     counts = json.loads(run('status', 'sqlite:./jobs', '--json').stdout)['queues']
     assert counts['default']['completed'] == 5 and counts['mail']['completed'] == 5

@@ -125,8 +125,8 @@ def test_a_deep_traceback_is_bounded():
 
 def test_worker_options_come_from_the_environment():
     found = WorkerOptions.read({'P01_REMOTE_WAIT_TIME': '2.5', 'P01_REMOTE_QUEUES': 'a b', 'P01_REMOTE_DRAIN': 'yes',
-                                'P01_REMOTE_THREADS': '3'}, threads=None, processes=2)
-    assert found == WorkerOptions(processes=2, threads=3, waitTime=2.5, queues=('a', 'b'), drain=True)
+                                'P01_REMOTE_TOGETHER': '1', 'P01_REMOTE_THREADS': '3'}, threads=None, processes=2)
+    assert found == WorkerOptions(processes=2, threads=3, waitTime=2.5, queues=('a', 'b'), drain=True, together=True)
 
 
 @pytest.mark.parametrize('environ', [

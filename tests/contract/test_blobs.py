@@ -10,16 +10,20 @@ from pathlib import Path
 import pytest
 import transaction
 import ZODB
+from persistent.mapping import PersistentMapping
 from ZODB.blob import Blob
 from ZODB.POSException import ConflictError, POSKeyError
 from ZODB.tests import testblob
 
-from p01.remote import App
+from p01.remote import App, current
 from p01.remote.exceptions import InputError
+from p01.remote.job import Job
+from p01.remote.options import Policy
 from p01.remote.storage import blobs, openDatabase
 from p01.remote.storage.postgresql import openStorage as openPostgreSQL
 from p01.remote.storage.sqlite import openStorage
 from tests import servers
+from tests.conftest import unhurry
 
 
 def sqlite(name, folder):
@@ -103,6 +107,40 @@ def test_what_was_committed_is_read_by_others(db, address):
     with db.transaction() as connection:
         assert content(connection) == b'two'
     other.close()
+
+
+class Draw(Job):
+    """Makes a blob and changes one; some fail behind that."""
+
+    policy = Policy(retries=0)
+    together = True
+
+    def __call__(self, remoteProcessor):
+        root = current.root
+        root['blobs'][self.input] = Blob(b'%d' % self.input)
+        with root['blob'].open('a') as stream:
+            stream.write(b'%d' % self.input)
+        if self.input % 3 == 1:
+            raise ValueError(self.input)
+
+
+def test_jobs_that_share_a_commit(db, tmp_path, monkeypatch):
+    """Of those that fail no file stays."""
+    unhurry(monkeypatch)
+    app = App(db)
+    with app.transaction(independent=True) as root:
+        root['blob'], root['blobs'] = Blob(b'-'), PersistentMapping()
+        app.processor.addJob('draw', Draw())
+        ids = [app.processor.processJob('draw', number) for number in range(9)]
+    assert app.drain() == 9
+    good = [0, 2, 3, 5, 6, 8]
+    with app.reading() as processor:
+        assert [jobid for jobid in ids if processor.getJobStatus(jobid) == 'completed'] == [ids[number] for number in good]
+        root = processor._p_jar.root()
+        assert content(processor._p_jar) == b'-023568'
+        assert [blob.open().read() for blob in root['blobs'].values()] == [b'%d' % number for number in good]
+    db.pack(time.time() + 1)
+    assert len(files(tmp_path)) == len(good) + 1
 
 
 def test_an_old_snapshot_has_its_file_still(db, tmp_path):

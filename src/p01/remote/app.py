@@ -7,7 +7,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar, Unpack, cast, overload
 
 from transaction.interfaces import TransientError
 from ZODB.Connection import Connection
@@ -18,7 +18,7 @@ from p01.remote import block, checks, fork, scope, storage
 from p01.remote.engine import beacon
 from p01.remote.engine.loop import Loop
 from p01.remote.exceptions import InputError, RegistrationError, RemoteError
-from p01.remote.function import JobFunction
+from p01.remote.function import JobChoice, JobFunction
 from p01.remote.handle import Handle
 from p01.remote.home import Home
 from p01.remote.job import FunctionJob
@@ -38,6 +38,8 @@ SOLITARY = {'memory': 'memory: lives in the process that opened it; use sqlite: 
 OPENING = ('This thread is opening the database just now; what comes between, as a signal handler, '
            'cannot use it yet.')
 
+P = ParamSpec('P')
+Output = TypeVar('Output')
 Result = TypeVar('Result')
 
 
@@ -60,7 +62,7 @@ class App:
                  autocommit: bool = True, **settings: Any) -> None:
         storage.check(settings, 'App')
         self.settings = settings
-        self.jobs: dict[str, JobFunction] = {}
+        self.jobs: dict[str, JobFunction[..., Any]] = {}
         self._db: DB | None = None
         self._lock, self._opening = threading.RLock(), False
         # where a connection keeps the processor, so that both go together
@@ -223,6 +225,12 @@ class App:
 
     # -- jobs
 
+    @overload
+    def job(self, function: Callable[P, Output], /) -> JobFunction[P, Output]: ...
+
+    @overload
+    def job(self, /, **options: Unpack[JobChoice]) -> Callable[[Callable[P, Output]], JobFunction[P, Output]]: ...
+
     def job(self, function: Any = None, /, *, name: str | None = None, queue: str = DEFAULTQUEUE,
             priority: int = 0, retries: int = 3, backoff: Span = BACKOFF, timeout: Span | None = None,
             final: tuple[type[BaseException], ...] = (), conflicts: int = CONFLICTS,
@@ -243,8 +251,8 @@ class App:
         policy = Policy(retries=retries, backoff=backoff, timeout=timeout, final=final, conflicts=conflicts,
                         deaths=deaths)
 
-        def register(function: Callable[..., Any]) -> JobFunction:
-            function = decorated(function)
+        def register(function: Callable[P, Output]) -> JobFunction[P, Output]:
+            function = cast(Callable[P, Output], decorated(function))
             path = pathOf(function)
             prototype = FunctionJob(path)
             prototype.policy, prototype.queue = policy, queue
@@ -259,7 +267,7 @@ class App:
 
         return register if function is None else register(function)
 
-    def handle(self, jobid: int) -> Handle:
+    def handle(self, jobid: int) -> Handle[Any]:
         """A handle of a job that was enqueued anywhere, at any time."""
         return Handle(self, jobid)
 

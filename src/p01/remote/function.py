@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from types import MethodType
-from typing import Any
+from typing import Any, Generic, ParamSpec, TypedDict, TypeVar, Unpack
 
 from p01.remote import checks
 from p01.remote.engine.enqueuing import enqueue
@@ -14,16 +14,45 @@ from p01.remote.exceptions import InputError, RegistrationError, UnknownJob
 from p01.remote.handle import Handle
 from p01.remote.instants import duration, seconds
 from p01.remote.job import Arguments, FunctionJob, found
-from p01.remote.options import Unique
+from p01.remote.options import Span, Unique
 from p01.remote.processor import RemoteProcessor
 from p01.remote.registration import refuseLater
 from p01.remote.storage.transactions import systematic
 
+P = ParamSpec('P')      # of a job's function
+Output = TypeVar('Output')
 
-class JobFunction:
+
+class JobChoice(TypedDict, total=False):
+    """What may be chosen for a job, see App.job."""
+
+    name: str | None
+    queue: str
+    priority: int
+    retries: int
+    backoff: Span
+    timeout: Span | None
+    final: tuple[type[BaseException], ...]
+    conflicts: int
+    deaths: int | None
+    detached: bool
+
+
+class Choice(TypedDict, total=False):
+    """What may be chosen for an enqueue, see JobFunction.using."""
+
+    priority: int
+    delay: Span | None
+    at: datetime | float | None
+    queue: str | None
+    unique: str | Unique | None
+    expires: Span | datetime | None
+
+
+class JobFunction(Generic[P, Output]):
     """A function that can be enqueued. Calling it calls the function."""
 
-    def __init__(self, app: Any, name: str, function: Callable[..., Any], prototype: FunctionJob,
+    def __init__(self, app: Any, name: str, function: Callable[P, Output], prototype: FunctionJob,
                  options: dict[str, Any]) -> None:
         functools.update_wrapper(self, function)
         self.app = app
@@ -33,15 +62,16 @@ class JobFunction:
         self.options = options
         self.proven = False     # that workers find it
 
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Output:
         return self.function(*args, **kwargs)
 
-    def using(self, **options: Any) -> JobFunction:
+    def using(self, **options: Unpack[Choice]) -> JobFunction[P, Output]:
         """The same job, enqueued with other options: priority, delay, at, queue, unique, expires.
         Raises InputError."""
-        return JobFunction(self.app, self.name, self.function, self.prototype, {**self.options, **checked(options)})
+        return JobFunction(self.app, self.name, self.function, self.prototype,
+                           {**self.options, **checked({**options})})
 
-    def enqueue(self, /, *args: Any, **kwargs: Any) -> Handle:
+    def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Handle[Output]:
         """Enqueue a call in the transaction around this; without one, in one of its own that is
         committed when this returns.
 
@@ -51,7 +81,7 @@ class JobFunction:
         [handle] = self.put((Arguments(args, kwargs),))
         return handle
 
-    def enqueueMany(self, calls: Iterable[Any]) -> list[Handle]:
+    def enqueueMany(self, calls: Iterable[Any]) -> list[Handle[Output]]:
         """Enqueue many calls in one transaction, all or none, as enqueue does one; returns their
         handles in order.
 
@@ -60,11 +90,11 @@ class JobFunction:
         """
         return self.put(list(calls))
 
-    def map(self, /, *iterables: Iterable[Any]) -> list[Handle]:
+    def map(self, /, *iterables: Iterable[Any]) -> list[Handle[Output]]:
         """Enqueue, with enqueueMany, what the built-in map would call."""
         return self.put([Arguments(args) for args in zip(*iterables)])
 
-    def put(self, calls: Sequence[Any]) -> list[Handle]:
+    def put(self, calls: Sequence[Any]) -> list[Handle[Output]]:
         """Enqueue in the transaction around this; without one, in one of its own."""
         connection = self.app.around()
         if connection is None:

@@ -7,7 +7,7 @@ import time
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from p01.remote import foreign, scope
 from p01.remote.engine.context import running
@@ -26,13 +26,14 @@ LONG = 10.0         # seconds after which a job that waits for another one is to
 logger = logging.getLogger('p01.remote')
 
 Result = TypeVar('Result')
+Output = TypeVar('Output')      # of a job
 
 
 def gone() -> Any:
     """What a weak reference gives when its object is gone."""
 
 
-class Handle:
+class Handle(Generic[Output]):
     """A job, seen from outside; the words are those of concurrent.futures.Future.
 
     Each question is answered as of now, or within app.transaction() as of that transaction. A job
@@ -101,7 +102,7 @@ class Handle:
             return self.app.locate(connection).cancelJob(self.id)
         return systematic(self.app.db, lambda connection: self.app.locate(connection).cancelJob(self.id))
 
-    def result(self, timeout: Span | None = None) -> Any:
+    def result(self, timeout: Span | None = None) -> Output:
         """Its output, waiting for it at most so long (seconds, a timedelta, or a text such as
         '10m').
 
@@ -116,7 +117,7 @@ class Handle:
             raise JobFailed(view.outcome.error)
         if isinstance(output, foreign.Raised):
             raise unloadable(output) from output.error
-        return output
+        return cast(Output, output)         # as its function says
 
     def exception(self, timeout: Span | None = None) -> JobFailed | None:
         """What result would raise of its failure, a JobFailed; None when it completed. Waits and

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""What users write, and how checkers of types see it; checked, and never run."""
+from datetime import datetime, timedelta
+from typing import assert_type
+
+from p01.remote import App
+from p01.remote.handle import Handle
+
+app = App('memory:')
+
+
+@app.job
+def add(one: int, two: int = 0) -> int:
+    """With nothing in brackets."""
+    return one + two
+
+
+@app.job(queue='mail', retries=5, timeout='30s', backoff=timedelta(seconds=1), final=(ValueError,))
+def greet(*, name: str) -> str:
+    """With options."""
+    return f'Hello {name}'
+
+
+@app.job()
+def nothing() -> None:
+    """Returns nothing."""
+
+
+assert_type(add(1), int)
+assert_type(add.enqueue(1, two=2), Handle[int])
+assert_type(add.enqueue(1).result(), int)
+assert_type(greet.enqueue(name='you').result(timeout='1m'), str)
+assert_type(nothing.enqueue().result(), None)
+assert_type(add.using(priority=5, delay='10m', unique='one').enqueue(1), Handle[int])
+assert_type(greet.using(at=datetime(2030, 1, 1), queue='other', expires=3600).enqueue(name='you').result(5), str)
+assert_type(add.map([1, 2]), list[Handle[int]])
+assert_type([each.result() for each in greet.enqueueMany([{'name': 'you'}])], list[str])
+assert_type(add.enqueue(1).exception() is None, bool)
+later = app.handle(7)
+later.result()

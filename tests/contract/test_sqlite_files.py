@@ -16,7 +16,7 @@ from ZODB.POSException import StorageError
 
 from p01.remote import App
 from p01.remote.exceptions import AddressError
-from p01.remote.storage.sqlite import openStorage
+from p01.remote.storage.sqlite import file, openStorage
 
 FILE = 'main.sqlite3'
 application = App('memory:')
@@ -166,3 +166,33 @@ def test_a_damaged_page_is_told_of(tmp_path):
         db = ZODB.DB(openStorage(tmp_path))
         with db.transaction() as connection:
             assert len(list(connection.root()['tree'].items())) == 3000
+
+
+def test_a_log_that_cannot_begin_anew_is_longer_than_it_need_be(tmp_path, monkeypatch):
+    """A sync of a file that grows takes long. What stands behind the last commit is none."""
+    monkeypatch.setattr(file, 'CHECKPOINT', 50)
+    folder, copy = tmp_path / 'home', tmp_path / 'copy'
+    folder.mkdir()
+    db = ZODB.DB(openStorage(folder))
+    log = folder / 'main.sqlite3-wal'
+    writer = db.open(transaction.TransactionManager())
+    for number in range(40):
+        writer.root()['n'] = number
+        writer.transaction_manager.commit()
+    assert log.stat().st_size < file.AHEAD          # nobody read what was old
+    reader = db.open(transaction.TransactionManager(explicit=True))
+    reader.transaction_manager.begin()
+    assert reader.root()['n'] == 39
+    for number in range(40, 100):
+        writer.root()['n'] = number
+        writer.transaction_manager.commit()
+    assert file.AHEAD <= log.stat().st_size < file.AHEAD + (2 << 20)
+    shutil.copytree(folder, copy)                   # as a crash leaves it
+    reader.transaction_manager.abort()
+    for connection in (reader, writer):
+        connection.close()
+    db.close()
+    db = ZODB.DB(openStorage(copy))
+    with db.transaction() as connection:
+        assert connection.root()['n'] == 99
+    db.close()

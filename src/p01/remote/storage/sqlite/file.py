@@ -7,7 +7,7 @@ import os
 import sqlite3
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,14 @@ NAME, LOCK, BLOBS = 'main.sqlite3', 'commit.lock', 'blobs'
 WAIT = 30.0                 # seconds to wait for others that commit
 IDS = 128                   # object ids that a process reserves at once, with an fsync
 LOG = 64 << 20              # bytes that the log keeps when it begins anew; beyond them somebody holds an old snapshot
+CHECKPOINT = 1_000          # pages of a process, about, after which it has the log copied into the file
+PAGE, EACH = 4096, 4        # bytes of a page, and pages that a commit changes at least
+FRAME = PAGE + 24           # bytes of a page in the log
+AHEAD = 8 << 20             # bytes that the log is longer than it need be
 SPARE = 4 << 20             # bytes that must be free beyond what is written: the log, until it is copied into the file
 # Sync every commit, on macOS to the disk itself; what is sorted stands in memory.
-SETTINGS = ('synchronous = FULL', 'fullfsync = ON', 'temp_store = MEMORY', f'journal_size_limit = {LOG}')
+SETTINGS = ('synchronous = FULL', 'fullfsync = ON', 'temp_store = MEMORY', f'journal_size_limit = {LOG}',
+            'wal_autocheckpoint = 0')
 NEXT = 'SELECT MAX(oid, (SELECT IFNULL(MAX(zoid), 0) + 1 FROM object_state)) FROM known'
 
 
@@ -38,6 +43,7 @@ class File(Shared):
         self.folder, self.path, self.wait = folder, folder / NAME, wait
         mounts.check(folder)
         forks.check(self.path)
+        self.pages = 0                          # since the last checkpoint of ours
         self.views: weakref.WeakSet[Any] = weakref.WeakSet()
         self.gate = Gate(folder / LOCK, wait)
         try:
@@ -80,12 +86,36 @@ class File(Shared):
         try:
             if commit:
                 self.execute('COMMIT')
+                self.checkpoint()
         finally:
             try:
                 if self.writer.in_transaction:      # it was not to be committed, or could not
                     self.execute('ROLLBACK')
             finally:
                 self.gate.release()
+
+    def checkpoint(self) -> None:
+        """Copy of the log what no reader needs there, now and then.
+
+        SQLite would try it after each commit while others read, and with a sync of its own. So long the log cannot begin
+        anew, as when two processes take turns; then it is made longer in advance, since a sync of a file that grows takes
+        two to three times as long.
+        """
+        if self.pages >= CHECKPOINT:
+            self.pages = 0
+            _, used, copied = self.execute('PRAGMA wal_checkpoint(PASSIVE)').fetchone()
+            if used > copied:
+                with suppress(OSError):         # the disk is full, say: the next commits will tell
+                    self.lengthen(AHEAD + used * FRAME)
+
+    def lengthen(self, size: int) -> None:
+        """Have so many bytes in the log's file, of zeros, which are no commits."""
+        with open(f'{self.path}-wal', 'r+b') as log:
+            there = log.seek(0, os.SEEK_END)
+            if there < size:
+                log.write(bytes(size - there))
+                log.flush()
+                os.fsync(log.fileno())
 
     @contextmanager
     def writing(self) -> Iterator[Any]:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: ZPL-2.1
 """The right to write to a database: one thread of one process at a time.
 
-SQLite's own lock makes those who wait sleep, for up to 100 ms a time. Here threads wait for a lock of Python's, which wakes one
-of them at once, and processes for flock(2) on a file beside the database, which they try again after 50 µs, and after pauses of
-1 ms at most. The kernel lets go of it when its holder dies.
+SQLite's own lock makes those who wait sleep, for up to 100 ms a time. Here threads wait for a lock
+of Python's, which wakes one of them at once, and processes for flock(2) on a file beside the
+database, which they try again after 50 µs, less than the other one needs between two commits, and
+slowly less often, down to once in a millisecond. The kernel lets go of it when its holder dies.
 """
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from typing import NoReturn
 
 from p01.remote.storage.faults import LockTimeout, Midst
 
-FIRST, LONGEST = 0.00005, 0.001     # seconds between two tries
+FIRST, GROWTH, LONGEST = 0.000_05, 1.05, 0.001      # seconds between two tries
 
 
 class Gate:
@@ -60,7 +61,7 @@ class Gate:
                 except BlockingIOError:
                     if time.monotonic() > deadline:
                         self.late('process')
-                    pause = min(2 * pause, LONGEST)
+                    pause = min(GROWTH * pause, LONGEST)
         except BaseException:
             self.leave()
             raise

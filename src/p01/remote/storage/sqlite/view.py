@@ -16,7 +16,7 @@ from p01.remote.storage import core
 from p01.remote.storage.faults import Fault
 from p01.remote.storage.iteration import Row
 from p01.remote.storage.pending import Pending
-from p01.remote.storage.sqlite.file import WAIT, File
+from p01.remote.storage.sqlite.file import EACH, PAGE, WAIT, File
 from p01.remote.storage.sqlite.packing import Pack
 from p01.remote.storage.sqlite.schema import LAST
 
@@ -159,6 +159,7 @@ class View(core.View):
                 self.shared.room(pending.size)
                 execute = self.shared.begin()
                 self.writing = True
+                self.shared.pages += EACH + pending.size // PAGE
                 self.numbered(execute(LAST).fetchone()[0], pending.given)
                 self.place(pending)
                 for oid, serial in pending.checks.items():

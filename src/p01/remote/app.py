@@ -7,7 +7,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, ParamSpec, TypeVar, Unpack, cast, overload
+from typing import Any, TypeVar, Unpack, cast, overload
 
 from transaction.interfaces import TransientError
 from ZODB.Connection import Connection
@@ -18,7 +18,7 @@ from p01.remote import block, checks, fork, scope, storage
 from p01.remote.engine import beacon
 from p01.remote.engine.loop import Loop
 from p01.remote.exceptions import InputError, RegistrationError, RemoteError
-from p01.remote.function import JobChoice, JobFunction
+from p01.remote.function import JobChoice, JobFunction, Output, P
 from p01.remote.handle import Handle
 from p01.remote.home import Home
 from p01.remote.job import FunctionJob
@@ -30,16 +30,12 @@ from p01.remote.storage.transactions import begun, opened, pause, systematic
 from p01.remote.store.migrate import migrate
 
 BACKOFF = 1.0           # seconds; the default of @app.job
-JOBOPTIONS = ('name', 'queue', 'priority', 'retries', 'backoff', 'timeout', 'final', 'conflicts',
-              'deaths', 'detached', 'together')
 TRIES = 10              # of app.run
 SOLITARY = {'memory': 'memory: lives in the process that opened it; use sqlite: for several processes',
             'file': 'a FileStorage serves a single process; open it after the fork, or use sqlite: or zeo:'}
 OPENING = ('This thread is opening the database just now; what comes between, as a signal handler, '
            'cannot use it yet.')
 
-P = ParamSpec('P')
-Output = TypeVar('Output')
 Result = TypeVar('Result')
 
 
@@ -242,7 +238,7 @@ class App:
         The function stays callable. Raises RegistrationError for what cannot be a job, InputError
         for options.
         """
-        checks.known(unknown, JOBOPTIONS, '@app.job')
+        checks.known(unknown, tuple(JobChoice.__annotations__), '@app.job')
         queue, priority = checks.nameOf(queue, 'queue'), checks.priorityOf(priority)
         if checks.flagOf(detached, 'detached') & checks.flagOf(together, 'together'):
             raise InputError('A detached job has no transaction that it could share; give detached '

@@ -36,6 +36,7 @@ class JobChoice(TypedDict, total=False):
     conflicts: int
     deaths: int | None
     detached: bool
+    together: bool
 
 
 class Choice(TypedDict, total=False):

@@ -16,6 +16,7 @@ from ZODB.POSException import ConflictError, POSKeyError
 from ZODB.tests import testblob
 
 from p01.remote import App, current
+from p01.remote.cli import main
 from p01.remote.exceptions import InputError
 from p01.remote.job import Job
 from p01.remote.options import Policy
@@ -231,6 +232,29 @@ def test_without_a_folder_postgresql_refuses_them(monkeypatch):
     with application.transaction(), pytest.raises(InputError, match='blobstorage_dir'):
         upper.enqueue(Blob(b'one'))
     application.close()
+    db.close()
+
+
+def test_the_command_copies_them(address, tmp_path, capsys):
+    db = openDatabase(address)
+    with db.transaction() as connection:
+        connection.root()['blob'] = Blob(b'one' * 100_000)
+    db.close()
+    assert main(['worker', address, '--drain']) == 0
+    back = f'file:{tmp_path / "back.fs"}'
+    capsys.readouterr()
+    assert main(['copy', address, back]) == 2
+    assert 'blobstorage_dir' in capsys.readouterr().err
+    back = f'file:{tmp_path / "again.fs"}?blobstorage_dir={tmp_path / "files"}'
+    assert main(['copy', address, back]) == 0
+    assert main(['copy', back, f'sqlite:{tmp_path / "third"}']) == 0
+    db = openDatabase(f'sqlite:{tmp_path / "third"}')
+    with db.transaction() as connection:
+        assert content(connection) == b'one' * 100_000
+    db.close()
+    db = openDatabase(address)
+    with db.transaction() as connection:
+        assert content(connection) == b'one' * 100_000
     db.close()
 
 

@@ -6,6 +6,10 @@ can be begun again.
 """
 from __future__ import annotations
 
+import filecmp
+import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple
@@ -14,7 +18,8 @@ import ZODB
 from BTrees.LLBTree import LLTreeSet
 from ZODB.blob import is_blob_record
 from ZODB.Connection import Connection, TransactionMetaData
-from ZODB.POSException import ConflictError, POSKeyError
+from ZODB.interfaces import IBlobStorage
+from ZODB.POSException import ConflictError, POSKeyError, Unsupported
 from ZODB.serialize import referencesf
 from ZODB.utils import get_pickle_metadata, p64, u64, z64
 
@@ -56,6 +61,14 @@ class Snapshot:
         data: bytes = self.storage.load(p64(oid))[0]
         return data
 
+    def file(self, oid: int) -> str:
+        """The file of a blob. Raises CopyFailed."""
+        try:
+            return str(self.storage.loadBlob(p64(oid), self.storage.load(p64(oid))[1]))
+        except (AttributeError, Unsupported, POSKeyError) as error:
+            raise CopyFailed(f'Object {oid:#x} is a blob, and its file is not there; name the folder '
+                             'of blobs in the address (blobstorage_dir), or restore it.') from error
+
     def prefetch(self, oids: list[int]) -> None:
         """Say what is needed next: one query for all, where a server is asked."""
         self.connection.prefetch([p64(oid) for oid in oids])
@@ -95,7 +108,7 @@ def copy(source: Snapshot, target: ZODB.DB, wanted: tuple[str, str], last: Calla
                 found.append(p64(oid))
             size += len(data)
             if oid != ROOT:
-                writer.add(oid, data)
+                writer.add(oid, data, source.file(oid) if is_blob_record(data) else '')
             told('copied', count)
         last(found)
         writer.add(ROOT, source.load(ROOT))
@@ -127,9 +140,6 @@ def recordOf(source: Snapshot, oid: int) -> bytes:
         raise CopyFailed(f'Object {oid:#x} is referred to and missing: the database is damaged; '
                          'restore it from a backup, or remove what refers to that '
                          'object.') from error
-    if is_blob_record(data):
-        raise CopyFailed('The database holds blobs, which are files of their own and are not '
-                         'copied; use zodbconvert of RelStorage.')
     return data
 
 
@@ -139,12 +149,16 @@ class Writer:
     def __init__(self, db: ZODB.DB) -> None:
         self.snapshot = Snapshot(db)        # its storage is one that commits, whatever the kind
         self.storage = self.snapshot.storage
-        self.records: list[tuple[int, bytes]] = []
+        self.records: list[tuple[int, bytes, str]] = []
         self.size = 0
 
-    def add(self, oid: int, data: bytes) -> None:
-        """Store a record with this transaction or a later one."""
-        self.records.append((oid, data))
+    def add(self, oid: int, data: bytes, file: str = '') -> None:
+        """Store a record with this transaction or a later one, and a copy of the file of a blob.
+        Raises CopyFailed."""
+        if file and not IBlobStorage.providedBy(self.storage):
+            raise CopyFailed('The database holds blobs, and the one to copy to has no folder for them; '
+                             'name one in its address (blobstorage_dir).')
+        self.records.append((oid, data, file))
         self.size += len(data)
         if len(self.records) >= BATCH or self.size >= SIZE:
             self.flush()
@@ -154,8 +168,11 @@ class Writer:
         made: Any = TransactionMetaData()
         self.storage.tpc_begin(made)
         try:
-            for oid, data in self.records:
-                self.storage.store(p64(oid), self.serial(oid), data, '', made)
+            for oid, data, file in self.records:
+                if file:
+                    self.storage.storeBlob(p64(oid), self.serial(oid), data, self.taken(file), '', made)
+                else:
+                    self.storage.store(p64(oid), self.serial(oid), data, '', made)
             self.storage.tpc_vote(made)
             self.storage.tpc_finish(made)
         except ConflictError as error:
@@ -166,6 +183,13 @@ class Writer:
             self.storage.tpc_abort(made)
             raise
         self.records, self.size = [], 0
+
+    def taken(self, file: str) -> str:
+        """A copy of a file, which the storage takes over."""
+        handle, name = tempfile.mkstemp('.copy', dir=self.storage.temporaryDirectory())
+        os.close(handle)
+        shutil.copyfile(file, name)
+        return name
 
     def serial(self, oid: int) -> bytes:
         """The root object is there already, all others are new."""
@@ -185,6 +209,8 @@ def compare(source: Snapshot, target: Snapshot, oids: LLTreeSet, told: Told) -> 
             each.prefetch(batch)
         count += len(batch)
         for oid in batch:
-            if source.load(oid) != target.load(oid):
+            data = source.load(oid)
+            if data != target.load(oid) or is_blob_record(data) \
+                    and not filecmp.cmp(source.file(oid), target.file(oid), shallow=False):
                 raise CopyFailed(f'Object {oid:#x} differs in the copy; copy again into a new database.')
         told('compared', count)

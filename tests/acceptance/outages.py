@@ -52,6 +52,40 @@ class Place:
         self.server.start()
 
 
+class Pair(Place):
+    """PostgreSQL with a standby that has all that was acknowledged; it takes the server's place."""
+
+    def __init__(self):
+        super().__init__('crash')
+        self.server.access = 'local replication all trust\n' + self.server.access
+        self.standby = servers.needed(servers.PostgreSQL)
+
+    def __enter__(self):
+        super().__enter__()
+        primary, standby = self.server, self.standby
+        made = standby._run('pg_basebackup', '-D', str(standby.data), '-h', str(primary.folder), '-U', servers.ADMIN, '-R', '-X',
+                            'stream', '-c', 'fast', '--no-sync')
+        assert made.wait(DEADLINE) == 0, standby.log()
+        standby.__enter__()
+        primary.execute("ALTER SYSTEM SET synchronous_standby_names TO '*'")
+        primary.execute('SELECT pg_reload_conf()')
+        servers.until(lambda: primary.execute("SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'"), 'replicating')
+        # the one of both that can be written to
+        self.address = (f'postgresql:host={primary.folder},{standby.folder} user={servers.ADMIN} dbname={primary.made[-1]} '
+                        'target_session_attrs=read-write')
+        return self
+
+    def __exit__(self, *error):
+        self.standby.__exit__(*error)
+        super().__exit__(*error)
+
+    def strike(self, meanwhile):
+        """The server is gone for good."""
+        self.server.kill()
+        meanwhile()
+        self.standby.execute('SELECT pg_promote()')
+
+
 def outages(kind, folder, number, every, seed=None):
     """So many outages of a kind, each at any moment; one of so many lasts until the workers have said so, or for long.
 
@@ -59,7 +93,7 @@ def outages(kind, folder, number, every, seed=None):
     """
     seed = random.randrange(1 << 32) if seed is None else seed
     chance = random.Random(seed)
-    with Place(kind) as place:
+    with Pair() if kind == 'failover' else Place(kind) as place:
         stage = Stage(place.address)
         enqueuers = Enqueuers(place.address, folder, lenient=True)
         tree = None

@@ -19,6 +19,10 @@ def test_a_few_outages(kind, tmp_path):
     outages(kind, tmp_path, 3, 3)
 
 
+def test_a_standby_takes_the_place_of_the_server(tmp_path):
+    outages('failover', tmp_path, 1, 1)
+
+
 @pytest.mark.parametrize('kind', ['crash', 'zeo'])
 def test_a_process_that_begins_while_its_database_is_away_waits_for_it(kind, tmp_path):
     with Place(kind) as place:

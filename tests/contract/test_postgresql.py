@@ -311,6 +311,29 @@ def test_a_connection_that_dies_without_a_word_is_noticed(own):
         link.close()
 
 
+def test_a_dump_goes_on_elsewhere(own):
+    """With the ids and revisions that it had, and the numbers of transactions of another server."""
+    name = own.create()
+    with opened(own.address(name)) as db:
+        for number in range(50):
+            write(db, f'key {number}', PersistentMapping(number=number))
+    with servers.PostgreSQL() as other:
+        target = other.create()
+        dump = subprocess.run([own.binaries / 'pg_dump', '-h', own.folder, '-U', servers.ADMIN, name],
+                              stdout=subprocess.PIPE, check=True)
+        subprocess.run([own.binaries / 'psql', '-q', '-v', 'ON_ERROR_STOP=1', '-h', other.folder, '-U', servers.ADMIN, target],
+                       input=dump.stdout, stdout=subprocess.DEVNULL, check=True)
+        with opened(other.address(target)) as db:
+            assert [read(db, f'key {number}')['number'] for number in range(50)] == list(range(50))
+            write(db, 'more', PersistentMapping(number=50))
+            connection = db.open(transaction.TransactionManager(explicit=True))
+            connection.transaction_manager.begin()
+            assert connection.root()['more']['number'] == 50
+            connection.transaction_manager.abort()
+            assert connection._storage.poll_invalidations() == []       # nothing of elsewhere
+            connection.close()
+
+
 def test_one_pack_at_a_time(server):
     address = server.database()
     inside, over = threading.Event(), threading.Event()

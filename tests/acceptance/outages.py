@@ -63,8 +63,8 @@ class Pair(Place):
     def __enter__(self):
         super().__enter__()
         primary, standby = self.server, self.standby
-        made = standby._run('pg_basebackup', '-D', str(standby.data), '-h', str(primary.folder), '-U', servers.ADMIN, '-R', '-X',
-                            'stream', '-c', 'fast', '--no-sync')
+        made = standby._run('pg_basebackup', '-D', str(standby.data), '-h', str(primary.folder), '-U', servers.ADMIN, '-R',
+                            '-X', 'stream', '-c', 'fast', '--no-sync')
         assert made.wait(DEADLINE) == 0, standby.log()
         standby.__enter__()
         primary.execute("ALTER SYSTEM SET synchronous_standby_names TO '*'")

@@ -324,7 +324,8 @@ def test_a_dump_goes_on_elsewhere(own):
         subprocess.run([own.binaries / 'psql', '-q', '-v', 'ON_ERROR_STOP=1', '-h', other.folder, '-U', servers.ADMIN, target],
                        input=dump.stdout, stdout=subprocess.DEVNULL, check=True)
         with opened(other.address(target)) as db:
-            assert [read(db, f'key {number}')['number'] for number in range(50)] == list(range(50))
+            with db.transaction() as connection:
+                assert [connection.root()[f'key {number}']['number'] for number in range(50)] == list(range(50))
             write(db, 'more', PersistentMapping(number=50))
             connection = db.open(transaction.TransactionManager(explicit=True))
             connection.transaction_manager.begin()

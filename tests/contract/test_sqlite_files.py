@@ -2,6 +2,7 @@
 """Which files sqlite: opens: RelStorage's as they are; what is none of its own, newer or damaged is refused by a sentence,
 or has what was committed: never anything between.
 """
+import contextlib
 import shutil
 import sqlite3
 
@@ -195,4 +196,37 @@ def test_a_log_that_cannot_begin_anew_is_longer_than_it_need_be(tmp_path, monkey
     db = ZODB.DB(openStorage(copy))
     with db.transaction() as connection:
         assert connection.root()['n'] == 99
+    db.close()
+
+
+def test_a_backup_that_sqlite_makes_beside_commits(tmp_path):
+    """As its command's .backup does it: some state of the database, whole."""
+    folder, copy = tmp_path / 'home', tmp_path / 'copy'
+    folder.mkdir()
+    copy.mkdir()
+    db = ZODB.DB(openStorage(folder))
+    writer = db.open(transaction.TransactionManager())
+    writer.root()['a'] = writer.root()['b'] = 0
+    writer.transaction_manager.commit()
+
+    steps = []
+
+    def step():
+        steps.append(None)
+        writer.root()['a'] += 1
+        writer.root()['b'] += 1
+        writer.root()[writer.root()['a']] = OOBTree(dict.fromkeys(range(100), 'x' * 100))
+        writer.transaction_manager.commit()
+
+    for _ in range(20):
+        step()
+    with contextlib.closing(sqlite3.connect(folder / 'main.sqlite3')) as source, \
+            contextlib.closing(sqlite3.connect(copy / 'main.sqlite3')) as target:
+        source.backup(target, pages=10, progress=lambda *told: step() if len(steps) < 25 else None)
+    writer.close()
+    db.close()
+    db = ZODB.DB(openStorage(copy))
+    with db.transaction() as connection:
+        root = connection.root()
+        assert root['a'] == root['b'] > 20 and len(root[root['a']]) == 100
     db.close()

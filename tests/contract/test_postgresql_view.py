@@ -241,6 +241,23 @@ def test_a_clock_that_is_ahead_stops_nobody(db, address):
     assert one['l']() == 6
 
 
+def test_two_commits_of_the_same_moment_do_not_meet(address, db, monkeypatch):
+    """Their revisions differ, and when they do not, one of them takes another."""
+    monkeypatch.setattr(view, 'newTid', lambda old: b'\x04\x00\x00\x00\x00\x00\x10\x00')
+    connections = [connected(db) for _ in range(4)]
+    for number, (connection, root) in enumerate(connections):
+        assert root is not None
+        connection.transaction_manager.begin()
+        connection.add(box := PersistentMapping(n=number))
+        connection._storage.session.slot = 7 if number % 2 else connection._storage.session.slot
+        connection._storage.known = 0
+        box['n'] = number
+        connection.transaction_manager.commit()
+    with raw(address) as server:
+        tids = [tid for tid, in server.execute('SELECT tid FROM zodb_change')]
+    assert len(set(tids)) == len(tids) >= 4
+
+
 # -- much
 
 def test_a_transaction_that_goes_in_portions(db, monkeypatch):

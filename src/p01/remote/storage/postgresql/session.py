@@ -20,6 +20,7 @@ from p01.remote.storage.postgresql.server import Server
 
 BEGIN, WRITE, START, ROLLBACK = (Step(name) for name in (b'begin', b'write', b'start', b'rollback'))
 POLLED = 0, 0, 0, 1     # which of poll's values are binary
+SLOTS = 4096            # of revisions, which are 14 ns each; connections at the same time have different ones, as a rule
 
 
 class Session:
@@ -28,6 +29,7 @@ class Session:
     def __init__(self, server: Server) -> None:
         self.server = server
         self.number = random.getrandbits(62) + 1        # marks our commits, whose changes we need not be told
+        self.slot = self.number % SLOTS
         self.link: Link | None = None
         self.open = False           # whether a transaction is
         self.snapshot = False       # whether it is a snapshot
@@ -54,6 +56,7 @@ class Session:
         if self.link is None:
             try:
                 self.link = self.server.connect()
+                self.slot = self.link.raw.backend_pid % SLOTS
             except BaseException:
                 self.lose()
                 raise

@@ -11,6 +11,7 @@ it there are the states that the changes are based on.
 """
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
@@ -28,7 +29,7 @@ from p01.remote.storage.postgresql.packing import Pack
 from p01.remote.storage.postgresql.portions import PORTION, loaded, objects, portions, restoring
 from p01.remote.storage.postgresql.schema import CONFLICT
 from p01.remote.storage.postgresql.server import Server
-from p01.remote.storage.postgresql.session import BEGIN, Session
+from p01.remote.storage.postgresql.session import BEGIN, SLOTS, Session
 
 MANY = 1_000            # objects that are asked for at once
 ROOM = 64 << 20         # bytes of objects that were asked for in advance
@@ -74,7 +75,7 @@ class View(core.View):
             raise ReadConflictError('This transaction has met a conflict, and cannot load any more.')
         return self.session.ask(name, *values)
 
-    def number(self, name: bytes) -> int:
+    def count(self, name: bytes) -> int:
         """What a statement counts, in the snapshot or, when there is none, now."""
         result = self.ask(name) if self.session.open else self.session.run(Step(name))[0]
         return int(LONG.unpack(result.get_value(0, 0))[0])
@@ -102,7 +103,7 @@ class View(core.View):
 
     def last(self) -> int:
         """See core."""
-        return self.number(b'last')
+        return self.count(b'last')
 
     def after(self, oid: int, number: int) -> list[int]:
         """See core."""
@@ -129,12 +130,12 @@ class View(core.View):
 
     def __len__(self) -> int:
         with self.lock:
-            return self.number(b'count')
+            return self.count(b'count')
 
     def getSize(self) -> int:
         """Bytes of the objects and their index."""
         with self.lock:
-            return self.number(b'size')
+            return self.count(b'size')
 
     # -- committing
 
@@ -144,11 +145,14 @@ class View(core.View):
             return self.judge(pending)
         self.committed = False
         self.known = max([self.known, *(serial for serial, _ in pending.stores.values())])
-        self.tid = pending.given or newTid(p64(self.known) if self.known else None)
-        self.known = max(self.known, u64(self.tid))
+        self.number(pending.given)
+        placed = bool(pending.blobs)
         self.place(pending)
         if not pending.restores and self.atOnce(pending):
             return []
+        if not placed:                  # perhaps it was only the number
+            self.session.slot = random.randrange(SLOTS)
+            self.number(pending.given)
         self.noted = sorted({*pending.stores, *pending.restores})
         if self.kept is None:
             self.kept = {}
@@ -156,6 +160,18 @@ class View(core.View):
         for statement, values in restoring(pending):
             self.session.run(Step(statement, values, (1,) * len(values)))
         return self.judge(pending)
+
+    def number(self, given: bytes | None) -> None:
+        """The revision that is being committed, behind all that we know of.
+
+        Two views that commit in the same moment would have the same one, some times in a second: the
+        clocks of their processes are not that fine. So each has slots of its own.
+        """
+        now = u64(newTid(None))
+        tid = now - now % SLOTS + self.session.slot
+        tid += max(0, self.known - tid + SLOTS) // SLOTS * SLOTS
+        self.tid = given or p64(tid)
+        self.known = max(self.known, u64(self.tid))
 
     def atOnce(self, pending: Pending) -> bool:
         """Write all in the snapshot's transaction, and commit it when we are alone; False when

@@ -101,6 +101,17 @@ def place(request, tmp_path):
 
 
 @pytest.fixture
+def app(request, place):
+    """The application of the test's module, on this storage."""
+    application = request.module.application
+    application.database, application._db = place.db, None
+    yield application
+    transaction.abort()
+    application.close()
+    application.database = 'memory:'
+
+
+@pytest.fixture
 def memory(tmp_path):
     """A place in memory, for what does not depend on the storage."""
     place = Place('memory', tmp_path)

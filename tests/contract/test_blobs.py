@@ -2,6 +2,7 @@
 """Blobs in our own storages: ZODB's tests, and what becomes of files when commits fail and others take their place."""
 import os
 import pwd
+import shutil
 import time
 import unittest
 from contextlib import contextmanager
@@ -190,6 +191,18 @@ def test_what_fails_leaves_nothing_that_a_pack_does_not_remove(db, tmp_path, mon
         del connection.root()['blob']
     db.pack(time.time() + 1)
     assert files(tmp_path) == []
+
+
+def test_who_only_reads_makes_no_folder(db, tmp_path):
+    with db.transaction() as connection:
+        connection.root()['blob'] = Blob(b'one')
+    shutil.rmtree(tmp_path / 'jobs' / 'blobs')
+    with db.transaction() as connection:
+        connection.cacheMinimize()
+        with pytest.raises(POSKeyError):
+            content(connection)
+    db.pack(time.time() + 1)
+    assert not (tmp_path / 'jobs' / 'blobs').exists()
 
 
 def test_a_file_that_is_gone_is_told(db, tmp_path):

@@ -155,7 +155,7 @@ with app.transaction():
 if sys.argv[2] == 'busy':
     import pathlib, time
     while not list(pathlib.Path(sys.argv[3]).iterdir()):
-        time.sleep(0.01)
+        time.sleep(0.01)                # between two looks whether the job runs
 '''
 
 

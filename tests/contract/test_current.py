@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
 """What jobs of the front do and ask from within, on every storage: current, further jobs, detached ones."""
 import pytest
-import transaction
 from persistent.mapping import PersistentMapping
 
 from p01.remote import App, JobError, RemoteError, RunLater, current
@@ -67,16 +66,6 @@ def away(number, enqueue=''):
 @application.job(retries=0)
 def later():
     raise RunLater(60, 'the shop is closed')
-
-
-@pytest.fixture
-def app(place):
-    """The application on this storage."""
-    application.database, application._db = place.db, None
-    yield application
-    transaction.abort()
-    application.close()
-    application.database = 'memory:'
 
 
 def test_current_tells_the_job_about_itself(app):

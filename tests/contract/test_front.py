@@ -38,16 +38,6 @@ def many(number):
     root[f'objects {number}'] = PersistentMapping({at: PersistentMapping() for at in range(cache + 10)})
 
 
-@pytest.fixture
-def app(place):
-    """The application on this storage."""
-    application.database, application._db = place.db, None
-    yield application
-    transaction.abort()
-    application.close()
-    application.database = 'memory:'
-
-
 def test_a_function_that_is_added_to_a_processor_stays_free_of_its_connection(app):
     manager = transaction.TransactionManager()
     connection = app.db.open(manager)

@@ -3,7 +3,6 @@
 import operator
 
 import pytest
-import transaction
 
 from p01.remote import App, current
 from p01.remote.exceptions import ArgumentsError, InputError, RegistrationError
@@ -20,16 +19,6 @@ def power(base, exponent=2):
 @application.job
 def size(text):
     return len(text)
-
-
-@pytest.fixture
-def app(place):
-    """The application on this storage."""
-    application.database, application._db = place.db, None
-    yield application
-    transaction.abort()
-    application.close()
-    application.database = 'memory:'
 
 
 def count(app):

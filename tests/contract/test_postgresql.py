@@ -19,6 +19,7 @@ from ZODB.serialize import referencesf
 
 from p01.remote.exceptions import AddressError, DatabaseLocked, PackRunning
 from p01.remote.storage import folder, kind, openDatabase, parse
+from p01.remote.storage.faults import Fault
 from p01.remote.storage.packing import pack
 from p01.remote.storage.postgresql import schema
 from tests import servers
@@ -249,6 +250,25 @@ def test_a_user_that_may_not_make_tables(own):
     message, _ = refused(own.address(name, user='plain'))
     assert 'GRANT CREATE ON SCHEMA public' in message
     openDatabase(own.address(name)).close()         # nothing was left behind
+
+
+def test_a_user_that_may_only_read(own):
+    name = own.create()
+    own.execute("DO $$ BEGIN CREATE ROLE reader LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
+    with opened(own.address(name)) as db:
+        write(db, 'key', 'value')
+    own.execute('GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader', name)
+    with opened(own.address(name, user='reader')) as db:
+        assert read(db, 'key') == 'value'
+        with pytest.raises(Fault, match='GRANT it the rights'):
+            write(db, 'key', 'other')
+        assert read(db, 'key') == 'value'       # the connection can be used
+
+
+def test_a_server_that_is_too_old(server, monkeypatch):
+    monkeypatch.setattr(schema, 'OLDEST', 99)
+    message, _ = refused(server.address(server.create()))
+    assert 'move it to 99 or newer' in message
 
 
 def test_a_database_with_history(server):

@@ -1,103 +1,27 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""ZODB's own tests of storages, on sqlite:. What does not apply is listed with the reason."""
-import unittest
-from pathlib import Path
+"""ZODB's own tests of storages, on sqlite:."""
+import tempfile
 
-import ZODB
-from ZODB.FileStorage import FileStorage
-from ZODB.tests import (
-    BasicStorage,
-    ConflictResolution,
-    HistoryStorage,
-    IteratorStorage,
-    MTStorage,
-    PackableStorage,
-    PersistentStorage,
-    ReadOnlyStorage,
-    RevisionStorage,
-    StorageTestBase,
-    Synchronization,
-)
-from ZODB.tests.testMVCCMappingStorage import MVCCTests
+from ZODB.tests.StorageTestBase import StorageTestBase
 
 from p01.remote.storage.sqlite import openStorage
-
-SKIPPED = {
-    'it keeps current revisions only': (
-        'testSimpleHistory', 'testSimpleIteration', 'testExtendedIteration', 'testLoadSerial', 'testLoadBefore',
-        'testLoadBeforeOld', 'testLoadBeforeConsecutiveTids', 'testLoadBeforeEdges', 'testPackAllRevisions',
-        'testPackJustOldRevisions', 'testPackOnlyOneObject', 'testPackAllRevisionsNoGC'),
-    'it cannot undo': ('testUndoZombie', 'testLoadBeforeUndo', 'testPackUnlinkedFromRoot', 'testPackUndoLog',
-                       'testWriteMethods'),
-    'it does not keep what is said of a transaction': ('testTransactionExtensionFromIterator',),
-}
+from tests.contract.zodb import Copies, Storages
 
 
-def folder(name):
-    Path(name).mkdir(exist_ok=True)
-    return Path(name).absolute()
+class Folders:
+
+    opened = staticmethod(openStorage)
+
+    def database(self):
+        """A folder for a new database."""
+        made = tempfile.TemporaryDirectory()
+        self.addCleanup(made.cleanup)
+        return made.name
 
 
-class StorageTests(StorageTestBase.StorageTestBase, BasicStorage.BasicStorage, HistoryStorage.HistoryStorage,
-                   IteratorStorage.ExtendedIteratorStorage, IteratorStorage.IteratorStorage, MTStorage.MTStorage,
-                   PackableStorage.PackableStorageWithOptionalGC, PackableStorage.PackableUndoStorage,
-                   PersistentStorage.PersistentStorage, ReadOnlyStorage.ReadOnlyStorage, RevisionStorage.RevisionStorage,
-                   Synchronization.SynchronizedStorage, ConflictResolution.ConflictResolvingStorage, MVCCTests):
-
-    def setUp(self):
-        super().setUp()
-        self.open()
-
-    def open(self, read_only=False):
-        self._storage = openStorage(folder('test'), read_only)
-
-    def _new_storage_client(self):
-        return openStorage(folder('test'))
+class StorageTests(Folders, Storages, StorageTestBase):
+    """See ZODB."""
 
 
-for reason, names in SKIPPED.items():
-    for name in names:
-        setattr(StorageTests, name, unittest.skip(reason)(getattr(StorageTests, name)))
-
-
-class CopyTests(StorageTestBase.StorageTestBase, IteratorStorage.IteratorDeepCompare):
-
-    def setUp(self):
-        super().setUp()
-        self._storage = openStorage(folder('a'))
-        self._dst = openStorage(folder('b'))
-
-    def tearDown(self):
-        self._dst.close()
-        super().tearDown()
-
-    def testCopy(self):
-        for number in range(5):
-            oid = self._storage.new_oid()
-            tid = self._dostore(oid, data=number)
-            self._dostore(oid, tid, data=number + 10)
-        self._dst.copyTransactionsFrom(self._storage)
-        self.compare(self._storage, self._dst)
-        assert self._storage.lastTransaction() == self._dst.lastTransaction()
-        assert self._dst.new_oid() > oid
-
-    def testFromAndToFileStorage(self):
-        db = ZODB.DB(FileStorage('x.fs'))
-        for number in range(5):
-            with db.transaction() as connection:
-                connection.root()[number] = connection.root().__class__({number: number})
-        self._dst.copyTransactionsFrom(db.storage)
-        db.close()
-        back = FileStorage('y.fs')
-        back.copyTransactionsFrom(self._dst)
-        for storage in (self._dst, back):
-            db = ZODB.DB(storage)
-            with db.transaction() as connection:
-                found = {key: dict(value) for key, value in connection.root().items()}
-            assert found == {number: {number: number} for number in range(5)}
-            oids, following = [], None
-            while not oids or following is not None:
-                oid, _, _, following = storage.record_iternext(following)
-                oids.append(oid)
-            assert len(set(oids)) == 6
-            db.close()
+class CopyTests(Folders, Copies, StorageTestBase):
+    """See ZODB."""

@@ -238,3 +238,10 @@ def test_an_app_that_is_named_wins_over_the_environment(shop, run, monkeypatch):
 def test_help_and_wrong_options_come_before_a_missing_app(run):
     assert run('status', '--help')[0] == 0
     assert 'No such option' in run('status', '--wrong')[2]
+
+
+def test_examples_in_a_help_stand_on_lines_of_their_own(run):
+    _, text, _ = run('enqueue', '--help')
+    lines = [line.strip() for line in text.splitlines()]
+    assert 'p01-remote enqueue tasks:app receipt 42' in lines
+    assert '''p01-remote enqueue sqlite:./jobs tasks.receipt '{"orderId": 42}' --delay 10m''' in lines

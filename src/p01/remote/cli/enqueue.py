@@ -40,8 +40,9 @@ def enqueue(target: str, name: str, text: str | None, queue: str | None, priorit
     NAME is a registered name, or the dotted name of an @app.job function. A JSON list is its
     arguments, an object its keyword arguments, anything else its one argument.
 
-    \b p01-remote enqueue tasks:app receipt 42 p01-remote enqueue sqlite:./jobs tasks.receipt
-    '{"orderId": 42}' --delay 10m
+    \b
+    p01-remote enqueue tasks:app receipt 42
+    p01-remote enqueue sqlite:./jobs tasks.receipt '{"orderId": 42}' --delay 10m
     """
     given = value(text)
     options = checked({key: option for key, option in (

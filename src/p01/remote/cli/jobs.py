@@ -141,15 +141,15 @@ def describe(view: View, given: str, output: str, said: Progress | None, now: fl
         lines += [('started', when(outcome.started, now)), ('completed', when(outcome.completed, now) + took),
                   ('output', shown(output, VALUE)), ('error', shown(outcome.error, None))]
         if outcome.conflicts:
-            lines.append(('conflicts', (f'{outcome.conflicts.number}, the last on '
-                                       f'{shown(outcome.conflicts.object, None)}')))
+            last = shown(outcome.conflicts.object, None)
+            lines.append(('conflicts', f'{outcome.conflicts.number}, the last on {last}'))
     for name, text in [*lines, ('runs', view.runs or ''), ('worker', view.worker)]:
         if text != '' and text is not None:
             hung([(f'  {name:10}', 'dim')], str(text))
     for attempt in view.attempts:
-        hung([mark('retried', 'run '
-                              f'{attempt.number}'), (' ', '')], f'failed {ago(attempt.ended, now)} on worker '
-             f'{attempt.worker.partition(":")[0]}: {shown(attempt.reason, None)}')
+        host = attempt.worker.partition(':')[0]
+        hung([mark('retried', f'run {attempt.number}'), (' ', '')],
+             f'failed {ago(attempt.ended, now)} on worker {host}: {shown(attempt.reason, None)}')
         for line in attempt.trace.splitlines():
             say((f'    {"".join(letter if letter.isprintable() else " " for letter in line)}', 'dim'))
 

@@ -76,8 +76,8 @@ def printCounts(found: dict[str, dict[str, int]], paused: dict[str, float | None
     def fold() -> None:
         for queue, counts in found.items():
             say((fitted(shown(queue), console().width), 'bold'))
-            strung([mark(status, f'{number(status, counts[status])} '
-                                 f'{status}') for status in COLUMNS if counts[status]]
+            strung([mark(status, f'{number(status, counts[status])} {status}')
+                    for status in COLUMNS if counts[status]]
                    + [states[queue]] * (queue in paused) or [('no jobs', 'dim')])
 
     names = [mark(status)[0] for status in COLUMNS]

@@ -80,9 +80,8 @@ def tellStrike(played: Performance) -> None:
     if played.spare:
         return
     if strike is None:
-        say(mark('warning', 'no worker was '
-                            'killed'), ': the jobs were done before one could be caught at work; a larger '
-            'folder gives it the time')
+        say(mark('warning', 'no worker was killed'),
+            ': the jobs were done before one could be caught at work; a larger folder gives it the time')
     elif strike.job:
         with played.app.reading() as processor:
             job = processor.getJob(strike.job)

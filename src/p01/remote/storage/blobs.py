@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: ZPL-2.1
 """Blobs of our storages: files in a folder, beside a database in which their objects are.
 
-A file is synced when it is stored, and stands under its revision before that is committed; so what a commit shows is there.
-What a commit that failed has left, and what later ones have replaced, a pack removes, once nobody can need it.
+A file is synced when it is stored, and stands under its revision before that is committed; so what
+a commit shows is there. What a commit that failed has left, and what later ones have replaced, a
+pack removes, once nobody can need it.
 """
 from __future__ import annotations
 
@@ -10,6 +11,8 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,29 +23,30 @@ from ZODB.interfaces import IBlobStorage
 from ZODB.POSException import POSKeyError, ReadOnlyError
 from ZODB.utils import p64, u64
 
-NEEDED = 60 * 60.0      # seconds that a file may still be needed: of a commit under way, or by who reads an old snapshot
+# seconds that a file may still be needed: of a commit under way, or by who reads an old snapshot
+NEEDED = 60 * 60.0
 LEFT = 24 * NEEDED      # seconds after which a file that was being written is taken for forgotten
 
 
 class Blobs:
-    """The folder. It is made on first use."""
+    """The folder. It is made when the first file is to be written."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
-        self._helper: FilesystemHelper | None = None
 
-    @property
+    @cached_property
     def helper(self) -> FilesystemHelper:
         """ZODB's, which knows the layout."""
-        if self._helper is None:
-            found = FilesystemHelper(str(self.folder))
-            found.create()
-            self._helper = found
-        return self._helper
+        return FilesystemHelper(str(self.folder))
+
+    def temporary(self) -> str:
+        """The folder of files that belong to no revision yet."""
+        self.helper.create()
+        return str(self.helper.temp_dir)
 
     def keep(self, name: str) -> str:
         """Take a file over, synced; returns its new name."""
-        handle, kept = tempfile.mkstemp('.blob', 'kept-', self.helper.temp_dir)
+        handle, kept = tempfile.mkstemp('.blob', 'kept-', self.temporary())
         os.close(handle)
         rename_or_copy_blob(name, kept)
         sync(kept)
@@ -50,10 +54,18 @@ class Blobs:
 
     def place(self, oid: int, tid: bytes, kept: str) -> None:
         """Have a file where its revision is looked for."""
-        folder = self.helper.getPathForOID(p64(oid), create=True)
+        folder = Path(self.helper.getPathForOID(p64(oid)))
+        above = folder
+        while not above.exists():
+            above = above.parent
+        folder.mkdir(parents=True, exist_ok=True)
         os.utime(kept)          # from now on somebody may need it
         os.replace(kept, self.helper.getBlobFilename(p64(oid), tid))
-        sync(folder)
+        while True:             # and the folders that are new, in those that name them
+            sync(folder)
+            if folder == above:
+                break
+            folder = folder.parent
 
     def path(self, oid: bytes, tid: bytes) -> str:
         """The file of a revision. Raises POSKeyError."""
@@ -69,13 +81,13 @@ class Blobs:
         old, forgotten = time.time() - NEEDED, time.time() - LEFT
         for oid, folder in self.helper.listOIDs():
             tid = current(oid)
+            if tid is not None and TimeStamp(tid).timeTime() > old:
+                continue
             for each in Path(folder).iterdir():
-                replaced = tid is None or TimeStamp(tid).timeTime() < old
-                if replaced and each.stat().st_mtime < old and self.helper.splitBlobFilename(str(each))[1] != tid:
-                    each.unlink(missing_ok=True)
-        for each in Path(self.helper.temp_dir).iterdir():
-            if each.is_file() and each.stat().st_mtime < forgotten:
-                each.unlink(missing_ok=True)
+                if self.helper.splitBlobFilename(str(each))[1] != tid:
+                    removeOlder(each, old)
+        for each in Path(self.helper.temp_dir).glob('*'):
+            removeOlder(each, forgotten)
 
 
 class Blobbed:
@@ -87,14 +99,16 @@ class Blobbed:
     store: Any
     tid: bytes
 
-    def storeBlob(self, oid: bytes, serial: bytes | None, data: bytes, name: str, version: str, transaction: Any) -> None:
+    def storeBlob(self, oid: bytes, serial: bytes | None, data: bytes, name: str, version: str,
+                  transaction: Any) -> None:
         """Store an object, and the file that belongs to it."""
         self.store(oid, serial, data, version, transaction)
         pending = self.committing(transaction)
         pending.forget(u64(oid))
         pending.blobs[u64(oid)] = self.shared.blobs.keep(name)
 
-    def restoreBlob(self, oid: bytes, serial: bytes, data: bytes, name: str, prevTxn: Any, transaction: Any) -> None:
+    def restoreBlob(self, oid: bytes, serial: bytes, data: bytes, name: str, prevTxn: Any,
+                    transaction: Any) -> None:
         """See restore."""
         self.restore(oid, serial, data, '', prevTxn, transaction)
         self.shared.blobs.place(u64(oid), serial, self.shared.blobs.keep(name))
@@ -122,6 +136,7 @@ class Blobbed:
     @property
     def fshelper(self) -> FilesystemHelper:
         """What ZODB asks who copies."""
+        self.shared.blobs.temporary()       # into which it writes
         return self.shared.blobs.helper
 
     def copyTransactionsFrom(self, other: Any, verbose: bool = False) -> None:
@@ -144,10 +159,17 @@ class Blobbed:
         """Where files are to be written, so that they can be moved here."""
         if self.shared.readOnly:
             raise ReadOnlyError()
-        return str(self.shared.blobs.helper.temp_dir)
+        return str(self.shared.blobs.temporary())
 
 
-def sync(path: str) -> None:
+def removeOlder(path: Path, instant: float) -> None:
+    """Remove a file that was changed before this instant, unless another pack was faster."""
+    with suppress(FileNotFoundError):
+        if path.is_file() and path.stat().st_mtime < instant:
+            path.unlink()
+
+
+def sync(path: str | Path) -> None:
     """Have a file, or what a folder says, on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:

@@ -11,6 +11,10 @@ from p01.remote.storage import opened
 
 LONG = 5 * 60.0     # seconds that a transaction on a server may be open
 LOG = 128 << 20     # bytes of SQLite's log, which begins anew at half of that when nobody needs it
+OLD = b'''SELECT pid::text, coalesce(nullif(application_name, ''), usename, ''),
+    extract(epoch FROM now() - xact_start)::bigint::text FROM pg_stat_activity
+    WHERE datname = current_database() AND backend_xmin IS NOT NULL AND pid <> pg_backend_pid()
+    AND xact_start < now() - interval '%d s' ORDER BY xact_start LIMIT 1'''
 
 
 def held(db: ZODB.DB) -> str:
@@ -30,10 +34,7 @@ def _sqlite(file: Any) -> str:
 def _postgresql(server: Any) -> str:
     link = server.connect()
     try:
-        found = link.run(b"SELECT pid::text, coalesce(nullif(application_name, ''), usename, ''), "
-                         b"extract(epoch FROM now() - xact_start)::bigint::text FROM pg_stat_activity "
-                         b"WHERE datname = current_database() AND backend_xmin IS NOT NULL AND pid <> pg_backend_pid() "
-                         b"AND xact_start < now() - interval '%d s' ORDER BY xact_start LIMIT 1" % LONG)[0]
+        found = link.run(OLD % LONG)[0]
     finally:
         link.close()
     if not found.ntuples:

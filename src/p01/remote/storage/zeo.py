@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: ZPL-2.1
 """zeo:HOST:PORT or zeo:/PATH/OF/SOCKET, a ZEO server; options follow a question mark.
 
-storage=1           the name of the storage on the server wait_timeout=10     seconds to wait for
-the server, at the start and whenever it has gone away ssl=1               TLS, with a server whose
-certificate the system trusts; or ssl=FILE or FOLDER of those to trust cert=FILE           the
-certificate that the server knows us by key=FILE            its key, unless it is in the same file
-hostname=NAME       the name in the server's certificate, unless it is HOST cache_size=64MB     of
-the client's cache client_label=NAME   what the server calls us in its log blob_dir=FOLDER     for
-blobs; with shared_blob_dir=1 the server's own, else a cache, of about blob_cache_size=1GB
+storage=1           the name of the storage on the server
+wait_timeout=10     seconds to wait for the server, at the start and whenever it has gone away
+ssl=1               TLS, with a server whose certificate the system trusts; or ssl=FILE or FOLDER of
+                    those to trust
+cert=FILE           the certificate that the server knows us by
+key=FILE            its key, unless it is in the same file
+hostname=NAME       the name in the server's certificate, unless it is HOST
+cache_size=64MB     of the client's cache
+client_label=NAME   what the server calls us in its log
+blob_dir=FOLDER     for blobs; with shared_blob_dir=1 the server's own, else a cache, of about
+                    blob_cache_size=1GB
 
 All that ZEO can do besides, such as several servers or a cache that outlives the process, zconfig:
 can express.

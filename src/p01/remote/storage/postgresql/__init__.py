@@ -43,13 +43,15 @@ def openDatabase(address: Address, **settings: Any) -> ZODB.DB:
             guard.finish()      # which lets go of the lock
     except Refused as error:
         if error.state == '55P03':
-            raise DatabaseLocked(f'{address.text} has been held for {schema.OPENING} seconds by others that open it; see in '
-                                 f'pg_stat_activity what hangs there.') from error
+            raise DatabaseLocked(f'{address.text} has been held for {schema.OPENING} seconds by others '
+                                 'that open it; see in pg_stat_activity what hangs there.') from error
         if error.state == '42501':
-            raise AddressError(f'{address.text} has no tables yet, or others have made them, and its user may not make or use '
-                               f'them ({error}); let the user own the database, or GRANT CREATE ON SCHEMA public to it, and '
-                               f'the rights on tables that are there.') from error
-        raise AddressError(f'{address.text} cannot be opened ({error}); {_mend(str(error), parts)}.') from error
+            raise AddressError(f'{address.text} has no tables yet, or others have made them, and its user '
+                               f'may not make or use them ({error}); let the user own the database, or '
+                               'GRANT CREATE ON SCHEMA public to it, and the rights on tables that are '
+                               'there.') from error
+        mend = _mend(str(error), parts)
+        raise AddressError(f'{address.text} cannot be opened ({error}); {mend}.') from error
     except StorageError as error:
         raise AddressError(str(error)) from error
 
@@ -64,9 +66,10 @@ def _open(address: Address, parts: dict[str, Any], settings: dict[str, Any], gua
         raise
 
 
-def openStorage(conninfo: str, readOnly: bool = False, wait: float = WAIT, blobs: str | Path | None = None) -> View:
-    """The storage in a database of a server, in libpq's words or a URI; its tables are made on first use. Blobs
-    need a folder, which all hosts share.
+def openStorage(conninfo: str, readOnly: bool = False, wait: float = WAIT,
+                blobs: str | Path | None = None) -> View:
+    """The storage in a database of a server, in libpq's words or a URI; its tables are made on
+    first use. Blobs need a folder, which all hosts share.
 
     Who commits waits for others for so many seconds at most. Raises Unfit, and Refused for a server
     that cannot be reached.
@@ -84,15 +87,16 @@ def openStorage(conninfo: str, readOnly: bool = False, wait: float = WAIT, blobs
 def serverOf(name: str, parts: dict[str, Any], readOnly: bool = False, wait: float = WAIT,
              blobs: str | Path | None = None) -> Server:
     """A database on a server. Its parts stand in a function, where nothing that is shown shows them."""
-    return Server(name, lambda: make_conninfo(**parts), readOnly, wait, None if blobs is None else Path(blobs))
+    folder = None if blobs is None else Path(blobs)
+    return Server(name, lambda: make_conninfo(**parts), readOnly, wait, folder)
 
 
 def guarding(conninfo: str) -> Any:
     """A connection of psycopg.pq that keeps others from opening until it is closed. Raises Refused."""
     raw = connected(conninfo)
     try:
-        asked(raw, f"SET client_min_messages TO error; SET lock_timeout TO '{schema.OPENING}s'; {patience(raw)}"
-                        'SELECT pg_advisory_lock({}, {})'.format(*schema.LOCK))
+        settings = f"SET client_min_messages TO error; SET lock_timeout TO '{schema.OPENING}s'"
+        asked(raw, f'{settings}; {patience(raw)}SELECT pg_advisory_lock({schema.LOCK[0]}, {schema.LOCK[1]})')
     except BaseException:
         raw.finish()
         raise
@@ -108,11 +112,13 @@ def partsOf(address: Address) -> dict[str, Any]:
         parts: dict[str, Any] = conninfo_to_dict(text)
     except psycopg.Error as error:
         parts = {}
-        if '@' not in text and hidden(text) == text:    # libpq repeats what it cannot read, be it a part of a password
+        # libpq repeats what it cannot read, be it a part of a password
+        if '@' not in text and hidden(text) == text:
             reason = f' ({line(str(error))})'
     if not parts and text not in ('', 'postgresql://') or _misread(parts):
-        raise AddressError(f'{address.text} cannot be read{reason}; write postgresql://user:password@host:port/database, with '
-                           f'%40 for an @ in the password, %2F for a / and so on, or postgresql:service=name.')
+        raise AddressError(f'{address.text} cannot be read{reason}; write '
+                           'postgresql://user:password@host:port/database, with %40 for an @ in the '
+                           'password, %2F for a / and so on, or postgresql:service=name.')
     if 'service' not in parts and 'PGSERVICE' not in os.environ:   # ours would win over those of the service
         parts = {**PATIENCE, **parts}
     return parts
@@ -122,7 +128,8 @@ def _misread(parts: dict[str, Any]) -> bool:
     """Whether libpq took the user and password for a host and port, as it does when there is a / in
     the password."""
     ports = str(parts.get('port', '0')).split(',')
-    return not all(port.isdecimal() or not port for port in ports) or 'user' not in parts and '@' in parts.get('dbname', '')
+    return not all(port.isdecimal() or not port for port in ports) \
+        or 'user' not in parts and '@' in parts.get('dbname', '')
 
 
 def _mend(text: str, parts: dict[str, Any]) -> str:

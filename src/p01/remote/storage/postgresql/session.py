@@ -71,8 +71,7 @@ class Session:
         self.seen, self.lost = '', self.polls
 
     def poll(self) -> list[int] | None:
-        """Begin a snapshot when none is open; the objects that others changed since the one before,
-        None for all."""
+        """Begin a snapshot; the objects that others changed since the one before, None for all."""
         polled, self.polls = self.polls, True
         result = self.begin()
         now, changed = result.get_value(0, 0).decode(), numbers(result.get_value(0, 1)) if self.seen else ()

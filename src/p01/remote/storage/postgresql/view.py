@@ -113,7 +113,11 @@ class View(core.View):
     def rows(self, start: int, stop: int) -> Iterator[Row]:
         """See core."""
         link = self.shared.connect()
-        link.run(BEGIN, b'SET LOCAL enable_seqscan TO on', KEYS % (start, stop))
+        try:
+            link.run(BEGIN, b'SET LOCAL enable_seqscan TO on', KEYS % (start, stop))
+        except BaseException:
+            link.close()
+            raise
 
         def found() -> Iterator[Row]:
             try:

@@ -8,9 +8,12 @@ import threading
 from contextlib import contextmanager
 
 import pytest
+import ZODB
 
 from p01.remote import blackbox
+from p01.remote.engine import neighbours
 from p01.remote.engine.neighbours import Neighbours
+from p01.remote.exceptions import StorageAway
 from p01.remote.testing import waitFor
 from tests.acceptance.trees import DEADLINE, environment
 
@@ -125,3 +128,16 @@ def test_how_a_process_ended(tmp_path, code, words):
         blackbox.tellCode(box, code)
         head = blackbox.read(box).head
         assert (blackbox.howOf(head.code), head.top) == (words, 1)
+
+
+@pytest.mark.parametrize('error, level', [(StorageAway('away'), 'INFO'), (ZeroDivisionError(), 'WARNING')])
+def test_what_cannot_be_given_back_is_told_of_as_loudly_as_it_deserves(tmp_path, caplog, error, level):
+    def locate(connection):
+        raise error
+
+    db = ZODB.DB(None)
+    with caplog.at_level('INFO', 'p01.remote'):
+        assert not neighbours.give(tmp_path / '1.2', db, locate)
+    [record] = [each for each in caplog.records if 'is left to others' in each.getMessage()]
+    assert record.levelname == level
+    db.close()

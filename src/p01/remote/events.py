@@ -214,9 +214,8 @@ class StorageBack:
 
 def worded(jobs: tuple[tuple[int, str, float], ...]) -> str:
     """Running jobs in words."""
-    return ', '.join(f'job {jobid}{" " * bool(name)}{name}, which runs for {seconds:.1f} '
-                     's' for jobid, name, seconds in jobs) \
-        or 'their last bookkeeping'
+    return ', '.join(f'job {jobid}{" " * bool(name)}{name}, which runs for {seconds:.1f} s'
+                     for jobid, name, seconds in jobs) or 'their last bookkeeping'
 
 
 @dataclass(frozen=True)

@@ -204,6 +204,6 @@ def parsed(name: str, text: str, default: Any) -> Any:
             return {'1': True, 'true': True, 'yes': True, '0': False, 'false': False, 'no': False, '': False}[text.lower()]
         return duration(text, name, bare=True) if isinstance(default, float) else type(default)(text)
     except (ValueError, KeyError):
-        what = {bool: 'yes or '
-                      'no', int: 'whole number', float: "duration such as 90, '90s' or '10m'"}[type(default)]
+        what = {bool: 'yes or no', int: 'whole number',
+                float: "duration such as 90, '90s' or '10m'"}[type(default)]
         raise InputError(f'{variable(name)} is {short(text)}, which is no {what}.') from None

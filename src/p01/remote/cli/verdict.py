@@ -35,17 +35,16 @@ class Verdict(NamedTuple):
     def line(self) -> str:
         """The verdict in one line."""
         match = 'the index matches' if not self.different and not self.lost else 'the index does not match'
-        parts = [(f'{self.committed:,} '
-                 'committed'), f'{len(self.lost):,} lost', f'{len(self.twice):,} applied twice']
+        parts = [f'{self.committed:,} committed', f'{len(self.lost):,} lost',
+                 f'{len(self.twice):,} applied twice']
         if self.failed:
             parts.append(f'{len(self.failed):,} failed')
         return f'{", ".join(parts)}; {match}'
 
     def faults(self) -> list[str]:
         """What is wrong, a line each."""
-        named = ((('never '
-                  'written'), self.lost), ('applied twice', self.twice), ('with other facts', self.different),
-                 ('failed', self.failed))
+        named = (('never written', self.lost), ('applied twice', self.twice),
+                 ('with other facts', self.different), ('failed', self.failed))
         lines = [f'{len(paths):,} {what}: {", ".join(paths[:NAMED])}{" …" if len(paths) > NAMED else ""}'
                  for what, paths in named if paths]
         if self.committed != self.expected:

@@ -16,10 +16,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from transaction.interfaces import TransientError
+
 from p01.remote import blackbox, storage
 from p01.remote.engine import janitor
 from p01.remote.engine.bell import bellOf
+from p01.remote.exceptions import RemoteError
 from p01.remote.foreign import reasonOf
+from p01.remote.storage.origin import fromStorage
 from p01.remote.storage.transactions import systematic
 
 RECENT = 50_000_000     # nanoseconds; the instants of files are of a coarse clock
@@ -114,7 +118,10 @@ def give(box: Path, db: Any, locate: Any) -> bool:
     try:
         told, slots = systematic(db, lambda connection: janitor.lost(locate(connection), box))
     except Exception as error:
-        logger.info('What %s held is left to others: %s', box.name, reasonOf(error))
+        # a storage that is away is told of by those who work; all else is a fault
+        quiet = isinstance(error, TransientError | RemoteError) or fromStorage(error)
+        logger.log(logging.INFO if quiet else logging.WARNING, 'What %s held is left to others: %s',
+                   box.name, reasonOf(error))
         return False
     for slot in slots:
         blackbox.settle(box, slot)

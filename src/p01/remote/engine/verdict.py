@@ -88,9 +88,9 @@ def failure(task: Task, policy: Any, error: BaseException, started: float, ended
         plain = isinstance(error, TimedOut) or not isinstance(error, RemoteError)
         text = attempt.reason if plain else described(error)        # ours are whole sentences
         attempts = task.claim.after(attempt)
-        return Failed(Outcome(ERROR, None, text, runs, started, ended, worker, attempts, conflicts),
-                      'not '
-                      'loaded' if isinstance(error, UnknownJob) else 'timeout' if isinstance(error, TimedOut) else 'error')
+        cause = 'not loaded' if isinstance(error, UnknownJob) else \
+            'timeout' if isinstance(error, TimedOut) else 'error'
+        return Failed(Outcome(ERROR, None, text, runs, started, ended, worker, attempts, conflicts), cause)
     return Again(ended + pause if pause else None, attempt)
 
 

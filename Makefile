@@ -8,7 +8,7 @@ ARGS ?=
 PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test long lint types bench clean
+.PHONY: help demo test long lint types docs bench clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -28,6 +28,11 @@ lint: $(VENV)/.tested ## check style and imports with ruff
 
 types: $(VENV)/.tested ## check types with mypy
 	@$(VENV)/bin/mypy $(ARGS)
+
+docs: $(VENV)/.documented ## run the examples of docs/, and build its pages in build/docs
+	@$(VENV)/bin/python -m sphinx -W -q -b doctest -d build/doctrees docs build/doctest
+	@$(VENV)/bin/python -m sphinx -W -q -b html -d build/doctrees docs build/docs $(ARGS)
+	@echo 'build/docs/index.html'
 
 bench: $(VENV)/.tested ## measure, and print the figures
 	@$(VENV)/bin/python bench/run.py $(ARGS)
@@ -53,3 +58,8 @@ $(VENV)/.tested: pyproject.toml | $(VENV)/bin/python
 	@echo 'Installing p01.remote and what its tests need into $(VENV) ...'
 	@$(PIP) -e '.[test]'
 	@touch $(VENV)/.installed $@
+
+$(VENV)/.documented: pyproject.toml | $(VENV)/bin/python
+	@echo 'Installing p01.remote and what its pages need into $(VENV) ...'
+	@$(PIP) -e '.[test,docs]'
+	@touch $(VENV)/.installed $(VENV)/.tested $@

@@ -298,7 +298,7 @@ def test_the_namespace_is_shared():
 
 def test_every_file_names_its_licence():
     texts = {str(path.relative_to(ROOT)): path.read_text()
-             for part in ('src', 'tests', 'bench', 'examples') for path in (ROOT / part).rglob('*.py')}
+             for part in ('src', 'tests', 'bench', 'docs', 'examples') for path in (ROOT / part).rglob('*.py')}
     assert list(unlicensed(texts)) == []
 
 

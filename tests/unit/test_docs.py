@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""The pages: links hold, commands and code are what there is, the reference has all of the book."""
+import ast
+import inspect
+import re
+import shlex
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import click
+import pytest
+
+from docs import book, pages
+from p01.remote import events, exceptions, interfaces, options
+from p01.remote.cli import cli
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = sorted([*ROOT.glob('*.md'), *ROOT.glob('docs/**/*.md'), *ROOT.glob('docs/**/*.rst')])
+PAGES = [path for path in FILES if path.parent != ROOT and 'upstream' not in path.parts]
+LINK = re.compile(r'\]\((?!\w+:)([^)#\s]*)(?:#([^)\s]+))?\)')
+CODE = re.compile(r'^```(\w+)\n(.*?)^```$', re.S | re.M)
+
+
+def name(path):
+    return str(path.relative_to(ROOT))
+
+
+# -- links between files
+
+def anchors(text):
+    """The anchors of a file's headings, as GitHub and MyST make them."""
+    heads = re.findall(r'^#+ (.+)$', re.sub(r'^```.*?^```$', '', text, flags=re.S | re.M), re.M)
+    return {re.sub(r'[^\w\- ]', '', head.lower()).replace(' ', '-') for head in heads}
+
+
+def broken(path, text):
+    """Links of a file that lead nowhere."""
+    for target, anchor in LINK.findall(text):
+        found = path.parent / target if target else path
+        if not found.exists():
+            yield f'{path.name} links {target}, which is not there'
+        elif anchor and anchor not in anchors(text if found == path else found.read_text('utf-8')):
+            yield f'{path.name} links {target}#{anchor}, which is no heading there'
+
+
+@pytest.mark.parametrize('path', FILES, ids=name)
+def test_links_hold(path):
+    assert list(broken(path, path.read_text('utf-8'))) == []
+
+
+def test_a_broken_link_is_seen():
+    path = ROOT / 'README.md'
+    for text in ('[a](nowhere.md)', '[a](CHANGES.md#nowhere)', '[a](#nowhere)'):
+        assert len(list(broken(path, text))) == 1
+    text = '# One `two`: three\n[a](#one-two-three) [b](docs) [c](https://zodb.org)'
+    assert list(broken(path, text)) == []
+
+
+def reached(read, page='index'):
+    """The pages that the tables of contents lead to, from the index."""
+    found = {page}
+    for block in re.findall(r'^```\{toctree\}\n(.*?)^```$', read(page), re.S | re.M):
+        for each in re.findall(r'^[\w/-]+$', block, re.M):
+            found |= reached(read, each)
+    return found
+
+
+def test_every_page_is_reached_from_the_index():
+    names = {str(path.relative_to(ROOT / 'docs').with_suffix('')): path for path in PAGES}
+    assert sorted(reached(lambda page: names[page].read_text('utf-8'))) == sorted(names)
+
+
+def test_a_page_that_nothing_leads_to_is_seen():
+    texts = {'index': '```{toctree}\n:hidden:\n\none\n```\n', 'one': '[two](two.md)', 'two': ''}
+    assert reached(texts.get) == {'index', 'one'}
+
+
+# -- commands and code
+
+def commands(text):
+    """The words of each p01-remote in consoles, in indented examples and between backticks."""
+    for found in re.finditer(r'^(?:\$|   ) p01-remote (.+)$|`p01-remote ([^`\n]+)`', text, re.M):
+        yield shlex.split((found[1] or found[2]).replace('…', ''), comments=True)
+
+
+def wrong(words):
+    """What is wrong with a command; '' when it is one."""
+    verb, context = cli, click.Context(cli, info_name='p01-remote')
+    while isinstance(verb, click.Group) and words and not words[0].startswith('-'):
+        word, *words = words
+        below = verb.get_command(context, word)
+        if below is None:
+            return f'there is no {word}'
+        verb, context = below, click.Context(below, info_name=word, parent=context)
+    try:
+        verb.make_parser(context).parse_args(list(words))
+    except click.UsageError as error:
+        # a text names an option without its value, or a verb without its arguments
+        return '' if isinstance(error, click.BadOptionUsage) else error.format_message()
+    return ''
+
+
+@pytest.mark.parametrize('path', FILES, ids=name)
+def test_commands_are_what_there_is(path):
+    found = [(words, wrong(words)) for words in commands(path.read_text('utf-8'))]
+    assert [(words, why) for words, why in found if why] == []
+
+
+def test_a_command_that_is_not_there_is_seen():
+    for line in ('nothing', 'jobs nothing', 'worker --nothing', 'jobs list --nothing x'):
+        assert wrong(line.split())
+    found = commands('$ p01-remote pack --keep 7d   # a\n`p01-remote jobs list` x')
+    assert list(found) == [['pack', '--keep', '7d'], ['jobs', 'list']]
+
+
+def imports(text):
+    """Each (module, name) that the code of a page imports from the package."""
+    for kind, code in CODE.findall(text):
+        for node in ast.walk(ast.parse(code)) if kind == 'python' else ():
+            if isinstance(node, ast.ImportFrom) and node.module.startswith('p01.remote'):
+                yield from ((node.module, each.name) for each in node.names)
+
+
+@pytest.mark.parametrize('path', FILES, ids=name)
+def test_code_is_python_and_imports_what_there_is(path):
+    for module, wanted in imports(path.read_text('utf-8')):
+        assert hasattr(import_module(module), wanted) or import_module(f'{module}.{wanted}')
+
+
+def test_the_code_of_the_front_page_runs(tmp_path):
+    code = dict(CODE.findall((ROOT / 'docs' / 'index.md').read_text('utf-8')))['python']
+    (tmp_path / 'shop.py').write_text(code)
+    asked = 'import shop; print(shop.app.drain(), dict(shop.app.run(lambda root: root["orders"])))'
+    done = subprocess.run([sys.executable, '-c', asked], cwd=tmp_path, capture_output=True,
+                          text=True, timeout=60)
+    assert done.stdout == "1 {'order-42': 'receipt sent'}\n", done.stderr
+
+
+# -- the reference
+
+def members(found):
+    return re.findall(r'^`*\{py:\w+\} ([\w.]+)', found, re.M)
+
+
+def test_the_reference_has_all_of_the_book():
+    def public(module):
+        return {f'{module.__name__}.{key}' for key, each in vars(module).items()
+                if getattr(each, '__module__', '') == module.__name__ and not key.startswith('_')}
+    raised = {each for each in public(exceptions) if each.rpartition('.')[2][0].isupper()}
+    assert set(members(book.errors())) == raised
+    assert set(members(book.promises())) >= public(interfaces) | {'processJob', 'policy', 'stop'}
+    for page, module in ((book.happenings, events), (book.choices, options)):
+        dataclasses = {f'{module.__name__}.{key}' for key, each in vars(module).items()
+                       if inspect.isclass(each) and '__dataclass_fields__' in vars(each)}
+        assert dataclasses and dataclasses <= set(members(page()))
+
+
+def test_the_reference_has_the_whole_command():
+    heads = re.findall(r'^#+ p01-remote (.+)$', book.command(), re.M)
+    assert {'demo', 'worker', 'jobs', 'jobs list', 'copy'} <= set(heads)
+    assert '| `--grace TIME` |' in book.command()
+
+
+def test_the_reference_writes_signatures_and_links():
+    assert 'processJob(name, input=None, *, queue=None,' in book.promises()
+    assert "options.Unique(key: str, until: str = 'finish', period: float | None" in book.choices()
+    assert '{py:obj}`~p01.remote.exceptions.InputError`' in book.front()
+    assert '- `backoff`: pause before the second run' in book.choices()
+    assert '| `waitTime` | `--wait-time` | `P01_REMOTE_WAIT_TIME` |' in book.choices()
+
+
+def test_plain_text_becomes_markdown():
+    assert book.linked('a <path> and __call__ of `x <y>`') == 'a \\<path> and `__call__` of `x <y>`'
+    assert book.linked('    a <b>') == '    a <b>'
+    assert book.linked('See IJob, docs/worker.rst, IJobs') == \
+        'See {py:obj}`~p01.remote.interfaces.IJob`, {doc}`/worker`, IJobs'
+
+
+def test_links_of_our_own_lead_somewhere():
+    """Sphinx is silent about those that do not."""
+    pages = [each() for each in book.PAGES.values()]
+    targets = {each for page in pages for each in members(page)}
+    assert {each for page in pages for each in re.findall(r'\{py:obj\}`~([^`]+)`', page)} <= targets
+
+
+def test_parts_of_files():
+    assert pages.fill('<!-- part: README.md # top -->').startswith('Durable background jobs')
+    assert '](scaling.md)' in pages.fill('<!-- part: README.md # What it promises -->')
+    with pytest.raises(LookupError):
+        pages.fill('<!-- part: README.md # Nothing -->')

@@ -13,14 +13,14 @@ from hypothesis import HealthCheck, Phase, settings
 from transaction.interfaces import NoTransaction
 
 from p01.remote import storage, testing
-from p01.remote.engine import group, portion, sizes
+from p01.remote.engine import batch, group, sizes
 from p01.remote.processor import RemoteProcessor
-from p01.remote.store.lines import Places, Runs
+from p01.remote.store.lines import Delays, Stretches
 from tests import servers
 
 for known in (BTrees.check._type2kind, BTrees.check._btree2bucket):      # by exact type: without this it refuses our trees
-    known[Places] = known[OOBTree]
-    known[Runs] = known[OOBTree]
+    known[Delays] = known[OOBTree]
+    known[Stretches] = known[OOBTree]
 
 # Shrinking a failure of the model may take five minutes, after which faulthandler_timeout ends the run without a word;
 # the printed blob reproduces it, and with all phases shrinks it.
@@ -80,8 +80,8 @@ def unhurry(monkeypatch):
     """Have jobs claimed at once, and share a commit, however slow this machine is."""
     monkeypatch.setattr(group, 'LASTS', 60.0)
     monkeypatch.setattr(sizes, 'LONG', 60.0)
-    monkeypatch.setattr(portion, 'AIM', 60.0)
-    monkeypatch.setattr(portion, 'LARGEST', 60.0)
+    monkeypatch.setattr(batch, 'AIM', 60.0)
+    monkeypatch.setattr(batch, 'LARGEST', 60.0)
 
 
 def leave(connection):

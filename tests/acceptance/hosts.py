@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager
 from unittest.mock import patch
 from urllib.parse import quote, urlencode
 
-from p01.remote import blackbox
+from p01.remote.ground import blackbox
 from tests import servers
 from tests.acceptance.trees import Tree, groupOf
 

@@ -13,7 +13,7 @@ from transaction.interfaces import TransientError
 from ZODB.POSException import ConflictError
 
 from p01.remote import App
-from p01.remote.storage.transactions import systematic
+from p01.remote.storage.transactions import transact
 from p01.remote.testing import waitFor
 from tests.acceptance import tasks
 from tests.acceptance.trees import DEADLINE, ROOT, environment
@@ -29,7 +29,7 @@ def enqueueAll(address, number, folder, lenient):
     acks = Acks(folder / f'{number}.acks')
     unknown = Acks(folder / f'{number}.unknown')
     key = number << 32
-    systematic(app.db, lambda connection: tasks.openBook(connection.root(), number))
+    transact(app.db, lambda connection: tasks.openBook(connection.root(), number))
     while not (folder / 'stop').exists():
         try:
             with app.transaction() as root:

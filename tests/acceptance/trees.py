@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from p01.remote import blackbox
+from p01.remote.ground import blackbox
 from p01.remote.testing import waitFor
 
 ROOT = Path(__file__).resolve().parents[2]

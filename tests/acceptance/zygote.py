@@ -91,7 +91,7 @@ def together(app, acks):
     """Run jobs that share a commit, and settle."""
     group.LASTS = sizes.LONG = 60.0     # however slow it is here
     loop = newLoop(app, together=True)
-    loop.portion.average = 1e-4         # it claims them all at once
+    loop.batch.average = 1e-4         # it claims them all at once
     loop.poll(time.time())
     assert loop.group.names             # they did
     for jobid in loop.runner.fresh().store.ids():

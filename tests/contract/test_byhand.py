@@ -10,7 +10,7 @@ from p01.remote.engine.loop import Loop
 from p01.remote.exceptions import RunLater
 from p01.remote.job import Job
 from p01.remote.options import Policy, WorkerOptions
-from p01.remote.places import traverse
+from p01.remote.storage.places import traverse
 from tests.conftest import NAME
 
 

@@ -12,7 +12,7 @@ from p01.remote import App, storage
 from p01.remote.engine import closing
 from p01.remote.engine.closing import closed
 from p01.remote.processor import RemoteProcessor
-from p01.remote.storage.transactions import systematic
+from p01.remote.storage.transactions import transact
 from p01.remote.testing import waitFor
 from tests.acceptance.trees import DEADLINE, environment
 
@@ -51,9 +51,9 @@ def started(db, workers=1):
             from p01.remote.worker import MultiWorker
             processor.workerFactory = MultiWorker
             processor.workerArguments = {'waitTime': 0.1, 'maxThreads': workers}
-    systematic(db, work)
-    systematic(db, lambda connection: connection.root()['remote'].startProcessing())
-    waitFor(lambda: systematic(db, lambda connection: len(connection.root()['remote'].store.seats)) >= workers, 30)
+    transact(db, work)
+    transact(db, lambda connection: connection.root()['remote'].startProcessing())
+    waitFor(lambda: transact(db, lambda connection: len(connection.root()['remote'].store.seats)) >= workers, 30)
 
 
 def threads():
@@ -72,7 +72,7 @@ def test_a_database_closes_beside_idle_workers(db, lines, workers):
 
 def test_a_database_waits_for_the_running_job(place, lines):
     started(place.db)
-    jobid = systematic(place.db, lambda connection: connection.root()['remote'].processJob('hold'))
+    jobid = transact(place.db, lambda connection: connection.root()['remote'].processJob('hold'))
     assert began.wait(30)
     closer = threading.Thread(target=place.db.close)
     closer.start()
@@ -83,14 +83,14 @@ def test_a_database_waits_for_the_running_job(place, lines):
     assert lines() == []
     if place.kind != 'memory':
         place.db = storage.openDatabase(place.address)
-        assert systematic(place.db, lambda connection: connection.root()['remote'].getJobStatus(jobid)) == 'completed'
-        assert systematic(place.db, lambda connection: len(connection.root()['remote'].store.seats)) == 0
+        assert transact(place.db, lambda connection: connection.root()['remote'].getJobStatus(jobid)) == 'completed'
+        assert transact(place.db, lambda connection: len(connection.root()['remote'].store.seats)) == 0
 
 
 def test_a_job_that_does_not_end_goes_back(place, lines, monkeypatch):
     from p01.remote.engine import closing
     started(place.db)
-    jobid = systematic(place.db, lambda connection: connection.root()['remote'].processJob('hold'))
+    jobid = transact(place.db, lambda connection: connection.root()['remote'].processJob('hold'))
     assert began.wait(30)
     real = closing.ended
     monkeypatch.setattr(closing, 'ended', lambda loops, patience: real(loops, 0.2))
@@ -99,7 +99,7 @@ def test_a_job_that_does_not_end_goes_back(place, lines, monkeypatch):
     waitFor(lambda: not threads(), 10, 'a worker goes on')
     if place.kind != 'memory':
         place.db = storage.openDatabase(place.address)
-        job = systematic(place.db, lambda connection: connection.root()['remote'].getJob(jobid))
+        job = transact(place.db, lambda connection: connection.root()['remote'].getJob(jobid))
         assert (job.status, job.runCounter, job.attempts) == ('queued', 0, ())
 
 

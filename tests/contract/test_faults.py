@@ -5,11 +5,11 @@ import threading
 import pytest
 
 from p01.remote import events
-from p01.remote.engine import beacon, outage
+from p01.remote.engine import outage, presence
 from p01.remote.engine.loop import PATIENCE, Loop
 from p01.remote.options import WorkerOptions
-from p01.remote.places import traverse
 from p01.remote.storage.origin import fromStorage
+from p01.remote.storage.places import traverse
 from tests.conftest import NAME
 
 
@@ -49,18 +49,18 @@ def test_a_fault_of_a_loop_is_no_storage_that_is_away(place, processor, told, mo
     assert [type(error) for error in raised] == [kind]
     assert len(tries) == PATIENCE + 1
     assert kinds(told) == [events.WorkerFailed]
-    assert loop.name not in beacon.live
+    assert loop.name not in presence.live
     processor._p_jar.transaction_manager.begin()
     assert [processor.getJobStatus(jobid) for jobid in jobids] == ['queued'] * 3
     assert len(processor.store.seats) == 0
 
 
 def test_a_loop_that_cannot_be_made_is_not_alive(place, processor, monkeypatch):
-    before = set(beacon.live)
+    before = set(presence.live)
     monkeypatch.setattr(place.db, 'open', lambda *args, **kwargs: (_ for _ in ()).throw(OSError('no connection')))
     with pytest.raises(OSError):
         Loop(place.db, lambda connection: None, 'one')
-    assert beacon.live == before
+    assert presence.live == before
 
 
 class Loaded:

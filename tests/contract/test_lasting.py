@@ -8,7 +8,7 @@ from persistent.mapping import PersistentMapping
 from transaction.interfaces import AlreadyInTransaction, DoomedTransaction
 
 from p01.remote.exceptions import StorageAway, TransactionOver
-from p01.remote.storage.transactions import Lasting, begun, opened, systematic
+from p01.remote.storage.transactions import Lasting, begun, opened, transact
 from tests.conftest import leftOpen
 
 WAYS = {
@@ -149,7 +149,7 @@ def test_a_connection_goes_back_whatever_happened(place):
         connection.transaction_manager.doom()
 
     with pytest.raises(DoomedTransaction):
-        systematic(place.db, work)
+        transact(place.db, work)
     assert leftOpen(place.db) == []
     assert 'x' not in seen(place)
 

@@ -107,7 +107,7 @@ def test_within_an_enqueue(app):
 
 def test_while_the_database_is_opened(app):
     found = []
-    with between('systematic', lambda: found.append(said(lambda: note.enqueue('between')))):
+    with between('transact', lambda: found.append(said(lambda: note.enqueue('between')))):
         note.enqueue('one')
     assert len(found) == 1
     assert 'is opening the database' in found[0]

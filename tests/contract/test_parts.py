@@ -13,7 +13,7 @@ from p01.remote.engine.loop import Loop
 from p01.remote.engine.outage import pauseAfter
 from p01.remote.job import Job
 from p01.remote.options import Policy
-from p01.remote.places import traverse
+from p01.remote.storage.places import traverse
 from tests.conftest import NAME
 
 COMMITS = {

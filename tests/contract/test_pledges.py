@@ -129,7 +129,7 @@ def test_one_that_is_dropped_is_told_of(app, told):
         where = line()
         handle = note.enqueue(1)
     del connection
-    app._db.cacheMinimize()
+    app.db.cacheMinimize()
     gc.collect()
     assert [(event.id, event.where, event.lost) for event in told] == [(handle.id, where, True)]
 

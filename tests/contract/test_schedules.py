@@ -10,8 +10,8 @@ from p01.remote import events, instants
 from p01.remote.engine.loop import Loop
 from p01.remote.engine.ticker import AGAIN
 from p01.remote.job import Job
-from p01.remote.places import traverse
 from p01.remote.scheduler import Cron, Delay, SchedulerItem
+from p01.remote.storage.places import traverse
 from tests.conftest import NAME
 
 

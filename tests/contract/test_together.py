@@ -16,7 +16,7 @@ from p01.remote.engine.loop import Loop
 from p01.remote.exceptions import JobError, RunLater
 from p01.remote.job import Job
 from p01.remote.options import Policy, WorkerOptions
-from p01.remote.places import traverse
+from p01.remote.storage.places import traverse
 from tests.conftest import NAME, counted, unhurry
 
 heard = []          # what hooks and data managers say
@@ -228,7 +228,7 @@ def loop(place, processor):
     processor._p_jar.transaction_manager.commit()
     found = Loop(place.db, lambda connection: traverse(connection, [NAME]), 'one', WorkerOptions(drain=True))
     found.ready()
-    found.portion.average = 1e-4        # it claims them all at once
+    found.batch.average = 1e-4        # it claims them all at once
     yield found
     found.close()
 
@@ -276,7 +276,7 @@ def test_only_those_that_want_to_share(place, loop, processor, unhurried, monkey
     monkeypatch.setattr(Does, 'together', together)
     other = Loop(place.db, loop.locate, 'other', WorkerOptions(drain=True, together=more))
     other.ready()
-    other.portion.average = 1e-4
+    other.batch.average = 1e-4
     enqueue(processor, *[''] * 5)
     _, commits = work(other, processor)
     other.close()

@@ -7,7 +7,7 @@ import pytest
 
 from p01.remote import App
 from p01.remote.engine.loop import Loop
-from p01.remote.home import Home
+from p01.remote.front.home import Home
 from p01.remote.options import Unique
 from p01.remote.store import uniques
 from tests.conftest import NAME, abort, commit, counted, inside, runAll

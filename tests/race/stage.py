@@ -10,7 +10,7 @@ from p01.remote import App
 from p01.remote.engine import janitor
 from p01.remote.engine.loop import Loop
 from p01.remote.options import WorkerOptions
-from p01.remote.storage.transactions import systematic
+from p01.remote.storage.transactions import transact
 from p01.remote.store.store import Store
 from tests.acceptance import tasks
 from tests.conftest import standing
@@ -29,7 +29,7 @@ class Stage:
 
     def do(self, work):
         """Do work(processor) in a transaction of its own."""
-        return systematic(self.app.db, lambda connection: work(self.app.locate(connection)))
+        return transact(self.app.db, lambda connection: work(self.app.locate(connection)))
 
     def enqueue(self, name, *inputs, **options):
         """One job for each input; returns the ids."""

@@ -4,15 +4,15 @@ import time
 
 import pytest
 
-from p01.remote import blackbox
-from p01.remote.engine import pulse
+from p01.remote.engine import heartbeat
+from p01.remote.ground import blackbox
 from tests.acceptance import tasks
 from tests.race.stage import session
 
 
 def behind(stage, loop, name, count, meanwhile):
     """Let a worker begin the first of so many jobs, do something meanwhile, and go on with what is left of its claim."""
-    loop.portion.average = 0.001
+    loop.batch.average = 0.001
     jobids = stage.enqueue(name, *range(count))
     tasks.interlude.append(lambda: meanwhile(jobids))
     loop.poll(time.time())
@@ -21,10 +21,10 @@ def behind(stage, loop, name, count, meanwhile):
 
 
 def spare(loop):
-    """What the pulse does once the running job has been long enough."""
-    heart = pulse.Pulse()           # ours is never started: it does what it is told to
+    """What the heartbeat does once the running job has been long enough."""
+    heart = heartbeat.Heartbeat()           # ours is never started: it does what it is told to
     heart.loops.add(loop)
-    heart.poll(loop.post.began + pulse.LONG + 0.01)
+    heart.poll(loop.post.began + heartbeat.LONG + 0.01)
 
 
 def test_what_waits_behind_a_long_job_goes_to_the_others(stage):
@@ -54,7 +54,7 @@ def test_what_cannot_be_given_back_is_kept(stage, monkeypatch):
 
     def meanwhile(jobids):
         with monkeypatch.context() as patch:
-            patch.setattr(pulse, 'systematic', refuse)
+            patch.setattr(heartbeat, 'transact', refuse)
             spare(loop)
         assert len(loop.post.hand[1]) == 4
     jobids = behind(stage, loop, 'effect', 5, meanwhile)
@@ -87,7 +87,7 @@ def test_a_late_giving_back_does_not_touch_the_next_round(stage):
     assert [task.id for task in stage.claim(loop, 3)] == jobids
     assert loop.post.round == number + 1
     loop.post.hand = number, left
-    pulse.spare(loop)
+    heartbeat.spare(loop)
     assert stage.do(lambda processor: list(processor.store.seats[loop.name].claims)) == jobids
 
 

@@ -4,8 +4,9 @@ import time
 
 import pytest
 
-from p01.remote import blackbox, scheduler
-from p01.remote.engine import beacon, death, janitor
+from p01.remote import scheduler
+from p01.remote.engine import death, janitor, presence
+from p01.remote.ground import blackbox
 from p01.remote.store.seats import Seat
 from tests.race.test_rescue import boxes, deaths, look, seated
 
@@ -15,7 +16,7 @@ HOUR = 3600.0
 def test_a_live_worker_of_this_host_outlives_any_step_of_the_clock(shared, tmp_path):
     """A laptop that sleeps, three times or more: its box is locked, and the clock of its signs of life stood still, too."""
     [jobid] = shared.enqueue('effect', 1)
-    box = beacon.Box(boxes(shared, tmp_path))
+    box = presence.Box(boxes(shared, tmp_path))
     seated(shared, 1, box=str(box.path))
     for sleeps in range(1, 5):
         assert look(shared, time.time() + sleeps * HOUR) == []
@@ -56,7 +57,7 @@ def test_the_end_of_a_host_is_no_jobs_fault(shared, tmp_path, left):
     [jobid] = shared.enqueue('effect', 1)
     name = blackbox.HOST.partition('/')[0]
     for _ in range(janitor.DEATHS + 1):
-        box = beacon.Box(boxes(shared, tmp_path))
+        box = presence.Box(boxes(shared, tmp_path))
         box.write(box.take(), jobid, 0.0)
         seated(shared, 1, host=f'{name}/before', box=str(box.path), beat=death.blackbox.booted() - 100)
         if left:

@@ -98,7 +98,7 @@ def test_a_late_commit_is_refused_with_a_snapshot_from_after_the_rescue(stage):
 def test_a_refused_worker_leaves_the_rest_of_its_batch(stage):
     jobids = stage.enqueue('effect', *range(5))
     late = stage.loop('late')
-    late.portion.average = 0.001
+    late.batch.average = 0.001
     tasks.interlude.append(lambda: (stage.rescue(late, {jobids[0]}), stage.drain()))
     late.poll(time.time())
     assert stage.effects == dict.fromkeys(range(5), 1)

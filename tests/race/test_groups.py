@@ -8,7 +8,7 @@ import pytest
 import transaction
 from persistent.mapping import PersistentMapping
 
-from p01.remote.engine import death, pulse
+from p01.remote.engine import death, heartbeat
 from p01.remote.engine.loop import Loop
 from p01.remote.job import Job
 from p01.remote.options import Policy, WorkerOptions
@@ -30,7 +30,7 @@ def unhurried(monkeypatch):
 def worker(stage, name='late'):
     """One whose jobs share commits."""
     loop = stage.loop(name, together=True)
-    loop.portion.average = 1e-4         # it claims them all at once
+    loop.batch.average = 1e-4         # it claims them all at once
     return loop
 
 
@@ -73,7 +73,7 @@ def test_one_that_was_thought_dead_commits_nothing(stage, number, finished):
 def test_one_whose_time_is_over_is_nobody_elses_trouble(stage, number):
     jobids = stage.enqueue('effect', *KEYS)
     late = worker(stage)
-    at(number, lambda: pulse.overrun(late))
+    at(number, lambda: heartbeat.overrun(late))
     step(late)
     assert stage.effects == {key: 1 for key in KEYS if key != number}
     step(late)
@@ -314,7 +314,7 @@ def test_two_that_meet_at_the_same_objects(place):
     for db, name in ((place.db, 'one'), (place.openAgain(), 'two')):
         loops.append(Loop(db, partial(lambda connection: connection.root()['processor']), name, WorkerOptions(drain=True)))
         loops[-1].ready()
-        loops[-1].portion.average = 60 / random.randint(2, count)
+        loops[-1].batch.average = 60 / random.randint(2, count)
         threads.start(loops[-1].work)
     threads.join()
     for loop in loops:

@@ -8,7 +8,7 @@ import zope.event
 from transaction.interfaces import TransientError
 
 from p01.remote import events
-from p01.remote.engine import pulse
+from p01.remote.engine import heartbeat
 from p01.remote.job import Job
 from p01.remote.options import Policy
 from p01.remote.testing import waitFor
@@ -155,7 +155,7 @@ def test_supervised_processes_are_left_to_their_supervisor(stage):
     loop = stage.loop()
     loop.supervised = True
     loop.post.began, loop.post.deadline = 100.0, 101.0
-    heart = pulse.Pulse()
-    assert pulse.overrun not in heart.due(loop, 101.5)
-    assert pulse.overrun in heart.due(loop, 101.5 + pulse.SLACK)
+    heart = heartbeat.Heartbeat()
+    assert heartbeat.overrun not in heart.due(loop, 101.5)
+    assert heartbeat.overrun in heart.due(loop, 101.5 + heartbeat.SLACK)
     loop.post.began = loop.post.deadline = 0.0

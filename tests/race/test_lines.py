@@ -152,7 +152,7 @@ def opened(monkeypatch):
             super().__init__(*args)
             found.append(self)
 
-    monkeypatch.setattr('p01.remote.store.taking.Run', Counted)
+    monkeypatch.setattr('p01.remote.store.taking.Stretch', Counted)
     return found
 
 

@@ -6,9 +6,10 @@ import time
 import pytest
 from ZODB.POSException import ConflictError
 
-from p01.remote import blackbox, storage
-from p01.remote.blackbox import HOST
-from p01.remote.engine import beacon, janitor
+from p01.remote import storage
+from p01.remote.engine import janitor, presence
+from p01.remote.ground import blackbox
+from p01.remote.ground.blackbox import HOST
 from p01.remote.options import Policy
 from p01.remote.store.seats import Seat
 from tests.race.stage import session
@@ -171,7 +172,7 @@ def test_a_box_of_another_host_says_nothing(shared, tmp_path):
 
 def test_a_worker_of_this_host_is_dead_as_soon_as_its_box_is_free(shared, tmp_path):
     jobids = shared.enqueue('effect', 1, 2, 3)
-    box = beacon.Box(boxes(shared, tmp_path))
+    box = presence.Box(boxes(shared, tmp_path))
     seated(shared, 3, box=str(box.path))
     box.write(box.take(), jobids[1], 0.0)
     box.map.flush()
@@ -186,7 +187,7 @@ def test_a_worker_of_this_host_is_dead_as_soon_as_its_box_is_free(shared, tmp_pa
 def test_a_worker_of_this_host_that_is_stopped_is_dead_after_its_lease(shared, tmp_path):
     """By the clock that stands still while the host sleeps, and whatever the other one says."""
     [jobid] = shared.enqueue('effect', 1)
-    box = beacon.Box(tmp_path / 'boxes')
+    box = presence.Box(tmp_path / 'boxes')
     now = time.time()
     seated(shared, 1, box=str(box.path), lease=2.0, beat=now)
     assert look(shared, now + 1e6) == []
@@ -209,7 +210,7 @@ def test_a_worker_of_this_process_is_alive_as_long_as_it_is_there(stage):
     loop = stage.loop()
     stage.claim(loop)
     assert look(stage, time.time() + 1e6) == []
-    beacon.live.discard(loop.name)
+    presence.live.discard(loop.name)
     assert look(stage, time.time()) == [loop.name]
     assert stage.stati([jobid]) == ['queued']
 
@@ -270,7 +271,7 @@ def test_a_process_that_was_to_end_takes_no_job_with_it(shared, tmp_path):
     """However often: told by a signal, or at the end of a server that works beside other things."""
     [jobid] = shared.enqueue('effect', 1)
     for end in [blackbox.TOLD, blackbox.ENDS] * janitor.DEATHS:
-        box = beacon.Box(boxes(shared, tmp_path))
+        box = presence.Box(boxes(shared, tmp_path))
         box.write(box.take(), jobid, 0.0)
         seated(shared, 1, box=str(box.path))
         box.end(end)

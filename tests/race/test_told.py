@@ -7,7 +7,7 @@ from transaction import TransactionManager
 from transaction.interfaces import TransientError
 
 from p01.remote.exceptions import StorageAway
-from p01.remote.storage.transactions import systematic
+from p01.remote.storage.transactions import transact
 from tests.race.stage import Stage
 
 
@@ -40,5 +40,5 @@ def test_bookkeeping_that_cannot_begin_says_so_at_once(begun):
 def test_a_transaction_of_the_systems_own_that_cannot_begin_says_so_at_once(begun):
     stage, _, begun = begun
     with pytest.raises(AwayForNow):
-        systematic(stage.app.db, lambda connection: None)
+        transact(stage.app.db, lambda connection: None)
     assert len(begun) == 1

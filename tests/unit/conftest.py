@@ -6,7 +6,7 @@ import json
 import pytest
 
 from p01.remote.cli import main
-from p01.remote.named import loadApp
+from p01.remote.front.named import loadApp
 
 SHOP = '''
 from p01.remote import App, JobError, current

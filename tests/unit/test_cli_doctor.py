@@ -7,7 +7,7 @@ import pytest
 
 from p01.remote import App, testing
 from p01.remote.engine.loop import Loop
-from p01.remote.named import loadApp
+from p01.remote.front.named import loadApp
 from p01.remote.options import Policy, WorkerOptions
 from p01.remote.scheduler import Cron, Delay, SchedulerItem
 from tests.unit.conftest import drain

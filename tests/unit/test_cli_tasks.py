@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from p01.remote.cli import tasks
+from p01.remote.demo import tasks
 
 SOURCE = '''\
 import os, sys as system

@@ -7,7 +7,7 @@ from transaction.interfaces import TransientError
 
 from p01.remote import App
 from p01.remote.cli import main
-from p01.remote.named import loadApp
+from p01.remote.front.named import loadApp
 from tests.unit.conftest import drain
 
 

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from p01.remote import App
-from p01.remote.cli import demo, report, tasks, verdict
-from p01.remote.cli.stage import Numbers, Stage
+from p01.remote.demo import check, command, report, tasks
+from p01.remote.demo.stage import Numbers, Stage
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def played(tmp_path):
         (folder / f'm{number:02}.py').write_text('import os\n' * number + f'def f{number}(): pass\n')
     app = App('memory:')
     paths, _ = tasks.sources(folder)
-    demo.enqueue(app, folder, paths, Stage('', quiet=True))
+    command.enqueue(app, folder, paths, Stage('', quiet=True))
     app.drain()
     yield report.Performance(app, folder, paths, 4, time.time(), 1.0, None, True, tmp_path / 'demo.log')
     app.close()
@@ -28,7 +28,7 @@ def played(tmp_path):
 
 def judged(played):
     ticks = []
-    found = verdict.judge(played.app, played.paths, played.began, lambda: ticks.append(1))
+    found = check.judge(played.app, played.paths, played.began, lambda: ticks.append(1))
     assert len(ticks) == len(played.paths)
     return found
 
@@ -41,8 +41,8 @@ def test_all_is_well(played):
     found = judged(played)
     assert found.good and found.faults() == []
     assert found.line() == '30 committed, 0 lost, 0 applied twice; the index matches'
-    assert [each['path'] for each in verdict.largest(played.app)] == [f'm{number}.py' for number in range(29, 19, -1)]
-    assert verdict.times(played.app).retried == 0
+    assert [each['path'] for each in check.largest(played.app)] == [f'm{number}.py' for number in range(29, 19, -1)]
+    assert check.times(played.app).retried == 0
 
 
 def test_a_lost_entry_is_seen(played):
@@ -83,7 +83,7 @@ def test_a_file_that_changed_meanwhile_is_nobodys_fault(played):
 def test_a_job_that_fails_is_seen(played):
     with played.app.transaction() as root:
         root[tasks.INDEX]['gone.py'] = tasks.Entry()
-        played.app.processor.processJob(demo.JOB, ('gone.py',))
+        played.app.processor.processJob(command.JOB, ('gone.py',))
     played.app.drain()
     played.paths.append('gone.py')
     found = judged(played)
@@ -113,7 +113,7 @@ def test_the_report_ends_with_the_status_of_the_verdict(played, asJson, capsys):
 
 def test_a_plain_line_a_second(capsys, monkeypatch):
     now = 1000.0
-    monkeypatch.setattr('p01.remote.cli.stage.time.monotonic', lambda: now)
+    monkeypatch.setattr('p01.remote.demo.stage.time.monotonic', lambda: now)
     with Stage('title') as scene:
         for step in range(21):
             now = 1000.0 + step / 10

@@ -14,7 +14,7 @@ from zope.annotation.attribute import AttributeAnnotations
 from zope.location.interfaces import ILocation
 
 import p01.remote
-from p01.remote.door import Closed
+from p01.remote.ground.door import Closed
 from p01.remote.job import FunctionJob, Job
 from p01.remote.processor import RemoteProcessor
 from p01.remote.scheduler import Cron, Delay, Scheduler, SchedulerItem

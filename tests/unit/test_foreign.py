@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from p01.remote.foreign import REASON, TRACE, Raised, described, guarded, reasonOf, shown, traced
+from p01.remote.ground.foreign import REASON, TRACE, Raised, described, guarded, reasonOf, shown, traced
 
 
 class Cunning(type):

@@ -6,7 +6,7 @@ import threading
 from importlib import import_module
 
 import p01.remote
-from p01.remote import fork
+from p01.remote.ground import fork
 
 
 def freeElsewhere(lock):

@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from p01.remote import App, Policy, RunLater, Unique, checks, spans, testing
+from p01.remote import App, Policy, RunLater, Unique, testing
 from p01.remote.engine.enqueuing import enqueue
 from p01.remote.exceptions import AddressError, ArgumentsError, InputError, RegistrationError
+from p01.remote.ground import checks, spans
 from p01.remote.instants import duration
 from p01.remote.job import Job
 from p01.remote.options import Retention, WorkerOptions

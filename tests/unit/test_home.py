@@ -10,7 +10,7 @@ from zope.container.btree import BTreeContainer
 from p01.remote import App, testing
 from p01.remote.cli.argument import at
 from p01.remote.exceptions import NoProcessor, OldProcessor
-from p01.remote.named import loadApp
+from p01.remote.front.named import loadApp
 from p01.remote.processor import RemoteProcessor
 from p01.remote.storage import openDatabase
 

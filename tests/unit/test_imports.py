@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from p01.remote.exceptions import RemoteError
-from p01.remote.named import loadApp
+from p01.remote.front.named import loadApp
 
 MODULES = {
     'trytasks': 'from p01.remote import App\napp = App("memory:")\nother = 5\ndef make(): return app\n',

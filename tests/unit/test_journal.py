@@ -5,7 +5,7 @@ import transaction
 
 from p01.remote.store.payload import Payload
 from p01.remote.store.records import COMPLETED, Outcome, Record
-from p01.remote.store.segments import Outcomes, Segment, brief, success, whole
+from p01.remote.store.segments import Journal, Segment, brief, success, whole
 from tests.unit.outcomes import ATTEMPT, OUTCOMES
 
 RECORDS = {
@@ -29,7 +29,7 @@ def loaded(journal):
     connection = journal._p_jar.db().open(transaction.TransactionManager())
     try:
         found = connection.get(journal._p_oid)
-        return {jobid: found.outcome(jobid) for jobid in found.entries} if isinstance(found, Outcomes) else dict(found.entries)
+        return {jobid: found.outcome(jobid) for jobid in found.entries} if isinstance(found, Journal) else dict(found.entries)
     finally:
         connection.close()
 
@@ -41,7 +41,7 @@ def append(journal, jobid):
 
 @pytest.mark.parametrize('each', [1, 2, 5])
 def test_outcomes_of_several_commits(root, each):
-    journal = root['journal'] = Outcomes('me')
+    journal = root['journal'] = Journal('me')
     for count, jobid in enumerate(OUTCOMES, 1):
         append(journal, jobid)
         if count % each == 0:
@@ -60,7 +60,7 @@ def test_records_of_several_commits(root):
 
 
 def test_a_journal_that_was_out_of_memory_goes_on(root):
-    journal = root['journal'] = Outcomes('me')
+    journal = root['journal'] = Journal('me')
     for jobid in OUTCOMES:
         append(journal, jobid)
         transaction.commit()
@@ -69,7 +69,7 @@ def test_a_journal_that_was_out_of_memory_goes_on(root):
 
 
 def test_what_was_undone_is_not_kept(root):
-    journal = root['journal'] = Outcomes('me')
+    journal = root['journal'] = Journal('me')
     append(journal, 1)
     transaction.commit()
     append(journal, 2)
@@ -101,7 +101,7 @@ def test_entries_that_are_replaced_are_written_anew(root):
 
 
 def test_a_payload_makes_references(root):
-    journal = root['journal'] = Outcomes('me')
+    journal = root['journal'] = Journal('me')
     append(journal, 1)
     transaction.commit()
     journal.append({6: brief(OUTCOMES[1]._replace(output=Payload(b'much', True)), 'me')})

@@ -10,18 +10,18 @@ from contextlib import contextmanager
 import pytest
 import ZODB
 
-from p01.remote import blackbox
 from p01.remote.engine import neighbours
 from p01.remote.engine.neighbours import Neighbours
 from p01.remote.exceptions import StorageAway
+from p01.remote.ground import blackbox
 from p01.remote.testing import waitFor
 from tests.acceptance.trees import DEADLINE, environment
 
 CODE = '''
 import sys
 from pathlib import Path
-from p01.remote.engine import beacon
-box = beacon.Box(Path(sys.argv[1]))
+from p01.remote.engine import presence
+box = presence.Box(Path(sys.argv[1]))
 slots = [box.take() for _ in range(int(sys.argv[2]))]
 print(box.path, flush=True)
 sys.stdin.read()

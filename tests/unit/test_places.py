@@ -10,9 +10,10 @@ from zope.container.btree import BTreeContainer
 from zope.site.folder import Folder, rootFolder
 from zope.site.site import LocalSiteManager
 
-from p01.remote import places, testing, worker
+from p01.remote import testing, worker
 from p01.remote.exceptions import OldProcessor, ProcessorGone, RemoteError
 from p01.remote.processor import RemoteProcessor
+from p01.remote.storage import places
 
 
 class Thing(Persistent):

@@ -7,10 +7,11 @@ import sys
 
 import pytest
 
-from p01.remote import App, blackbox, current
+from p01.remote import App, current
 from p01.remote.engine import progress
 from p01.remote.engine.loop import Loop
 from p01.remote.exceptions import InputError, RemoteError
+from p01.remote.ground import blackbox
 from p01.remote.options import WorkerOptions
 from p01.remote.testing import EchoJob
 

@@ -2,8 +2,6 @@
 """The front: App, @app.job, handles. Everything here ends in the component's processJob and getJob."""
 from __future__ import annotations
 
-import os
-import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,30 +10,25 @@ from typing import Any, TypeVar, Unpack, cast, overload
 from transaction.interfaces import TransientError
 from ZODB.Connection import Connection
 from ZODB.DB import DB
-from ZODB.interfaces import IDatabase
 
-from p01.remote import block, checks, fork, scope, storage
-from p01.remote.engine import beacon
+from p01.remote import storage
 from p01.remote.engine.loop import Loop
-from p01.remote.exceptions import InputError, RegistrationError, RemoteError
+from p01.remote.exceptions import InputError, RegistrationError
+from p01.remote.front import block, scope
+from p01.remote.front.home import Home
+from p01.remote.front.opening import Opening
+from p01.remote.front.registration import decorated, pathOf
 from p01.remote.function import JobChoice, JobFunction, Output, P
+from p01.remote.ground import checks
 from p01.remote.handle import Handle
-from p01.remote.home import Home
 from p01.remote.job import FunctionJob
 from p01.remote.options import CONFLICTS, DEFAULTQUEUE, Policy, Span, WorkerOptions
 from p01.remote.processor import RemoteProcessor
-from p01.remote.registration import decorated, pathOf
-from p01.remote.storage import databases
-from p01.remote.storage.transactions import begun, opened, pause, systematic
+from p01.remote.storage.transactions import begun, opened, pause, transact
 from p01.remote.store.migrate import migrate
 
 BACKOFF = 1.0           # seconds; the default of @app.job
 TRIES = 10              # of app.run
-SOLITARY = {'memory': 'memory: lives in the process that opened it; use sqlite: for several processes',
-            'file': 'a FileStorage serves a single process; open it after the fork, or use sqlite: or zeo:'}
-OPENING = ('This thread is opening the database just now; what comes between, as a signal handler, '
-           'cannot use it yet.')
-
 Result = TypeVar('Result')
 
 
@@ -59,38 +52,31 @@ class App:
         storage.check(settings, 'App')
         self.settings = settings
         self.jobs: dict[str, JobFunction[..., Any]] = {}
-        self._db: DB | None = None
-        self._lock, self._opening = threading.RLock(), False
         # where a connection keeps the processor, so that both go together
         self._near = f'p01.remote.near.{id(self)}'
-        self._refused = ''              # why a forked child cannot have it
-        self.database = database
-        path = self._address.processor if self._address else ''
+        self._opening = Opening(database, settings)
         self.home = Home(None if name is None else checks.nameOf(name, 'name'),
-                         checks.nameOf(processor, 'processor') if processor != '' else path)
+                         checks.nameOf(processor, 'processor') if processor != '' else self._opening.processor)
         self.name = self.home.name
         self.autocommit = checks.flagOf(autocommit, 'autocommit')
-        _apps.add(self)
-        if self._address is None:
+        if self._opening.address is None:
             # now, since a transaction that has begun before would not see the queue
             self.open()
 
     @property
     def database(self) -> str | DB:
         """The address, or the database that was given open; setting another one closes this one."""
-        return self._database
+        return self._opening.given
 
     @database.setter
     def database(self, database: str | DB) -> None:
         self.close()
-        # a bad address is told here, and a path is that of now
-        self._address = None if IDatabase.providedBy(database) else storage.parse(database)
-        self._database = database
+        self._opening = Opening(database, self.settings)
 
     @property
     def db(self) -> DB:
         """The open database."""
-        return self._db if self._db is not None else self.open()
+        return self._opening.db if self._opening.db is not None else self.open()
 
     def open(self) -> DB:
         """Open the database, unless it is open.
@@ -98,51 +84,17 @@ class App:
         Raises AddressError, NewerDatabase, NoProcessor, OldProcessor, and RemoteError in some
         forked children.
         """
-        with self._lock:
-            if self._db is None:
-                if self._refused or self._opening:
-                    raise RemoteError(self._refused or OPENING)
-                self._opening, db = True, None
-                try:
-                    db = databases.take(self._database) if self._address is None \
-                        else databases.borrow(self._address, **self.settings)
-                    home, oid = systematic(db, self._install)
-                    if self.adds:
-                        migrate(home, oid)
-                    self._db = db
-                finally:
-                    self._opening = False
-                    if db is not None and self._db is None:
-                        self._return(db)
-            return self._db
+        return self._opening.open(self._install)
 
-    def _return(self, db: DB) -> None:
-        if self._address is not None and databases.giveBack(self._address, db):
-            db.close()              # behind the workers of this process, see engine.closing
-            beacon.forget(db)
-
-    def _forked(self) -> None:
-        """This is a child now: it opens the database for itself, or cannot have it."""
-        self._lock, self._opening = threading.RLock(), False
-        db, self._db = self._db, None
-        if db is None:
-            return
-        fork.leave(db)
-        if self._address is None:
-            self._refused = ('The ZODB.DB of this App was opened before the process was forked, '
-                             'and belongs to the parent; make the App in the child, or give it an '
-                             'address, which each process opens for itself.')
-        elif storage.kind(db) in SOLITARY:
-            self._refused = (f'{self._address.text} was opened before the process was forked: '
-                             f'{SOLITARY[storage.kind(db)]}.')
-
-    def _install(self, connection: Connection) -> tuple[DB, bytes]:
-        return self.home.install(connection, self.place, self.adds)
+    def _install(self, db: DB) -> None:
+        home, oid = transact(db, lambda connection: self.home.install(connection, self.place, self.adds))
+        if self.adds:
+            migrate(home, oid)
 
     @property
     def place(self) -> str:
         """Where the database is, safe to print."""
-        return self._address.text if self._address is not None else repr(self.database)
+        return self._opening.place
 
     def locate(self, connection: Connection) -> RemoteProcessor:
         """The processor in a connection. Raises RemoteError."""
@@ -279,22 +231,8 @@ class App:
 
     def close(self) -> None:
         """Close the database, unless it was given open."""
-        with self._lock:
-            if self._db is not None:
-                self._return(self._db)
-            self._db = None
+        self._opening.close()
 
     def __reduce__(self) -> Any:
         raise InputError('An App belongs to its process and cannot be passed on; '
                          'import it where it is needed')
-
-
-_apps: weakref.WeakSet[App] = weakref.WeakSet()
-
-
-def _forked() -> None:
-    for app in list(_apps):
-        app._forked()
-
-
-os.register_at_fork(after_in_child=_forked)

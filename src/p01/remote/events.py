@@ -17,7 +17,7 @@ from typing import Any
 import zope.event
 from zope.interface import providedBy
 
-from p01.remote.foreign import Raised, guarded, reasonOf, shown, traced
+from p01.remote.ground.foreign import Raised, guarded, reasonOf, shown, traced
 
 
 @dataclass(frozen=True)

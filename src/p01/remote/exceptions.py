@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from transaction.interfaces import TransientError
 
-from p01.remote import foreign, spans
+from p01.remote.ground import foreign, spans
 
 TRACE = 'P01_REMOTE_TRACE'      # in the environment: commands show tracebacks
 

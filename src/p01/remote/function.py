@@ -8,16 +8,16 @@ from datetime import datetime
 from types import MethodType
 from typing import Any, Generic, ParamSpec, TypedDict, TypeVar, Unpack
 
-from p01.remote import checks
 from p01.remote.engine.enqueuing import enqueue
 from p01.remote.exceptions import InputError, RegistrationError, UnknownJob
+from p01.remote.front.registration import refuseLater
+from p01.remote.ground import checks
 from p01.remote.handle import Handle
 from p01.remote.instants import duration, seconds
 from p01.remote.job import Arguments, FunctionJob, found
 from p01.remote.options import Span, Unique
 from p01.remote.processor import RemoteProcessor
-from p01.remote.registration import refuseLater
-from p01.remote.storage.transactions import systematic
+from p01.remote.storage.transactions import transact
 
 P = ParamSpec('P')      # of a job's function
 Output = TypeVar('Output')
@@ -100,7 +100,7 @@ class JobFunction(Generic[P, Output]):
         connection = self.app.around()
         if connection is None:
             return [Handle(self.app, jobid)
-                    for jobid in systematic(self.app.db, lambda own: self.order(self.app.locate(own), calls))]
+                    for jobid in transact(self.app.db, lambda own: self.order(self.app.locate(own), calls))]
         manager = connection.transaction_manager
         return [Handle(self.app, jobid, manager) for jobid in self.order(self.app.near(connection), calls)]
 

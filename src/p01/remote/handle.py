@@ -9,14 +9,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Generic, TypeVar, cast
 
-from p01.remote import foreign, scope
 from p01.remote.engine.context import running
 from p01.remote.exceptions import InputError, JobCancelled, JobFailed, JobNotFound, NotCommitted, RemoteError, WaitsForItself
+from p01.remote.front import scope
+from p01.remote.ground import foreign
 from p01.remote.instants import duration
 from p01.remote.job import Job
 from p01.remote.options import Span
 from p01.remote.processor import RemoteProcessor
-from p01.remote.storage.transactions import begun, systematic
+from p01.remote.storage.transactions import begun, transact
 from p01.remote.store.look import View
 from p01.remote.store.payload import unpack
 from p01.remote.store.records import CANCELLED, COMPLETED, ERROR, PROCESSING
@@ -100,7 +101,7 @@ class Handle(Generic[Output]):
         connection = scope.around(self.app.db) if self._open() else scope.inside(self.app.db)
         if connection is not None:
             return self.app.locate(connection).cancelJob(self.id)
-        return systematic(self.app.db, lambda connection: self.app.locate(connection).cancelJob(self.id))
+        return transact(self.app.db, lambda connection: self.app.locate(connection).cancelJob(self.id))
 
     def result(self, timeout: Span | None = None) -> Output:
         """Its output, waiting for it at most so long (seconds, a timedelta, or a text such as

@@ -4,9 +4,9 @@ import math
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
-from p01.remote import spans
 from p01.remote.exceptions import InputError
-from p01.remote.foreign import short
+from p01.remote.ground import spans
+from p01.remote.ground.foreign import short
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST = -62135596800.0          # the first second of year 1 and the end of year 9999: what a

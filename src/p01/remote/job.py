@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 from persistent import Persistent
 from zope.interface import implementer
 
-from p01.remote.door import Placed
 from p01.remote.exceptions import ArgumentsError, NotLoaded, RegistrationError, UnknownJob
-from p01.remote.foreign import Raised, guarded, reasonOf, shown
+from p01.remote.front.registration import pathOf, refuseLater
+from p01.remote.ground.door import Placed
+from p01.remote.ground.foreign import Raised, guarded, reasonOf, shown
 from p01.remote.instants import utc
 from p01.remote.interfaces import IJob
 from p01.remote.options import Policy
-from p01.remote.registration import pathOf, refuseLater
 
 
 class Arguments(NamedTuple):

@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from p01.remote import checks
 from p01.remote.exceptions import InputError
-from p01.remote.foreign import short
+from p01.remote.ground import checks
+from p01.remote.ground.foreign import short
 from p01.remote.instants import duration
 
 DEFAULTQUEUE = 'default'

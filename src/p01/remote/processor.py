@@ -12,22 +12,23 @@ from persistent import Persistent
 from zope.interface import implementer
 from zope.location.interfaces import ILocation
 
-from p01.remote import checks, events, logs, worker  # noqa: F401 - logs subscribes itself
-from p01.remote.door import Part, Placed
+from p01.remote import events, logs, worker  # noqa: F401 - logs subscribes itself
 from p01.remote.engine import pulled
 from p01.remote.engine.behaviours import behaviourOf, prepared
 from p01.remote.engine.enqueuing import enqueue
-from p01.remote.engine.hand import runDue
+from p01.remote.engine.inline import runDue
 from p01.remote.engine.pledge import pledge
 from p01.remote.exceptions import InputError, NotLoaded, RemoteError, UnknownJob
-from p01.remote.foreign import Raised, described, listed, reasonOf, short
+from p01.remote.ground import checks
+from p01.remote.ground.door import Part, Placed
+from p01.remote.ground.foreign import Raised, described, listed, reasonOf, short
 from p01.remote.instants import seconds
 from p01.remote.interfaces import IRemoteProcessor
 from p01.remote.job import Job, found, instants, wrapped
 from p01.remote.options import Retention, Unique
-from p01.remote.places import pathOf
 from p01.remote.scheduler import Scheduler, SchedulerItem
 from p01.remote.storage.origin import contained
+from p01.remote.storage.places import pathOf
 from p01.remote.store import listing, payload
 from p01.remote.store.look import View
 from p01.remote.store.records import FINISHED

@@ -13,11 +13,11 @@ from BTrees.OOBTree import OOBTree
 from cronsim import CronSimError
 from persistent import Persistent
 
-from p01.remote import checks
 from p01.remote.calendar import FIELDS, Values, completed, match, textOf, valuesOf
-from p01.remote.door import Placed
 from p01.remote.exceptions import InputError, RegistrationError
-from p01.remote.foreign import Raised, short
+from p01.remote.ground import checks
+from p01.remote.ground.door import Placed
+from p01.remote.ground.foreign import Raised, short
 from p01.remote.instants import duration, seconds, utc, zone
 from p01.remote.storage.origin import contained
 

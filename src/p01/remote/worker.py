@@ -13,17 +13,18 @@ from typing import Any
 from ZODB.DB import DB
 from zope.interface import implementer
 
-from p01.remote import events, fork
+from p01.remote import events
 from p01.remote.engine import surroundings
 from p01.remote.engine.closing import closed, hire, resign
 from p01.remote.engine.loop import Loop
 from p01.remote.engine.outage import Outage
 from p01.remote.exceptions import NewerDatabase, OldProcessor, ProcessorGone, RemoteError, StorageAway
-from p01.remote.foreign import interrupts, reasonOf
+from p01.remote.ground import fork
+from p01.remote.ground.foreign import interrupts, reasonOf
 from p01.remote.instants import duration, seconds
 from p01.remote.interfaces import IWorker
 from p01.remote.options import WorkerOptions
-from p01.remote.places import Follower
+from p01.remote.storage.places import Follower
 
 logger = logging.getLogger('p01.remote')
 SOON = 0.01                     # seconds; a processor that is not committed yet is looked for again

@@ -11,10 +11,10 @@ from importlib.metadata import PackageNotFoundError, version
 
 import click
 
-from p01.remote import streams
 from p01.remote.cli.terminal import shown, tell
 from p01.remote.exceptions import TRACE, JobNotFound, sentence
-from p01.remote.foreign import interrupts
+from p01.remote.ground import streams
+from p01.remote.ground.foreign import interrupts
 
 FAILED, WRONG, STOPPED = 1, 2, 130      # a job or check failed, or nothing was found; bad input; interrupted
 VERBS = {'demo': 'demo', 'worker': 'worker', 'enqueue': 'enqueue', 'jobs': 'changes', 'queues': 'queues', 'status': 'status',

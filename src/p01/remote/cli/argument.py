@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from p01.remote import spans
 from p01.remote.cli.terminal import shown
 from p01.remote.exceptions import InputError
+from p01.remote.ground import spans
 from p01.remote.instants import duration
 
 DEFAULT = 'P01_REMOTE_APP'              # in the environment: APP where none is given

@@ -18,8 +18,8 @@ from p01.remote.cli.survey import knownQueues, lost, meant, outdated, schedulesO
 from p01.remote.cli.target import check, placeOf
 from p01.remote.cli.terminal import ago, count, hung, jsonOption, printJson, shown, span, verb
 from p01.remote.exceptions import AddressError, NoProcessor
-from p01.remote.foreign import Raised, guarded, listed, reasonOf
-from p01.remote.named import loadApp
+from p01.remote.front.named import loadApp
+from p01.remote.ground.foreign import Raised, guarded, listed, reasonOf
 from p01.remote.processor import RemoteProcessor
 from p01.remote.storage.held import held
 from p01.remote.store import figures

@@ -15,8 +15,8 @@ from p01.remote.cli.target import opened
 from p01.remote.cli.terminal import jsonOption, mark, printJson, say, shown, tell
 from p01.remote.cli.values import clean, jsonOf
 from p01.remote.exceptions import InputError, JobCancelled, JobFailed, UnknownJob
-from p01.remote.foreign import listed
 from p01.remote.function import checked
+from p01.remote.ground.foreign import listed
 from p01.remote.job import Arguments, FunctionJob
 
 

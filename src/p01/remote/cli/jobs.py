@@ -13,7 +13,7 @@ from p01.remote.cli.target import opened
 from p01.remote.cli.terminal import ago, hung, iso, jsonOption, mark, printJson, say, shown, span, table
 from p01.remote.cli.values import written
 from p01.remote.engine.progress import Progress, saidBy
-from p01.remote.foreign import Raised, guarded, reasonOf
+from p01.remote.ground.foreign import Raised, guarded, reasonOf
 from p01.remote.job import FunctionJob
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store.listing import STATI, find

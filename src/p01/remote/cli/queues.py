@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from p01.remote import checks
 from p01.remote.cli.argument import SPAN, Verb, appArgument
 from p01.remote.cli.survey import knownQueues, meant
 from p01.remote.cli.target import change, opened
 from p01.remote.cli.terminal import ago, console, fitted, iso, jsonOption, mark, printJson, say, shown, strung, table
+from p01.remote.ground import checks
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store import figures
 from p01.remote.store.records import DELAYED, FINISHED, QUEUED

@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from p01.remote import blackbox
 from p01.remote.cli.argument import Verb, appArgument
 from p01.remote.cli.queues import countsOf, pausedOf, printCounts
 from p01.remote.cli.survey import Schedule, knownQueues, meant, outdated, schedulesOf, unserved
@@ -15,7 +14,8 @@ from p01.remote.cli.target import opened, placeOf
 from p01.remote.cli.terminal import ago, count, iso, jsonOption, mark, printJson, say, shown, span, table, verb
 from p01.remote.engine.death import isDead
 from p01.remote.engine.progress import saidBy
-from p01.remote.foreign import LISTED
+from p01.remote.ground import blackbox
+from p01.remote.ground.foreign import LISTED
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store.seats import Seat
 

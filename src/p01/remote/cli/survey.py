@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 from ZODB.broken import Broken
 
-from p01.remote import checks
 from p01.remote.app import App
 from p01.remote.cli.terminal import shown
 from p01.remote.engine.fingerprint import fingerprintOf
-from p01.remote.foreign import Raised, guarded, reasonOf
+from p01.remote.ground import checks
+from p01.remote.ground.foreign import Raised, guarded, reasonOf
 from p01.remote.job import FunctionJob, Gone
 from p01.remote.options import DEFAULTQUEUE
 from p01.remote.processor import RemoteProcessor

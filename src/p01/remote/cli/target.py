@@ -10,10 +10,10 @@ import ZODB
 
 from p01.remote.app import App
 from p01.remote.exceptions import AddressError
-from p01.remote.named import loadApp
+from p01.remote.front.named import loadApp
 from p01.remote.processor import RemoteProcessor
 from p01.remote.storage import openDatabase, parse
-from p01.remote.storage.transactions import systematic
+from p01.remote.storage.transactions import transact
 
 BATCH = 100         # jobs changed in one transaction: small enough not to meet the workers all the time
 
@@ -73,7 +73,7 @@ def placeOf(app: App) -> str:
 
 def change(app: App, work: Callable[[RemoteProcessor], Result]) -> Result:
     """Do work(processor) in a transaction, again when it meets the workers."""
-    return systematic(app.db, lambda connection: work(app.locate(connection)))
+    return transact(app.db, lambda connection: work(app.locate(connection)))
 
 
 def each(app: App, jobids: list[int], verb: Callable[[RemoteProcessor, int], Result]) -> Iterator[tuple[int, Result]]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from p01.remote.cli.values import jsonOf
-from p01.remote.foreign import described, guarded, plain
+from p01.remote.ground.foreign import described, guarded, plain
 from p01.remote.instants import utc
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
-from p01.remote import foreign
+from p01.remote.ground import foreign
 
 DEPTH = 100             # levels of nesting that are shown
 NODES = 1_000_000       # values within a value that are shown: shared ones may count more often than memory holds

@@ -8,7 +8,7 @@ from ZODB.broken import Broken
 from ZODB.POSException import StateLoadError
 
 from p01.remote.exceptions import InputError, NotLoaded, UnknownJob
-from p01.remote.foreign import Raised, interrupts, reasonOf
+from p01.remote.ground.foreign import Raised, interrupts, reasonOf
 from p01.remote.job import Gone, Job, found
 from p01.remote.storage.classes import reasonFor
 from p01.remote.storage.origin import contained

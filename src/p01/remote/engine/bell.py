@@ -14,7 +14,8 @@ from typing import Any
 
 from ZODB.DB import DB
 
-from p01.remote import fork, storage
+from p01.remote import storage
+from p01.remote.ground import fork
 
 logger = logging.getLogger('p01.remote.bell')
 

@@ -19,11 +19,11 @@ from typing import Any
 
 from ZODB.DB import DB
 
-from p01.remote import fork
-from p01.remote.engine import beacon, janitor
+from p01.remote.engine import janitor, presence
 from p01.remote.exceptions import RemoteError
-from p01.remote.foreign import reasonOf
-from p01.remote.storage.transactions import systematic
+from p01.remote.ground import fork
+from p01.remote.ground.foreign import reasonOf
+from p01.remote.storage.transactions import transact
 
 SHORT = 1.0         # seconds that workers get to leave when their process ends
 HELP = 5.0          # seconds at least for those who work alongside, whose storage may be away
@@ -128,7 +128,7 @@ def dismiss(db: DB) -> None:
     for thread in beside:
         if thread is not threading.current_thread():
             thread.join(max(patience, HELP))
-    beacon.forget(db)
+    presence.forget(db)
 
 
 def ended(loops: Iterable[Any], patience: float) -> list[Any]:
@@ -149,7 +149,7 @@ def takeBack(loop: Any) -> None:
         if seat is not None:
             janitor.rescue(store, seat, time.time(), ())
 
-    systematic(loop.db, work)
+    transact(loop.db, work)
 
 
 def _atexit() -> None:

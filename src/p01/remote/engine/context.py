@@ -9,10 +9,10 @@ from contextvars import ContextVar, copy_context
 from threading import get_ident
 from typing import Any
 
-from p01.remote import fork
 from p01.remote.engine import progress
 from p01.remote.engine.progress import Progress
 from p01.remote.exceptions import RemoteError
+from p01.remote.ground import fork
 from p01.remote.job import instants
 from p01.remote.store.records import PROCESSING
 

@@ -12,12 +12,12 @@ import struct
 import time
 from typing import Any, NamedTuple
 
-from p01.remote import blackbox, foreign
-from p01.remote.blackbox import BLURRED, KILLED, UNKNOWN, WORKS, Head, Saying, howOf
-from p01.remote.engine import beacon
+from p01.remote.engine import presence
+from p01.remote.ground import blackbox, foreign
+from p01.remote.ground.blackbox import BLURRED, KILLED, UNKNOWN, WORKS, Head, Saying, howOf
 from p01.remote.options import Policy
 from p01.remote.store.seats import Seat
-from p01.remote.store.store import BYHAND
+from p01.remote.store.store import PULLED
 
 EMPTY = 24 * 3600.0         # seconds after which the seat of a silent worker without jobs goes
 # part of a lease that a worker's seat must be seen unchanged, whatever the wall clocks say
@@ -63,9 +63,9 @@ class Silence:
 
 def deathOf(seat: Seat, here: str, now: float, silence: Silence | None = None) -> Death | None:
     """How a worker ended, None for one that lives."""
-    if seat.process == beacon.PROCESS:
-        return None if seat.name in beacon.live else Death('its thread ended', ran(seat, boxOf(seat)))
-    if not seat.box or seat._p_jar is not None and beacon.alone(seat._p_jar.db()):
+    if seat.process == presence.PROCESS:
+        return None if seat.name in presence.live else Death('its thread ended', ran(seat, boxOf(seat)))
+    if not seat.box or seat._p_jar is not None and presence.alone(seat._p_jar.db()):
         return ended(seat, boxOf(seat))                     # a database of one process, and that is this one
     near = seat.host.partition('/')[0] == here.partition('/')[0]
     box = boxOf(seat) if near else None
@@ -86,7 +86,7 @@ def deathOf(seat: Seat, here: str, now: float, silence: Silence | None = None) -
 
 def isDead(seat: Seat, here: str, now: float) -> bool:
     """Whether a worker's jobs must go to others."""
-    return seat.name != BYHAND and deathOf(seat, here, now) is not None
+    return seat.name != PULLED and deathOf(seat, here, now) is not None
 
 
 def ended(seat: Seat, box: Saying | None) -> Death:

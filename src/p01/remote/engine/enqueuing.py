@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from p01.remote import checks, events
+from p01.remote import events
 from p01.remote.engine.behaviours import prepared
 from p01.remote.engine.pledge import pledge
 from p01.remote.exceptions import InputError
+from p01.remote.ground import checks
 from p01.remote.instants import duration, seconds
 from p01.remote.job import Job
 from p01.remote.options import DEFAULTQUEUE, Unique

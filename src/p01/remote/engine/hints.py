@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ZODB.POSException import Unsupported
 
-from p01.remote.foreign import described
+from p01.remote.ground.foreign import described
 
 THREAD = 'main thread'      # as Python says it of signal.signal
 HINT = '; workers run jobs in other threads, and signals belong to the main one: use timeout=, or a process of its own'

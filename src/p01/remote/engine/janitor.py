@@ -9,17 +9,18 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from p01.remote import blackbox, events
+from p01.remote import events
 from p01.remote.engine import death, limit
 from p01.remote.engine.death import Death, Silence
 from p01.remote.engine.verdict import pauseOf
 from p01.remote.exceptions import TimedOut
+from p01.remote.ground import blackbox
 from p01.remote.options import DEATHS, Policy
 from p01.remote.store import uniques, upkeep
 from p01.remote.store.records import CANCELLED, COMPLETED, ERROR, FINISHED, Attempt, Claim, Outcome
 from p01.remote.store.seats import Seat
 from p01.remote.store.shards import Shard
-from p01.remote.store.store import BYHAND, Store
+from p01.remote.store.store import PULLED, Store
 from p01.remote.store.writer import ABANDON
 
 EVERY = 5.0                 # seconds between two rounds of one worker
@@ -109,7 +110,7 @@ def round(processor: Any, here: str, now: float,
     store: Store = processor.store
     told = []
     for seat in list(store.seats.values()):
-        if seat.name == BYHAND:
+        if seat.name == PULLED:
             told += forgotten(processor, seat, now)
             continue
         found = death.deathOf(seat, here, now, silence)

@@ -9,7 +9,7 @@ from transaction.interfaces import TransientError
 from p01.remote import events
 from p01.remote.engine.verdict import Again, Done, Failed, Runs, Task, ends, failure
 from p01.remote.exceptions import OutputError
-from p01.remote.foreign import Raised, guarded, reasonOf
+from p01.remote.ground.foreign import Raised, guarded, reasonOf
 from p01.remote.options import Policy
 from p01.remote.storage.origin import fromStorage
 from p01.remote.store.records import Outcome

@@ -14,8 +14,8 @@ import traceback
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from p01.remote import blackbox
-from p01.remote.engine import beacon
+from p01.remote.engine import presence
+from p01.remote.ground import blackbox
 
 FRAMES = 30
 OURS = tuple(os.path.join('p01', 'remote', part) for part in ('engine' + os.sep, 'job.py'))
@@ -68,7 +68,7 @@ def standing(thread: int) -> Stack:
 
 # -- of another process
 
-def register(box: beacon.Box) -> None:
+def register(box: presence.Box) -> None:
     """Have this process write down where its threads stand whenever it is asked to, even by code that holds on to the GIL."""
     if box.file is not None:
         box.stack = open(box.path.with_suffix(blackbox.STACK), 'wb', buffering=0)   # noqa: SIM115 - as long as the process

@@ -10,7 +10,8 @@ from typing import Any
 
 import zope.event
 
-from p01.remote import events, streams
+from p01.remote import events
+from p01.remote.ground import streams
 
 FORMAT = '%(asctime)s %(levelname)-7s %(job)s%(message)s'
 OWN = 'p01.remote'      # our lines name their job themselves

@@ -12,25 +12,25 @@ from typing import Any
 from transaction.interfaces import TransientError
 from ZODB.DB import DB
 
-from p01.remote.engine import beacon, closing, janitor, pulse
+from p01.remote.engine import closing, heartbeat, janitor, presence
+from p01.remote.engine.batch import Batch
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.group import Group
 from p01.remote.engine.janitor import Janitor
 from p01.remote.engine.ledger import Ledger
 from p01.remote.engine.outage import Outage
-from p01.remote.engine.portion import Portion
 from p01.remote.engine.post import Post
 from p01.remote.engine.runner import Runner
 from p01.remote.engine.session import Session
 from p01.remote.engine.ticker import Ticker
 from p01.remote.engine.verdict import JOINED, Lost, Runs, Task, Verdict, expired, refused
 from p01.remote.exceptions import ProcessorGone
-from p01.remote.foreign import interrupts, reasonOf
+from p01.remote.ground.foreign import interrupts, reasonOf
 from p01.remote.options import WorkerOptions
 from p01.remote.storage.opened import deepen
 from p01.remote.storage.transactions import TRIES, pause
 from p01.remote.store.migrate import migrate
-from p01.remote.store.seats import PULSE, Seat
+from p01.remote.store.seats import BEATS, Seat
 from p01.remote.store.store import Store
 from p01.remote.store.taking import GRACE
 
@@ -53,11 +53,11 @@ class Loop:
         self.post = Post(db, name, self.options)
         self.name = self.post.name
         self.outage = Outage(self.name)
-        beacon.live.add(self.name)
+        presence.live.add(self.name)
         self.runner = Runner(self.session, self.post)
         self.ledger = Ledger(self.name, self.write, self.options.drain)
         self.ticker = Ticker()
-        self.portion = Portion()
+        self.batch = Batch()
         self.group = Group(self.runner, self.keep)
         self.stopping = threading.Event()
         self.bell = bellOf(db)
@@ -67,7 +67,7 @@ class Loop:
         self.wide = time.time()                     # when other workers' shards were looked at last
         self.working = self.dismissed = False       # a thread is in work; our database is about to close
         self.gone = threading.Event()
-        pulse.watch(self)
+        heartbeat.watch(self)
         closing.enter(self)
 
     # -- the loop
@@ -83,18 +83,18 @@ class Loop:
 
     def poll(self, now: float) -> float:
         """Do what there is to do; returns seconds until the next look, 0 for at once."""
-        tasks, wait = self.book(now, self.portion.size())
+        tasks, wait = self.book(now, self.batch.size())
         self.idle = not tasks
         if not tasks:
             return wait
-        began, ran, enough = time.monotonic(), 0, 2 * self.portion.aim()
+        began, ran, enough = time.monotonic(), 0, 2 * self.batch.aim()
         left = self.post.hold(tasks)
         try:
             while left and not self.stopping.is_set():
                 try:
                     task = left.popleft()
                 except IndexError:
-                    break           # the pulse was quicker, and has given back what was left
+                    break           # the heartbeat was quicker, and has given back what was left
                 verdict = self.perform(task, bool(left))
                 ran += 1
                 if isinstance(verdict, Lost):
@@ -105,7 +105,7 @@ class Loop:
         finally:
             self.post.rest()
         if ran:
-            self.portion.ran(time.monotonic() - began, ran)
+            self.batch.ran(time.monotonic() - began, ran)
         return 0.0
 
     def act(self, task: Task) -> Verdict:
@@ -144,7 +144,7 @@ class Loop:
                 now = self.runner.clock()
                 seat = self.post.here(store, now)
                 result = work(store, seat, now)
-                if seat.claims and now - seat.beat > seat.lease / PULSE:
+                if seat.claims and now - seat.beat > seat.lease / BEATS:
                     seat.beat = now
                 if self.session.joined():
                     self.session.commit()
@@ -201,7 +201,7 @@ class Loop:
         self.group.unsure = []
         taken = time.monotonic() - began
         if tasks:                           # else it says nothing about those with claims
-            self.portion.booked(taken)
+            self.batch.booked(taken)
             self.post.turn(*turned)
         self.ledger.committed()
         self.janitor.committed()
@@ -289,7 +289,7 @@ class Loop:
         with contextlib.suppress(Exception):            # it may be broken
             self.runner.end()
         self.session.close()
-        beacon.live.discard(self.name)
-        pulse.unwatch(self)
+        presence.live.discard(self.name)
+        heartbeat.unwatch(self)
         self.post.leave()
         closing.leave(self)

@@ -18,13 +18,14 @@ from typing import Any
 
 from transaction.interfaces import TransientError
 
-from p01.remote import blackbox, storage
+from p01.remote import storage
 from p01.remote.engine import janitor
 from p01.remote.engine.bell import bellOf
 from p01.remote.exceptions import RemoteError
-from p01.remote.foreign import reasonOf
+from p01.remote.ground import blackbox
+from p01.remote.ground.foreign import reasonOf
 from p01.remote.storage.origin import fromStorage
-from p01.remote.storage.transactions import systematic
+from p01.remote.storage.transactions import transact
 
 RECENT = 50_000_000     # nanoseconds; the instants of files are of a coarse clock
 
@@ -116,7 +117,7 @@ def bury(boxes: Iterable[Path], places: Iterable[tuple[Any, Any]]) -> None:
 def give(box: Path, db: Any, locate: Any) -> bool:
     """Give back what the process of a box held in one processor; whether that could be done."""
     try:
-        told, slots = systematic(db, lambda connection: janitor.lost(locate(connection), box))
+        told, slots = transact(db, lambda connection: janitor.lost(locate(connection), box))
     except Exception as error:
         # a storage that is away is told of by those who work; all else is a fault
         quiet = isinstance(error, TransientError | RemoteError) or fromStorage(error)

@@ -6,7 +6,7 @@ import logging
 import random
 
 from p01.remote import events
-from p01.remote.foreign import reasonOf, traced
+from p01.remote.ground.foreign import reasonOf, traced
 from p01.remote.storage.origin import fromStorage
 
 logger = logging.getLogger('p01.remote')

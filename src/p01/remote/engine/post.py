@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
 """The post of one worker thread: its seat in the database, and what it says to those who watch it,
-see pulse and beacon."""
+see heartbeat and presence."""
 from __future__ import annotations
 
 import contextlib
@@ -14,14 +14,14 @@ from typing import Any
 
 from ZODB.DB import DB
 
-from p01.remote.blackbox import BLURRED, HOST
-from p01.remote.engine import beacon, fingerprint
+from p01.remote.engine import fingerprint, presence
 from p01.remote.exceptions import ClaimLost
+from p01.remote.ground.blackbox import BLURRED, HOST
 from p01.remote.options import WorkerOptions
 from p01.remote.store.records import Claim
 from p01.remote.store.seats import Seat
 from p01.remote.store.segments import Fields
-from p01.remote.store.store import BYHAND, Store
+from p01.remote.store.store import PULLED, Store
 
 
 class Post:
@@ -32,8 +32,8 @@ class Post:
         self.label = label
         self.name = f'{label}:{os.getpid()}:{uuid.uuid4().hex[:6]}'
         self.options = options
-        self.alone = beacon.alone(db)
-        self.box = beacon.mine(db)
+        self.alone = presence.alone(db)
+        self.box = presence.mine(db)
         self.slot = self.box.take()
         self.write = self.box.writer(self.slot)
         self.place = '-' if self.box.file is None and not self.alone else str(self.box.path)
@@ -81,7 +81,7 @@ class Post:
 
     def sit(self, now: float) -> Seat:
         """A new seat of ours."""
-        seat = Seat(self.name, HOST, os.getpid(), beacon.PROCESS, self.place, self.options.lease, now)
+        seat = Seat(self.name, HOST, os.getpid(), presence.PROCESS, self.place, self.options.lease, now)
         seat.slot, seat.round, seat.label, seat.queues = self.slot, self.round, self.label, self.options.queues
         seat.code = fingerprint.serving
         return seat
@@ -96,7 +96,7 @@ class Post:
     def rank(self, store: Store) -> tuple[int, int]:
         """Which of the workers of the same queues we are, and how many there are."""
         queues = sorted(self.options.queues)
-        names = [name for name, seat in store.seats.items() if sorted(seat.queues) == queues and name != BYHAND]
+        names = [name for name, seat in store.seats.items() if sorted(seat.queues) == queues and name != PULLED]
         return names.index(self.name), len(names)
 
     # -- in the box

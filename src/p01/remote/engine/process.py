@@ -16,13 +16,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from p01.remote import blackbox, events, storage
+from p01.remote import events, storage
 from p01.remote.app import App
-from p01.remote.engine import beacon, closing, fingerprint, limit, loglines
+from p01.remote.engine import closing, fingerprint, limit, loglines, presence
 from p01.remote.engine.bell import bellOf
+from p01.remote.engine.channel import TELL, Line, Wait
 from p01.remote.engine.context import running
-from p01.remote.engine.left import Left, leftOf
-from p01.remote.engine.line import TELL, Line, Wait
+from p01.remote.engine.leftovers import Left, leftOf
 from p01.remote.engine.loop import Loop
 from p01.remote.engine.neighbours import Neighbours, bury
 from p01.remote.engine.outage import Outage
@@ -37,10 +37,11 @@ from p01.remote.exceptions import (
     RemoteError,
     sentence,
 )
-from p01.remote.foreign import Raised, described, guarded, reasonOf
-from p01.remote.named import loadApp
+from p01.remote.front.named import loadApp
+from p01.remote.ground import blackbox
+from p01.remote.ground.foreign import Raised, described, guarded, reasonOf
 from p01.remote.options import WorkerOptions
-from p01.remote.storage.transactions import systematic
+from p01.remote.storage.transactions import transact
 
 MEMORY = 12         # exit status of a process that has no memory left (ENOMEM)
 
@@ -54,7 +55,7 @@ def main(orders: dict[str, Any], heard: int, says: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGHUP})
-    beacon.parent = orders['parent']
+    presence.parent = orders['parent']
     line, options = Line(heard, says), WorkerOptions(**orders['options'])
     loglines.begin(options.logLevel, running.get)
     if orders['errand']:
@@ -91,11 +92,11 @@ def fit(app: App) -> App:
     logging.disable()                           # of what is told in a sentence storages write tracebacks
     try:
         kind = storage.parse(app.database).kind if isinstance(app.database, str) else storage.kind(app.db)
-        if kind not in beacon.ALONE:
+        if kind not in presence.ALONE:
             app.open()
     finally:
         logging.disable(logging.NOTSET)
-    if kind in beacon.ALONE:
+    if kind in presence.ALONE:
         serves = 'lives in one process only' if kind == 'memory' else 'serves a single process'
         raise AddressError(f'{app.place} {serves}, and worker starts processes of its own; use sqlite: or '
                            'zeo:, or call processor.startProcessing() in your own process.')
@@ -137,13 +138,13 @@ class Served:
                 return
             folder = blackbox.folderFor(storage.folder(self.app.db))
             self.line.say('checked', {'place': self.app.place, 'folder': str(folder)})
-            beacon.tidy(folder)
+            presence.tidy(folder)
             self.loops += attempt(self.line, self.made)
             self.turn()
             if self.failed:
                 # others rescue what is left, and another one is started
                 fail(self.line, reasonOf(self.failed[0]))
-            beacon.forget(self.app.db)
+            presence.forget(self.app.db)
             now, left = time.monotonic(), guarded(self.left)
             self.app.close()
             self.line.say('ended', [now, None if isinstance(left, Raised) else left])
@@ -156,7 +157,7 @@ class Served:
                  for thread in range(1, threads + 1)]
         for loop in loops:
             loop.supervised = True
-        limit.register(beacon.mine(self.app.db))
+        limit.register(presence.mine(self.app.db))
         return loops
 
     def turn(self) -> None:
@@ -164,7 +165,7 @@ class Served:
         threads = [threading.Thread(target=self.run, args=(loop,), name=f'p01.remote.{loop.name}') for loop in self.loops]
         for thread in threads:
             thread.start()
-        box = beacon.mine(self.app.db)
+        box = presence.mine(self.app.db)
         self.line.say('works', '' if box.file is None else str(box.path))
         told, noted = 0.0, False                # since when we are to end; whether that is said
         while len(self.over) < len(threads):
@@ -172,7 +173,7 @@ class Served:
             self.rest.wait([] if told else [self.line.heard], late)
             if not told and (self.flagged or self.line.gone()):
                 told = time.monotonic()
-                beacon.end(blackbox.TOLD)
+                presence.end(blackbox.TOLD)
                 for loop in self.loops:
                     loop.stop()
             elif told and not noted and time.monotonic() - told >= TELL:
@@ -208,7 +209,7 @@ class Served:
             names.update((jobid, processor.store.entry(jobid)[1].name) for loop in self.loops if (jobid := loop.post.running))
         self.line.say('runs', names)
         with contextlib.suppress(Exception):
-            mark(self.app, {Path(beacon.mine(self.app.db).path)})
+            mark(self.app, {Path(presence.mine(self.app.db).path)})
 
     def left(self) -> Left | None:
         """What a drain has left."""
@@ -249,7 +250,7 @@ def mark(app: App, boxes: set[Path]) -> None:
             if seat.box and seat.path in boxes:
                 seat.told = True
 
-    systematic(app.db, work)
+    transact(app.db, work)
 
 
 def errand(line: Line, target: str, options: WorkerOptions) -> None:

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 
 from ZODB.DB import DB
 
-from p01.remote import blackbox, fork, storage
-from p01.remote.engine import beacon
+from p01.remote import storage
+from p01.remote.engine import presence
 from p01.remote.exceptions import InputError
-from p01.remote.foreign import short
+from p01.remote.ground import blackbox, fork
+from p01.remote.ground.foreign import short
 
 SUFFIX = '.progress'
 TEXT = 200          # characters of a text that are kept
@@ -87,7 +88,7 @@ def boardOf(db: DB) -> Board | None:
     """The board of this process for a database; None where others cannot look."""
     if storage.kind(db) in ('memory', 'file'):
         return None
-    box = beacon.mine(db)
+    box = presence.mine(db)
     if not box.path.exists():
         return None
     path = box.path.with_suffix(SUFFIX)

@@ -12,7 +12,7 @@ from transaction.interfaces import TransientError
 
 from p01.remote import events
 from p01.remote.engine import limit
-from p01.remote.engine.conflicts import FIRST, LONGEST, TOLD, hotOf
+from p01.remote.engine.clashes import FIRST, LONGEST, TOLD, hotOf
 from p01.remote.engine.context import Running, within
 from p01.remote.engine.outage import pauseAfter
 from p01.remote.engine.post import Post
@@ -20,7 +20,7 @@ from p01.remote.engine.session import SNAPSHOT, Session
 from p01.remote.engine.surroundings import Surroundings
 from p01.remote.engine.verdict import COMMITTED, JOINED, Again, Committed, Done, Failed, Lost, Task, Verdict, failure, policyOf
 from p01.remote.exceptions import ClaimLost, TimedOut
-from p01.remote.foreign import interrupts
+from p01.remote.ground.foreign import interrupts
 from p01.remote.options import CONFLICTS
 from p01.remote.store.payload import packOutput, unpack
 from p01.remote.store.records import Conflicts
@@ -185,7 +185,7 @@ class Runner:
                 raise
             self.end()
             if self.late() and task.id not in self.post.held(self.fresh().store):
-                return Lost()               # the time limit was told of already, see pulse.overrun
+                return Lost()               # the time limit was told of already, see heartbeat.overrun
             return self.failed(task, error, started)
         if way.detached or not (self.session.joined() or refers(outcome)):
             verdict: Verdict = Done(outcome)

@@ -11,7 +11,7 @@ from ZODB.Connection import Connection
 from ZODB.DB import DB
 
 from p01.remote.exceptions import StorageAway
-from p01.remote.foreign import guarded, reasonOf
+from p01.remote.ground.foreign import guarded, reasonOf
 from p01.remote.storage.opened import widen
 from p01.remote.storage.transactions import Lasting, joined, undo
 

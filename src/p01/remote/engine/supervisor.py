@@ -14,12 +14,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from p01.remote import blackbox, events, logs  # noqa: F401 - logs subscribes itself
-from p01.remote.blackbox import howOf
-from p01.remote.engine.left import Left
-from p01.remote.engine.line import SIGNALS, TELL, Child, Wait
+from p01.remote import events, logs  # noqa: F401 - logs subscribes itself
+from p01.remote.engine.channel import SIGNALS, TELL, Child, Wait
+from p01.remote.engine.leftovers import Left
 from p01.remote.engine.starts import FAULT, Starts
 from p01.remote.exceptions import RemoteError
+from p01.remote.ground import blackbox
+from p01.remote.ground.blackbox import howOf
 from p01.remote.options import WorkerOptions
 
 HASTE = 1.0         # seconds; a process that dies younger than this is not replaced at once

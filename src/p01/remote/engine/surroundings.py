@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import transaction
 
-from p01.remote.places import parentOf
+from p01.remote.storage.places import parentOf
 
 
 def optional(name: str) -> Any:

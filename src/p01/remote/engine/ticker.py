@@ -16,7 +16,7 @@ from ZODB.broken import Broken
 
 from p01.remote import events
 from p01.remote.exceptions import InputError, NotLoaded
-from p01.remote.foreign import Raised, guarded, reasonOf, shown
+from p01.remote.ground.foreign import Raised, guarded, reasonOf, shown
 from p01.remote.instants import seconds
 from p01.remote.storage.classes import reasonFor
 from p01.remote.storage.origin import contained, fromStorage

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 from p01.remote import events
 from p01.remote.engine.hints import hintFor, isBlobless
 from p01.remote.exceptions import JobError, JobNotFound, NotCommitted, NotLoaded, RemoteError, RunLater, TimedOut, UnknownJob
-from p01.remote.foreign import Raised, described, guarded, reasonOf, traced
+from p01.remote.ground.foreign import Raised, described, guarded, reasonOf, traced
 from p01.remote.instants import duration
 from p01.remote.job import RAISING
 from p01.remote.options import Policy
 from p01.remote.store.records import ERROR, Attempt, Claim, Conflicts, Outcome, Record
-from p01.remote.store.seats import Hand, Seat
+from p01.remote.store.seats import Holder, Seat
 from p01.remote.store.segments import Fields
 from p01.remote.store.taking import EXPIRED
 
@@ -117,7 +117,7 @@ def pauseOf(policy: Any, error: BaseException, runs: int, chance: float) -> floa
     return None if isinstance(pause, Raised) else pause
 
 
-def expired(owner: Hand) -> list[object]:
+def expired(owner: Holder) -> list[object]:
     """The events that tell of the jobs that expired in an owner's last claims; a transaction that
     is repeated begins anew."""
     found, owner._v_expired = owner._v_expired, ()

@@ -9,8 +9,8 @@ from typing import Any
 import ZODB
 from ZODB.interfaces import IDatabase
 
-from p01.remote import checks
 from p01.remote.exceptions import PackageMissing
+from p01.remote.ground import checks
 from p01.remote.storage.address import KINDS, Address, hidden, isAddress, known, parse
 from p01.remote.storage.classes import classOf
 from p01.remote.storage.opened import folder, kind

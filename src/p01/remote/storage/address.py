@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from p01.remote import foreign
 from p01.remote.exceptions import AddressError
+from p01.remote.ground import foreign
 from p01.remote.storage import query
 
 

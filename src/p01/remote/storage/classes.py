@@ -7,7 +7,7 @@ from typing import Any
 
 from ZODB.broken import Broken, broken_cache, find_global
 
-from p01.remote.foreign import Raised, guarded, interrupts, reasonOf
+from p01.remote.ground.foreign import Raised, guarded, interrupts, reasonOf
 
 logger = logging.getLogger('p01.remote')
 _raised: set[str] = set()       # modules that raised, of which that has been told

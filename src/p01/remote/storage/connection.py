@@ -19,8 +19,8 @@ from transaction.interfaces import TransactionFailedError
 from ZODB.Connection import Connection
 from ZODB.DB import DB
 
-from p01.remote import fork
 from p01.remote.exceptions import TransactionOver
+from p01.remote.ground import fork
 from p01.remote.storage.transactions import Lasting, begun
 
 FORKED = ('This connection was opened before the process was forked, and belongs to the parent; '

@@ -14,7 +14,7 @@ from typing import Any
 
 from ZODB.DB import DB
 
-from p01.remote import fork
+from p01.remote.ground import fork
 from p01.remote.storage import openDatabase
 from p01.remote.storage.address import Address
 from p01.remote.storage.connection import guard

@@ -8,7 +8,7 @@ from typing import Any
 import ZODB
 from ZODB.DemoStorage import DemoStorage
 
-from p01.remote import fork
+from p01.remote.ground import fork
 from p01.remote.storage.address import Address
 
 _named: dict[str, NamedDatabase] = {}

@@ -8,7 +8,7 @@ from typing import Any
 
 import ZODB
 
-from p01.remote import fork
+from p01.remote.ground import fork
 
 # By name, not by class: telling a FileStorage apart must not import RelStorage and ZEO.
 _KINDS = {

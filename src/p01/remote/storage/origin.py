@@ -10,7 +10,7 @@ from transaction.interfaces import TransientError
 from ZODB.POSException import POSKeyError
 
 from p01.remote.exceptions import StorageAway
-from p01.remote.foreign import Raised, guarded
+from p01.remote.ground.foreign import Raised, guarded
 
 P = ParamSpec('P')
 Result = TypeVar('Result')

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from p01.remote import fork
+from p01.remote.ground import fork
 from p01.remote.storage.blobs import Blobs
 from p01.remote.storage.faults import Forked
 

@@ -15,8 +15,8 @@ from ZODB.Connection import Connection
 from ZODB.DB import DB
 from ZODB.POSException import ReadOnlyError
 
-from p01.remote import foreign, fork
 from p01.remote.exceptions import StorageAway, TransactionOver
+from p01.remote.ground import foreign, fork
 
 TRIES = 100
 LIVE = ('Active', 'Doomed')     # statuses of a transaction that takes changes
@@ -208,7 +208,7 @@ def opened(db: DB) -> Iterator[Connection]:
         release(connection, manager)
 
 
-def systematic(db: DB, work: Callable[[Connection], Result]) -> Result:
+def transact(db: DB, work: Callable[[Connection], Result]) -> Result:
     """Do work(connection) in a transaction of the system's own, again when it meets a conflict.
 
     Raises the last error when it met conflicts 100 times in a row, and what begin raises when the

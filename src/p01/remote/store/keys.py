@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: ZPL-2.1
 """One integer that sorts jobs and holds their id. Pure."""
 
-from p01.remote.checks import HIGHEST, LOWEST  # noqa: F401 - both ends of what a key can hold
+from p01.remote.ground.checks import HIGHEST, LOWEST  # noqa: F401 - both ends of what a key can hold
 
 ORIGIN = 1_577_836_800          # 2020-01-01 UTC, in POSIX seconds
 SHARDS = 8

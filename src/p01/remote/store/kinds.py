@@ -14,9 +14,9 @@ from BTrees.LLBTree import LLTreeSet
 from BTrees.OOBTree import OOBTree
 from persistent import Persistent
 
-from p01.remote.door import Closed
+from p01.remote.ground.door import Closed
 from p01.remote.store.records import CANCELLED, ERROR, Record
-from p01.remote.store.segments import Kind, Page, Segment
+from p01.remote.store.segments import Fates, Kind, Segment
 
 ANY = ''                        # status of what is taken in, whatever became of it
 RARE = ERROR, CANCELLED
@@ -56,7 +56,7 @@ class Kinds(Closed, Persistent):
         for queue, name in set(map(pairOf, map(recordOf, jobs))):
             self.mark((ANY, queue, name), first)
 
-    def turned(self, first: int, page: Page, record: Record, old: str | None, new: str | None) -> None:
+    def turned(self, first: int, page: Fates, record: Record, old: str | None, new: str | None) -> None:
         """A job has turned from one status into another; only failed and cancelled ones count."""
         for status, change in ((old, -1), (new, 1)):
             if status in RARE:

@@ -31,7 +31,7 @@ def adopted(lanes: list[Lane], number: int) -> tuple[list[Lane], list[Lane]]:
 
 def heads(store: Look, lanes: Iterable[Lane], now: float, queues: Collection[str] | None,
           looked: dict[Lines, set[str]]) -> Iterator[tuple[int, int, Line, Shard]]:
-    """The runs that wait in these lanes in order: key, last id, line, shard; of these queues, but not of paused ones.
+    """The stretches that wait in these lanes in order: key, last id, line, shard; of these queues, but not of paused ones.
 
     Looks at a line only when its bound is reached, and notes that.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Where the jobs of one queue stand: in runs of neighbours, so that an intake and a claim cost
+"""Where the jobs of one queue stand: in stretches of neighbours, so that an intake and a claim cost
 little for each job."""
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from typing import Any
 from BTrees.OOBTree import OOBTree
 from persistent import Persistent
 
-from p01.remote.door import Closed
+from p01.remote.ground.door import Closed
 from p01.remote.store.keys import behind, dueKey, dueLimit, dueOf, idOf, ripened, sinceOf, waitingKey
 from p01.remote.store.records import DELAYED, QUEUED, Pending, Record
 from p01.remote.store.segments import Segment
 
-Fates = Mapping[int, Any]           # of a segment's jobs, see segments.Page
+Known = Mapping[int, Any]           # the fates of a segment's jobs, see segments.Fates
 
 
-class Runs(Closed, OOBTree):
-    """The waiting key of a run's first job → the id of its last.
+class Stretches(Closed, OOBTree):
+    """The waiting key of a stretch's first job → the id of its last.
 
-    A run is one job, or jobs of one segment that stand in line in the order of their ids: those
-    from the first to the last that have no fate. Whoever takes one of them out replaces the run's
+    A stretch is one job, or jobs of one segment that stand in line in the order of their ids: those
+    from the first to the last that have no fate. Whoever takes one of them out replaces the stretch's
     entry, so that two who do so at once conflict.
     """
 
-    # larger leaves than by default: where runs are short, hundreds of neighbours change at once
+    # larger leaves than by default: where stretches are short, hundreds of neighbours change at once
     max_leaf_size = 120
     max_internal_size = 500
 
 
-class Places(Closed, OOBTree):
+class Delays(Closed, OOBTree):
     """The key of a job → its queue, in larger leaves for the same reason."""
 
     max_leaf_size = 120
     max_internal_size = 500
 
 
-class Run:
-    """The jobs at the head of a run, at most so many, with the one behind them."""
+class Stretch:
+    """The jobs at the head of a stretch, at most so many, with the one behind them."""
 
     __slots__ = ('at', 'entries', 'fate', 'ids', 'key', 'last', 'line', 'queue')
 
-    def __init__(self, line: Line, key: int, last: int, segment: Segment, fates: Fates, most: int) -> None:
+    def __init__(self, line: Line, key: int, last: int, segment: Segment, fates: Known, most: int) -> None:
         self.line = line
         self.key = key
         self.last = last
@@ -90,7 +90,7 @@ class Line(Closed, Persistent):
     """The jobs of one queue that wait in one lane."""
 
     def __init__(self, bound: int) -> None:
-        self.waiting = Runs()
+        self.waiting = Stretches()
         self.bound = bound          # none of its jobs stands before this key: where the heads have it
 
 
@@ -106,11 +106,11 @@ class Lines(Closed, Persistent):
 
     def __init__(self) -> None:
         self.queues = OOBTree()     # queue → Line
-        self.heads = Places()
-        self.delayed = Places()      # by due key
+        self.heads = Delays()
+        self.delayed = Delays()      # by due key
 
     def join(self, queue: str, key: int, last: int | None = None) -> Line:
-        """Let a job wait, or all of a run up to its last. The caller touches this, or the line that
+        """Let a job wait, or all of a stretch up to its last. The caller touches this, or the line that
         he is given."""
         line: Line | None = self.queues.get(queue)
         if line is None:
@@ -145,7 +145,7 @@ class Lines(Closed, Persistent):
         due = (fate or record).due
         return due is not None and dueKey(record.priority, due, jobid) in self.delayed
 
-    def withdraw(self, jobid: int, record: Record, fate: Pending | None, segment: Segment, fates: Fates) -> str | None:
+    def withdraw(self, jobid: int, record: Record, fate: Pending | None, segment: Segment, fates: Known) -> str | None:
         """Take one job out, wherever it stands; returns the status that it had, None when it stands
         nowhere."""
         due = (fate or record).due
@@ -162,11 +162,11 @@ class Lines(Closed, Persistent):
             key = standing(each, segment.entries[each], fate)
             last = line.waiting.get(key, 0)
             if last >= jobid:
-                run = Run(line, key, last, segment, fates, segment.size)
-                at = run.ids.index(jobid)
-                run.leave(at + 1)
+                found = Stretch(line, key, last, segment, fates, segment.size)
+                at = found.ids.index(jobid)
+                found.leave(at + 1)
                 if at:
-                    line.waiting[key] = run.ids[at - 1]
+                    line.waiting[key] = found.ids[at - 1]
                 return QUEUED
         return None
 
@@ -214,12 +214,12 @@ class Lines(Closed, Persistent):
 
 
 def alike(job: tuple[int, Record]) -> tuple[Any, ...]:
-    """What neighbours in a run have in common: queue, priority, due."""
+    """What neighbours in a stretch have in common: queue, priority, due."""
     return job[1][3:6]
 
 
-def members(jobid: int, last: int, segment: Segment, fates: Fates) -> Iterator[int]:
-    """The ids of a run."""
+def members(jobid: int, last: int, segment: Segment, fates: Known) -> Iterator[int]:
+    """The ids of a stretch."""
     if jobid == last:
         return iter((jobid,))
     return (each for each in range(jobid, last + 1) if each in segment.entries and each not in fates)

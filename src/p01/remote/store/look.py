@@ -10,13 +10,13 @@ from BTrees.LOBTree import LOBTree
 from BTrees.OOBTree import OOBTree
 from persistent import Persistent
 
-from p01.remote.door import Closed
 from p01.remote.exceptions import JobNotFound
+from p01.remote.ground.door import Closed
 from p01.remote.store import writer
 from p01.remote.store.keys import idOf, shardOf
 from p01.remote.store.lines import Lines, members
 from p01.remote.store.records import DELAYED, PROCESSING, QUEUED, Attempt, Claim, Outcome, Pending, Record
-from p01.remote.store.segments import Outcomes, Segment, statusOf
+from p01.remote.store.segments import Journal, Segment, statusOf
 from p01.remote.store.shards import Shard, Tally
 
 LOOK = 100          # segments that a look at jobs opens which no worker has noticed
@@ -152,7 +152,7 @@ class Look(Closed, Persistent):
         """A job as it is now. Raises JobNotFound."""
         first, record = self.entry(jobid)
         fate = self.fate(jobid)
-        if isinstance(fate, Outcomes):
+        if isinstance(fate, Journal):
             return ended(jobid, record, fate.outcome(jobid))
         for seat in self.seats.values():
             claim: Claim | None = seat.claims.get(jobid)

@@ -13,7 +13,7 @@ from typing import Any
 
 from ZODB.DB import DB
 
-from p01.remote.storage.transactions import systematic
+from p01.remote.storage.transactions import transact
 from p01.remote.store.store import VERSION, Store
 
 Step = Callable[[Store, Any], Any]
@@ -26,7 +26,7 @@ def migrate(db: DB, oid: bytes) -> int:
     Raises NewerDatabase. Two processes may do it at once: each piece is done by one of them.
     """
     count = 0
-    while systematic(db, lambda connection: piece(connection.get(oid))):
+    while transact(db, lambda connection: piece(connection.get(oid))):
         count += 1
     return count
 

@@ -15,10 +15,10 @@ from ZODB.blob import Blob
 from ZODB.broken import Broken
 from ZODB.interfaces import IBlobStorage
 
-from p01.remote.door import Closed
 from p01.remote.exceptions import InputError, OutputError, RemoteError
-from p01.remote.foreign import guarded, interrupts, reasonOf
-from p01.remote.registration import MAIN
+from p01.remote.front.registration import MAIN
+from p01.remote.ground.door import Closed
+from p01.remote.ground.foreign import guarded, interrupts, reasonOf
 
 INLINE = 1024       # bytes; beyond, a payload gets an object of its own, so that segments stay small
 LIMIT = 1 << 20     # bytes; the default of options.inputLimit

@@ -11,12 +11,12 @@ from typing import Any
 
 from persistent import Persistent
 
-from p01.remote import blackbox
-from p01.remote.door import Closed
 from p01.remote.exceptions import ClaimLost
+from p01.remote.ground import blackbox
+from p01.remote.ground.door import Closed
 from p01.remote.storage.opened import folder
 from p01.remote.store.records import Claim, Outcome
-from p01.remote.store.segments import Fields, Outcomes, Packed, whole
+from p01.remote.store.segments import Fields, Journal, Packed, whole
 from p01.remote.store.shards import Tally
 from p01.remote.store.slips import Slip
 
@@ -24,10 +24,10 @@ FULL = 64       # outcomes of a journal
 BRIEF = 16      # outcomes of a journal that is not written again
 # heartbeats within a lease, while there are claims; an idle worker has nothing to lose and sends
 # none
-PULSE = 4
+BEATS = 4
 
 
-class Hand:
+class Holder:
     """Holds claims within one transaction: for jobs that run in the caller's own transaction."""
 
     name = 'by hand'
@@ -41,7 +41,7 @@ class Hand:
 
     def turn(self) -> None:
         """Begin a new journal."""
-        self.outcomes = Outcomes(self.name)
+        self.outcomes = Journal(self.name)
 
     def written(self) -> dict[int, Fields]:
         """The outcomes of claimed jobs that their own commits have written, as segments.brief makes them."""
@@ -80,7 +80,7 @@ class Shelf(Closed, Persistent):
         self.slips: dict[int, Slip] = {}
 
 
-class Seat(Hand, Packed):
+class Seat(Holder, Packed):
     """A worker thread's claims and counts, and its shelf."""
 
     _packed = 'claims'

@@ -9,7 +9,7 @@ from typing import Any
 
 from persistent import Persistent
 
-from p01.remote.door import Closed
+from p01.remote.ground.door import Closed
 from p01.remote.store.payload import Payload
 from p01.remote.store.records import COMPLETED, Attempt, Conflicts, Outcome, Pending, Record, full, trimmed
 
@@ -56,7 +56,7 @@ def piece(value: Any) -> bytes:
     return pickle.dumps(value, 3)[len(PROTOCOL):-len(END)] + APPEND
 
 
-class Journal(Closed, Persistent):
+class Appended(Closed, Persistent):
     """Entries that are only appended: each is pickled once, however often the journal is written.
 
     The pickles of all entries since the last writing make one piece; the pieces together are the pickle of a list. A
@@ -102,7 +102,7 @@ class Journal(Closed, Persistent):
         return stored
 
 
-class Segment(Journal):
+class Segment(Appended):
     """Jobs with the ids first … first + size - 1, appended to by one connection only.
 
     Ids of aborted transactions leave holes. When its ids are used up it never changes again.
@@ -136,7 +136,7 @@ class Segment(Journal):
         return [(jobid, full(fields)) for jobid, fields in stored]
 
 
-class Outcomes(Journal):
+class Journal(Appended):
     """Outcomes of jobs, appended to by one worker only."""
 
     def __init__(self, worker: str) -> None:
@@ -200,7 +200,7 @@ def endOf(fields: Fields) -> float:
     return float(fields[1] if len(fields) == 2 else fields[5])
 
 
-class Page(Packed):
+class Fates(Packed):
     """What became of the jobs of one segment, written by workers: in which journal the outcome is, why it waits again, or
     that it was removed."""
 
@@ -210,10 +210,10 @@ class Page(Packed):
 
     def __init__(self) -> None:
         self.fates: dict[int, int | Pending | None] = {}    # the number of a journal; None for a removed job
-        self.journals: dict[int, Outcomes] = {}
+        self.journals: dict[int, Journal] = {}
         self.kinds: dict[Kind, int] = {}    # how many of its jobs there are, of those that kinds.Kinds keeps
 
-    def end(self, jobids: Iterable[int], journal: Outcomes, since: float, until: float) -> None:
+    def end(self, jobids: Iterable[int], journal: Journal, since: float, until: float) -> None:
         """Jobs whose outcomes are in this journal have ended, none of them before the one instant or after the other."""
         number = next(reversed(self.journals), 0)
         if self.journals.get(number) is not journal:
@@ -231,7 +231,7 @@ class Page(Packed):
         if isinstance(old, int) and old not in self.fates.values():
             del self.journals[old]
 
-    def fate(self, jobid: int) -> Outcomes | Pending | None:
+    def fate(self, jobid: int) -> Journal | Pending | None:
         """The fate of a job that has one."""
         fate = self.fates[jobid]
         return self.journals[fate] if isinstance(fate, int) else fate

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from persistent import Persistent
 
-from p01.remote.door import Closed
+from p01.remote.ground.door import Closed
 
 
 class Settings(Closed, Persistent):

@@ -13,12 +13,12 @@ from BTrees.LOBTree import LOBTree
 from BTrees.OOBTree import OOBTree
 from persistent import Persistent
 
-from p01.remote.door import Closed
+from p01.remote.ground.door import Closed
 from p01.remote.store.keys import LANES, SHARDS, idOf, laneOf, partsOf, shardOf
 from p01.remote.store.kinds import Kinds
 from p01.remote.store.lines import Lines
 from p01.remote.store.records import DELAYED, QUEUED, Pending, Record
-from p01.remote.store.segments import Page, Segment
+from p01.remote.store.segments import Fates, Segment
 
 NONE: Mapping[int, Any] = {}
 PIECE = 500         # runs that are dealt at once
@@ -155,11 +155,11 @@ class Shard(Closed, Persistent):
         cursor = self.intake.open.get(first)
         return first <= self.intake.seen if cursor is None else jobid <= cursor
 
-    def page(self, first: int) -> Page:
+    def page(self, first: int) -> Fates:
         """The page of a segment, made when it is missing."""
         found = self.pages.get(first)
         if found is None:
-            found = self.pages[first] = Page()
+            found = self.pages[first] = Fates()
         return found
 
     def fates(self, first: int) -> Mapping[int, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from persistent import Persistent
 from ZODB.utils import z64
 
-from p01.remote.door import Closed
+from p01.remote.ground.door import Closed
 from p01.remote.store.segments import Fields, refers
 
 ROOM = 4        # outcomes of a slip: what a job's commit writes counts, see ARCHITECTURE.md

@@ -19,14 +19,14 @@ from p01.remote.store import adding, uniques, writer
 from p01.remote.store.keys import SHARDS, dueKey, shardOf, waitingKey
 from p01.remote.store.lines import standing
 from p01.remote.store.records import CANCELLED, COMPLETED, DELAYED, ERROR, PROCESSING, QUEUED, Attempt, Outcome, Pending, Record
-from p01.remote.store.seats import BRIEF, FULL, Hand, Seat
-from p01.remote.store.segments import Fields, Outcomes, brief, endOf, statusOf
+from p01.remote.store.seats import BRIEF, FULL, Holder, Seat
+from p01.remote.store.segments import Fields, Journal, brief, endOf, statusOf
 from p01.remote.store.settings import Settings
 from p01.remote.store.shards import Shard, Tally, uniqueShard
 from p01.remote.store.taking import END, WITHDRAWN, Taking
 
 VERSION = 1
-BYHAND = 'by hand'
+PULLED = 'by hand'
 MANY = 64           # entries of a seat's tally
 HANDLEASE = 3600.0  # seconds that a pulled job may stay in its caller's hands
 
@@ -38,7 +38,7 @@ class Store(Taking):
 
     def __init__(self) -> None:
         self.version = VERSION
-        self.counter = writer.Counter()
+        self.counter = writer.LastId()
         self.segments = LOBTree()                       # first id → Segment
         self.shards = tuple(Shard(number) for number in range(SHARDS))
         self.seats = OOBTree()                          # name → Seat
@@ -73,7 +73,7 @@ class Store(Taking):
             owner.held(jobid)
         owner.slip().write({jobid: brief(each, owner.name) for jobid, each in outcomes.items()}, owner.claims)
 
-    def settle(self, owner: Hand, outcomes: Mapping[int, Outcome | Fields]) -> None:
+    def settle(self, owner: Holder, outcomes: Mapping[int, Outcome | Fields]) -> None:
         """End the claims whose outcomes are known: those given, and those that complete has written
         before.
 
@@ -112,7 +112,7 @@ class Store(Taking):
         if isinstance(owner, Seat) and len(owner.tally) > MANY:     # it is written each time
             self.keep(owner)
 
-    def retry(self, owner: Hand, jobid: int, due: float | None, attempt: Attempt | None, *, died: bool = False,
+    def retry(self, owner: Holder, jobid: int, due: float | None, attempt: Attempt | None, *, died: bool = False,
               suspect: bool = False) -> None:
         """Put a claimed job back, due at an instant, None for its old place in line.
 
@@ -138,7 +138,7 @@ class Store(Taking):
             shard.page(first).note(jobid, fate)
             owner.tally.move(claim.queue, PROCESSING, DELAYED)
 
-    def release(self, owner: Hand, jobids: Iterable[int]) -> None:
+    def release(self, owner: Holder, jobids: Iterable[int]) -> None:
         """Put claimed jobs back that have not begun."""
         for jobid in list(jobids):
             if jobid in owner.claims:
@@ -152,12 +152,12 @@ class Store(Taking):
         for seat in self.seats.values():
             if jobid in seat.claims:
                 return self.recall(seat, jobid, record, now)
-        shard, hand = self.shards[shardOf(first)], Hand()
+        shard, hand = self.shards[shardOf(first)], Holder()
         self.takeIn(shard, hand, now)
         self.count(shard, hand.tally)
         hand.tally = Tally()
         fate = self.fate(jobid)
-        if isinstance(fate, Outcomes):
+        if isinstance(fate, Journal):
             return False
         old = None
         if shard.taken(first, jobid):
@@ -180,7 +180,7 @@ class Store(Taking):
         """
         first, record = self.entry(jobid)
         fate = self.fate(jobid)
-        if not isinstance(fate, Outcomes):
+        if not isinstance(fate, Journal):
             return False
         outcome = fate.outcome(jobid)
         if outcome.status not in (ERROR, CANCELLED):
@@ -205,7 +205,7 @@ class Store(Taking):
         """Forget a finished job; returns the status it had, None when it has not finished. A unique
         key that is over by now goes with it; others go when they are."""
         fate = self.fate(jobid)
-        if not isinstance(fate, Outcomes):
+        if not isinstance(fate, Journal):
             return None
         first, record = self.entry(jobid)
         shard = self.shards[shardOf(first)]
@@ -281,13 +281,13 @@ class Store(Taking):
 
     def byHand(self, now: float) -> Seat:
         """The seat of jobs that were pulled by hand."""
-        seat = self.seats.get(BYHAND)
+        seat = self.seats.get(PULLED)
         if seat is None:
-            seat = self.seats[BYHAND] = Seat(BYHAND, '', 0, '', '', HANDLEASE, now)
+            seat = self.seats[PULLED] = Seat(PULLED, '', 0, '', '', HANDLEASE, now)
         seat.beat = now
         return seat
 
-    def absorb(self, hand: Hand) -> None:
+    def absorb(self, hand: Holder) -> None:
         """Keep the counts of a caller who ran jobs by hand."""
         if hand.tally:
             self.count(self.shards[0], hand.tally)

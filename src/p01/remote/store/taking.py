@@ -12,10 +12,10 @@ from p01.remote.exceptions import JobNotFound
 from p01.remote.store import uniques
 from p01.remote.store.keys import SHARDS, idOf, laneOf, rankOf, shardOf, sinceOf, waitingKey
 from p01.remote.store.lanes import adopted, heads, shared
-from p01.remote.store.lines import Lines, Run, alike
+from p01.remote.store.lines import Lines, Stretch, alike
 from p01.remote.store.look import Lane, Look
 from p01.remote.store.records import CANCELLED, DELAYED, FINISHED, PROCESSING, QUEUED, Claim, Outcome, Pending, Record
-from p01.remote.store.seats import Hand, Seat
+from p01.remote.store.seats import Holder, Seat
 from p01.remote.store.segments import Segment, brief
 from p01.remote.store.settings import Settings
 from p01.remote.store.shards import Shard, uniqueShard
@@ -59,7 +59,7 @@ class Taking(Look):
 
     # -- in line
 
-    def takeIn(self, shard: Shard, owner: Hand, now: float, workers: int = 0) -> None:
+    def takeIn(self, shard: Shard, owner: Holder, now: float, workers: int = 0) -> None:
         """Put a shard's new jobs, and those that became due, in line; of many only the first
         INTAKE. workers: see deal."""
         came: Counter[tuple[str, str]] = Counter()
@@ -85,7 +85,7 @@ class Taking(Look):
             owner.tally.add(came)
             owner.tally.add(moved)
 
-    def rightened(self, shard: Shard, lines: Lines, first: int, new: list[tuple[int, Record]], owner: Hand,
+    def rightened(self, shard: Shard, lines: Lines, first: int, new: list[tuple[int, Record]], owner: Holder,
                   now: float) -> list[tuple[int, Record]]:
         """Put new jobs in line whose clock was ahead, at their place by what stands around them;
         returns the others."""
@@ -107,7 +107,7 @@ class Taking(Look):
                 owner.tally.move(record.queue, None, CANCELLED)
         return others
 
-    def admits(self, owner: Hand, jobid: int, record: Record, now: float) -> bool:
+    def admits(self, owner: Holder, jobid: int, record: Record, now: float) -> bool:
         """Whether a new job may get in line, whose unique key it then holds; else it has ended as a
         duplicate."""
         unique = (record.extras or {}).get('unique')
@@ -122,7 +122,7 @@ class Taking(Look):
         self.shards[uniqueShard(key)].uniques[key] = (jobid, until)
         return True
 
-    def note(self, jobid: int, owner: Hand, outcome: Outcome) -> None:
+    def note(self, jobid: int, owner: Holder, outcome: Outcome) -> None:
         """End a job that nobody claims."""
         first, record = self.entry(jobid)
         shard = self.shards[shardOf(first)]
@@ -134,7 +134,7 @@ class Taking(Look):
 
     # -- claim
 
-    def claim(self, owner: Hand, count: int, now: float, queues: Collection[str] | None = None,
+    def claim(self, owner: Holder, count: int, now: float, queues: Collection[str] | None = None,
               rank: tuple[int, int] = (0, 1), wide: bool = False) -> list[int]:
         """Take up to so many jobs that are due, of these queues (None: of all); returns their ids
         in order.
@@ -148,19 +148,19 @@ class Taking(Look):
         looked: dict[Lines, set[str]] = {}
         expired = True
         while expired and len(claimed) < count:
-            ids, runs = self.picks(owner, count - len(claimed), now, queues, rank, wide, looked)
-            for run in runs:
-                if run.fate is not None and run.fate.suspect and run.ids[0] in ids:
-                    at = ids.index(run.ids[0])      # it must run alone, so that the next death tells
+            ids, stretches = self.picks(owner, count - len(claimed), now, queues, rank, wide, looked)
+            for stretch in stretches:
+                if stretch.fate is not None and stretch.fate.suspect and stretch.ids[0] in ids:
+                    at = ids.index(stretch.ids[0])      # it must run alone, so that the next death tells
                     del ids[at if at or owner.claims else 1:]
             if ids:
                 owner.touch()       # before the change: what fails amidst must be undone
             chosen = set(ids)
             taken: dict[int, Claim] = {}
-            for run in runs:
-                number = sum(map(chosen.__contains__, run.ids))
+            for stretch in stretches:
+                number = sum(map(chosen.__contains__, stretch.ids))
                 if number:
-                    self.take(owner, run, number, taken, now)
+                    self.take(owner, stretch, number, taken, now)
             started = {jobid: taken[jobid] for jobid in ids if jobid in taken}
             for queue, number in Counter(map(queueOf, started.values())).items():
                 owner.tally.move(queue, QUEUED, PROCESSING, number)
@@ -173,24 +173,24 @@ class Taking(Look):
                 lines.trim(seen)
         return claimed
 
-    def take(self, owner: Hand, run: Run, count: int, taken: dict[int, Claim], now: float) -> None:
+    def take(self, owner: Holder, stretch: Stretch, count: int, taken: dict[int, Claim], now: float) -> None:
         """Take so many jobs out of their line; those of them that start, with their claims, are
         added to what is taken."""
-        run.leave(count)
-        ids, fate = run.ids[:count], run.fate
+        stretch.leave(count)
+        ids, fate = stretch.ids[:count], stretch.fate
         if fate is None:
-            taken.update(dict.fromkeys(ids, Claim(run.queue)))
+            taken.update(dict.fromkeys(ids, Claim(stretch.queue)))
         else:
             owner.forget(ids[0])
-            taken[ids[0]] = Claim(run.queue, run.key, fate.runs, fate.attempts, fate.deaths, fate.suspect)
+            taken[ids[0]] = Claim(stretch.queue, stretch.key, fate.runs, fate.attempts, fate.deaths, fate.suspect)
         for jobid in ids:
-            record = run.entries[jobid]
+            record = stretch.entries[jobid]
             if record.extras is not None and not self.starts(owner, jobid, record, fate, now):
                 del taken[jobid]
 
-    def picks(self, owner: Hand, count: int, now: float, queues: Collection[str] | None, rank: tuple[int, int],
-              wide: bool, looked: dict[Lines, set[str]]) -> tuple[list[int], list[Run]]:
-        """The jobs to claim next in order, and the runs that these are the heads of.
+    def picks(self, owner: Holder, count: int, now: float, queues: Collection[str] | None, rank: tuple[int, int],
+              wide: bool, looked: dict[Lines, set[str]]) -> tuple[list[int], list[Stretch]]:
+        """The jobs to claim next in order, and the stretches that these are the heads of.
 
         looked gets the queues whose lines were looked at in the worker's own lanes.
         """
@@ -201,7 +201,7 @@ class Taking(Look):
         own, foreign = shared(self, rank)
         for _, lines in own:
             looked.setdefault(lines, set())
-        ids, runs = self.ahead(own, count, now, queues, looked)
+        ids, stretches = self.ahead(own, count, now, queues, looked)
         if len(ids) < count:
             for shard in self.shards:
                 if not wide and shard.number % workers != number:
@@ -210,11 +210,11 @@ class Taking(Look):
                 own, foreign = shared(self, rank)
                 if not any(lines.heads for _, lines in own):
                     own, foreign = adopted(foreign, number)
-                ids, runs = self.ahead(own, count, now, queues, looked)
+                ids, stretches = self.ahead(own, count, now, queues, looked)
         if len(ids) < count:
             others, more = self.ahead(foreign, count - len(ids), now, queues, {})
-            return ids + others, runs + more
-        urgent = rankOf(runs[0].key), sinceOf(runs[0].key) - GRACE
+            return ids + others, stretches + more
+        urgent = rankOf(stretches[0].key), sinceOf(stretches[0].key) - GRACE
 
         def sooner(key: int) -> bool:
             return (rankOf(key), sinceOf(key)) < urgent
@@ -222,18 +222,18 @@ class Taking(Look):
         first = next(heads(self, foreign, now, queues, {}), None)
         if first is not None and sooner(first[0]):
             others, more = self.ahead(foreign, count, now, queues, {})
-            soon = sum(sooner(run.keyOf(jobid)) for run in more for jobid in run.ids[:run.at])
-            return (others[:soon] + ids)[:count], runs + more
-        return ids, runs
+            soon = sum(sooner(stretch.keyOf(jobid)) for stretch in more for jobid in stretch.ids[:stretch.at])
+            return (others[:soon] + ids)[:count], stretches + more
+        return ids, stretches
 
     def ahead(self, lanes: Iterable[Lane], count: int, now: float, queues: Collection[str] | None,
-              looked: dict[Lines, set[str]]) -> tuple[list[int], list[Run]]:
-        """The first jobs that wait in these lanes in order, and the runs that these are the heads of."""
+              looked: dict[Lines, set[str]]) -> tuple[list[int], list[Stretch]]:
+        """The first jobs that wait in these lanes in order, and the stretches that these are the heads of."""
         coming = heads(self, lanes, now, queues, looked)
         ids: list[int] = []
-        runs: list[Run] = []
-        # a heap of runs that are picked from in turn, by the key of the next job
-        mixed: list[tuple[int, Run]] = []
+        stretches: list[Stretch] = []
+        # a heap of stretches that are picked from in turn, by the key of the next job
+        mixed: list[tuple[int, Stretch]] = []
         head = next(coming, None)
         here: Segment | None = None
         while len(ids) < count and (head or mixed):
@@ -243,18 +243,18 @@ class Taking(Look):
                 if here is None or jobid not in here.entries:
                     here = self.home(jobid)
                     fates = shard.fates(here.first)
-                run = Run(line, key, last, here, fates, count)
-                runs.append(run)
+                stretch = Stretch(line, key, last, here, fates, count)
+                stretches.append(stretch)
                 head = next(coming, None)
             else:
-                _, run = heapq.heappop(mixed)
+                _, stretch = heapq.heappop(mixed)
             limit = head[0] if head else END
-            ids += run.pick(min(limit, mixed[0][0]) if mixed else limit)
-            if run.at < len(run.ids):
-                heapq.heappush(mixed, (run.keyOf(run.ids[run.at]), run))
-        return ids[:count], runs
+            ids += stretch.pick(min(limit, mixed[0][0]) if mixed else limit)
+            if stretch.at < len(stretch.ids):
+                heapq.heappush(mixed, (stretch.keyOf(stretch.ids[stretch.at]), stretch))
+        return ids[:count], stretches
 
-    def starts(self, owner: Hand, jobid: int, record: Record, fate: Pending | None, now: float) -> bool:
+    def starts(self, owner: Holder, jobid: int, record: Record, fate: Pending | None, now: float) -> bool:
         """Whether a job that left its line may start; else it has expired. What it holds until its
         start, it gives back."""
         extras = record.extras or {}
@@ -280,6 +280,6 @@ class Taking(Look):
         seat.fence()
         claim = seat.claims.pop(jobid)
         self.free(jobid, record, True)
-        self.note(jobid, Hand(), Outcome(CANCELLED, None, WITHDRAWN, claim.runs, None, now, '', claim.attempts))
+        self.note(jobid, Holder(), Outcome(CANCELLED, None, WITHDRAWN, claim.runs, None, now, '', claim.attempts))
         seat.tally.move(claim.queue, PROCESSING, CANCELLED)
         return True

@@ -17,7 +17,7 @@ from typing import Any
 from BTrees.OOBTree import OOBTree
 
 from p01.remote.exceptions import JobNotFound
-from p01.remote.storage.transactions import systematic
+from p01.remote.storage.transactions import transact
 from p01.remote.store import writer
 from p01.remote.store.keys import shardOf
 from p01.remote.store.records import FINISHED
@@ -109,7 +109,7 @@ def reserved(store: Any) -> tuple[int, OOBTree]:
         made[:] = number, register
 
     oid = store._p_oid
-    systematic(store._p_jar.db(), work)
+    transact(store._p_jar.db(), work)
     number, register = made
     return number, writer.told(store._p_jar, register._p_oid, register._p_serial, OOBTree())
 

@@ -23,11 +23,11 @@ from ZODB.DB import DB
 from ZODB.POSException import POSKeyError, ReadConflictError
 from ZODB.utils import z64
 
-from p01.remote import fork
-from p01.remote.door import Closed
 from p01.remote.exceptions import TransactionOver
+from p01.remote.ground import fork
+from p01.remote.ground.door import Closed
 from p01.remote.storage.connection import FORKED, why
-from p01.remote.storage.transactions import LIVE, systematic
+from p01.remote.storage.transactions import LIVE, transact
 from p01.remote.store.keys import shardOf
 from p01.remote.store.records import Record
 from p01.remote.store.segments import Segment
@@ -39,7 +39,7 @@ ASTRAY = 1.0                # seconds that a clock is put back at once at most, 
 ABANDON = 30 * 60.0         # seconds; the janitor seals a segment that nobody wrote to for twice as long
 
 
-class Counter(Closed, Persistent):
+class LastId(Closed, Persistent):
     """The last id given out."""
 
     last = 0
@@ -182,13 +182,13 @@ def reserve(db: DB, oid: bytes, count: int, size: int) -> list[Spare]:
     def work(connection: Connection) -> None:
         made[:] = extend(connection.get(oid), count, size)
 
-    systematic(db, work)
+    transact(db, work)
     return [Spare(each._p_oid, each._p_serial, each.first, each.size, each.born) for each in made]
 
 
 def extend(store: Any, count: int, size: int) -> list[Segment]:
     """New segments at the end of the store."""
-    counter: Counter = store.counter
+    counter: LastId = store.counter
     segments: LOBTree = store.segments
     made, now = [], time.time()
     for _ in range(count):
@@ -243,7 +243,7 @@ def loadable(segment: Persistent) -> bool:
 
 def local(store: Any, record: Record) -> int:
     """Add a job to a store that nobody else can see yet: it is not stored, or not committed."""
-    counter: Counter = store.counter
+    counter: LastId = store.counter
     counter.last += 1
     segment: Segment | None = None
     if store.segments:

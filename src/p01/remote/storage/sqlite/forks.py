@@ -19,7 +19,7 @@ import weakref
 from pathlib import Path
 from typing import Any
 
-from p01.remote import fork
+from p01.remote.ground import fork
 from p01.remote.storage.sqlite.schema import Unfit
 
 # Where every process that has the database open holds a shared lock, from which byte on and for how

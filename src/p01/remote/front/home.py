@@ -6,10 +6,10 @@ from __future__ import annotations
 from ZODB.Connection import Connection
 from ZODB.DB import DB
 
-from p01.remote.door import isOld
 from p01.remote.exceptions import NoProcessor, RemoteError
-from p01.remote.places import Follower, search, split
+from p01.remote.ground.door import isOld
 from p01.remote.processor import RemoteProcessor
+from p01.remote.storage.places import Follower, search, split
 
 NAME = 'p01.remote'     # where an App keeps its processor, in the root of the database
 NAMED = 5               # processors that a sentence names

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 
-from p01.remote.engine import pulse
+from p01.remote.engine import heartbeat
 from p01.remote.store.slips import ROOM
 from tests.acceptance import tasks
 from tests.acceptance.trees import DEADLINE, environment
@@ -12,8 +12,9 @@ from tests.acceptance.trees import DEADLINE, environment
 FORKED = '''
 import os, signal
 from p01.remote import storage
-from p01.remote.engine import beacon, pulse
-from p01.remote import blackbox
+from p01.remote.engine import heartbeat
+from p01.remote.engine import presence
+from p01.remote.ground import blackbox
 
 db = storage.openDatabase('memory:')
 
@@ -23,19 +24,19 @@ class Loop:
         lease = 60.0
 
 mine = Loop()
-pulse.watch(mine)
-beacon.live.add('mine')
-token, box = beacon.PROCESS, beacon.mine(db)
-with pulse._lock, beacon._lock:     # at the worst moment
+heartbeat.watch(mine)
+presence.live.add('mine')
+token, box = presence.PROCESS, presence.mine(db)
+with heartbeat._lock, presence._lock:     # at the worst moment
     pid = os.fork()
 if pid:
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    assert beacon.PROCESS == token and beacon.live == {'mine'} and not blackbox.died(box.path)
+    assert presence.PROCESS == token and presence.live == {'mine'} and not blackbox.died(box.path)
 else:
     signal.alarm(60)
-    pulse.watch(mine)
-    assert pulse._pulse[0].is_alive()
-    assert beacon.PROCESS != token and not beacon.live and beacon.mine(db).path != box.path
+    heartbeat.watch(mine)
+    assert heartbeat._heartbeat[0].is_alive()
+    assert presence.PROCESS != token and not presence.live and presence.mine(db).path != box.path
     os._exit(0)
 '''
 
@@ -61,7 +62,7 @@ def test_a_long_job_keeps_its_worker_alive(shared):
         return shared.do(lambda processor: processor.store.seats[loop.name].beat)
 
     def meanwhile():
-        heart = pulse.Pulse()       # ours is never started: it beats when it is told to
+        heart = heartbeat.Heartbeat()       # ours is never started: it beats when it is told to
         heart.loops.add(loop)
         first, now = beat(), time.monotonic()
         assert heart.poll(now + 1.9) <= 1.0
@@ -76,7 +77,7 @@ def test_a_long_job_keeps_its_worker_alive(shared):
     tasks.interlude.append(meanwhile)
     loop.act(task)
     assert not tasks.interlude
-    heart = pulse.Pulse()
+    heart = heartbeat.Heartbeat()
     heart.loops.add(loop)
     last = beat()
     heart.poll(time.monotonic() + 100)      # nothing runs any more
@@ -90,7 +91,7 @@ def test_a_heartbeat_brings_no_rescued_worker_back(shared):
 
     def meanwhile():
         shared.rescue(loop, {jobid})
-        pulse.beat(loop)
+        heartbeat.beat(loop)
         assert shared.do(lambda processor: loop.name not in processor.store.seats)
     tasks.interlude.append(meanwhile)
     loop.act(task)
@@ -101,7 +102,7 @@ def test_a_heartbeat_does_not_disturb_a_commit(shared):
     [jobid] = shared.enqueue('effect', 1)
     loop = shared.loop()
     [task] = shared.claim(loop)
-    tasks.interlude.append(lambda: pulse.beat(loop))
+    tasks.interlude.append(lambda: heartbeat.beat(loop))
     loop.act(task)
     shared.claim(loop)
     assert (shared.effects, shared.view(jobid).runs) == ({1: 1}, 1)
@@ -113,7 +114,7 @@ def test_a_heartbeat_does_not_disturb_a_commit_that_begins_a_slip(shared):
     work = shared.claim(loop, ROOM + 1)
     for task in work[:ROOM]:
         loop.act(task)
-    tasks.interlude.extend([lambda: pulse.beat(loop)] * 2)
+    tasks.interlude.extend([lambda: heartbeat.beat(loop)] * 2)
     loop.act(work[ROOM])
     assert len(tasks.interlude) == 1        # it ran once
     tasks.interlude.clear()

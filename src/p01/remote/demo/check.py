@@ -8,7 +8,7 @@ from statistics import median, quantiles
 from typing import Any, NamedTuple
 
 from p01.remote.app import App
-from p01.remote.cli.tasks import FOLDER, INDEX, Facts, examine
+from p01.remote.demo.tasks import FOLDER, INDEX, Facts, examine
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store.records import COMPLETED, ERROR
 

@@ -11,10 +11,10 @@ from ZODB.Connection import Connection
 from ZODB.DB import DB
 from ZODB.POSException import ConflictError, ReadOnlyError
 
-from p01.remote import foreign
 from p01.remote.exceptions import InputError, TransactionOver
-from p01.remote.manager import Lent, under
-from p01.remote.scope import Scope
+from p01.remote.front.manager import Lent, under
+from p01.remote.front.scope import Scope
+from p01.remote.ground import foreign
 from p01.remote.storage.conflicts import explain
 from p01.remote.storage.transactions import READONLY, begun, release
 

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from p01.remote.exceptions import InputError, OptionError
-from p01.remote.foreign import short
+from p01.remote.ground.foreign import short
 
 LOWEST, HIGHEST = -100, 100     # priorities; a higher one runs sooner
 LENGTH = 100_000                # characters of a name or key; longer ones are data, not names

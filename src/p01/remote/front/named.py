@@ -2,9 +2,10 @@
 """The App that a text names, as the command has it."""
 from __future__ import annotations
 
-from p01.remote import foreign, imports, storage
+from p01.remote import storage
 from p01.remote.app import App
 from p01.remote.exceptions import AddressError
+from p01.remote.ground import foreign, imports
 
 
 def loadApp(target: str) -> App:

@@ -4,8 +4,9 @@ import fcntl
 
 import pytest
 
-from p01.remote import App, blackbox, storage
-from p01.remote.engine import beacon
+from p01.remote import App, storage
+from p01.remote.engine import presence
+from p01.remote.ground import blackbox
 
 
 @pytest.fixture
@@ -23,17 +24,17 @@ def folder(app):
 
 
 def test_what_the_dead_left_half_made_goes_and_the_living_keep_theirs(app, folder):
-    box = beacon.mine(app.db)
+    box = presence.mine(app.db)
     (folder / 'dead.new').touch()
     with open(folder / 'living.new', 'wb') as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        beacon.tidy(folder)
+        presence.tidy(folder)
         assert sorted(each.name for each in folder.glob('*.*')) == sorted([box.path.name, 'living.new'])
     assert not blackbox.died(box.path)
 
 
 def test_nothing_there_is_tidy(tmp_path):
-    beacon.tidy(tmp_path / 'nothing')
+    presence.tidy(tmp_path / 'nothing')
 
 
 @pytest.mark.parametrize('before', [True, False])
@@ -44,7 +45,7 @@ def test_a_box_is_made_even_when_somebody_tidies_up_just_then(app, folder, monke
         if not locked and kind == fcntl.LOCK_EX:
             locked.append(file)
             if before:
-                beacon.tidy(folder)
+                presence.tidy(folder)
             real(file, kind)
             if not before:      # it was found dead before, and goes now
                 for each in folder.glob('*.new'):
@@ -52,6 +53,6 @@ def test_a_box_is_made_even_when_somebody_tidies_up_just_then(app, folder, monke
         else:
             real(file, kind)
 
-    monkeypatch.setattr(beacon.fcntl, 'flock', lock)
-    box = beacon.mine(app.db)
+    monkeypatch.setattr(presence.fcntl, 'flock', lock)
+    box = presence.mine(app.db)
     assert len(locked) == 1 and [each.name for each in folder.glob('*.*')] == [box.path.name] and not blackbox.died(box.path)

@@ -13,10 +13,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from p01.remote import checks, foreign
 from p01.remote.exceptions import RegistrationError
+from p01.remote.ground import checks, foreign
 
-HERE = str(Path(__file__).parent)
+HERE = str(Path(__file__).parent.parent)
 LIBRARIES = tuple({sysconfig.get_path(name) for name in ('stdlib', 'platstdlib', 'purelib', 'platlib')})
 
 

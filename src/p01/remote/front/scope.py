@@ -15,10 +15,10 @@ from typing import Any
 from ZODB.Connection import Connection
 from ZODB.DB import DB
 
-from p01.remote import fork
 from p01.remote.engine.context import Running, running
 from p01.remote.exceptions import RemoteError, TransactionOver
-from p01.remote.manager import known, merelyLooked, threads, under
+from p01.remote.front.manager import known, merelyLooked, threads, under
+from p01.remote.ground import fork
 from p01.remote.storage.connection import FORKED, apart
 from p01.remote.storage.transactions import LIVE, begun
 

@@ -19,9 +19,9 @@ from p01.remote.engine.limit import text as limitText
 from p01.remote.engine.surroundings import Surroundings
 from p01.remote.engine.verdict import Failed, Task, ends, expired, failure, policyOf
 from p01.remote.exceptions import TimedOut, TransactionOver
-from p01.remote.foreign import interrupts
+from p01.remote.ground.foreign import interrupts
 from p01.remote.store.payload import packOutput, unpack
-from p01.remote.store.seats import Hand
+from p01.remote.store.seats import Holder
 from p01.remote.store.segments import success
 
 
@@ -30,7 +30,7 @@ def runDue(processor: Any, now: float | None, most: int | None = None) -> int:
 
     Raises TransientError when a job meets a conflict: the caller's transaction must then be repeated as a whole.
     """
-    hand, clock, count = Hand(), ticker.Ticker(), 0
+    hand, clock, count = Holder(), ticker.Ticker(), 0
     jar = processor._p_jar
     manager = jar.transaction_manager if jar is not None else transaction.manager
     later: set[int] = set()         # those that asked to run later ran here once, however soon that is
@@ -80,7 +80,7 @@ def kept(current: Any) -> Iterator[None]:
         current.__class__ = kind
 
 
-def runOne(processor: Any, hand: Hand, jobid: int, now: float | None, manager: Any) -> bool:
+def runOne(processor: Any, hand: Holder, jobid: int, now: float | None, manager: Any) -> bool:
     """Run a claimed job in a savepoint, and write down what came of it; whether it asked to run later.
 
     Raises TransientError for a conflict.
@@ -117,7 +117,7 @@ def runOne(processor: Any, hand: Hand, jobid: int, now: float | None, manager: A
 
 def call(processor: Any, behaviour: Any, task: Task, started: float, manager: Any) -> Any:
     """Call the behaviour, with the job's surroundings."""
-    job = Running(processor, behaviour, task, unpack(task.record.input), started, Hand.name)
+    job = Running(processor, behaviour, task, unpack(task.record.input), started, Holder.name)
     around = Surroundings(processor, manager)
     try:
         around.enter()

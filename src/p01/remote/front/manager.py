@@ -12,7 +12,7 @@ import transaction
 from ZODB.Connection import Connection
 from ZODB.DB import DB
 
-from p01.remote import fork
+from p01.remote.ground import fork
 from p01.remote.storage.transactions import Lasting, begun, joined
 
 

@@ -9,7 +9,7 @@ MOST = 1000         # jobs in one claim
 GROWTH = 8          # how many times larger a claim may be than the one before
 
 
-class Portion:
+class Batch:
     """Adapts to how long jobs and bookkeeping take. Durations are seconds."""
 
     def __init__(self) -> None:

@@ -9,8 +9,8 @@ from functools import partial
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
-from p01.remote import foreign
 from p01.remote.exceptions import RegistrationError
+from p01.remote.ground import foreign
 
 # the script that runs, and what it is called in a process that it has started
 MAIN = ('__main__', '__mp_main__')

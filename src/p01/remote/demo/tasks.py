@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 
 from persistent import Persistent
 
-from p01.remote.door import Closed
 from p01.remote.engine.context import current
+from p01.remote.ground.door import Closed
 
 INDEX, FOLDER = 'index', 'folder'       # keys in the root of the database
 PYTHON = ('.py', '.pyi')

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from p01.remote.engine.line import Wait, flags
+from p01.remote.engine.channel import Wait, flags
 from tests.acceptance.trees import DEADLINE, environment
 
 HEAVY = {'ZODB', 'BTrees', 'persistent', 'rich', 'multiprocessing', 'asyncio', 'p01.remote.app', 'p01.remote.storage',

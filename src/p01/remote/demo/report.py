@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from p01.remote.app import App
 from p01.remote.cli.terminal import isLive, mark, printJson, say, shown, span, table
-from p01.remote.cli.verdict import Times, Verdict, judge, largest, times
+from p01.remote.demo.check import Times, Verdict, judge, largest, times
 
 LINES = 10          # of the workers' log, when something went wrong
 

@@ -2,21 +2,21 @@
 """How many jobs a worker claims at once."""
 import pytest
 
-from p01.remote.engine.portion import AIM, LARGEST, MOST, SHARE, Portion
+from p01.remote.engine.batch import AIM, LARGEST, MOST, SHARE, Batch
 
 
 def sizes(each, booking=0.001, rounds=20):
     """The claims of a worker whose jobs and bookkeeping take so long."""
-    portion, found = Portion(), []
+    batch, found = Batch(), []
     for _ in range(rounds):
-        found.append(portion.size())
-        portion.booked(booking)
-        portion.ran(each * found[-1], found[-1])
+        found.append(batch.size())
+        batch.booked(booking)
+        batch.ran(each * found[-1], found[-1])
     return found
 
 
 def test_it_begins_with_one():
-    assert Portion().size() == 1
+    assert Batch().size() == 1
 
 
 @pytest.mark.parametrize('each', [1e-7, 1e-5, 1e-3, 0.02, 1.0, 1000.0])
@@ -29,12 +29,12 @@ def test_short_jobs_soon_share_a_commit():
 
 
 def test_long_jobs_are_never_hoarded():
-    portion = Portion()
-    portion.average = 1e-5
-    assert portion.size() == MOST
+    batch = Batch()
+    batch.average = 1e-5
+    assert batch.size() == MOST
     for _ in range(4):
-        portion.ran(2.0, 1)
-    assert portion.size() == 1
+        batch.ran(2.0, 1)
+    assert batch.size() == 1
 
 
 def test_slow_bookkeeping_asks_for_more_work_within_bounds():

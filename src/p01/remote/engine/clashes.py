@@ -7,7 +7,7 @@ from typing import Any
 from ZODB.Connection import Connection
 from ZODB.utils import oid_repr
 
-from p01.remote.foreign import guarded, nameOf, reasonOf, shown
+from p01.remote.ground.foreign import guarded, nameOf, reasonOf, shown
 
 FIRST, LONGEST = 0.01, 1.0      # seconds before the first and before a late repetition
 TOLD = 3                        # conflicts of one run from which on each is told of

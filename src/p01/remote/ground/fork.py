@@ -12,7 +12,7 @@ import weakref
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from p01.remote.foreign import reasonOf
+from p01.remote.ground.foreign import reasonOf
 
 
 class Mark:

@@ -19,8 +19,9 @@ from typing import Any
 
 from ZODB.DB import DB
 
-from p01.remote import fork, storage
-from p01.remote.blackbox import (
+from p01.remote import storage
+from p01.remote.ground import fork
+from p01.remote.ground.blackbox import (
     BEAT,
     END,
     ENDS,

@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 import click
 from BTrees.OOBTree import OOBTree
 
-from p01.remote import blackbox, storage
+from p01.remote import storage
 from p01.remote.app import App
-from p01.remote.cli import tasks
-from p01.remote.cli.report import Performance, Strike, report
-from p01.remote.cli.stage import Numbers, Stage
 from p01.remote.cli.terminal import count, jsonOption
+from p01.remote.demo import tasks
+from p01.remote.demo.report import Performance, Strike, report
+from p01.remote.demo.stage import Numbers, Stage
 from p01.remote.exceptions import InputError, RemoteError
+from p01.remote.ground import blackbox
 from p01.remote.options import WorkerOptions
 from p01.remote.store.records import CANCELLED, COMPLETED, DELAYED, ERROR, PROCESSING, QUEUED
 

@@ -18,12 +18,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from p01.remote import events, foreign, fork
-from p01.remote.engine import beacon, closing, death, janitor, limit
+from p01.remote import events
+from p01.remote.engine import closing, death, janitor, limit, presence
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.neighbours import Neighbours, bury
-from p01.remote.storage.transactions import systematic
-from p01.remote.store.seats import PULSE
+from p01.remote.ground import foreign, fork
+from p01.remote.storage.transactions import transact
+from p01.remote.store.seats import BEATS
 
 LOOK = 0.5          # seconds between two looks
 LONG = 0.5          # seconds that a job runs until those claimed with it go back to the others
@@ -32,12 +33,12 @@ SLACK = 5.0         # seconds that a supervisor has to end a process for a job b
 logger = logging.getLogger('p01.remote')
 
 
-class Pulse(threading.Thread):
+class Heartbeat(threading.Thread):
     """One thread for all loops of a process. It is a daemon, and stops beating when the process is
     stopped, as it should."""
 
     def __init__(self) -> None:
-        super().__init__(name='p01-pulse', daemon=True)
+        super().__init__(name='p01-heartbeat', daemon=True)
         self.loops: weakref.WeakSet[Any] = weakref.WeakSet()
         self.beaten: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
         self.chores: weakref.WeakKeyDictionary[Any, threading.Thread] = weakref.WeakKeyDictionary()
@@ -49,7 +50,7 @@ class Pulse(threading.Thread):
             self.neighbours.wait(self.poll(time.monotonic()))
             with _lock:
                 if not self.loops:
-                    _pulse.clear()
+                    _heartbeat.clear()
                     self.neighbours.close()
                     return
 
@@ -57,7 +58,7 @@ class Pulse(threading.Thread):
         """Do for each loop what it needs; returns seconds until the next look."""
         with _lock:
             loops = list(self.loops)
-        beacon.beat(now)
+        presence.beat(now)
         for loop in loops:
             chores = self.due(loop, now) if loop.post.began else []
             if chores and self.ident is None:
@@ -88,7 +89,7 @@ class Pulse(threading.Thread):
             chores.append(spare)
         if post.deadline and now > post.deadline + (SLACK if loop.supervised else 0.0):
             chores.append(overrun)
-        if not post.alone and now - max(post.began, self.beaten.get(loop, 0.0)) > loop.options.lease / PULSE:
+        if not post.alone and now - max(post.began, self.beaten.get(loop, 0.0)) > loop.options.lease / BEATS:
             chores.append(beat)
         return chores
 
@@ -110,7 +111,7 @@ def beat(loop: Any) -> None:
         if seat is not None:
             seat.beat = time.time()
 
-    systematic(loop.db, work)
+    transact(loop.db, work)
 
 
 def spare(loop: Any) -> None:
@@ -129,7 +130,7 @@ def spare(loop: Any) -> None:
             store.release(seat, [task.id for task in spared])
 
     try:
-        systematic(loop.db, work)
+        transact(loop.db, work)
     except BaseException:
         # if it was written all the same, the loop sees it before it begins one
         tasks.extend(reversed(spared))
@@ -156,38 +157,38 @@ def overrun(loop: Any) -> None:
         told.append(janitor.blame(processor.store, seat, jobid, seat.claims[jobid], time.time(), '', policy, True, stack))
 
     if jobid:
-        systematic(loop.db, work)
+        transact(loop.db, work)
         for event in told:
             events.notify(event)
         bellOf(loop.db).tell()
 
 
 _lock = fork.Lock()
-_pulse: list[Pulse] = []
+_heartbeat: list[Heartbeat] = []
 
 
 def watch(loop: Any) -> None:
     """Beat for a loop from now on, as long as it is there."""
     with _lock:
-        if not _pulse or not _pulse[0].is_alive():
-            _pulse[:] = [Pulse()]
-            _pulse[0].loops.add(loop)
-            _pulse[0].start()
-        _pulse[0].loops.add(loop)
+        if not _heartbeat or not _heartbeat[0].is_alive():
+            _heartbeat[:] = [Heartbeat()]
+            _heartbeat[0].loops.add(loop)
+            _heartbeat[0].start()
+        _heartbeat[0].loops.add(loop)
 
 
 def unwatch(loop: Any) -> None:
     """Beat for a loop no more."""
     with _lock:
-        for pulse in _pulse:
-            pulse.loops.discard(loop)
+        for each in _heartbeat:
+            each.loops.discard(loop)
 
 
 def _forked() -> None:
     """A forked process has no thread that beats."""
-    for pulse in _pulse:
-        pulse.neighbours.close()
-    _pulse.clear()
+    for each in _heartbeat:
+        each.neighbours.close()
+    _heartbeat.clear()
 
 
 os.register_at_fork(after_in_child=_forked)

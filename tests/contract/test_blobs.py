@@ -228,7 +228,6 @@ def upper(blob):
 
 def test_jobs_pass_them_on(db, monkeypatch):
     monkeypatch.setattr(application, 'database', db)
-    monkeypatch.setattr(application, '_db', None)
     with application.transaction() as root:
         root['blob'] = Blob(b'one')
         handle = upper.enqueue(root['blob'])

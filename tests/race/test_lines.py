@@ -147,7 +147,7 @@ def opened(monkeypatch):
     """The runs that are opened: what a claim costs."""
     found = []
 
-    class Counted(lines.Run):
+    class Counted(lines.Stretch):
         def __init__(self, *args):
             super().__init__(*args)
             found.append(self)

@@ -240,7 +240,6 @@ def test_jobs_pass_them_on(db, monkeypatch):
 def test_without_a_folder_postgresql_refuses_them(monkeypatch):
     db = openDatabase(servers.postgresql().database())
     monkeypatch.setattr(application, 'database', db)
-    monkeypatch.setattr(application, '_db', None)
     with application.transaction(), pytest.raises(InputError, match='blobstorage_dir'):
         upper.enqueue(Blob(b'one'))
     application.close()

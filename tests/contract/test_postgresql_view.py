@@ -430,7 +430,6 @@ def test_a_commit_is_one_message(db, monkeypatch):
         return inner(self, *steps, behind=behind)
 
     monkeypatch.setattr(application, 'database', db)
-    monkeypatch.setattr(application, '_db', None)
     with application.transaction() as root:
         root['n'] = PersistentMapping(n=0)
         increase.enqueue()

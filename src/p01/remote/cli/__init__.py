@@ -17,8 +17,9 @@ from p01.remote.ground import streams
 from p01.remote.ground.foreign import interrupts
 
 FAILED, WRONG, STOPPED = 1, 2, 130      # a job or check failed, or nothing was found; bad input; interrupted
-VERBS = {'demo': 'demo', 'worker': 'worker', 'enqueue': 'enqueue', 'jobs': 'changes', 'queues': 'queues', 'status': 'status',
-         'doctor': 'doctor', 'pack': 'pack', 'copy': 'copy'}        # and their modules, in the order in which one meets them
+# and their modules, in the order in which one meets them
+VERBS = {'demo': 'demo.command', 'worker': 'cli.worker', 'enqueue': 'cli.enqueue', 'jobs': 'cli.changes',
+         'queues': 'cli.queues', 'status': 'cli.status', 'doctor': 'cli.doctor', 'pack': 'cli.pack', 'copy': 'cli.copy'}
 
 
 class Verbs(click.Group):
@@ -32,7 +33,7 @@ class Verbs(click.Group):
         """The verb of this name."""
         if name not in VERBS:
             return None
-        found: click.Command = getattr(import_module(f'p01.remote.cli.{VERBS[name]}'), name)
+        found: click.Command = getattr(import_module(f'p01.remote.{VERBS[name]}'), name)
         return found
 
 

@@ -50,7 +50,7 @@ Result = TypeVar('Result')
 
 
 def main(orders: dict[str, Any], heard: int, says: int) -> None:
-    """What a process of a supervisor does, by its orders, see engine.line."""
+    """What a process of a supervisor does, by its orders, see engine.channel."""
     # the terminal sends these to all; the supervisor tells us with TERM
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

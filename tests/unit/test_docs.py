@@ -115,6 +115,32 @@ def test_a_command_that_is_not_there_is_seen():
     assert list(found) == [['pack', '--keep', '7d'], ['jobs', 'list']]
 
 
+def named(text):
+    """Files of the repository that a page names, and measurements as bench/run.py:NAME."""
+    yield from re.findall(r'`((?:tests|bench|docs|examples)/[\w/.-]+\.\w+)`', text)
+    for line in re.findall(r'bench/run\.py((?: [a-z]+)+)`', text):
+        yield from (f'bench/run.py:{each}' for each in line.split())
+
+
+def measurements():
+    body = ast.parse((ROOT / 'bench' / 'run.py').read_text('utf-8')).body
+    table = next(each for each in body if isinstance(each, ast.AnnAssign))
+    return {f'bench/run.py:{key.value}' for key in table.value.keys}
+
+
+@pytest.mark.parametrize('path', FILES, ids=name)
+def test_files_and_measurements_are_what_there_is(path):
+    found = set(named(path.read_text('utf-8'))) - measurements()
+    assert [each for each in sorted(found) if not (ROOT / each).exists()] == []
+
+
+def test_names_of_files_and_measurements_are_seen():
+    text = '`bench/run.py free effects`, `tests/nothing.py`, python bench/run.py looks`'
+    assert sorted(named(text)) == ['bench/run.py:effects', 'bench/run.py:free', 'bench/run.py:looks',
+                                   'tests/nothing.py']
+    assert measurements() >= {'bench/run.py:free', 'bench/run.py:looks'}
+
+
 def imports(text):
     """Each (module, name) that the code of a page imports from the package."""
     for kind, code in CODE.findall(text):

@@ -12,7 +12,7 @@ from ZODB.utils import z64
 from p01.remote.ground.door import Closed
 from p01.remote.store.segments import Fields, refers
 
-ROOM = 4        # outcomes of a slip: what a job's commit writes counts, see ARCHITECTURE.md
+ROOM = 4        # outcomes of a slip: what a job's commit writes counts, see docs/decisions.md
 
 
 class Slip(Closed, Persistent):

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""A process may be killed while it makes its black box, and another one tidy up while it does."""
+"""A process may be killed while it makes its black box, and another one tidy up; who may write beside it."""
 import fcntl
+import os
+import tempfile
 
 import pytest
 
@@ -56,3 +58,39 @@ def test_a_box_is_made_even_when_somebody_tidies_up_just_then(app, folder, monke
     monkeypatch.setattr(presence.fcntl, 'flock', lock)
     box = presence.mine(app.db)
     assert len(locked) == 1 and [each.name for each in folder.glob('*.*')] == [box.path.name] and not blackbox.died(box.path)
+
+
+# -- a folder among temporary files, which anybody may make
+
+def writable(folder, other):
+    folder.mkdir()
+    folder.chmod(0o777)
+
+
+def elsewhere(folder, other):
+    other.mkdir(mode=0o700)
+    folder.symlink_to(other)
+
+
+def foreign(folder, other):
+    if os.getuid():
+        pytest.skip('only root may give a folder away')
+    folder.mkdir(mode=0o700)
+    os.chown(folder, 12345, -1)
+
+
+@pytest.mark.parametrize('make', [writable, elsewhere, foreign])
+def test_a_folder_that_others_may_write_to_has_no_box(tmp_path, monkeypatch, make):
+    monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
+    folder = blackbox.folderFor(None)
+    make(folder, tmp_path / 'other')
+    with pytest.raises(PermissionError, match='not of this user alone'):
+        presence.Box(folder)
+    assert not list(folder.iterdir())
+
+
+def test_a_folder_of_our_own_has_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
+    box = presence.Box(blackbox.folderFor(None))
+    assert box.path.exists() and box.path.parent.stat().st_mode & 0o077 == 0
+    box.close()

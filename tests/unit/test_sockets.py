@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -41,6 +42,18 @@ def test_listeners_hear_until_they_are_closed(tmp_path):
     listeners[1].close()
     assert sockets.tell(tmp_path) == 0 and not list(tmp_path.iterdir())
     assert not any(listener.is_alive() for listener in listeners)
+
+
+def test_a_stranger_can_signal_and_no_more(tmp_path):
+    heard = threading.Semaphore(0)
+    listener = sockets.Listener(tmp_path, heard.release)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as stranger:
+        for text in (b'end', b'', b'.' * 1000):
+            stranger.sendto(text, listener.place)
+            assert heard.acquire(timeout=20)
+    assert sockets.tell(tmp_path) == 1 and heard.acquire(timeout=20)
+    listener.close()
+    assert not listener.is_alive()
 
 
 def test_one_that_is_full_is_told_and_ends(tmp_path):

@@ -37,6 +37,7 @@ from p01.remote.ground.blackbox import (
     died,
     folderFor,
     near,
+    prove,
     remove,
     started,
 )
@@ -53,7 +54,8 @@ parent = 0                          # the supervisor of this process; 0 for none
 
 class Box:
     """The black box of this process, in a folder; None for one that nobody else can read. Raises
-    OSError when the folder cannot be written, FileNotFoundError when somebody tidied up just then.
+    OSError when the folder cannot be written, or could be by others, FileNotFoundError when
+    somebody tidied up just then.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -65,6 +67,7 @@ class Box:
             self.map = mmap.mmap(-1, size)
         else:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            prove(folder)
             fresh = self.path.with_suffix('.new')   # nobody may see it before it is locked
             self.file = open(fresh, 'w+b')          # noqa: SIM115 - stays open as long as the process
             fcntl.flock(self.file, fcntl.LOCK_EX)

@@ -9,6 +9,7 @@ A signal may be lost, when a listener is just starting; who listens looks by its
 """
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -29,7 +30,6 @@ SUFFIX = '.bell'
 PREFIX = 'p01.remote-'
 # sockets with a name and no file; elsewhere one in a folder of its own
 HASNAMES = sys.platform == 'linux'
-END = b'end'
 
 KNOWN = 1_000       # listeners whose socket is kept in mind
 _heard: dict[str, bytes] = {}           # file of a listener that was seen alive → its socket's name
@@ -53,20 +53,26 @@ class Listener(threading.Thread):
             clear(name)
             raise
         self.heard = heard
+        self.ends = False
         self.start()
 
     def run(self) -> None:
-        """Listen."""
-        while self.socket.recv(16) != END:
+        """Listen. Whatever comes is a signal and nothing more: anybody on this host may send it."""
+        while True:
+            self.socket.recv(16)
+            if self.ends:
+                break
             self.heard()
         self.socket.close()
 
     def close(self) -> None:
         """Listen no more."""
+        self.ends = True
         self.path.unlink(missing_ok=True)
         os.close(self.file)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-            sender.sendto(END, self.place)      # waits while it is full
+            with contextlib.suppress(ConnectionError):  # it woke by another signal, and has ended
+                sender.sendto(b'.', self.place)         # waits while it is full
         self.join()
         clear(self.place)
 

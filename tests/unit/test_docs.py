@@ -164,6 +164,19 @@ def test_the_code_of_the_front_page_runs(tmp_path):
     assert done.stdout == "1 {'order-42': 'receipt sent'}\n", done.stderr
 
 
+def test_the_tests_of_the_testing_guide_run(tmp_path):
+    """In memory; as they stand there they run on every storage."""
+    blocks = dict(enumerate(CODE.findall((ROOT / 'docs' / 'testing-guide.md').read_text('utf-8'))))
+    for number, (kind, code) in blocks.items():
+        assert kind == 'python'
+        (tmp_path / f'test_{number}.py').write_text(code)
+    plugins = ['-p', 'tests.conftest', '-p', 'tests.race.conftest', '-p', 'no:cacheprovider']
+    done = subprocess.run([sys.executable, '-m', 'pytest', '-q', '-k', 'memory', *plugins,
+                           '-o', 'addopts=', '-c', 'pyproject.toml', str(tmp_path)],
+                          cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert re.search('^4 passed, ', done.stdout, re.M), done.stdout + done.stderr
+
+
 # -- the reference
 
 def members(found):

@@ -7,24 +7,40 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from cronsim import CronSim
 
 from p01.remote.exceptions import InputError
-from p01.remote.instants import clockChange, offset, short, utc
+from p01.remote.instants import EPOCH, clockChange, offset, short, utc
 
 # the crontab order, finest first: name, lowest and highest number of each field
 FIELDS = (('minute', 0, 59), ('hour', 0, 23), ('dayOfMonth', 1, 31), ('month', 1, 12), ('dayOfWeek', 0, 6))
 NAIVE = datetime(1970, 1, 1)
+GAP = 90_000        # seconds; no clock has ever skipped more at once
 
 Values = int | str | Iterable[int] | None
 
 
 def match(line: str, after: float, tz: tzinfo) -> float:
-    """POSIX seconds of the line's first match strictly after an instant; StopIteration: never."""
-    minute, hour = line.split()[:2]
-    rhythm = minute.startswith('*') or hour.startswith('*')
-    if rhythm and tz is not UTC:
+    """POSIX seconds of the line's first match strictly after an instant; StopIteration: never.
+
+    Five fields, or six that begin with seconds.
+    """
+    minute, hour = line.split()[-5:-3]
+    if tz is UTC:
+        return next(CronSim(line, utc(math.floor(after)))).timestamp()     # a datetime rounds
+    if minute.startswith('*') or hour.startswith('*'):
         return _rhythm(line, after, tz)
-    runs = (run.timestamp() for run in CronSim(line, utc(math.floor(after)).astimezone(tz)))  # a datetime rounds
-    # cronsim counts on the wall clock here: within a repeated hour it gives runs that are over
-    return next(run for run in runs if run > after)
+    start = math.floor(after)
+    # cronsim sees the wall clock alone: within a repeated hour it gives runs that are over
+    return next(run for wall in CronSim(line, NAIVE + timedelta(seconds=start + offset(tz, start)))
+                if (run := _instant(wall, tz)) > after)
+
+
+def _instant(wall: datetime, tz: tzinfo) -> float:
+    """When a clock shows this for the first time; of what it skips, the end of the gap."""
+    shown = wall.replace(tzinfo=tz).astimezone(UTC)
+    run = round((shown - EPOCH).total_seconds())
+    if shown.astimezone(tz).replace(tzinfo=None) == wall:
+        return float(run)
+    before = run - GAP
+    return float(clockChange(tz, before, run, offset(tz, before)) or run)
 
 
 def _rhythm(line: str, after: float, tz: tzinfo) -> float:

@@ -74,6 +74,10 @@ class ArgumentsError(InputError, TypeError):
     """The arguments do not fit the job's signature."""
 
 
+class NoZone(InputError):
+    """This host has no such time zone."""
+
+
 class NotCommitted(RemoteError):
     """The job was enqueued in this very transaction; commit it before you wait for its result."""
 

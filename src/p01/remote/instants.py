@@ -4,7 +4,7 @@ import math
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
-from p01.remote.exceptions import InputError
+from p01.remote.exceptions import InputError, NoZone
 from p01.remote.ground import spans
 from p01.remote.ground.foreign import short
 
@@ -53,7 +53,7 @@ def duration(value: float | timedelta | str, name: str = 'delay', bare: bool = F
 
 
 def zone(name: str) -> tzinfo:
-    """The time zone of an IANA name such as 'Europe/Zurich'; else InputError."""
+    """The time zone of an IANA name such as 'Europe/Zurich'. Raises NoZone."""
     if name == 'UTC':
         return UTC         # needs no time zone files
     try:
@@ -61,7 +61,7 @@ def zone(name: str) -> tzinfo:
             return ZoneInfo(name)
     except (LookupError, ValueError, OSError):      # 'Europe' is a folder
         pass
-    raise InputError(f'No time zone is named {short(name)}; write one like Europe/Zurich, or UTC (and '
+    raise NoZone(f'No time zone is named {short(name)}; write one like Europe/Zurich, or UTC (and '
                      'install tzdata where the system has no time zones).')
 
 

@@ -2,62 +2,32 @@
 """Jobs that run by the clock: Delay (every so many seconds), Cron (a crontab line), and their container.
 
 Deciding is pure: an item says from an instant when it runs next and never looks at a clock itself.
-Whoever fires a due item calls ``advance`` in the same transaction in which it enqueues the job.
+Whoever fires a due item writes when it is due next in the same transaction in which it enqueues the job.
 """
+from __future__ import annotations
+
 import math
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from BTrees.OOBTree import OOBTree
-from cronsim import CronSimError
 from persistent import Persistent
 
-from p01.remote.calendar import FIELDS, Values, completed, match, textOf, valuesOf
-from p01.remote.exceptions import InputError, RegistrationError
-from p01.remote.ground import checks
+from p01.remote.calendar import FIELDS, Values, completed, textOf, valuesOf
+from p01.remote.clock import ticks
+from p01.remote.clock.forms import WORDS, Crontab, Pause, lineOf
+from p01.remote.clock.item import SchedulerItem
+from p01.remote.exceptions import InputError
 from p01.remote.ground.door import Placed
 from p01.remote.ground.foreign import Raised, short
-from p01.remote.instants import duration, seconds, utc, zone
+from p01.remote.instants import duration, seconds, utc
 from p01.remote.storage.origin import contained
+from p01.remote.store.dues import NEVER, PARTS, Dues, partOf
 
-WORDS = {
-    '@yearly': '0 0 1 1 *', '@annually': '0 0 1 1 *', '@monthly': '0 0 1 * *', '@weekly': '0 0 * * 0',
-    '@daily': '0 0 * * *', '@midnight': '0 0 * * *', '@hourly': '0 * * * *',
-}
+__all__ = ['WORDS', 'Cron', 'Delay', 'Failure', 'Scheduler', 'SchedulerItem']
+
 NAMES = tuple(field[0] for field in FIELDS)
-
-
-class SchedulerItem(Placed, Persistent):
-    """A job to run by the clock; ``due`` is the POSIX second of its next run, None before it is added.
-
-    The job runs with ``input`` on ``queue`` (None: the job's own) at ``priority``. Setting ``active`` to
-    False pauses the item; call the scheduler's ``reschedule`` when it goes on, or after any other change.
-    """
-
-    due: float | None = None
-    reckoned: float | None = None       # by which clock: when a worker computed due, in POSIX seconds
-
-    def __init__(self, jobName: str, *, active: bool = True, startTime: float | datetime | None = None,
-                 input: Any = None, queue: str | None = None, priority: int = 0) -> None:
-        self.jobName = _name(jobName, 'jobName')
-        self.active = checks.flagOf(active, 'active')
-        self.startTime = None if startTime is None else seconds(startTime, 'startTime')
-        self.input = input
-        self.queue = None if queue is None else _name(queue, 'queue')
-        self.priority = checks.priorityOf(priority)
-
-    def next(self, after: float) -> float:
-        """POSIX seconds of the first run strictly after this instant."""
-        raise RegistrationError(f'{type(self).__name__} has no next(self, after); write one, or '
-                                'use Delay or Cron.')
-
-    def first(self, now: float) -> float:
-        """POSIX seconds of the first run of an item added now."""
-        return self.next(now if self.startTime is None else self.startTime)
-
-    def __repr__(self) -> str:
-        return f'<{type(self).__name__} {self.__name__ or self.jobName!r}>'
 
 
 class Delay(SchedulerItem):
@@ -71,12 +41,14 @@ class Delay(SchedulerItem):
         self.delay = duration(delay, 'delay', most=math.inf)
         if not self.delay:
             raise InputError('delay must be above 0 seconds: the job would never pause.')
-        utc(self.first(0.0))            # a first run beyond the calendar is told here, not by a dashboard
+        utc(self.next(self.startTime or 0.0))       # beyond the calendar: told here, not by a dashboard
 
     def next(self, after: float) -> float:
         """The delay after this instant."""
-        # a delay below the resolution of the clock's float must still move on
-        return max(after + self.delay, math.nextafter(after, math.inf))
+        return Pause(self.delay).next(after)
+
+    def explain(self) -> str:
+        return Pause(self.delay).explain()
 
 
 class Cron(SchedulerItem):
@@ -93,6 +65,8 @@ class Cron(SchedulerItem):
     minute or hour means a rhythm instead: it runs whenever the clock shows a match, skipped or repeated.
     """
 
+    nominal = True
+
     def __init__(self, jobName: str, minute: Values = None, hour: Values = None, dayOfMonth: Values = None,
                  month: Values = None, dayOfWeek: Values = None, active: bool = True,
                  startTime: float | datetime | None = None, input: Any = None, queue: str | None = None,
@@ -106,13 +80,12 @@ class Cron(SchedulerItem):
         self.first(0.0)                 # bad times, an unknown zone and a date that never comes fail here
 
     @classmethod
-    def parse(cls, jobName: str, expression: str, tz: str = 'UTC', **options: Any) -> 'Cron':
+    def parse(cls, jobName: str, expression: str, tz: str = 'UTC', **options: Any) -> Cron:
         """A Cron from five crontab fields or a word like @daily; options as for Cron; else InputError."""
-        line = expression.strip() if isinstance(expression, str) else ''
-        fields = WORDS.get(line.lower(), line).split()
+        fields = lineOf(expression).split()
         if len(fields) != len(FIELDS):
             raise InputError(f'{short(expression)} is no crontab line: write five fields, minute hour '
-                             f'day-of-month month day-of-week, or one of {", ".join(WORDS)}.')
+                             'day-of-month month day-of-week; a Cron has no seconds.')
         options.update(zip(NAMES, fields, strict=True))
         return cls(jobName, tz=tz, **options)
 
@@ -124,16 +97,10 @@ class Cron(SchedulerItem):
 
     def next(self, after: float) -> float:
         """The first match strictly after this instant; InputError when there is none."""
-        line, tz = self.expression, zone(self.tz)
-        try:
-            return match(line, after, tz)
-        except InputError:
-            raise
-        # AssertionError, ValueError: cronsim lets some malformed fields through to Python
-        except (CronSimError, AssertionError, ValueError) as error:
-            raise InputError(f'{short(line)} is no crontab line: {str(error) or "bad field"}.') from None
-        except (StopIteration, OverflowError):
-            raise InputError(f'No date ever matches the crontab line {short(line)}.') from None
+        return Crontab(self.expression, self.tz).next(after)
+
+    def explain(self) -> str:
+        return Crontab(self.expression, self.tz).explain()
 
 
 class Failure(NamedTuple):
@@ -146,18 +113,22 @@ class Failure(NamedTuple):
 class Scheduler(Placed, Persistent):
     """The items of a processor by key.
 
-    Every item is a persistent object of its own and firing one writes its ``due``. So when two schedulers
+    Every item is a persistent object of its own and firing one writes its ``due``. So when two workers
     fire the same tick in two transactions, both write that item: ZODB lets one commit and gives the other
     a ConflictError, and the job that the other one enqueued vanishes with it. No lock, no leader is needed;
     for that reason no item may ever get a ``_p_resolveConflict``.
     """
 
-    failures: dict[str, Failure] = {}       # by key: why items could not be fired the last time, until they could
+    # of what workers have declared, see engine.declaring
+    code = ''                               # the one that holds
+    codes: dict[str, tuple[str, ...]] = {}  # the names in each that was ever seen, the newest last
 
     def __init__(self, processor: Any = None) -> None:
         if processor is not None:
             self.__parent__ = processor
         self._items = OOBTree()
+        self.parts = tuple(Dues() for _ in range(PARTS))
+        self.failures = OOBTree()           # by key: why items could not be fired the last time, until they could
 
     def __len__(self) -> int:
         return len(self._items)
@@ -165,8 +136,15 @@ class Scheduler(Placed, Persistent):
     def __iter__(self) -> Iterator[str]:
         return iter(self._items.keys())
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._items
+
     def __getitem__(self, key: str) -> SchedulerItem:
         return self._items[key]
+
+    def get(self, key: str) -> SchedulerItem | None:
+        """The item of a key, None without one."""
+        return self._items.get(key)
 
     def values(self) -> Iterable[SchedulerItem]:
         """The items in the order of their keys."""
@@ -176,19 +154,26 @@ class Scheduler(Placed, Persistent):
         """The keys and items in the order of the keys."""
         return self._items.items()
 
-    def add(self, item: SchedulerItem, now: float | datetime) -> str:
-        """Take in an item, set its first due time and return its key: jobName, jobName-2, …"""
+    def idle(self) -> bool:
+        """Whether there are no items."""
+        return not self._items
+
+    def add(self, item: SchedulerItem, now: float | datetime, key: str = '') -> str:
+        """Take in an item, set its first due time and return its key: the given one, or jobName, jobName-2, …"""
         if not isinstance(item, SchedulerItem):
             raise InputError(f'A scheduler takes Delay and Cron items, not {item!r}.')
         if item.__parent__ is not None:
             raise InputError(f'{item!r} is in a scheduler already; remove it there first.')
-        due = item.first(seconds(now))
-        key, number = item.jobName, 1
-        while key in self._items:
-            number += 1
-            key = f'{item.jobName}-{number}'
-        item.__parent__, item.__name__, item.due = self, key, due
+        instant = seconds(now)
+        first = item.first(instant)
+        if not key:
+            key, number = item.jobName, 1
+            while key in self._items:
+                number += 1
+                key = f'{item.jobName}-{number}'
+        item.__parent__, item.__name__ = self, key
         self._items[key] = item
+        item.plan(first, None if first is None else item.dueOf(first))
         return key
 
     def remove(self, key: str) -> SchedulerItem:
@@ -197,14 +182,28 @@ class Scheduler(Placed, Persistent):
         del self._items[key]
         self.mended(key)
         if isinstance(item, SchedulerItem):     # else its class is gone, and nothing can be said to it
-            item.__parent__ = item.__name__ = item.due = None
+            was = item.when
+            if was is not None:
+                self.parts[partOf(key)].leave(was, key)
+            item.__parent__ = item.__name__ = None
+            item.plan(None, None)
         return item
 
-    def reschedule(self, item: SchedulerItem | str, now: float | datetime) -> float:
+    def place(self, item: SchedulerItem, was: float | None) -> None:
+        """Look at an item when it says, and no more when it said before."""
+        key, when = str(item.__name__), item.when
+        if was != when:
+            part = self.parts[partOf(key)]
+            if was is not None:
+                part.leave(was, key)
+            if when is not None:
+                part.enter(when, key)
+
+    def reschedule(self, item: SchedulerItem | str, now: float | datetime) -> float | None:
         """Set and return an item's next due time, counted from now or from a later startTime."""
         found = self._find(item)
-        instant = seconds(now)
-        found.due = found.first(instant) if (found.startTime or instant) > instant else found.next(instant)
+        tick = ticks.onward(found.coming, seconds(now), found.spans)
+        found.plan(tick, None if tick is None else found.dueOf(tick))
         return found.due
 
     def rescheduleAll(self, now: float | datetime) -> None:
@@ -217,17 +216,21 @@ class Scheduler(Placed, Persistent):
     def due(self, now: float | datetime) -> list[SchedulerItem]:
         """The active items that are due, in the order in which they became due."""
         instant = seconds(now)
-        found = [item for item in self._waiting() if item.due <= instant]
+        keys = {key for part in self.parts for _, key in part.ready(instant, len(self._items) + 1)}
+        found = [item for key in keys if (item := self.get(key)) is not None
+                 and item.active and item.due is not None and item.due <= instant]
         return sorted(found, key=lambda item: (item.due, item.__name__))
 
-    def advance(self, item: SchedulerItem | str, now: float | datetime) -> float:
+    def advance(self, item: SchedulerItem | str, now: float | datetime) -> float | None:
         """Set and return the due time strictly after now of an item that is being fired.
 
         Ticks that passed unnoticed are not made up for: one run stands for all of them.
         """
         found, instant = self._find(item), seconds(now)
-        found.due = found.next(instant)
+        tick = ticks.onward(found.coming, instant, found.spans)
+        found.plan(tick, None if tick is None else found.dueOf(tick))
         found.reckoned = instant
+        self.parts[partOf(str(found.__name__))].saw(instant)
         return found.due
 
     def failed(self, key: str, reason: str, now: float) -> bool:
@@ -235,21 +238,19 @@ class Scheduler(Placed, Persistent):
         known = self.failures.get(key)
         if known is not None and known.reason.partition(':')[0] == reason.partition(':')[0]:
             return False
-        self.failures = {**self.failures, key: Failure(now, reason)}
+        self.failures[key] = Failure(now, reason)
         return True
 
     def mended(self, key: str) -> None:
         """An item fails no more."""
         if key in self.failures:
-            self.failures = {name: each for name, each in self.failures.items() if name != key}
+            del self.failures[key]
 
     def nextDue(self) -> float | None:
         """POSIX seconds at which an active item is due next; None when there is none."""
-        return min((item.due for item in self._waiting()), default=None)
-
-    def _waiting(self) -> Iterator[Any]:
-        # a scan: a processor has a handful of items
-        return (item for item in self.values() if item.active and item.due is not None)
+        heads = [next(iter(part.entries.keys()), (NEVER, ''))[0] for part in self.parts]
+        found = min(heads)
+        return None if found == NEVER else found
 
     def _find(self, item: SchedulerItem | str) -> SchedulerItem:
         key = item.__name__ if isinstance(item, SchedulerItem) else item
@@ -257,9 +258,3 @@ class Scheduler(Placed, Persistent):
         if found is None or (isinstance(item, SchedulerItem) and found is not item):
             raise InputError(f'No item {item!r} is in this scheduler; list(scheduler) names those that are.')
         return found
-
-
-def _name(value: str, name: str) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise InputError(f'{name} must be a name in text, not {short(value)}.')
-    return checks.nameOf(value, name)

@@ -25,7 +25,7 @@ FLOORS = [
     ['processor'],                                  # doors
     ['worker'],
     ['engine'],
-    ['scheduler'],
+    ['scheduler', 'clock'],
     ['store'],
     ['job'],
     ['storage'],

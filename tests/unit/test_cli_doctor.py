@@ -91,7 +91,7 @@ def test_schedules_are_looked_at(shop, run, found, change):
     change(odd)
     verdict, text = found()['schedules']
     assert verdict == 'wrong' and all(words in text for words in (
-        'of 4 schedules', 'zoned enqueues nothing: InputError: No time zone', 'bad enqueues nothing: ZeroDivisionError',
+        'of 4 schedules', 'zoned enqueues nothing: NoZone: No time zone', 'bad enqueues nothing: ZeroDivisionError',
         'late is late: due 17 min ago'))
     assert all(check == 'schedules' or verdict == 'good' for check, (verdict, _) in found().items())
 

@@ -16,6 +16,7 @@ from p01.remote import events, logs, worker  # noqa: F401 - logs subscribes itse
 from p01.remote.engine import pulled
 from p01.remote.engine.behaviours import behaviourOf, prepared
 from p01.remote.engine.enqueuing import enqueue
+from p01.remote.engine.firing import reckoned
 from p01.remote.engine.inline import runDue
 from p01.remote.engine.pledge import pledge
 from p01.remote.exceptions import InputError, NotLoaded, RemoteError, UnknownJob
@@ -195,7 +196,8 @@ class RemoteProcessor(Placed, Persistent):
         payload.pack(prepared(behaviour, item.input, item.jobName), f'The input of {item.jobName!r}',
                      self.inputLimit)
         key = self.scheduler.add(item, self.now(now))
-        item.reckoned = self.now(now) if now is None else None
+        if now is None:
+            reckoned(self.scheduler, item, self.now(now))
         return key
 
     def reScheduleItem(self, item: Any, now: Any = None) -> None:

@@ -22,7 +22,7 @@ from p01.remote.engine.outage import Outage
 from p01.remote.engine.post import Post
 from p01.remote.engine.runner import Runner
 from p01.remote.engine.session import Session
-from p01.remote.engine.ticker import Ticker
+from p01.remote.engine.ticker import Look, Ticker, places
 from p01.remote.engine.verdict import JOINED, Lost, Runs, Task, Verdict, expired, refused
 from p01.remote.exceptions import ProcessorGone
 from p01.remote.ground.foreign import interrupts, reasonOf
@@ -167,7 +167,7 @@ class Loop:
         def work(store: Store, seat: Seat, _: float) -> tuple[list[Task], float]:
             self.ledger.settle(store, seat)
             processor = self.session.processor()
-            ready[:], coming = self.ticker.look(processor, now)
+            look[:] = [self.ticker.look(processor, now, places(store, self.name))]
             told[:] = self.janitor.poll(processor, self.post.rank(store), now)
             told.extend(refused(store, seat, self.group.unsure))
             store.release(seat, list(seat.claims)[count:])      # jobs take longer than they did
@@ -187,11 +187,11 @@ class Loop:
                 turned[:] = [seat.round]
             elif store.behind():
                 return tasks, 0.0
-            due = [instant for instant in (store.nextDue(), coming) if instant is not None]
+            due = [instant for instant in (store.nextDue(), look[0].coming) if instant is not None]
             return tasks, max(0.0, min(due, default=now + IDLE) - now)
 
         told: list[object] = []
-        ready: list[str] = []               # schedules
+        look: list[Look] = []               # of schedules
         turned: list[int] = []
         began = time.monotonic()
         wide = abs(now - self.wide) >= GRACE
@@ -206,8 +206,8 @@ class Loop:
         self.ledger.committed()
         self.janitor.committed()
         janitor.tell(told)
-        if ready:
-            self.ticker.fire(ready, now, lambda work: self.write(lambda store, seat, _: work(self.session.processor())))
+        if look[0]:
+            self.ticker.fire(look[0], now, lambda work: self.write(lambda store, seat, _: work(self.session.processor())))
             if not tasks:
                 return self.book(now, count)
         return tasks, min(max(0.0, due - taken), self.options.waitTime)      # due was reckoned from now

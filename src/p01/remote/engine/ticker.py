@@ -1,151 +1,208 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Enqueues what schedules have due, each item on its own: one that fails is told of once, skipped,
-and stops nobody else.
+"""Enqueues what schedules have due, many in a transaction; one that fails is told of once, and stops nobody else.
 
-Several workers may try the same tick: each item is one object, so that one commits.
+Any worker may fire any schedule: each is one object, so that of two who try the same tick one commits. So that they
+rarely try, each looks at its own part of them first; at another's when that one does not come.
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import transaction
 from transaction.interfaces import TransientError
-from ZODB.broken import Broken
 
 from p01.remote import events
-from p01.remote.exceptions import InputError, NotLoaded
-from p01.remote.ground.foreign import Raised, guarded, reasonOf, shown
-from p01.remote.instants import seconds
-from p01.remote.storage.classes import reasonFor
+from p01.remote.engine.firing import found, passedOver, prepared, reckoned
+from p01.remote.exceptions import NotLoaded, NoZone
+from p01.remote.ground.foreign import Raised, guarded, reasonOf
 from p01.remote.storage.origin import contained, fromStorage
+from p01.remote.store.dues import NEVER, PARTS, Dues, partOf
+from p01.remote.store.store import PULLED
 
-AGAIN = 30.0        # seconds until a worker looks again at an item that it could not advance
+AGAIN = 30.0        # seconds until a schedule that could not be advanced is looked at again
+PATIENCE = 10.0     # seconds that what this host alone may lack is left to others
 ASTRAY = 1.0        # seconds that clocks may differ
-ALL = '*'           # as the key: that there is no getting at the items at all
+BATCH = 200         # schedules that are fired in one transaction
+MOST = 500          # and between two looks for jobs
+STAGGER = 0.05      # seconds that each worker leaves a part to those before it
+LONGEST = 1.0       # and at most
 
-Step = Callable[..., events.ScheduleFailed | None]      # of processor, key, now, reason
+Pair = tuple[float, str]                                # when to look at it, and its key
+Step = Callable[..., Any]                               # of processor, pair, now, reason
+Do = Callable[[Callable[[Any], Any]], Any]
+
+
+class Look(NamedTuple):
+    """What a look has found: the schedules to fire, the parts whose clock was put back, and when to look again."""
+
+    ready: list[Pair]
+    astray: list[int]
+    coming: float | None
+
+    def __bool__(self) -> bool:
+        return bool(self.ready or self.astray)
 
 
 class Ticker:
     """Fires the schedules for one worker, or for one caller."""
 
     def __init__(self) -> None:
-        # items that could not be advanced, and when that was seen, in POSIX seconds
-        self.failed: dict[str, float] = {}
+        # by key: since when, and for how long, schedules are left alone that failed here, in POSIX seconds
+        self.failed: dict[str, tuple[float, float]] = {}
 
-    def look(self, processor: Any, now: float) -> tuple[list[str], float | None]:
-        """The keys of the items to fire, in the order in which they became due, and the POSIX
-        seconds of the next one."""
-        ready: list[tuple[float, str]] = []
-        coming: list[float] = []
-        items = contained(lambda: list(processor.scheduler.items()))
-        for key, item in [(ALL, items)] if isinstance(items, Raised) else items:
-            due = contained(dueOf, item)
-            since = self.failed.get(key)
-            if since is not None and abs(now - since) < AGAIN:
-                coming.append(since + AGAIN)
-            elif isinstance(due, Raised):
-                ready.append((now, key))
-            elif due is not None and (due <= now or strayed(item, now)):
-                ready.append((due, key))
-            elif due is not None:
-                coming.append(due)
-        return [key for _, key in sorted(ready)], min(coming, default=None)
+    def look(self, processor: Any, now: float, places: Sequence[int] = (0,) * PARTS) -> Look:
+        """The schedules to fire, for a worker with these places in the rows of the parts."""
+        scheduler = processor.scheduler
+        if scheduler.idle():
+            return Look([], [], None)
+        for key in [key for key, (since, pause) in self.failed.items() if abs(now - since) >= pause]:
+            del self.failed[key]
+        ready: list[Pair] = []
+        coming = [since + pause for since, pause in self.failed.values()]
+        for part, place in zip(scheduler.parts, places, strict=True):
+            ready += self.turn(part, place, now, coming)
+        return Look(sorted(ready)[:MOST], [number for number, part in enumerate(scheduler.parts) if part.latest > now + ASTRAY],
+                    min(coming, default=None))
 
-    def fire(self, keys: list[str], now: float, do: Callable[[Callable[[Any], Any]], Any],
-             tell: Callable[[object], None] = events.notify) -> int:
-        """Fire items; returns how many jobs were enqueued.
+    def turn(self, part: Dues, place: int, now: float, coming: list[float]) -> list[Pair]:
+        """What a worker fires of a part who has this place in its row; when to look again is added to what is coming."""
+        wait = min(place * STAGGER, LONGEST)
+        head = next(part.after(now), None)
+        if head is not None and head[0] != NEVER:
+            coming.append(head[0] + wait)
+        pairs = [pair for pair in part.ready(now, MOST + len(self.failed)) if pair[1] not in self.failed]
+        if not pairs or not place:
+            return pairs
+        until = max(pairs[0][0], part.latest) + wait
+        if now >= until or part.latest > now + ASTRAY:
+            return pairs
+        coming.append(until)            # whoever is before us is at it, from the front
+        return pairs[place * BATCH:(place + 1) * BATCH]
+
+    def fire(self, look: Look, now: float, do: Do, tell: Callable[[object], None] = events.notify) -> int:
+        """Fire schedules; returns how many jobs were enqueued.
 
         do(work) does work(processor) in a transaction or savepoint of its own, which is undone when
         it raises; tell is told of failures. Raises conflicts that do does not repeat, and what the
         storage raises.
         """
+        for number in look.astray:
+            do(partial(mend, number=number, now=now))
         count = 0
-        for key in keys:
-            reason = ''
-            steps: list[Step] = [enqueue, skip, note]
-            for step in steps:
-                done = guarded(do, partial(step, key=key, now=now, reason=reason))
-                if not isinstance(done, Raised):
-                    break
-                if isinstance(done.error, TransientError | MemoryError) or fromStorage(done.error) or step is note:
-                    raise done.error
-                reason = reason or reasonOf(done.error)
-            if step is note:
-                self.failed[key] = now
+        for at in range(0, len(look.ready), BATCH):
+            pairs = look.ready[at:at + BATCH]
+            done = guarded(do, partial(several, pairs=pairs, now=now))
+            if isinstance(done, Raised):
+                passOn(done.error)
+                alone = pairs           # one of them cannot be stored
             else:
-                self.failed.pop(key, None)
-            if isinstance(done, events.ScheduleFailed):
-                tell(done)
-            count += step is enqueue
+                number, alone = done
+                count += number
+            count += sum(self.one(pair, now, do, tell) for pair in alone)
         return count
 
-
-def dueOf(item: Any) -> float | None:
-    """When an item is due, None for one that is paused. Raises whatever its class does."""
-    if isinstance(item, Raised):
-        raise item.error
-    if isinstance(item, Broken):
-        raise NotLoaded(f'The schedule cannot be loaded, {reasonFor(item)}.')
-    return None if not item.active or item.due is None else float(item.due)
-
-
-def strayed(item: Any, now: float) -> bool:
-    """Whether an item's due time was computed by a clock that was ahead of this one."""
-    return item.reckoned is not None and item.reckoned > now + ASTRAY
-
-
-def enqueue(processor: Any, key: str, now: float, reason: str) -> None:
-    """Advance an item that is still due, and enqueue its job."""
-    item = found(processor, key)
-    due = dueOf(item)
-    if strayed(item, now):
-        processor.scheduler.reschedule(item, now)
-        item.reckoned = now
-    if due is None or due > now:
-        return                  # somebody else was here, or the clock had gone astray
-    advance(processor, item, now)
-    processor.processJob(item.jobName, item.input, queue=item.queue, priority=item.priority)
-    processor.scheduler.mended(key)
+    def one(self, pair: Pair, now: float, do: Do, tell: Callable[[object], None]) -> int:
+        """Fire one that may fail: without its job, or without anything but a note of why."""
+        reason, (when, key) = '', pair
+        steps: list[Step] = [enqueue, skip, note]
+        for step in steps:
+            done = guarded(do, partial(step, pair=pair, now=now, reason=reason))
+            if not isinstance(done, Raised):
+                break
+            passOn(done.error)
+            if step is note:
+                raise done.error
+            if isinstance(done.error, NoZone | NotLoaded) and now - when < PATIENCE:
+                self.failed[key] = now, when + PATIENCE - now
+                return 0
+            reason = reason or reasonOf(done.error)
+        if isinstance(done, events.ScheduleFailed):
+            tell(done)
+        return done if step is enqueue else 0       # type: ignore[return-value]
 
 
-def skip(processor: Any, key: str, now: float, reason: str) -> events.ScheduleFailed | None:
-    """Advance an item whose job cannot be enqueued, and note why. Raises what advancing does."""
-    advance(processor, found(processor, key), now)
-    return note(processor, key, now, reason)
+def passOn(error: BaseException) -> None:
+    """Raises an error that is no schedule's."""
+    if isinstance(error, TransientError | MemoryError) or fromStorage(error):
+        raise error
 
 
-def note(processor: Any, key: str, now: float, reason: str) -> events.ScheduleFailed | None:
-    """Note why an item fails; what is to be told, None when that is known already."""
+def places(store: Any, name: str) -> list[int]:
+    """The places of a worker in the rows of those who fire the parts; those with nothing else to do stand before others."""
+    idle: list[str] = []
+    busy: list[str] = []
+    for each, seat in store.seats.items():
+        if each != PULLED:
+            (busy if seat.claims else idle).append(each)
+    row, before = (idle, 0) if name in idle else (busy, len(idle))
+    return [before + (row.index(name) - number) % len(row) for number in range(PARTS)] if name in row else [0] * PARTS
+
+
+def several(processor: Any, pairs: list[Pair], now: float) -> tuple[int, list[Pair]]:
+    """Fire schedules; returns how many jobs that made, and those that failed and were left as they are."""
+    count, left = 0, []
+    for when, key in pairs:
+        work = contained(prepared, processor, when, key, now)
+        if isinstance(work, Raised):
+            left.append((when, key))
+        else:
+            count += work()
+    return count, left
+
+
+def enqueue(processor: Any, pair: Pair, now: float, reason: str) -> int:
+    """Fire one that is still due; returns how many jobs that made."""
+    return prepared(processor, *pair, now)()
+
+
+def skip(processor: Any, pair: Pair, now: float, reason: str) -> events.ScheduleFailed | None:
+    """Advance one whose job cannot be enqueued, and note why. Raises what advancing does."""
+    passedOver(processor, found(processor, pair[1]), now)
+    return noted(processor, pair[1], now, reason)
+
+
+def note(processor: Any, pair: Pair, now: float, reason: str) -> events.ScheduleFailed | None:
+    """Note why one fails, and look at it later; what is to be told, None when that is known already."""
+    when, key = pair
+    part = processor.scheduler.parts[partOf(key)]
+    part.leave(when, key)
+    part.enter(now + AGAIN, key)
+    return noted(processor, key, now, reason)
+
+
+def noted(processor: Any, key: str, now: float, reason: str) -> events.ScheduleFailed | None:
+    """Note why one fails; what is to be told, None when that is known already."""
     if not processor.scheduler.failed(key, reason, now):
         return None
     name = contained(lambda: str(found(processor, key).jobName))
     return events.ScheduleFailed(key, '' if isinstance(name, Raised) else name, reason)
 
 
-def found(processor: Any, key: str) -> Any:
-    """An item, as it is now. Raises whatever its loading does."""
-    if key == ALL:
-        list(processor.scheduler.items())       # raises, or all are back
-    return processor.scheduler[key]
+def mend(processor: Any, number: int, now: float) -> None:
+    """Reckon anew what was reckoned by a clock that was ahead of this one. No tick has a second job for that."""
+    scheduler = processor.scheduler
+    part = scheduler.parts[number]
+    for key in {key for _, key in part.entries}:
+        contained(right, scheduler, processor, key, now)
+    part.latest = now
 
 
-def advance(processor: Any, item: Any, now: float) -> None:
-    """Set an item's next due time. Raises InputError for one that is no instant after now."""
-    due = processor.scheduler.advance(item, now)
-    if seconds(due, f'The next time of schedule {item.__name__}') <= now:
-        raise InputError(f'Schedule {item.__name__}: next({now!r}) must give a later instant, not '
-                         f'{shown(due, 60)}.')
+def right(scheduler: Any, processor: Any, key: str, now: float) -> None:
+    """Reckon one anew, if a clock that was ahead has reckoned it."""
+    item = found(processor, key)
+    if item.reckoned is not None and item.reckoned > now + ASTRAY:
+        scheduler.reschedule(item, now)
+        reckoned(scheduler, item, now)
 
 
 def tick(processor: Any, now: float, ticker: Ticker | None = None, manager: Any = None) -> int:
-    """Enqueue the jobs of all items that are due; returns how many. Part of the caller's
+    """Enqueue the jobs of all schedules that are due; returns how many. Part of the caller's
     transaction, in savepoints."""
     ticker = ticker or Ticker()
-    keys, _ = ticker.look(processor, now)
-    if not keys:
+    if not (look := ticker.look(processor, now)):
         return 0
     jar = processor._p_jar
     manager = manager or (jar.transaction_manager if jar is not None else transaction.manager)
@@ -158,4 +215,8 @@ def tick(processor: Any, now: float, ticker: Ticker | None = None, manager: Any 
             savepoint.rollback()
             raise
 
-    return ticker.fire(keys, now, do, lambda event: events.notifyAfter(manager.get(), event))
+    count = 0
+    while look:
+        count += ticker.fire(look, now, do, lambda event: events.notifyAfter(manager.get(), event))
+        look = ticker.look(processor, now) if len(look.ready) == MOST else Look([], [], math.inf)
+    return count

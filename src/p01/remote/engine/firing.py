@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""Fires one schedule: what its due tick becomes, and the jobs for it, as part of the caller's transaction."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from ZODB.broken import Broken
+
+from p01.remote.clock import ticks
+from p01.remote.clock.item import SchedulerItem
+from p01.remote.clock.schedule import Schedule
+from p01.remote.clock.settings import ALL
+from p01.remote.engine.enqueuing import packed, put
+from p01.remote.exceptions import InputError, JobNotFound, NotLoaded
+from p01.remote.ground.foreign import shown
+from p01.remote.instants import seconds
+from p01.remote.options import DEFAULTQUEUE
+from p01.remote.storage.classes import reasonFor
+from p01.remote.store.dues import Dues, partOf
+from p01.remote.store.records import FINISHED, Record
+
+LATE = 60.0         # seconds after which missed='none' lets a tick go
+HISTORY = 20        # firings that are remembered
+
+BYHAND, BACKFILL = 'by hand', 'backfill'
+UNWANTED = 'skipped by hand'
+
+
+class Firing(NamedTuple):
+    """What became of a tick: a job, or why there is none. Instants are POSIX seconds."""
+
+    tick: float
+    fired: float
+    jobid: int          # 0: none
+    why: str = ''
+
+
+class Decision(NamedTuple):
+    """What a due schedule does: the ticks that get a job, the number missed, the one that is left out and why, the next tick
+    and the one right before it."""
+
+    ticks: list[float]
+    missed: int
+    left: float | None
+    why: str
+    tick: float | None
+    linked: float | None
+
+
+def decide(item: Any, now: float, held: str) -> Decision:
+    """What a schedule that is due does now; held: why no other job of it may start, '' when one may. Pure."""
+    tick = item.due if item.tick is None else item.tick
+    if not item.nominal:
+        found, missed, last, coming = [tick], 0, None, item.coming(now)
+    else:
+        found, missed, last, coming = passed(item, tick, now)
+    if coming is not None and seconds(coming, f'The next time of schedule {item.__name__}') <= now and not item.nominal:
+        raise InputError(f'Schedule {item.__name__}: next({now!r}) must give a later instant, not {shown(coming, 60)}.')
+    left, why = None, ''
+    if found and item.skips:
+        left, why, found = found[0], UNWANTED, found[1:]
+    if found and held and item.overlap == 'skip':
+        left, why, found = found[-1], held, []
+    return Decision(found, missed, left, why, coming, last if found and found[-1] == last else None)
+
+
+def passed(item: Any, tick: float, now: float) -> tuple[list[float], int, float, float | None]:
+    """Of the ticks up to now, the first of which is this one: those that get a job, how many were missed, the last one; and
+    the next one."""
+    def following(after: float) -> float | None:
+        return ticks.onward(item.coming, after, item.spans)
+
+    last, coming, missed, found = tick, following(tick), 0, [tick]
+    if coming is not None and item.dueOf(coming) <= now:
+        last = ticks.latest(following, tick, now)
+        if item.dueOf(last) > now:              # by its jitter
+            last = ticks.latest(following, tick, last - 1e-6)
+        many = {'one': 1, 'none': 1, 'all': ALL}.get(item.missed, item.missed)
+        found = ticks.lasts(following, tick, last, many)
+        missed = ticks.counted(following, tick, last) - len(found)
+        coming = following(last)
+    if item.missed == 'none' and now - item.dueOf(found[-1]) > LATE:
+        found, missed = [], missed + 1
+    return [each for each in found if not ticks.within(each, item.spans)], missed, last, coming
+
+
+def held(store: Any, item: Any) -> str:
+    """Why no other job of a schedule should start: the last one still waits or runs; '' when none does."""
+    if item.lastJob is None:
+        return ''
+    try:
+        status = store.view(item.lastJob).status
+    except JobNotFound:
+        return ''
+    return '' if status in FINISHED else f'job {item.lastJob} is {status}'
+
+
+def records(processor: Any, item: Any, instants: Iterable[float]) -> list[Record]:
+    """The jobs for some ticks. Raises what the job's own code raises, UnknownJob, InputError."""
+    instants = list(instants)
+    if not instants:
+        return []
+    if isinstance(item, Schedule):              # proven when it was made; a worker needs none of the job's code for it
+        kept, queue = item.packed, item.queue
+    else:
+        behaviour = processor.registered(item.jobName)
+        [kept] = packed(processor, item.jobName, behaviour, (item.input,))
+        queue = item.queue or behaviour.queue
+    created = time.time()
+    return [Record(item.jobName, kept, created, queue or DEFAULTQUEUE, item.priority, None,
+                   {'tick': tick, 'schedule': str(item.__name__)}) for tick in instants]
+
+
+def found(processor: Any, key: str) -> Any:
+    """A schedule, as it is now. Raises KeyError, NotLoaded, and whatever its loading does."""
+    item = processor.scheduler[key]
+    if isinstance(item, Broken):
+        raise NotLoaded(f'The schedule cannot be loaded, {reasonFor(item)}.')
+    item._p_activate()
+    return item
+
+
+def prepared(processor: Any, when: float, key: str, now: float) -> Callable[[], int]:
+    """What is to be done with a schedule that was to be looked at; called, it does it, and returns how many jobs it has
+    enqueued. Raises what the schedule's code or its job's raises, before anything is changed."""
+    scheduler = processor.scheduler
+    part = scheduler.parts[partOf(key)]
+    if key not in scheduler:
+        return lambda: moved(part, None, when, key)
+    item = found(processor, key)
+    if item.when != when:                       # the hint is old
+        return lambda: moved(part, item.when, when, key)
+    if not item.active:
+        tick = ticks.onward(item.coming, now, item.spans)
+        return lambda: resumed(scheduler, item, tick, now)
+    if item.due is None or item.due > now:
+        return lambda: 0
+    why = held(processor.store, item)
+    decision = decide(item, now, why)
+    jobs = records(processor, item, decision.ticks)
+    return lambda: fired(processor, item, decision, jobs, now, bool(why))
+
+
+def moved(part: Dues, when: float | None, was: float, key: str) -> int:
+    """Look at a schedule when it says, and not when an old hint does."""
+    part.leave(was, key)
+    if when is not None:
+        part.enter(when, key)
+    return 0
+
+
+def resumed(scheduler: Any, item: Any, tick: float | None, now: float) -> int:
+    """A pause is over."""
+    item.active = True
+    item.plan(tick, None if tick is None else item.dueOf(tick))
+    reckoned(scheduler, item, now)
+    return 0
+
+
+def reckoned(scheduler: Any, item: Any, now: float) -> None:
+    """When a schedule is due next was reckoned now."""
+    item.reckoned = now
+    scheduler.parts[partOf(str(item.__name__))].saw(now)
+
+
+def fired(processor: Any, item: Any, decision: Decision, jobs: list[Record], now: float, busy: bool) -> int:
+    """Enqueue the jobs of a decision, and have the schedule due for its next tick; returns how many."""
+    if busy and jobs and item.overlap == 'cancel':
+        processor.store.cancel(item.lastJob, now)
+    before = item.linked if decision.missed == 0 else None
+    ids = enqueued(processor, item, jobs, before, now)
+    if decision.left is not None:
+        remember(item, Firing(decision.left, now, 0, decision.why))
+        item.skipped += 1
+        if decision.why == UNWANTED:
+            item.skips -= 1
+    if decision.missed:
+        item.passed += decision.missed
+        remember(item, Firing(decision.tick or now, now, 0, f'{decision.missed:,} missed'))
+    item.plan(decision.tick, None if decision.tick is None else item.dueOf(decision.tick), decision.linked)
+    reckoned(processor.scheduler, item, now)
+    processor.scheduler.mended(str(item.__name__))
+    return len(ids)
+
+
+def enqueued(processor: Any, item: Any, jobs: list[Record], linked: float | None, now: float, why: str = '') -> list[int]:
+    """Enqueue jobs for ticks of a schedule, which remembers them; returns their ids."""
+    ids = [put(processor, job) for job in jobs]
+    instants = [job.extras['tick'] for job in jobs if job.extras]
+    for tick, jobid in zip(instants, ids, strict=True):
+        remember(item, Firing(tick, now, jobid, why))
+    if ids:
+        item.lastJob = ids[-1]
+        item.fired += len(ids)
+        if item.nominal and why != BYHAND:
+            item.spans = ticks.joined(item.spans, instants, linked)
+    return ids
+
+
+def remember(item: Any, firing: Firing) -> None:
+    """Keep a firing, the newest last."""
+    item.history = (*item.history, tuple(firing))[-HISTORY:]
+
+
+def passedOver(processor: Any, item: SchedulerItem, now: float) -> None:
+    """Have a schedule due for its next tick without a job for this one. Raises what its code raises."""
+    tick = ticks.onward(item.coming, now, item.spans)
+    if tick is not None and seconds(tick, f'The next time of schedule {item.__name__}') <= now:
+        raise InputError(f'Schedule {item.__name__}: next({now!r}) must give a later instant, not {shown(tick, 60)}.')
+    item.plan(tick, None if tick is None else item.dueOf(tick))
+    reckoned(processor.scheduler, item, now)

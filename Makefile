@@ -30,8 +30,8 @@ types: $(VENV)/.tested ## check types with mypy
 	@$(VENV)/bin/mypy $(ARGS)
 
 docs: $(VENV)/.documented ## run the examples of docs/, and build its pages in build/docs
-	@$(VENV)/bin/python -m sphinx -W -q -b doctest -d build/doctrees docs build/doctest
-	@$(VENV)/bin/python -m sphinx -W -q -b html -d build/doctrees docs build/docs $(ARGS)
+	@$(VENV)/bin/python -m sphinx -W -q -E -b doctest -d build/doctrees docs build/doctest
+	@$(VENV)/bin/python -m sphinx -W -q -a -b html -d build/doctrees docs build/docs $(ARGS)
 	@echo 'build/docs/index.html'
 
 bench: $(VENV)/.tested ## measure, and print the figures

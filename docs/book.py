@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import ast
 import inspect
+import logging
 import re
+import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import is_dataclass
+from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -20,10 +23,13 @@ from zope.interface.interface import InterfaceClass, Method
 from p01 import remote
 from p01.remote import events, exceptions, interfaces, job, options, scheduler
 from p01.remote.cli import cli
+from p01.remote.logs import LINES
 from p01.remote.options import WorkerOptions
 
 PACKAGE = 'p01.remote'
+ROOT = Path(__file__).resolve().parents[1]
 KEPT = '\b\n'         # click: what follows keeps its lines
+NEEDED = re.compile(r'^([\w.-]+(?:\[.+\])?) ?(.*)$')        # a requirement: what, which versions
 SECTION = re.compile(r'^# -- (?P<title>.+)$|^class (?P<name>\w+)', re.M)
 MODULES = (events, exceptions, interfaces, options)
 INNER = (remote.JobFunction, remote.Handle)      # nobody but the package makes them
@@ -56,7 +62,8 @@ def component() -> str:
 def happenings() -> str:
     """The events."""
     found = [each for each in classesOf(events) if is_dataclass(each)]
-    return joined([text(events), *(entry(each, events.__name__, members=True) for each in found)])
+    told = (entry(each, events.__name__, members=True, more=logged) for each in found)
+    return joined([text(events), *told])
 
 
 def choices() -> str:
@@ -90,9 +97,20 @@ def command() -> str:
     return joined(verbs(cli, click.Context(cli, info_name='p01-remote')))
 
 
+def versions() -> str:
+    """The versions of Python and of libraries that the package takes."""
+    project = tomllib.loads((ROOT / 'pyproject.toml').read_text('utf-8'))['project']
+    extras = project['optional-dependencies']
+    needed = [f'Python {project["requires-python"]}', *project['dependencies']]
+    taken = [(each, '') for each in needed]
+    taken += [(each, f'`{extra}`') for extra in ('postgresql', 'zeo') for each in extras[extra]]
+    rows = [(*NEEDED.findall(each)[0], extra) for each, extra in taken]
+    return table(('what', 'versions', 'with the extra'), rows)
+
+
 PAGES: dict[str, Callable[[], str]] = {
     each.__name__: each
-    for each in (front, component, happenings, choices, errors, promises, command)}
+    for each in (front, component, happenings, choices, errors, promises, command, versions)}
 
 
 # -- classes
@@ -163,6 +181,15 @@ def listed(found: type) -> str:
     """The docstring of options; what it says of each, `name: what it is; next: …`, is a list."""
     names = '|'.join(found.__match_args__)
     return re.sub(rf'(?:[;.]\s|^)({names}):\s', r'\n- `\1`: ', text(found), flags=re.M)
+
+
+def logged(found: type) -> str:
+    """The line of the log that an event makes."""
+    if found not in LINES:
+        return ''
+    level, line = LINES[found]
+    line = re.sub(r'\{0\.(\w+)[^}]*\}', r'{\1}', line)
+    return f'Log line, at level {logging.getLevelName(level).lower()}:\n\n    {line}'
 
 
 def variables(found: type) -> str:

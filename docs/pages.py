@@ -7,17 +7,16 @@ In place of a line `<!-- book: NAME -->` stands a page of the reference, in plac
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
-from docs.book import PAGES
+from docs.book import PAGES, ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 SITE = {'README.md': 'index.md', 'ARCHITECTURE.md': 'architecture.md', 'CHANGES.md': 'changes.md',
         'CONTRIBUTING.md': 'contributing.md', 'SECURITY.md': 'security.md',
         'examples': 'examples.md'}      # files and folders that have a page
 BOOK = re.compile(r'^<!-- book: (\w+) -->$', re.M)
 PART = re.compile(r'^<!-- part: (\S+)(?: # (.+))? -->$', re.M)
+ABOVE = re.compile(r'\]\(\.\./([\w./]+)')     # a link from docs/ to what is above it
 LINK = re.compile(r'\[([^\]]+)\]\((?!\w+:)([^)#\s]+)(#[^)\s]+)?\)')
 
 
@@ -46,6 +45,7 @@ def moved(found: re.Match[str]) -> str:
 
 def fill(source: str) -> str:
     """A page with what its lines ask for."""
+    source = ABOVE.sub(lambda found: f']({SITE.get(found[1], found[0][2:])}', source)
     told = BOOK.sub(lambda found: PAGES[found[1]](), source)
     return PART.sub(lambda found: part(found[1], found[2] or ''), told)
 

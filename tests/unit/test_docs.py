@@ -15,6 +15,7 @@ import pytest
 from docs import book, pages
 from p01.remote import events, exceptions, interfaces, options
 from p01.remote.cli import cli
+from p01.remote.cli.doctor import LOOKS
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted([*ROOT.glob('*.md'), *ROOT.glob('docs/**/*.md'), *ROOT.glob('docs/**/*.rst')])
@@ -136,7 +137,7 @@ def test_files_and_measurements_are_what_there_is(path):
 
 def test_names_of_files_and_measurements_are_seen():
     text = '`bench/run.py free effects`, `tests/nothing.py`, python bench/run.py looks`'
-    assert sorted(named(text)) == ['bench/run.py:effects', 'bench/run.py:free', 'bench/run.py:looks',
+    assert sorted(named(text)) == [*(f'bench/run.py:{each}' for each in ('effects', 'free', 'looks')),
                                    'tests/nothing.py']
     assert measurements() >= {'bench/run.py:free', 'bench/run.py:looks'}
 
@@ -210,6 +211,24 @@ def test_the_reference_writes_signatures_and_links():
     assert '| `waitTime` | `--wait-time` | `P01_REMOTE_WAIT_TIME` |' in book.choices()
 
 
+def test_events_have_their_log_lines():
+    assert '    Worker {worker}: the database is back' in book.happenings()
+
+
+def test_versions_are_those_of_the_project():
+    told = book.versions()
+    assert '| Python | >=3.11 |  |' in told
+    assert re.search(r'^\| ZODB \| >=6', told, re.M)
+    assert re.search('^. psycopg.* `postgresql`', told, re.M)
+
+
+def test_operations_tell_of_every_check_of_doctor():
+    text = (ROOT / 'docs' / 'operations.md').read_text('utf-8')
+    table = text.partition('| check |')[2].partition('\n\n')[0]
+    told = set(re.findall('`([a-z]+)`', ' '.join(re.findall(r'^\| (`[^|]+) \|', table, re.M))))
+    assert told == {'address', 'open', 'commit', *LOOKS}
+
+
 def test_plain_text_becomes_markdown():
     assert book.linked('a <path> and __call__ of `x <y>`') == 'a \\<path> and `__call__` of `x <y>`'
     assert book.linked('    a <b>') == '    a <b>'
@@ -227,5 +246,6 @@ def test_links_of_our_own_lead_somewhere():
 def test_parts_of_files():
     assert pages.fill('<!-- part: README.md # top -->').startswith('Durable background jobs')
     assert '](scaling.md)' in pages.fill('<!-- part: README.md # What it promises -->')
+    assert pages.fill('[a](../CHANGES.md#b)') == '[a](changes.md#b)'
     with pytest.raises(LookupError):
         pages.fill('<!-- part: README.md # Nothing -->')

@@ -142,6 +142,29 @@ def test_names_of_files_and_measurements_are_seen():
     assert measurements() >= {'bench/run.py:free', 'bench/run.py:looks'}
 
 
+def known():
+    """The modules, classes and functions of the package."""
+    found = set()
+    for path in (ROOT / 'src' / 'p01' / 'remote').rglob('*.py'):
+        defined = re.findall(r'^ *(?:class|(?:async )?def) (\w+)', path.read_text('utf-8'), re.M)
+        found |= {path.stem, *defined}
+    return found
+
+
+def coded(text):
+    """What the last column of a table says to be in the code."""
+    for table in re.findall(r'^\|.*\| in the code \|\n((?:\|.*\|\n)+)', text, re.M):
+        for row in table.splitlines():
+            yield from re.findall(r'`(\w+)`', row.rsplit('|', 2)[1])
+
+
+def test_the_glossary_names_what_there_is():
+    found = set(coded((ROOT / 'docs' / 'glossary.md').read_text('utf-8')))
+    assert len(found) > 20 and sorted(found - known()) == []
+    table = '| word | in the code |\n|---|---|\n| one | `Segment` |\n| two | `Nothing` |\n'
+    assert set(coded(table)) - known() == {'Nothing'}
+
+
 def imports(text):
     """Each (module, name) that the code of a page imports from the package."""
     for kind, code in CODE.findall(text):

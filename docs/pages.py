@@ -17,6 +17,7 @@ SITE = {'README.md': 'index.md', 'ARCHITECTURE.md': 'architecture.md', 'CHANGES.
 BOOK = re.compile(r'^<!-- book: (\w+) -->$', re.M)
 PART = re.compile(r'^<!-- part: (\S+)(?: # (.+))? -->$', re.M)
 ABOVE = re.compile(r'\]\(\.\./([\w./]+)')     # a link from docs/ to what is above it
+APART = re.compile(r'\[([^\]]+)\]\((?:docs/)?upstream/[^)]*\)')      # what is no page, see conf.py
 LINK = re.compile(r'\[([^\]]+)\]\((?!\w+:)([^)#\s]+)(#[^)\s]+)?\)')
 
 
@@ -30,7 +31,7 @@ def part(name: str, heading: str) -> str:
         body = body.partition(f'\n## {heading}\n')[2].partition('\n## ')[0]
     if not body.strip():
         raise LookupError(f'{name} has nothing under the heading {heading}.')
-    return LINK.sub(moved, body).strip()
+    return LINK.sub(moved, APART.sub(r'\1', body)).strip()
 
 
 def moved(found: re.Match[str]) -> str:
@@ -46,6 +47,7 @@ def moved(found: re.Match[str]) -> str:
 def fill(source: str) -> str:
     """A page with what its lines ask for."""
     source = ABOVE.sub(lambda found: f']({SITE.get(found[1], found[0][2:])}', source)
+    source = APART.sub(r'\1', source)
     told = BOOK.sub(lambda found: PAGES[found[1]](), source)
     return PART.sub(lambda found: part(found[1], found[2] or ''), told)
 

@@ -269,6 +269,7 @@ def test_links_of_our_own_lead_somewhere():
 def test_parts_of_files():
     assert pages.fill('<!-- part: README.md # top -->').startswith('Durable background jobs')
     assert '](scaling.md)' in pages.fill('<!-- part: README.md # What it promises -->')
+    assert pages.fill('[a](upstream/b.md)') == 'a'
     assert pages.fill('[a](../CHANGES.md#b)') == '[a](changes.md#b)'
     with pytest.raises(LookupError):
         pages.fill('<!-- part: README.md # Nothing -->')

@@ -11,35 +11,27 @@ import inspect
 import logging
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import is_dataclass
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import ModuleType
 from typing import Any
 
 import click
 from zope.interface.interface import InterfaceClass, Method
 
+from docs.markdown import KINDS, PACKAGE, directive, joined, linked, table, text
 from p01 import remote
 from p01.remote import events, exceptions, interfaces, job, options, scheduler
 from p01.remote.cli import cli
 from p01.remote.logs import LINES
 from p01.remote.options import WorkerOptions
 
-PACKAGE = 'p01.remote'
 ROOT = Path(__file__).resolve().parents[1]
 KEPT = '\b\n'         # click: what follows keeps its lines
 NEEDED = re.compile(r'^([\w.-]+(?:\[.+\])?) ?(.*)$')        # a requirement: what, which versions
 SECTION = re.compile(r'^# -- (?P<title>.+)$|^class (?P<name>\w+)', re.M)
-MODULES = (events, exceptions, interfaces, options)
 INNER = (remote.JobFunction, remote.Handle)      # nobody but the package makes them
-BARE = (exceptions, interfaces)         # their names are linked without the module's, too
-PAGE = re.compile(r'\bdocs/(\w+)\.(?:rst|md)\b')
-# in plain text: a name of the book, with its module or without; a name with underscores; signs of
-# Markdown and HTML
-WORD = re.compile(
-    r'(?<![\w.`])(?:(?P<module>events|exceptions|options|interfaces)\.)?(?P<name>[A-Z]\w+)\b'
-    r'|(?P<dunder>__\w+__)|(?P<sign>[<*])')
 
 
 # -- the pages
@@ -145,9 +137,8 @@ def member(name: str, found: Any, module: str = '') -> str:
 
 def public(found: type) -> list[tuple[str, Any]]:
     """The methods and properties of a class that have a docstring."""
-    kinds = (property, classmethod, staticmethod, FunctionType)
     return [(name, each) for name, each in vars(found).items()
-            if not name.startswith('_') and isinstance(each, kinds) and inspect.getdoc(each)]
+            if not name.startswith('_') and isinstance(each, KINDS) and inspect.getdoc(each)]
 
 
 def signature(found: Any) -> str:
@@ -189,7 +180,7 @@ def logged(found: type) -> str:
         return ''
     level, line = LINES[found]
     line = re.sub(r'\{0\.(\w+)[^}]*\}', r'{\1}', line)
-    return f'Log line, at level {logging.getLevelName(level).lower()}:\n\n    {line}'
+    return f'Log line, at level {logging.getLevelName(level).lower()}: `{line}`'
 
 
 def variables(found: type) -> str:
@@ -256,53 +247,6 @@ def paragraphs(told: str) -> str:
     parts = inspect.cleandoc(told).split('\n\n')
     return joined(f'```text\n{part.strip(KEPT)}\n```' if part.startswith(KEPT) else linked(part)
                   for part in parts)
-
-
-# -- Markdown
-
-def text(found: Any) -> str:
-    """The docstring of something, with links to what it names of the book."""
-    return linked(inspect.cleandoc(getattr(found, '__doc__', '') or ''))
-
-
-def linked(told: str) -> str:
-    """Plain text as Markdown; names of the book and of pages become links. Code stays as it is."""
-    lines = (line if line.startswith('    ') else ''.join(
-        part if part.startswith('`') else WORD.sub(named, PAGE.sub(r'{doc}`/\1`', part))
-        for part in re.split(r'(`+[^`]*`+)', line)) for line in told.split('\n'))
-    return '\n'.join(lines)
-
-
-def named(found: re.Match[str]) -> str:
-    """A word of plain text as Markdown."""
-    if found['dunder']:
-        return f'`{found[0]}`'
-    if found['sign']:
-        return f'\\{found[0]}'
-    whole = f'{PACKAGE}.{found["module"]}'
-    for module in [each for each in MODULES if each.__name__ == whole] if found['module'] else BARE:
-        if getattr(getattr(module, found['name'], None), '__module__', None) == module.__name__:
-            return f'{{py:obj}}`~{module.__name__}.{found["name"]}`'
-    return found[0]
-
-
-def directive(kind: str, words: str, body: str) -> str:
-    """A directive; its fence is longer than those within."""
-    longest = max([2, *(len(each) for each in re.findall(r'^`{3,}', body, re.M))])
-    fence = '`' * (longest + 1)
-    return f'{fence}{{{kind}}} {words}\n{body}\n{fence}'
-
-
-def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    """A table; '' without rows."""
-    lines = ['| ' + ' | '.join(each.replace('|', '\\|') for each in row) + ' |' for row in rows]
-    rule = '|---' * len(head) + '|'
-    return '\n'.join(['| ' + ' | '.join(head) + ' |', rule, *lines]) if lines else ''
-
-
-def joined(parts: Iterable[str]) -> str:
-    """Blocks one below the other."""
-    return '\n\n'.join(filter(None, parts))
 
 
 if __name__ == '__main__':

@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 project = 'p01.remote'
 version = release = versionOf('p01.remote')
 extensions = ['myst_parser', 'sphinx.ext.doctest', 'docs.pages']
-exclude_patterns = ['upstream']         # reproductions of faults of others, to be read where they are
+exclude_patterns = ['upstream']         # faults of others, to be read where they are
 nitpicky = False                        # types in signatures are others' names
 smartquotes = False                     # '10m' is code
 python_maximum_signature_line_length = 88

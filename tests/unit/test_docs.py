@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
-from docs import book, pages
+from docs import book, markdown, pages
 from p01.remote import events, exceptions, interfaces, options
 from p01.remote.cli import cli
 from p01.remote.cli.doctor import LOOKS
@@ -235,7 +235,7 @@ def test_the_reference_writes_signatures_and_links():
 
 
 def test_events_have_their_log_lines():
-    assert '    Worker {worker}: the database is back' in book.happenings()
+    assert 'warning: `Worker {worker}: the database is back`' in book.happenings()
 
 
 def test_versions_are_those_of_the_project():
@@ -253,9 +253,9 @@ def test_operations_tell_of_every_check_of_doctor():
 
 
 def test_plain_text_becomes_markdown():
-    assert book.linked('a <path> and __call__ of `x <y>`') == 'a \\<path> and `__call__` of `x <y>`'
-    assert book.linked('    a <b>') == '    a <b>'
-    assert book.linked('See IJob, docs/worker.rst, IJobs') == \
+    assert markdown.linked('a <path> and __call__ of `x <y>`') == 'a \\<path> and `__call__` of `x <y>`'
+    assert markdown.linked('    a <b>') == '    a <b>'
+    assert markdown.linked('See IJob, docs/worker.rst, IJobs') == \
         'See {py:obj}`~p01.remote.interfaces.IJob`, {doc}`/worker`, IJobs'
 
 

@@ -14,6 +14,7 @@ from transaction.interfaces import TransientError
 from bench import hands, tasks
 from bench.plan import Plan
 from bench.table import Row
+from p01.remote import verbs
 from p01.remote.store.records import Outcome
 from p01.remote.store.seats import Seat
 from p01.remote.store.store import Store
@@ -81,13 +82,13 @@ def refused(place: Any, parties: list[tuple[Any, Any]], work: Work) -> int:
 
 def claim(store: Store, seat: Seat, rank: tuple[int, int]) -> None:
     """A claim alone."""
-    store.claim(seat, CLAIM, time.time(), None, rank)
+    verbs.claim(store, seat, CLAIM, time.time(), None, rank)
 
 
 def book(store: Store, seat: Seat, rank: tuple[int, int]) -> None:
     """All that a worker writes between its jobs: what it had has completed, and it claims more."""
     now = time.time()
-    store.settle(seat, {jobid: Outcome('completed', None, '', 1, now, now) for jobid in seat.claims})
+    verbs.settle(store, seat, {jobid: Outcome('completed', None, '', 1, now, now) for jobid in seat.claims})
     claim(store, seat, rank)
 
 

@@ -14,12 +14,13 @@ from bench.place import Place
 from bench.plan import Plan
 from bench.table import Row, millis
 from p01.remote import App
+from p01.remote.views import listing
 
 ENQUEUERS, WORKERS = 4, 2
 PACE = 50           # jobs per second of each enqueuer
 LONG = 0.5          # seconds of a long job; every so many is one, so that they take half of the workers' time
 LONGS = ENQUEUERS * PACE * LONG / (WORKERS / 2)
-LIMIT = 1.0         # seconds that the oldest may wait beside long jobs: what workers grant each other, see store.taking.GRACE
+LIMIT = 1.0         # seconds that the oldest may wait beside long jobs: what workers grant each other, see verbs.claims.GRACE
 
 
 def measure(plan: Plan) -> Iterator[Row]:
@@ -46,7 +47,7 @@ def flow(place: Place, seconds: int, every: int) -> list[float]:
     for host in hosts:
         host.join()
     with place.app.reading() as processor:
-        views = [processor.store.view(jobid) for jobid in processor.store.ids()]
+        views = [processor.store.view(jobid) for jobid in listing.ids(processor.store)]
     ended = [view for view in views if view.outcome is not None and view.outcome.started is not None]
     if len(ended) < len(views):
         raise RuntimeError(f'{len(views) - len(ended)} of {len(views)} jobs never started.')

@@ -12,10 +12,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from p01.remote import verbs
 from p01.remote.engine.loop import Loop
 from p01.remote.engine.process import load
 from p01.remote.options import WorkerOptions
 from p01.remote.store.records import CANCELLED, ERROR, FINISHED
+from p01.remote.views import figures
 
 spawn = multiprocessing.get_context('spawn')
 
@@ -69,7 +71,7 @@ def drain(loop: Loop, every: int = 0) -> list[Sample]:
 
 def check(loop: Loop) -> None:
     """Raises RuntimeError when a job failed: a figure of jobs that fail says nothing."""
-    counts = loop.runner.fresh().store.counts()
+    counts = figures.exact(loop.runner.fresh().store)
     loop.runner.end()
     if any(queue.get(status) for queue in counts.values() for status in (ERROR, CANCELLED)):
         raise RuntimeError(f'Not all jobs completed: {counts}.')
@@ -79,8 +81,8 @@ def intake(loop: Loop, every: int = 0) -> list[Sample]:
     """Take all jobs into line, as a worker does it, and run none."""
     def work(store: Any, seat: Any, now: float) -> bool:
         for shard in store.shards:
-            store.takeIn(shard, seat, now)
-        return bool(store.behind())
+            verbs.takeIn(store, shard, seat, now)
+        return bool(figures.behind(store))
 
     before = sample(loop)
     while loop.write(work):
@@ -104,7 +106,7 @@ def sweep(loop: Loop, every: int = 0) -> list[Sample]:
     while True:
         loop.poll(time.time())
         loop.janitor.looked = -1e9      # look after what is left at once, not every few seconds
-        counts = loop.runner.fresh().store.counts()
+        counts = figures.exact(loop.runner.fresh().store)
         loop.runner.end()
         if not any(queue.get(status) for queue in counts.values() for status in FINISHED):
             return [*samples, sample(loop)]

@@ -22,6 +22,7 @@ from bench.place import Place
 from bench.plan import Plan
 from bench.table import Row, millis
 from p01.remote.testing import waitFor
+from p01.remote.views import figures
 
 JOBS = 50_000
 SETTLE, WATCH = 3.0, 20.0       # seconds until a worker is idle, and that it is watched
@@ -127,7 +128,7 @@ def lines(path: Path) -> list[list[str]]:
 def waiting(place: Place) -> int:
     """How many jobs have not completed."""
     with place.app.reading() as processor:
-        counts: dict[str, dict[str, int]] = processor.store.counts()
+        counts: dict[str, dict[str, int]] = figures.exact(processor.store)
     return sum(number for queue in counts.values() for status, number in queue.items() if status != 'completed')
 
 

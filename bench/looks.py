@@ -11,15 +11,16 @@ from bench import hands
 from bench.place import Place
 from bench.plan import Plan
 from bench.table import Row, millis
-from p01.remote.store import figures
-from p01.remote.store.listing import Filter, find
+from p01.remote import verbs
 from p01.remote.store.records import Outcome
+from p01.remote.views import figures
+from p01.remote.views.listing import Filter, find
 
 FEW = 1_000
 ROUNDS = 7
 LIMIT = 100             # milliseconds: nobody waits for a page
-COUNTS = 'counts', lambda store: figures.counts(store)
-OLDEST = 'the oldest that waits', lambda store: store.oldest()
+COUNTS = 'counts', lambda store: figures.reckoned(store)
+OLDEST = 'the oldest that waits', lambda store: figures.oldest(store)
 NEWEST = 'the newest 50', lambda store: list(find(store, Filter(limit=50)))
 RARE = '3 of a queue', lambda store: list(find(store, Filter(('queued',), 'rare')))
 NAMED = '3 of a name', lambda store: list(find(store, Filter(('queued',), name='echo')))
@@ -54,8 +55,8 @@ def fail(place: Place) -> None:
     loop = hands.looped(place)
 
     def work(store: Any, seat: Any, now: float) -> None:
-        ids = store.claim(seat, 10, now)
-        store.settle(seat, {jobid: Outcome('error', None, 'no', 1, now, now) for jobid in ids})
+        ids = verbs.claim(store, seat, 10, now)
+        verbs.settle(store, seat, {jobid: Outcome('error', None, 'no', 1, now, now) for jobid in ids})
     loop.write(work)
     loop.close()
 

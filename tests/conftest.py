@@ -16,6 +16,7 @@ from p01.remote import storage, testing
 from p01.remote.engine import batch, group, sizes
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store.lines import Delays, Stretches
+from p01.remote.views import figures, listing
 from tests import servers
 
 for known in (BTrees.check._type2kind, BTrees.check._btree2bucket):      # by exact type: without this it refuses our trees
@@ -197,7 +198,7 @@ def standing(lines):
 def recount(store):
     """What counts() must say, found by looking at every job."""
     found = {}
-    for jobid in store.ids():
+    for jobid in listing.ids(store):
         view = store.view(jobid)
         found.setdefault(view.record.queue, Counter())[view.status] += 1
     return {queue: dict(counts) for queue, counts in found.items()}
@@ -206,9 +207,9 @@ def recount(store):
 def counted(processor):
     """The counts by status, proven by a recount."""
     store = processor.store
-    assert store.counts() == recount(store)
+    assert figures.exact(store) == recount(store)
     total = Counter()
-    for counts in store.counts().values():
+    for counts in figures.exact(store).values():
         total.update(counts)
     return dict(total)
 
@@ -217,10 +218,10 @@ def runAll(processor, now=None):
     """Run what is due one by one, counts proven at every step; returns the ids in the order in which they ended."""
     order = []
     while True:
-        done = {jobid for jobid, _ in processor.store.finished()}
+        done = {jobid for jobid, _ in listing.finished(processor.store)}
         if not processor.processNextJob(now):
             return order
-        order += [jobid for jobid, _ in processor.store.finished() if jobid not in done]
+        order += [jobid for jobid, _ in listing.finished(processor.store) if jobid not in done]
         counted(processor)
 
 

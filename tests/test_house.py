@@ -26,6 +26,8 @@ FLOORS = [
     ['worker'],
     ['engine'],
     ['scheduler', 'clock'],
+    ['views'],
+    ['verbs'],
     ['store'],
     ['job'],
     ['storage'],

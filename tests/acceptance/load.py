@@ -15,6 +15,7 @@ from ZODB.POSException import ConflictError
 from p01.remote import App
 from p01.remote.storage.transactions import transact
 from p01.remote.testing import waitFor
+from p01.remote.views import figures, listing
 from tests.acceptance import tasks
 from tests.acceptance.trees import DEADLINE, ROOT, environment
 from tests.acceptance.zygote import TASKS, Acks, acked
@@ -118,7 +119,7 @@ class Enqueuers:
 
 def counts(stage):
     """How many jobs there are of each status."""
-    return stage.do(lambda processor: processor.store.counts()).get('default', {})
+    return stage.do(lambda processor: figures.exact(processor.store)).get('default', {})
 
 
 def completed(stage):
@@ -148,7 +149,7 @@ def verdict(stage, acks, what, unknown=None):
 def look(processor):
     """The keys of all jobs, and of those that were put aside because they were met by three kills."""
     jobs, aside = [], set()
-    for jobid in processor.store.ids():
+    for jobid in listing.ids(processor.store):
         job = processor.getJob(jobid)
         [key] = job.input[0]
         jobs.append(key)

@@ -11,6 +11,7 @@ from contextlib import suppress
 from transaction.interfaces import TransientError
 
 from p01.remote.testing import waitFor
+from p01.remote.views import listing
 from tests import servers
 from tests.acceptance.load import Enqueuers, completed, counts, verdict
 from tests.acceptance.trees import DEADLINE, Tree
@@ -150,7 +151,7 @@ def finished(stage):
 
 def blamed(processor):
     """The errors that were held against jobs, beside those of their own: a storage that is away is no fault of theirs."""
-    return {attempt.reason for jobid in processor.store.ids() for attempt in processor.store.view(jobid).attempts
+    return {attempt.reason for jobid in listing.ids(processor.store) for attempt in processor.store.view(jobid).attempts
             if not attempt.reason.startswith('ValueError: run ')}
 
 

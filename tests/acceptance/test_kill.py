@@ -14,6 +14,7 @@ import pytest
 
 from p01.remote.engine.sizes import LASTS
 from p01.remote.testing import waitFor
+from p01.remote.views import listing
 from tests.acceptance import tasks, zygote
 from tests.acceptance.storm import storm
 from tests.acceptance.trees import DEADLINE, ROOT, Tree, environment
@@ -61,7 +62,7 @@ def verify(stage, step, acks):
     stage.check()
     if step == 'enqueue':
         orders = stage.do(lambda processor: tasks.orders(processor._p_jar.root()))
-        jobs = stage.do(lambda processor: sorted(processor.getJob(jobid).input[0][0] for jobid in processor.store.ids()))
+        jobs = stage.do(lambda processor: sorted(processor.getJob(jobid).input[0][0] for jobid in listing.ids(processor.store)))
         assert jobs == sorted(orders)           # both or neither
         assert acks <= orders <= set(range(3))
         assert stage.effects == {}
@@ -70,7 +71,7 @@ def verify(stage, step, acks):
         assert all(stage.effects.get(key) == 1 for key in acks)
     stage.drain()
     assert stage.effects == dict.fromkeys(orders, 1)
-    jobids = stage.do(lambda processor: list(processor.store.ids()))
+    jobids = stage.do(lambda processor: list(listing.ids(processor.store)))
     assert len(jobids) == len(orders)
     assert set(stage.stati(jobids)) <= {'completed'}
     runs = [stage.view(jobid).runs for jobid in jobids]
@@ -148,7 +149,7 @@ def test_a_kill_repeats_no_more_than_what_shared_a_commit(tmp_path):
         print(f'{KILLS} kills: {MANY} jobs ran {ran} times, 0 lost, 0 doubled (seed {seed})')
         assert set(stage.stati(jobids)) == {'completed'}
         assert stage.do(lambda processor: [processor.getJobResult(jobid) for jobid in jobids]) == [*range(1, MANY + 1)]
-        assert stage.do(lambda processor: len(list(processor.store.ids()))) == 2 * MANY
+        assert stage.do(lambda processor: len(list(listing.ids(processor.store)))) == 2 * MANY
         assert stage.do(lambda processor: marks(processor._p_jar.root())) == {key: 1 for key in range(-MANY, MANY + 1) if key}
         stage.check()
     finally:

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from p01.remote import verbs
 from p01.remote.testing import waitFor
 from tests.acceptance.test_death import house  # noqa: F401 - a fixture
 from tests.acceptance.trees import CODE, DEADLINE, ROOT, environment
@@ -84,10 +85,10 @@ def test_a_terminal_that_is_closed_takes_nothing_with_it(house):      # noqa: F8
 def test_a_drain_says_what_it_leaves(house):      # noqa: F811
     later = house.stage.enqueue('effect', 1, delay=3600)
     house.stage.enqueue('effect', 2, 3, queue='held')
-    house.stage.do(lambda processor: processor.store.pause('held'))
+    house.stage.do(lambda processor: verbs.pause(processor.store, 'held'))
     house.stage.enqueue('effect', 4)
     assert house.tree(drain=True).wait() == 1       # what is paused is due all the same
-    house.stage.do(lambda processor: processor.store.resume('held'))
+    house.stage.do(lambda processor: verbs.resume(processor.store, 'held'))
     assert house.tree(drain=True).wait() == 0
     assert house.stage.stati(later) == ['delayed']
     assert house.stage.effects == {2: 1, 3: 1, 4: 1}

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 import p01.remote
-from p01.remote import App
+from p01.remote import App, verbs
+from p01.remote.views import listing
 
 SOURCE = Path(p01.remote.__file__).parents[2]
 COMMAND = [sys.executable, '-P', '-m', 'p01.remote']
@@ -71,7 +72,7 @@ def looking(folder):
 
 def known(folder):
     with looking(folder) as app, app.reading() as processor:
-        return sorted(processor.store.ids())
+        return sorted(listing.ids(processor.store))
 
 
 @pytest.mark.parametrize('redirect', ['>&-', '>/dev/full', '>&- 2>&- <&-', '2>/dev/full'])
@@ -158,7 +159,7 @@ def filled(folder):
         for name, queue, given in itertools.product(names, queues, ('x' * 10, 5)):
             app.processor.processJob(name, (given,), queue=queue)
         app.processor.processJob('short', ('x',), delay=1000)
-        app.processor.store.pause('mail', None)
+        verbs.pause(app.processor.store, 'mail', None)
     app.drain()
     app.close()
     return folder

@@ -20,6 +20,7 @@ from p01.remote.engine import group, sizes
 from p01.remote.engine.loop import Loop
 from p01.remote.options import WorkerOptions
 from p01.remote.storage import file, sqlite  # noqa: F401 - loaded before the fork
+from p01.remote.views import listing
 from tests.acceptance import tasks
 
 LIMIT = 1000
@@ -94,7 +95,7 @@ def together(app, acks):
     loop.batch.average = 1e-4         # it claims them all at once
     loop.poll(time.time())
     assert loop.group.names             # they did
-    for jobid in loop.runner.fresh().store.ids():
+    for jobid in listing.ids(loop.runner.fresh().store):
         acks.add(app.processor.getJob(jobid).input[0][0])
     loop.book(time.time(), 4)
 

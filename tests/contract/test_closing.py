@@ -14,6 +14,7 @@ from p01.remote.engine.closing import closed
 from p01.remote.processor import RemoteProcessor
 from p01.remote.storage.transactions import transact
 from p01.remote.testing import waitFor
+from p01.remote.views import listing
 from tests.acceptance.trees import DEADLINE, environment
 
 going = threading.Event()
@@ -179,7 +180,7 @@ def test_a_process_ends_beside_its_worker(place, tmp_path, state):
     (marks / '1.go').touch()
     app.drain()
     with app.reading() as processor:
-        views = [processor.store.view(jobid) for jobid in processor.store.ids()]
+        views = [processor.store.view(jobid) for jobid in listing.ids(processor.store)]
     assert [(view.status, view.attempts) for view in views] == [('completed', ())] * (4 if state == 'busy' else 0)
     app.close()
     place.db = storage.openDatabase(place.address)

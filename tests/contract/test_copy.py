@@ -8,7 +8,7 @@ import transaction
 from persistent.mapping import PersistentMapping
 from ZODB.utils import p64, u64
 
-from p01.remote import App, storage, testing
+from p01.remote import App, storage, testing, verbs
 from p01.remote.cli import main
 from p01.remote.engine.loop import Loop
 from p01.remote.exceptions import CopyFailed
@@ -16,8 +16,8 @@ from p01.remote.job import Job
 from p01.remote.options import WorkerOptions
 from p01.remote.scheduler import Cron
 from p01.remote.storage import copying
-from p01.remote.store.checksum import checksum
 from p01.remote.store.store import Store
+from p01.remote.views.checksum import checksum
 from tests.conftest import STORAGES
 
 STORE = Store.__module__, Store.__name__
@@ -50,7 +50,7 @@ def fill(address):
         found |= {'big': processor.processJob('echo', 'y' * 50_000), 'last': processor.processJob('echo', 'last', priority=-5),
                   'reference': processor.processJob('rename', [root['thing'], 'newer'], priority=5),
                   'delayed': processor.processJob('echo', 1, delay=3600), 'unique': processor.processJob('echo', 2, unique='a')}
-        processor.store.remove(many[7])
+        verbs.remove(processor.store, many[7])
         assert processor.cancelJob(processor.processJob('echo', 3, queue='other'))
     app.close()
     return found
@@ -200,8 +200,8 @@ def test_objects_and_jobs_that_differ_are_found(home, tmp_path, capsys):
         list(copying.walk(old, oids))
         with pytest.raises(CopyFailed, match='differs'):
             copying.compare(old, new, oids, lambda *_: None)
-    for verb, name in ((lambda store, jobid: store.cancel(jobid, time.time()), 'last'),
-                       (lambda store, jobid: store.revive(jobid, time.time()), 'failed'),
+    for verb, name in ((lambda store, jobid: verbs.cancel(store, jobid, time.time()), 'last'),
+                       (lambda store, jobid: verbs.revive(store, jobid, time.time()), 'failed'),
                        (lambda store, jobid: store._p_jar.get(store.entry(jobid)[1].input._p_oid).__setattr__('value', b'?'),
                         'big')):
         manager = transaction.TransactionManager(explicit=True)

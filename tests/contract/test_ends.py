@@ -10,6 +10,7 @@ from p01.remote import events, exceptions, job
 from p01.remote.engine import janitor
 from p01.remote.engine.loop import Loop
 from p01.remote.scheduler import Cron, Delay
+from p01.remote.views import listing
 from p01.remote.worker import SimpleWorker
 from tests.conftest import NAME, START, abort, commit, counted, inside
 
@@ -73,7 +74,7 @@ def test_removed_jobs_leave_no_segments_behind(place, processor):
         processor.processJob('echo', number)
     commit(processor)
     other = inside(place.connect())
-    ids = list(other.store.ids())
+    ids = list(listing.ids(other.store))
     assert other.getJobStatus(ids[3]) == 'queued'
     assert processor.processJobs() == 200
     commit(processor)
@@ -170,7 +171,7 @@ def test_a_delay_runs_again_and_again(processor):
     assert processor.processJobs(START + 19) == 0
     assert processor.processJobs(START + 20) == 1
     assert processor.processJobs(START + 200) == 1       # ticks that passed are not made up for
-    assert [processor.getJobResult(jobid) for jobid in processor.store.ids()] == ['tick'] * 3
+    assert [processor.getJobResult(jobid) for jobid in listing.ids(processor.store)] == ['tick'] * 3
     assert processor.scheduler[key] is item
     item.active = False
     assert processor.processJobs(START + 500) == 0

@@ -19,6 +19,7 @@ from persistent.mapping import PersistentMapping
 from p01.remote import App, current
 from p01.remote.engine.bell import bellOf
 from p01.remote.exceptions import RemoteError, TransactionOver
+from p01.remote.views import listing
 from tests import servers
 from tests.conftest import STORAGES
 
@@ -84,7 +85,7 @@ def test_children_enqueue_beside_their_parent(app):
     assert ended(*pids) == [0, 0, 0]
     with app.reading() as processor:
         found = sorted((str(processor.getJob(jobid).input[0][0]), processor.getJob(jobid).input[0][1])
-                       for jobid in processor.store.ids())
+                       for jobid in listing.ids(processor.store))
     assert found == sorted([('parent', number) for number in range(12)] + [
         (str(pid), number) for pid in pids for number in (*range(10), *range(100, 110))])
 
@@ -109,7 +110,7 @@ def test_a_child_within_a_block_of_its_parent_is_refused_and_the_parent_feels_no
         note.enqueue('parent')
     note.enqueue('parent')
     with app.reading() as processor:
-        found = sorted(processor.getJob(jobid).input[0][0] for jobid in processor.store.ids())
+        found = sorted(processor.getJob(jobid).input[0][0] for jobid in listing.ids(processor.store))
     assert [each for each in found if each != 'free child'] == ['parent'] * 4 and 'child' not in found
 
 
@@ -137,7 +138,7 @@ def test_a_child_that_ends_as_programs_do_cuts_nobody_off(app, tmp_path):
                           cwd=Path(__file__).parents[2])
     assert done.returncode == 0 and 'Traceback' not in done.stderr, done.stderr
     with app.reading() as processor:
-        assert len(list(processor.store.ids())) == 4
+        assert len(list(listing.ids(processor.store))) == 4
 
 
 @several
@@ -158,7 +159,7 @@ def test_a_child_leaves_the_block_of_its_parent_by_a_refusal(app):
     with app.transaction() as root:
         assert root['parent'] == 1
     with app.reading() as processor:
-        assert len(list(processor.store.ids())) == (1 if app.database.startswith('sqlite') else 2)
+        assert len(list(listing.ids(processor.store))) == (1 if app.database.startswith('sqlite') else 2)
 
 
 @several
@@ -202,7 +203,7 @@ def test_a_child_is_told_that_a_database_of_one_process_is_not_its_own(app):
     assert ended(child(work)) == [0]
     note.enqueue('parent')
     with app.reading() as processor:
-        assert len(list(processor.store.ids())) == 2
+        assert len(list(listing.ids(processor.store))) == 2
 
 
 def test_a_child_is_told_that_an_open_database_is_its_parents(tmp_path):
@@ -254,7 +255,7 @@ def test_a_fork_amidst_the_work_of_other_threads(app):
             thread.join()
     assert set(codes) <= {0, 3}
     with app.reading() as processor:
-        assert len(list(processor.store.ids())) == len(made) + codes.count(0)
+        assert len(list(listing.ids(processor.store))) == len(made) + codes.count(0)
 
 
 @several
@@ -278,7 +279,7 @@ def test_a_parent_that_closes_before_its_child_loses_nothing(app):
     assert ended(pid) == [0]
     other = App(address)
     with other.reading() as processor:
-        found = sorted(processor.getJob(jobid).input[0][0] for jobid in processor.store.ids())
+        found = sorted(processor.getJob(jobid).input[0][0] for jobid in listing.ids(processor.store))
     other.close()
     for each in (here, there, *ready):
         os.close(each)

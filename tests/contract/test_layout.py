@@ -4,8 +4,9 @@ import pytest
 
 from p01.remote import App, testing
 from p01.remote.exceptions import NewerDatabase, OlderDatabase
-from p01.remote.store import migrate
 from p01.remote.store import store as stores
+from p01.remote.verbs import migration
+from p01.remote.views import figures
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def testOlderIsRefusedByTheDoor(address):
 
 
 def testOlderComesForwardInSmallCommits(address, monkeypatch):
-    monkeypatch.setitem(migrate.STEPS, 0, step)
+    monkeypatch.setitem(migration.STEPS, 0, step)
     older(address, 100)
     app = App(address)
     before = app.open().lastTransaction()
@@ -81,12 +82,12 @@ def testAnInterruptedMigrationGoesOn(address, monkeypatch):
         return step(store, at)
 
     older(address, 100)
-    monkeypatch.setitem(migrate.STEPS, 0, failing)
+    monkeypatch.setitem(migration.STEPS, 0, failing)
     with pytest.raises(KeyboardInterrupt):
         App(address).open()
-    monkeypatch.setitem(migrate.STEPS, 0, step)
+    monkeypatch.setitem(migration.STEPS, 0, step)
     app = App(address)
     assert app.drain() == 100           # a name still in capitals would fail its job
     with app.reading() as processor:
-        assert processor.store.counts() == {'default': {'completed': 100}}
+        assert figures.exact(processor.store) == {'default': {'completed': 100}}
     app.close()

@@ -6,13 +6,14 @@ from itertools import product
 
 import pytest
 
+from p01.remote import verbs
 from p01.remote.engine.loop import Loop
 from p01.remote.options import WorkerOptions
-from p01.remote.store import figures, listing
-from p01.remote.store.listing import Filter, find
 from p01.remote.store.records import Outcome
 from p01.remote.store.segments import Segment
 from p01.remote.store.store import Store
+from p01.remote.views import figures, listing
+from p01.remote.views.listing import Filter, find
 from tests.conftest import START, abort, commit, inside, leave, recount, stored
 from tests.race.party import Party
 
@@ -21,7 +22,7 @@ NAMES, QUEUES = ('echo', 'fatal'), ('default', chr(0x10FFFF) + 'mail', 'rare')
 
 def every(store):
     """All jobs, one by one."""
-    return [store.view(jobid) for jobid in reversed(list(store.ids()))]
+    return [store.view(jobid) for jobid in reversed(list(listing.ids(store)))]
 
 
 def prove(store):
@@ -35,7 +36,7 @@ def prove(store):
             which = Filter(stati, queue, name, **limits)
             expected = [view.id for view in views if which.fits(view)][:which.limit]
             assert [view.id for view in find(store, which)] == expected, which
-    assert store.counts() == figures.counts(store).queues == recount(store)
+    assert figures.exact(store) == figures.reckoned(store).queues == recount(store)
 
 
 def test_every_filter_whatever_has_happened(place, monkeypatch):
@@ -53,14 +54,14 @@ def test_every_filter_whatever_has_happened(place, monkeypatch):
                   for _ in range(chance.choice((1, 5, 40)))]
         commit(processor)
         if turn % 4 != 3:
-            worker.do(lambda store: store.claim(worker.seat(store), chance.randrange(40), START))
+            worker.do(lambda store: verbs.claim(store, worker.seat(store), chance.randrange(40), START))
             claimed = sorted(worker.do(lambda store: list(worker.seat(store).claims)))
             ended = {jobid: Outcome(chance.choice(('completed', 'error')), None, 'no', 1, START, START + turn)
                      for jobid in claimed if chance.random() < 0.7}
-            worker.do(lambda store, ended=ended: store.settle(worker.seat(store), ended))
+            worker.do(lambda store, ended=ended: verbs.settle(store, worker.seat(store), ended))
             for verb in (Store.cancel, Store.revive, Store.remove):
                 for jobid in chance.choices(known, k=3):
-                    if people.do(lambda store, jobid=jobid: jobid in set(store.ids())):
+                    if people.do(lambda store, jobid=jobid: jobid in set(listing.ids(store))):
                         people.do(lambda store, verb=verb, jobid=jobid, now=START + turn: verb(store, jobid, now))
         for few in (listing.FEW, 0):        # as with more jobs in line than it looks at one by one
             monkeypatch.setattr(listing, 'FEW', few)
@@ -104,8 +105,8 @@ def crowd(place, loaded):
             processor.processJob('fatal', 1)
             processor.processJob('echo', 2, queue='rare')
     commit(processor)
-    processor.store.pause('default')
-    processor.store.pause('rare')
+    verbs.pause(processor.store, 'default')
+    verbs.pause(processor.store, 'rare')
     commit(processor)
     loop.book(START, 1)
     loop.book(START, 1)
@@ -144,12 +145,13 @@ def test_counts_and_the_oldest_look_at_no_job(crowd):
     counts, segments = crowd(figures.counts)
     assert not counts.reckoned and counts.queues['default'] == {'completed': 3000, 'queued': 2001}
     assert segments <= 8            # open ones, that may have more
-    oldest, segments = crowd(lambda store: store.oldest())
+    oldest, segments = crowd(lambda store: figures.oldest(store))
     assert oldest is not None and segments <= 8
 
 
 def test_few_failed_jobs_are_removed_at_the_cost_of_few(crowd):
-    removed, segments = crowd(lambda store: [store.remove(jobid) for jobid in list(listing.ended(store, listing.ALL, 'error'))])
+    removed, segments = crowd(lambda store: [verbs.remove(store, jobid)
+                                             for jobid in list(listing.ended(store, listing.ALL, 'error'))])
     assert removed == ['error'] * 3 and segments <= 6
 
 
@@ -160,19 +162,19 @@ def test_what_nobody_has_taken_in_is_reckoned_when_it_is_much(place, loaded, mon
         if number % 32 == 0:
             commit(processor)
     commit(processor)
-    exact = processor.store.counts()
-    assert figures.counts(processor.store) == (exact, False)
+    exact = figures.exact(processor.store)
+    assert figures.reckoned(processor.store) == (exact, False)
     monkeypatch.setattr(figures, 'LOOK', 10)
     monkeypatch.setattr(figures, 'PART', 10)
-    monkeypatch.setattr('p01.remote.store.look.LOOK', 10)
+    monkeypatch.setattr('p01.remote.views.figures.LOOK', 10)
     processor._p_jar.cacheMinimize()
     loaded.clear()
-    found = figures.counts(processor.store)
+    found = figures.reckoned(processor.store)
     assert found.reckoned and len(set(loaded)) <= 10
     for queue, counts in exact.items():
         assert abs(found.queues[queue]['queued'] / counts['queued'] - 1) < 0.3
     loaded.clear()
-    assert processor.store.oldest() == processor.store.entry(1)[1].created
+    assert figures.oldest(processor.store) == processor.store.entry(1)[1].created
     assert len(set(loaded)) <= 12
     loaded.clear()
     processor._p_jar.cacheMinimize()

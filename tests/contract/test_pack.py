@@ -24,6 +24,7 @@ from p01.remote.job import Job, PackZODBJob
 from p01.remote.options import Retention, WorkerOptions
 from p01.remote.storage.flock import FileLock
 from p01.remote.storage.packing import pack
+from p01.remote.views import figures, listing
 from tests.conftest import NAME, counted, inside, leave, newProcessor, stored
 
 DEADLINE = 120
@@ -94,7 +95,7 @@ def jobs(place):
     """How many have completed."""
     connection = place.connect(explicit=True)
     connection.transaction_manager.begin()
-    counts = inside(connection).store.counts().get('default', {})
+    counts = figures.exact(inside(connection).store).get('default', {})
     connection.transaction_manager.abort()
     connection.close()
     return counts.get('completed', 0)
@@ -111,7 +112,7 @@ def prove(place, enqueued):
     connection.transaction_manager.begin()
     processor, root = inside(connection), connection.root()
     assert counted(processor) == {'completed': enqueued}
-    assert sorted(processor.getJobResult(jobid) for jobid in processor.store.ids()) == list(range(enqueued))
+    assert sorted(processor.getJobResult(jobid) for jobid in listing.ids(processor.store)) == list(range(enqueued))
     assert [each['number'] for each in root['tree'].values()] == list(range(enqueued))
     assert [each['thing']['v'] for each in (root['left'], root['right']) if 'thing' in each] == [1]
     connection.transaction_manager.abort()
@@ -141,7 +142,7 @@ def jobsLeft(place):
     """Whether there are any."""
     connection = place.connect(explicit=True)
     connection.transaction_manager.begin()
-    found = next(inside(connection).store.ids(), None)
+    found = next(listing.ids(inside(connection).store), None)
     connection.transaction_manager.abort()
     connection.close()
     return found is not None

@@ -10,6 +10,7 @@ from pyramid_zodbconn import get_connection
 from p01.remote import App
 from p01.remote.exceptions import RemoteError
 from p01.remote.storage.transactions import begun
+from p01.remote.views import listing
 from tests.conftest import leftOpen
 
 application = App('memory:')
@@ -63,7 +64,7 @@ def served(request):
 
 def inputs():
     with application.reading() as processor:
-        return sorted(processor.getJob(jobid).input[0][0] for jobid in processor.store.ids())
+        return sorted(processor.getJob(jobid).input[0][0] for jobid in listing.ids(processor.store))
 
 
 @pytest.mark.parametrize('how', ['within', 'manager', 'bare'])

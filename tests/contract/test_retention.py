@@ -2,13 +2,14 @@
 """How long finished jobs stay, on every storage: by status, by age and by number, removed a few at a time."""
 import pytest
 
+from p01.remote import verbs
 from p01.remote.engine.janitor import PAGES, Janitor
 from p01.remote.exceptions import JobNotFound
 from p01.remote.options import Retention
 from p01.remote.store.keys import SHARDS
 from p01.remote.store.records import Outcome
 from p01.remote.store.seats import Seat
-from p01.remote.store.writer import LARGE
+from p01.remote.verbs.reserving import LARGE
 from tests.conftest import START, commit, counted
 
 ALONE = (0, 1)      # the rank of the only worker
@@ -23,11 +24,11 @@ def ended(processor, *ends):
     seat = store.seats.get('retired')
     if seat is None:
         seat = Seat('retired', 'host', 1, 'process', '', 60.0, START)
-        store.sit(seat)
-    store.claim(seat, len(ids), START)
+        verbs.sit(store, seat)
+    verbs.claim(store, seat, len(ids), START)
     assert list(seat.claims) == ids
     for jobid, (status, instant) in zip(ids, ends, strict=True):
-        store.settle(seat, {jobid: Outcome(status, None, '', 1, instant, instant, seat.name)})
+        verbs.settle(store, seat, {jobid: Outcome(status, None, '', 1, instant, instant, seat.name)})
     commit(processor)
     return ids
 
@@ -68,7 +69,7 @@ def test_what_waits_or_runs_stays(processor):
     ids = ended(processor, ('completed', START))
     ids += [processor.processJob('echo') for _ in range(2)]
     commit(processor)
-    processor.store.claim(processor.store.seats['retired'], 1, START)
+    verbs.claim(processor.store, processor.store.seats['retired'], 1, START)
     commit(processor)
     assert sum(swept(processor, START + 400 * DAY)) == 1
     assert left(processor, ids) == [1, 2]

@@ -12,6 +12,7 @@ from p01.remote.engine.ticker import AGAIN, PATIENCE
 from p01.remote.job import Job
 from p01.remote.scheduler import Cron, Delay, SchedulerItem
 from p01.remote.storage.places import traverse
+from p01.remote.views import listing
 from tests.conftest import NAME
 
 
@@ -90,7 +91,7 @@ def poll(place, processor, told):
 
 def names(processor):
     """The jobs that ran, by their names."""
-    return [processor.store.view(jobid).record.name for jobid, _ in sorted(processor.store.finished())]
+    return [processor.store.view(jobid).record.name for jobid, _ in sorted(listing.finished(processor.store))]
 
 
 @pytest.mark.parametrize('make, reason', [

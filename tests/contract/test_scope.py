@@ -14,9 +14,10 @@ from ZODB.DB import DB
 from ZODB.FileStorage import FileStorage
 from ZODB.POSException import ConflictError, ReadOnlyError
 
-from p01.remote import App, current, events
+from p01.remote import App, current, events, verbs
 from p01.remote.exceptions import InputError, JobFailed, NotCommitted, RemoteError, TransactionOver, WaitsForItself
 from p01.remote.storage.transactions import begun
+from p01.remote.views import figures, listing
 from tests.conftest import leftOpen
 
 application = App('memory:')
@@ -79,7 +80,7 @@ def app(place):
 
 def ids(app):
     with app.reading() as processor:
-        return sorted(processor.store.ids())
+        return sorted(listing.ids(processor.store))
 
 
 # -- with nothing around it
@@ -92,11 +93,11 @@ def test_alone_it_is_committed_when_it_returns(app):
 
 
 def test_a_look_is_no_transaction(app):
-    assert app.processor.store.counts() == {}
+    assert figures.exact(app.processor.store) == {}
     handle = square.enqueue(1)
     transaction.abort()
     assert ids(app) == [handle.id]
-    app.processor.store.pause('slow')           # but a change is
+    verbs.pause(app.processor.store, 'slow')           # but a change is
     square.enqueue(2)
     transaction.abort()
     assert ids(app) == [handle.id]
@@ -616,7 +617,7 @@ def test_a_database_that_is_read_only_says_so(tmp_path):
     try:
         application.database = db
         with application.reading() as processor:
-            assert list(processor.store.ids()) == []
+            assert list(listing.ids(processor.store)) == []
         with pytest.raises(ReadOnlyError, match='opened read-only'):
             square.enqueue(1)
         with pytest.raises(ReadOnlyError, match='opened read-only'), application.transaction() as root:

@@ -3,6 +3,7 @@
 import pytest
 
 from p01.remote import exceptions, job
+from p01.remote.views import figures, listing
 from tests.conftest import abort, commit, counted, inside
 
 
@@ -23,7 +24,7 @@ def test_an_aborted_job_was_never_queued_and_its_id_is_not_used_again(processor)
         processor.getJobStatus(first)
     second = processor.processJob('echo', 2)
     commit(processor)
-    assert second != first and list(processor.store.ids()) == [second]
+    assert second != first and list(listing.ids(processor.store)) == [second]
     assert processor.processJobs() == 1
     assert counted(processor) == {'completed': 1}
 
@@ -38,7 +39,7 @@ def test_a_savepoint_takes_jobs_back(processor):
     with pytest.raises(exceptions.JobNotFound):
         processor.getJobStatus(gone)
     manager.commit()
-    assert list(processor.store.ids()) == kept and gone not in kept
+    assert list(listing.ids(processor.store)) == kept and gone not in kept
     assert processor.processJobs() == 2
 
 
@@ -48,7 +49,7 @@ def test_a_savepoint_takes_back_the_very_first_reservation(place, processor):
     manager = late.transaction_manager
     manager.begin()
     mine = inside(late)
-    mine.store.counts()
+    figures.exact(mine.store)
     savepoint = manager.savepoint()
     gone = [mine.processJob('echo', number) for number in range(3)]
     savepoint.rollback()
@@ -60,7 +61,7 @@ def test_a_savepoint_takes_back_the_very_first_reservation(place, processor):
     assert counted(mine) == {'queued': 1}
     manager.commit()
     abort(processor)
-    assert list(processor.store.ids()) == [kept]
+    assert list(listing.ids(processor.store)) == [kept]
     assert processor.processJobs() == 1 and processor.getJobResult(kept) == 'kept'
 
 
@@ -71,7 +72,7 @@ def test_the_first_transaction_of_a_connection_runs_its_own_jobs(place, processo
     other = inside(place.connect())
     theirs = [other.processJob('echo', number) for number in range(40)]
     commit(other)
-    mine.store.counts()
+    figures.exact(mine.store)
     ids = [mine.processJob('echo', number) for number in range(40)]
     assert mine.processJobs() in (40, 80)
     ids += [mine.processJob('echo', number) for number in range(5)]
@@ -84,7 +85,7 @@ def test_the_first_transaction_of_a_connection_runs_its_own_jobs(place, processo
     abort(processor)
     processor.processJobs()
     assert [processor.getJobStatus(jobid) for jobid in ids] == ['completed'] * 40
-    assert processor.store.ids() and processor.processJobs() == 0
+    assert listing.ids(processor.store) and processor.processJobs() == 0
     assert set(theirs).isdisjoint(ids)
     counted(processor)
 

@@ -5,11 +5,12 @@ import time
 
 import pytest
 
-from p01.remote import App
+from p01.remote import App, verbs
 from p01.remote.engine.loop import Loop
 from p01.remote.front.home import Home
 from p01.remote.options import Unique
-from p01.remote.store import uniques
+from p01.remote.verbs import registers
+from p01.remote.views import listing
 from tests.conftest import NAME, abort, commit, counted, inside, runAll
 from tests.contract.test_transactions import Note
 
@@ -22,7 +23,7 @@ def test_a_key_has_one_job(processor, rule):
     assert processor.processJob('echo', 2, unique=rule) == first
     commit(processor)
     processor.processJob('echo', 3)
-    processor.store.pause('default')
+    verbs.pause(processor.store, 'default')
     runAll(processor)
     assert processor.processJob('echo', 4, unique=rule) == first
     assert processor.processJob('echo', 5, unique='another') != first
@@ -42,7 +43,7 @@ def test_a_key_that_no_worker_has_seen_gives_its_holder(place, processor):
         commit(each)
     abort(processor)
     assert processor.processJob('echo', 3, unique='key') == first
-    assert sorted(processor.store.ids()) == sorted(processor.store.waiting())
+    assert sorted(listing.ids(processor.store)) == sorted(listing.inLines(processor.store))
     assert counted(processor) == {'queued': 4}
     runAll(processor)
     assert processor.processJob('echo', 3, unique='key') != first
@@ -110,21 +111,21 @@ def test_unique_keys_never_make_anybody_conflict(place, processor):
 
 
 def test_registers_stay_small_and_go(processor):
-    for number in range(3 * uniques.EVERY):
+    for number in range(3 * registers.EVERY):
         processor.processJob('echo', number, unique=f'key {number}')
         processor.processJobs()
         commit(processor)
     register, = processor.store.registers.values()
-    assert len(register) <= uniques.EVERY + 1
-    uniques.tidy(processor.store, time.time())
+    assert len(register) <= registers.EVERY + 1
+    registers.tidy(processor.store, time.time())
     assert len(processor.store.registers) == 1          # its connection may be about to use it
-    uniques.tidy(processor.store, time.time() + uniques.KEPT + 1)
+    registers.tidy(processor.store, time.time() + registers.KEPT + 1)
     commit(processor)
     assert len(processor.store.registers) == 0
     first = processor.processJob('echo', 1, unique='key')
     commit(processor)
     assert len(processor.store.registers) == 1 and processor.processJob('echo', 1, unique='key') == first
-    uniques.tidy(processor.store, time.time() + uniques.KEPT + 1)
+    registers.tidy(processor.store, time.time() + registers.KEPT + 1)
     assert len(processor.store.registers) == 1          # nobody has taken it in
 
 
@@ -142,9 +143,9 @@ def test_a_failed_job_is_not_run_again_beside_another_that_holds_its_key(place, 
     commit(other)
     abort(processor)
     if taken:
-        processor.store.pause('default')
+        verbs.pause(processor.store, 'default')
         runAll(processor)
-        processor.store.resume('default')
+        verbs.resume(processor.store, 'default')
     assert processor.retryJob(first) is False
     runAll(processor)
     assert processor.getJobStatus(second) == 'completed'
@@ -169,9 +170,9 @@ def test_a_job_that_is_cancelled_before_it_ran_has_not_used_its_period(processor
     first = processor.processJob('echo', 1, unique=rule)
     commit(processor)
     if taken:
-        processor.store.pause('default')
+        verbs.pause(processor.store, 'default')
         runAll(processor)
-        processor.store.resume('default')
+        verbs.resume(processor.store, 'default')
     assert processor.cancelJob(first)
     assert processor.processJob('echo', 1, unique=rule) != first
 
@@ -222,9 +223,9 @@ def test_a_cancelled_job_gives_its_key_back(processor, until, taken):
     first = processor.processJob('echo', 1, unique=Unique('key', until))
     commit(processor)
     if taken:
-        processor.store.pause('default')
+        verbs.pause(processor.store, 'default')
         runAll(processor)
-        processor.store.resume('default')
+        verbs.resume(processor.store, 'default')
     assert processor.cancelJob(first)
     commit(processor)
     second = processor.processJob('echo', 2, unique=Unique('key', until))

@@ -4,12 +4,13 @@ import time
 
 import pytest
 
-from p01.remote import job
+from p01.remote import job, verbs
 from p01.remote.engine.loop import Loop
 from p01.remote.options import Retention, Unique, WorkerOptions
-from p01.remote.store import upkeep
-from p01.remote.store.store import MANY
-from p01.remote.store.writer import ABANDON
+from p01.remote.verbs import upkeep
+from p01.remote.verbs.adding import ABANDON
+from p01.remote.verbs.ends import MANY
+from p01.remote.views import figures, listing
 from tests.conftest import START, abort, commit, counted, inside, stored
 
 TENANTS = 300
@@ -101,7 +102,7 @@ def test_tenants_that_came_and_went_leave_no_counts(place, loop):
         commit(processor)
         later(loop, time.time() + 60)
         abort(processor)
-        assert processor.store.counts() == {} and list(processor.store.ids()) == []
+        assert figures.exact(processor.store) == {} and list(listing.ids(processor.store)) == []
         assert entries(processor.store) <= 2 * MANY + upkeep.MANY
         assert not any(lines.queues or lines.heads for _, lines in processor.store.lanes())
         assert sum(len(shard.pages) for shard in processor.store.shards) <= 1       # of the segment that takes the next jobs
@@ -121,7 +122,7 @@ def test_connections_that_came_and_went_leave_no_segments(place, loop):
     loop.work()
     later(loop, time.time() + 60)
     abort(processor)
-    assert list(processor.store.ids()) == [] and len(processor.store.segments) > 10
+    assert list(listing.ids(processor.store)) == [] and len(processor.store.segments) > 10
     later(loop, time.time() + 3 * ABANDON)
     abort(processor)
     assert len(processor.store.segments) == 0
@@ -130,8 +131,8 @@ def test_connections_that_came_and_went_leave_no_segments(place, loop):
 
 def test_a_pause_that_has_ended_is_forgotten(place, loop):
     processor = inside(place.connect())
-    processor.store.pause('soon', START + 10)
-    processor.store.pause('ever')
+    verbs.pause(processor.store, 'soon', START + 10)
+    verbs.pause(processor.store, 'ever')
     commit(processor)
     later(loop, START + 5)
     abort(processor)

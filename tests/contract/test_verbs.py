@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from p01.remote import exceptions
+from p01.remote import exceptions, verbs
 from p01.remote.engine.loop import Loop
 from tests.conftest import START, abort, commit, counted, inside, runAll
 
@@ -104,7 +104,7 @@ def test_at_an_instant(processor, at):
 
 @pytest.mark.parametrize('at', [START, 0, -5.0])
 def test_a_job_at_an_instant_can_be_cancelled_once_a_worker_knows_it(processor, at):
-    processor.store.pause('default')
+    verbs.pause(processor.store, 'default')
     jobid = processor.processJob('echo', at=at)
     commit(processor)
     assert runAll(processor) == []
@@ -140,17 +140,17 @@ def test_expired_jobs_hide_no_others_from_workers(place, processor, loop):
 def test_a_paused_queue_rests(processor):
     mail = processor.processJob('echo', 1, queue='mail')
     other = processor.processJob('echo', 2)
-    processor.store.pause('mail')
+    verbs.pause(processor.store, 'mail')
     commit(processor)
     assert runAll(processor) == [other]
     assert processor.getJobStatus(mail) == 'queued'
-    assert (processor.store.resume('mail'), processor.store.resume('mail')) == (True, False)
+    assert (verbs.resume(processor.store, 'mail'), verbs.resume(processor.store, 'mail')) == (True, False)
     assert runAll(processor) == [mail]
 
 
 def test_a_pause_may_end_by_itself(processor):
     jobid = processor.processJob('echo')
-    processor.store.pause('default', START)
+    verbs.pause(processor.store, 'default', START)
     assert runAll(processor, START - 1) == []
     assert runAll(processor, START) == [jobid]
 

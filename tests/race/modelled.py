@@ -7,13 +7,14 @@ from BTrees.check import check
 from hypothesis import strategies as some
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
 
-from p01.remote import storage
+from p01.remote import storage, verbs
 from p01.remote.engine import janitor
 from p01.remote.exceptions import JobNotFound
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store.keys import shardOf
 from p01.remote.store.records import Record
 from p01.remote.store.seats import Seat
+from p01.remote.views import figures, listing
 from tests.conftest import leave, standing
 
 BEGIN = 1_700_000_000.0
@@ -86,13 +87,13 @@ class Modelled(RuleBasedStateMachine):
         with self.within(self.people) as store:
             for number in range(count):
                 record = Record('echo', None, self.tick(), QUEUES[number % 2])
-                jobid = store.add(record)
+                jobid = verbs.add(store, record)
                 self.given.add(jobid)
                 self.jobs[jobid] = Known(record)
 
     def replace(self, name):
         with self.within(self.seats[name]) as store:
-            store.sit(Seat(name, 'host', 1, 'process', 'box', 60.0, self.now))
+            verbs.sit(store, Seat(name, 'host', 1, 'process', 'box', 60.0, self.now))
 
     def within(self, connection):
         return Within(connection)
@@ -123,7 +124,7 @@ class Modelled(RuleBasedStateMachine):
     def all_is_as_in_the_model(self):
         self.observe()
         with self.within(self.people) as store:
-            assert list(store.ids()) == sorted(self.jobs)
+            assert list(listing.ids(store)) == sorted(self.jobs)
             totals = {}
             for jobid, known in self.jobs.items():
                 view = store.view(jobid)
@@ -138,7 +139,7 @@ class Modelled(RuleBasedStateMachine):
                         and known.status in ('queued', 'delayed', 'processing')
                         and store.shards[shardOf(store.floor(jobid))].taken(store.floor(jobid), jobid)]
                 assert len(keep) < 2 or key == 'b'
-            assert store.counts() == {queue: dict(counts) for queue, counts in totals.items()}
+            assert figures.exact(store) == {queue: dict(counts) for queue, counts in totals.items()}
             for jobid in sorted(self.given - self.jobs.keys())[-5:]:
                 try:
                     raise AssertionError(store.view(jobid))
@@ -149,7 +150,7 @@ class Modelled(RuleBasedStateMachine):
     def every_job_is_in_one_place(self):
         with self.within(self.people) as store:
             trees = [store.segments, store.seats]
-            places = [jobid for seat in store.seats.values() for jobid in seat.claims] + list(store.waiting())
+            places = [jobid for seat in store.seats.values() for jobid in seat.claims] + list(listing.inLines(store))
             for shard in store.shards:
                 trees += [shard.pages, shard.uniques, *(tree for lines in shard.lanes for tree in standing(lines))]
                 for key, (jobid, _) in shard.uniques.items():
@@ -162,7 +163,7 @@ class Modelled(RuleBasedStateMachine):
     def teardown(self):
         for name in self.seats:
             with self.within(self.seats[name]) as store:
-                store.rise(store.seats[name], {})
+                verbs.rise(store, store.seats[name], {})
         for connection in (*self.hands, *self.seats.values()):
             leave(connection)
         self.db.close()

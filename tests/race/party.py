@@ -7,6 +7,7 @@ right then. An enqueuer is always let in.
 import pytest
 from transaction.interfaces import TransientError
 
+from p01.remote import verbs
 from p01.remote.store.records import Outcome
 from p01.remote.store.seats import Seat
 from tests.conftest import START, commit, inside
@@ -41,21 +42,21 @@ class Party:
         self.manager.abort()
 
     def sit(self):
-        self.do(lambda store: store.sit(Seat(self.name, 'host', 1, 'process', 'box', 60.0, START)))
+        self.do(lambda store: verbs.sit(store, Seat(self.name, 'host', 1, 'process', 'box', 60.0, START)))
         return self
 
     def seat(self, store):
         return store.seats[self.name]
 
     def claim(self, store, count=1):
-        return store.claim(self.seat(store), count, START)
+        return verbs.claim(store, self.seat(store), count, START)
 
     def complete(self, jobid, status='completed'):
         """As a job's own commit does it."""
-        self.do(lambda store: store.complete(self.seat(store), {jobid: Outcome(status, None, '', 1, START, START)}))
+        self.do(lambda store: verbs.complete(store, self.seat(store), {jobid: Outcome(status, None, '', 1, START, START)}))
 
     def settle(self):
-        self.do(lambda store: store.settle(self.seat(store), {}))
+        self.do(lambda store: verbs.settle(store, self.seat(store), {}))
 
 
 def enqueued(processor, count=1, **options):
@@ -66,7 +67,7 @@ def enqueued(processor, count=1, **options):
 
 def failed(party, jobid):
     """Let a claimed job end as an error."""
-    party.do(lambda store: store.settle(party.seat(store), {jobid: Outcome('error', None, 'no', 1, START, START)}))
+    party.do(lambda store: verbs.settle(store, party.seat(store), {jobid: Outcome('error', None, 'no', 1, START, START)}))
 
 
 def status(party, jobid):

@@ -73,7 +73,7 @@ def test_a_storage_that_fails_amidst_a_verb_takes_no_claim_with_it(stage, monkey
     with monkeypatch.context() as patch:
         def entry(self, jobid):
             raise Away('the storage is away')
-        patch.setattr('p01.remote.store.look.Look.entry', entry)
+        patch.setattr('p01.remote.store.store.Store.entry', entry)
         with pytest.raises(Away):
             loop.act(work[0])
             stage.claim(loop, 2)

@@ -5,6 +5,7 @@ import time
 import pytest
 from ZODB.POSException import ConflictError
 
+from p01.remote import verbs
 from p01.remote.engine import janitor
 from p01.remote.store.slips import ROOM
 from tests.acceptance import tasks
@@ -62,7 +63,7 @@ def test_a_late_commit_meets_the_eviction(stage, before):
     work = stage.claim(late, before + 1)
     for task in work[:before]:
         late.act(task)
-    tasks.interlude.append(lambda: stage.do(lambda processor: processor.store.evict(processor.store.seats[late.name])))
+    tasks.interlude.append(lambda: stage.do(lambda processor: verbs.evict(processor.store, processor.store.seats[late.name])))
     late.act(work[before])
     assert stage.effects == dict.fromkeys(range(before), 1)
 
@@ -181,7 +182,7 @@ def test_rescue_overtakes_settle(stage):
     for task in stage.claim(late, 2):
         late.act(task)
     with session(stage) as (processor, manager):
-        processor.store.settle(processor.store.seats[late.name], {})
+        verbs.settle(processor.store, processor.store.seats[late.name], {})
         stage.rescue(late, set())
         with pytest.raises(ConflictError):
             manager.commit()
@@ -212,7 +213,7 @@ def test_rescue_overtakes_claim(stage, claims):
     late = stage.loop('late')
     stage.claim(late, claims)
     with session(stage) as (processor, manager):
-        assert processor.store.claim(processor.store.seats[late.name], 2, time.time())
+        assert verbs.claim(processor.store, processor.store.seats[late.name], 2, time.time())
         stage.rescue(late, set())
         with pytest.raises(ConflictError):
             manager.commit()

@@ -12,6 +12,7 @@ from p01.remote.engine import death, heartbeat
 from p01.remote.engine.loop import Loop
 from p01.remote.job import Job
 from p01.remote.options import Policy, WorkerOptions
+from p01.remote.views import listing
 from tests.acceptance import tasks
 from tests.conftest import commit, counted, stored, unhurry
 from tests.race.test_failure import Away, AwayForNow, trouble  # noqa: F401 - a fixture
@@ -267,7 +268,7 @@ def test_what_the_next_ones_enqueue_is_there_whatever_those_between_do(stage):
     even = [key for key in KEYS if not key % 2]
     assert stage.effects == dict.fromkeys(even, 1) | dict.fromkeys((key + 100 for key in even), 1)
     assert stage.stati(jobids) == ['error' if key % 2 else 'completed' for key in KEYS]
-    assert stage.do(lambda processor: len(list(processor.store.ids()))) == len(KEYS) + len(even)
+    assert stage.do(lambda processor: len(list(listing.ids(processor.store)))) == len(KEYS) + len(even)
     stage.check()
 
 

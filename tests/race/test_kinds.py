@@ -4,9 +4,10 @@ from itertools import groupby
 
 import pytest
 
+from p01.remote import verbs
 from p01.remote.store.keys import shardOf
-from p01.remote.store.listing import Filter, find
 from p01.remote.store.records import Outcome
+from p01.remote.views.listing import Filter, find
 from tests.conftest import START
 from tests.race.party import enqueued, failed
 
@@ -34,8 +35,8 @@ def test_the_last_failed_job_goes_while_another_one_fails(parties, pair, verb, g
     failed(worker, old)
     assert errors(person) == [old]
     ours, theirs = worker.begin(), person.begin()
-    ours.settle(worker.seat(ours), {new: Outcome('error', None, 'no', 1, START, START)})
-    assert theirs.remove(old) if verb == 'remove' else theirs.revive(old, START)
+    verbs.settle(ours, worker.seat(ours), {new: Outcome('error', None, 'no', 1, START, START)})
+    assert verbs.remove(theirs, old) if verb == 'remove' else verbs.revive(theirs, old, START)
     first, second = (person, worker) if goneFirst else (worker, person)
     first.commit()
     second.refused()
@@ -49,11 +50,11 @@ def test_the_last_failed_job_goes_while_another_one_fails(parties, pair, verb, g
 def test_two_fail_at_once(parties, pair):
     worker, other = parties
     one, two = pair
-    worker.do(lambda store: store.release(worker.seat(store), [two]))
+    worker.do(lambda store: verbs.release(store, worker.seat(store), [two]))
     assert other.do(lambda store: other.claim(store)) == [two]
     ours, theirs = worker.begin(), other.begin()
     for party, store, jobid in ((worker, ours, one), (other, theirs, two)):
-        store.settle(party.seat(store), {jobid: Outcome('error', None, 'no', 1, START, START)})
+        verbs.settle(store, party.seat(store), {jobid: Outcome('error', None, 'no', 1, START, START)})
     worker.commit()
     other.refused()             # each has made the same set
     failed(other, two)

@@ -4,15 +4,17 @@ import time
 
 import pytest
 
-from p01.remote.store import shards
+from p01.remote import verbs
 from p01.remote.store.keys import LANES, SHARDS, ownerOf, partsOf
-from p01.remote.store.listing import Filter, find
+from p01.remote.verbs import intake
+from p01.remote.views import figures, listing
+from p01.remote.views.listing import Filter, find
 from tests.conftest import START, commit
 from tests.race.party import Party, enqueued, status
 
 
 def claimed(party, store, rank, count=4):
-    return store.claim(party.seat(store), count, START, None, rank)
+    return verbs.claim(store, party.seat(store), count, START, None, rank)
 
 
 def dealt(store):
@@ -64,26 +66,26 @@ def test_workers_that_claim_at_once_meet_nobody(place, parties, enqueuer, worker
 def test_jobs_are_dealt_while_somebody_else_is_at_them(place, parties, enqueuer, kind, dealFirst):
     worker, other = parties
     ids = many(enqueuer, 400)
-    worker.do(lambda store: [store.takeIn(shard, worker.seat(store), START) for shard in store.shards])
+    worker.do(lambda store: [verbs.takeIn(store, shard, worker.seat(store), START) for shard in store.shards])
     assert all(len(lanes) == 1 for lanes in worker.do(dealt))
     held = worker.do(lambda store: claimed(worker, store, (0, 1), 40))
     at = START + 10
     if kind == 'ripen':
-        worker.do(lambda store: [store.retry(worker.seat(store), jobid, START + 5, None) for jobid in held])
+        worker.do(lambda store: [verbs.retry(store, worker.seat(store), jobid, START + 5, None) for jobid in held])
     extra = many(enqueuer, 100) if kind == 'take in' else []
 
     def work(store):
         if kind == 'claim':
-            return store.claim(worker.seat(store), 50, START, None, (0, 1))
+            return verbs.claim(store, worker.seat(store), 50, START, None, (0, 1))
         if kind == 'cancel':
-            return [store.cancel(jobid, START) for jobid in ids[100:140]]
+            return [verbs.cancel(store, jobid, START) for jobid in ids[100:140]]
         if kind == 'give back':
-            return store.release(worker.seat(store), held)
-        return [store.takeIn(shard, worker.seat(store), at, 24 if kind == 'deal' else 8) for shard in store.shards]
+            return verbs.release(store, worker.seat(store), held)
+        return [verbs.takeIn(store, shard, worker.seat(store), at, 24 if kind == 'deal' else 8) for shard in store.shards]
 
     def deal(store):
         for shard in store.shards:
-            store.takeIn(shard, other.seat(store), START, 64)
+            verbs.takeIn(store, shard, other.seat(store), START, 64)
 
     ours, theirs = worker.begin(), other.begin()
     work(ours)
@@ -99,19 +101,19 @@ def test_jobs_are_dealt_while_somebody_else_is_at_them(place, parties, enqueuer,
     assert all(len(lanes) == LANES for lanes in other.do(dealt))
     gone = set(ids[100:140]) if kind == 'cancel' else set()
     assert all(status(other, jobid) == 'cancelled' for jobid in gone)
-    worker.do(lambda store: store.release(worker.seat(store), list(worker.seat(store).claims)))
-    found = other.do(lambda store: store.claim(other.seat(store), 10_000, at, None, (0, 1)))
+    worker.do(lambda store: verbs.release(store, worker.seat(store), list(worker.seat(store).claims)))
+    found = other.do(lambda store: verbs.claim(store, other.seat(store), 10_000, at, None, (0, 1)))
     assert sorted(found) == sorted({*ids, *extra} - gone)
 
 
 def test_a_long_backlog_is_dealt_in_pieces_the_oldest_first(place, parties, enqueuer, monkeypatch):
-    monkeypatch.setattr(shards, 'PIECE', 5)
+    monkeypatch.setattr(intake, 'PIECE', 5)
     worker, other = parties
     ids = many(enqueuer, 2000)
-    worker.do(lambda store: [store.takeIn(shard, worker.seat(store), START) for shard in store.shards])
+    worker.do(lambda store: [verbs.takeIn(store, shard, worker.seat(store), START) for shard in store.shards])
     before = sum(map(sum, worker.do(dealt)))
     for _ in range(100):
-        other.do(lambda store: [store.takeIn(shard, other.seat(store), START, 64) for shard in store.shards])
+        other.do(lambda store: [verbs.takeIn(store, shard, other.seat(store), START, 64) for shard in store.shards])
         if other.do(lambda store: all(shard.dealt == LANES for shard in store.shards)):
             break
     else:
@@ -119,7 +121,7 @@ def test_a_long_backlog_is_dealt_in_pieces_the_oldest_first(place, parties, enqu
     runs = other.do(dealt)
     assert sum(map(sum, runs)) == before
     assert all(sum(map(bool, lanes)) > 2 for lanes in runs)
-    assert worker.do(lambda store: store.claim(worker.seat(store), 10_000, START)) == ids       # of one worker in order
+    assert worker.do(lambda store: verbs.claim(store, worker.seat(store), 10_000, START)) == ids       # of one worker in order
 
 
 def test_what_waits_in_lanes_is_found_looked_at_and_cancelled(parties, enqueuer):
@@ -127,18 +129,18 @@ def test_what_waits_in_lanes_is_found_looked_at_and_cancelled(parties, enqueuer)
     ids = many(enqueuer, 300)
     late = [enqueuer.processJob('echo', None, delay=START + 50 - time.time()) for _ in range(40)]
     commit(enqueuer)
-    worker.do(lambda store: [store.takeIn(shard, worker.seat(store), START, 64) for shard in store.shards])
-    assert worker.do(lambda store: store.counts())['default'] == {'queued': len(ids), 'delayed': 40}
-    assert worker.do(lambda store: sorted(store.waiting())) == [*ids, *late]
+    worker.do(lambda store: [verbs.takeIn(store, shard, worker.seat(store), START, 64) for shard in store.shards])
+    assert worker.do(lambda store: figures.exact(store))['default'] == {'queued': len(ids), 'delayed': 40}
+    assert worker.do(lambda store: sorted(listing.inLines(store))) == [*ids, *late]
     for which, expected in ((Filter(stati=('delayed',)), late), (Filter(stati=('queued',)), ids)):
         assert worker.do(lambda store, which=which: [view.id for view in find(store, which)]) == expected[::-1]
     assert status(worker, late[0]) == 'delayed'
-    assert worker.do(lambda store: (store.oldest() is not None, store.nextDue() is not None)) == (True, True)
+    assert worker.do(lambda store: (figures.oldest(store) is not None, figures.nextDue(store) is not None)) == (True, True)
     for jobid in (ids[0], ids[17], ids[-1], late[3]):
-        assert worker.do(lambda store, jobid=jobid: store.cancel(jobid, START))
+        assert worker.do(lambda store, jobid=jobid: verbs.cancel(store, jobid, START))
     ids, late = [ids[1:-1][:16] + ids[1:-1][17:], late[:3] + late[4:]]
-    assert worker.do(lambda store: store.claim(worker.seat(store), 10_000, START)) == ids
-    assert sorted(worker.do(lambda store: store.claim(worker.seat(store), 10_000, START + 1000))) == late
+    assert worker.do(lambda store: verbs.claim(store, worker.seat(store), 10_000, START)) == ids
+    assert sorted(worker.do(lambda store: verbs.claim(store, worker.seat(store), 10_000, START + 1000))) == late
 
 
 def test_workers_that_have_nothing_adopt_different_lanes(place, parties, enqueuer):
@@ -146,7 +148,7 @@ def test_workers_that_have_nothing_adopt_different_lanes(place, parties, enqueue
     worker, _ = parties
     many(enqueuer, 900)
     crowd = [Party(place, f'worker {number}').sit() for number in range(12)]
-    worker.do(lambda store: [store.takeIn(shard, worker.seat(store), START, 12) for shard in store.shards])
+    worker.do(lambda store: [verbs.takeIn(store, shard, worker.seat(store), START, 12) for shard in store.shards])
     emptied = worker.do(lambda store: [claimed(worker, store, (number, 12), 200) for number in range(8, 12)])
     assert all(emptied)
     found = [party.do(lambda store, number=number, party=party: claimed(party, store, (number, 12), 3))

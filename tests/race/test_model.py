@@ -4,6 +4,7 @@ from hypothesis import strategies as some
 from hypothesis.stateful import precondition, rule
 from transaction.interfaces import TransientError
 
+from p01.remote import verbs
 from p01.remote.engine import janitor
 from p01.remote.store.records import Attempt, Outcome, Record
 from tests.race.modelled import FINISHED, QUEUES, Known, Modelled
@@ -32,7 +33,7 @@ class TheStore(Modelled):
             created = self.tick()
             record = Record('echo', None, created, queue, priority, None if delay is None else created + delay,
                             {'unique': unique} if unique else None)
-            jobid = store.add(record)
+            jobid = verbs.add(store, record)
             if unique and jobid in self.given:
                 known = self.pending[who].get(jobid) or self.jobs.get(jobid)
                 if not known:
@@ -72,7 +73,7 @@ class TheStore(Modelled):
         for jobid in self.held(name)[:1]:
             with self.within(self.seats[name]) as store:
                 outcome = Outcome('error', None, 'no', self.jobs[jobid].runs + 1, self.now, self.tick(), name)
-                store.settle(store.seats[name], {jobid: outcome})
+                verbs.settle(store, store.seats[name], {jobid: outcome})
             self.jobs[jobid].status = 'error'
             self.settled(name)
 
@@ -84,13 +85,13 @@ class TheStore(Modelled):
         """As one of many workers takes in; jobs that wait are dealt to their lanes, and stay there when there are few again."""
         with self.within(self.seats[name]) as store:
             for shard in store.shards:
-                store.takeIn(shard, store.seats[name], self.tick(), workers)
+                verbs.takeIn(store, shard, store.seats[name], self.tick(), workers)
         self.observe()
 
     @rule(name=SEATS, count=some.integers(1, 8), queues=some.sampled_from([None, ('one',)]))
     def claim(self, name, count, queues):
         with self.within(self.seats[name]) as store:
-            claimed = store.claim(store.seats[name], count, self.tick(), queues)
+            claimed = verbs.claim(store, store.seats[name], count, self.tick(), queues)
         self.observe()
         ready = sorted(known.place(jobid) for jobid, known in self.jobs.items()
                        if known.status == 'queued' or known.status == 'delayed' and known.due <= self.now
@@ -113,9 +114,9 @@ class TheStore(Modelled):
         outcome = Outcome(status, None, '', known.runs + 1, self.now, self.tick(), name)
         with self.within(self.seats[name]) as store:
             if effect:
-                store.complete(store.seats[name], {jobid: outcome})
+                verbs.complete(store, store.seats[name], {jobid: outcome})
             else:
-                store.settle(store.seats[name], {jobid: outcome})
+                verbs.settle(store, store.seats[name], {jobid: outcome})
         known.status = status
         if not effect:
             self.settled(name)
@@ -125,7 +126,7 @@ class TheStore(Modelled):
     def settle(self, name):
         for _ in range(2):              # twice is as good as once
             with self.within(self.seats[name]) as store:
-                store.settle(store.seats[name], {})
+                verbs.settle(store, store.seats[name], {})
         self.settled(name)
 
     def settled(self, name):
@@ -144,7 +145,7 @@ class TheStore(Modelled):
         attempt = Attempt(known.runs + 1, now, now, name, 'reason') if failed else None
         due = None if delay is None else now + delay
         with self.within(self.seats[name]) as store:
-            store.retry(store.seats[name], jobid, due, attempt)
+            verbs.retry(store, store.seats[name], jobid, due, attempt)
         self.back(known, due, failed)
 
     def back(self, known, due, failed):
@@ -159,8 +160,8 @@ class TheStore(Modelled):
     def release(self, name):
         ids = [jobid for jobid, known in self.jobs.items() if known.seat == name and known.status == 'processing']
         with self.within(self.seats[name]) as store:
-            store.settle(store.seats[name], {})
-            store.release(store.seats[name], ids)
+            verbs.settle(store, store.seats[name], {})
+            verbs.release(store, store.seats[name], ids)
         self.settled(name)
         for jobid in ids:
             self.back(self.jobs[jobid], None, False)
@@ -175,7 +176,7 @@ class TheStore(Modelled):
         if ran is not None:
             outcome = Outcome('completed', None, '', 1, self.now, self.now, name)
             store = late.root()['p'].store
-            store.complete(store.seats[name], {ran: outcome})
+            verbs.complete(store, store.seats[name], {ran: outcome})
         with self.within(self.people) as store:
             janitor.rescue(store, store.seats[name], self.tick(), () if ran is None else (ran,))
         if ran is not None:
@@ -203,7 +204,7 @@ class TheStore(Modelled):
         jobid = self.choose(data, lambda known: True)
         if jobid is not None:
             with self.within(self.people) as store:
-                done = store.cancel(jobid, self.tick())
+                done = verbs.cancel(store, jobid, self.tick())
             known = self.jobs[jobid]
             if done:
                 assert known.status in ('queued', 'delayed')
@@ -219,7 +220,7 @@ class TheStore(Modelled):
         if jobid is not None:
             known = self.jobs[jobid]
             with self.within(self.people) as store:
-                assert store.revive(jobid, self.tick()) is True
+                assert verbs.revive(store, jobid, self.tick()) is True
                 known.status, known.due, known.since, known.runs, known.settled = 'queued', None, self.now, 0, False
                 known.deaths = 0
 
@@ -230,7 +231,7 @@ class TheStore(Modelled):
         if jobid is not None:
             known = self.jobs[jobid]
             with self.within(self.people) as store:
-                gone = store.remove(jobid)
+                gone = verbs.remove(store, jobid)
             expected = known.status if known.status in FINISHED and known.seat is None else None
             assert gone == expected
             if gone:
@@ -240,10 +241,10 @@ class TheStore(Modelled):
     def pause(self, queue, rest):
         with self.within(self.people) as store:
             if rest:
-                store.pause(queue)
+                verbs.pause(store, queue)
                 self.paused.add(queue)
             else:
-                assert store.resume(queue) is (queue in self.paused)
+                assert verbs.resume(store, queue) is (queue in self.paused)
                 self.paused.discard(queue)
 
     @rule(seconds=some.sampled_from([1.0, 6.0, 60.0]))

@@ -4,7 +4,9 @@ import random
 
 import pytest
 
-from p01.remote.store.look import Look
+from p01.remote import verbs
+from p01.remote.store.records import Record
+from p01.remote.store.store import Store
 from tests.conftest import START, abort, commit, inside
 from tests.race.party import enqueued
 
@@ -27,8 +29,8 @@ def enqueuers(place, parties):
 def looked(monkeypatch):
     """The segments that workers have looked into."""
     found = []
-    original = Look.segment
-    monkeypatch.setattr(Look, 'segment', lambda store, first: found.append(first) or original(store, first))
+    original = Store.segment
+    monkeypatch.setattr(Store, 'segment', lambda store, first: found.append(first) or original(store, first))
     return found
 
 
@@ -42,6 +44,17 @@ def claimed(party, count=100):
 
 def opened(store):
     return {first for shard in store.shards for first in shard.intake.open}
+
+
+def test_ids_are_reserved_by_a_connection_that_has_not_loaded_the_store(place, parties):
+    connection = place.connect(place.openAgain())
+    store = inside(connection).store
+    connection.cacheMinimize()
+    assert store._p_changed is None
+    jobids = [verbs.add(store, Record('echo', None, START)) for _ in range(3)]
+    assert len({*jobids}) == 3
+    commit(inside(connection))
+    assert parties[0].do(lambda store: store.counter._p_serial == inside(connection).store.counter._p_serial)
 
 
 def test_open_segments_in_which_nothing_is_new_are_not_looked_into(parties, enqueuers, looked):
@@ -121,7 +134,7 @@ def test_what_the_worker_itself_enqueues_is_seen_at_once_and_not_after_an_abort(
 def test_a_segment_that_was_sealed_is_forgotten_and_its_connection_begins_another(parties, enqueuers):
     left, right = parties
     claimed(right)
-    left.do(lambda store: store.seal(START * 2))
+    left.do(lambda store: verbs.seal(store, START * 2))
     assert not right.do(opened)
     abort(enqueuers[0])
     assert claimed(left) == claimed(right) == []

@@ -3,8 +3,10 @@
 import pytest
 from transaction.interfaces import TransientError
 
+from p01.remote import verbs
 from p01.remote.store.records import Attempt, Outcome
 from p01.remote.store.slips import ROOM
+from p01.remote.views import listing
 from tests.conftest import START, inside
 from tests.race.party import enqueued, failed, status
 
@@ -13,10 +15,10 @@ def test_claim_overtakes_cancel(parties, enqueuer):
     left, right = parties
     [jobid] = enqueued(enqueuer)
     store = right.begin()
-    assert store.cancel(jobid, START) is True
+    assert verbs.cancel(store, jobid, START) is True
     assert left.do(left.claim) == [jobid]
     right.refused()
-    assert right.do(lambda store: store.cancel(jobid, START)) is False
+    assert right.do(lambda store: verbs.cancel(store, jobid, START)) is False
     assert status(right, jobid) == 'processing'
 
 
@@ -25,7 +27,7 @@ def test_cancel_overtakes_claim(parties, enqueuer):
     [jobid] = enqueued(enqueuer)
     store = left.begin()
     assert left.claim(store) == [jobid]
-    assert right.do(lambda store: store.cancel(jobid, START)) is True
+    assert right.do(lambda store: verbs.cancel(store, jobid, START)) is True
     left.refused()
     assert left.do(left.claim) == []
     assert status(right, jobid) == 'cancelled'
@@ -38,10 +40,10 @@ def test_retry_and_remove(parties, enqueuer, due, attempt):
     [jobid] = enqueued(enqueuer)
     left.do(left.claim)
     store = right.begin()
-    assert store.remove(jobid) is None
-    left.do(lambda store: store.retry(left.seat(store), jobid, due, attempt))
+    assert verbs.remove(store, jobid) is None
+    left.do(lambda store: verbs.retry(store, left.seat(store), jobid, due, attempt))
     right.commit()
-    assert right.do(lambda store: store.remove(jobid)) is None
+    assert right.do(lambda store: verbs.remove(store, jobid)) is None
     assert status(right, jobid) == ('queued' if due is None else 'delayed')
 
 
@@ -51,16 +53,16 @@ def test_end_overtakes_remove(parties, enqueuer):
     left.do(left.claim)
     store = right.begin()
     failed(left, jobid)
-    assert store.remove(jobid) is None
+    assert verbs.remove(store, jobid) is None
     right.commit()
-    assert right.do(lambda store: store.remove(jobid)) == 'error'
+    assert right.do(lambda store: verbs.remove(store, jobid)) == 'error'
 
 
 @pytest.mark.parametrize('first, second, after', [
-    (lambda store, jobid: store.remove(jobid), lambda store, jobid: store.revive(jobid, START), None),
-    (lambda store, jobid: store.revive(jobid, START), lambda store, jobid: store.remove(jobid), 'queued'),
-    (lambda store, jobid: store.revive(jobid, START), lambda store, jobid: store.revive(jobid, START), 'queued'),
-    (lambda store, jobid: store.remove(jobid), lambda store, jobid: store.remove(jobid), None)],
+    (lambda store, jobid: verbs.remove(store, jobid), lambda store, jobid: verbs.revive(store, jobid, START), None),
+    (lambda store, jobid: verbs.revive(store, jobid, START), lambda store, jobid: verbs.remove(store, jobid), 'queued'),
+    (lambda store, jobid: verbs.revive(store, jobid, START), lambda store, jobid: verbs.revive(store, jobid, START), 'queued'),
+    (lambda store, jobid: verbs.remove(store, jobid), lambda store, jobid: verbs.remove(store, jobid), None)],
     ids=['remove-revive', 'revive-remove', 'revive-revive', 'remove-remove'])
 def test_people_meet_at_a_failed_job(parties, enqueuer, first, second, after):
     left, right = parties
@@ -72,7 +74,7 @@ def test_people_meet_at_a_failed_job(parties, enqueuer, first, second, after):
     assert left.do(lambda store: first(store, jobid))
     right.refused()
     right.begin()
-    found = [each for each in inside(right.connection).store.ids() if each == jobid]
+    found = [each for each in listing.ids(inside(right.connection).store) if each == jobid]
     assert bool(found) == bool(after)
     if after:
         assert inside(right.connection).store.view(jobid).status == after
@@ -86,13 +88,13 @@ def test_claim_meets_revive(parties, enqueuer):
     left.do(left.claim)
     failed(left, ids[0])
     store = right.begin()
-    assert store.revive(ids[0], START)
+    assert verbs.revive(store, ids[0], START)
     assert left.do(left.claim) == [ids[1]]
     try:
         right.commit()
     except TransientError:
         right.manager.abort()
-        right.do(lambda store: store.revive(ids[0], START))
+        right.do(lambda store: verbs.revive(store, ids[0], START))
     assert left.do(lambda store: left.claim(store, 5)) == [ids[0]]
 
 
@@ -102,14 +104,14 @@ def test_complete_meets_cancel_and_remove(parties, enqueuer):
     [jobid] = enqueued(enqueuer)
     left.do(left.claim)
     store = left.begin()
-    store.complete(left.seat(store), {jobid: Outcome('completed', None, '', 1, START, START)})
-    assert right.do(lambda store: store.cancel(jobid, START)) is False
-    assert right.do(lambda store: store.remove(jobid)) is None
+    verbs.complete(store, left.seat(store), {jobid: Outcome('completed', None, '', 1, START, START)})
+    assert right.do(lambda store: verbs.cancel(store, jobid, START)) is False
+    assert right.do(lambda store: verbs.remove(store, jobid)) is None
     left.commit()
     assert status(right, jobid) == 'completed'
-    assert right.do(lambda store: store.remove(jobid)) is None     # not settled yet
-    left.do(lambda store: store.settle(left.seat(store), {}))
-    assert right.do(lambda store: store.remove(jobid)) == 'completed'
+    assert right.do(lambda store: verbs.remove(store, jobid)) is None     # not settled yet
+    left.do(lambda store: verbs.settle(store, left.seat(store), {}))
+    assert right.do(lambda store: verbs.remove(store, jobid)) == 'completed'
 
 
 def test_what_was_written_of_a_job_before_its_revival_is_forgotten(parties, enqueuer):
@@ -119,7 +121,7 @@ def test_what_was_written_of_a_job_before_its_revival_is_forgotten(parties, enqu
     left.do(left.claim)
     left.complete(jobid, 'error')
     left.settle()
-    assert right.do(lambda store: store.revive(jobid, START)) is True
+    assert right.do(lambda store: verbs.revive(store, jobid, START)) is True
     assert left.do(left.claim) == [jobid]
     assert status(right, jobid) == 'processing'
     left.settle()
@@ -147,7 +149,7 @@ def test_conflicts_use_up_no_slips(parties, enqueuer):
     for jobid in ids:
         for _ in range(ROOM + 1):
             store = left.begin()
-            store.complete(left.seat(store), {jobid: Outcome('completed', None, '', 1, START, START)})
+            verbs.complete(store, left.seat(store), {jobid: Outcome('completed', None, '', 1, START, START)})
             left.manager.abort()
         left.complete(jobid)
     assert right.do(lambda store: [len(slip.entries) for slip in left.seat(store).shelf.slips.values()]) == [ROOM, 1]

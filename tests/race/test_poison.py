@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from p01.remote import verbs
 from p01.remote.engine import janitor
 from p01.remote.job import Job
 
@@ -96,7 +97,7 @@ def test_a_behaviour_that_cannot_be_loaded_blocks_nobody(stage):
     stage.do(lambda processor: processor.addJob('stubborn', Stubborn()))
     [jobid] = stage.enqueue('pure', 0)
     record = stage.view(jobid).record
-    stubborn = stage.do(lambda processor: processor.store.add(record._replace(name='stubborn')))
+    stubborn = stage.do(lambda processor: verbs.add(processor.store, record._replace(name='stubborn')))
     others = stage.enqueue('effect', 1, 2)
     stage.app.db.cacheMinimize()
     stage.drain()

@@ -4,9 +4,10 @@ import time
 
 import pytest
 
+from p01.remote import verbs
 from p01.remote.engine.loop import Loop
 from p01.remote.options import WorkerOptions
-from p01.remote.store import taking
+from p01.remote.verbs import claims
 from tests.conftest import START, commit, inside, standing, stored
 from tests.race.party import enqueued, failed
 
@@ -25,7 +26,7 @@ def trim(store):
 
 
 def takeIn(party):
-    return lambda store: [store.takeIn(shard, party.seat(store), START) for shard in store.shards]
+    return lambda store: [verbs.takeIn(store, shard, party.seat(store), START) for shard in store.shards]
 
 
 @pytest.fixture
@@ -52,26 +53,26 @@ def test_a_line_is_removed_while_a_job_gets_into_it(parties, emptied, enqueuer, 
     elif kind == 'take in':
         expected = enqueued(enqueuer, 64)
     elif kind == 'ripen':
-        worker.do(lambda store: [store.retry(worker.seat(store), jobid, START + 5, None) for jobid in expected])
+        worker.do(lambda store: [verbs.retry(store, worker.seat(store), jobid, START + 5, None) for jobid in expected])
         at = START + 10
     ours, theirs = worker.begin(), other.begin()
     if kind == 'give back':
-        ours.release(worker.seat(ours), expected)
+        verbs.release(ours, worker.seat(ours), expected)
     elif kind == 'revive':
-        ours.revive(emptied[0], START)
+        verbs.revive(ours, emptied[0], START)
     else:
         for shard in ours.shards:
-            ours.takeIn(shard, worker.seat(ours), at)
+            verbs.takeIn(ours, shard, worker.seat(ours), at)
     trim(theirs)
     first, second = (other, worker) if trimFirst else (worker, other)
     first.commit()
     second.refused()
     if trimFirst and kind == 'revive':
-        worker.do(lambda store: store.revive(emptied[0], START))
+        worker.do(lambda store: verbs.revive(store, emptied[0], START))
     elif trimFirst and kind == 'give back':
-        worker.do(lambda store: store.release(worker.seat(store), expected))
+        worker.do(lambda store: verbs.release(store, worker.seat(store), expected))
     other.do(lines)
-    assert other.do(lambda store: store.claim(other.seat(store), 100, at)) == expected
+    assert other.do(lambda store: verbs.claim(store, other.seat(store), 100, at)) == expected
 
 
 @pytest.mark.parametrize('trimFirst', [True, False])
@@ -100,13 +101,14 @@ def test_two_workers_make_and_empty_the_lines_of_many_queues(parties, enqueuer):
         ids += [enqueuer.processJob('echo', None, queue=f'tenant {(turn * 7 + number) % 40}') for number in range(30)]
         commit(enqueuer)
         for party, rank in ((left, (0, 2)), (right, (1, 2))):
-            found += party.do(lambda store, party=party, rank=rank: store.claim(party.seat(store), 12, START, None, rank))
+            found += party.do(lambda store, party=party, rank=rank: verbs.claim(
+                store, party.seat(store), 12, START, None, rank))
     while True:
         more = right.do(lambda store: right.claim(store, 50))
         found += more
         if not more:
             break
-    assert sorted(found) == ids and right.do(lines) <= 8 * taking.FEW
+    assert sorted(found) == ids and right.do(lines) <= 8 * claims.FEW
 
 
 def test_the_order_among_many_queues_is_that_of_enqueue_and_priority(parties, enqueuer):
@@ -144,8 +146,8 @@ def test_a_claim_looks_at_the_lines_that_it_takes_from(parties, enqueuer, monkey
     assert worker.do(lambda store: worker.claim(store, 300)) == ids[:300]
     store = worker.begin()
     looked = []
-    heads = taking.heads
-    monkeypatch.setattr(taking, 'heads', lambda *given: looked.append(given[-1]) or heads(*given))
-    assert store.claim(worker.seat(store), 5, START) == ids[300:305]
+    heads = claims.heads
+    monkeypatch.setattr(claims, 'heads', lambda *given: looked.append(given[-1]) or heads(*given))
+    assert verbs.claim(store, worker.seat(store), 5, START) == ids[300:305]
     assert sum(len(queues) for queues in looked[0].values()) < 20
     worker.commit()

@@ -5,10 +5,11 @@ import time
 import pytest
 from transaction.interfaces import TransientError
 
-from p01.remote import scheduler, testing
+from p01.remote import scheduler, testing, verbs
 from p01.remote.engine import ticker
 from p01.remote.processor import RemoteProcessor
-from p01.remote.store import taking
+from p01.remote.verbs import intake
+from p01.remote.views import figures
 from tests.conftest import NAME, START, commit, counted, inside
 from tests.race.party import enqueued, failed
 
@@ -17,7 +18,7 @@ from tests.race.party import enqueued, failed
 def test_enqueue_claim_enqueue(place, parties, enqueuer):
     left, _ = parties
     other = inside(place.connect(place.openAgain()))
-    other.store.counts()                                # both have their snapshots
+    figures.exact(other.store)                                # both have their snapshots
     first = [enqueuer.processJob('echo', number) for number in range(3)]
     second = [other.processJob('echo', number) for number in range(3)]
     commit(enqueuer)
@@ -36,25 +37,25 @@ def test_enqueue_while_its_segment_is_taken_in_completed_and_removed(parties, en
     assert left.do(lambda store: left.claim(store, 10)) == ids
     for jobid in ids:
         failed(left, jobid)
-    assert [right.do(lambda store, jobid=jobid: store.remove(jobid)) for jobid in ids] == ['error'] * 3
+    assert [right.do(lambda store, jobid=jobid: verbs.remove(store, jobid)) for jobid in ids] == ['error'] * 3
     commit(enqueuer)
     assert len(left.do(lambda store: left.claim(store, 10))) == 1
 
 
 def test_a_backlog_is_taken_in_bit_by_bit_and_in_order(parties, enqueuer, monkeypatch):
-    monkeypatch.setattr(taking, 'INTAKE', 10)
+    monkeypatch.setattr(intake, 'INTAKE', 10)
     left, _ = parties
     ids = [jobid for _ in range(40) for jobid in enqueued(enqueuer, 20)]
     later = enqueued(enqueuer, 500, at=START + 100)
-    assert left.do(lambda store: store.behind())
+    assert left.do(lambda store: figures.behind(store))
     claimed, behind = [], []
     while len(claimed) < len(ids):
         claimed += left.do(lambda store: left.claim(store, 10))
-        behind.append(left.do(lambda store: store.behind()))
+        behind.append(left.do(lambda store: figures.behind(store)))
     assert claimed == ids
     assert behind[0] and not behind[-1]
     while len(claimed) < len(ids) + len(later):
-        ripe = left.do(lambda store: store.claim(left.seat(store), 500, START + 200))
+        ripe = left.do(lambda store: verbs.claim(store, left.seat(store), 500, START + 200))
         assert 0 < len(ripe) <= 8 * 10
         claimed += ripe
     assert sorted(claimed) == ids + later
@@ -62,7 +63,7 @@ def test_a_backlog_is_taken_in_bit_by_bit_and_in_order(parties, enqueuer, monkey
 
 def test_a_worker_does_not_rest_before_it_has_looked_at_everything(stage, monkeypatch):
     """Jobs of another queue stand before its own, more than it takes in at once."""
-    monkeypatch.setattr(taking, 'INTAKE', 10)
+    monkeypatch.setattr(intake, 'INTAKE', 10)
     for _ in range(40):
         stage.enqueue('pure', *range(20))
     stage.enqueue('pure', 1, queue='mine')
@@ -74,8 +75,8 @@ def test_a_worker_does_not_rest_before_it_has_looked_at_everything(stage, monkey
 
 
 @pytest.mark.parametrize('verb', [
-    lambda store, jobid: store.cancel(jobid, START), lambda store, jobid: store.pause('default'),
-    lambda store, jobid: store.counts(), lambda store, jobid: store.seal(START)],
+    lambda store, jobid: verbs.cancel(store, jobid, START), lambda store, jobid: verbs.pause(store, 'default'),
+    lambda store, jobid: figures.exact(store), lambda store, jobid: verbs.seal(store, START)],
     ids=['cancel', 'pause', 'counts', 'seal'])
 def test_enqueue_meets_what_people_do(parties, enqueuer, verb):
     left, _ = parties
@@ -83,7 +84,7 @@ def test_enqueue_meets_what_people_do(parties, enqueuer, verb):
     enqueuer.processJob('echo', 'open')
     left.do(lambda store: verb(store, jobid))
     commit(enqueuer)
-    left.do(lambda store: store.resume('default'))
+    left.do(lambda store: verbs.resume(store, 'default'))
 
 
 def test_two_first_users_make_one_processor(place):
@@ -149,7 +150,7 @@ def test_two_schedulers_fire_the_same_tick(place, parties, enqueuer):
 def test_one_key_from_two_connections(place, parties, enqueuer):
     left, right = parties
     other = inside(place.connect(place.openAgain()))
-    other.store.counts()
+    figures.exact(other.store)
     ids = [hand.processJob('echo', 1, unique='key') for hand in (enqueuer, other)]
     commit(enqueuer)
     commit(other)

@@ -6,7 +6,7 @@ import time
 import pytest
 from ZODB.POSException import ConflictError
 
-from p01.remote import storage
+from p01.remote import storage, verbs
 from p01.remote.engine import janitor, presence
 from p01.remote.ground import blackbox
 from p01.remote.ground.blackbox import HOST
@@ -20,8 +20,8 @@ def seated(stage, count, *, host=HOST, process='another', box='-', lease=60.0, b
     def work(processor):
         now = time.time()
         seat = Seat(name, host, 1, process, box, lease, now if beat is None else beat)
-        processor.store.sit(seat)
-        return processor.store.claim(seat, count, now)
+        verbs.sit(processor.store, seat)
+        return verbs.claim(processor.store, seat, count, now)
     return stage.do(work)
 
 
@@ -222,8 +222,8 @@ def test_the_worker_of_an_earlier_process_is_dead_though_its_pid_lives(stage):
 
     def work(processor):
         seat = Seat('a', HOST, os.getpid(), 'earlier', '', 60.0, time.time())
-        processor.store.sit(seat)
-        processor.store.claim(seat, 2, time.time())
+        verbs.sit(processor.store, seat)
+        verbs.claim(processor.store, seat, 2, time.time())
     stage.do(work)
     assert stage.stati(jobids) == ['processing'] * 2
     assert look(stage, time.time()) == ['a']

@@ -10,6 +10,7 @@ from BTrees.OOBTree import OOTreeSet
 from p01.remote import job
 from p01.remote.engine.loop import Loop
 from p01.remote.options import WorkerOptions
+from p01.remote.views import listing
 from tests.conftest import NAME, commit, counted, inside, stored
 
 ENQUEUERS, WORKERS = 8, 2
@@ -85,7 +86,7 @@ def test_many_hands(place, name):
     last.close()
     every = [jobid for some in ids for jobid in some]
     processor._p_jar.transaction_manager.begin()
-    assert len(every) == len(set(every)) and list(processor.store.ids()) == sorted(every)
+    assert len(every) == len(set(every)) and list(listing.ids(processor.store)) == sorted(every)
     assert counted(processor) == {'completed': len(every)}
     assert all(processor.getJob(jobid).runCounter == 1 for jobid in every[::7])
     if name == 'effect':

@@ -3,9 +3,11 @@
 import pytest
 import transaction
 
+from p01.remote.store.journals import Journal
+from p01.remote.store.outcomes import fromStored, success, toStored
 from p01.remote.store.payload import Payload
 from p01.remote.store.records import COMPLETED, Outcome, Record
-from p01.remote.store.segments import Journal, Segment, brief, success, whole
+from p01.remote.store.segments import Segment
 from tests.unit.outcomes import ATTEMPT, OUTCOMES
 
 RECORDS = {
@@ -36,7 +38,7 @@ def loaded(journal):
 
 def append(journal, jobid):
     """Have an outcome in a journal."""
-    journal.append({jobid: brief(OUTCOMES[jobid], 'me')})
+    journal.append({jobid: toStored(OUTCOMES[jobid], 'me')})
 
 
 @pytest.mark.parametrize('each', [1, 2, 5])
@@ -104,7 +106,7 @@ def test_a_payload_makes_references(root):
     journal = root['journal'] = Journal('me')
     append(journal, 1)
     transaction.commit()
-    journal.append({6: brief(OUTCOMES[1]._replace(output=Payload(b'much', True)), 'me')})
+    journal.append({6: toStored(OUTCOMES[1]._replace(output=Payload(b'much', True)), 'me')})
     transaction.commit()
     journal._p_deactivate()
     append(journal, 2)
@@ -117,7 +119,7 @@ def test_a_payload_makes_references(root):
 def test_an_entry_is_pickled_once(root, monkeypatch):
     segment = root['segment'] = Segment(1, 32, 0.0)
     asked = []
-    monkeypatch.setattr('p01.remote.store.segments.trimmed', lambda record: asked.append(record) or tuple(record))
+    monkeypatch.setattr('p01.remote.store.records.toStored', lambda record: asked.append(record) or tuple(record))
     for jobid, record in RECORDS.items():
         segment.append(jobid, record)
         transaction.commit()
@@ -130,4 +132,4 @@ def test_an_entry_is_pickled_once(root, monkeypatch):
 def test_a_success_is_stored_as_its_outcome_is(output, runs, attempts):
     outcome = Outcome(COMPLETED, output, '', runs, 1.0, 2.0, 'me', attempts)
     fields = success(output, runs, 1.0, 2.0, 'me', attempts)
-    assert fields == brief(outcome, 'me') == brief(fields, 'me') and whole(fields, 'me') == outcome
+    assert fields == toStored(outcome, 'me') == toStored(fields, 'me') and fromStored(fields, 'me') == outcome

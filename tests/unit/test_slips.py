@@ -8,8 +8,8 @@ import transaction
 from persistent.mapping import PersistentMapping
 from ZODB.POSException import ConflictError
 
+from p01.remote.store.outcomes import fromStored, toStored
 from p01.remote.store.payload import Payload
-from p01.remote.store.segments import brief, whole
 from p01.remote.store.slips import Rider, Slip
 from tests.unit.outcomes import OUTCOMES
 
@@ -22,7 +22,7 @@ def db(memory):
         root = memory.db.open().root()
         root['slip'] = Slip()
         root['thing'] = PersistentMapping()
-        root['slip'].write({1: brief(OUTCOMES[1], 'me')}, CLAIMS)
+        root['slip'].write({1: toStored(OUTCOMES[1], 'me')}, CLAIMS)
     root._p_jar.close()
     return memory.db
 
@@ -39,7 +39,7 @@ class Session:
     def work(self, jobid, outcome=OUTCOMES[2], claims=CLAIMS):
         """What a job does: it changes something, and its outcome is written."""
         self.root['thing'][jobid] = True
-        self.slip.write({jobid: brief(outcome, 'me')}, claims)
+        self.slip.write({jobid: toStored(outcome, 'me')}, claims)
 
     def riders(self):
         return [each for each in self.manager.get()._resources if isinstance(each, Rider)]
@@ -67,7 +67,8 @@ def other(sessions):
 def stored(session):
     """What others load."""
     other = Session(session.jar.db())
-    found = {jobid: whole(fields, 'me') for jobid, fields in other.slip.entries.items()}, sorted(other.root['thing'], key=str)
+    found = ({jobid: fromStored(fields, 'me') for jobid, fields in other.slip.entries.items()},
+             sorted(other.root['thing'], key=str))
     other.jar.close()
     return found
 
@@ -98,7 +99,7 @@ def test_the_record_is_what_the_database_writes(session):
 
 
 def test_alone_in_its_transaction_it_is_stored_as_well(session):
-    session.slip.write({2: brief(OUTCOMES[2], 'me')}, CLAIMS)
+    session.slip.write({2: toStored(OUTCOMES[2], 'me')}, CLAIMS)
     session.manager.commit()
     assert list(stored(session)[0]) == [1, 2]
 
@@ -142,7 +143,7 @@ def test_twice_with_a_savepoint_between(session, between):
     session.manager.savepoint()
     if between:
         session.root['thing']['between'] = True
-    session.slip.write({3: brief(OUTCOMES[3], 'me')}, CLAIMS)
+    session.slip.write({3: toStored(OUTCOMES[3], 'me')}, CLAIMS)
     session.manager.commit()
     assert list(stored(session)[0]) == [1, 2, 3]
 
@@ -186,7 +187,7 @@ def test_a_vote_that_fails_leaves_nothing(session):
 
 
 @pytest.mark.parametrize('fence', [lambda slip: setattr(slip, '_p_changed', True),
-                                   lambda slip: slip.write({9: brief(OUTCOMES[1], 'me')}, CLAIMS)])
+                                   lambda slip: slip.write({9: toStored(OUTCOMES[1], 'me')}, CLAIMS)])
 def test_whoever_stores_on_top_of_another_revision_conflicts(session, other, fence):
     session.work(2)
     fence(other.slip)
@@ -207,7 +208,7 @@ def test_after_savepoints(session):
     undone = session.manager.savepoint()
     session.root['thing']['third'] = True
     undone.rollback()
-    session.slip.write({2: brief(OUTCOMES[2], 'me')}, CLAIMS)
+    session.slip.write({2: toStored(OUTCOMES[2], 'me')}, CLAIMS)
     assert session.riders()
     session.manager.commit()
     assert stored(session) == ({1: OUTCOMES[1], 2: OUTCOMES[2]}, ['first', 'second'])
@@ -263,7 +264,7 @@ def test_a_payload_is_referred_to_and_not_copied(session, pickled):
     session.work(2, OUTCOMES[2]._replace(output=Payload(b'much', True)))
     session.work(3)
     session.manager.commit()
-    payload = whole(session.slip.entries[2], 'me').output
+    payload = fromStored(session.slip.entries[2], 'me').output
     assert isinstance(payload, Payload) and payload._p_oid
     assert stored(session)[0][2].output._p_oid == payload._p_oid
     session.work(4)         # with a payload of an earlier commit beside it

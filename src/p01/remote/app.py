@@ -13,6 +13,7 @@ from ZODB.DB import DB
 
 from p01.remote import storage
 from p01.remote.engine.loop import Loop
+from p01.remote.engine.migration import migrate
 from p01.remote.exceptions import InputError, RegistrationError
 from p01.remote.front import block, scope
 from p01.remote.front.home import Home
@@ -25,7 +26,6 @@ from p01.remote.job import FunctionJob
 from p01.remote.options import CONFLICTS, DEFAULTQUEUE, Policy, Span, WorkerOptions
 from p01.remote.processor import RemoteProcessor
 from p01.remote.storage.transactions import begun, opened, pause, transact
-from p01.remote.store.migrate import migrate
 
 BACKOFF = 1.0           # seconds; the default of @app.job
 TRIES = 10              # of app.run

@@ -18,9 +18,9 @@ from p01.remote.job import Job
 from p01.remote.options import Span
 from p01.remote.processor import RemoteProcessor
 from p01.remote.storage.transactions import begun, transact
-from p01.remote.store.look import View
 from p01.remote.store.payload import unpack
 from p01.remote.store.records import CANCELLED, COMPLETED, ERROR, PROCESSING
+from p01.remote.store.views import View
 
 LONG = 10.0         # seconds after which a job that waits for another one is told of
 

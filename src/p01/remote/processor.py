@@ -12,7 +12,7 @@ from persistent import Persistent
 from zope.interface import implementer
 from zope.location.interfaces import ILocation
 
-from p01.remote import events, logs, worker  # noqa: F401 - logs subscribes itself
+from p01.remote import events, logs, verbs, worker  # noqa: F401 - logs subscribes itself
 from p01.remote.engine import pulled
 from p01.remote.engine.behaviours import behaviourOf, prepared
 from p01.remote.engine.enqueuing import enqueue
@@ -30,10 +30,11 @@ from p01.remote.options import Retention, Unique
 from p01.remote.scheduler import Scheduler, SchedulerItem
 from p01.remote.storage.origin import contained
 from p01.remote.storage.places import pathOf
-from p01.remote.store import listing, payload
-from p01.remote.store.look import View
+from p01.remote.store import payload
 from p01.remote.store.records import FINISHED
 from p01.remote.store.store import Store
+from p01.remote.store.views import View
+from p01.remote.views import listing
 
 
 @implementer(IRemoteProcessor, ILocation)
@@ -157,11 +158,11 @@ class RemoteProcessor(Placed, Persistent):
 
     def cancelJob(self, jobid: int) -> bool:
         """Cancel a job that waits; whether it did wait. Raises JobNotFound."""
-        return self.store.cancel(jobid, time.time())
+        return verbs.cancel(self.store, jobid, time.time())
 
     def retryJob(self, jobid: int) -> bool:
         """Run a failed or cancelled job again; whether it was one. Raises JobNotFound."""
-        done = self.store.revive(jobid, time.time())
+        done = verbs.revive(self.store, jobid, time.time())
         if done and self._p_jar is not None:
             pledge(self._p_jar, jobid, 'queued again')
         return done
@@ -181,7 +182,7 @@ class RemoteProcessor(Placed, Persistent):
         counts = dict.fromkeys(wanted, 0)
         for status in counts:
             for jobid in list(listing.ended(self.store, listing.ALL, status)):
-                if self.store.remove(jobid, time.time()):
+                if verbs.remove(self.store, jobid, time.time()):
                     counts[status] += 1
         return counts
 

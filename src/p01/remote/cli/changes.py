@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from p01.remote import verbs
 from p01.remote.app import App
 from p01.remote.cli.argument import Verb, appArgument
 from p01.remote.cli.jobs import jobs
@@ -18,8 +19,8 @@ from p01.remote.cli.target import each, opened
 from p01.remote.cli.terminal import count, jsonOption, mark, printJson, say
 from p01.remote.exceptions import JobNotFound
 from p01.remote.processor import RemoteProcessor
-from p01.remote.store.listing import find
 from p01.remote.store.records import CANCELLED, DELAYED, ERROR, FINISHED, QUEUED
+from p01.remote.views.listing import find
 
 NAMED = 10      # ids that are printed
 
@@ -129,7 +130,7 @@ def removeAll(app: App, jobids: Iterable[int], dry: bool) -> tuple[dict[int, str
     """Remove these jobs; returns the status each had, and of those that are still there, what they are."""
     def attempt(processor: RemoteProcessor, jobid: int) -> tuple[str, str]:
         try:
-            status = processor.store.remove(jobid, time.time())
+            status = verbs.remove(processor.store, jobid, time.time())
             return (status, '') if status else ('', processor.getJobStatus(jobid))
         except JobNotFound:
             return '', 'unknown'

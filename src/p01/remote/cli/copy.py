@@ -18,7 +18,8 @@ from p01.remote.front.named import loadApp
 from p01.remote.ground import blackbox
 from p01.remote.processor import RemoteProcessor
 from p01.remote.storage.address import parse
-from p01.remote.store.store import PULLED, Store
+from p01.remote.store.seats import PULLED
+from p01.remote.store.store import Store
 
 
 @click.command()
@@ -34,7 +35,7 @@ def copy(source: str, target: str, force: bool, asJson: bool) -> int:
     """
     from p01.remote.storage.copying import Snapshot, compare
     from p01.remote.storage.copying import copy as copyAll
-    from p01.remote.store.checksum import same
+    from p01.remote.views.checksum import same
 
     fromApp, toApp = whole(source), whole(target)
     fromPlace, toPlace = placeOf(fromApp), placeOf(toApp)

@@ -22,10 +22,10 @@ from p01.remote.front.named import loadApp
 from p01.remote.ground.foreign import Raised, guarded, listed, reasonOf
 from p01.remote.processor import RemoteProcessor
 from p01.remote.storage.held import held
-from p01.remote.store import figures
-from p01.remote.store.listing import Filter, find
 from p01.remote.store.records import DELAYED, QUEUED
 from p01.remote.store.store import VERSION
+from p01.remote.views import figures
+from p01.remote.views.listing import Filter, find
 
 LATE = 300.0        # seconds; what waits longer is worth a word
 MOST = 10_000       # waiting jobs that are looked at
@@ -121,7 +121,7 @@ def examine(app: App, target: str) -> Iterator[Finding]:
 def sceneOf(app: App, processor: RemoteProcessor, target: str, now: float) -> Scene:
     """What the checks look at."""
     return Scene(app, processor, target, now, workersOf(processor, now), pausedOf(processor, now),
-                 figures.counts(processor.store).queues)
+                 figures.reckoned(processor.store).queues)
 
 
 def layout(scene: Scene) -> tuple[str, str]:
@@ -135,7 +135,7 @@ def workers(scene: Scene) -> tuple[str, str]:
     """Whether somebody works."""
     dead = [each for each in scene.workers if not each['alive']]
     alive = len(scene.workers) - len(dead)
-    waiting = scene.processor.store.oldest() is not None
+    waiting = figures.oldest(scene.processor.store) is not None
     if dead:
         jobs = sum(len(each['jobs']) for each in dead)
         text = f'{len(dead)} died with {count(jobs, "job")} in hand'
@@ -162,7 +162,7 @@ def code(scene: Scene) -> tuple[str, str]:
 
 def oldest(scene: Scene) -> tuple[str, str]:
     """How long jobs wait."""
-    since = scene.processor.store.oldest()
+    since = figures.oldest(scene.processor.store)
     if since is None:
         return 'good', 'nothing waits'
     age = max(0.0, scene.now - since)

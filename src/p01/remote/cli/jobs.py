@@ -16,10 +16,10 @@ from p01.remote.engine.progress import Progress, saidBy
 from p01.remote.ground.foreign import Raised, guarded, reasonOf
 from p01.remote.job import FunctionJob
 from p01.remote.processor import RemoteProcessor
-from p01.remote.store.listing import STATI, find
-from p01.remote.store.look import View
 from p01.remote.store.payload import unpack
 from p01.remote.store.records import PROCESSING
+from p01.remote.store.views import View
+from p01.remote.views.listing import STATI, find
 
 VALUE = 2000        # characters of an input or output that are shown
 

@@ -7,14 +7,15 @@ from typing import Any
 
 import click
 
+from p01.remote import verbs
 from p01.remote.cli.argument import SPAN, Verb, appArgument
 from p01.remote.cli.survey import knownQueues, meant
 from p01.remote.cli.target import change, opened
 from p01.remote.cli.terminal import ago, console, fitted, iso, jsonOption, mark, printJson, say, shown, strung, table
 from p01.remote.ground import checks
 from p01.remote.processor import RemoteProcessor
-from p01.remote.store import figures
 from p01.remote.store.records import DELAYED, FINISHED, QUEUED
+from p01.remote.views import figures
 
 COLUMNS = ('queued', 'delayed', 'processing', *FINISHED)
 
@@ -46,7 +47,7 @@ def listQueues(target: str, asJson: bool) -> int:
 def countsOf(processor: RemoteProcessor) -> figures.Counts:
     """How many jobs of each queue have which status; paused queues too."""
     paused: dict[str, dict[str, int]] = {queue: {} for queue in processor.store.settings.paused}
-    counts = figures.counts(processor.store)
+    counts = figures.reckoned(processor.store)
     found = paused | counts.queues
     return counts._replace(queues={queue: {status: found[queue].get(status, 0) for status in COLUMNS}
                                    for queue in sorted(found)})
@@ -94,7 +95,7 @@ def pause(target: str, queue: str, length: float | None, asJson: bool) -> int:
     until = None if length is None else time.time() + length
     checks.nameOf(queue, 'A queue')
     with opened(target) as app:
-        change(app, lambda processor: processor.store.pause(queue, until))
+        change(app, lambda processor: verbs.pause(processor.store, queue, until))
         with app.reading() as processor:
             known = knownQueues(app, processor)
     if asJson:
@@ -115,7 +116,7 @@ def pause(target: str, queue: str, length: float | None, asJson: bool) -> int:
 def resume(target: str, queue: str, asJson: bool) -> int:
     """Let the jobs of a queue start again. Exit status 1 when it was not paused."""
     with opened(target) as app:
-        was = change(app, lambda processor: processor.store.resume(queue))
+        was = change(app, lambda processor: verbs.resume(processor.store, queue))
     if asJson:
         printJson({'queue': queue, 'paused': False, 'was': was})
     else:

@@ -12,7 +12,7 @@ import click
 from p01.remote.app import App
 from p01.remote.cli.argument import SPAN
 from p01.remote.cli.terminal import shown
-from p01.remote.store.listing import Filter
+from p01.remote.views.listing import Filter
 
 
 class Date(click.ParamType):

@@ -18,6 +18,7 @@ from p01.remote.ground import blackbox
 from p01.remote.ground.foreign import LISTED
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store.seats import Seat
+from p01.remote.views import figures
 
 
 @click.command(cls=Verb)
@@ -30,8 +31,8 @@ def status(target: str, asJson: bool) -> int:
         place = placeOf(app)
         with app.reading() as processor:
             (found, reckoned), paused = countsOf(processor), pausedOf(processor, now)
-            oldest = processor.store.oldest()
-            due = processor.store.nextDue(noticed=False)
+            oldest = figures.oldest(processor.store)
+            due = figures.nextDue(processor.store, noticed=False)
             workers, schedules = workersOf(processor, now), schedulesOf(processor, now)
             left, known, old = unserved(found, workers, paused), knownQueues(app, processor), outdated(app, workers)
     if asJson:

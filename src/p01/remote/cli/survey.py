@@ -15,8 +15,8 @@ from p01.remote.ground.foreign import Raised, guarded, reasonOf
 from p01.remote.job import FunctionJob, Gone
 from p01.remote.options import DEFAULTQUEUE
 from p01.remote.processor import RemoteProcessor
-from p01.remote.store import figures
 from p01.remote.store.records import QUEUED
+from p01.remote.views import figures
 
 
 class Schedule(NamedTuple):
@@ -84,7 +84,7 @@ def outdated(app: App, workers: Iterable[dict[str, Any]]) -> list[str]:
 
 def knownQueues(app: App, processor: RemoteProcessor) -> set[str]:
     """The queues that jobs have been in, or may come to be in, as far as can be seen from here."""
-    known = {DEFAULTQUEUE, *figures.counts(processor.store).queues, *(job.prototype.queue for job in app.jobs.values())}
+    known = {DEFAULTQUEUE, *figures.reckoned(processor.store).queues, *(job.prototype.queue for job in app.jobs.values())}
     for look in (lambda: [job.queue for job in processor.jobs.values()],
                  lambda: [processor.scheduler[key].queue for key in processor.scheduler]):
         found = guarded(look)

@@ -11,6 +11,7 @@ from p01.remote.app import App
 from p01.remote.demo.tasks import FOLDER, INDEX, Facts, examine
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store.records import COMPLETED, ERROR
+from p01.remote.views import figures, listing
 
 LARGEST = 10
 NAMED = 3           # paths named for a fault
@@ -69,7 +70,7 @@ def judge(app: App, paths: list[str], began: float, tick: Callable[[], None]) ->
         root = processor._p_jar.root()
         index, folder = root[INDEX], root[FOLDER]
         found: dict[str, tuple[int, Facts | None]] = {path: (entry.applied, entry.facts) for path, entry in index.items()}
-        counts = [queue.get(COMPLETED, 0) for queue in processor.store.counts().values()]
+        counts = [queue.get(COMPLETED, 0) for queue in figures.exact(processor.store).values()]
         failed = failures(processor)
     verdict = Verdict(sum(counts), len(paths), [], [], sorted(found.keys() - set(paths)), [], failed)
     for path in paths:
@@ -103,7 +104,7 @@ def changedSince(path: str, began: float) -> bool:
 
 def failures(processor: RemoteProcessor) -> list[str]:
     """The errors of the jobs that failed."""
-    views = (processor.store.view(jobid) for jobid, status in processor.store.finished() if status == ERROR)
+    views = (processor.store.view(jobid) for jobid, status in listing.finished(processor.store) if status == ERROR)
     return [view.outcome.error for view in views if view.outcome is not None]
 
 
@@ -111,7 +112,7 @@ def times(app: App) -> Times:
     """How the runs went, from what the database knows of each job."""
     lasted, retried = [], 0
     with app.reading() as processor:
-        for jobid in processor.store.ids():
+        for jobid in listing.ids(processor.store):
             outcome = processor.store.view(jobid).outcome
             if outcome is not None and outcome.started is not None:
                 lasted.append(outcome.completed - outcome.started)

@@ -28,6 +28,7 @@ from p01.remote.exceptions import InputError, RemoteError
 from p01.remote.ground import blackbox
 from p01.remote.options import WorkerOptions
 from p01.remote.store.records import CANCELLED, COMPLETED, DELAYED, ERROR, PROCESSING, QUEUED
+from p01.remote.views import figures
 
 if TYPE_CHECKING:
     from p01.remote.engine.supervisor import Supervisor
@@ -189,7 +190,7 @@ def watch(app: App, supervisor: Supervisor, scene: Stage, total: int, spare: boo
 def numbersOf(app: App, total: int, workers: int, retried: int) -> Numbers:
     """How the jobs stand."""
     with app.reading() as processor:
-        counts = processor.store.counts()
+        counts = figures.exact(processor.store)
 
     def having(*stati: str) -> int:
         return sum(queue.get(status, 0) for queue in counts.values() for status in stati)

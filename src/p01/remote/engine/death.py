@@ -16,8 +16,7 @@ from p01.remote.engine import presence
 from p01.remote.ground import blackbox, foreign
 from p01.remote.ground.blackbox import BLURRED, KILLED, UNKNOWN, WORKS, Head, Saying, howOf
 from p01.remote.options import Policy
-from p01.remote.store.seats import Seat
-from p01.remote.store.store import PULLED
+from p01.remote.store.seats import PULLED, Seat
 
 EMPTY = 24 * 3600.0         # seconds after which the seat of a silent worker without jobs goes
 # part of a lease that a worker's seat must be seen unchanged, whatever the wall clocks say

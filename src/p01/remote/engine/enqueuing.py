@@ -15,8 +15,9 @@ from p01.remote.ground import checks
 from p01.remote.instants import duration, seconds
 from p01.remote.job import Job
 from p01.remote.options import DEFAULTQUEUE, Unique
-from p01.remote.store import adding, payload
+from p01.remote.store import payload
 from p01.remote.store.records import Record
+from p01.remote.verbs import adding
 
 
 def enqueue(processor: Any, name: str, behaviour: Job, inputs: Sequence[Any], *, queue: str | None = None,

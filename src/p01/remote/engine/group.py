@@ -21,7 +21,7 @@ from p01.remote.ground.foreign import Raised, guarded, interrupts
 from p01.remote.storage.connection import weightOf
 from p01.remote.storage.marks import BEGIN, Mark, markable
 from p01.remote.storage.transactions import LIVE, begun
-from p01.remote.store.segments import Fields, endOf, startOf
+from p01.remote.store.outcomes import Fields, endOf, startOf
 
 
 class Group:

@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from p01.remote import events
+from p01.remote import events, verbs
 from p01.remote.engine import closing, death, janitor, limit, presence
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.neighbours import Neighbours, bury
@@ -127,7 +127,7 @@ def spare(loop: Any) -> None:
         store = loop.locate(connection).store
         seat = store.seats.get(loop.name)
         if seat is not None and seat.round == number:
-            store.release(seat, [task.id for task in spared])
+            verbs.release(store, seat, [task.id for task in spared])
 
     try:
         transact(loop.db, work)

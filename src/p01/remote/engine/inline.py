@@ -12,7 +12,7 @@ from typing import Any
 import transaction
 from transaction.interfaces import TransientError
 
-from p01.remote import events
+from p01.remote import events, verbs
 from p01.remote.engine import ticker
 from p01.remote.engine.context import Running, within
 from p01.remote.engine.limit import text as limitText
@@ -20,9 +20,9 @@ from p01.remote.engine.surroundings import Surroundings
 from p01.remote.engine.verdict import Failed, Task, ends, expired, failure, policyOf
 from p01.remote.exceptions import TimedOut, TransactionOver
 from p01.remote.ground.foreign import interrupts
+from p01.remote.store.outcomes import success
 from p01.remote.store.payload import packOutput, unpack
 from p01.remote.store.seats import Holder
-from p01.remote.store.segments import success
 
 
 def runDue(processor: Any, now: float | None, most: int | None = None) -> int:
@@ -37,7 +37,7 @@ def runDue(processor: Any, now: float | None, most: int | None = None) -> int:
     while most is None or count < most:
         instant = time.time() if now is None else now
         ticker.tick(processor, instant, clock, manager)
-        claimed = processor.store.claim(hand, 1, instant)
+        claimed = verbs.claim(processor.store, hand, 1, instant)
         for event in expired(hand):
             events.notifyAfter(manager.get(), event)
         if not claimed:
@@ -47,8 +47,8 @@ def runDue(processor: Any, now: float | None, most: int | None = None) -> int:
         if runOne(processor, hand, claimed[0], now, manager):
             later.add(claimed[0])
         count += 1
-    processor.store.release(hand, list(hand.claims))
-    processor.store.absorb(hand)
+    verbs.release(processor.store, hand, list(hand.claims))
+    verbs.absorb(processor.store, hand)
     return count
 
 
@@ -106,12 +106,12 @@ def runOne(processor: Any, hand: Holder, jobid: int, now: float | None, manager:
         for event in ends(task, verdict, hand.name):
             events.notifyAfter(current, event)
         if isinstance(verdict, Failed):
-            store.settle(hand, {jobid: verdict.outcome})
+            verbs.settle(store, hand, {jobid: verdict.outcome})
             return False
-        store.retry(hand, jobid, verdict.due, verdict.attempt)
+        verbs.retry(store, hand, jobid, verdict.due, verdict.attempt)
         return verdict.attempt is None
     ended = time.time() if now is None else now
-    store.settle(hand, {jobid: success(packed, task.claim.runs + 1, started, ended, hand.name, task.claim.attempts)})
+    verbs.settle(store, hand, {jobid: success(packed, task.claim.runs + 1, started, ended, hand.name, task.claim.attempts)})
     return False
 
 

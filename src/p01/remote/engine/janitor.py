@@ -9,19 +9,20 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from p01.remote import events
+from p01.remote import events, verbs
 from p01.remote.engine import death, limit
 from p01.remote.engine.death import Death, Silence
 from p01.remote.engine.verdict import pauseOf
 from p01.remote.exceptions import TimedOut
 from p01.remote.ground import blackbox
 from p01.remote.options import DEATHS, Policy
-from p01.remote.store import uniques, upkeep
 from p01.remote.store.records import CANCELLED, COMPLETED, ERROR, FINISHED, Attempt, Claim, Outcome
-from p01.remote.store.seats import Seat
+from p01.remote.store.seats import PULLED, Seat
 from p01.remote.store.shards import Shard
-from p01.remote.store.store import PULLED, Store
-from p01.remote.store.writer import ABANDON
+from p01.remote.store.store import Store
+from p01.remote.verbs import registers, upkeep
+from p01.remote.verbs.adding import ABANDON
+from p01.remote.views import figures
 
 EVERY = 5.0                 # seconds between two rounds of one worker
 PAGES = 4                   # pages that one sweep looks at in each shard
@@ -41,18 +42,18 @@ def rescue(store: Store, seat: Seat, now: float, ran: Iterable[int] | None, why:
     for whose time limit the worker was killed come with their policies, and then nothing else is
     blamed.
     """
-    store.settle(seat, {})
+    verbs.settle(store, seat, {})
     told: list[End] = []
     blamed = set(late) or (None if ran is None else set(ran))
     for jobid, claim in list(seat.claims.items()):
         if blamed is None:
-            store.retry(seat, jobid, None, None, suspect=True)
+            verbs.retry(store, seat, jobid, None, None, suspect=True)
         elif jobid not in blamed:
-            store.release(seat, [jobid])
+            verbs.release(store, seat, [jobid])
         else:
             policy = late.get(jobid) or policies(jobid)
             told.append(blame(store, seat, jobid, claim, now, why, policy, jobid in late))
-    store.evict(seat)
+    verbs.evict(store, seat)
     return told
 
 
@@ -73,10 +74,10 @@ def blame(store: Store, seat: Seat, jobid: int, claim: Claim, now: float, why: s
         pause = pauseOf(policy, TimedOut(), runs, random.random())
     if pause is not None:
         due = now + pause if pause else None
-        store.retry(seat, jobid, due, attempt, died=not late)
+        verbs.retry(store, seat, jobid, due, attempt, died=not late)
         return events.JobRetried(jobid, name, runs, seat.name, attempt.reason, due)
     text = attempt.reason if late else f'Put aside: {fatal(deaths)} this job ({why}).'
-    store.settle(seat, {jobid: Outcome(ERROR, None, text, runs, None, now, seat.name, claim.after(attempt))})
+    verbs.settle(store, seat, {jobid: Outcome(ERROR, None, text, runs, None, now, seat.name, claim.after(attempt))})
     return events.JobErred(jobid, name, runs, seat.name, text, 'timeout' if late else 'put aside')
 
 
@@ -118,8 +119,8 @@ def round(processor: Any, here: str, now: float,
             told.append(bury(processor, seat, found, now))
     if silence is not None:
         silence.forget(store.seats)
-    store.seal(now - 2 * ABANDON)
-    uniques.tidy(store, now)
+    verbs.seal(store, now - 2 * ABANDON)
+    registers.tidy(store, now)
     return told
 
 
@@ -192,14 +193,14 @@ class Janitor:
                   ((COMPLETED, keep.completed), (CANCELLED, keep.cancelled), (ERROR, keep.error))}
         excess = 0
         if keep.most is not None:
-            finished = sum(count for (_, status), count in store.tallied().items() if status in FINISHED)
+            finished = sum(count for (_, status), count in figures.tallied(store).items() if status in FINISHED)
             excess = max(0, finished - keep.most) // workers
         elif all(limit is None for limit in limits.values()):
             return 0
         count = 0
         for shard in own:
             after = self.at.get(shard.number, 0)
-            gone, self.at[shard.number] = upkeep.prune(store, shard, after, limits, PAGES, excess - count)
+            gone, self.at[shard.number] = verbs.prune(store, shard, after, limits, PAGES, excess - count)
             count += gone
         return count
 

@@ -6,15 +6,15 @@ from collections.abc import Callable
 
 from transaction.interfaces import TransientError
 
-from p01.remote import events
+from p01.remote import events, verbs
 from p01.remote.engine.verdict import Again, Done, Failed, Runs, Task, ends, failure
 from p01.remote.exceptions import OutputError
 from p01.remote.ground.foreign import Raised, guarded, reasonOf
 from p01.remote.options import Policy
 from p01.remote.storage.origin import fromStorage
+from p01.remote.store.outcomes import Fields, refers
 from p01.remote.store.records import Outcome
 from p01.remote.store.seats import Seat
-from p01.remote.store.segments import Fields, refers
 from p01.remote.store.store import Store
 
 Write = Callable[[Callable[[Store, Seat, float], None]], None]
@@ -63,9 +63,9 @@ class Ledger:
             if isinstance(verdict, Failed):
                 outcomes[jobid] = verdict.outcome
             else:
-                store.retry(seat, jobid, verdict.due, verdict.attempt)
+                verbs.retry(store, seat, jobid, verdict.due, verdict.attempt)
             self.told += ends(task, verdict, self.worker)
-        store.settle(seat, outcomes)
+        verbs.settle(store, seat, outcomes)
 
     def keep(self, task: Task, outcome: Fields) -> None:
         """Write the outcome of a job whose output is pickled with the commit: what its code raises

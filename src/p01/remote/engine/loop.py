@@ -12,12 +12,14 @@ from typing import Any
 from transaction.interfaces import TransientError
 from ZODB.DB import DB
 
+from p01.remote import verbs
 from p01.remote.engine import closing, heartbeat, janitor, presence
 from p01.remote.engine.batch import Batch
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.group import Group
 from p01.remote.engine.janitor import Janitor
 from p01.remote.engine.ledger import Ledger
+from p01.remote.engine.migration import migrate
 from p01.remote.engine.outage import Outage
 from p01.remote.engine.post import Post
 from p01.remote.engine.runner import Runner
@@ -29,10 +31,10 @@ from p01.remote.ground.foreign import interrupts, reasonOf
 from p01.remote.options import WorkerOptions
 from p01.remote.storage.opened import deepen
 from p01.remote.storage.transactions import TRIES, pause
-from p01.remote.store.migrate import migrate
 from p01.remote.store.seats import BEATS, Seat
 from p01.remote.store.store import Store
-from p01.remote.store.taking import GRACE
+from p01.remote.verbs.claims import GRACE
+from p01.remote.views import figures
 
 PATIENCE = 5        # troubles in a row after which a drain gives up
 IDLE = 3600.0       # seconds; nothing is due sooner than this
@@ -170,24 +172,24 @@ class Loop:
             look[:] = [self.ticker.look(processor, now, places(store, self.name))]
             told[:] = self.janitor.poll(processor, self.post.rank(store), now)
             told.extend(refused(store, seat, self.group.unsure))
-            store.release(seat, list(seat.claims)[count:])      # jobs take longer than they did
+            verbs.release(store, seat, list(seat.claims)[count:])      # jobs take longer than they did
             free = count - len(seat.claims) + len(self.ledger.later & seat.claims.keys())
             if free > 0 and not self.stopping.is_set():
-                store.claim(seat, free, now, self.options.queues or None, self.post.rank(store), wide)
+                verbs.claim(store, seat, free, now, self.options.queues or None, self.post.rank(store), wide)
             if self.supervised:             # the process is ours, and so are its caches
                 deepen(store._p_jar.db(), sum(len(shard.intake.open) for shard in store.shards))
             told.extend(expired(seat))
             if self.stopping.is_set():
-                store.release(seat, seat.claims)
+                verbs.release(store, seat, seat.claims)
             tasks = [Task(jobid, record, claim)
                      for (jobid, claim), (_, record) in zip(seat.claims.items(), store.entries(seat.claims), strict=True)
                      if jobid not in self.ledger.later]
             if tasks:
                 seat.round += 1
                 turned[:] = [seat.round]
-            elif store.behind():
+            elif figures.behind(store):
                 return tasks, 0.0
-            due = [instant for instant in (store.nextDue(), look[0].coming) if instant is not None]
+            due = [instant for instant in (figures.nextDue(store), look[0].coming) if instant is not None]
             return tasks, max(0.0, min(due, default=now + IDLE) - now)
 
         told: list[object] = []
@@ -273,7 +275,7 @@ class Loop:
         try:
             def leave(store: Store, seat: Seat, now: float) -> None:
                 self.ledger.settle(store, seat)
-                store.rise(seat, {})
+                verbs.rise(store, seat, {})
 
             self.write(leave)
             self.ledger.committed()

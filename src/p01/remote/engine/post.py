@@ -14,14 +14,15 @@ from typing import Any
 
 from ZODB.DB import DB
 
+from p01.remote import verbs
 from p01.remote.engine import fingerprint, presence
 from p01.remote.exceptions import ClaimLost
 from p01.remote.ground.blackbox import BLURRED, HOST
 from p01.remote.options import WorkerOptions
+from p01.remote.store.outcomes import Fields
 from p01.remote.store.records import Claim
-from p01.remote.store.seats import Seat
-from p01.remote.store.segments import Fields
-from p01.remote.store.store import PULLED, Store
+from p01.remote.store.seats import PULLED, Seat
+from p01.remote.store.store import Store
 
 
 class Post:
@@ -53,7 +54,7 @@ class Post:
 
     def complete(self, store: Store, outcomes: Mapping[int, Fields]) -> None:
         """Write the outcomes of jobs into the transaction that they share."""
-        store.complete(self.sitting(store, next(iter(outcomes))), outcomes)
+        verbs.complete(store, self.sitting(store, next(iter(outcomes))), outcomes)
 
     def fence(self, processor: Any, jobid: int) -> None:
         """Have a part that a job commits itself meet whoever has taken the job over; see Seat.fence."""
@@ -90,7 +91,7 @@ class Post:
         """Our seat, a new one if we have none."""
         seat = self.seat(store)
         if seat is None:
-            store.sit(seat := self.sit(now))
+            verbs.sit(store, seat := self.sit(now))
         return seat
 
     def rank(self, store: Store) -> tuple[int, int]:

@@ -22,7 +22,6 @@ from p01.remote.engine import closing, fingerprint, limit, loglines, presence
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.channel import TELL, Line, Wait
 from p01.remote.engine.context import running
-from p01.remote.engine.leftovers import Left, leftOf
 from p01.remote.engine.loop import Loop
 from p01.remote.engine.neighbours import Neighbours, bury
 from p01.remote.engine.outage import Outage
@@ -42,6 +41,8 @@ from p01.remote.ground import blackbox
 from p01.remote.ground.foreign import Raised, described, guarded, reasonOf
 from p01.remote.options import WorkerOptions
 from p01.remote.storage.transactions import transact
+from p01.remote.views.figures import leftOf
+from p01.remote.views.leftovers import Left
 
 MEMORY = 12         # exit status of a process that has no memory left (ENOMEM)
 
@@ -216,7 +217,7 @@ class Served:
         if not self.options.drain:
             return None
         with self.app.reading() as processor:
-            return leftOf(processor, self.options.queues, time.time())
+            return leftOf(processor.store, self.options.queues, time.time())
 
 
 def reach(app: App, name: str, ended: Callable[[], bool]) -> bool:
@@ -262,7 +263,7 @@ def errand(line: Line, target: str, options: WorkerOptions) -> None:
         bury(Neighbours().dead(folder), [(app.db, app.locate)])
         with app.reading() as processor:
             now = time.monotonic()
-            line.say('ended', [now, leftOf(processor, options.queues, time.time()) if options.drain else None])
+            line.say('ended', [now, leftOf(processor.store, options.queues, time.time()) if options.drain else None])
 
 
 def linger(patience: float) -> None:

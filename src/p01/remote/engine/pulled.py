@@ -5,20 +5,20 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from p01.remote import events
+from p01.remote import events, verbs
 from p01.remote.engine import janitor, ticker
 from p01.remote.engine.verdict import expired
 from p01.remote.job import Job
 from p01.remote.store import payload
-from p01.remote.store.segments import success
+from p01.remote.store.outcomes import success
 
 
 def pull(processor: Any, now: float) -> Job | None:
     """Take the next job that is due into the caller's hands, for a lease of its own; None when there is none."""
-    seat = processor.store.byHand(now)
+    seat = verbs.pulled(processor.store, now)
     told = janitor.forgotten(processor, seat, now)
     ticker.tick(processor, now)
-    claimed = processor.store.claim(seat, 1, now)
+    claimed = verbs.claim(processor.store, seat, 1, now)
     seat.pull(claimed, now)
     for event in (*janitor.each(told), *expired(seat)):
         events.notifyAfter(processor._p_jar.transaction_manager.get(), event)
@@ -28,7 +28,7 @@ def pull(processor: Any, now: float) -> Job | None:
 def complete(processor: Any, jobid: int, output: Any) -> None:
     """Complete a job that was pulled. Raises ClaimLost when it is not in anybody's hands."""
     now = time.time()
-    seat = processor.store.byHand(now)
+    seat = verbs.pulled(processor.store, now)
     claim = seat.held(jobid)
     kept = payload.packOutput(output, f'The output of job {jobid}', processor.outputLimit, processor._p_jar)
-    processor.store.settle(seat, {jobid: success(kept, claim.runs + 1, None, now, seat.name, claim.attempts)})
+    verbs.settle(processor.store, seat, {jobid: success(kept, claim.runs + 1, None, now, seat.name, claim.attempts)})

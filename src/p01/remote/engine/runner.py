@@ -22,9 +22,9 @@ from p01.remote.engine.verdict import COMMITTED, JOINED, Again, Committed, Done,
 from p01.remote.exceptions import ClaimLost, TimedOut
 from p01.remote.ground.foreign import interrupts
 from p01.remote.options import CONFLICTS
+from p01.remote.store.outcomes import Fields, endOf, refers, startOf, success
 from p01.remote.store.payload import packOutput, unpack
 from p01.remote.store.records import Conflicts
-from p01.remote.store.segments import Fields, endOf, refers, startOf, success
 
 
 class Way(NamedTuple):

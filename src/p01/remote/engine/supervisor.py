@@ -16,12 +16,12 @@ from typing import Any
 
 from p01.remote import events, logs  # noqa: F401 - logs subscribes itself
 from p01.remote.engine.channel import SIGNALS, TELL, Child, Wait
-from p01.remote.engine.leftovers import Left
 from p01.remote.engine.starts import FAULT, Starts
 from p01.remote.exceptions import RemoteError
 from p01.remote.ground import blackbox
 from p01.remote.ground.blackbox import howOf
 from p01.remote.options import WorkerOptions
+from p01.remote.views.leftovers import Left
 
 HASTE = 1.0         # seconds; a process that dies younger than this is not replaced at once
 # seconds between two looks at what runs; the end of a time limit that was seen is waited for

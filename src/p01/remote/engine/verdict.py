@@ -14,10 +14,10 @@ from p01.remote.ground.foreign import Raised, described, guarded, reasonOf, trac
 from p01.remote.instants import duration
 from p01.remote.job import RAISING
 from p01.remote.options import Policy
+from p01.remote.store.outcomes import Fields
 from p01.remote.store.records import ERROR, Attempt, Claim, Conflicts, Outcome, Record
 from p01.remote.store.seats import Holder, Seat
-from p01.remote.store.segments import Fields
-from p01.remote.store.taking import EXPIRED
+from p01.remote.verbs.claims import EXPIRED
 
 
 class Task(NamedTuple):

@@ -15,8 +15,9 @@ from BTrees.OOBTree import OOBTree
 from persistent import Persistent
 
 from p01.remote.ground.door import Closed
+from p01.remote.store.fates import Fates, Kind
 from p01.remote.store.records import CANCELLED, ERROR, Record
-from p01.remote.store.segments import Fates, Kind, Segment
+from p01.remote.store.segments import Segment
 
 ANY = ''                        # status of what is taken in, whatever became of it
 RARE = ERROR, CANCELLED

@@ -100,12 +100,12 @@ class Outcome(NamedTuple):
     holder: int | None = None           # the job that it is a duplicate of
 
 
-def trimmed(record: Record) -> tuple[Any, ...]:
+def toStored(record: Record) -> tuple[Any, ...]:
     """The fields without those with a default, when all of these have it, as in most."""
     return record[:-len(DEFAULTS)] if record[-len(DEFAULTS):] == DEFAULTS else tuple(record)
 
 
-def full(fields: tuple[Any, ...]) -> Record:
+def fromStored(fields: tuple[Any, ...]) -> Record:
     """The record of these fields: Record(*fields), in half the time."""
     return tuple.__new__(Record, fields + DEFAULTS[len(fields) - NEEDED:])
 

@@ -15,11 +15,14 @@ from p01.remote.exceptions import ClaimLost
 from p01.remote.ground import blackbox
 from p01.remote.ground.door import Closed
 from p01.remote.storage.opened import folder
+from p01.remote.store.journals import Journal
+from p01.remote.store.outcomes import Fields, fromStored
+from p01.remote.store.packed import Packed
 from p01.remote.store.records import Claim, Outcome
-from p01.remote.store.segments import Fields, Journal, Packed, whole
 from p01.remote.store.shards import Tally
 from p01.remote.store.slips import Slip
 
+PULLED = 'by hand'      # the name of the seat of jobs that callers pulled
 FULL = 64       # outcomes of a journal
 BRIEF = 16      # outcomes of a journal that is not written again
 # heartbeats within a lease, while there are claims; an idle worker has nothing to lose and sends
@@ -30,7 +33,7 @@ BEATS = 4
 class Holder:
     """Holds claims within one transaction: for jobs that run in the caller's own transaction."""
 
-    name = 'by hand'
+    name = PULLED
     # ids and names of jobs that expired, in a claim of this transaction
     _v_expired: tuple[tuple[int, str], ...] = ()
 
@@ -44,7 +47,7 @@ class Holder:
         self.outcomes = Journal(self.name)
 
     def written(self) -> dict[int, Fields]:
-        """The outcomes of claimed jobs that their own commits have written, as segments.brief makes them."""
+        """The outcomes of claimed jobs that their own commits have written, as outcomes.toStored makes them."""
         return {}
 
     def forget(self, jobid: int) -> None:
@@ -133,7 +136,7 @@ class Seat(Holder, Packed):
         if jobid in self.claims:
             for slip in self.shelf.slips.values():
                 if jobid in slip.entries:
-                    return whole(slip.entries[jobid], self.name)
+                    return fromStored(slip.entries[jobid], self.name)
         return None
 
     def written(self) -> dict[int, Fields]:

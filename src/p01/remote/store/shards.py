@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from operator import itemgetter
+from collections.abc import Mapping
 from typing import Any
 
 from BTrees.LOBTree import LOBTree
@@ -14,14 +13,14 @@ from BTrees.OOBTree import OOBTree
 from persistent import Persistent
 
 from p01.remote.ground.door import Closed
-from p01.remote.store.keys import LANES, SHARDS, idOf, laneOf, partsOf, shardOf
+from p01.remote.store.fates import Fates
+from p01.remote.store.keys import SHARDS, laneOf
 from p01.remote.store.kinds import Kinds
 from p01.remote.store.lines import Lines
 from p01.remote.store.records import DELAYED, QUEUED, Pending, Record
-from p01.remote.store.segments import Fates, Segment
+from p01.remote.store.segments import Segment
 
 NONE: Mapping[int, Any] = {}
-PIECE = 500         # runs that are dealt at once
 
 
 class Tally(dict[tuple[str, str], int]):
@@ -91,65 +90,6 @@ class Shard(Closed, Persistent):
         self.uniques = OOBTree()            # unique key → (id, until or None)
         self.tally = Tally()
 
-    def fresh(self, look: Any) -> Iterator[int]:
-        """The first ids of our segments that were never looked at, in order.
-
-        A transaction's own segments may be missing in its snapshot, and others that were registered
-        before them as well.
-        """
-        intake = self.intake
-        own = [first for first in look.adopted() if first > intake.seen]
-        registered = look.segments.keys(intake.seen + 1)
-        return (first for first in (sorted({*registered, *own}) if own else registered)
-                if shardOf(first) == self.number and first not in intake.open)
-
-    def news(self, look: Any, most: int) -> Iterator[tuple[int, list[tuple[int, Record]]]]:
-        """Jobs that came since the last call, with their ids, by the first id of their segment;
-        they count as taken in.
-
-        At most about so many: the segments that are open already, then new ones until it is enough.
-        """
-        count, near = 0, self.intake.near()
-        for first, cursor in list(self.intake.open.items()):
-            known = near.get(first)
-            if known is not None and known.top == cursor < known.last:
-                continue
-            new = self.taking(look, first, cursor)
-            count += len(new)
-            yield first, new
-        newest = look.segments.maxKey() if look.segments else 0
-        for first in self.fresh(look):
-            if count >= most:
-                return
-            self.intake.open[first] = first - 1
-            self.intake._p_changed = True
-            if first <= newest:             # one beyond is our own, and the snapshot may lack some before it
-                self.intake.seen = first
-            new = self.taking(look, first, first - 1)
-            count += len(new)
-            yield first, new
-        if newest > self.intake.seen:
-            self.intake.seen = newest
-            self.intake._p_changed = True
-
-    def taking(self, look: Any, first: int, cursor: int) -> list[tuple[int, Record]]:
-        """The jobs of a segment beyond the cursor, which moves on."""
-        intake = self.intake
-        segment: Segment = look.segment(first)
-        top, last = segment.top, segment.last
-        fates = self.fates(first)       # a job may be cancelled before anybody took it in
-        new = [(jobid, record) for jobid, record in segment.entries.items() if jobid > cursor and jobid not in fates] \
-            if top > cursor else []
-        if top < last or first > intake.seen:
-            if top != cursor:
-                intake.open[first] = top
-                intake._p_changed = True
-            if first not in look.adopted():     # such a one may be gone with its transaction
-                intake.near()[first] = segment
-        else:
-            intake.shut(first)
-        return new
-
     def taken(self, first: int, jobid: int) -> bool:
         """Whether the job of that segment has been taken in."""
         cursor = self.intake.open.get(first)
@@ -167,33 +107,11 @@ class Shard(Closed, Persistent):
         page = self.pages.get(first)
         return page.fates if page is not None else NONE
 
-    # -- its lanes
-
-    def deal(self, look: Any, workers: int) -> int:
-        """Have a lane for each of those of so many workers that share this shard, 0 for as many as
-        there were; returns to how many lanes jobs go.
-
-        What waits already is dealt anew when there are more of them than before, a piece at a time,
-        the oldest first.
-        """
-        lanes = min(LANES, partsOf(self.number, workers)) if workers else self.dealt
-        if lanes < self.dealt:
-            self.dealt = lanes
-        elif lanes > self.dealt:
-            if lanes > len(self.lanes):
-                self.lanes += tuple(Lines() for _ in range(lanes - len(self.lanes)))
-            astray = [(key, last, queue, lines, there) for lines in self.lanes for queue, line in lines.queues.items()
-                      for key, last in line.waiting.items()
-                      if (there := self.lanes[laneOf(look.floor(idOf(key)), lanes)]) is not lines]
-            if len(astray) > PIECE:
-                astray = sorted(astray, key=itemgetter(0))[:PIECE]
-            else:
-                self.dealt = lanes
-            for key, last, queue, lines, there in astray:
-                del lines.queues[queue].waiting[key]
-                there.join(queue, key, last)
-                lines._p_changed = there._p_changed = True
-        return lanes
+    def count(self, tally: Tally) -> None:
+        """Add to the counts."""
+        if tally:
+            self.tally.add(tally)
+            self._p_changed = True
 
     def back(self, first: int, queue: str, key: int) -> None:
         """Let a job of a segment wait that waited before."""
@@ -244,3 +162,6 @@ class Shard(Closed, Persistent):
 def uniqueShard(key: str) -> int:
     """The number of the shard that keeps a unique key."""
     return zlib.crc32(key.encode()) % SHARDS
+
+
+Lane = tuple[Shard, Lines]

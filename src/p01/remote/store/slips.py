@@ -10,7 +10,7 @@ from persistent import Persistent
 from ZODB.utils import z64
 
 from p01.remote.ground.door import Closed
-from p01.remote.store.segments import Fields, refers
+from p01.remote.store.outcomes import Fields, refers
 
 ROOM = 4        # outcomes of a slip: what a job's commit writes counts, see docs/decisions.md
 
@@ -20,7 +20,7 @@ class Slip(Closed, Persistent):
     them in a journal; those of jobs that share a commit come all at once."""
 
     def __init__(self) -> None:
-        self.entries: dict[int, Fields] = {}        # as segments.brief makes them
+        self.entries: dict[int, Fields] = {}        # as outcomes.toStored makes them
 
     def __getstate__(self) -> Any:
         return self.entries

@@ -11,24 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ZODB.DB import DB
-
-from p01.remote.storage.transactions import transact
 from p01.remote.store.store import VERSION, Store
 
 Step = Callable[[Store, Any], Any]
 STEPS: dict[int, Step] = {}         # the version a step starts from → the step
-
-
-def migrate(db: DB, oid: bytes) -> int:
-    """Bring the store with this oid to the layout of this code; returns how many commits it took.
-
-    Raises NewerDatabase. Two processes may do it at once: each piece is done by one of them.
-    """
-    count = 0
-    while transact(db, lambda connection: piece(connection.get(oid))):
-        count += 1
-    return count
 
 
 def piece(store: Store) -> bool:

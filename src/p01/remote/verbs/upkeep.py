@@ -8,9 +8,9 @@ from __future__ import annotations
 from itertools import islice
 from typing import NamedTuple
 
-from p01.remote.store.segments import endOf, statusOf
 from p01.remote.store.shards import Shard, Tally
 from p01.remote.store.store import Store
+from p01.remote.verbs.people import resume
 
 LINES, KEYS = 50, 200       # lines and unique keys of a shard that one sweep looks at
 MANY = 64                   # entries of tallies that are too few to care
@@ -44,7 +44,7 @@ def balance(store: Store, now: float) -> None:
     """
     over = [queue for queue, until in store.settings.paused.items() if until is not None and until <= now]
     for queue in over:
-        store.resume(queue)
+        resume(store, queue)
     if sum(len(shard.tally) for shard in store.shards) > MANY:
         total = Tally()
         for shard in store.shards:
@@ -53,28 +53,4 @@ def balance(store: Store, now: float) -> None:
             for shard in store.shards:
                 if shard.tally:
                     shard.tally = Tally()
-            store.count(store.shards[0], total)
-
-
-def prune(store: Store, shard: Shard, after: int, limits: dict[str, float | None], pages: int,
-          excess: int = 0) -> tuple[int, int]:
-    """Remove a shard's finished jobs that ended before the limit of their status, and so many whatever their age.
-
-    Looks at so many pages after the one of that id. Returns how many jobs went, and the last page looked at, 0 at the end.
-    """
-    count = seen = 0
-    newest = max((limit for limit in limits.values() if limit is not None), default=float('-inf'))
-    for first in list(islice(shard.pages.keys(after + 1), pages)):
-        seen += 1
-        after = first
-        page = shard.pages[first]
-        if count >= excess and page.oldest >= newest:
-            continue            # spares the loading of its journals
-        for jobid, fate in list(page.fates.items()):
-            if isinstance(fate, int):
-                fields = page.journals[fate].entries[jobid]
-                limit = limits[statusOf(fields)]
-                if count < excess or limit is not None and endOf(fields) < limit:
-                    store.remove(jobid)
-                    count += 1
-    return count, after if seen == pages else 0
+            store.shards[0].count(total)

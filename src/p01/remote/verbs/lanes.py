@@ -8,11 +8,13 @@ from itertools import chain, repeat
 
 from p01.remote.store.keys import ownerOf
 from p01.remote.store.lines import Line, Lines
-from p01.remote.store.look import END, Lane, Look
-from p01.remote.store.shards import Shard
+from p01.remote.store.shards import Lane, Shard
+from p01.remote.store.store import Store
+
+END = float('inf')  # behind all keys
 
 
-def shared(store: Look, rank: tuple[int, int]) -> tuple[list[Lane], list[Lane]]:
+def shared(store: Store, rank: tuple[int, int]) -> tuple[list[Lane], list[Lane]]:
     """The lanes that are for the r-th of n workers (r, n), and all others."""
     own: list[Lane] = []
     foreign: list[Lane] = []
@@ -29,7 +31,7 @@ def adopted(lanes: list[Lane], number: int) -> tuple[list[Lane], list[Lane]]:
     return own, [lane for lane in full if lane not in own]
 
 
-def heads(store: Look, lanes: Iterable[Lane], now: float, queues: Collection[str] | None,
+def heads(store: Store, lanes: Iterable[Lane], now: float, queues: Collection[str] | None,
           looked: dict[Lines, set[str]]) -> Iterator[tuple[int, int, Line, Shard]]:
     """The stretches that wait in these lanes in order: key, last id, line, shard; of these queues, but not of paused ones.
 

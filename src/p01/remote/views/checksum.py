@@ -8,8 +8,9 @@ from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from p01.remote.exceptions import CopyFailed
-from p01.remote.store.look import Look
 from p01.remote.store.payload import Payload
+from p01.remote.store.store import Store
+from p01.remote.views import figures, listing
 
 EVERY = 1_000       # jobs after which memory is given back
 
@@ -22,7 +23,7 @@ class Jobs(NamedTuple):
     checksum: str                           # of all jobs
 
 
-def checksum(store: Look, jobid: int) -> bytes:
+def checksum(store: Store, jobid: int) -> bytes:
     """16 bytes that differ when anything about a job differs: what was asked, where it stands, what came of it."""
     view = store.view(jobid)
     record, outcome = view.record, view.outcome
@@ -40,15 +41,15 @@ def stored(kept: Any) -> bytes:
     return data
 
 
-def checksums(store: Look) -> Iterator[tuple[int, bytes]]:
+def checksums(store: Store) -> Iterator[tuple[int, bytes]]:
     """The checksums of all jobs, with their ids."""
-    for number, jobid in enumerate(store.ids(), 1):
+    for number, jobid in enumerate(listing.ids(store), 1):
         yield jobid, checksum(store, jobid)
         if number % EVERY == 0:
             store._p_jar.cacheGC()
 
 
-def same(one: Look, other: Look, told: Callable[[str, int], None]) -> Jobs:
+def same(one: Store, other: Store, told: Callable[[str, int], None]) -> Jobs:
     """What the two have in common. Raises CopyFailed for the first difference."""
     total, count = hashlib.blake2b(digest_size=16), 0
     for left, right in zip_longest(checksums(one), checksums(other)):
@@ -58,6 +59,6 @@ def same(one: Look, other: Look, told: Callable[[str, int], None]) -> Jobs:
         total.update(left[1])
         count += 1
         told('jobs compared', count)
-    if one.counts() != other.counts():
+    if figures.exact(one) != figures.exact(other):
         raise CopyFailed('The counts of jobs differ in the copy; copy again into a new database.')
-    return Jobs(count, one.counts(), total.hexdigest())
+    return Jobs(count, figures.exact(one), total.hexdigest())

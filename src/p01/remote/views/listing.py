@@ -13,10 +13,12 @@ from p01.remote.exceptions import InputError, JobNotFound
 from p01.remote.store.keys import idOf, shardOf
 from p01.remote.store.kinds import ANY, RARE, Firsts
 from p01.remote.store.lines import members as run
-from p01.remote.store.look import Look, View
+from p01.remote.store.outcomes import statusOf
 from p01.remote.store.records import DELAYED, FINISHED, PROCESSING, QUEUED, Record
-from p01.remote.store.segments import statusOf
 from p01.remote.store.shards import Shard
+from p01.remote.store.store import Store
+from p01.remote.store.views import View
+from p01.remote.views.figures import tallied
 
 STATI = (QUEUED, DELAYED, PROCESSING, *FINISHED)
 FEW = 10_000        # jobs in line that are rather looked at than all segments
@@ -58,13 +60,13 @@ class Filter(NamedTuple):
 ALL = Filter()
 
 
-def find(store: Look, which: Filter = ALL) -> Iterator[View]:
+def find(store: Store, which: Filter = ALL) -> Iterator[View]:
     """The jobs of a filter, the newest first, that is, of the highest id. Raises InputError."""
     which.check()
     return islice(fitting(store, which), which.limit)
 
 
-def fitting(store: Look, which: Filter) -> Iterator[View]:
+def fitting(store: Store, which: Filter) -> Iterator[View]:
     """The jobs of a filter whatever its limit."""
     last = 0
     for jobid in heapq.merge(*candidates(store, which), reverse=True):
@@ -79,7 +81,7 @@ def fitting(store: Look, which: Filter) -> Iterator[View]:
                 pass
 
 
-def candidates(store: Look, which: Filter) -> Iterator[Iterator[int]]:
+def candidates(store: Store, which: Filter) -> Iterator[Iterator[int]]:
     """The ids of the jobs that may fit, each stream the newest first. They get all that fit, and not many others."""
     wanted = set(which.stati)
     if wanted >= set(STATI):
@@ -99,7 +101,7 @@ def candidates(store: Look, which: Filter) -> Iterator[Iterator[int]]:
         yield untaken(store)
 
 
-def ended(store: Look, which: Filter, status: str) -> Iterator[int]:
+def ended(store: Store, which: Filter, status: str) -> Iterator[int]:
     """Those that ended so."""
     def kept(shard: Shard, first: int, jobid: int) -> bool:
         page = shard.pages[first]
@@ -115,16 +117,16 @@ def ended(store: Look, which: Filter, status: str) -> Iterator[int]:
     return members(store, (first for first in firsts if timely(store, first, which)), kept)
 
 
-def timely(store: Look, first: int, which: Filter) -> bool:
+def timely(store: Store, first: int, which: Filter) -> bool:
     """Whether any job of a segment has ended, within the time asked for."""
     page = store.shards[shardOf(first)].pages.get(first)
     return page is not None and (which.since is None or which.since <= page.newest) \
         and (which.before is None or page.oldest < which.before)
 
 
-def waiting(store: Look, which: Filter) -> Iterator[int]:
+def waiting(store: Store, which: Filter) -> Iterator[int]:
     """Those in line: of a few all that there are, else by segments."""
-    total = store.tallied()
+    total = tallied(store)
     stati = [status for status in (QUEUED, DELAYED) if status in which.stati]
     few = sum(count for (queue, status), count in total.items() if status in stati and which.queue in (None, queue)) <= FEW \
         and (DELAYED not in stati or sum(count for (_, status), count in total.items() if status == DELAYED) <= FEW)
@@ -135,7 +137,7 @@ def waiting(store: Look, which: Filter) -> Iterator[int]:
                    lambda shard, first, jobid: not isinstance(shard.fates(first).get(jobid), int))
 
 
-def inLine(store: Look, queue: str | None, stati: Collection[str]) -> Iterator[int]:
+def inLine(store: Store, queue: str | None, stati: Collection[str]) -> Iterator[int]:
     """All that wait, of this queue or of any."""
     for shard, lines in store.lanes():
         names = list(lines.queues) if queue is None else [queue] if queue in lines.queues else []
@@ -147,13 +149,13 @@ def inLine(store: Look, queue: str | None, stati: Collection[str]) -> Iterator[i
             yield from (idOf(key) for key, of in lines.delayed.items() if queue in (None, of))
 
 
-def untaken(store: Look) -> Iterator[int]:
+def untaken(store: Store) -> Iterator[int]:
     """Those that no worker has noticed."""
     cursors = dict(store.unnoticed())
     return members(store, sorted(cursors, reverse=True), lambda shard, first, jobid: jobid > cursors[first])
 
 
-def members(store: Look, firsts: Iterable[int], kept: Callable[[Shard, int, int], bool]) -> Iterator[int]:
+def members(store: Store, firsts: Iterable[int], kept: Callable[[Shard, int, int], bool]) -> Iterator[int]:
     """The ids in these segments that are kept, but not those of removed jobs."""
     for number, first in enumerate(firsts, 1):
         shard = store.shards[shardOf(first)]
@@ -169,7 +171,7 @@ def members(store: Look, firsts: Iterable[int], kept: Callable[[Shard, int, int]
             store._p_jar.cacheGC()      # however many there are
 
 
-def merged(store: Look, matching: Callable[[Shard], list[Firsts] | None]) -> Iterator[int] | None:
+def merged(store: Store, matching: Callable[[Shard], list[Firsts] | None]) -> Iterator[int] | None:
     """The first ids of the shards' segments that match, the newest first; None when there is too much to merge."""
     found: list[Firsts] = []
     for shard in store.shards:
@@ -198,3 +200,34 @@ def descending(tree: LOBTree) -> Iterator[int]:
             key = tree.maxKey(key - 1)
         except ValueError:
             return
+
+
+def ids(store: Store, newest: bool = False) -> Iterator[int]:
+    """The ids of all jobs there are."""
+    firsts = sorted({*store.segments.keys(), *store.adopted()}, reverse=newest)
+    for first in firsts:
+        fates = store.shards[shardOf(first)].fates(first)
+        entries = store.segment(first).entries
+        for jobid in sorted(entries, reverse=newest):
+            if fates.get(jobid, entries) is not None:
+                yield jobid
+
+
+def inLines(store: Store) -> Iterator[int]:
+    """The ids of all jobs that wait, due or not yet; looks at no other."""
+    for shard, lines in store.lanes():
+        for line in lines.queues.values():
+            for key, last in line.waiting.items():
+                segment = store.home(idOf(key))
+                yield from run(idOf(key), last, segment, shard.fates(segment.first))
+        yield from map(idOf, lines.delayed)
+    yield from (jobid for jobid, _ in store.untaken())
+
+
+def finished(store: Store) -> Iterator[tuple[int, str]]:
+    """The ids of all finished jobs with their status; looks at no other."""
+    for shard in store.shards:
+        for page in shard.pages.values():
+            for jobid, fate in page.fates.items():
+                if isinstance(fate, int):
+                    yield jobid, statusOf(page.journals[fate].entries[jobid])

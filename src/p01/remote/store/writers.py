@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""What one connection knows of the segments that are reserved for it, and sees of them beyond its snapshot.
+
+In memory only; lost with the process, it leaves a gap of ids.
+"""
+from __future__ import annotations
+
+import weakref
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from persistent import Persistent
+from transaction.interfaces import NoTransaction
+from ZODB.Connection import Connection
+from ZODB.POSException import POSKeyError, ReadConflictError
+from ZODB.utils import z64
+
+from p01.remote.exceptions import TransactionOver
+from p01.remote.ground import fork
+from p01.remote.storage.connection import FORKED, why
+from p01.remote.store.segments import Segment
+
+NEVER = float('-inf')
+
+
+class Spare(NamedTuple):
+    """A reserved segment, as it was committed."""
+
+    oid: bytes
+    serial: bytes
+    first: int
+    size: int
+    born: float
+
+
+class Writer:
+    """What one connection knows of the segments reserved for it. In memory only; lost with the
+    process, it leaves a gap."""
+
+    def __init__(self, store: Any) -> None:
+        self.oid = store._p_oid
+        self.mark = fork.mark
+        self.spares: deque[Spare] = deque()
+        self.segment: Segment | None = None
+        self.ahead = 1
+        self.fresh = False                                      # the spares were reserved in this transaction
+        self.reserved = self.used = NEVER
+        self.stamp = 0.0
+        self.transaction: Callable[[], Any] = lambda: None      # a weak reference
+        self.here = 0                                           # jobs of this transaction
+        self.adopted: dict[int, Segment] = {}                   # of this transaction, by first id
+        self.next = 0
+        # what verbs.registers knows: the register, its number, the transaction that had it made, and
+        # the place of the sweep
+        self.register: Any = None
+        self.number = self.keys = 0
+        self.registered: Callable[[], Any] = lambda: None
+        self.at = ''
+        self.adding = False
+
+    def meet(self, connection: Connection) -> Any:
+        """Notice that another transaction has begun, and return it. Raises TransactionOver where
+        there is none."""
+        try:
+            current = connection.transaction_manager.get()
+        except (NoTransaction, AttributeError) as error:
+            raise TransactionOver(f'There is no transaction here: {why(connection)}; begin one '
+                                  'first.') from error
+        if self.transaction() is not current:
+            self.transaction = weakref.ref(current)
+            self.here = 0
+            self.fresh = False
+            self.adopted.clear()
+        return current
+
+    def present(self) -> dict[int, Segment]:
+        """The adopted segments that there are, whatever savepoints were rolled back."""
+        if self.adopted:
+            for first in [first for first, segment in self.adopted.items() if not loadable(segment)]:
+                del self.adopted[first]
+        return self.adopted
+
+
+def told(connection: Connection, oid: bytes, serial: bytes, made: Any) -> Any:
+    """An object as it was reserved, of this connection, which is told its serial instead of loading it."""
+    cache = connection._cache
+    found = cache.get(oid)
+    if found is not None:
+        return found
+    made._p_oid = oid
+    made._p_jar = connection
+    cache[oid] = made
+    made._p_serial = serial
+    return made
+
+
+def loadable(segment: Persistent) -> bool:
+    """Whether a segment or register is in the snapshot or a savepoint: not when one was rolled back
+    behind its adoption."""
+    try:
+        # asked of the storage, since a connection logs what it cannot load
+        if segment._p_changed is None:
+            segment._p_jar._storage.load(segment._p_oid)
+        segment._p_activate()
+        return True
+    except (POSKeyError, ReadConflictError):
+        return False
+
+
+def isLocal(store: Any) -> bool:
+    """Whether nobody else can see this store yet."""
+    if store._p_jar is None:
+        return True
+    store._p_activate()         # a ghost has no serial
+    return bool(store._p_serial == z64)
+
+
+# Where a connection has its writers: with it, not in a dict of ours, for they refer to it, and it
+# would never be collected.
+WRITERS = 'p01.remote.writers'
+
+
+def known(store: Any) -> Writer | None:
+    """The writer of this store's connection, if it has enqueued."""
+    found: Writer | None = getattr(store, '_v_writer', None)    # lost when the cache drops the store's state
+    if found is None and store._p_jar is not None:
+        found = vars(store._p_jar).get(WRITERS, {}).get(store._p_oid)
+        store._v_writer = found
+    return found
+
+
+def writerOf(store: Any) -> Writer:
+    """The writer of this store's connection."""
+    found = known(store)
+    if found is None:
+        if store._p_jar.opened and store._p_jar.opened < fork.since:
+            raise TransactionOver(FORKED)
+        found = store._v_writer = Writer(store)
+        vars(store._p_jar).setdefault(WRITERS, {})[store._p_oid] = found
+    return found

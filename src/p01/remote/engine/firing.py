@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from ZODB.broken import Broken
 
+from p01.remote import verbs
 from p01.remote.clock import ticks
 from p01.remote.clock.item import SchedulerItem
 from p01.remote.clock.schedule import Schedule
@@ -168,7 +169,7 @@ def reckoned(scheduler: Any, item: Any, now: float) -> None:
 def fired(processor: Any, item: Any, decision: Decision, jobs: list[Record], now: float, busy: bool) -> int:
     """Enqueue the jobs of a decision, and have the schedule due for its next tick; returns how many."""
     if busy and jobs and item.overlap == 'cancel':
-        processor.store.cancel(item.lastJob, now)
+        verbs.cancel(processor.store, item.lastJob, now)
     before = item.linked if decision.missed == 0 else None
     ids = enqueued(processor, item, jobs, before, now)
     if decision.left is not None:

@@ -20,7 +20,7 @@ from p01.remote.exceptions import NotLoaded, NoZone
 from p01.remote.ground.foreign import Raised, guarded, reasonOf
 from p01.remote.storage.origin import contained, fromStorage
 from p01.remote.store.dues import NEVER, PARTS, Dues, partOf
-from p01.remote.store.store import PULLED
+from p01.remote.store.seats import PULLED
 
 AGAIN = 30.0        # seconds until a schedule that could not be advanced is looked at again
 PATIENCE = 10.0     # seconds that what this host alone may lack is left to others

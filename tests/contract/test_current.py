@@ -134,3 +134,30 @@ def test_why_a_job_asks_to_run_later_is_told(app, caplog):
     assert handle.status == 'delayed' and not handle.job.attempts
     told = [record.getMessage() for record in caplog.records if record.levelname == 'INFO']
     assert f'Job {handle.id} {later.prototype.path}: runs later, as it asks: the shop is closed' in told
+
+
+@application.job
+def mark(number):
+    current.root['parts'][number] = number
+
+
+def test_a_job_knows_the_transaction_that_ended_it(app):
+    """The one that its changes came with, whatever the slip was written for afterwards; one that changed nothing has none."""
+    with app.transaction() as root:
+        root['parts'] = PersistentMapping()
+    found = {}
+    for number in range(7):
+        handle = mark.enqueue(number)
+        app.drain()
+        with app.transaction() as root:
+            found[handle.id] = root['parts']._p_serial
+    plain = square.enqueue(2)
+    handles = [mark.enqueue(100 + number) for number in range(9)]       # on slips that are used together
+    app.drain()
+    with app.reading() as processor:
+        assert {jobid: processor.getJob(jobid).tid for jobid in found} == found
+        assert processor.getJob(plain.id).tid is None
+        last = [processor.getJob(handle.id).tid for handle in handles]
+    assert None not in last and len({*last}) == len(last)
+    with app.transaction() as root:
+        assert max(last) == root['parts']._p_serial

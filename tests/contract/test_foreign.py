@@ -12,14 +12,13 @@ import zope.event
 from persistent import Persistent
 from zope.interface import Interface
 
-from p01.remote import events
+from p01.remote import events, verbs
 from p01.remote.engine import outage
 from p01.remote.engine.loop import Loop
 from p01.remote.exceptions import NotCommitted, RunLater
 from p01.remote.job import Job
 from p01.remote.options import Policy, WorkerOptions
 from p01.remote.storage.places import traverse
-from p01.remote.store.store import Store
 from tests.conftest import NAME
 
 ERRORS = [ValueError, SystemExit, GeneratorExit, asyncio.CancelledError, MemoryError, StopIteration, BaseException]
@@ -387,20 +386,20 @@ def test_a_verdict_survives_what_bookkeeping_meets(place, processor, monkeypatch
         ran.append(1)
         raise RunLater(3600) if verb == 'retry' else ValueError('x')
 
-    old = getattr(Store, verb)
+    old = getattr(verbs, verb)
 
-    def failing(self, owner, jobid, *args, **options):
+    def failing(store, owner, jobid, *args, **options):
         if (verb == 'retry' or jobid) and fails and ran:
             fails.pop()
             raise OSError('away')
-        return old(self, owner, jobid, *args, **options)
+        return old(store, owner, jobid, *args, **options)
 
     monkeypatch.setattr(Raises, '__call__', call)
     monkeypatch.setattr(outage, 'LONGEST', 0.001)
     processor.addJob('raises', Raises())
     jobid = processor.processJob('raises')
     processor._p_jar.transaction_manager.commit()
-    monkeypatch.setattr(Store, verb, failing)
+    monkeypatch.setattr(verbs, verb, failing)
     loop = Loop(place.db, lambda connection: traverse(connection, [NAME]), 'one', WorkerOptions(drain=True))
     try:
         loop.work()

@@ -11,7 +11,6 @@ from p01.remote.engine.loop import Loop
 from p01.remote.options import WorkerOptions
 from p01.remote.store.records import Outcome
 from p01.remote.store.segments import Segment
-from p01.remote.store.store import Store
 from p01.remote.views import figures, listing
 from p01.remote.views.listing import Filter, find
 from tests.conftest import START, abort, commit, inside, leave, recount, stored
@@ -59,7 +58,7 @@ def test_every_filter_whatever_has_happened(place, monkeypatch):
             ended = {jobid: Outcome(chance.choice(('completed', 'error')), None, 'no', 1, START, START + turn)
                      for jobid in claimed if chance.random() < 0.7}
             worker.do(lambda store, ended=ended: verbs.settle(store, worker.seat(store), ended))
-            for verb in (Store.cancel, Store.revive, Store.remove):
+            for verb in (verbs.cancel, verbs.revive, verbs.remove):
                 for jobid in chance.choices(known, k=3):
                     if people.do(lambda store, jobid=jobid: jobid in set(listing.ids(store))):
                         people.do(lambda store, verb=verb, jobid=jobid, now=START + turn: verb(store, jobid, now))
@@ -142,7 +141,7 @@ def test_of_many_in_line_the_few_of_a_name_cost_what_they_are(crowd, monkeypatch
 
 
 def test_counts_and_the_oldest_look_at_no_job(crowd):
-    counts, segments = crowd(figures.counts)
+    counts, segments = crowd(figures.reckoned)
     assert not counts.reckoned and counts.queues['default'] == {'completed': 3000, 'queued': 2001}
     assert segments <= 8            # open ones, that may have more
     oldest, segments = crowd(lambda store: figures.oldest(store))

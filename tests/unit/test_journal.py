@@ -4,7 +4,7 @@ import pytest
 import transaction
 
 from p01.remote.store.journals import Journal
-from p01.remote.store.outcomes import fromStored, success, toStored
+from p01.remote.store.outcomes import endOf, fromStored, statusOf, success, toStored
 from p01.remote.store.payload import Payload
 from p01.remote.store.records import COMPLETED, Outcome, Record
 from p01.remote.store.segments import Segment
@@ -131,5 +131,19 @@ def test_an_entry_is_pickled_once(root, monkeypatch):
 @pytest.mark.parametrize('attempts', [(), (ATTEMPT,)])
 def test_a_success_is_stored_as_its_outcome_is(output, runs, attempts):
     outcome = Outcome(COMPLETED, output, '', runs, 1.0, 2.0, 'me', attempts)
-    fields = success(output, runs, 1.0, 2.0, 'me', attempts)
+    fields = success(output, runs, 1.0, 2.0, attempts)
     assert fields == toStored(outcome, 'me') == toStored(fields, 'me') and fromStored(fields, 'me') == outcome
+
+
+@pytest.mark.parametrize('jobid', OUTCOMES)
+@pytest.mark.parametrize('tid', [None, b'12345678'])
+def test_an_outcome_is_as_it_was_stored(jobid, tid):
+    outcome = OUTCOMES[jobid]._replace(tid=tid)
+    assert fromStored(toStored(outcome, 'me'), 'me') == outcome
+    assert (statusOf(toStored(outcome, 'me')), endOf(toStored(outcome, 'me'))) == (outcome.status, outcome.completed)
+
+
+def test_what_is_usual_takes_no_room_and_what_newer_code_wrote_is_passed_over():
+    assert toStored(OUTCOMES[1], 'me') == (3.0, 4.0)
+    assert toStored(OUTCOMES[1]._replace(tid=b'12345678'), 'me') == (3.0, 4.0, b'12345678')
+    assert fromStored((3.0, 4.0, None, {'runs': 2, 'unheard': 1}), 'me') == OUTCOMES[1]._replace(runs=2)

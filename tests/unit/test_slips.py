@@ -67,7 +67,7 @@ def other(sessions):
 def stored(session):
     """What others load."""
     other = Session(session.jar.db())
-    found = ({jobid: fromStored(fields, 'me') for jobid, fields in other.slip.entries.items()},
+    found = ({jobid: fromStored(each, 'me')._replace(tid=None) for jobid, each in other.slip.entries.items()},
              sorted(other.root['thing'], key=str))
     other.jar.close()
     return found
@@ -199,6 +199,21 @@ def test_whoever_stores_on_top_of_another_revision_conflicts(session, other, fen
     session.work(3)
     session.manager.commit()
     assert list(stored(session)[0])[-1] == 3
+
+
+def test_each_outcome_knows_the_transaction_that_wrote_it(session):
+    tids = {}
+    for jobid in (2, 3, 4):
+        session.work(jobid)
+        session.manager.commit()
+        tids[jobid] = session.slip._p_serial
+    session.slip.touch()            # a part that a job commits itself
+    session.manager.commit()
+    assert len({*tids.values(), session.slip._p_serial}) == 4
+    other = Session(session.jar.db())
+    found = {jobid: fromStored(each, 'me').tid for jobid, each in other.slip.written().items()}
+    other.jar.close()
+    assert {jobid: found[jobid] for jobid in tids} == tids
 
 
 def test_after_savepoints(session):

@@ -56,6 +56,7 @@ class Job(Placed, Persistent):
     completed: datetime | None = None
     attempts: tuple[Any, ...] = ()
     conflicts: tuple[int, str] | None = None
+    tid: bytes | None = None
 
     def __call__(self, remoteProcessor: Any) -> Any:
         """Do the work; subclasses say how."""

@@ -91,6 +91,7 @@ def show(target: str, jobid: int, asJson: bool) -> int:
             met = view.outcome and view.outcome.conflicts
             printJson({**summary(view), 'input': given, 'output': output, 'progress': said and said._asdict(),
                        'conflicts': met and met._asdict(),
+                       'transaction': view.outcome.tid.hex() if view.outcome and view.outcome.tid else None,
                        'attempts': [{**attempt._asdict(), 'started': iso(attempt.started), 'ended': iso(attempt.ended)}
                                     for attempt in view.attempts]})
         else:
@@ -140,12 +141,14 @@ def describe(view: View, given: str, output: str, said: Progress | None, now: fl
         took = f', took {span(outcome.completed - outcome.started)}' if outcome.started is not None else ''
         lines += [('started', when(outcome.started, now)), ('completed', when(outcome.completed, now) + took),
                   ('output', shown(output, VALUE)), ('error', shown(outcome.error, None))]
+        if outcome.tid is not None:
+            lines.append(('transaction', outcome.tid.hex()))
         if outcome.conflicts:
             last = shown(outcome.conflicts.object, None)
             lines.append(('conflicts', f'{outcome.conflicts.number}, the last on {last}'))
     for name, text in [*lines, ('runs', view.runs or ''), ('worker', view.worker)]:
         if text != '' and text is not None:
-            hung([(f'  {name:10}', 'dim')], str(text))
+            hung([(f'  {name:12}', 'dim')], str(text))
     for attempt in view.attempts:
         host = attempt.worker.partition(':')[0]
         hung([mark('retried', f'run {attempt.number}'), (' ', '')],

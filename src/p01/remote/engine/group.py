@@ -21,7 +21,7 @@ from p01.remote.ground.foreign import Raised, guarded, interrupts
 from p01.remote.storage.connection import weightOf
 from p01.remote.storage.marks import BEGIN, Mark, markable
 from p01.remote.storage.transactions import LIVE, begun
-from p01.remote.store.outcomes import Fields, endOf, startOf
+from p01.remote.store.outcomes import Stored, endOf, startOf
 
 
 class Group:
@@ -60,7 +60,7 @@ class Group:
 
     # -- who shares
 
-    def open(self, task: Task, way: Way, outcome: Fields) -> bool:
+    def open(self, task: Task, way: Way, outcome: Stored) -> bool:
         """Whether a job that ran by itself leaves its commit to those behind it. Raises what its
         objects do when pickled."""
         name, runner = task.record.name, self.runner
@@ -124,7 +124,7 @@ class Group:
             self.advance()
         return True
 
-    def outcome(self, task: Task, started: float) -> Fields | Raised:
+    def outcome(self, task: Task, started: float) -> Stored | Raised:
         """Run a job: its outcome, or what it raises."""
         runner, manager = self.runner, self.runner.session.manager
         runner.conflicts = None

@@ -111,7 +111,7 @@ def runOne(processor: Any, hand: Holder, jobid: int, now: float | None, manager:
         verbs.retry(store, hand, jobid, verdict.due, verdict.attempt)
         return verdict.attempt is None
     ended = time.time() if now is None else now
-    verbs.settle(store, hand, {jobid: success(packed, task.claim.runs + 1, started, ended, hand.name, task.claim.attempts)})
+    verbs.settle(store, hand, {jobid: success(packed, task.claim.runs + 1, started, ended, task.claim.attempts)})
     return False
 
 

@@ -12,7 +12,7 @@ from p01.remote.exceptions import OutputError
 from p01.remote.ground.foreign import Raised, guarded, reasonOf
 from p01.remote.options import Policy
 from p01.remote.storage.origin import fromStorage
-from p01.remote.store.outcomes import Fields, refers
+from p01.remote.store.outcomes import Stored, refers
 from p01.remote.store.records import Outcome
 from p01.remote.store.seats import Seat
 from p01.remote.store.store import Store
@@ -33,7 +33,7 @@ class Ledger:
         self.drain = drain
         # jobs that asked to run later: a drain runs them once, else it had no end
         self.later: set[int] = set()
-        self.outcomes: dict[int, Fields | Outcome] = {}                 # of jobs without effects
+        self.outcomes: dict[int, Stored | Outcome] = {}                 # of jobs without effects
         self.verdicts: dict[int, tuple[Task, Failed | Again]] = {}      # on runs that failed
         self.told: list[object] = []                                    # what to tell after the commit
 
@@ -42,7 +42,7 @@ class Ledger:
         failed = False
         for task, verdict in runs:
             if isinstance(verdict, Done):
-                if len(verdict.outcome) > 2 and refers(verdict.outcome):        # the length spares the call
+                if len(verdict.outcome) > 3 and refers(verdict.outcome):        # the length spares the call
                     self.keep(task, verdict.outcome)
                 else:
                     self.outcomes[task.id] = verdict.outcome
@@ -67,7 +67,7 @@ class Ledger:
             self.told += ends(task, verdict, self.worker)
         verbs.settle(store, seat, outcomes)
 
-    def keep(self, task: Task, outcome: Fields) -> None:
+    def keep(self, task: Task, outcome: Stored) -> None:
         """Write the outcome of a job whose output is pickled with the commit: what its code raises
         there fails the job. Raises what the storage does.
         """
@@ -79,7 +79,7 @@ class Ledger:
             del self.outcomes[task.id]
             error = OutputError(f'The output of job {task.id} ({task.record.name}) cannot be '
                                 f'stored ({reasonOf(done.error)}); return plain values.')
-            started, ended = outcome[4:6]
+            started, ended = outcome[:2]
             self.verdicts[task.id] = task, failure(task, Policy(), error, started, ended, self.worker, 0.0)
             self.write(self.settle)
         self.committed()

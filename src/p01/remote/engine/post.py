@@ -19,7 +19,7 @@ from p01.remote.engine import fingerprint, presence
 from p01.remote.exceptions import ClaimLost
 from p01.remote.ground.blackbox import BLURRED, HOST
 from p01.remote.options import WorkerOptions
-from p01.remote.store.outcomes import Fields
+from p01.remote.store.outcomes import Stored
 from p01.remote.store.records import Claim
 from p01.remote.store.seats import PULLED, Seat
 from p01.remote.store.store import Store
@@ -52,7 +52,7 @@ class Post:
         """Our seat; None when we have none, or somebody thought us dead and took it away."""
         return store.seats.get(self.name)
 
-    def complete(self, store: Store, outcomes: Mapping[int, Fields]) -> None:
+    def complete(self, store: Store, outcomes: Mapping[int, Stored]) -> None:
         """Write the outcomes of jobs into the transaction that they share."""
         verbs.complete(store, self.sitting(store, next(iter(outcomes))), outcomes)
 

@@ -31,4 +31,4 @@ def complete(processor: Any, jobid: int, output: Any) -> None:
     seat = verbs.pulled(processor.store, now)
     claim = seat.held(jobid)
     kept = payload.packOutput(output, f'The output of job {jobid}', processor.outputLimit, processor._p_jar)
-    verbs.settle(processor.store, seat, {jobid: success(kept, claim.runs + 1, None, now, seat.name, claim.attempts)})
+    verbs.settle(processor.store, seat, {jobid: success(kept, claim.runs + 1, None, now, claim.attempts)})

@@ -22,7 +22,7 @@ from p01.remote.engine.verdict import COMMITTED, JOINED, Again, Committed, Done,
 from p01.remote.exceptions import ClaimLost, TimedOut
 from p01.remote.ground.foreign import interrupts
 from p01.remote.options import CONFLICTS
-from p01.remote.store.outcomes import Fields, endOf, refers, startOf, success
+from p01.remote.store.outcomes import Stored, endOf, refers, startOf, success
 from p01.remote.store.payload import packOutput, unpack
 from p01.remote.store.records import Conflicts
 
@@ -57,7 +57,7 @@ class Runner:
         self.chance = random.random
         self.jobid = 0                      # of the job that runs
         # whether a job leaves its commit to those behind it, see group
-        self.share: Callable[[Task, Way, Fields], bool] | None = None
+        self.share: Callable[[Task, Way, Stored], bool] | None = None
         session.guard(self.fence)
 
     def fresh(self) -> Any:
@@ -198,17 +198,17 @@ class Runner:
             self.completed(task, outcome)
         return verdict
 
-    def outcome(self, task: Task, way: Way, processor: Any, started: float) -> Fields:
+    def outcome(self, task: Task, way: Way, processor: Any, started: float) -> Stored:
         """Run a job and pack what it returns: the outcome of a success, see segments.success. Raises
         what the job does."""
         output = self.call(task, way, processor, started)
         kept = None if output is None else \
             packOutput(output, f'The output of job {task.id} ({task.record.name})', processor.outputLimit,
                        self.session.connection)
-        return success(kept, task.claim.runs + 1, started, self.clock(), self.name, task.claim.attempts,
+        return success(kept, task.claim.runs + 1, started, self.clock(), task.claim.attempts,
                        self.conflicts)
 
-    def completed(self, task: Task, outcome: Fields) -> None:
+    def completed(self, task: Task, outcome: Stored) -> None:
         """Tell that a job has completed."""
         self.tell(events.JobCompleted(task.id, task.record.name, task.claim.runs + 1, self.name,
                                       endOf(outcome) - startOf(outcome)))
@@ -263,7 +263,7 @@ class Runner:
         self.end()
         return failure(task, policy, error, started, self.clock(), self.name, self.chance(), self.conflicts)
 
-    def commit(self, task: Task, way: Way, processor: Any, outcome: Fields, started: float) -> Verdict:
+    def commit(self, task: Task, way: Way, processor: Any, outcome: Stored, started: float) -> Verdict:
         """Commit a job's changes together with its outcome, unless it leaves that to those that
         follow it."""
         try:

@@ -14,7 +14,7 @@ from p01.remote.ground.foreign import Raised, described, guarded, reasonOf, trac
 from p01.remote.instants import duration
 from p01.remote.job import RAISING
 from p01.remote.options import Policy
-from p01.remote.store.outcomes import Fields
+from p01.remote.store.outcomes import Stored
 from p01.remote.store.records import ERROR, Attempt, Claim, Conflicts, Outcome, Record
 from p01.remote.store.seats import Holder, Seat
 from p01.remote.verbs.claims import EXPIRED
@@ -31,7 +31,7 @@ class Task(NamedTuple):
 class Done(NamedTuple):
     """It ran and changed nothing: its outcome is still to be written, with others."""
 
-    outcome: Fields
+    outcome: Stored
 
 
 class Committed(NamedTuple):

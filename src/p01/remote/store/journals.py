@@ -2,7 +2,7 @@
 """Outcomes of jobs whose claims have ended, in journals with one writer each."""
 from __future__ import annotations
 
-from p01.remote.store.outcomes import Fields, fromStored, refers
+from p01.remote.store.outcomes import Stored, fromStored, refers
 from p01.remote.store.packed import Appended
 from p01.remote.store.records import Outcome
 
@@ -12,9 +12,9 @@ class Journal(Appended):
 
     def __init__(self, worker: str) -> None:
         self.worker = worker
-        self.entries: dict[int, Fields] = {}
+        self.entries: dict[int, Stored] = {}
 
-    def append(self, entries: dict[int, Fields]) -> None:
+    def append(self, entries: dict[int, Stored]) -> None:
         """Take outcomes in, as outcomes.toStored makes them."""
         self.entries.update(entries)
         self.references = self.references or any(map(refers, entries.values()))

@@ -1,5 +1,11 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Outcomes as they are stored: what most have in common takes no room. Pure."""
+"""Outcomes as they are stored. Pure.
+
+(started, ended) is a job that completed with nothing else to tell, as most do; (started, ended, tid)
+the same with the transaction that ended it; what differs from that stands by its name in a dict
+behind. A field that is added to Outcome needs a default, and nothing here; one that is not known
+here, written by newer code, is passed over.
+"""
 from __future__ import annotations
 
 from typing import Any
@@ -7,51 +13,75 @@ from typing import Any
 from p01.remote.store.payload import Payload
 from p01.remote.store.records import COMPLETED, Attempt, Conflicts, Outcome
 
-Fields = tuple[Any, ...]                    # of an outcome; toStored leaves out what need not be stored
-SUCCESS = (COMPLETED, None, '', 1)          # what most outcomes begin with, and does not need storing
+Stored = tuple[Any, ...]
+USUAL = Outcome(COMPLETED, None, '', 1, None, 0.0)
+RARE = {name: getattr(USUAL, name) for name in Outcome._fields
+        if name not in ('started', 'completed', 'worker', 'tid')}
 
 
-def success(output: Any, runs: int, started: float | None, ended: float, worker: str,
-            attempts: tuple[Attempt, ...], conflicts: Conflicts | None = None) -> Fields:
-    """What toStored makes of the outcome of a job that completed, without the way there."""
-    if conflicts:
-        return COMPLETED, output, '', runs, started, ended, worker, attempts, conflicts
+def success(output: Any, runs: int, started: float | None, ended: float,
+            attempts: tuple[Attempt, ...], conflicts: Conflicts | None = None) -> Stored:
+    """What is stored of a job that completed, without the way over an Outcome."""
+    if output is None and runs == 1 and not attempts and conflicts is None:
+        return started, ended
+    rare: dict[str, Any] = {}
+    if output is not None:
+        rare['output'] = output
+    if runs != 1:
+        rare['runs'] = runs
     if attempts:
-        return COMPLETED, output, '', runs, started, ended, worker, attempts
-    return (started, ended) if output is None and runs == 1 else (COMPLETED, output, '', runs, started, ended)
+        rare['attempts'] = attempts
+    if conflicts is not None:
+        rare['conflicts'] = conflicts
+    return started, ended, None, rare
 
 
-def toStored(outcome: Outcome | Fields, worker: str) -> Fields:
-    """The fields of a worker's outcome that need storing; those that toStored or success has made stay."""
+def toStored(outcome: Outcome | Stored, worker: str) -> Stored:
+    """What is stored of an outcome, in a journal of this worker; what success has made stays."""
     if not isinstance(outcome, Outcome):
         return outcome
-    if outcome[6:] != (worker, (), None, None):
-        return outcome[:8] if outcome[8:] == (None, None) else tuple(outcome)
-    return outcome[4:6] if outcome[:4] == SUCCESS else outcome[:6]
+    rare = {name: value for name, usual in RARE.items() if (value := getattr(outcome, name)) != usual}
+    if outcome.worker != worker:
+        rare['worker'] = outcome.worker
+    if rare:
+        return outcome.started, outcome.completed, outcome.tid, rare
+    ends = outcome.started, outcome.completed
+    return ends if outcome.tid is None else (*ends, outcome.tid)
 
 
-def fromStored(fields: Fields, worker: str) -> Outcome:
-    """The outcome of these fields."""
-    if len(fields) == 2:
-        fields = SUCCESS + fields
-    return Outcome(*fields if len(fields) > 6 else (*fields, worker))
+def fromStored(stored: Stored, worker: str) -> Outcome:
+    """The outcome that is stored so in a journal of this worker."""
+    found = USUAL._replace(started=stored[0], completed=stored[1], worker=worker, tid=tidOf(stored))
+    if len(stored) > 3:
+        found = found._replace(**{name: value for name, value in stored[3].items() if name in Outcome._fields})
+    return found
 
 
-def refers(fields: Fields) -> bool:
+def tidOf(stored: Stored) -> bytes | None:
+    """The transaction that ended the job, with what the job changed; None where that is not known."""
+    return stored[2] if len(stored) > 2 else None
+
+
+def stamped(stored: Stored, tid: bytes) -> Stored:
+    """The same, ended by this transaction."""
+    return (*stored[:2], tid, *stored[3:])
+
+
+def refers(stored: Stored) -> bool:
     """Whether an outcome has its output in an object of its own."""
-    return len(fields) > 2 and isinstance(fields[1], Payload)
+    return len(stored) > 3 and isinstance(stored[3].get('output'), Payload)
 
 
-def statusOf(fields: Fields) -> str:
-    """The status of these fields' outcome."""
-    return COMPLETED if len(fields) == 2 else str(fields[0])
+def statusOf(stored: Stored) -> str:
+    """The status of an outcome."""
+    return str(stored[3].get('status', COMPLETED)) if len(stored) > 3 else COMPLETED
 
 
-def startOf(fields: Fields) -> float:
-    """When the run began that these fields' job ended with, in POSIX seconds."""
-    return float(fields[0] if len(fields) == 2 else fields[4])
+def startOf(stored: Stored) -> float:
+    """When the run began that the job ended with, in POSIX seconds."""
+    return float(stored[0])
 
 
-def endOf(fields: Fields) -> float:
-    """When these fields' job ended, in POSIX seconds."""
-    return float(fields[1] if len(fields) == 2 else fields[5])
+def endOf(stored: Stored) -> float:
+    """When the job ended, in POSIX seconds."""
+    return float(stored[1])

@@ -98,6 +98,7 @@ class Outcome(NamedTuple):
     attempts: tuple[Attempt, ...] = ()
     conflicts: Conflicts | None = None      # of its last run
     holder: int | None = None           # the job that it is a duplicate of
+    tid: bytes | None = None            # the transaction that ended it together with what it changed
 
 
 def toStored(record: Record) -> tuple[Any, ...]:

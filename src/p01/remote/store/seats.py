@@ -16,7 +16,7 @@ from p01.remote.ground import blackbox
 from p01.remote.ground.door import Closed
 from p01.remote.storage.opened import folder
 from p01.remote.store.journals import Journal
-from p01.remote.store.outcomes import Fields, fromStored
+from p01.remote.store.outcomes import Stored, fromStored
 from p01.remote.store.packed import Packed
 from p01.remote.store.records import Claim, Outcome
 from p01.remote.store.shards import Tally
@@ -46,7 +46,7 @@ class Holder:
         """Begin a new journal."""
         self.outcomes = Journal(self.name)
 
-    def written(self) -> dict[int, Fields]:
+    def written(self) -> dict[int, Stored]:
         """The outcomes of claimed jobs that their own commits have written, as outcomes.toStored makes them."""
         return {}
 
@@ -136,12 +136,12 @@ class Seat(Holder, Packed):
         if jobid in self.claims:
             for slip in self.shelf.slips.values():
                 if jobid in slip.entries:
-                    return fromStored(slip.entries[jobid], self.name)
+                    return fromStored(slip.written()[jobid], self.name)
         return None
 
-    def written(self) -> dict[int, Fields]:
-        return {jobid: fields for slip in self.shelf.slips.values()
-                for jobid, fields in slip.entries.items() if jobid in self.claims}
+    def written(self) -> dict[int, Stored]:
+        return {jobid: stored for slip in self.shelf.slips.values()
+                for jobid, stored in slip.written().items() if jobid in self.claims}
 
     def waiting(self, anew: bool = False) -> list[int]:
         """The claimed jobs that have not begun, as far as can be seen from here: they are queued still.
@@ -192,9 +192,9 @@ class Seat(Holder, Packed):
     def fence(self) -> None:
         """Have whatever this worker still tries to commit, claims and job alike, conflict with the
         caller's commit."""
-        written: list[Persistent] = [self, self.shelf, *self.shelf.slips.values()]
-        for each in written:
-            each._p_changed = True
+        self._p_changed = self.shelf._p_changed = True
+        for slip in self.shelf.slips.values():
+            slip.stamp()
 
     def touch(self) -> None:
         """Say that claims or tally have changed."""

@@ -10,7 +10,7 @@ from persistent import Persistent
 from ZODB.utils import z64
 
 from p01.remote.ground.door import Closed
-from p01.remote.store.outcomes import Fields, refers
+from p01.remote.store.outcomes import Stored, refers, stamped, tidOf
 
 ROOM = 4        # outcomes of a slip: what a job's commit writes counts, see docs/decisions.md
 
@@ -20,7 +20,7 @@ class Slip(Closed, Persistent):
     them in a journal; those of jobs that share a commit come all at once."""
 
     def __init__(self) -> None:
-        self.entries: dict[int, Fields] = {}        # as outcomes.toStored makes them
+        self.entries: dict[int, Stored] = {}        # as outcomes.toStored makes them
 
     def __getstate__(self) -> Any:
         return self.entries
@@ -28,7 +28,7 @@ class Slip(Closed, Persistent):
     def __setstate__(self, state: Any) -> None:
         super().__setstate__({'entries': state})
 
-    def write(self, outcomes: Mapping[int, Fields], claims: Container[int]) -> None:
+    def write(self, outcomes: Mapping[int, Stored], claims: Container[int]) -> None:
         """Take outcomes in, in their jobs' transaction; those of jobs that are claimed no more may go."""
         self.touch()                    # before the change: what fails amidst must be undone
         # settled; so are, as a rule, all the others
@@ -36,9 +36,21 @@ class Slip(Closed, Persistent):
             self.keep(claims)
         self.entries.update(outcomes)
 
+    def written(self) -> dict[int, Stored]:
+        """The outcomes, each with the transaction that wrote it, and what its job changed."""
+        if self._p_changed or self._p_serial == z64:
+            return self.entries         # stamped before it was changed, or never committed
+        return {jobid: stamped(each, self._p_serial) if tidOf(each) is None else each
+                for jobid, each in self.entries.items()}
+
+    def stamp(self) -> None:
+        """Note which transaction wrote what is here, before another one writes: each object knows
+        only the last one that wrote it."""
+        self.entries = self.written()
+
     def touch(self) -> None:
         """Be stored with the transaction, so that it meets whoever fences this worker off."""
-        self._p_changed = True
+        self.stamp()
         if self._p_jar is not None and self._p_serial != z64:
             self._p_jar.transaction_manager.get().join(Rider(self))
 
@@ -49,12 +61,12 @@ class Slip(Closed, Persistent):
     def references(self) -> bool:
         """Whether there are Payloads among its outcomes."""
         # most are shorter; to see that here spares the call
-        return any(len(fields) > 2 and refers(fields) for fields in self.entries.values())
+        return any(len(fields) > 3 and refers(fields) for fields in self.entries.values())
 
     def forget(self, jobid: int) -> None:
         """Forget a job's outcome."""
         if jobid in self.entries:
-            self._p_changed = True
+            self.stamp()
             self.keep(self.entries.keys() - {jobid})
 
     def keep(self, jobids: Container[int]) -> None:

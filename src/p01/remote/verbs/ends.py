@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from p01.remote.store.keys import SHARDS, dueKey, shardOf
 from p01.remote.store.lines import standing
-from p01.remote.store.outcomes import Fields, endOf, statusOf, toStored
+from p01.remote.store.outcomes import Stored, endOf, statusOf, toStored
 from p01.remote.store.records import COMPLETED, DELAYED, PROCESSING, QUEUED, Attempt, Outcome, Pending
 from p01.remote.store.seats import BRIEF, FULL, Holder, Seat
 from p01.remote.store.shards import Tally
@@ -20,7 +20,7 @@ from p01.remote.verbs.registers import letGo
 MANY = 64           # entries of a seat's tally
 
 
-def complete(store: Store, owner: Seat, outcomes: Mapping[int, Outcome | Fields]) -> None:
+def complete(store: Store, owner: Seat, outcomes: Mapping[int, Outcome | Stored]) -> None:
     """Write the outcomes of jobs in their own transaction: one small object of ours. settle does
     the rest later. Raises ClaimLost when a job is no longer the owner's.
     """
@@ -29,7 +29,7 @@ def complete(store: Store, owner: Seat, outcomes: Mapping[int, Outcome | Fields]
     owner.slip().write({jobid: toStored(each, owner.name) for jobid, each in outcomes.items()}, owner.claims)
 
 
-def settle(store: Store, owner: Holder, outcomes: Mapping[int, Outcome | Fields]) -> None:
+def settle(store: Store, owner: Holder, outcomes: Mapping[int, Outcome | Stored]) -> None:
     """End the claims whose outcomes are known: those given, and those that complete has written
     before.
 
@@ -61,7 +61,7 @@ def settle(store: Store, owner: Holder, outcomes: Mapping[int, Outcome | Fields]
         owner.turn()
     for (queue, status), count in Counter(zip(owner.end(known), map(statusOf, known.values()), strict=True)).items():
         owner.tally.move(queue, PROCESSING, status, count)
-    for jobid in [jobid for jobid, fields in known.items() if len(fields) > 2 and statusOf(fields) != COMPLETED]:
+    for jobid in [jobid for jobid, fields in known.items() if len(fields) > 3 and statusOf(fields) != COMPLETED]:
         first, record = store.entry(jobid)
         shard = store.shards[shardOf(first)]
         shard.kinds.turned(first, shard.page(first), record, None, statusOf(known[jobid]))

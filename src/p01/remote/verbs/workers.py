@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from p01.remote.store.outcomes import Fields
+from p01.remote.store.outcomes import Stored
 from p01.remote.store.records import Outcome
 from p01.remote.store.seats import PULLED, Holder, Seat
 from p01.remote.store.store import Store
@@ -18,7 +18,7 @@ def sit(store: Store, seat: Seat) -> None:
     store.seats[seat.name] = seat
 
 
-def rise(store: Store, seat: Seat, outcomes: Mapping[int, Outcome | Fields]) -> None:
+def rise(store: Store, seat: Seat, outcomes: Mapping[int, Outcome | Stored]) -> None:
     """A worker thread ends; its claims go back, its counts stay."""
     settle(store, seat, outcomes)
     release(store, seat, list(seat.claims))

@@ -70,7 +70,7 @@ class IJob(Interface):
     runCounter = Attribute('How many runs there were, the running one included.')
     attempts = Attribute('The failed runs, oldest first: number, started, ended, worker, reason, trace.')
     conflicts = Attribute('(number, object) of the conflicts that its last run met, None for none.')
-    tid = Attribute('The id of the transaction that ended it, with what it changed, in 8 bytes; None where\n                    it changed nothing.')
+    tid = Attribute('The transaction (8 bytes) that ended it with its changes; None where it had none.')
     worker = Attribute('The worker that runs it or ran it.')
     created = Attribute('When it was enqueued.')
     queued = Attribute('The same, as it was called before.')

@@ -134,7 +134,8 @@ class RemoteProcessor(Placed, Persistent):
             'attempts': view.attempts, 'worker': view.worker, 'output': None, 'error': view.error,
             **instants(created=record.created, queued=record.created, due=view.due, started=None, completed=None)}
         if outcome is not None:
-            values.update(conflicts=outcome.conflicts, tid=outcome.tid, **instants(started=outcome.started, completed=outcome.completed))
+            values.update(conflicts=outcome.conflicts, tid=outcome.tid,
+                          **instants(started=outcome.started, completed=outcome.completed))
             output = contained(payload.unpack, outcome.output)
             if isinstance(output, Raised):
                 values['error'] = f'The output cannot be loaded ({reasonOf(output.error)}).'

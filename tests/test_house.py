@@ -16,6 +16,7 @@ FLOORS = [
     [''],                                           # front
     ['front.named'],
     ['app'],
+    ['front.schedules'],
     ['function'],
     ['handle'],
     ['front.home'],

@@ -50,7 +50,7 @@ def test_each_tick_has_one_job_however_the_clock_jumps(found, jumps):
             assert tick == (expected[0] if expected else None)
             if tick is None:
                 break
-            gap = linked is None or bisect_left(found, linked) + 1 < bisect_left(found, tick)
+            gap = linked is None or bisect_left(found, tick) > bisect_left(found, linked) + 1
             spans = ticks.joined(spans, [tick], None if gap else linked)
             done.add(tick)
             assert {each for each in found if ticks.within(each, spans)} == done

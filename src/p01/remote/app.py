@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar, Unpack, cast, overload
 
@@ -12,6 +12,8 @@ from ZODB.Connection import Connection
 from ZODB.DB import DB
 
 from p01.remote import storage
+from p01.remote.clock.settings import Timing
+from p01.remote.engine.declaring import Declared
 from p01.remote.engine.loop import Loop
 from p01.remote.engine.migration import migrate
 from p01.remote.exceptions import InputError, RegistrationError
@@ -19,6 +21,7 @@ from p01.remote.front import block, scope
 from p01.remote.front.home import Home
 from p01.remote.front.opening import Opening
 from p01.remote.front.registration import decorated, pathOf
+from p01.remote.front.schedules import Schedules, declared, declaringOf
 from p01.remote.function import JobChoice, JobFunction, Output, P
 from p01.remote.ground import checks
 from p01.remote.handle import Handle
@@ -52,6 +55,7 @@ class App:
         storage.check(settings, 'App')
         self.settings = settings
         self.jobs: dict[str, JobFunction[..., Any]] = {}
+        self.declared: dict[str, Declared] = {}         # schedules
         # where a connection keeps the processor, so that both go together
         self._near = f'p01.remote.near.{id(self)}'
         self._opening = Opening(database, settings)
@@ -215,6 +219,32 @@ class App:
 
         return register if function is None else register(function)
 
+    def schedule(self, cron: str | None = None, /, *, name: str | None = None, args: Iterable[Any] = (),
+                 kwargs: Mapping[str, Any] | None = None,
+                 **timing: Unpack[Timing]) -> Callable[[Callable[P, Output]], JobFunction[P, Output]]:
+        """Have a job enqueued by the clock, as @app.schedule('0 8 * * MON-FRI', tz='Europe/Zurich'); above @app.job, or
+        instead of it.
+
+        When: a crontab line of five fields, or of six that begin with seconds, or a word like @daily, or its fields as
+        minute=(0, 30), hour=8; or every='15m', counted from midnight UTC, with aligned=False from start, or from when it
+        was first declared; or delay='10m' after the last time; or once, at an aware datetime. tz is the zone of a crontab
+        line. From start until end, both included; jitter: up to so much later, the same for each tick wherever it is asked.
+
+        missed: of ticks that passed while nobody worked, one job stands for all ('one'), or each has one ('all', the last
+        100, or the last so many), or none has ('none'). overlap: while the job before waits or runs, 'skip' the tick, 'queue'
+        another one, or 'cancel' the one that waits.
+
+        Several may stand above one function, each with args and kwargs, queue, priority and a name of its own; the first
+        one has the job's name. Workers bring the database in step with what is declared. Raises InputError, ArgumentsError.
+        """
+        made: Any = declared(self, cron, name, args, kwargs, dict(timing))
+        return made
+
+    @property
+    def schedules(self) -> Schedules:
+        """The schedules in the database, to be looked at and changed."""
+        return Schedules(self)
+
     def handle(self, jobid: int) -> Handle[Any]:
         """A handle of a job that was enqueued anywhere, at any time."""
         return Handle(self, jobid)
@@ -223,6 +253,7 @@ class App:
         """Run everything that is due, here and now, in transactions of its own; returns how many
         runs there were."""
         loop = Loop(self.db, self.locate, 'drain', WorkerOptions(drain=True))
+        loop.ticker.declaring = declaringOf(self)
         try:
             loop.work()
             return loop.done

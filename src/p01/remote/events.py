@@ -17,7 +17,7 @@ from typing import Any
 import zope.event
 from zope.interface import providedBy
 
-from p01.remote.ground.foreign import Raised, guarded, reasonOf, shown, traced
+from p01.remote.ground.foreign import Raised, guarded, listed, reasonOf, shown, traced
 
 
 @dataclass(frozen=True)
@@ -185,6 +185,21 @@ class LeftBehind:
 
     names: tuple[str, ...]
     patience: float
+
+
+@dataclass(frozen=True)
+class SchedulesDeclared:
+    """Schedules were brought in step with the code that a worker has: those that are new, changed, retired."""
+
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    retired: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """What was done, in words."""
+        return '; '.join(f'{word} {listed(names)}' for word, names in
+                         (('added', self.added), ('changed', self.changed), ('retired', self.retired)) if names)
 
 
 @dataclass(frozen=True)

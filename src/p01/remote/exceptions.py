@@ -62,6 +62,10 @@ class JobNotFound(RemoteError, LookupError):
     """No job has this id; it never existed, was aborted with its transaction, or has been removed."""
 
 
+class UnknownSchedule(RemoteError, LookupError):
+    """No schedule has this name."""
+
+
 class InputError(RemoteError, ValueError):
     """The job's input or options cannot be taken."""
 

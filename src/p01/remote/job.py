@@ -7,7 +7,7 @@ import math
 import operator
 import pkgutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from types import MethodType
 from typing import Any, NamedTuple
@@ -128,14 +128,19 @@ class FunctionJob(Job):
             args, kwargs = (), input
         else:
             args, kwargs = () if input is None else (input,), {}
-        signature, least, most = signatureOf(self.function)
-        if signature is not None and (kwargs or not least <= len(args) <= most):
-            try:
-                signature.bind(*args, **kwargs)
-            except TypeError as error:
-                raise ArgumentsError(f'{self.path}{signature} cannot be called with these '
-                                     f'arguments: {error}.') from None
+        fit(self.path, self.function, args, kwargs)
         return (args, kwargs) if args or kwargs else None
+
+
+def fit(path: str, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """Raises ArgumentsError for arguments that the function of this path does not take."""
+    signature, least, most = signatureOf(function)
+    if signature is not None and (kwargs or not least <= len(args) <= most):
+        try:
+            signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise ArgumentsError(f'{path}{signature} cannot be called with these '
+                                 f'arguments: {error}.') from None
 
 
 # how jobs are tried again whose code, and with it their policy, is not there

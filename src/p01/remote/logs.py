@@ -30,6 +30,7 @@ LINES: dict[type, tuple[int, str]] = {
     events.ClaimRefused: (logging.WARNING, ('Job {0.id} {0.name}: {0.worker} finished too late; its '
                                            'changes were undone')),
     events.ScheduleFailed: (logging.ERROR, 'Schedule {0.key} of {0.jobName}: not enqueued: {0.reason}'),
+    events.SchedulesDeclared: (logging.INFO, 'Schedules: {0.text}'),
     events.StorageLost: (logging.ERROR, ('Worker {0.worker}: the database is away, waiting for it: '
                                         '{0.reason}')),
     events.WorkerFailed: (logging.ERROR, 'Worker {0.worker}: {0.reason}; {0.follows}'),

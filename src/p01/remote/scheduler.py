@@ -119,9 +119,10 @@ class Scheduler(Placed, Persistent):
     for that reason no item may ever get a ``_p_resolveConflict``.
     """
 
-    # of what workers have declared, see engine.declaring
-    code = ''                               # the one that holds
-    codes: dict[str, tuple[str, ...]] = {}  # the names in each that was ever seen, the newest last
+    # of what applications declare, see engine.declaring
+    codes: dict[str, tuple[str, ...]] = {}      # by application: those that were seen, the one that holds last
+    names: dict[str, tuple[str, ...]] = {}      # by code: the schedules that it declares
+    leaving: dict[str, tuple[str, ...]] = {}    # by application: those that are no longer declared, and have not retired
 
     def __init__(self, processor: Any = None) -> None:
         if processor is not None:

@@ -68,11 +68,14 @@ class Rate:
         return found
 
     def explain(self) -> str:
-        """Every 15 minutes."""
-        if not self.anchor:
-            return f'Every {worded(self.every)}, counted from midnight UTC' if 86400 % self.every == 0 \
-                else f'Every {worded(self.every)}, counted from 1970-01-01 00:00 UTC'
-        return f'Every {worded(self.every)}, counted from {utc(self.anchor):%Y-%m-%d %H:%M:%S} UTC'
+        """Every 15 minutes, counted from midnight UTC."""
+        words = worded(self.every)
+        words = words.removeprefix('1 ') if words.count(' ') == 1 else words
+        if self.anchor:
+            since = f'{utc(self.anchor):%Y-%m-%d %H:%M:%S} UTC'
+        else:
+            since = 'midnight UTC' if 86400 % self.every == 0 else '1970-01-01 00:00 UTC'
+        return f'Every {words}, counted from {since}'
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,11 @@ class Timing(TypedDict, total=False):
 
 def settled(cron: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of what was given for a new schedule. Raises InputError, which names the field and the mend."""
+    return checked(edited(cron, given))
+
+
+def edited(cron: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings to be changed, of what was given for them: each a value that makes sense. Raises InputError."""
     checks.known(given, Timing.__annotations__, 'A schedule')
     values: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     parts = tuple(values.pop(name, None) for name, *_ in FIELDS)
@@ -64,7 +69,16 @@ def settled(cron: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
             raise InputError('Give a crontab line or its fields (minute, hour …), not both.')
         values['cron'] = ' '.join(textOf(valuesOf(value, *field), field[0])
                                   for value, field in zip(completed(parts), FIELDS, strict=True))
-    return checked(values)
+    found = {name: CHECKS[name](value) for name, value in values.items()}
+    if many(found):
+        found.setdefault('overlap', 'queue')
+    return found
+
+
+def many(found: Mapping[str, Any]) -> bool:
+    """Whether settings have several jobs enqueued at once."""
+    missed = found.get('missed')
+    return missed == 'all' or isinstance(missed, int) and missed > 1
 
 
 def checked(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,10 +89,10 @@ def checked(values: Mapping[str, Any]) -> dict[str, Any]:
         what = 'nothing' if not forms else ' and '.join(forms)
         raise InputError("A schedule takes one of: a crontab line such as '0 8 * * MON-FRI', every='15m', delay='10m', "
                          f'at=an instant; not {what}.')
-    many = found.get('missed') == 'all' or isinstance(found.get('missed'), int) and found['missed'] > 1
-    if many and found.setdefault('overlap', 'queue') != 'queue':
-        raise InputError(f'missed={found["missed"]!r} enqueues several jobs at once, which overlap={found["overlap"]!r} does '
-                         "not let; give overlap='queue', or missed='one'.")
+    overlap = found.get('overlap', DEFAULTS['overlap'])
+    if many(found) and overlap != 'queue':
+        raise InputError(f'missed={found["missed"]!r} enqueues several jobs at once, which overlap={overlap!r} does not let; '
+                         "give overlap='queue', or missed='one'.")
     start, end = found.get('start'), found.get('end')
     if start is not None and end is not None and end <= start:
         raise InputError(f'end must be after start ({utc(start):%Y-%m-%d %H:%M:%S} UTC), not '

@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Callable
 from contextvars import ContextVar, copy_context
+from datetime import datetime
 from threading import get_ident
 from typing import Any
 
@@ -13,6 +14,7 @@ from p01.remote.engine import progress
 from p01.remote.engine.progress import Progress
 from p01.remote.exceptions import RemoteError
 from p01.remote.ground import fork
+from p01.remote.instants import utc
 from p01.remote.job import instants
 from p01.remote.store.records import PROCESSING
 
@@ -112,6 +114,17 @@ class Current:
         found = self._running()
         return logging.LoggerAdapter(logging.getLogger('p01.remote.job'),
                                      {'jobid': found.task.id, 'jobName': found.task.record.name})
+
+    @property
+    def tick(self) -> datetime | None:
+        """The instant that the job stands for, an aware datetime of UTC; None for a job of no schedule."""
+        tick = (self._running().task.record.extras or {}).get('tick')
+        return None if tick is None else utc(tick)
+
+    @property
+    def schedule(self) -> str | None:
+        """The name of the schedule that the job comes from; None for a job of none."""
+        return (self._running().task.record.extras or {}).get('schedule')
 
     def progress(self, done: float, total: float | None = None, text: str = '') -> None:
         """Say how far the job is: so much, of how much if that is known, and what it does.

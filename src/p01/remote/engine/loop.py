@@ -24,7 +24,7 @@ from p01.remote.engine.outage import Outage
 from p01.remote.engine.post import Post
 from p01.remote.engine.runner import Runner
 from p01.remote.engine.session import Session
-from p01.remote.engine.ticker import Look, Ticker, places
+from p01.remote.engine.ticker import Look, Ticker
 from p01.remote.engine.verdict import JOINED, Lost, Runs, Task, Verdict, expired, refused
 from p01.remote.exceptions import ProcessorGone
 from p01.remote.ground.foreign import interrupts, reasonOf
@@ -58,7 +58,7 @@ class Loop:
         presence.live.add(self.name)
         self.runner = Runner(self.session, self.post)
         self.ledger = Ledger(self.name, self.write, self.options.drain)
-        self.ticker = Ticker()
+        self.ticker = Ticker(self.name)
         self.batch = Batch()
         self.group = Group(self.runner, self.keep)
         self.stopping = threading.Event()
@@ -163,13 +163,17 @@ class Loop:
                 raise
         raise AssertionError('unreachable')
 
+    def change(self, work: Callable[[Any], Any]) -> Any:
+        """Do work(processor) as write does."""
+        return self.write(lambda store, seat, now: work(self.session.processor()))
+
     def book(self, now: float, count: int) -> tuple[list[Task], float]:
         """Settle what is done, claim what is next; returns the jobs to run, and how long to wait
         when there are none."""
         def work(store: Store, seat: Seat, _: float) -> tuple[list[Task], float]:
             self.ledger.settle(store, seat)
             processor = self.session.processor()
-            look[:] = [self.ticker.look(processor, now, places(store, self.name))]
+            look[:] = [self.ticker.look(processor, now)]
             told[:] = self.janitor.poll(processor, self.post.rank(store), now)
             told.extend(refused(store, seat, self.group.unsure))
             verbs.release(store, seat, list(seat.claims)[count:])      # jobs take longer than they did
@@ -208,10 +212,8 @@ class Loop:
         self.ledger.committed()
         self.janitor.committed()
         janitor.tell(told)
-        if look[0]:
-            self.ticker.fire(look[0], now, lambda work: self.write(lambda store, seat, _: work(self.session.processor())))
-            if not tasks:
-                return self.book(now, count)
+        if self.ticker.turn(look[0], now, self.change) and not tasks:
+            return tasks, 0.0
         return tasks, min(max(0.0, due - taken), self.options.waitTime)      # due was reckoned from now
 
     def work(self) -> None:

@@ -14,8 +14,12 @@ from typing import Any
 
 from ZODB.DB import DB
 
+<<<<<<< HEAD
 from p01.remote import verbs
 from p01.remote.engine import fingerprint, presence
+=======
+from p01.remote.engine import declaring, fingerprint, presence
+>>>>>>> 71d647d (wip: declared schedules)
 from p01.remote.exceptions import ClaimLost
 from p01.remote.ground.blackbox import BLURRED, HOST
 from p01.remote.options import WorkerOptions
@@ -84,7 +88,7 @@ class Post:
         """A new seat of ours."""
         seat = Seat(self.name, HOST, os.getpid(), presence.PROCESS, self.place, self.options.lease, now)
         seat.slot, seat.round, seat.label, seat.queues = self.slot, self.round, self.label, self.options.queues
-        seat.code = fingerprint.serving
+        seat.code, seat.declares = fingerprint.serving, declaring.serving
         return seat
 
     def here(self, store: Store, now: float) -> Seat:

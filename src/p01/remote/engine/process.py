@@ -37,6 +37,7 @@ from p01.remote.exceptions import (
     sentence,
 )
 from p01.remote.front.named import loadApp
+from p01.remote.front.schedules import declaringOf
 from p01.remote.ground import blackbox
 from p01.remote.ground.foreign import Raised, described, guarded, reasonOf
 from p01.remote.options import WorkerOptions
@@ -118,6 +119,8 @@ class Served:
         self.over: list[Loop] = []              # those that have ended
         self.app = self.first(target) if first else attempt(line, load, target)
         fingerprint.serve(self.app)
+        self.declaring = declaringOf(self.app)
+        self.declaring.serve()
 
     def first(self, target: str) -> App:
         """The App, opened, before anybody else has done so: what is wrong with it is told once, and
@@ -158,6 +161,7 @@ class Served:
                  for thread in range(1, threads + 1)]
         for loop in loops:
             loop.supervised = True
+        loops[0].ticker.declaring = self.declaring
         limit.register(presence.mine(self.app.db))
         return loops
 

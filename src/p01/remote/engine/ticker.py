@@ -7,7 +7,7 @@ rarely try, each looks at its own part of them first; at another's when that one
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ import transaction
 from transaction.interfaces import TransientError
 
 from p01.remote import events
+from p01.remote.engine.declaring import Declaring
 from p01.remote.engine.firing import found, passedOver, prepared, reckoned
 from p01.remote.exceptions import NotLoaded, NoZone
 from p01.remote.ground.foreign import Raised, guarded, reasonOf
@@ -47,14 +48,16 @@ class Look(NamedTuple):
 
 
 class Ticker:
-    """Fires the schedules for one worker, or for one caller."""
+    """Fires the schedules for one worker, or for one caller, who has no name."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = '') -> None:
+        self.name = name
+        self.declaring: Declaring | None = None     # of the application, in one loop of its process
         # by key: since when, and for how long, schedules are left alone that failed here, in POSIX seconds
         self.failed: dict[str, tuple[float, float]] = {}
 
-    def look(self, processor: Any, now: float, places: Sequence[int] = (0,) * PARTS) -> Look:
-        """The schedules to fire, for a worker with these places in the rows of the parts."""
+    def look(self, processor: Any, now: float) -> Look:
+        """The schedules to fire now, and when to look again."""
         scheduler = processor.scheduler
         if scheduler.idle():
             return Look([], [], None)
@@ -62,12 +65,21 @@ class Ticker:
             del self.failed[key]
         ready: list[Pair] = []
         coming = [since + pause for since, pause in self.failed.values()]
-        for part, place in zip(scheduler.parts, places, strict=True):
-            ready += self.turn(part, place, now, coming)
+        rows = places(processor.store, self.name) if self.name else [0] * PARTS
+        for part, place in zip(scheduler.parts, rows, strict=True):
+            ready += self.share(part, place, now, coming)
         return Look(sorted(ready)[:MOST], [number for number, part in enumerate(scheduler.parts) if part.latest > now + ASTRAY],
                     min(coming, default=None))
 
-    def turn(self, part: Dues, place: int, now: float, coming: list[float]) -> list[Pair]:
+    def turn(self, look: Look, now: float, do: Do) -> bool:
+        """Bring the schedules in step with the code, and fire those of a look; whether there were any."""
+        if self.declaring is not None:
+            self.declaring.poll(do)
+        if look:
+            self.fire(look, now, do)
+        return bool(look)
+
+    def share(self, part: Dues, place: int, now: float, coming: list[float]) -> list[Pair]:
         """What a worker fires of a part who has this place in its row; when to look again is added to what is coming."""
         wait = min(place * STAGGER, LONGEST)
         head = next(part.after(now), None)

@@ -89,6 +89,7 @@ class Seat(Holder, Packed):
     _packed = 'claims'
     _v_open = 0         # the number of a slip: those before it are full
     code = ''           # of the application, see engine.fingerprint; '' when nobody knows
+    declares = ''       # the code of its schedules, see engine.declaring
 
     _v_seen: tuple[Any, blackbox.Slot | None] | None = None     # in which transaction, and what
 

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""Keeps the schedules of a database in step with those that an application's code declares.
+
+Each set of declarations has a checksum, its code; the database knows those that it has seen. A code that is new holds at
+once. One that is known and does not hold is an older one, that is restarted amidst a deployment, or has been rolled back
+to: it holds again when no worker that lives has a newer one. What no code declares any more retires when the last worker
+has gone that does. An application is told from others by the top-level packages of its jobs.
+"""
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from p01.remote import events
+from p01.remote.clock.schedule import CODE, Schedule
+from p01.remote.engine.firing import reckoned
+from p01.remote.exceptions import InputError
+from p01.remote.ground.foreign import Raised, guarded, reasonOf
+from p01.remote.storage.origin import contained
+from p01.remote.store import payload
+
+EVERY = 5.0         # seconds between two looks of a process
+KNOWN = 20          # codes of an application that are remembered
+
+serving = ''        # the code that this process serves
+
+
+class Declared(NamedTuple):
+    """A schedule as code declares it: its settings, and its input as the job takes it, (args, kwargs) or None."""
+
+    settings: dict[str, Any]
+    input: Any
+
+
+class Declaring:
+    """What one application declares, for one of the loops that serve it."""
+
+    def __init__(self, declared: Mapping[str, Declared], packages: Iterable[str]) -> None:
+        self.declared = dict(declared)
+        self.application = ' '.join(sorted(packages))
+        self.code = codeOf(self.declared, self.application)
+        self.looked = -EVERY
+        self.told: set[str] = set()         # errors that were told
+
+    def serve(self) -> None:
+        """This process serves these from now on."""
+        global serving
+        serving = self.code
+
+    def poll(self, do: Callable[[Callable[[Any], Any]], Any]) -> None:
+        """Look, if it is time. do(work) does work(processor) in a transaction of its own."""
+        now = time.monotonic()
+        if now - self.looked < EVERY:
+            return
+        self.looked = now
+        for event in do(self.keep):
+            if not isinstance(event, events.ScheduleFailed) or event.reason not in self.told:
+                events.notify(event)
+            if isinstance(event, events.ScheduleFailed):
+                self.told.add(event.reason)
+
+    def keep(self, processor: Any) -> list[object]:
+        """Bring the schedules in step, where that is for this code to do; returns what to tell. Part of the caller's
+        transaction."""
+        scheduler = processor.scheduler
+        if not self.declared and self.application not in scheduler.codes:
+            return []
+        known: tuple[str, ...] = scheduler.codes.get(self.application, ())
+        if known and known[-1] == self.code:
+            return self.retire(processor) if scheduler.leaving.get(self.application) else []
+        newer = set(known[known.index(self.code) + 1:]) if self.code in known else set()
+        if newer & {seat.declares for seat in processor.store.seats.values()}:
+            return []
+        return self.hold(processor, known)
+
+    def hold(self, processor: Any, known: tuple[str, ...]) -> list[object]:
+        """Have this code hold."""
+        scheduler = processor.scheduler
+        codes = (*(code for code in known if code != self.code), self.code)
+        scheduler.codes = {**scheduler.codes, self.application: codes[-KNOWN:]}
+        there = {code for codes in scheduler.codes.values() for code in codes}
+        scheduler.names = {**{code: names for code, names in scheduler.names.items() if code in there},
+                           self.code: tuple(self.declared)}
+        told: list[object] = []
+        now, done = time.time(), {'added': [], 'changed': []}       # type: ignore[var-annotated]
+        for name, each in self.declared.items():
+            found = contained(keep, processor, name, each, now)
+            if isinstance(found, Raised):
+                told.append(events.ScheduleFailed(name, each.settings['job'], reasonOf(found.error)))
+            elif found:
+                done[found].append(name)
+        before = {name for code in known for name in scheduler.names.get(code, ())}
+        scheduler.leaving = {**scheduler.leaving, self.application: tuple(sorted(before - set(self.declared)))}
+        if done['added'] or done['changed']:
+            told.append(events.SchedulesDeclared(tuple(done['added']), tuple(done['changed']), ()))
+        return told + self.retire(processor)
+
+    def retire(self, processor: Any) -> list[object]:
+        """Retire what no worker declares any more."""
+        scheduler = processor.scheduler
+        live = {name for seat in processor.store.seats.values() for name in scheduler.names.get(seat.declares, ())}
+        leaving = scheduler.leaving[self.application]
+        gone, stay = [name for name in leaving if name not in live], [name for name in leaving if name in live]
+        retired = [name for name in gone if contained(leave, scheduler, name, time.time()) is True]
+        if gone:
+            scheduler.leaving = {**scheduler.leaving, self.application: tuple(stay)}
+        return [events.SchedulesDeclared((), (), tuple(retired))] if retired else []
+
+
+def leave(scheduler: Any, name: str, now: float) -> bool:
+    """Retire a schedule that code has declared; whether there is one."""
+    item = scheduler.get(name)
+    if not isinstance(item, Schedule) or item.source != CODE or item.retired is not None:
+        return False
+    item.retire(now)
+    return True
+
+
+def keep(processor: Any, name: str, declared: Declared, now: float) -> str:
+    """Have a schedule as it is declared; returns what was done, '' for nothing. Raises InputError, before anything is
+    changed."""
+    scheduler = processor.scheduler
+    item = scheduler.get(name)
+    if isinstance(item, Schedule) and same(item, declared):
+        if item.source == CODE and item.retired is None:
+            return ''
+        settings = item.base
+    else:
+        packed = payload.pack(declared.input, f'The input of schedule {name!r}', processor.inputLimit, jar=processor._p_jar)
+        settings = declared.settings if packed is None else {**declared.settings, 'input': packed}
+    if not isinstance(item, Schedule):
+        if item is not None:            # a component's, which the code's takes the place of
+            scheduler.remove(name)
+        item = Schedule(settings, CODE)
+        scheduler.add(item, now, name)
+        reckoned(scheduler, item, now)
+        return 'added'
+    edits = item.edits if item.source == CODE else \
+        {key: value for key, value in item.base.items() if settings.get(key) != value}      # an operator's own
+    back = item.retired is not None
+    changed = guarded(item.choose, settings, edits)
+    if isinstance(changed, Raised):
+        if not isinstance(changed.error, InputError) or not edits:
+            raise changed.error
+        changed = item.choose(settings, {})             # what an operator wanted makes no sense any more
+    item.source = CODE
+    item.retire(None)
+    if changed or back:
+        scheduler.reschedule(item, now)
+        reckoned(scheduler, item, now)
+    return 'added' if back else 'changed'
+
+
+def same(item: Schedule, declared: Declared) -> bool:
+    """Whether a schedule is as it is declared, but for what operators have changed."""
+    if {name: value for name, value in item.base.items() if name != 'input'} != declared.settings:
+        return False
+    found = contained(payload.unpack, item.base.get('input'))
+    return not isinstance(found, Raised) and guarded(lambda: bool(found == declared.input)) is True
+
+
+def codeOf(declared: Mapping[str, Declared], application: str) -> str:
+    """A checksum of what an application declares, the same in each process."""
+    return hashlib.sha256(canonical([application, declared]).encode()).hexdigest()[:16]
+
+
+def canonical(value: Any) -> str:
+    """A value as a text that does not depend on the order of sets and dicts."""
+    if isinstance(value, Mapping):
+        return '{' + ','.join(sorted(f'{canonical(key)}:{canonical(each)}' for key, each in value.items())) + '}'
+    if isinstance(value, set | frozenset):
+        return '{' + ','.join(sorted(map(canonical, value))) + '}'
+    if isinstance(value, list | tuple):
+        return '[' + ','.join(map(canonical, value)) + ']'
+    if value is None or isinstance(value, str | bytes | int | float | bool):
+        return repr(value)
+    found = guarded(payload.pack, value, 'A value')
+    return type(value).__qualname__ if isinstance(found, Raised) else f'{type(value).__qualname__}{found!r}'

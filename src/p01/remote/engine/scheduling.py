@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""What people do with schedules. Each is part of the transaction of the processor that it is given."""
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from p01.remote.clock import ticks
+from p01.remote.clock.item import SchedulerItem
+from p01.remote.clock.schedule import CODE, HAND, Schedule
+from p01.remote.clock.settings import FORMS, checked
+from p01.remote.engine.firing import BACKFILL, BYHAND, enqueued, found, reckoned, records
+from p01.remote.exceptions import InputError, UnknownSchedule
+from p01.remote.ground import checks
+from p01.remote.ground.foreign import listed, short
+from p01.remote.instants import utc
+from p01.remote.store import payload
+
+SPAN = 10_000       # ticks of a span that may be enqueued at once
+
+
+def known(processor: Any, name: str) -> None:
+    """Raises UnknownSchedule for a name that no schedule has."""
+    if not isinstance(name, str) or name not in processor.scheduler:
+        near = checks.nearest(name, processor.scheduler) if isinstance(name, str) else ''
+        hint = f'; did you mean {short(near)}?' if near else f'; there are {listed(processor.scheduler) or "none"}.'
+        raise UnknownSchedule(f'There is no schedule {short(name)}{hint}')
+
+
+def itemOf(processor: Any, name: str) -> SchedulerItem:
+    """The schedule of this name. Raises UnknownSchedule, and NotLoaded where its class is gone."""
+    known(processor, name)
+    item: SchedulerItem = found(processor, name)
+    return item
+
+
+def add(processor: Any, name: str, settings: dict[str, Any], input: Any) -> None:
+    """Add a schedule that no code declares, with an input that its job takes. Raises InputError."""
+    checks.nameOf(name, 'name')
+    if name in processor.scheduler:
+        raise InputError(f'There is a schedule {short(name)} already; give another name, or change that one.')
+    packed = payload.pack(input, f'The input of schedule {name!r}', processor.inputLimit, jar=processor._p_jar)
+    if packed is not None:
+        settings = {**settings, 'input': packed}
+    item, now = Schedule(settings, HAND), time.time()
+    if item.form.next(now) is None:
+        raise InputError(f'at lies in the past ({utc(settings["at"]):%Y-%m-%d %H:%M:%S} UTC); give a later instant.')
+    if item.end is not None and item.coming(now) is None:
+        raise InputError(f'end lies before the next run; no run is left up to {utc(item.end):%Y-%m-%d %H:%M:%S} UTC.')
+    processor.scheduler.add(item, now, name)
+    reckoned(processor.scheduler, item, now)
+
+
+def change(processor: Any, name: str, edits: Mapping[str, Any]) -> None:
+    """Change settings of a schedule, until it is reset. Raises UnknownSchedule, InputError."""
+    item = editable(processor, name)
+    kept = {key: value for key, value in item.edits.items() if key not in FORMS or not any(form in edits for form in FORMS)}
+    chosen(processor, item, {**kept, **edits})
+
+
+def reset(processor: Any, name: str) -> bool:
+    """Have a schedule as the code declares it, and go on; whether it was edited. Raises UnknownSchedule."""
+    item = itemOf(processor, name)
+    was = not item.active or bool(getattr(item, 'edits', {}))
+    if isinstance(item, Schedule) and item.source == CODE and item.edits:
+        chosen(processor, item, {})
+    if not item.active:
+        resume(processor, name)
+    return was
+
+
+def chosen(processor: Any, item: Schedule, edits: dict[str, Any]) -> None:
+    """Have other edits; of one that an operator has added, they are its settings."""
+    base = item.base
+    if item.source == HAND:
+        base, edits = checked({**{key: value for key, value in base.items()
+                                  if key not in FORMS or not any(form in edits for form in FORMS)}, **edits}), {}
+    if item.choose(base, edits):
+        now = time.time()
+        processor.scheduler.reschedule(item, now)
+        reckoned(processor.scheduler, item, now)
+
+
+def editable(processor: Any, name: str) -> Schedule:
+    """A schedule whose settings are data. Raises UnknownSchedule, InputError."""
+    item = itemOf(processor, name)
+    if not isinstance(item, Schedule):
+        raise InputError(f'Schedule {short(name)} is a {type(item).__name__} of a component; change its attributes, and call '
+                         'reScheduleItem.')
+    return item
+
+
+def pause(processor: Any, name: str, until: float | None) -> None:
+    """Fire a schedule no more, until an instant or until it is resumed. Raises UnknownSchedule, InputError."""
+    if until is not None and until <= time.time():
+        raise InputError(f'until lies in the past ({utc(until):%Y-%m-%d %H:%M:%S} UTC); give a later instant.')
+    itemOf(processor, name).pause(until)
+
+
+def resume(processor: Any, name: str) -> bool:
+    """Have a schedule go on with its next tick; whether it was paused. Raises UnknownSchedule."""
+    item = itemOf(processor, name)
+    if item.active:
+        return False
+    item.active = True
+    now = time.time()
+    processor.scheduler.reschedule(item, now)
+    reckoned(processor.scheduler, item, now)
+    return True
+
+
+def skip(processor: Any, name: str, count: int) -> None:
+    """Have the next ticks of a schedule go by without a job, so many, 0 for none after all. Raises UnknownSchedule,
+    InputError."""
+    itemOf(processor, name).skips = checks.wholeOf(count, 'count', 0, ticks.COUNTED)
+
+
+def runNow(processor: Any, name: str) -> int:
+    """Enqueue the job of a schedule now, whatever its times; returns the job's id. Raises UnknownSchedule, and what the
+    job's own code raises."""
+    item, now = itemOf(processor, name), time.time()
+    [jobid] = enqueued(processor, item, records(processor, item, [now]), None, now, BYHAND)
+    return jobid
+
+
+def remove(processor: Any, name: str) -> None:
+    """Remove a schedule, with its history. Raises UnknownSchedule, InputError for one that code declares."""
+    item = processor.scheduler.get(name) if isinstance(name, str) else None
+    if item is None:
+        itemOf(processor, name)
+    if isinstance(item, Schedule) and item.source == CODE and item.retired is None:
+        raise InputError(f'Schedule {short(name)} is declared by code, and would be back; remove it there, or pause it here.')
+    processor.scheduler.remove(name)
+
+
+def span(processor: Any, name: str, start: float, end: float) -> list[float]:
+    """The ticks of a span, start included, end not, up to now, that have had no job. Raises UnknownSchedule, InputError."""
+    item = itemOf(processor, name)
+    if not item.nominal:
+        raise InputError(f'Schedule {short(name)} has no ticks of its own: it counts from the last time.')
+    if end <= start:
+        raise InputError(f'end must be after start ({utc(start):%Y-%m-%d %H:%M:%S} UTC), not {utc(end):%Y-%m-%d %H:%M:%S} UTC.')
+    instants: list[float] = []
+    for tick in ticks.walk(item.coming, start - 1e-6, min(end, time.time())):
+        if tick < end and not ticks.within(tick, item.spans):
+            instants.append(tick)
+        if len(instants) > SPAN:
+            raise InputError(f'There are more than {SPAN:,} ticks in this span; enqueue a shorter one first.')
+    return instants
+
+
+def backfill(processor: Any, name: str, start: float, end: float) -> list[tuple[float, int]]:
+    """Enqueue a job for each tick of a span that has had none; returns the ticks with the ids. Raises UnknownSchedule,
+    InputError."""
+    instants, item = span(processor, name, start, end), itemOf(processor, name)
+    jobs, now = records(processor, item, instants), time.time()
+    found = []
+    for job, tick, before in zip(jobs, instants, [None, *instants], strict=False):
+        linked = before if before is not None and item.coming(before) == tick else None
+        found.append((tick, enqueued(processor, item, [job], linked, now, BACKFILL)[0]))
+    return found

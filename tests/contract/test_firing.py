@@ -128,7 +128,7 @@ def test_the_one_that_waits_is_cancelled(clock):
 # -- a clock that jumps
 
 @pytest.mark.parametrize('jump', [DAY, -DAY, TEN, -TEN, 3 * 3600.0 + 7])
-@pytest.mark.parametrize('steps', [1, 5])
+@pytest.mark.parametrize('steps', [4])
 def test_no_tick_has_two_jobs_and_no_schedule_is_lost(clock, jump, steps):
     """It goes right, jumps and stays there for so many steps, and is right again."""
     lines = {'steady': '*/10 * * * *', 'daily': '0 8 * * *', 'hourly': '@hourly', 'quick': '*/10 * * * * *'}
@@ -146,9 +146,9 @@ def test_no_tick_has_two_jobs_and_no_schedule_is_lost(clock, jump, steps):
 
     go(10)
     go(steps, jump)
-    go(200)
+    go(160)
     found = [tick for name, tick in fired if name == 'steady']
-    expected = {MINUTE - MINUTE % 600 + 600 * each for each in range(14 + steps, 200)}
+    expected = {MINUTE - MINUTE % 600 + 600 * each for each in range(14 + steps, 160)}
     assert expected <= set(found)               # rhythm goes on, and each tick that passed had its job
     assert all(now < item.due <= now + DAY for item in items)
     named = [each for each in fired if each[0] != 'pause']
@@ -319,9 +319,9 @@ def test_hints_mend_themselves(clock, processor):
     item = clock.add(every='1m')
     part = processor.scheduler.parts[ticker.partOf('item')]
     part.enter(MINUTE + 10, 'item')
-    part.enter(MINUTE + 10, 'gone')
+    processor.scheduler.parts[ticker.partOf('gone')].enter(MINUTE + 10, 'gone')
     assert clock.at(MINUTE + 11) == []
-    assert list(part.entries) == [(MINUTE + 60, 'item')]
+    assert [pair for part in processor.scheduler.parts for pair in part.entries] == [(MINUTE + 60, 'item')]
     assert processor.scheduler.nextDue() == item.due
     processor.scheduler.remove('item')
     assert [list(part.entries) for part in processor.scheduler.parts] == [[]] * 4

@@ -6,7 +6,6 @@ rarely try, each looks at its own part of them first; at another's when that one
 """
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -26,8 +25,7 @@ from p01.remote.store.seats import PULLED
 AGAIN = 30.0        # seconds until a schedule that could not be advanced is looked at again
 PATIENCE = 10.0     # seconds that what this host alone may lack is left to others
 ASTRAY = 1.0        # seconds that clocks may differ
-BATCH = 200         # schedules that are fired in one transaction
-MOST = 500          # and between two looks for jobs
+BATCH = 200         # schedules of a part that are fired in one transaction, and between two looks for jobs
 STAGGER = 0.05      # seconds that each worker leaves a part to those before it
 LONGEST = 1.0       # and at most
 
@@ -68,7 +66,7 @@ class Ticker:
         rows = places(processor.store, self.name) if self.name else [0] * PARTS
         for part, place in zip(scheduler.parts, rows, strict=True):
             ready += self.share(part, place, now, coming)
-        return Look(sorted(ready)[:MOST], [number for number, part in enumerate(scheduler.parts) if part.latest > now + ASTRAY],
+        return Look(sorted(ready), [number for number, part in enumerate(scheduler.parts) if part.latest > now + ASTRAY],
                     min(coming, default=None))
 
     def turn(self, look: Look, now: float, do: Do) -> bool:
@@ -85,12 +83,12 @@ class Ticker:
         head = next(part.after(now), None)
         if head is not None and head[0] != NEVER:
             coming.append(head[0] + wait)
-        pairs = [pair for pair in part.ready(now, MOST + len(self.failed)) if pair[1] not in self.failed]
-        if not pairs or not place:
-            return pairs
-        until = max(pairs[0][0], part.latest) + wait
-        if now >= until or part.latest > now + ASTRAY:
-            return pairs
+        pairs = [pair for pair in part.ready(now, (place + 1) * BATCH + len(self.failed)) if pair[1] not in self.failed]
+        if not pairs:
+            return []
+        until = max(pairs[0][0], min(part.latest, now)) + wait
+        if not place or now >= until:
+            return pairs[:BATCH]
         coming.append(until)            # whoever is before us is at it, from the front
         return pairs[place * BATCH:(place + 1) * BATCH]
 
@@ -214,7 +212,8 @@ def tick(processor: Any, now: float, ticker: Ticker | None = None, manager: Any 
     """Enqueue the jobs of all schedules that are due; returns how many. Part of the caller's
     transaction, in savepoints."""
     ticker = ticker or Ticker()
-    if not (look := ticker.look(processor, now)):
+    look = ticker.look(processor, now)
+    if not look:
         return 0
     jar = processor._p_jar
     manager = manager or (jar.transaction_manager if jar is not None else transaction.manager)
@@ -230,5 +229,5 @@ def tick(processor: Any, now: float, ticker: Ticker | None = None, manager: Any 
     count = 0
     while look:
         count += ticker.fire(look, now, do, lambda event: events.notifyAfter(manager.get(), event))
-        look = ticker.look(processor, now) if len(look.ready) == MOST else Look([], [], math.inf)
+        look = ticker.look(processor, now)
     return count

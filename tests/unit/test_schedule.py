@@ -81,7 +81,7 @@ def test_part_of_the_transaction_around(app):
     with pytest.raises(ZeroDivisionError), app.transaction():
         app.schedules.pause('quick')
         app.schedules.runNow('quick')
-        1 / 0
+        raise ZeroDivisionError
     assert app.schedules['quick'].state == 'active' and app.schedules['quick'].history == ()
     with app.transaction():
         app.schedules.pause('quick', length='1h')
@@ -126,8 +126,7 @@ def test_preview_is_pure(app):
 
 
 @pytest.mark.parametrize('given, sentence', [
-    (((), {}), "A schedule takes one of: a crontab line such as '0 8 * * MON-FRI', every='15m', delay='10m', at=an instant; "
-               'not nothing.'),
+    (((), {}), "such as '0 8 * * MON-FRI', every='15m', delay='10m', at=an instant; not nothing."),
     ((('@daily',), {'every': 5}), 'not cron and every'),
     ((('* * *',), {}), "'* * *' is no crontab line: write five fields"),
     ((('0 0 31 2 *',), {}), 'is no crontab line: Bad day-of-month.'),
@@ -143,7 +142,7 @@ def test_preview_is_pure(app):
     (((), {'at': DAY, 'start': DAY + timedelta(1)}), 'at lies before start'),
     (((), {'at': datetime(2027, 1, 1)}), 'at must be a timezone-aware datetime'),
     (((), {'every': 60, 'jitter': 60}), 'jitter must be below the time between two runs, 60 s, not 60 s.'),
-    (((), {'every': 60, 'missed': 'some'}), "missed must be 'one', 'all', 'none', or a number of ticks up to 1,000, not 'some'."),
+    (((), {'every': 60, 'missed': 'some'}), "missed must be 'one', 'all', 'none', or a number of ticks up to 1,000, not"),
     (((), {'every': 60, 'missed': 0}), 'missed must be'),
     (((), {'every': 60, 'overlap': 'both'}), "overlap must be one of skip, queue, cancel, not 'both'."),
     (((), {'every': 60, 'missed': 'all', 'overlap': 'skip'}), "missed='all' enqueues several jobs at once"),
@@ -208,7 +207,7 @@ def test_lines(app, line, after, expected):
 
 def test_a_window(app):
     app.schedules.add('mine', plain, every='1h', start=DAY, end=DAY + timedelta(hours=2))
-    assert app.schedules.preview('mine', 9, DAY - timedelta(days=9)) == [DAY, DAY + timedelta(hours=1), DAY + timedelta(hours=2)]
+    assert app.schedules.preview('mine', 9, DAY - timedelta(days=9)) == [DAY + timedelta(hours=each) for each in range(3)]
 
 
 def test_a_rate_that_is_not_aligned_counts_from_when_it_was_added(app):

@@ -2,7 +2,7 @@
 """Schedules kept in step with the code, on every storage: deployments, rollbacks, what operators have changed."""
 import pytest
 
-from p01.remote import events
+from p01.remote import events, verbs
 from p01.remote.clock.schedule import CODE, HAND
 from p01.remote.clock.settings import settled
 from p01.remote.engine import declaring, scheduling
@@ -43,7 +43,7 @@ def live(processor):
         for number, code in enumerate(codes):
             seat = Seat(str(number), 'host', 1, 'process', 'box', 60.0, START)
             seat.declares = code.code
-            processor.store.sit(seat)
+            verbs.sit(processor.store, seat)
         commit(processor)
     return live
 

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from p01.remote import verbs
 from p01.remote.clock.schedule import Schedule
 from p01.remote.clock.settings import settled
 from p01.remote.engine import firing, scheduling, ticker
@@ -12,6 +13,7 @@ from p01.remote.engine.loop import Loop
 from p01.remote.exceptions import InputError, UnknownSchedule
 from p01.remote.scheduler import Delay
 from p01.remote.storage.places import traverse
+from p01.remote.views import listing
 from tests.conftest import NAME, START, abort, commit
 
 DAY = 86400.0
@@ -52,18 +54,18 @@ class Clock:
 
     def new(self):
         """The ticks of jobs that are new."""
-        new = [jobid for jobid in self.processor.store.ids() if jobid > self.last]
+        new = [jobid for jobid in listing.ids(self.processor.store) if jobid > self.last]
         self.waiting += new
         self.last = max(new, default=self.last)
         return [self.processor.store.entry(jobid)[1].extras['tick'] for jobid in new]
 
     def jobs(self):
-        return [(jobid, self.processor.store.entry(jobid)[1].extras['tick']) for jobid in self.processor.store.ids()]
+        return [(jobid, self.processor.store.entry(jobid)[1].extras['tick']) for jobid in listing.ids(self.processor.store)]
 
     def run(self):
         """Have all jobs done."""
         for jobid in self.waiting:
-            self.processor.store.cancel(jobid, time.time())
+            verbs.cancel(self.processor.store, jobid, time.time())
         self.waiting = []
         commit(self.processor)
 

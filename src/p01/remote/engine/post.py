@@ -14,12 +14,8 @@ from typing import Any
 
 from ZODB.DB import DB
 
-<<<<<<< HEAD
 from p01.remote import verbs
-from p01.remote.engine import fingerprint, presence
-=======
 from p01.remote.engine import declaring, fingerprint, presence
->>>>>>> 71d647d (wip: declared schedules)
 from p01.remote.exceptions import ClaimLost
 from p01.remote.ground.blackbox import BLURRED, HOST
 from p01.remote.options import WorkerOptions

@@ -75,7 +75,7 @@ def test_schedules_are_looked_at(shop, run, found, change):
     verdict, text = found()['schedules']
     assert verdict == 'wrong' and 'of 3 schedules' in text and 'gone enqueues nothing' in text and 'off is switched off' in text
     status, facts, _ = run('status', shop, '--json')
-    assert status == 0 and {each['key']: bool(each['fault']) for each in facts['schedules']} == {
+    assert status == 0 and {each['name']: bool(each['fault']) for each in facts['schedules']} == {
         'good': False, 'gone': True, 'off': False}
     out = run('status', shop)[1]
     assert '3 schedules, the next in 60 min' in out and '▲ schedule gone' in out and '▲ schedule off is switched off' in out

@@ -19,7 +19,8 @@ from p01.remote.ground.foreign import interrupts
 FAILED, WRONG, STOPPED = 1, 2, 130      # a job or check failed, or nothing was found; bad input; interrupted
 # and their modules, in the order in which one meets them
 VERBS = {'demo': 'demo.command', 'worker': 'cli.worker', 'enqueue': 'cli.enqueue', 'jobs': 'cli.changes',
-         'queues': 'cli.queues', 'status': 'cli.status', 'doctor': 'cli.doctor', 'pack': 'cli.pack', 'copy': 'cli.copy'}
+         'queues': 'cli.queues', 'schedules': 'cli.scheduling', 'status': 'cli.status', 'doctor': 'cli.doctor',
+         'pack': 'cli.pack', 'copy': 'cli.copy'}
 
 
 class Verbs(click.Group):

@@ -14,9 +14,10 @@ from p01.remote.app import App
 from p01.remote.cli.argument import Verb, appArgument
 from p01.remote.cli.queues import pausedOf
 from p01.remote.cli.status import workersOf
-from p01.remote.cli.survey import knownQueues, lost, meant, outdated, schedulesOf, unserved
+from p01.remote.cli.survey import knownQueues, meant, outdated, unserved
 from p01.remote.cli.target import check, placeOf
 from p01.remote.cli.terminal import ago, count, hung, jsonOption, printJson, shown, span, verb
+from p01.remote.engine.standing import lost, standings
 from p01.remote.exceptions import AddressError, NoProcessor
 from p01.remote.front.named import loadApp
 from p01.remote.ground.foreign import Raised, guarded, listed, reasonOf
@@ -217,18 +218,19 @@ def queues(scene: Scene) -> tuple[str, str]:
 
 def schedules(scene: Scene) -> tuple[str, str]:
     """Whether all schedules enqueue what they should."""
-    found = schedulesOf(scene.processor, scene.now)
-    broken = [f'{shown(each.key)} enqueues nothing: {each.fault}' for each in found if each.fault]
-    odd = [f'{shown(each.key)} is switched off' for each in found if not each.active and not each.fault]
-    odd += [f'{shown(each.key)} is late: due {ago(each.due, scene.now)}' for each in found
+    found = [each for each in standings(scene.processor, scene.now) if each.retired is None]
+    broken = [f'{shown(each.name)} enqueues nothing: {each.fault}' for each in found if each.fault]
+    odd = [f'{shown(each.name)} is {"switched off" if each.source == "component" else "paused"}' for each in found
+           if not each.active and each.until is None and not each.fault]
+    odd += [f'{shown(each.name)} is late: due {ago(each.due, scene.now)}' for each in found
             if each.active and not each.fault and each.due is not None and each.due < scene.now - LATE]
     if broken or odd:
         text = f'of {count(len(found), "schedule")} {listed(broken + odd, "; ")}'
-        return 'wrong' if broken else 'look', text
-    due = min((each.due for each in found if each.due is not None), default=None)
+        return 'wrong' if broken else 'look', f'{text}; `p01-remote schedules list {scene.target}` shows all'
+    due = min((each.due for each in found if each.active and each.due is not None), default=None)
     if not found:
         return 'good', 'none'
-    coming = '' if due is None else f', the next {ago(due, scene.now)}'
+    coming = '' if due is None else f', the next {ago(max(due, scene.now), scene.now)}'
     return 'good', f'{count(len(found), "schedule")}{coming}'
 
 

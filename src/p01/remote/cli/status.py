@@ -9,11 +9,13 @@ import click
 
 from p01.remote.cli.argument import Verb, appArgument
 from p01.remote.cli.queues import countsOf, pausedOf, printCounts
-from p01.remote.cli.survey import Schedule, knownQueues, meant, outdated, schedulesOf, unserved
+from p01.remote.cli.schedules import facts
+from p01.remote.cli.survey import knownQueues, meant, outdated, unserved
 from p01.remote.cli.target import opened, placeOf
 from p01.remote.cli.terminal import ago, count, iso, jsonOption, mark, printJson, say, shown, span, table, verb
 from p01.remote.engine.death import isDead
 from p01.remote.engine.progress import saidBy
+from p01.remote.engine.standing import COMPONENT, Standing, standings
 from p01.remote.ground import blackbox
 from p01.remote.ground.foreign import LISTED
 from p01.remote.processor import RemoteProcessor
@@ -33,7 +35,7 @@ def status(target: str, asJson: bool) -> int:
             (found, reckoned), paused = countsOf(processor), pausedOf(processor, now)
             oldest = figures.oldest(processor.store)
             due = figures.nextDue(processor.store, noticed=False)
-            workers, schedules = workersOf(processor, now), schedulesOf(processor, now)
+            workers, schedules = workersOf(processor, now), standings(processor, now)
             left, known, old = unserved(found, workers, paused), knownQueues(app, processor), outdated(app, workers)
     if asJson:
         printJson({'app': place, 'queues': found, 'reckoned': reckoned,
@@ -41,7 +43,7 @@ def status(target: str, asJson: bool) -> int:
                    'oldest': None if oldest is None else round(max(0.0, now - oldest), 3), 'nextDue': iso(due),
                    'workers': [{**each, 'progress': {jobid: said._asdict() for jobid, said in each['progress'].items()}}
                                for each in workers], 'unserved': left,
-                   'schedules': [{**each._asdict(), 'due': iso(each.due)} for each in schedules]})
+                   'schedules': [facts(each) for each in schedules]})
         return 0
     say((place, 'bold'))
     if found:
@@ -72,12 +74,14 @@ def warn(warnings: list[tuple[str, str]]) -> None:
         say(mark('warning', f'and {len(warnings) - LISTED:,} more'), ' of these')
 
 
-def printSchedules(schedules: list[Schedule], now: float) -> None:
+def printSchedules(schedules: list[Standing], now: float) -> None:
     """Print how many there are, when the next is due, and what is wrong with which."""
+    schedules = [each for each in schedules if each.retired is None]
     if schedules:
         due = min((each.due for each in schedules if each.active and each.due is not None), default=None)
         say(f'{count(len(schedules), "schedule")}{"" if due is None else f", the next {ago(max(due, now), now)}"}')
-    warn([(f'schedule {shown(each.key)}', f': {shown(each.fault, 200)}' if each.fault else ' is switched off')
+    off = {True: ' is switched off', False: ' is paused'}
+    warn([(f'schedule {shown(each.name)}', f': {shown(each.fault, 200)}' if each.fault else off[each.source == COMPONENT])
           for each in schedules if each.fault or not each.active])
 
 

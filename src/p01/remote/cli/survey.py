@@ -3,67 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
-
-from ZODB.broken import Broken
+from typing import Any
 
 from p01.remote.app import App
 from p01.remote.cli.terminal import shown
 from p01.remote.engine.fingerprint import fingerprintOf
 from p01.remote.ground import checks
-from p01.remote.ground.foreign import Raised, guarded, reasonOf
-from p01.remote.job import FunctionJob, Gone
+from p01.remote.ground.foreign import Raised, guarded
 from p01.remote.options import DEFAULTQUEUE
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store.records import QUEUED
 from p01.remote.views import figures
-
-
-class Schedule(NamedTuple):
-    """How a schedule stands."""
-
-    key: str
-    jobName: str
-    due: float | None           # POSIX seconds
-    active: bool
-    fault: str                  # why it enqueues nothing; '' when it does
-
-
-def schedulesOf(processor: RemoteProcessor, now: float) -> list[Schedule]:
-    """The schedules; nothing is fired."""
-    return [scheduleOf(processor, key, now) for key in list(processor.scheduler)]
-
-
-def scheduleOf(processor: RemoteProcessor, key: str, now: float) -> Schedule:
-    """How one schedule stands."""
-    def look() -> Schedule:
-        item: Any = processor.scheduler[key]
-        if isinstance(item, Broken):
-            cls = type(item)
-            return Schedule(key, '', None, True, f'its class {cls.__module__}.{cls.__name__} is gone')
-        jobName, due, active = str(item.jobName), item.due, bool(item.active)
-        fault = lost(processor, jobName)
-        if not fault and active:
-            coming = guarded(item.next, now)        # of whatever class
-            fault = '' if not isinstance(coming, Raised) else reasonOf(coming.error)
-        return Schedule(key, jobName, due, active, fault)
-
-    found = guarded(look)
-    return Schedule(key, '', None, True, reasonOf(found.error)) if isinstance(found, Raised) else found
-
-
-def lost(processor: RemoteProcessor, name: str) -> str:
-    """Why a worker here would not find the behaviour of this name; '' when it would."""
-    def look() -> str:
-        behaviour = processor.behaviour(name)
-        if isinstance(behaviour, Gone):
-            return f'{shown(name)} cannot be found'
-        if isinstance(behaviour, FunctionJob):
-            _ = behaviour.function
-        return ''
-
-    found = guarded(look)
-    return reasonOf(found.error) if isinstance(found, Raised) else found
 
 
 def unserved(counts: dict[str, dict[str, int]], workers: Iterable[dict[str, Any]], paused: Iterable[str]) -> dict[str, int]:

@@ -8,7 +8,7 @@ from ZODB.broken import Broken
 
 from p01.remote.clock.item import SchedulerItem
 from p01.remote.clock.schedule import Schedule
-from p01.remote.engine.firing import Firing
+from p01.remote.engine.firing import HISTORY, Firing
 from p01.remote.exceptions import JobNotFound
 from p01.remote.ground.foreign import Raised, guarded, reasonOf, shown
 from p01.remote.job import FunctionJob, Gone
@@ -61,17 +61,17 @@ class Standing(NamedTuple):
 
 
 def standings(processor: Any, now: float) -> list[Standing]:
-    """How all schedules stand; nothing is fired."""
-    return [standing(processor, name, now) for name in list(processor.scheduler)]
+    """How all schedules stand, each with its last firing; nothing is fired."""
+    return [standing(processor, name, now, 1) for name in list(processor.scheduler)]
 
 
-def standing(processor: Any, name: str, now: float) -> Standing:
-    """How one schedule stands."""
-    found = guarded(look, processor, name, now)
+def standing(processor: Any, name: str, now: float, most: int = HISTORY) -> Standing:
+    """How one schedule stands, with so many of its last firings."""
+    found = guarded(look, processor, name, now, most)
     return Standing(name, fault=reasonOf(found.error)) if isinstance(found, Raised) else found
 
 
-def look(processor: Any, name: str, now: float) -> Standing:
+def look(processor: Any, name: str, now: float, most: int) -> Standing:
     """How one schedule stands. Raises what its code does."""
     item: Any = processor.scheduler[name]
     if isinstance(item, Broken):
@@ -91,7 +91,7 @@ def look(processor: Any, name: str, now: float) -> Standing:
         getattr(item, 'source', COMPONENT), item.title, item.description,
         {key: value for key, value in settings.items() if key != 'input'}, edits + (() if active else ('paused',)),
         active, item.until, item.retired, item.due, item.tick, item.skips, item.fired, item.passed, item.skipped,
-        tuple(past(processor.store, Firing(*each)) for each in reversed(item.history)), fault)
+        tuple(past(processor.store, Firing(*each)) for each in item.history[:-most - 1:-1]), fault)
 
 
 def unfit(item: SchedulerItem, now: float) -> str:

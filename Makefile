@@ -8,7 +8,7 @@ ARGS ?=
 PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test long lint types docs bench clean
+.PHONY: help demo test long matrix lint types docs bench clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -22,6 +22,9 @@ test: $(VENV)/.tested ## run all tests
 
 long: $(VENV)/.tested ## every kill point, 200 kills of worker trees, 50 outages of each kind, torture, about 20 minutes
 	@P01_LONG=1 $(VENV)/bin/python -m pytest tests/long -o faulthandler_timeout=1400 $(ARGS)
+
+matrix: $(VENV)/.tested ## the oldest and newest libraries on each Python that is here; ARGS=--quick takes two of them
+	@$(VENV)/bin/python tests/matrix.py $(ARGS)
 
 lint: $(VENV)/.tested ## check style and imports with ruff
 	@$(VENV)/bin/ruff check $(ARGS) .

@@ -39,7 +39,7 @@ FLOORS = [
     ['calendar'],
     ['instants'],
     ['interfaces', 'ground.fork'],
-    ['ground.door'],
+    ['ground.door', 'ground.upstream'],
     ['exceptions'],
     ['ground'],
 ]
@@ -51,9 +51,7 @@ OWNED = {
     'tpc_begin', 'tpc_vote', 'tpc_finish', 'tpc_abort',                                                         # transaction
     'persistent_id', 'persistent_load', 'reducer_override', 'list_commands', 'get_command', 'parse_args',  # pickle, click
     'new_instance', 'poll_invalidations', 'new_oid', 'tpc_transaction', 'record_iternext',                        # ZODB
-    'fill_object_refs', 'on_filling_object_refs_added', 'hold_pack_lock', '_select_driver',
-    'execute_multiple_statement_with_hidden_commit', 'lock_database_and_move', 'store_temps',
-    'set_all_for_tid', 'local_client',                                          # RelStorage
+    'notify_disconnected',                                                                                        # ZEO
 }
 PACKAGE = 'p01.remote'
 ROOT = Path(__file__).resolve().parents[1]
@@ -211,6 +209,64 @@ def statusWriters(tree: Tree) -> Iterator[str]:
                     yield f'{module}:{node.lineno} assigns status'
 
 
+# -- what is private to other libraries stays in one place
+
+INSIDES = 'storage.insides'
+# underscored, and promised all the same: by named tuples, os, sys, and persistent
+PROMISED = re.compile(r'__\w+__|_[pv]_\w+|_(asdict|replace|fields|field_defaults|make|exit|getframe|current_frames)')
+BYHAND = {'_p_oid', '_p_jar', '_p_serial'}      # which only an object's connection should set
+
+
+def private(tree: Tree) -> Iterator[str]:
+    """Names that other libraries keep for themselves, outside of storage.insides: there they are
+    explained, looked at when it is imported, and have canaries."""
+    known, ours = theirs(tree), owned(tree)
+    for module, body in tree.items():
+        if module == INSIDES:
+            continue
+        for node in ast.walk(body):
+            where = f'{module}:{getattr(node, "lineno", 0)}'
+            match node:
+                case ast.Attribute(attr='__class__', ctx=ast.Store()):
+                    yield f'{where} changes the class of an object'
+                case ast.Attribute(attr=name, ctx=ast.Store()) if name in BYHAND:
+                    yield f'{where} sets {name}'
+                case ast.Attribute(attr=name) if isPrivate(name) and (name in known or name not in ours):
+                    yield f'{where} has {name}, which is private to another library'
+                case ast.Constant(value=str(name)) if name in known:
+                    yield f'{where} has {name!r}, which is private to another library'
+                case ast.Import() | ast.ImportFrom():
+                    for name in imported(node):
+                        if not name.startswith(PACKAGE + '.') and any(map(isPrivate, name.split('.'))):
+                            yield f'{where} imports {name}, which is private to another library'
+
+
+def isPrivate(name: str) -> bool:
+    """Whether a name is one that others should not use."""
+    return name.startswith('_') and not PROMISED.fullmatch(name)
+
+
+def theirs(tree: Tree) -> set[str]:
+    """The private names that storage.insides has: as attributes, as texts, and in its table."""
+    found = set()
+    for node in ast.walk(tree.get(INSIDES, ast.parse(''))):
+        match node:
+            case ast.Attribute(attr=name) | ast.Constant(value=str(name)) | ast.keyword(arg=str(name)):
+                found |= {name} if isPrivate(name) else set()
+    return found
+
+
+def owned(tree: Tree) -> set[str]:
+    """The names that our classes and functions define, for themselves or for their objects."""
+    found = set()
+    for module, body in tree.items():
+        for node in ast.walk(body) if module != INSIDES else ():
+            found |= set(defined(node)) | ({node.name} if isinstance(node, ast.ClassDef) else set())
+            if isinstance(node, ast.Assign) and any(nameOf(each) == '__slots__' for each in node.targets):
+                found |= {each.value for each in ast.walk(node.value) if isinstance(each, ast.Constant)}
+    return found
+
+
 # -- words
 
 def undocumented(tree: Tree) -> Iterator[str]:
@@ -278,7 +334,7 @@ def unplaced(names: Iterable[str], text: str) -> Iterator[str]:
 
 # -- the laws hold
 
-CHECKS = [upward, circles, long, misnamed, statusWriters, undocumented]
+CHECKS = [upward, circles, long, misnamed, statusWriters, private, undocumented]
 
 
 @pytest.mark.parametrize('check', CHECKS, ids=lambda check: check.__name__)
@@ -331,6 +387,11 @@ BAD = [
     *[(statusWriters, {'engine.runner': text}) for text in (
         'job.status = 1', 'job.status += 1', 'a, job.status = 1, 2', 'job.status: str = 1', 'del job.status',
         'setattr(job, "status", 1)', 'object.__setattr__(job, "status", 1)')],
+    *[(private, {INSIDES: 'x._txn\nold = "_sm"\nof(Connection, _modified=None)', 'job': text}) for text in (
+        'manager._txn', 'self._txn', 'self.a[1]()._txn', 'def _txn(): pass\nmanager._txn', 'getattr(manager, "_txn")',
+        'jar._modified.append(1)', 'vars(site)["_sm"]', 'jar._unheard', 'self._unheard', 'x._p_jar._unheard',
+        'from ZODB import _timestamp', 'from ZODB._compat import loads', 'import transaction._manager',
+        'x.__class__ = A', 'obj._p_oid = 1', 'obj._p_jar = None', 'obj._p_serial = z64')],
     *[(undocumented, {'job': text}) for text in (
         'x = 1', '"""Doc."""\nclass A: pass', '"""Doc."""\ndef f(): pass',
         '"""Doc."""\nclass A:\n    """Doc."""\n    def f(self): pass',
@@ -348,6 +409,11 @@ GOOD = [
                        'class A:\n    _p_changed = 1\nBase = A'}),
     (statusWriters, {'store.verbs': 'job.status = 1',
                      'app': 'class A:\n    status: str\nx = job.status == 1'}),
+    (private, {INSIDES: 'manager._txn\nx.__class__ = A\nobj._p_oid = 1\nfrom ZODB._compat import loads',
+               'job': 'from p01.remote.demo._made import x\nobj._p_jar._p_oid\nobj._p_changed = True\nobj._v_near = 1\n'
+                      'x._asdict()\nos._exit(1)\nsys._getframe()\nx.__class__.__name__\n"A _txn in a sentence"\n'
+                      'class A:\n    __slots__ = ("_kept",)\n    def _own(self): self._own, self._kept, app._held = 1\n'
+                      'class B:\n    def f(self): self._held = 1\n'}),
     (undocumented, {
         'interfaces': '"""Doc."""\nclass IA(Interface):\n    """Doc."""\n    def f():\n        """Doc."""\n'
                       'class IB(IA):\n    """Doc."""',

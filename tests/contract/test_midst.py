@@ -181,3 +181,30 @@ def test_at_every_point_of_an_enqueue(app, block):
     assert len(set(ids)) == len(ids)
     assert app.drain() == len(ids)
     assert {handle.status for handle in kept + between} == {'completed'}
+
+
+def test_at_every_point_of_a_load(app):
+    """Where it hurts is FileStorage: who commits waits until nobody reads."""
+    if app.place.startswith('zeo'):
+        pytest.skip("ZEO waits with threading.Event, which nobody may interrupt who asks ZEO again")
+    note.enqueue('first')
+    said = []
+
+    def between():
+        try:
+            said.append(note.enqueue('between').id)
+        except TransactionOver as error:
+            said.append(str(error))
+
+    with app.reading() as processor:
+        settings = processor.store.settings
+        settings._p_deactivate()
+        with call(0, None) as calls:
+            settings._p_activate()
+        for number in range(1, len(calls) + 1):
+            settings._p_deactivate()
+            with call(number, between):
+                settings._p_activate()
+    assert len(said) == len(calls)
+    assert all(isinstance(each, int) or 'in the midst of a commit, begin or load' in each for each in said)
+    assert app.drain() == 1 + sum(isinstance(each, int) for each in said)

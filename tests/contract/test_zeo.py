@@ -100,8 +100,8 @@ def test_first_users_at_once(server):
 
 @pytest.mark.parametrize('mended', [True, False], ids=['mended', 'as upstream'])
 def test_new_objects_get_ids_of_their_own_after_a_restart(mended, monkeypatch):
-    if not mended:      # when this fails, ZEO has mended it, and _mendIds can go
-        monkeypatch.setattr(zeo, '_mendIds', lambda storage: None)
+    if not mended:      # when this fails, ZEO has mended it, and Client can go
+        monkeypatch.setattr(zeo, 'forgetIds', lambda storage: None)
     with servers.needed(lambda: servers.ZEO(storages=1)) as server:
         address = server.database()
         with opened(address) as first, opened(address) as second:
@@ -126,8 +126,8 @@ def addTo(db, name, number):
 
 @pytest.mark.parametrize('mended', [True, False], ids=['mended', 'as upstream'])
 def test_a_server_may_tell_late_of_a_commit(mended, server, monkeypatch):
-    if not mended:      # when this fails, ZEO has mended it, and _mendOrder can go
-        monkeypatch.setattr(zeo, '_mendOrder', lambda storage: None)
+    if not mended:      # when this fails, ZEO has mended it, and lenient can go
+        monkeypatch.setattr(zeo, 'lenient', lambda cache: None)
     with opened(server.database()) as db:
         write(db, 'key', 'old')
         before = db.storage.lastTransaction()

@@ -2,12 +2,14 @@
 """What doctor and status tell, and that one bad thing hides no other."""
 import os
 import time
+from importlib.metadata import version
 
 import pytest
 
 from p01.remote import App, testing
 from p01.remote.engine.loop import Loop
 from p01.remote.front.named import loadApp
+from p01.remote.ground import upstream
 from p01.remote.options import Policy, WorkerOptions
 from p01.remote.scheduler import Cron, Delay, SchedulerItem
 from tests.unit.conftest import drain
@@ -200,3 +202,16 @@ def test_thousands_of_one_kind_are_summed_up(shop, change, found, run, seated):
     assert '; and 295 more' in found()['queues'][1] and '; and 15 more' in found()['schedules'][1]
     status, _, err = run('enqueue', shop, 'nobody')
     assert status == 2 and 'echo 01' in err and 'and 38 more' in err and 'echo 02' not in err
+
+
+def test_the_libraries_are_named(found, change):
+    change(lambda processor: None)
+    verdict, text = found()['libraries']
+    assert verdict == 'good' and f'ZODB {version("ZODB")}, transaction ' in text
+
+
+def test_one_that_was_not_tested_is_worth_a_look(found, change, monkeypatch):
+    change(lambda processor: None)
+    monkeypatch.setitem(upstream.RANGES, 'ZODB', ('1.0', '2'))
+    verdict, text = found()['libraries']
+    assert verdict == 'look' and 'pip install "ZODB>=1.0,<2"' in text and 'transaction' not in text

@@ -249,7 +249,7 @@ def test_operations_tell_of_every_check_of_doctor():
     text = (ROOT / 'docs' / 'operations.md').read_text('utf-8')
     table = text.partition('| check |')[2].partition('\n\n')[0]
     told = set(re.findall('`([a-z]+)`', ' '.join(re.findall(r'^\| (`[^|]+) \|', table, re.M))))
-    assert told == {'address', 'open', 'commit', *LOOKS}
+    assert told == {'address', 'libraries', 'open', 'commit', *LOOKS}
 
 
 def test_plain_text_becomes_markdown():

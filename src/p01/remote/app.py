@@ -28,6 +28,7 @@ from p01.remote.handle import Handle
 from p01.remote.job import FunctionJob
 from p01.remote.options import CONFLICTS, DEFAULTQUEUE, Policy, Span, WorkerOptions
 from p01.remote.processor import RemoteProcessor
+from p01.remote.storage.insides import pocketOf
 from p01.remote.storage.transactions import begun, opened, pause, transact
 
 BACKOFF = 1.0           # seconds; the default of @app.job
@@ -152,10 +153,10 @@ class App:
 
     def near(self, connection: Connection) -> RemoteProcessor:
         """The processor in a connection, looked up once a transaction. Raises RemoteError."""
-        kept, current = vars(connection).get(self._near), begun(connection.transaction_manager)
+        kept, current = pocketOf(connection).get(self._near), begun(connection.transaction_manager)
         if kept is None or kept[0]() is not current or current is None:
             current = weakref.ref(connection.transaction_manager.get())
-            kept = vars(connection)[self._near] = current, self.locate(connection)
+            kept = pocketOf(connection)[self._near] = current, self.locate(connection)
         processor: RemoteProcessor = kept[1]
         return processor
 

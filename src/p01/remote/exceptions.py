@@ -104,6 +104,10 @@ class PackageMissing(AddressError):
     """A package that this kind of address needs is not installed."""
 
 
+class LibraryChanged(RemoteError):
+    """A library below p01.remote is not what it was tested with."""
+
+
 class DatabaseLocked(AddressError):
     """Another process holds this database."""
 

@@ -15,6 +15,7 @@ from p01.remote.cli.terminal import shown, tell
 from p01.remote.exceptions import TRACE, JobNotFound, sentence
 from p01.remote.ground import streams
 from p01.remote.ground.foreign import interrupts
+from p01.remote.ground.upstream import over
 
 FAILED, WRONG, STOPPED = 1, 2, 130      # a job or check failed, or nothing was found; bad input; interrupted
 # and their modules, in the order in which one meets them
@@ -26,10 +27,12 @@ VERBS = {'demo': 'demo.command', 'worker': 'cli.worker', 'enqueue': 'cli.enqueue
 class Verbs(click.Group):
     """Imports a verb when it is asked for: none pays for the others, least of all a supervisor."""
 
+    @over(click.Group)
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The verbs in their order, not by alphabet."""
         return list(VERBS)
 
+    @over(click.Group)
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """The verb of this name."""
         if name not in VERBS:

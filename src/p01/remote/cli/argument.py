@@ -13,6 +13,7 @@ import click
 from p01.remote.cli.terminal import shown
 from p01.remote.exceptions import InputError
 from p01.remote.ground import spans
+from p01.remote.ground.upstream import over
 from p01.remote.instants import duration
 
 DEFAULT = 'P01_REMOTE_APP'              # in the environment: APP where none is given
@@ -24,6 +25,7 @@ class Span(click.ParamType):
 
     name = 'duration'
 
+    @over(click.ParamType)
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Seconds of 90, 90s, 1.5m, 2h or 1d."""
         try:
@@ -42,6 +44,7 @@ SPAN = Span()
 class Verb(click.Command):
     """A verb whose first argument is APP, which may be left out where P01_REMOTE_APP names it."""
 
+    @over(click.Command)
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put the default before the other arguments when there is no APP among them."""
         bare = not args and self.no_args_is_help
@@ -56,6 +59,7 @@ class Verb(click.Command):
             args = [app, *args]
         return super().parse_args(ctx, args)
 
+    @over(click.Command)
     def invoke(self, ctx: click.Context) -> Any:
         """Let the target say which processor is meant."""
         path = ctx.params.pop('processor', None) if isinstance(self.params[0], AppArgument) else None

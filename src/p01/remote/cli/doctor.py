@@ -20,6 +20,7 @@ from p01.remote.cli.terminal import ago, count, hung, jsonOption, printJson, sho
 from p01.remote.engine.standing import lost, standings
 from p01.remote.exceptions import AddressError, NoProcessor
 from p01.remote.front.named import loadApp
+from p01.remote.ground import upstream
 from p01.remote.ground.foreign import Raised, guarded, listed, reasonOf
 from p01.remote.processor import RemoteProcessor
 from p01.remote.storage.held import held
@@ -82,6 +83,7 @@ def examine(app: App, target: str) -> Iterator[Finding]:
     if isinstance(there, Raised) and isinstance(there.error, AddressError):
         raise there.error
     yield Finding('address', 'good', placeOf(app))
+    yield Finding('libraries', *libraries())
     try:
         if isinstance(there, Raised):       # a folder without permission, say
             raise there.error
@@ -123,6 +125,13 @@ def sceneOf(app: App, processor: RemoteProcessor, target: str, now: float) -> Sc
     """What the checks look at."""
     return Scene(app, processor, target, now, workersOf(processor, now), pausedOf(processor, now),
                  figures.reckoned(processor.store).queues)
+
+
+def libraries() -> tuple[str, str]:
+    """Which versions of the libraries below there are, and whether they were tested."""
+    found = upstream.libraries()
+    text = upstream.untested(found)
+    return ('look', text) if text else ('good', ', '.join(f'{each.name} {each.version}' for each in found))
 
 
 def layout(scene: Scene) -> tuple[str, str]:

@@ -12,6 +12,7 @@ import click
 from p01.remote.app import App
 from p01.remote.cli.argument import SPAN
 from p01.remote.cli.terminal import shown
+from p01.remote.ground.upstream import over
 from p01.remote.views.listing import Filter
 
 
@@ -20,6 +21,7 @@ class Date(click.ParamType):
 
     name = 'instant'
 
+    @over(click.ParamType)
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """POSIX seconds of 2026-01-31 or 2026-01-31T08:30."""
         if isinstance(value, float):
@@ -35,6 +37,7 @@ class Date(click.ParamType):
 class Moment(Date):
     """An instant: how long ago, or a date."""
 
+    @over(click.ParamType)
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """POSIX seconds of 10m, 2h, 1d, 2026-01-31 or 2026-01-31T08:30."""
         try:

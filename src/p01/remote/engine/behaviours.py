@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from ZODB.broken import Broken
-from ZODB.POSException import StateLoadError
 
 from p01.remote.exceptions import InputError, NotLoaded, UnknownJob
 from p01.remote.ground.foreign import Raised, interrupts, reasonOf
 from p01.remote.job import Gone, Job, found
 from p01.remote.storage.classes import reasonFor
+from p01.remote.storage.insides import loadError
 from p01.remote.storage.origin import contained
 
 
@@ -23,7 +23,7 @@ def behaviourOf(processor: Any, name: str) -> Job:
     if isinstance(error, UnknownJob):
         return Gone(error)
     # whatever its class does when it is loaded
-    cause = error.__cause__ if isinstance(error, StateLoadError) and error.__cause__ is not None else error
+    cause = loadError(error)
     lost = NotLoaded(f'The job registered as {name!r} cannot be loaded ({reasonOf(cause)}); '
                      'restore its class, or add it anew.')
     lost.__cause__ = cause

@@ -23,6 +23,7 @@ from p01.remote.engine import janitor, presence
 from p01.remote.exceptions import RemoteError
 from p01.remote.ground import fork
 from p01.remote.ground.foreign import reasonOf
+from p01.remote.storage.insides import isClosed
 from p01.remote.storage.transactions import transact
 
 SHORT = 1.0         # seconds that workers get to leave when their process ends
@@ -61,7 +62,7 @@ def resign(db: DB, worker: Any) -> None:
 
 def closed(db: DB) -> bool:
     """Whether a database was closed, by whatever way."""
-    return 'storage' not in vars(db)
+    return isClosed(db)
 
 
 def hire(db: DB, worker: Any, thread: threading.Thread) -> None:

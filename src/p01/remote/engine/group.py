@@ -18,7 +18,7 @@ from p01.remote.engine.runner import Runner, Way
 from p01.remote.engine.sizes import LASTS, LEAST, WEIGHT, Sizes
 from p01.remote.engine.verdict import COMMITTED, JOINED, Committed, Done, Runs, Task, Verdict, failure
 from p01.remote.ground.foreign import Raised, guarded, interrupts
-from p01.remote.storage.connection import weightOf
+from p01.remote.storage.insides import weightOf
 from p01.remote.storage.marks import BEGIN, Mark, markable
 from p01.remote.storage.transactions import LIVE, begun
 from p01.remote.store.outcomes import Stored, endOf, startOf

@@ -20,6 +20,8 @@ from p01.remote.engine.surroundings import Surroundings
 from p01.remote.engine.verdict import Failed, Task, ends, expired, failure, policyOf
 from p01.remote.exceptions import TimedOut, TransactionOver
 from p01.remote.ground.foreign import interrupts
+from p01.remote.ground.upstream import over
+from p01.remote.storage.insides import turn
 from p01.remote.store.outcomes import success
 from p01.remote.store.payload import packOutput, unpack
 from p01.remote.store.seats import Holder
@@ -55,6 +57,7 @@ def runDue(processor: Any, now: float | None, most: int | None = None) -> int:
 class Kept:
     """A transaction that is its caller's while a job runs in it: part of it can be no run, and the claim is in it, too."""
 
+    @over(transaction.Transaction)
     def commit(self) -> None:
         """Raises TransactionOver."""
         raise TransactionOver('The job runs in the transaction of its caller, who ends it; let a '
@@ -73,11 +76,11 @@ def keptOf(kind: type) -> type:
 def kept(current: Any) -> Iterator[None]:
     """Keep a transaction for its caller, whoever has a way to it."""
     kind: Any = type(current)
-    current.__class__ = keptOf(kind)
+    turn(current, keptOf(kind))
     try:
         yield
     finally:
-        current.__class__ = kind
+        turn(current, kind)
 
 
 def runOne(processor: Any, hand: Holder, jobid: int, now: float | None, manager: Any) -> bool:

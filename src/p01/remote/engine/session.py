@@ -67,7 +67,7 @@ class Session:
 
     def joined(self) -> bool:
         """Whether the transaction has anything to commit."""
-        return joined(self.manager._txn)        # begun would be one more call for each job
+        return joined(self.manager.get())
 
     def abort(self) -> None:
         """Abort the transaction. What a job left to be done then may raise what it likes."""

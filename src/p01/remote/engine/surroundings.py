@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import transaction
 
+from p01.remote.storage.insides import interactionsOf, proveZope, setInteraction, sitesOf
 from p01.remote.storage.places import parentOf
 
 
@@ -24,6 +25,7 @@ def optional(name: str) -> Any:
 NONE: dict[str, Any] = {}       # of what is not there
 hooks = optional('zope.component.hooks')
 management = optional('zope.security.management')
+proveZope(management, hooks)
 ISite = getattr(optional('zope.component.interfaces'), 'ISite', None)
 
 
@@ -152,14 +154,14 @@ class Surroundings:
                 management.newInteraction()
             self.interaction = management.queryInteraction()
             self.parts = list(getattr(self.interaction, 'participations', ()))
-            self.interactions = management.thread_local.__dict__
+            self.interactions = interactionsOf(management)
         else:
             self.interaction = None
         if hooks is not None:
             self.old = hooks.getSite()
             self.here = self.old if self.site is None else self.site
             hooks.setSite(self.here)
-            self.sites = hooks.siteinfo.__dict__
+            self.sites = sitesOf(hooks)
         self.manager = transaction.manager.manager
         self.ambients = {name: make(sys.modules[name]) for name, make in AMBIENTS.items() if name in sys.modules}
         self.imported = len(sys.modules)
@@ -185,7 +187,7 @@ class Surroundings:
         if management is not None:
             management.endInteraction()     # if no job has done so
             if self.interaction is not None and not self.made:
-                management.thread_local.interaction = self.interaction
+                setInteraction(management, self.interaction)
                 for part in [part for part in self.interaction.participations if part not in self.parts]:
                     self.interaction.remove(part)
         if hooks is not None:

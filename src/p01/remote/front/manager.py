@@ -13,6 +13,7 @@ from ZODB.Connection import Connection
 from ZODB.DB import DB
 
 from p01.remote.ground import fork
+from p01.remote.storage.insides import followers
 from p01.remote.storage.transactions import Lasting, begun, joined
 
 
@@ -63,9 +64,7 @@ def shared(manager: Any) -> bool:
 
 def connections(manager: Any) -> list[Connection]:
     """The connections that are open under a manager."""
-    manager = getattr(manager, 'manager', manager)
-    found = (reference() for reference in manager._synchs.as_weakref_list())
-    return [each for each in found if isinstance(each, Connection)]
+    return [each for each in followers(manager) if isinstance(each, Connection)]
 
 
 def known(manager: Any, db: DB, looked: bool = False) -> Connection | None:

@@ -10,14 +10,15 @@ import ZODB
 from ZODB.interfaces import IDatabase
 
 from p01.remote.exceptions import PackageMissing
-from p01.remote.ground import checks
+from p01.remote.ground import checks, upstream
 from p01.remote.storage.address import KINDS, Address, hidden, isAddress, known, parse
 from p01.remote.storage.classes import classOf
-from p01.remote.storage.opened import folder, kind
+from p01.remote.storage.opened import folder, kind, useClasses
 from p01.remote.storage.signals import Signal, signal
 
 __all__ = ['Address', 'Signal', 'check', 'folder', 'hidden', 'kind', 'isAddress', 'known', 'openDatabase', 'parse', 'signal']
 
+CLASSES = 'class_factory'       # a setting of ZODB.DB since ZODB 6.3
 _SETTINGS = frozenset(inspect.signature(ZODB.DB.__init__).parameters) - {'self', 'storage', 'storage_args'}
 
 # ZODB warns of more than 7 open connections, and throws away those beyond when they are closed, with what they have cached and
@@ -43,9 +44,14 @@ def openDatabase(address: str | Address | ZODB.DB, **settings: Any) -> ZODB.DB:
     parsed = address if isinstance(address, Address) else parse(address)
     row = KINDS[parsed.kind]
     # else its description, or Zope, says how classes are found, and how many connections there may be
-    ours = {} if row.described else {'class_factory': classOf, 'pool_size': POOL, 'pool_timeout': IDLE}
+    ours = {} if row.described else {CLASSES: classOf, 'pool_size': POOL, 'pool_timeout': IDLE}
+    before: Any = None if CLASSES in _SETTINGS else ours.pop(CLASSES, None)
+    upstream.warn()
     try:
-        return import_module(row.module).openDatabase(parsed, **{**ours, **parsed.settings, **settings})
+        db = import_module(row.module).openDatabase(parsed, **{**ours, **parsed.settings, **settings})
+        if before is not None:
+            useClasses(db, before)
+        return db
     except ImportError as error:
         if (error.name or '').startswith('p01.'):   # ours is broken; no package would help
             raise

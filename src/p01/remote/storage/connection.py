@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import os
 import weakref
+from collections.abc import Callable
 from contextvars import ContextVar
+from functools import partial
 from threading import get_ident
 from typing import Any
 
@@ -21,7 +23,10 @@ from ZODB.DB import DB
 
 from p01.remote.exceptions import TransactionOver
 from p01.remote.ground import fork
-from p01.remote.storage.transactions import Lasting, begun
+from p01.remote.ground.upstream import over
+from p01.remote.storage.insides import begun, committing, participants, storageOf
+from p01.remote.storage.opened import kind, renew
+from p01.remote.storage.transactions import Lasting
 
 FORKED = ('This connection was opened before the process was forked, and belongs to the parent; '
           'open the database anew in the child, as an App of an address does by itself.')
@@ -34,9 +39,9 @@ _apart: ContextVar[tuple[tuple[weakref.ref[Any], object], ...]] = ContextVar('ap
 # whoever commits in the midst of his own commit waits for himself: a signal handler, a __del__, a
 # handler of log lines, a data manager.
 _committing: dict[tuple[int, int], tuple[Connection, Any]] = {}      # with the transaction
-# threads that begin or end a transaction, by database: they may hold locks
+# threads that begin or end a transaction, or read a file, by database: they may hold locks
 _locked: set[tuple[int, int]] = set()
-MIDST = ('This was called in the midst of a commit or begin of the same thread to the same '
+MIDST = ('This was called in the midst of a commit, begin or load of the same thread to the same '
          'database, for whose end it would wait for ever; do it behind the commit, in an '
          'after-commit hook for example.')
 
@@ -46,11 +51,13 @@ class Guarded(Connection):
 
     mark: Any = None                    # of the process that opened it
     opening: object = None              # which time it was
+    database = 0                        # the number by which locks know its database
     spoiled: tuple[Any, ...] = ()       # objects that were changed too late
 
+    @over(Connection)
     def open(self, manager: Any = None, delegate: bool = True) -> None:
         """See ZODB."""
-        self.mark, self.opening = fork.mark, object()
+        self.mark, self.opening, self.database = fork.mark, object(), id(self.db())
         self.heal()
         super().open(manager, delegate)
         manager = self.transaction_manager
@@ -58,17 +65,19 @@ class Guarded(Connection):
             known = ((ref, opening) for ref, opening in _apart.get() if isOpen(ref(), opening))
             _apart.set((*known, (weakref.ref(self), self.opening)))
 
+    @over(Connection)
     def close(self, primary: bool = True) -> None:
         """See ZODB. In a forked child nothing happens: the storage is the parent's."""
         if self.mark is fork.mark:
             super().close(primary)
 
+    @over(Connection)
     def newTransaction(self, txn: Any, sync: bool = True) -> None:
         """See ZODB. Raises TransactionOver in a forked child, and where the same thread has the
         storage's locks."""
         if self.mark is not fork.mark:
             self.own()
-        key = get_ident(), id(self._db)
+        key = get_ident(), self.database
         if key in _locked:
             raise TransactionOver(MIDST)
         _locked.add(key)
@@ -79,37 +88,43 @@ class Guarded(Connection):
         if self.spoiled:
             self.heal()
 
+    @over(Connection)
     def afterCompletion(self, txn: Any) -> None:
         """See ZODB."""
         if self.mark is fork.mark:
             super().afterCompletion(txn)
 
+    @over(Connection)
     def setstate(self, obj: Any) -> None:
         """See ZODB. Raises TransactionOver in a forked child."""
         if self.mark is not fork.mark:
             self.own()
         super().setstate(obj)
 
+    @over(Connection)
     def tpc_begin(self, txn: Any) -> None:
         """See ZODB. Raises TransactionOver in a forked child, and in the midst of another commit of
         the same thread."""
         if self.mark is not fork.mark:
             self.own()
-        if _committing.setdefault((get_ident(), id(self._db)), (self, txn))[1] is not txn:
+        key = get_ident(), self.database
+        if key in _locked or _committing.setdefault(key, (self, txn))[1] is not txn:
             raise TransactionOver(MIDST)
         super().tpc_begin(txn)
 
+    @over(Connection)
     def tpc_vote(self, txn: Any) -> None:
         """See ZODB. A storage that is told that nothing else takes part may commit at once, and
         save a message."""
-        storage = self._storage
+        storage = storageOf(self)
         if hasattr(storage, 'alone'):
-            storage.alone = all(each is self or getattr(each, 'rides', False) for each in txn._resources)
+            storage.alone = all(each is self or getattr(each, 'rides', False) for each in participants(txn))
         super().tpc_vote(txn)
 
+    @over(Connection)
     def tpc_finish(self, txn: Any) -> Any:
         """See ZODB."""
-        key = get_ident(), id(self._db)
+        key = get_ident(), self.database
         _locked.add(key)
         try:
             return super().tpc_finish(txn)
@@ -117,9 +132,10 @@ class Guarded(Connection):
             _locked.discard(key)
             self.committed()
 
+    @over(Connection)
     def tpc_abort(self, txn: Any) -> None:
         """See ZODB. One that was refused has nothing to undo there."""
-        known = _committing.get((get_ident(), id(self._db)))
+        known = _committing.get((get_ident(), self.database))
         if known is None or known[1] is txn:
             try:
                 super().tpc_abort(txn)
@@ -128,10 +144,11 @@ class Guarded(Connection):
 
     def committed(self) -> None:
         """Its commit is over, one way or the other."""
-        key = get_ident(), id(self._db)
+        key = get_ident(), self.database
         if key in _committing and _committing[key][0] is self:
             del _committing[key]
 
+    @over(Connection)
     def register(self, obj: Any) -> None:
         """See ZODB. Raises TransactionOver when no transaction can take the change."""
         try:
@@ -158,9 +175,28 @@ class Guarded(Connection):
             obj._p_invalidate()
 
 
-def weightOf(connection: Connection) -> int:
-    """How many bytes of changes the savepoints of a connection hold."""
-    return 0 if connection._savepoint_storage is None else int(connection._savepoint_storage.getSize())
+class Filed(Guarded):
+    """Of a FileStorage, whose commits wait for all who read: nobody may commit in the midst of it in
+    the same thread, as a signal handler would."""
+
+    @over(Connection)
+    def open(self, manager: Any = None, delegate: bool = True) -> None:
+        """See ZODB."""
+        storage = committing(self)
+        if 'load' not in vars(storage):     # the connection's own, which is made with it
+            storage.load = partial(self.load, storage.load)
+        super().open(manager, delegate)
+
+    def load(self, inner: Callable[..., Any], oid: bytes) -> Any:
+        """The state and revision of an object."""
+        key = get_ident(), self.database
+        if key in _locked:
+            return inner(oid)
+        _locked.add(key)
+        try:
+            return inner(oid)
+        finally:
+            _locked.discard(key)
 
 
 def why(connection: Connection) -> str:
@@ -192,10 +228,9 @@ def guard(db: DB) -> None:
     """Have a database open such connections."""
     if issubclass(db.klass, Guarded):
         return
-    db.klass = Guarded if db.klass is Connection else type('Guarded', (Guarded, db.klass), {})
-    size = db.getPoolSize()
-    db.setPoolSize(0)           # those that wait in the pool are of the old class
-    db.setPoolSize(size)
+    ours = Filed if kind(db) == 'file' else Guarded
+    db.klass = ours if db.klass is Connection else type(ours.__name__, (ours, db.klass), {})
+    renew(db)
 
 
 def _forked() -> None:

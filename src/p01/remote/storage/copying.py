@@ -24,6 +24,7 @@ from ZODB.serialize import referencesf
 from ZODB.utils import get_pickle_metadata, p64, u64, z64
 
 from p01.remote.exceptions import CopyFailed
+from p01.remote.storage.insides import storageOf
 from p01.remote.storage.packing import pack
 from p01.remote.storage.transactions import Lasting, release
 
@@ -54,7 +55,7 @@ class Snapshot:
         except BaseException:
             self.close()
             raise
-        self.storage = self.connection._storage
+        self.storage = storageOf(self.connection)
 
     def load(self, oid: int) -> bytes:
         """The record of an object. Raises POSKeyError."""

@@ -21,8 +21,9 @@ from ZODB.POSException import ConflictError, POSKeyError, ReadOnlyError, Storage
 from ZODB.utils import newTid, p64, u64, z64
 from zope.interface import alsoProvides, implementer
 
+from p01.remote.ground.upstream import over
 from p01.remote.storage.blobs import Blobbed
-from p01.remote.storage.iteration import Row, Transaction, transactions
+from p01.remote.storage.iteration import Iterated, Row
 from p01.remote.storage.pending import Pending
 
 CHANGES = 100_000   # more than so many changes are not told one by one
@@ -30,7 +31,7 @@ CHANGES = 100_000   # more than so many changes are not told one by one
 
 @implementer(interfaces.IMVCCAfterCompletionStorage, interfaces.IMultiCommitStorage, interfaces.ReadVerifyingStorage,
              interfaces.IStorageRestoreable, interfaces.IStorageIteration, interfaces.IStorageCurrentRecordIteration)
-class View(Blobbed, ConflictResolvingStorage, ABC):
+class View(Blobbed, Iterated, ConflictResolvingStorage, ABC):
     """One view of a database."""
 
     tid = z64                       # of the transaction that is being committed, from its vote on
@@ -39,6 +40,7 @@ class View(Blobbed, ConflictResolvingStorage, ABC):
         self.shared = shared
         self.first = first          # which closes what is shared
         self.__name__ = shared.name
+        self.wrapper: Any = None                # see IStorageWrapper of ZODB
         self.lock = threading.RLock()           # the first view is used by many threads
         self.commitLock = threading.Lock()
         self.transaction: Any = None            # that is being committed
@@ -104,9 +106,16 @@ class View(Blobbed, ConflictResolvingStorage, ABC):
     def new_instance(self) -> View:
         """Another view."""
         made = type(self)(self.shared, first=False)
-        made._crs_transform_record_data = self._crs_transform_record_data
-        made._crs_untransform_record_data = self._crs_untransform_record_data
+        if self.wrapper is not None:
+            made.registerDB(self.wrapper)
         return made
+
+    @over(ConflictResolvingStorage)
+    def registerDB(self, wrapper: Any) -> None:
+        """Whoever transforms records, as a storage that compresses them, is known to all views:
+        conflicts are resolved by what the records say."""
+        super().registerDB(wrapper)
+        self.wrapper = wrapper
 
     def sync(self, force: bool = True) -> None:
         """poll_invalidations does it all."""
@@ -276,20 +285,6 @@ class View(Blobbed, ConflictResolvingStorage, ABC):
         self.transaction = None
         self.pending.clear()
         self.commitLock.release()
-
-    # -- copying
-
-    def iterator(self, start: bytes | None = None, stop: bytes | None = None) -> Iterator[Transaction]:
-        """Transactions, each with what is still current of it."""
-        return transactions(self.rows(u64(start or z64), min(u64(stop or b'\x7f' * 8), 2 ** 63 - 1)))
-
-    def record_iternext(self, next: bytes | None = None) -> tuple[bytes, bytes, bytes, bytes | None]:
-        """One object after the other: id, revision, state, and the id of the next one."""
-        with self.lock:
-            self.shared.own()
-            oid, *others = self.after(u64(next or z64), 2)
-        state, tid = self.load(p64(oid))
-        return p64(oid), tid, state, p64(others[0]) if others else None
 
     def close(self) -> None:
         """The first view closes what is shared."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from ZODB.DB import DB
 
-from p01.remote.ground import fork
+from p01.remote.ground import fork, upstream
 from p01.remote.storage import openDatabase
 from p01.remote.storage.address import Address
 from p01.remote.storage.connection import guard
@@ -55,6 +55,7 @@ def borrow(address: Address, **settings: Any) -> DB:
 
 def take(db: DB) -> DB:
     """Have an open database of somebody else's guarded, and left alone by forked children."""
+    upstream.warn()
     guard(db)
     _all.add(db)
     return db

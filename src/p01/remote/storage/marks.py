@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from p01.remote.storage.insides import hooksOf, participants
 from p01.remote.storage.transactions import LIVE
 
 
@@ -60,11 +61,6 @@ class Mark:
         current.description, current.user, current.extension = note, user, dict(extension)
 
 
-def hooksOf(current: Any) -> tuple[list[Any], ...]:
-    """The hooks of a transaction, of each kind: (function, args, kwargs)."""
-    return current._before_commit, current._after_commit, current._before_abort, current._after_abort
-
-
 def follows(hook: tuple[Any, ...]) -> bool:
     """Whether a hook is a Follower's."""
     return isinstance(getattr(hook[0], '__self__', None), Follower)
@@ -72,4 +68,4 @@ def follows(hook: tuple[Any, ...]) -> bool:
 
 def markable(current: Any) -> bool:
     """Whether all who take part in a transaction can go back."""
-    return all(hasattr(each, 'savepoint') for each in current._resources)
+    return all(hasattr(each, 'savepoint') for each in participants(current))

@@ -9,6 +9,7 @@ import ZODB
 from ZODB.DemoStorage import DemoStorage
 
 from p01.remote.ground import fork
+from p01.remote.ground.upstream import over
 from p01.remote.storage.address import Address
 
 _named: dict[str, NamedDatabase] = {}
@@ -23,6 +24,7 @@ class NamedDatabase(ZODB.DB):
         self.name = name
         self.openers = 0
 
+    @over(ZODB.DB)
     def close(self) -> None:
         """Leave; the last one closes."""
         with _lock:

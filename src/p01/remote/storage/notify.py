@@ -13,6 +13,7 @@ import ZODB
 
 from p01.remote.storage import opened
 from p01.remote.storage.faults import Fault
+from p01.remote.storage.insides import committing
 from p01.remote.storage.postgresql.link import Link, Step, asked, connected, patience
 
 CHECK = 60.0        # seconds between two looks whether the connection is still there
@@ -40,7 +41,7 @@ class Signal:
 
     def within(self, connection: Any) -> bool:
         """See storage.signals."""
-        connection._normal_storage.telling = True
+        committing(connection).telling = True
         return True
 
     def tell(self) -> None:

@@ -2,13 +2,14 @@
 """What can be told from an open database, whoever opened it."""
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
 
 import ZODB
 
 from p01.remote.ground import fork
+from p01.remote.storage.insides import base, names
 
 # By name, not by class: telling a FileStorage apart must not import RelStorage and ZEO.
 _KINDS = {
@@ -70,30 +71,29 @@ def deepen(db: ZODB.DB, number: int) -> None:
 _widening = fork.Lock()
 
 
+def renew(db: ZODB.DB) -> None:
+    """Have a database keep none of the connections that wait in its pool: they were made before."""
+    size = db.getPoolSize()
+    db.setPoolSize(0)
+    db.setPoolSize(size)
+
+
+def useClasses(db: ZODB.DB, factory: Callable[[Any, str, str], Any]) -> None:
+    """Have a database find classes by factory(connection, module, name), as its setting class_factory
+    does since ZODB 6.3."""
+    db.classFactory = factory
+    renew(db)
+
+
 def _inspect(db: ZODB.DB) -> tuple[str, Any]:
     """The kind, and the storage that showed it."""
     part = _made(db, _KINDS)
-    return (next(_KINDS[name] for name in _names(part) if name in _KINDS), part) if part is not None else ('', None)
+    return (next(_KINDS[name] for name in names(part) if name in _KINDS), part) if part is not None else ('', None)
 
 
 def _made(db: ZODB.DB, classes: Container[str]) -> Any:
     """The first of what a storage stands on that is of one of these classes; None when nothing is."""
     part: Any = db.storage
-    while part is not None and not any(name in classes for name in _names(part)):
-        part = _within(part)
+    while part is not None and not any(name in classes for name in names(part)):
+        part = base(part)
     return part
-
-
-def _names(part: Any) -> list[str]:
-    """The names of its classes."""
-    return [f'{cls.__module__}.{cls.__qualname__}' for cls in type(part).__mro__]
-
-
-def _within(part: Any) -> Any:
-    """What a storage stands on: an adapter, a DemoStorage's changes, a wrapper's base."""
-    for name in ('_adapter', 'changes', '_BlobStorage__storage', 'base'):
-        # From the instance, since wrappers hand every other name on to what they wrap.
-        found = getattr(part, '__dict__', {}).get(name)
-        if found is not None:
-            return found
-    return None

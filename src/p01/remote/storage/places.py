@@ -12,6 +12,7 @@ from persistent import Persistent
 from ZODB.POSException import POSKeyError
 
 from p01.remote.exceptions import ProcessorGone, RemoteError
+from p01.remote.storage.insides import SITEMANAGER, stateOf
 
 APPLICATION = 'Application'     # where Zope keeps its root folder
 SITE = '++etc++site'            # the name of a site's manager, in paths
@@ -95,7 +96,7 @@ def step(here: Any, name: str) -> Any:
     except (KeyError, TypeError, AttributeError):
         pass
     held = vars(here) if isinstance(here, Persistent) else {}       # its own, and nothing that is acquired
-    return held.get('_sm' if name == SITE else name)
+    return held.get(SITEMANAGER if name == SITE else name)
 
 
 def search(connection: Any, wanted: Callable[[Any], bool], most: int = MOST) -> tuple[list[tuple[Path, Any]], bool]:
@@ -134,10 +135,10 @@ def within(here: Any) -> list[tuple[str, Any]]:
         if IBTree.providedBy(here) or isinstance(here, Mapping):
             return named(here)
         here._p_activate()
-        held = vars(here).get('__Broken_state__', vars(here))       # of a class that is not here
+        held = stateOf(here)
         found = []
         for name, there in held.items():
-            if name == '_sm':
+            if name == SITEMANAGER:
                 found.append((SITE, there))
             elif name.startswith('_') or name == 'data':
                 found += named(there) if IBTree.providedBy(there) or isinstance(there, Mapping) else []

@@ -7,13 +7,14 @@ from typing import Any
 
 import ZODB
 
+from p01.remote.storage.insides import Ear
+
 
 class Signal:
     """See storage.signals. There is nothing to tell: the server does."""
 
     def __init__(self, db: ZODB.DB) -> None:
-        # ZODB keeps, weakly, those that want to hear of invalidations: the storages of its connections
-        self.instances = db._mvcc_storage._instances
+        self.db = db
 
     def tell(self) -> None:
         """The server has told already."""
@@ -24,28 +25,4 @@ class Signal:
 
     def listen(self, heard: Callable[[], None]) -> Callable[[], None]:
         """See storage.signals."""
-        ear = Ear(heard)
-        self.instances.add(ear)
-
-        def close() -> None:
-            self.instances.discard(ear)
-            ear.heard = deaf
-
-        return close
-
-
-class Ear:
-    """Stands among the connections' storages and hears what they hear."""
-
-    def __init__(self, heard: Callable[[], None]) -> None:
-        self.heard = heard
-
-    def _invalidate(self, tid: bytes, oids: Any) -> None:
-        self.heard()
-
-    def _invalidateCache(self) -> None:
-        self.heard()
-
-
-def deaf() -> None:
-    """Hears nothing."""
+        return Ear(self.db, heard).close

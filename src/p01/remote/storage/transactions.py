@@ -7,16 +7,18 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import transaction
-from transaction.interfaces import AlreadyInTransaction, NoTransaction, TransientError
+from transaction.interfaces import AlreadyInTransaction, TransientError
 from ZODB.Connection import Connection
 from ZODB.DB import DB
 from ZODB.POSException import ReadOnlyError
 
 from p01.remote.exceptions import StorageAway, TransactionOver
 from p01.remote.ground import foreign, fork
+from p01.remote.ground.upstream import over
+from p01.remote.storage.insides import begun, joined, turn
 
 TRIES = 100
 LIVE = ('Active', 'Doomed')     # statuses of a transaction that takes changes
@@ -26,24 +28,6 @@ READONLY = 'The database was opened read-only: nothing can be enqueued or change
 logger = logging.getLogger('p01.remote')
 
 Result = TypeVar('Result')
-
-
-def begun(manager: Any) -> Any:
-    """The transaction that somebody has begun under a manager, None when nobody has; begins none
-    itself, as get would."""
-    manager = getattr(manager, 'manager', manager)      # the thread's own, of what all threads share
-    try:
-        return manager._txn
-    except AttributeError:      # somebody's own class
-        try:
-            return manager.get()
-        except NoTransaction:
-            return None
-
-
-def joined(current: Any) -> bool:
-    """Whether a transaction has anything to commit."""
-    return bool(current._resources or current._before_commit or current._after_commit)
 
 
 class Apart(TransientError):
@@ -58,6 +42,7 @@ class Part(transaction.Transaction):
     keeper: Lasting
     broken: Exception | None = None         # why it could not begin
 
+    @over(transaction.Transaction)
     def commit(self) -> None:
         """Commit; what follows is the next part. Raises StorageAway for a part that could not begin,
         and Apart."""
@@ -74,6 +59,7 @@ class Part(transaction.Transaction):
         super().commit()
         self.keeper.renew()
 
+    @over(transaction.Transaction)
     def doom(self) -> None:
         """See transaction. Code that shares it with others is to doom one of its own."""
         if self.keeper.shared and self.keeper.lasting:
@@ -81,6 +67,7 @@ class Part(transaction.Transaction):
         else:
             super().doom()
 
+    @over(transaction.Transaction)
     def abort(self) -> None:
         """Abort; what follows is the next part. Raises Apart."""
         self.keeper.refuse()
@@ -121,6 +108,7 @@ class Lasting(transaction.TransactionManager):
         self.fence: Callable[[], None] | None = None
         self.mark = fork.mark
 
+    @over(transaction.TransactionManager)
     def begin(self) -> Part:
         """Begin a transaction; in the middle of one that has changed nothing, the next one. Raises
         AlreadyInTransaction."""
@@ -139,10 +127,11 @@ class Lasting(transaction.TransactionManager):
         finally:
             made = begun(self)
             if made is not None:            # else its log line was too much for a handler of these
-                made.__class__ = Part       # it is made in the middle of what begin does
+                turn(made, Part)            # it is made in the middle of what begin does
                 made.keeper = self
         return made
 
+    @over(transaction.TransactionManager)
     def abort(self) -> None:
         """Abort, if anything was begun: a database that is closed aborts for all connections that
         are open."""

@@ -25,13 +25,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ZODB
+from ZEO.cache import ClientCache
 from ZEO.ClientStorage import ClientStorage
 from ZEO.Exceptions import ClientDisconnected
 from ZODB.POSException import ConflictError
 
 from p01.remote.exceptions import AddressError
+from p01.remote.ground.upstream import over
 from p01.remote.storage import query
 from p01.remote.storage.address import Address, pathOf
+from p01.remote.storage.insides import cacheOf, forgetIds, proveZeo
+
+proveZeo(ClientStorage, ClientCache)
 
 WAIT = 10.0         # seconds
 TRIES = 10
@@ -69,10 +74,9 @@ def _open(server: Server, name: str, settings: dict[str, Any]) -> ZODB.DB:
     # Server sync: a transaction sees what was committed before it began, also when it was another
     # process that committed, and told us of it in another way. Without it a signal to look may come
     # before its reason.
-    storage = ClientStorage(server.where, server.storage, name=name, wait_timeout=server.wait, ssl=server.context,
+    storage = Client(server.where, server.storage, name=name, wait_timeout=server.wait, ssl=server.context,
                             ssl_server_hostname=server.hostname, server_sync=True, **server.client)
-    _mendIds(storage)
-    _mendOrder(storage)
+    lenient(cacheOf(storage))
     try:
         return ZODB.DB(storage, **settings)
     except BaseException:
@@ -80,29 +84,27 @@ def _open(server: Server, name: str, settings: dict[str, Any]) -> ZODB.DB:
         raise
 
 
-def _mendIds(storage: ClientStorage) -> None:
-    """Have the ids that were fetched ahead forgotten when the server goes away.
+class Client(ClientStorage):
+    """ZEO's, which forgets the ids that it has fetched ahead when the server goes away.
 
     A server that starts anew gives the ids that it gave before and has not seen used, to whoever
     asks first; two clients would then use the same ids for new objects.
     """
-    inner = storage.notify_disconnected
 
-    def disconnected() -> None:
-        storage._oids.clear()
-        inner()
+    @over(ClientStorage)
+    def notify_disconnected(self) -> None:
+        """See ZEO."""
+        forgetIds(self)
+        super().notify_disconnected()
 
-    storage.notify_disconnected = disconnected
 
-
-def _mendOrder(storage: ClientStorage) -> None:
+def lenient(cache: ClientCache) -> None:
     """Let the server tell late of a transaction that was before one of ours.
 
     A server on uvloop, which ZEO takes wherever it is installed, answers our commit before it tells
     us of the ones before. ZEO takes notice of them, and then stumbles over their older id: an error
     in the log each time.
     """
-    cache = storage._cache
     inner = cache.setLastTid
 
     def setLastTid(tid: bytes) -> None:

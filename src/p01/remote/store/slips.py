@@ -10,6 +10,7 @@ from persistent import Persistent
 from ZODB.utils import z64
 
 from p01.remote.ground.door import Closed
+from p01.remote.storage.insides import headOf, isLast, storeLast
 from p01.remote.store.outcomes import Stored, refers, stamped, tidOf
 
 ROOM = 4        # outcomes of a slip: what a job's commit writes counts, see docs/decisions.md
@@ -74,8 +75,7 @@ class Slip(Closed, Persistent):
         self.entries = {jobid: fields for jobid, fields in self.entries.items() if jobid in jobids}
 
 
-# what the record of a slip begins with; its state follows, see ZODB.serialize
-CLASS = pickle.dumps(Slip, 3)
+HEAD = headOf(Slip)         # of its record; its state follows
 
 
 class Rider:
@@ -105,14 +105,9 @@ class Rider:
         Raises what the storage does, ConflictError from the fence.
         """
         slip = self.slip
-        jar, oid = slip._p_jar, slip._p_oid
-        registered = jar._registered_objects
         # else the connection stores it, with what its savepoints have, and what it refers to
-        if registered and registered[-1] is slip and jar._savepoint_storage is None and not slip.references():
-            jar._storage.store(oid, slip._p_serial, CLASS + pickle.dumps(slip.entries, 3), '', transaction.data(jar))
-            registered.pop()
-            # it stays changed, so that nothing makes it a ghost, until the connection ends
-            jar._modified.append(oid)
+        if isLast(slip) and not slip.references():
+            storeLast(slip, HEAD + pickle.dumps(slip.entries, 3), transaction)
 
     def savepoint(self) -> Rider:
         """What rolls nothing back: the connection does it."""

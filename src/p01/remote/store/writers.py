@@ -19,6 +19,7 @@ from ZODB.utils import z64
 from p01.remote.exceptions import TransactionOver
 from p01.remote.ground import fork
 from p01.remote.storage.connection import FORKED, why
+from p01.remote.storage.insides import pocketOf, storageOf
 from p01.remote.store.segments import Segment
 
 NEVER = float('-inf')
@@ -82,26 +83,13 @@ class Writer:
         return self.adopted
 
 
-def told(connection: Connection, oid: bytes, serial: bytes, made: Any) -> Any:
-    """An object as it was reserved, of this connection, which is told its serial instead of loading it."""
-    cache = connection._cache
-    found = cache.get(oid)
-    if found is not None:
-        return found
-    made._p_oid = oid
-    made._p_jar = connection
-    cache[oid] = made
-    made._p_serial = serial
-    return made
-
-
 def loadable(segment: Persistent) -> bool:
     """Whether a segment or register is in the snapshot or a savepoint: not when one was rolled back
     behind its adoption."""
     try:
         # asked of the storage, since a connection logs what it cannot load
         if segment._p_changed is None:
-            segment._p_jar._storage.load(segment._p_oid)
+            storageOf(segment._p_jar).load(segment._p_oid)
         segment._p_activate()
         return True
     except (POSKeyError, ReadConflictError):
@@ -125,7 +113,7 @@ def known(store: Any) -> Writer | None:
     """The writer of this store's connection, if it has enqueued."""
     found: Writer | None = getattr(store, '_v_writer', None)    # lost when the cache drops the store's state
     if found is None and store._p_jar is not None:
-        found = vars(store._p_jar).get(WRITERS, {}).get(store._p_oid)
+        found = pocketOf(store._p_jar).get(WRITERS, {}).get(store._p_oid)
         store._v_writer = found
     return found
 
@@ -137,5 +125,5 @@ def writerOf(store: Any) -> Writer:
         if store._p_jar.opened and store._p_jar.opened < fork.since:
             raise TransactionOver(FORKED)
         found = store._v_writer = Writer(store)
-        vars(store._p_jar).setdefault(WRITERS, {})[store._p_oid] = found
+        pocketOf(store._p_jar).setdefault(WRITERS, {})[store._p_oid] = found
     return found

@@ -11,10 +11,11 @@ from ZODB.Connection import Connection
 from ZODB.DB import DB
 from ZODB.POSException import POSKeyError, ReadConflictError
 
+from p01.remote.storage.insides import place
 from p01.remote.storage.transactions import transact
 from p01.remote.store.segments import Segment
 from p01.remote.store.store import Store
-from p01.remote.store.writers import Spare, told
+from p01.remote.store.writers import Spare
 
 SMALL, LARGE = 32, 512      # ids of a segment: about 4 KB for jobs that come one by one, about 64 KB in bulk
 
@@ -55,7 +56,7 @@ def adopt(connection: Connection, spare: Spare, look: bool = False) -> Segment:
             return loaded
         except (POSKeyError, ReadConflictError):
             pass
-    segment: Segment = told(connection, spare.oid, spare.serial, Segment(spare.first, spare.size, spare.born))
+    segment: Segment = place(connection, spare.oid, spare.serial, Segment(spare.first, spare.size, spare.born))
     return segment
 
 
@@ -76,4 +77,4 @@ def reserved(store: Store) -> tuple[int, OOBTree]:
     oid = store._p_oid
     transact(store._p_jar.db(), work)
     number, register = made
-    return number, told(store._p_jar, register._p_oid, register._p_serial, OOBTree())
+    return number, place(store._p_jar, register._p_oid, register._p_serial, OOBTree())

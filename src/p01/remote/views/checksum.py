@@ -8,6 +8,7 @@ from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from p01.remote.exceptions import CopyFailed
+from p01.remote.storage.insides import storageOf
 from p01.remote.store.payload import Payload
 from p01.remote.store.store import Store
 from p01.remote.views import figures, listing
@@ -37,7 +38,7 @@ def stored(kept: Any) -> bytes:
     """What payload.pack made of a value, as it is stored; nothing is unpickled."""
     if not isinstance(kept, Payload):
         return repr(kept).encode()
-    data: bytes = kept._p_jar._storage.load(kept._p_oid)[0]
+    data: bytes = storageOf(kept._p_jar).load(kept._p_oid)[0]
     return data
 
 

@@ -62,7 +62,7 @@ class File(Shared):
 
     def connect(self, writing: bool = False) -> sqlite3.Connection:
         """A new connection."""
-        connection = sqlite3.connect(self.path, self.wait, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(self.path, timeout=self.wait, isolation_level=None, check_same_thread=False)
         try:
             for setting in (*SETTINGS, f'query_only = {int(not writing)}'):
                 connection.execute(f'PRAGMA {setting}').fetchall()

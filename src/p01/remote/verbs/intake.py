@@ -39,17 +39,28 @@ def takeIn(store: Store, shard: Shard, owner: Holder, now: float, workers: int =
             new = rightened(store, shard, lines, first, new, owner, now)
         for (queue, _, due), group in groupby(new, alike):
             jobs = list(group)
-            admitted = [job for job in jobs if job[1].extras is None or admits(store, owner, *job, now)]
-            if len(admitted) < len(jobs):
-                came[queue, CANCELLED] += len(jobs) - len(admitted)
-            if admitted:
-                came[queue, QUEUED if due is None or due <= now else DELAYED] += len(admitted)
-                lines.enter(queue, admitted, now)
+            for status, some in parted(store, owner, jobs, now):
+                came[queue, status or (QUEUED if due is None or due <= now else DELAYED)] += len(some)
+                if not status:
+                    lines.enter(queue, some, now)
     moved = shard.ripen(now, INTAKE)
     if came or moved:
         owner.touch()
         owner.tally.add(came)
         owner.tally.add(moved)
+
+
+def parted(store: Store, owner: Holder, jobs: list[tuple[int, Record]],
+           now: float) -> Iterator[tuple[str, list[tuple[int, Record]]]]:
+    """Neighbours that are alike in runs: '' for those that get in line, or the status of those that do not.
+
+    A stretch of the line goes from its first job to its last, so that no other one may be between them.
+    """
+    if all(record.extras is None for _, record in jobs):
+        yield '', jobs
+        return
+    for status, run in groupby(jobs, lambda job: '' if job[1].extras is None else admits(store, owner, job[0], job[1], now)):
+        yield status, list(run)
 
 
 def rightened(store: Store, shard: Shard, lines: Lines, first: int, new: list[tuple[int, Record]], owner: Holder,
@@ -64,14 +75,14 @@ def rightened(store: Store, shard: Shard, lines: Lines, first: int, new: list[tu
         if record.due is not None or record.created <= now + ASTRAY:
             others.append((jobid, record))
             last = max(last, min(record.created, now))
-        elif record.extras is None or admits(store, owner, jobid, record, now):
+        elif record.extras is None or not (status := admits(store, owner, jobid, record, now)):
             key = waitingKey(record.priority, last, jobid)
             shard.page(first).note(jobid, Pending(key, None, 0))
             lines.join(record.queue, key)._p_changed = True
             owner.touch()
             owner.tally.move(record.queue, None, QUEUED)
         else:
-            owner.tally.move(record.queue, None, CANCELLED)
+            owner.tally.move(record.queue, None, status)
     return others
 
 
@@ -164,17 +175,17 @@ def deal(store: Store, shard: Shard, workers: int) -> int:
     return lanes
 
 
-def admits(store: Store, owner: Holder, jobid: int, record: Record, now: float) -> bool:
-    """Whether a new job may get in line, whose unique key it then holds; else it has ended as a
-    duplicate."""
+def admits(store: Store, owner: Holder, jobid: int, record: Record, now: float) -> str:
+    """'' for a new job that may get in line, whose unique key it then holds; else the status that it has: it has ended as
+    a duplicate."""
     unique = (record.extras or {}).get('unique')
     if unique is None:
-        return True
+        return ''
     key, _, until = unique
     holder = uniques.held(store, key, record.created)
     if holder is not None and holder != jobid:
         reason = f'A duplicate of job {holder}, which holds the unique key {key!r}.'
         finish(store, jobid, owner, Outcome(CANCELLED, None, reason, 0, None, now, holder=holder))
-        return False
+        return CANCELLED
     store.shards[uniqueShard(key)].uniques[key] = (jobid, until)
-    return True
+    return ''

@@ -152,40 +152,45 @@ def shows(folder):
 def races(folder):
     """Two transactions that must not miss each other: whatever happens, the job that waits runs."""
     for kind in ('after', 'join', 'until'):
-        db, one = house(folder)
-        two = Hand(db, 'two')
-        if kind == 'until':
-            waiting, = one.enqueue({'until': 'x'})
-            one.enqueue({'signal': 'x'})
-            # both in the same intake, and in two that know nothing of each other, are the same code: shard by shard
-            hands = [lambda s: [verbs.takeIn(s, shard, one.seat, LATER) for shard in s.shards[:4]],
-                     lambda s: [verbs.takeIn(s, shard, two.seat, LATER) for shard in s.shards[4:]]]
-        else:
-            two.manager.begin()
-            waiting = verbs.add(two.store, Record('job', None, NOW, extras={'join': 1}))
-            first, = one.enqueue(None if kind == 'after' else {'into': waiting})
-            one.claim(3)
-            two.manager.commit()        # the parent is committed after its child has begun
-            if kind == 'after':
-                waiting, = two.enqueue({'after': (first,)})
-            hands = [lambda s: held.settle(s, one.seat, {first: success(None, 1, NOW, LATER, ())}),
-                     lambda s: [verbs.takeIn(s, shard, two.seat, LATER) for shard in s.shards]]
-        one.manager.begin()
+        race(folder, kind)
+
+
+def race(folder, kind):
+    """One of them."""
+    db, one = house(folder)
+    two = Hand(db, 'two')
+    if kind == 'until':
+        waiting, = one.enqueue({'until': 'x'})
+        one.enqueue({'signal': 'x'})
+        # both in the same intake, and in two that know nothing of each other, are the same code: shard by shard
+        hands = [lambda s: [verbs.takeIn(s, shard, one.seat, LATER) for shard in s.shards[:4]],
+                 lambda s: [verbs.takeIn(s, shard, two.seat, LATER) for shard in s.shards[4:]]]
+    else:
         two.manager.begin()
-        hands[0](one.store)
-        hands[1](two.store)
-        met = 0
-        for hand, work in ((one, hands[0]), (two, hands[1])):
-            try:
-                hand.manager.commit()
-            except TransientError:
-                hand.manager.abort()
-                met += 1
-                hand.do(work)
-        claims = one.claim() + two.claim()
-        assert waiting in claims, (kind, claims)
-        print(f'race of {kind}: {met} conflict, and the job runs')
-        db.close()
+        waiting = verbs.add(two.store, Record('job', None, NOW, extras={'join': 1}))
+        first, = one.enqueue(None if kind == 'after' else {'into': waiting})
+        one.claim(3)
+        two.manager.commit()        # the parent is committed after its child has begun
+        if kind == 'after':
+            waiting, = two.enqueue({'after': (first,)})
+        hands = [lambda s: held.settle(s, one.seat, {first: success(None, 1, NOW, LATER, ())}),
+                 lambda s: [verbs.takeIn(s, shard, two.seat, LATER) for shard in s.shards]]
+    one.manager.begin()
+    two.manager.begin()
+    hands[0](one.store)
+    hands[1](two.store)
+    met = 0
+    for hand, work in ((one, hands[0]), (two, hands[1])):
+        try:
+            hand.manager.commit()
+        except TransientError:
+            hand.manager.abort()
+            met += 1
+            hand.do(work)
+    claims = one.claim() + two.claim()
+    assert waiting in claims, (kind, claims)
+    print(f'race of {kind}: {met} conflict, and the job runs')
+    db.close()
 
 
 def own(hand, rank):

@@ -47,6 +47,16 @@ def testNewerIsRefused(address):
         App(address).open()
 
 
+def testWhatThisCodeDoesNotKnowIsRefused(address):
+    """A layout that has grown for those who use something keeps older code out of their databases only."""
+    app = App(address)
+    with app.transaction() as root:
+        root[app.name].store.uses = ('made-up things',)
+    app.close()
+    with pytest.raises(NewerDatabase, match='has made-up things, which'):
+        App(address).open()
+
+
 def testOlderIsRefusedByTheDoor(address):
     app = App(address)
     with app.transaction() as root:

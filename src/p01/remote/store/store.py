@@ -11,6 +11,7 @@ from persistent import Persistent
 
 from p01.remote.exceptions import JobNotFound, NewerDatabase, OlderDatabase
 from p01.remote.ground.door import Closed
+from p01.remote.ground.foreign import listed
 from p01.remote.store import writers
 from p01.remote.store.journals import Journal
 from p01.remote.store.keys import SHARDS, shardOf
@@ -21,6 +22,7 @@ from p01.remote.store.shards import Lane, Shard
 from p01.remote.store.views import View, ended
 
 VERSION = 1
+KNOWN: tuple[str, ...] = ()     # what a database may use that not all have, see Store.uses
 NONE: dict[int, Segment] = {}
 NOTHING: dict[int, Record] = {}
 
@@ -35,6 +37,9 @@ class Store(Closed, Persistent):
     """Everything a processor's jobs need in the database."""
 
     migrating: tuple[int, Any] | None = None            # see verbs.migration
+    # kinds of things that some databases have and code must know to leave whole; written with the first one of a kind, so
+    # that a layout can grow for those who use it, without a new version for all
+    uses: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         self.version = VERSION
@@ -52,6 +57,10 @@ class Store(Closed, Persistent):
         if self.version > VERSION:
             raise NewerDatabase(f'The database has layout {self.version}, this p01.remote knows '
                                 f'layouts up to {VERSION}; upgrade the package.')
+        unknown = [kind for kind in self.uses if kind not in KNOWN]
+        if unknown:
+            raise NewerDatabase(f'The database has {listed(unknown)}, which this p01.remote does not know; '
+                                'upgrade the package.')
         if not migrating and (self.version < VERSION or self.migrating is not None):
             raise OlderDatabase(f'The database has layout {self.version}, this p01.remote needs '
                                 f'layout {VERSION}; start a worker, which brings it forward.')

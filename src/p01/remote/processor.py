@@ -41,9 +41,9 @@ from p01.remote.views import listing
 class RemoteProcessor(Placed, Persistent):
     """Takes jobs, and starts workers that process them."""
 
-    jobs: Any = Part(lambda processor: OOBTree())       # name → Job
-    store: Any = Part(lambda processor: Store())
-    scheduler: Any = Part(Scheduler)
+    jobs: Part[OOBTree[str, Job]] = Part(lambda processor: OOBTree())       # by name
+    store: Part[Store] = Part(lambda processor: Store())
+    scheduler: Part[Scheduler] = Part(Scheduler)
     workerFactory: Any = worker.SimpleWorker
     workerArguments: dict[str, Any] = {'waitTime': 1.0}
     inputLimit = payload.LIMIT      # bytes of a job's pickled input

@@ -127,9 +127,10 @@ class Scheduler(Placed, Persistent):
     def __init__(self, processor: Any = None) -> None:
         if processor is not None:
             self.__parent__ = processor
-        self._items = OOBTree()
+        self._items: OOBTree[str, SchedulerItem] = OOBTree()
         self.parts = tuple(Dues() for _ in range(PARTS))
-        self.failures = OOBTree()           # by key: why items could not be fired the last time, until they could
+        # by key: why items could not be fired the last time, until they could
+        self.failures: OOBTree[str, Failure] = OOBTree()
 
     def __len__(self) -> int:
         return len(self._items)

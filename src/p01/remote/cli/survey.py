@@ -2,7 +2,7 @@
 """What status and doctor both look at: workers, queues, schedules. Looking at one bad thing never hides the others."""
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from p01.remote.app import App
@@ -35,8 +35,10 @@ def outdated(app: App, workers: Iterable[dict[str, Any]]) -> list[str]:
 def knownQueues(app: App, processor: RemoteProcessor) -> set[str]:
     """The queues that jobs have been in, or may come to be in, as far as can be seen from here."""
     known = {DEFAULTQUEUE, *figures.reckoned(processor.store).queues, *(job.prototype.queue for job in app.jobs.values())}
-    for look in (lambda: [job.queue for job in processor.jobs.values()],
-                 lambda: [processor.scheduler[key].queue for key in processor.scheduler]):
+    looks: tuple[Callable[[], list[str | None]], ...] = (
+        lambda: [job.queue for job in processor.jobs.values()],
+        lambda: [processor.scheduler[key].queue for key in processor.scheduler])
+    for look in looks:
         found = guarded(look)
         known.update(name for name in ([] if isinstance(found, Raised) else found) if isinstance(name, str))
     return known

@@ -103,7 +103,7 @@ def watch(db: DB) -> None:
             dismiss(here)
         close()
 
-    db.close = closing
+    db.close = closing      # type: ignore[method-assign]
 
 
 def dismiss(db: DB) -> None:

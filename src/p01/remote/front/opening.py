@@ -6,10 +6,9 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from ZODB.DB import DB
-from ZODB.interfaces import IDatabase
 
 from p01.remote import storage
 from p01.remote.engine import presence
@@ -33,8 +32,10 @@ class Opening:
     """
 
     def __init__(self, database: str | DB, settings: dict[str, Any]) -> None:
-        self.address = None if IDatabase.providedBy(database) else storage.parse(database)
-        self.given = database
+        self.address: storage.Address | None = None
+        self.given: str | DB = database
+        if not storage.isDatabase(database):
+            self.address = storage.parse(cast(str, database))
         self.settings = settings
         self.db: DB | None = None
         self.lock, self.opening = threading.RLock(), False
@@ -62,7 +63,7 @@ class Opening:
                     raise RemoteError(self.refused or OPENING)
                 self.opening, db = True, None
                 try:
-                    db = databases.take(self.given) if self.address is None \
+                    db = databases.take(cast(DB, self.given)) if self.address is None \
                         else databases.borrow(self.address, **self.settings)
                     install(db)
                     self.db = db

@@ -10,9 +10,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from p01.remote.exceptions import OldProcessor
+
+if TYPE_CHECKING:
+    from persistent import Persistent
 
 NOBODY: tuple[str, ...] = ()            # roles that may: none, not even Manager
 SHUT = {'__roles__': NOBODY, '__zpublishable__': False, '__allow_access_to_unprotected_subobjects__': 0}
@@ -89,13 +92,16 @@ class Placed(Closed):
     __name__: Any = Other()
 
 
-def isOld(processor: Any) -> bool:
+def isOld(processor: Persistent) -> bool:
     """Whether a processor was stored by 0.5."""
     processor._p_activate()
     return OLD in vars(processor)
 
 
-class Part:
+Made = TypeVar('Made')
+
+
+class Part(Generic[Made]):
     """A part of a processor, which stands in its own dict as a rule.
 
     Where the __init__ of another base has not called ours, as that of OFS's Folder, it is made on
@@ -103,13 +109,19 @@ class Part:
     OldProcessor.
     """
 
-    def __init__(self, make: Callable[[Any], Any]) -> None:
+    def __init__(self, make: Callable[[Any], Made]) -> None:
         self.make = make
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
-    def __get__(self, processor: Any, owner: type) -> Any:
+    @overload
+    def __get__(self, processor: None, owner: type) -> Part[Made]: ...
+
+    @overload
+    def __get__(self, processor: Persistent, owner: type) -> Made: ...
+
+    def __get__(self, processor: Persistent | None, owner: type) -> Part[Made] | Made:
         if processor is None:
             return self
         if isOld(processor):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeGuard, cast
 
 import ZODB
 from ZODB.interfaces import IDatabase
@@ -16,7 +16,8 @@ from p01.remote.storage.classes import classOf
 from p01.remote.storage.opened import folder, kind, useClasses
 from p01.remote.storage.signals import Signal, signal
 
-__all__ = ['Address', 'Signal', 'check', 'folder', 'hidden', 'kind', 'isAddress', 'known', 'openDatabase', 'parse', 'signal']
+__all__ = ['Address', 'Signal', 'check', 'folder', 'hidden', 'kind', 'isAddress', 'isDatabase', 'known',
+           'openDatabase', 'parse', 'signal']
 
 CLASSES = 'class_factory'       # a setting of ZODB.DB since ZODB 6.3
 _SETTINGS = frozenset(inspect.signature(ZODB.DB.__init__).parameters) - {'self', 'storage', 'storage_args'}
@@ -32,16 +33,21 @@ def check(settings: dict[str, Any], what: str = 'openDatabase') -> None:
     checks.known(settings, _SETTINGS, f'{what}, which takes the settings of ZODB.DB,')
 
 
+def isDatabase(given: object) -> TypeGuard[ZODB.DB]:
+    """Whether it is an open database."""
+    return bool(IDatabase.providedBy(given))
+
+
 def openDatabase(address: str | Address | ZODB.DB, **settings: Any) -> ZODB.DB:
     """The database at an address, parsed or not. Whoever opens closes.
 
     An open database is returned as it is. The settings are ZODB.DB's own: pool_size, cache_size ...
     Raises AddressError, and of it PackageMissing and DatabaseLocked, when the database cannot be opened.
     """
-    if IDatabase.providedBy(address):
+    if isDatabase(address):
         return address
     check(settings)     # ZODB.DB would find out too late, with the storage already open
-    parsed = address if isinstance(address, Address) else parse(address)
+    parsed = address if isinstance(address, Address) else parse(cast(str, address))
     row = KINDS[parsed.kind]
     # else its description, or Zope, says how classes are found, and how many connections there may be
     ours = {} if row.described else {CLASSES: classOf, 'pool_size': POOL, 'pool_timeout': IDLE}

@@ -27,9 +27,9 @@ MEND = {
 class Told:
     """The message of a conflict, found out when somebody reads it: most are repeated and never shown."""
 
-    def __init__(self, error: ConflictError, db: DB) -> None:
+    def __init__(self, error: ConflictError, oid: bytes, db: DB) -> None:
         self.message = str(error.message)
-        self.oid = error.oid
+        self.oid = oid
         self.db = db
         self.text: str | None = None
 
@@ -47,7 +47,7 @@ class Told:
 def explain(error: ConflictError, db: DB) -> None:
     """Have a conflict's message say what is wrong and what helps."""
     if error.oid is not None and not isinstance(error.message, Told):
-        error.message = Told(error, db)
+        error.message = Told(error, error.oid, db)
 
 
 def placeOf(db: DB, oid: bytes) -> str:

@@ -209,7 +209,7 @@ def why(connection: Connection) -> str:
 
 def isOpen(connection: Connection | None, opening: object) -> bool:
     """Whether a connection is still open since that opening."""
-    return connection is not None and connection.opening is opening and connection.opened is not None
+    return isinstance(connection, Guarded) and connection.opening is opening and connection.opened is not None
 
 
 def apart(db: DB, own: Any) -> Connection | None:

@@ -125,7 +125,7 @@ def openDatabase(address: Address, **settings: Any) -> ZODB.DB:
         _close(found)
         raise
     chosen = found[name]
-    chosen.close = partial(_close, found)
+    chosen.close = partial(_close, found)       # type: ignore[method-assign]
     return chosen
 
 

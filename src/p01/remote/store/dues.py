@@ -28,7 +28,7 @@ class Dues(Closed, Persistent):
     latest = 0.0        # when one of the schedules was reckoned or fired last, by the clock of who did it
 
     def __init__(self) -> None:
-        self.entries = OOTreeSet()
+        self.entries: OOTreeSet[tuple[float, str]] = OOTreeSet()
 
     def enter(self, when: float, key: str) -> None:
         """Look at a schedule at this instant."""

@@ -35,7 +35,7 @@ class Kinds(Closed, Persistent):
     """The segments of one shard by what jobs they have: status, queue and name."""
 
     def __init__(self) -> None:
-        self.found = OOBTree()          # kind → Firsts
+        self.found: OOBTree[Kind, Firsts] = OOBTree()
 
     def mark(self, kind: Kind, first: int) -> None:
         """A segment has such jobs."""

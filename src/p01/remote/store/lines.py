@@ -105,7 +105,7 @@ class Lines(Closed, Persistent):
     """
 
     def __init__(self) -> None:
-        self.queues = OOBTree()     # queue → Line
+        self.queues: OOBTree[str, Line] = OOBTree()
         self.heads = Delays()
         self.delayed = Delays()      # by due key
 

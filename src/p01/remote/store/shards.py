@@ -85,9 +85,9 @@ class Shard(Closed, Persistent):
         self.intake = Intake()
         self.lanes: tuple[Lines, ...] = (Lines(),)
         self.dealt = 1                      # to so many of them jobs go
-        self.pages = LOBTree()              # first id of a segment → Page
+        self.pages: LOBTree[Fates] = LOBTree()      # by the first id of a segment
         self.kinds = Kinds()
-        self.uniques = OOBTree()            # unique key → (id, until or None)
+        self.uniques: OOBTree[str, tuple[int, float | None]] = OOBTree()      # by unique key: id, until
         self.tally = Tally()
 
     def taken(self, first: int, jobid: int) -> bool:

@@ -15,7 +15,8 @@ from p01.remote.ground.foreign import listed
 from p01.remote.store import writers
 from p01.remote.store.journals import Journal
 from p01.remote.store.keys import SHARDS, shardOf
-from p01.remote.store.records import DELAYED, FINISHED, PROCESSING, QUEUED, Attempt, Claim, Pending, Record
+from p01.remote.store.records import DELAYED, FINISHED, PROCESSING, QUEUED, Attempt, Pending, Record
+from p01.remote.store.seats import Seat
 from p01.remote.store.segments import Segment
 from p01.remote.store.settings import Settings
 from p01.remote.store.shards import Lane, Shard
@@ -44,12 +45,12 @@ class Store(Closed, Persistent):
     def __init__(self) -> None:
         self.version = VERSION
         self.counter = LastId()
-        self.segments = LOBTree()                       # first id → Segment
+        self.segments: LOBTree[Segment] = LOBTree()     # by first id
         self.shards = tuple(Shard(number) for number in range(SHARDS))
-        self.seats = OOBTree()                          # name → Seat
+        self.seats: OOBTree[str, Seat] = OOBTree()      # by name
         self.settings = Settings()
         # when it was made, in microseconds → register, see uniques
-        self.registers = LOBTree()
+        self.registers: LOBTree[OOBTree[str, int]] = LOBTree()
 
     def check(self, migrating: bool = False) -> None:
         """Raises NewerDatabase when this code is too old for the database, OlderDatabase when it
@@ -73,7 +74,7 @@ class Store(Closed, Persistent):
             if first <= jobid <= segment.last:
                 return first
         try:
-            return int(self.segments.maxKey(jobid))
+            return self.segments.maxKey(jobid)
         except (ValueError, TypeError):
             raise JobNotFound(f'There is no job {jobid}; it never existed, was aborted, or has '
                               'been removed.') from None
@@ -88,8 +89,7 @@ class Store(Closed, Persistent):
 
     def segment(self, first: int) -> Segment:
         """The segment that begins with this id."""
-        found: Segment = self.adopted().get(first) or self.segments[first]
-        return found
+        return self.adopted().get(first) or self.segments[first]
 
     def entry(self, jobid: int) -> tuple[int, Record]:
         """The first id of a job's segment, and its record. Raises JobNotFound."""
@@ -128,8 +128,8 @@ class Store(Closed, Persistent):
             group.append(jobid)
         return found.values()
 
-    def fate(self, jobid: int) -> Any:
-        """Outcomes, Pending or None; raises JobNotFound when the job was removed."""
+    def fate(self, jobid: int) -> Journal | Pending | None:
+        """Its journal, Pending or None; raises JobNotFound when the job was removed."""
         first = self.floor(jobid)
         page = self.shards[shardOf(first)].pages.get(first)
         if page is None or jobid not in page.fates:
@@ -167,7 +167,7 @@ class Store(Closed, Persistent):
         if isinstance(fate, Journal):
             return ended(jobid, record, fate.outcome(jobid))
         for seat in self.seats.values():
-            claim: Claim | None = seat.claims.get(jobid)
+            claim = seat.claims.get(jobid)
             if claim is not None:
                 outcome = seat.outcome(jobid)
                 if outcome is not None:

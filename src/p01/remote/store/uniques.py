@@ -51,7 +51,7 @@ def waits(store: Store, jobid: int, now: float) -> bool:
     return until is None or until > now
 
 
-def registers(store: Store) -> Iterator[OOBTree]:
+def registers(store: Store) -> Iterator[OOBTree[str, int]]:
     """All registers that this transaction sees."""
     mine = writers.known(store)
     if mine is not None and mine.register is not None and writers.loadable(mine.register):

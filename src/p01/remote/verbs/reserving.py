@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from BTrees.LOBTree import LOBTree
 from BTrees.OOBTree import OOBTree
 from ZODB.Connection import Connection
 from ZODB.DB import DB
@@ -34,7 +33,7 @@ def reserve(db: DB, oid: bytes, count: int, size: int) -> list[Spare]:
 def extend(store: Store, count: int, size: int) -> list[Segment]:
     """New segments at the end of the store."""
     counter = store.counter
-    segments: LOBTree = store.segments
+    segments = store.segments
     made, now = [], time.time()
     for _ in range(count):
         segment = segments[counter.last + 1] = Segment(counter.last + 1, size, now)
@@ -60,7 +59,7 @@ def adopt(connection: Connection, spare: Spare, look: bool = False) -> Segment:
     return segment
 
 
-def reserved(store: Store) -> tuple[int, OOBTree]:
+def reserved(store: Store) -> tuple[int, OOBTree[str, int]]:
     """A new register, made in a transaction of the system's own, as an object of this connection;
     with its number."""
     made: list[Any] = []

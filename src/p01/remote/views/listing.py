@@ -10,11 +10,13 @@ from typing import NamedTuple
 from BTrees.LOBTree import LOBTree
 
 from p01.remote.exceptions import InputError, JobNotFound
+from p01.remote.store.fates import Fates
 from p01.remote.store.keys import idOf, shardOf
 from p01.remote.store.kinds import ANY, RARE, Firsts
 from p01.remote.store.lines import members as run
 from p01.remote.store.outcomes import statusOf
 from p01.remote.store.records import DELAYED, FINISHED, PROCESSING, QUEUED, Record
+from p01.remote.store.segments import Segment
 from p01.remote.store.shards import Shard
 from p01.remote.store.store import Store
 from p01.remote.store.views import View
@@ -191,7 +193,7 @@ def unique(values: Iterable[int]) -> Iterator[int]:
             last = value
 
 
-def descending(tree: LOBTree) -> Iterator[int]:
+def descending(tree: LOBTree[Segment] | LOBTree[Fates]) -> Iterator[int]:
     """The keys of a tree, from the last one; reads no more of it than is asked for."""
     key = tree.maxKey() if tree else 0
     while key:

@@ -1,0 +1,1 @@
+# SPDX-License-Identifier: ZPL-2.1

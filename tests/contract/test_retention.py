@@ -3,7 +3,7 @@
 import pytest
 
 from p01.remote import verbs
-from p01.remote.engine.janitor import PAGES, Janitor
+from p01.remote.engine.janitor import SWEPT, Janitor
 from p01.remote.exceptions import JobNotFound
 from p01.remote.options import Retention
 from p01.remote.store.keys import SHARDS
@@ -103,12 +103,12 @@ def test_beyond_a_number_the_oldest_go(processor):
 
 
 def test_many_go_in_small_commits(processor):
-    count = (PAGES + 1) * SHARDS * LARGE
+    count = (SWEPT + 1) * SHARDS * LARGE
     for _ in range(count // LARGE):
         ended(processor, *[('completed', START)] * LARGE)
     found = swept(processor, START + 8 * DAY)
     assert sum(found) == count
-    assert max(found) <= PAGES * SHARDS * LARGE
+    assert max(found) <= SWEPT * SHARDS * LARGE
     assert len([each for each in found if each]) > 1
     assert len(processor.store.segments) <= 2       # what the enqueuing connection has in hand
 
@@ -120,8 +120,8 @@ def test_the_journals_of_young_jobs_are_not_loaded(place, processor):
     there = connection.root()[processor.__name__]
     janitor = Janitor()
     assert janitor.sweep(there, ALONE, START + 6 * DAY) == 0
-    journals = [journal for shard in there.store.shards for page in shard.pages.values()
-                for journal in page.journals.values()]
+    journals = [journal for shard in there.store.shards for fates in shard.fates.values()
+                for journal in fates.journals.values()]
     assert journals
     assert {journal._p_state for journal in journals} == {-1}
     assert sum(swept(there, START + 8 * DAY, janitor)) == 3

@@ -105,7 +105,7 @@ def test_tenants_that_came_and_went_leave_no_counts(place, loop):
         assert figures.exact(processor.store) == {} and list(listing.ids(processor.store)) == []
         assert entries(processor.store) <= 2 * MANY + upkeep.MANY
         assert not any(lines.queues or lines.heads for _, lines in processor.store.lanes())
-        assert sum(len(shard.pages) for shard in processor.store.shards) <= 1       # of the segment that takes the next jobs
+        assert sum(len(shard.fates) for shard in processor.store.shards) <= 1       # of the segment that takes the next jobs
 
 
 def test_connections_that_came_and_went_leave_no_segments(place, loop):
@@ -126,7 +126,7 @@ def test_connections_that_came_and_went_leave_no_segments(place, loop):
     later(loop, time.time() + 3 * ABANDON)
     abort(processor)
     assert len(processor.store.segments) == 0
-    assert not any(shard.pages or shard.intake.open for shard in processor.store.shards)
+    assert not any(shard.fates or shard.intake.open for shard in processor.store.shards)
 
 
 def test_a_pause_that_has_ended_is_forgotten(place, loop):

@@ -152,7 +152,7 @@ class Modelled(RuleBasedStateMachine):
             trees = [store.segments, store.seats]
             places = [jobid for seat in store.seats.values() for jobid in seat.claims] + list(listing.inLines(store))
             for shard in store.shards:
-                trees += [shard.pages, shard.uniques, *(tree for lines in shard.lanes for tree in standing(lines))]
+                trees += [shard.fates, shard.uniques, *(tree for lines in shard.lanes for tree in standing(lines))]
                 for key, (jobid, _) in shard.uniques.items():
                     assert self.jobs[jobid].unique[0] == key
             assert len(places) == len(set(places)) and set(places) <= self.jobs.keys()

@@ -97,7 +97,7 @@ def sound(processor):
     root = processor._p_jar.root()
     trees = [store.segments, store.seats, root['effects'], root['orders 0']]
     for shard in store.shards:
-        trees += [shard.pages, shard.uniques, *(tree for lines in shard.lanes for tree in standing(lines))]
+        trees += [shard.fates, shard.uniques, *(tree for lines in shard.lanes for tree in standing(lines))]
     for tree in trees:
         tree._check()
         BTrees.check.check(tree)

@@ -25,7 +25,7 @@ from p01.remote.verbs.adding import ABANDON
 from p01.remote.views import figures
 
 EVERY = 5.0                 # seconds between two rounds of one worker
-PAGES = 4                   # pages that one sweep looks at in each shard
+SWEPT = 4                   # segments that one sweep looks at in each shard
 DEFAULT = Policy()
 End = events.JobRetried | events.JobErred
 Policies = Callable[[int], Policy]      # of a job, by its id
@@ -136,11 +136,11 @@ def forgotten(processor: Any, seat: Seat, now: float) -> list[events.WorkerRescu
 
 
 class Janitor:
-    """The rounds of one worker: rescues, and removes finished jobs whose time is over, a few pages
+    """The rounds of one worker: rescues, and removes finished jobs whose time is over, a few segments
     in each commit, round and round through the worker's own shards."""
 
     def __init__(self) -> None:
-        self.at: dict[int, int] = {}        # shard → the page looked at last
+        self.at: dict[int, int] = {}        # shard → the segment looked at last
         self.places: dict[int, upkeep.Place] = {}
         self.looked = -EVERY                # when the last round ended, on the monotonic clock
         self.swept: int | None = None       # jobs removed in the transaction that is open, None for no round
@@ -200,7 +200,7 @@ class Janitor:
         count = 0
         for shard in own:
             after = self.at.get(shard.number, 0)
-            gone, self.at[shard.number] = verbs.prune(store, shard, after, limits, PAGES, excess - count)
+            gone, self.at[shard.number] = verbs.prune(store, shard, after, limits, SWEPT, excess - count)
             count += gone
         return count
 

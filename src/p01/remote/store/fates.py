@@ -15,12 +15,12 @@ class Fates(Packed):
     """What became of the jobs of one segment, written by workers: in which journal the outcome is, why it waits again, or
     that it was removed."""
 
-    _packed = 'fates'
+    _packed = 'entries'
     oldest = float('inf')       # none of its jobs has ended before, in POSIX seconds
     newest = float('-inf')      # none has ended after
 
     def __init__(self) -> None:
-        self.fates: dict[int, int | Pending | None] = {}    # the number of a journal; None for a removed job
+        self.entries: dict[int, int | Pending | None] = {}    # the number of a journal; None for a removed job
         self.journals: dict[int, Journal] = {}
         self.kinds: dict[Kind, int] = {}    # how many of its jobs there are, of those that kinds.Kinds keeps
 
@@ -30,19 +30,19 @@ class Fates(Packed):
         if self.journals.get(number) is not journal:
             number += 1
             self.journals[number] = journal
-        self.fates.update(dict.fromkeys(jobids, number))
+        self.entries.update(dict.fromkeys(jobids, number))
         self.oldest, self.newest = min(self.oldest, since), max(self.newest, until)
         self._p_changed = True
 
     def note(self, jobid: int, fate: Pending | None) -> None:
         """Set the fate of a job that waits again, or was removed."""
-        old = self.fates.get(jobid)
-        self.fates[jobid] = fate
+        old = self.entries.get(jobid)
+        self.entries[jobid] = fate
         self._p_changed = True
-        if isinstance(old, int) and old not in self.fates.values():
+        if isinstance(old, int) and old not in self.entries.values():
             del self.journals[old]
 
     def fate(self, jobid: int) -> Journal | Pending | None:
         """The fate of a job that has one."""
-        fate = self.fates[jobid]
+        fate = self.entries[jobid]
         return self.journals[fate] if isinstance(fate, int) else fate

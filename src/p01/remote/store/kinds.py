@@ -57,17 +57,17 @@ class Kinds(Closed, Persistent):
         for queue, name in set(map(pairOf, map(recordOf, jobs))):
             self.mark((ANY, queue, name), first)
 
-    def turned(self, first: int, page: Fates, record: Record, old: str | None, new: str | None) -> None:
+    def turned(self, first: int, fates: Fates, record: Record, old: str | None, new: str | None) -> None:
         """A job has turned from one status into another; only failed and cancelled ones count."""
         for status, change in ((old, -1), (new, 1)):
             if status in RARE:
                 assert status is not None
                 for kind in ((status, record.queue, record.name), (status, '', '')):
-                    count = page.kinds.get(kind, 0) + change
-                    page.kinds[kind] = count
-                    page._p_changed = True
+                    count = fates.kinds.get(kind, 0) + change
+                    fates.kinds[kind] = count
+                    fates._p_changed = True
                     if not count:
-                        del page.kinds[kind]
+                        del fates.kinds[kind]
                         self.unmark(kind, first)
                     elif count == 1 and change == 1:
                         self.mark(kind, first)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Where jobs wait: every eighth segment, its waiting lines in lanes, and its pages. Written by
+"""Where jobs wait: every eighth segment, its waiting lines in lanes, and what became of its jobs. Written by
 workers only."""
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Shard(Closed, Persistent):
         self.intake = Intake()
         self.lanes: tuple[Lines, ...] = (Lines(),)
         self.dealt = 1                      # to so many of them jobs go
-        self.pages: LOBTree[Fates] = LOBTree()      # by the first id of a segment
+        self.fates: LOBTree[Fates] = LOBTree()      # by the first id of a segment
         self.kinds = Kinds()
         self.uniques: OOBTree[str, tuple[int, float | None]] = OOBTree()      # by unique key: id, until
         self.tally = Tally()
@@ -95,17 +95,17 @@ class Shard(Closed, Persistent):
         cursor = self.intake.open.get(first)
         return first <= self.intake.seen if cursor is None else jobid <= cursor
 
-    def page(self, first: int) -> Fates:
-        """The page of a segment, made when it is missing."""
-        found = self.pages.get(first)
+    def fatesOf(self, first: int) -> Fates:
+        """The fates of a segment's jobs, made where there are none."""
+        found = self.fates.get(first)
         if found is None:
-            found = self.pages[first] = Fates()
+            found = self.fates[first] = Fates()
         return found
 
-    def fates(self, first: int) -> Mapping[int, Any]:
-        """What became of the jobs of a segment, see Page."""
-        page = self.pages.get(first)
-        return page.fates if page is not None else NONE
+    def known(self, first: int) -> Mapping[int, Any]:
+        """What became of the jobs of a segment, see Fates."""
+        fates = self.fates.get(first)
+        return fates.entries if fates is not None else NONE
 
     def count(self, tally: Tally) -> None:
         """Add to the counts."""
@@ -133,7 +133,7 @@ class Shard(Closed, Persistent):
     def withdraw(self, jobid: int, record: Record, fate: Pending | None, segment: Segment) -> str | None:
         """Take one job out, wherever it stands; returns the status that it had, None when it stands
         nowhere."""
-        fates = self.fates(segment.first)
+        fates = self.known(segment.first)
         for lines in self.near(segment.first):
             status = lines.withdraw(jobid, record, fate, segment, fates)
             if status is not None:

@@ -131,10 +131,10 @@ class Store(Closed, Persistent):
     def fate(self, jobid: int) -> Journal | Pending | None:
         """Its journal, Pending or None; raises JobNotFound when the job was removed."""
         first = self.floor(jobid)
-        page = self.shards[shardOf(first)].pages.get(first)
-        if page is None or jobid not in page.fates:
+        fates = self.shards[shardOf(first)].fates.get(first)
+        if fates is None or jobid not in fates.entries:
             return None
-        found = page.fate(jobid)
+        found = fates.fate(jobid)
         if found is None:
             raise JobNotFound(f'Job {jobid} has been removed.')
         return found
@@ -156,7 +156,7 @@ class Store(Closed, Persistent):
         for first, cursor in self.unnoticed() if segments is None else segments:
             segment = self.segment(first)
             if segment.top > cursor:
-                fates = self.shards[shardOf(first)].fates(first)
+                fates = self.shards[shardOf(first)].known(first)
                 yield from ((jobid, record) for jobid, record in segment.entries.items()
                             if jobid > cursor and jobid not in fates)
 

@@ -136,7 +136,7 @@ def ahead(store: Store, lanes: Iterable[Lane], count: int, now: float, queues: C
             jobid = idOf(key)
             if here is None or jobid not in here.entries:
                 here = store.home(jobid)
-                fates = shard.fates(here.first)
+                fates = shard.known(here.first)
             stretch = Stretch(line, key, last, here, fates, count)
             stretches.append(stretch)
             head = next(coming, None)

@@ -47,15 +47,15 @@ def settle(store: Store, owner: Holder, outcomes: Mapping[int, Outcome | Stored]
         for jobid in jobids:
             if segment.entries[jobid].extras is not None:
                 letGo(store, jobid, segment.entries[jobid], True)
-        page = store.shards[shardOf(segment.first)].page(segment.first)
+        fates = store.shards[shardOf(segment.first)].fatesOf(segment.first)
         while jobids:
             if len(owner.outcomes.entries) >= FULL:
                 owner.turn()
             room = FULL - len(owner.outcomes.entries)
             owner.outcomes.append({jobid: known[jobid] for jobid in jobids[:room]})
-            page.end(jobids[:room], owner.outcomes, since, until)
+            fates.end(jobids[:room], owner.outcomes, since, until)
             jobids = jobids[room:]
-        if len(page.fates) == len(segment.entries):
+        if len(fates.entries) == len(segment.entries):
             segment._p_deactivate()     # nobody asks for it soon
     if len(owner.outcomes.entries) >= BRIEF:
         owner.turn()
@@ -64,7 +64,7 @@ def settle(store: Store, owner: Holder, outcomes: Mapping[int, Outcome | Stored]
     for jobid in [jobid for jobid, fields in known.items() if len(fields) > 3 and statusOf(fields) != COMPLETED]:
         first, record = store.entry(jobid)
         shard = store.shards[shardOf(first)]
-        shard.kinds.turned(first, shard.page(first), record, None, statusOf(known[jobid]))
+        shard.kinds.turned(first, shard.fatesOf(first), record, None, statusOf(known[jobid]))
     if isinstance(owner, Seat) and len(owner.tally) > MANY:     # it is written each time
         keep(store, owner)
 
@@ -88,11 +88,11 @@ def retry(store: Store, owner: Holder, jobid: int, due: float | None, attempt: A
     if due is None:
         shard.back(first, claim.queue, key)
         if runs or suspect or claim.deaths or store.fate(jobid) is not None:
-            shard.page(first).note(jobid, fate)
+            shard.fatesOf(first).note(jobid, fate)
         owner.tally.move(claim.queue, PROCESSING, QUEUED)
     else:
         shard.delay(first, claim.queue, dueKey(record.priority, due, jobid))
-        shard.page(first).note(jobid, fate)
+        shard.fatesOf(first).note(jobid, fate)
         owner.tally.move(claim.queue, PROCESSING, DELAYED)
 
 
@@ -107,11 +107,11 @@ def finish(store: Store, jobid: int, owner: Holder, outcome: Outcome) -> None:
     """End a job that nobody claims."""
     first, record = store.entry(jobid)
     shard = store.shards[shardOf(first)]
-    page = shard.page(first)
+    fates = shard.fatesOf(first)
     owner.touch()
     owner.outcomes.append({jobid: toStored(outcome, owner.name)})
-    page.end((jobid,), owner.outcomes, outcome.completed, outcome.completed)
-    shard.kinds.turned(first, page, record, None, outcome.status)
+    fates.end((jobid,), owner.outcomes, outcome.completed, outcome.completed)
+    shard.kinds.turned(first, fates, record, None, outcome.status)
 
 
 def keep(store: Store, seat: Seat) -> None:

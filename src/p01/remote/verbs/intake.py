@@ -77,7 +77,7 @@ def rightened(store: Store, shard: Shard, lines: Lines, first: int, new: list[tu
             last = max(last, min(record.created, now))
         elif record.extras is None or not (status := admits(store, owner, jobid, record, now)):
             key = waitingKey(record.priority, last, jobid)
-            shard.page(first).note(jobid, Pending(key, None, 0))
+            shard.fatesOf(first).note(jobid, Pending(key, None, 0))
             lines.join(record.queue, key)._p_changed = True
             owner.touch()
             owner.tally.move(record.queue, None, QUEUED)
@@ -134,7 +134,7 @@ def taking(store: Store, shard: Shard, first: int, cursor: int) -> list[tuple[in
     intake = shard.intake
     segment: Segment = store.segment(first)
     top, last = segment.top, segment.last
-    fates = shard.fates(first)       # a job may be cancelled before anybody took it in
+    fates = shard.known(first)       # a job may be cancelled before anybody took it in
     new = [(jobid, record) for jobid, record in segment.entries.items() if jobid > cursor and jobid not in fates] \
         if top > cursor else []
     if top < last or first > intake.seen:

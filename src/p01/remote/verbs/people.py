@@ -80,9 +80,9 @@ def revive(store: Store, jobid: int, now: float) -> bool:
             store.shards[uniqueShard(unique[0])].uniques[unique[0]] = jobid, unique[2]
     shard, tally = store.shards[shardOf(first)], Tally()
     key = waitingKey(record.priority, now, jobid)
-    page = shard.page(first)
-    page.note(jobid, Pending(key, None, 0, outcome.attempts))
-    shard.kinds.turned(first, page, record, outcome.status, None)
+    fates = shard.fatesOf(first)
+    fates.note(jobid, Pending(key, None, 0, outcome.attempts))
+    shard.kinds.turned(first, fates, record, outcome.status, None)
     shard.back(first, record.queue, key)
     tally.move(record.queue, outcome.status, QUEUED)
     shard.count(tally)

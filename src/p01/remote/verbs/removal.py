@@ -25,48 +25,48 @@ def remove(store: Store, jobid: int, now: float = 0.0) -> str | None:
     tally.move(record.queue, status, None)
     shard.count(tally)
     letGo(store, jobid, record, True, now)
-    page = shard.page(first)
-    page.note(jobid, None)
-    shard.kinds.turned(first, page, record, status, None)
+    fates = shard.fatesOf(first)
+    fates.note(jobid, None)
+    shard.kinds.turned(first, fates, record, status, None)
     drop(store, shard, first)
     return status
 
 
 def drop(store: Store, shard: Shard, first: int) -> None:
     """Remove a segment that takes no more jobs, when it has none or all were removed."""
-    segment, fates = store.segment(first), shard.fates(first)
+    segment, fates = store.segment(first), shard.known(first)
     if first not in shard.intake.open and shard.taken(first, segment.last) and len(fates) >= len(segment.entries) \
             and all(fate is None for fate in fates.values()):
-        if first in shard.pages:
-            del shard.pages[first]
+        if first in shard.fates:
+            del shard.fates[first]
         del store.segments[first]
         shard.kinds.gone(segment)
         segment.entries.clear()         # tells connections that have it near
         segment._p_changed = True
 
 
-def prune(store: Store, shard: Shard, after: int, limits: dict[str, float | None], pages: int,
+def prune(store: Store, shard: Shard, after: int, limits: dict[str, float | None], most: int,
           excess: int = 0) -> tuple[int, int]:
     """Remove a shard's finished jobs that ended before the limit of their status, and so many whatever their age.
 
-    Looks at so many pages after the one of that id. Returns how many jobs went, and the last page looked at, 0 at the end.
+    Looks at so many segments after the one of that id. Returns how many jobs went, and the last one looked at, 0 at the end.
     """
     count = seen = 0
     newest = max((limit for limit in limits.values() if limit is not None), default=float('-inf'))
-    for first in list(islice(shard.pages.keys(after + 1), pages)):
+    for first in list(islice(shard.fates.keys(after + 1), most)):
         seen += 1
         after = first
-        page = shard.pages[first]
-        if count >= excess and page.oldest >= newest:
+        fates = shard.fates[first]
+        if count >= excess and fates.oldest >= newest:
             continue            # spares the loading of its journals
-        for jobid, fate in list(page.fates.items()):
+        for jobid, fate in list(fates.entries.items()):
             if isinstance(fate, int):
-                fields = page.journals[fate].entries[jobid]
+                fields = fates.journals[fate].entries[jobid]
                 limit = limits[statusOf(fields)]
                 if count < excess or limit is not None and endOf(fields) < limit:
                     remove(store, jobid)
                     count += 1
-    return count, after if seen == pages else 0
+    return count, after if seen == most else 0
 
 
 def seal(store: Store, before: float) -> None:

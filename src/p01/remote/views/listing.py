@@ -106,24 +106,24 @@ def candidates(store: Store, which: Filter) -> Iterator[Iterator[int]]:
 def ended(store: Store, which: Filter, status: str) -> Iterator[int]:
     """Those that ended so."""
     def kept(shard: Shard, first: int, jobid: int) -> bool:
-        page = shard.pages[first]
-        fate = page.fates.get(jobid)
-        return isinstance(fate, int) and statusOf(page.journals[fate].entries[jobid]) == status
+        fates = shard.fates[first]
+        fate = fates.entries.get(jobid)
+        return isinstance(fate, int) and statusOf(fates.journals[fate].entries[jobid]) == status
 
     firsts = None
     if status in RARE or which.queue is not None or which.name is not None:
         kind = status if status in RARE else ANY
         firsts = merged(store, lambda shard: shard.kinds.matching(kind, which.queue, which.name, SETS))
     if firsts is None:
-        firsts = heapq.merge(*(descending(shard.pages) for shard in store.shards), reverse=True)
+        firsts = heapq.merge(*(descending(shard.fates) for shard in store.shards), reverse=True)
     return members(store, (first for first in firsts if timely(store, first, which)), kept)
 
 
 def timely(store: Store, first: int, which: Filter) -> bool:
     """Whether any job of a segment has ended, within the time asked for."""
-    page = store.shards[shardOf(first)].pages.get(first)
-    return page is not None and (which.since is None or which.since <= page.newest) \
-        and (which.before is None or page.oldest < which.before)
+    fates = store.shards[shardOf(first)].fates.get(first)
+    return fates is not None and (which.since is None or which.since <= fates.newest) \
+        and (which.before is None or fates.oldest < which.before)
 
 
 def waiting(store: Store, which: Filter) -> Iterator[int]:
@@ -136,7 +136,7 @@ def waiting(store: Store, which: Filter) -> Iterator[int]:
         return iter(sorted(inLine(store, which.queue, stati), reverse=True))
     firsts = merged(store, lambda shard: shard.kinds.matching(ANY, which.queue, which.name, SETS))
     return members(store, descending(store.segments) if firsts is None else firsts,
-                   lambda shard, first, jobid: not isinstance(shard.fates(first).get(jobid), int))
+                   lambda shard, first, jobid: not isinstance(shard.known(first).get(jobid), int))
 
 
 def inLine(store: Store, queue: str | None, stati: Collection[str]) -> Iterator[int]:
@@ -146,7 +146,7 @@ def inLine(store: Store, queue: str | None, stati: Collection[str]) -> Iterator[
         for line in (lines.queues[name] for name in names if QUEUED in stati):
             for key, last in line.waiting.items():
                 segment = store.home(idOf(key))
-                yield from run(idOf(key), last, segment, shard.fates(segment.first))
+                yield from run(idOf(key), last, segment, shard.known(segment.first))
         if DELAYED in stati:
             yield from (idOf(key) for key, of in lines.delayed.items() if queue in (None, of))
 
@@ -165,7 +165,7 @@ def members(store: Store, firsts: Iterable[int], kept: Callable[[Shard, int, int
             entries = store.segment(first).entries
         except KeyError:
             continue            # it went, and its last jobs with it
-        fates = shard.fates(first)
+        fates = shard.known(first)
         for jobid in sorted(entries, reverse=True):
             if fates.get(jobid, entries) is not None and kept(shard, first, jobid):
                 yield jobid
@@ -208,7 +208,7 @@ def ids(store: Store, newest: bool = False) -> Iterator[int]:
     """The ids of all jobs there are."""
     firsts = sorted({*store.segments.keys(), *store.adopted()}, reverse=newest)
     for first in firsts:
-        fates = store.shards[shardOf(first)].fates(first)
+        fates = store.shards[shardOf(first)].known(first)
         entries = store.segment(first).entries
         for jobid in sorted(entries, reverse=newest):
             if fates.get(jobid, entries) is not None:
@@ -221,7 +221,7 @@ def inLines(store: Store) -> Iterator[int]:
         for line in lines.queues.values():
             for key, last in line.waiting.items():
                 segment = store.home(idOf(key))
-                yield from run(idOf(key), last, segment, shard.fates(segment.first))
+                yield from run(idOf(key), last, segment, shard.known(segment.first))
         yield from map(idOf, lines.delayed)
     yield from (jobid for jobid, _ in store.untaken())
 
@@ -229,7 +229,7 @@ def inLines(store: Store) -> Iterator[int]:
 def finished(store: Store) -> Iterator[tuple[int, str]]:
     """The ids of all finished jobs with their status; looks at no other."""
     for shard in store.shards:
-        for page in shard.pages.values():
-            for jobid, fate in page.fates.items():
+        for fates in shard.fates.values():
+            for jobid, fate in fates.entries.items():
                 if isinstance(fate, int):
-                    yield jobid, statusOf(page.journals[fate].entries[jobid])
+                    yield jobid, statusOf(fates.journals[fate].entries[jobid])

@@ -39,6 +39,6 @@ def enqueue(number):
 def pi():
     """What those that have completed say of pi."""
     with app.reading() as processor:
-        jobs = [processor.getJob(jobid) for jobid in processor.store.ids()]
-    found = [job.output for job in jobs if job.name == 'study.hits' and job.status == 'completed']
+        done = listing.find(processor.store, listing.Filter(('completed',), name='study.hits'))
+        found = [processor.filled(view).output for view in done]
     return 4 * sum(found) / (SAMPLES * len(found))

@@ -10,6 +10,7 @@ import os
 import numpy
 
 from p01.remote import App, current
+from p01.remote.views import listing
 
 app = App(os.environ.get('STUDY', 'sqlite:./jobs'))
 SAMPLES = 10_000

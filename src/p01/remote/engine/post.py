@@ -56,11 +56,12 @@ class Post:
         """Write the outcomes of jobs into the transaction that they share."""
         verbs.complete(store, self.sitting(store, next(iter(outcomes))), outcomes)
 
-    def fence(self, processor: Any, jobid: int) -> None:
-        """Have a part that a job commits itself meet whoever has taken the job over; see Seat.fence."""
+    def fence(self, processor: Any, jobid: int, part: int = 0) -> None:
+        """Have what a job commits itself meet whoever has taken the job over; see Seat.fence. part: of the attempts that
+        may commit at once, see Seat.prepare."""
         seat = self.sitting(processor.store, jobid)
         seat.held(jobid)
-        seat.slip().touch()
+        seat.slip(part).touch()
 
     def sitting(self, store: Store, jobid: int) -> Seat:
         """Our seat, for the sake of a job. Raises ClaimLost."""

@@ -24,6 +24,7 @@ from p01.remote.store.slips import Slip
 
 PULLED = 'by hand'      # the name of the seat of jobs that callers pulled
 FULL = 64       # outcomes of a journal
+ROWS = 2        # slips of each of several parts
 BRIEF = 16      # outcomes of a journal that is not written again
 # heartbeats within a lease, while there are claims; an idle worker has nothing to lose and sends
 # none
@@ -87,12 +88,13 @@ class Seat(Holder, Packed):
     """A worker thread's claims and counts, and its shelf."""
 
     _packed = 'claims'
-    _v_open = 0         # the number of a slip: those before it are full
+    _v_open: Mapping[int, int] = {}     # by part, the number of a slip: its ones before it are full
     code = ''           # of the application, see engine.fingerprint; '' when nobody knows
     declares = ''       # the code of its schedules, see engine.declaring
 
     _v_seen: tuple[Any, blackbox.Slot | None] | None = None     # in which transaction, and what
 
+    parts = 1                           # attempts that may commit at once: the k-th has the slips k modulo so many
     slot = 0                            # of the box: what its thread runs
     round = 0                           # how often claims were handed out to be run
     told = False                        # its process was told to stop
@@ -120,17 +122,30 @@ class Seat(Holder, Packed):
         place = folder(self._p_jar.db()) if self._p_jar is not None else None
         return Path(self.box) if place is None else blackbox.folderFor(place) / Path(self.box).name
 
-    def slip(self) -> Slip:
-        """The slip that takes the next outcome."""
+    def slip(self, part: int = 0) -> Slip:
+        """The slip that takes the next outcome of one of the parts."""
         slips = self.shelf.slips
-        slip = slips.get(self._v_open)
+        number = self._v_open.get(part, part)
+        slip = slips.get(number)
         while slip is not None and slip.full(self.claims):
-            self._v_open += 1
-            slip = slips.get(self._v_open)
+            number += self.parts
+            self._v_open = {**self._v_open, part: number}
+            slip = slips.get(number)
+        if slip is None and self.parts > 1 and number >= self.parts:
+            slip = slips[number - self.parts]       # it may grow: to begin one writes the shelf, where the others meet
         if slip is None:
             slip = Slip()
-            self.shelf.slips = {**slips, self._v_open: slip}
+            self.shelf.slips = {**slips, number: slip}
         return slip
+
+    def prepare(self, parts: int) -> None:
+        """Have slips for so many attempts that may commit at once; in a bookkeeping, so that they do not meet when they
+        begin one."""
+        if parts > self.parts:
+            self.touch()
+            self.parts = parts
+            slips = self.shelf.slips
+            self.shelf.slips = {**{number: Slip() for number in range(ROWS * parts)}, **slips}
 
     def outcome(self, jobid: int) -> Outcome | None:
         """The outcome of a claimed job that its own commit has written."""
@@ -182,7 +197,7 @@ class Seat(Holder, Packed):
         self.pulled = held | dict.fromkeys(jobids, now)
 
     def end(self, jobids: Iterable[int]) -> list[str]:
-        self._v_open = 0
+        self._v_open = {}
         return super().end(jobids)
 
     def forget(self, jobid: int) -> None:

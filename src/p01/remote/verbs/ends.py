@@ -20,13 +20,15 @@ from p01.remote.verbs.registers import letGo
 MANY = 64           # entries of a seat's tally
 
 
-def complete(store: Store, owner: Seat, outcomes: Mapping[int, Outcome | Stored]) -> None:
+def complete(store: Store, owner: Seat, outcomes: Mapping[int, Outcome | Stored], part: int = 0) -> None:
     """Write the outcomes of jobs in their own transaction: one small object of ours. settle does
     the rest later. Raises ClaimLost when a job is no longer the owner's.
+
+    part: which one this is of the attempts that may commit at once, see Seat.prepare.
     """
     for jobid in outcomes:
         owner.held(jobid)
-    owner.slip().write({jobid: toStored(each, owner.name) for jobid, each in outcomes.items()}, owner.claims)
+    owner.slip(part).write({jobid: toStored(each, owner.name) for jobid, each in outcomes.items()}, owner.claims)
 
 
 def settle(store: Store, owner: Holder, outcomes: Mapping[int, Outcome | Stored]) -> None:

@@ -138,6 +138,21 @@ def wait(key, folder, first='wait'):
     return os.getpid()
 
 
+@app.job(retries=3, backoff=0)
+def heed(key, folder, way='check'):
+    """Says that it runs, and works until it is asked to end; 'hold' does not let go of the GIL."""
+    count(current.root, key)
+    with open(os.path.join(folder, f'{key}.{current.attempt}'), 'w') as file:
+        file.write(str(os.getpid()))
+    if way == 'hold':
+        ctypes.PyDLL(None).sleep(60)
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        if way == 'check':
+            current.check()
+        time.sleep(0.01)
+
+
 class Brake:
     """Joins a transaction and is asked last: when the database has promised to commit and holds its locks."""
 

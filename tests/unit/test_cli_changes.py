@@ -156,3 +156,10 @@ def test_conflicts_are_shown(tmp_path, capsys):
     assert main(['jobs', 'show', address, '1', '--json']) == 0
     shown = json.loads(capsys.readouterr().out)
     assert (shown['conflicts']['number'], shown['runs'], shown['attempts']) == (2, 1, [])
+
+
+def test_one_that_has_ended_is_not_asked_to(filled, run):
+    shop, _ = filled
+    status, found, _ = run('jobs', 'cancel', shop, 1, 2, 5, '--running', '--json')
+    assert (status, found) == (1, {'cancelled': [5], 'left': {'1': 'completed', '2': 'error'}})
+    assert 'job 1 is completed; left as it is' in run('jobs', 'cancel', shop, 1, '--running')[1]

@@ -132,6 +132,13 @@ class JobErred:
 
 
 @dataclass(frozen=True)
+class JobStopped(JobErred):
+    """A job that ran was cancelled, as people asked."""
+
+    cause: str = 'cancelled'
+
+
+@dataclass(frozen=True)
 class ClaimRefused:
     """A worker finished a job that was no longer its own; the job's changes were undone."""
 
@@ -154,8 +161,7 @@ class WorkerRescued:
 
 @dataclass(frozen=True)
 class WorkersStopping:
-    """Worker processes were told to stop, and these jobs still run: id, name and seconds of each;
-    they get so many more."""
+    """Workers were told to stop, and these jobs run: id, name and seconds; they get so many more."""
 
     jobs: tuple[tuple[int, str, float], ...]
     grace: float
@@ -291,5 +297,4 @@ def complain(subscriber: Any, event: object, error: BaseException) -> None:
     if name not in faulty:
         faulty.add(name)
         logger.error('Subscriber %s raised at %s, which changes nothing for jobs; its further '
-                     'errors are not logged: %s\n%s',
-                     name, type(event).__name__, reasonOf(error), traced(error))
+                     'errors are not logged: %s\n%s', name, type(event).__name__, reasonOf(error), traced(error))

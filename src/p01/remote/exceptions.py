@@ -44,6 +44,19 @@ class RunLater(RemoteError):
         return type(self), (self.delay, str(self))
 
 
+# -- raised in jobs that are to end
+
+class Interrupt(BaseException):
+    """The job is to end. As with asyncio's CancelledError, `except Exception` lets it pass."""
+
+    def __str__(self) -> str:
+        return RemoteError.__str__(self)        # type: ignore[arg-type]
+
+
+class Cancelled(Interrupt):
+    """The job was asked to end."""
+
+
 # -- bad input, told at the door
 
 class RegistrationError(RemoteError, ValueError):

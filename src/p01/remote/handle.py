@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any, Generic, TypeVar, cast
 
 from p01.remote.engine.context import running
+from p01.remote.engine.requests import GRACE
 from p01.remote.exceptions import InputError, JobCancelled, JobFailed, JobNotFound, NotCommitted, RemoteError, WaitsForItself
 from p01.remote.front import scope
 from p01.remote.ground import foreign
@@ -95,13 +96,17 @@ class Handle(Generic[Output]):
         """Whether it was cancelled."""
         return self.status == CANCELLED
 
-    def cancel(self) -> bool:
-        """Cancel it if it waits; whether it did. Within the current transaction if there is one,
-        else at once."""
+    def cancel(self, running: bool = False, grace: Span = GRACE, who: str = '') -> bool:
+        """Cancel it if it waits; with running, also ask its worker to end it if it runs. Whether it
+        waited or was asked; result tells what came of it. See IRemoteProcessor.cancelJob.
+
+        Within the current transaction if there is one, else at once.
+        """
+        def cancel(connection: Any) -> bool:
+            return bool(self.app.locate(connection).cancelJob(self.id, running, grace, who))
+
         connection = scope.around(self.app.db) if self._open() else scope.inside(self.app.db)
-        if connection is not None:
-            return self.app.locate(connection).cancelJob(self.id)
-        return transact(self.app.db, lambda connection: self.app.locate(connection).cancelJob(self.id))
+        return cancel(connection) if connection is not None else transact(self.app.db, cancel)
 
     def result(self, timeout: Span | None = None) -> Output:
         """Its output, waiting for it at most so long (seconds, a timedelta, or a text such as

@@ -146,8 +146,14 @@ class IRemoteProcessor(Interface):
     def getJobError(jobid):
         """The text of its error, '' without one. Raises JobNotFound."""
 
-    def cancelJob(jobid):
-        """Cancel it if it waits; returns whether it did. Raises JobNotFound."""
+    def cancelJob(jobid, running=False, grace=10.0, who=''):
+        """Cancel it if it waits; with running, also ask its worker to end it if it runs; returns
+        whether it waited or was asked: one that has ended stays as it is. Raises JobNotFound.
+
+        A job that runs sees the request at its next current.check() or current.progress(), and ends
+        cancelled, with nothing changed; after grace (seconds, a timedelta, or a text such as '10m')
+        its worker process is killed for it and replaced. It may complete before that, and then has
+        completed. who asks, as it is kept with the job; '' for user@host."""
 
     def retryJob(jobid):
         """Run a failed or cancelled job again, its earlier attempts kept; returns whether it was

@@ -27,6 +27,7 @@ LINES: dict[type, tuple[int, str]] = {
                            '{0.object}; it is repeated')),
     events.JobErred: (logging.ERROR, ('Job {0.id} {0.name}: {0.cause} in run {0.attempt} on '
                                      '{0.worker}: {0.reason}')),
+    events.JobStopped: (logging.WARNING, 'Job {0.id} {0.name}: ended on {0.worker}: {0.reason}'),
     events.ClaimRefused: (logging.WARNING, ('Job {0.id} {0.name}: {0.worker} finished too late; its '
                                            'changes were undone')),
     events.ScheduleFailed: (logging.ERROR, 'Schedule {0.key} of {0.jobName}: not enqueued: {0.reason}'),

@@ -13,7 +13,7 @@ from zope.interface import implementer
 from zope.location.interfaces import ILocation
 
 from p01.remote import events, logs, verbs, worker  # noqa: F401 - logs subscribes itself
-from p01.remote.engine import pulled
+from p01.remote.engine import pulled, requests
 from p01.remote.engine.behaviours import behaviourOf, prepared
 from p01.remote.engine.enqueuing import enqueue
 from p01.remote.engine.firing import reckoned
@@ -23,15 +23,15 @@ from p01.remote.exceptions import InputError, NotLoaded, RemoteError, UnknownJob
 from p01.remote.ground import checks
 from p01.remote.ground.door import Part, Placed
 from p01.remote.ground.foreign import Raised, described, listed, reasonOf, short
-from p01.remote.instants import seconds
+from p01.remote.instants import duration, seconds
 from p01.remote.interfaces import IRemoteProcessor
 from p01.remote.job import Job, found, instants, wrapped
-from p01.remote.options import Retention, Unique
+from p01.remote.options import Retention, Span, Unique
 from p01.remote.scheduler import Scheduler, SchedulerItem
 from p01.remote.storage.origin import contained
 from p01.remote.storage.places import pathOf
 from p01.remote.store import payload
-from p01.remote.store.records import FINISHED
+from p01.remote.store.records import FINISHED, Asked
 from p01.remote.store.store import Store
 from p01.remote.store.views import View
 from p01.remote.views import listing
@@ -157,9 +157,12 @@ class RemoteProcessor(Placed, Persistent):
         Raises JobNotFound."""
         return self.store.view(jobid).error
 
-    def cancelJob(self, jobid: int) -> bool:
-        """Cancel a job that waits; whether it did wait. Raises JobNotFound."""
-        return verbs.cancel(self.store, jobid, time.time())
+    def cancelJob(self, jobid: int, running: bool = False, grace: Span = requests.GRACE, who: str = '') -> bool:
+        """Cancel a job that waits, or with running ask its worker to end it; see IRemoteProcessor."""
+        seconds, now = duration(grace, 'grace'), time.time()
+        if verbs.cancel(self.store, jobid, now):
+            return True
+        return running and requests.interrupt(self, jobid, Asked(str(who) or requests.asker(), now, seconds))
 
     def retryJob(self, jobid: int) -> bool:
         """Run a failed or cancelled job again; whether it was one. Raises JobNotFound."""

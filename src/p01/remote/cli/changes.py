@@ -12,17 +12,20 @@ import click
 
 from p01.remote import verbs
 from p01.remote.app import App
-from p01.remote.cli.argument import Verb, appArgument
+from p01.remote.cli.argument import SPAN, Verb, appArgument
 from p01.remote.cli.jobs import jobs
 from p01.remote.cli.selection import filterOf, filterOptions, isNarrowed
 from p01.remote.cli.target import each, opened
 from p01.remote.cli.terminal import count, jsonOption, mark, printJson, say
+from p01.remote.engine.requests import GRACE
 from p01.remote.exceptions import JobNotFound
 from p01.remote.processor import RemoteProcessor
-from p01.remote.store.records import CANCELLED, DELAYED, ERROR, FINISHED, QUEUED
+from p01.remote.store.records import CANCELLED, DELAYED, ERROR, FINISHED, PROCESSING, QUEUED
 from p01.remote.views.listing import find
 
 NAMED = 10      # ids that are printed
+LATER = 5.0     # seconds beyond its grace until a job that runs has ended, as a rule
+ASKED = 'asked to end, and has not yet'
 
 idsArgument = click.argument('jobids', metavar='[ID]...', nargs=-1, type=click.IntRange(1))
 dryOption = click.option('--dry-run', 'dry', is_flag=True, help='Say which jobs it would be, and do nothing.')
@@ -53,16 +56,42 @@ def retry(target: str, jobids: tuple[int, ...], allFailed: bool, dry: bool, asJs
 @appArgument
 @idsArgument
 @click.option('--all', 'every', is_flag=True, help='All jobs that wait.')
+@click.option('--running', is_flag=True, help='Those that run as well: they are asked to end.')
+@click.option('--grace', type=SPAN, default=GRACE, show_default=True, metavar='TIME',
+              help='For one that runs, until its process is killed for it.')
 @filterOptions
 @dryOption
 @jsonOption
-def cancel(target: str, jobids: tuple[int, ...], every: bool, dry: bool, asJson: bool, **which: Any) -> int:
-    """Cancel jobs that wait. Exit status 1 when one of them did not wait, or there was none."""
+def cancel(target: str, jobids: tuple[int, ...], every: bool, running: bool, grace: float, dry: bool,
+           asJson: bool, **which: Any) -> int:
+    """Cancel jobs that wait; with --running also those that run, whose end it waits for.
+
+    Exit status 1 when one of them could not be, or there was none.
+    """
     if bool(jobids) == (every or isNarrowed(which)):
         raise click.UsageError('Name the ids of jobs, or those that wait by --queue, --name, --since, '
                                '--older-than or --all.')
-    return bulk(target, jobids, [QUEUED, DELAYED], which, RemoteProcessor.cancelJob, CANCELLED,
-                'cancelled', dry, asJson)
+    def verb(processor: RemoteProcessor, jobid: int) -> bool:
+        return processor.cancelJob(jobid, running, grace)
+
+    stati = [QUEUED, DELAYED, *([PROCESSING] if running else [])]
+    return bulk(target, jobids, stati, which, verb, CANCELLED, 'cancelled', dry, asJson,
+                lambda app, asked: awaited(app, asked, grace + LATER))
+
+
+def awaited(app: App, jobids: list[int], patience: float) -> dict[int, str]:
+    """Wait for the end of jobs that were asked to, at most so many seconds; returns those that were
+    not cancelled, and what they are."""
+    until, left = time.monotonic() + patience, jobids
+    while left:
+        with app.reading() as processor:
+            stati = {jobid: processor.getJobStatus(jobid) for jobid in jobids}
+        left = [jobid for jobid in left if stati[jobid] == PROCESSING]
+        if time.monotonic() > until:
+            break
+        time.sleep(0.05 if left else 0.0)
+    return {jobid: ASKED if status == PROCESSING else status for jobid, status in stati.items()
+            if status != CANCELLED} if jobids else {}
 
 
 @jobs.command(cls=Verb)
@@ -147,9 +176,10 @@ def summed(stati: Iterable[str]) -> str:
 
 
 def bulk(target: str, jobids: tuple[int, ...], stati: list[str], which: dict[str, Any],
-         verb: Callable[[RemoteProcessor, int], bool], kind: str, word: str, dry: bool, asJson: bool) -> int:
+         verb: Callable[[RemoteProcessor, int], bool], kind: str, word: str, dry: bool, asJson: bool,
+         unlike: Callable[[App, list[int]], dict[int, str]] = lambda app, jobids: {}) -> int:
     """Do a verb with these jobs, or with all of these stati; tell what came of it; returns the exit
-    status."""
+    status. unlike: those it was done with that are something else all the same."""
     def attempt(processor: RemoteProcessor, jobid: int) -> str:
         try:
             return '' if verb(processor, jobid) else processor.getJobStatus(jobid)
@@ -162,6 +192,8 @@ def bulk(target: str, jobids: tuple[int, ...], stati: list[str], which: dict[str
             answers = dict.fromkeys(found, '')
         else:
             answers = dict((tried if dry else each)(app, found, attempt))
+            if not dry:
+                answers |= unlike(app, [jobid for jobid, why in answers.items() if not why])
     done = [jobid for jobid, why in answers.items() if not why]
     # of a whole class, others may have ended meanwhile: that is no fault
     left = {jobid: why for jobid, why in answers.items() if why} if jobids else {}
@@ -180,4 +212,4 @@ def tellLeft(left: dict[int, str]) -> None:
     """Say of each job why it was left as it is."""
     for jobid, why in left.items():
         say(mark('warning', f'job {jobid}'),
-            ' does not exist' if why == 'unknown' else f' is {why}; left as it is')
+            ' does not exist' if why == 'unknown' else f' is {why}' if why == ASKED else f' is {why}; left as it is')

@@ -88,9 +88,11 @@ def show(target: str, jobid: int, asJson: bool) -> int:
         output = loaded(view.outcome.output) if view.outcome is not None else None
         said = saidOf(processor, jobid) if view.status == PROCESSING else None
         if asJson:
+            asked = view.outcome and view.outcome.asked
             met = view.outcome and view.outcome.conflicts
             printJson({**summary(view), 'input': given, 'output': output, 'progress': said and said._asdict(),
                        'conflicts': met and met._asdict(),
+                       'asked': asked and {'who': asked.who, 'when': iso(asked.when), 'grace': asked.grace},
                        'transaction': view.outcome.tid.hex() if view.outcome and view.outcome.tid else None,
                        'attempts': [{**attempt._asdict(), 'started': iso(attempt.started), 'ended': iso(attempt.ended)}
                                     for attempt in view.attempts]})
@@ -146,6 +148,8 @@ def describe(view: View, given: str, output: str, said: Progress | None, now: fl
         if outcome.conflicts:
             last = shown(outcome.conflicts.object, None)
             lines.append(('conflicts', f'{outcome.conflicts.number}, the last on {last}'))
+        if outcome.asked is not None:
+            lines.append(('asked', f'by {shown(outcome.asked.who)}, {when(outcome.asked.when, now)}'))
     for name, text in [*lines, ('runs', view.runs or ''), ('worker', view.worker)]:
         if text != '' and text is not None:
             hung([(f'  {name:12}', 'dim')], str(text))

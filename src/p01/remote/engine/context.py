@@ -12,20 +12,25 @@ from typing import Any
 
 from p01.remote.engine import progress
 from p01.remote.engine.progress import Progress
-from p01.remote.exceptions import RemoteError
+from p01.remote.exceptions import Cancelled, RemoteError
 from p01.remote.ground import fork
 from p01.remote.instants import utc
 from p01.remote.job import instants
 from p01.remote.store.records import PROCESSING
 
 
+def never(jobid: int) -> bool:
+    """That nobody can ask for the end of a run, which is in its caller's own transaction."""
+    return False
+
+
 class Running:
     """A job that runs."""
 
-    __slots__ = ('processor', 'behaviour', 'task', 'input', 'started', 'worker', 'db', 'thread', 'done', '_job')
+    __slots__ = ('processor', 'behaviour', 'task', 'input', 'started', 'worker', 'db', 'asked', 'thread', 'done', '_job')
 
     def __init__(self, processor: Any, behaviour: Any, task: Any, input: Any, started: float, worker: str,
-                 db: Any = None) -> None:
+                 db: Any = None, asked: Callable[[int], bool] = never) -> None:
         self.processor = processor
         self.behaviour = behaviour
         self.task = task            # a runner's Task
@@ -33,6 +38,7 @@ class Running:
         self.started = started      # POSIX seconds
         self.worker = worker
         self.db = db                # of a worker; None in the caller's own transaction
+        self.asked = asked          # whether the run of a job is to end, given its id
         self.thread = get_ident()
         self.done: Progress | None = None
         self._job: Any = None
@@ -126,12 +132,29 @@ class Current:
         """The name of the schedule that the job comes from; None for a job of none."""
         return (self._running().task.record.extras or {}).get('schedule')
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody wants the job to end: it may clean up, and then call check, or return what it has."""
+        found = self._running()
+        return found.asked(found.task.id)
+
+    def check(self) -> None:
+        """Raises Cancelled when somebody wants the job to end: it then ends cancelled, and what it changed is undone.
+
+        Cancelled is no Exception, so that `except Exception` lets it pass. A job that does not end within the grace that
+        was given has its process killed.
+        """
+        found = self._running()
+        if found.asked(found.task.id):
+            raise Cancelled
+
     def progress(self, done: float, total: float | None = None, text: str = '') -> None:
         """Say how far the job is: so much, of how much if that is known, and what it does.
 
         `p01-remote status` and `jobs show` of the same host tell it while the job runs; afterwards it is gone. Raises
-        InputError.
+        InputError, and what check raises.
         """
+        self.check()
         found = self._running()
         found.done = progress.checked(done, total, text)
         if found.db is not None:

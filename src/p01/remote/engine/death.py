@@ -94,6 +94,8 @@ def ended(seat: Seat, box: Saying | None) -> Death:
         return Death(STOPPED, set()) if seat.told else Death('its process ended', ran(seat, None))
     if box.head.end == KILLED:
         late = frozenset(box.late() & set(seat.claims))
+        if not late and any(slot.jobid and slot.end() <= box.head.beat for slot in box.slots):
+            return Death('it was killed for a job that was to end', set())
         return Death('it was killed for a job that ran beyond its time limit', set(late), late)
     if box.head.end != WORKS or seat.told:
         return Death(STOPPED, set())

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from p01.remote import events, verbs
-from p01.remote.engine import closing, death, janitor, limit, presence
+from p01.remote.engine import closing, death, janitor, limit, presence, requests
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.neighbours import Neighbours, bury
 from p01.remote.ground import foreign, fork
@@ -42,6 +42,9 @@ class Heartbeat(threading.Thread):
         self.loops: weakref.WeakSet[Any] = weakref.WeakSet()
         self.beaten: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
         self.chores: weakref.WeakKeyDictionary[Any, threading.Thread] = weakref.WeakKeyDictionary()
+        # when people were heard last, on the monotonic clock, and who still listens
+        self.heard = 0.0
+        self.listening: weakref.WeakKeyDictionary[Any, threading.Thread] = weakref.WeakKeyDictionary()
         self.neighbours = Neighbours()
 
     def run(self) -> None:
@@ -68,7 +71,23 @@ class Heartbeat(threading.Thread):
                 if thread is not None:
                     self.chores[loop] = thread
         self.mourn(loops)
+        self.hear(loops, now)
         return LOOK
+
+    def hear(self, loops: list[Any], now: float) -> None:
+        """Hear what people ask of the jobs that run long enough."""
+        if now - self.heard < requests.EVERY:
+            return
+        places: dict[tuple[Any, Any], list[Any]] = {}
+        for loop in loops:
+            if loop.post.running and now - loop.post.began > LONG:
+                places.setdefault((loop.db, loop.locate), []).append(loop)
+        for (db, locate), busy in places.items():
+            if self.listening.get(db) is None or not self.listening[db].is_alive():
+                self.heard = now
+                thread = closing.alongside(db, requests.hear, db, locate, busy)
+                if thread is not None:
+                    self.listening[db] = thread
 
     def mourn(self, loops: list[Any]) -> None:
         """Have the jobs of those of this host go back who have died."""
@@ -87,7 +106,8 @@ class Heartbeat(threading.Thread):
         post = loop.post
         if now - post.began > LONG and post.hand[1]:
             chores.append(spare)
-        if post.deadline and now > post.deadline + (SLACK if loop.supervised else 0.0):
+        end = post.end()
+        if end and now > end + (SLACK if loop.supervised else 0.0):
             chores.append(overrun)
         if not post.alone and now - max(post.began, self.beaten.get(loop, 0.0)) > loop.options.lease / BEATS:
             chores.append(beat)
@@ -153,6 +173,9 @@ def overrun(loop: Any) -> None:
             return
         # what it still tries to commit conflicts, and finds that it is not ours any more
         seat.fence()
+        if jobid in seat.asked:
+            told.append(requests.taken(processor.store, seat, jobid, time.time(), stack=stack))
+            return
         policy = death.policyOf(processor, jobid)
         told.append(janitor.blame(processor.store, seat, jobid, seat.claims[jobid], time.time(), '', policy, True, stack))
 

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from p01.remote import events, verbs
-from p01.remote.engine import death, limit
+from p01.remote.engine import death, limit, requests
 from p01.remote.engine.death import Death, Silence
 from p01.remote.engine.verdict import pauseOf
 from p01.remote.exceptions import TimedOut
@@ -46,7 +46,9 @@ def rescue(store: Store, seat: Seat, now: float, ran: Iterable[int] | None, why:
     told: list[End] = []
     blamed = set(late) or (None if ran is None else set(ran))
     for jobid, claim in list(seat.claims.items()):
-        if blamed is None:
+        if jobid in seat.asked:
+            told.append(requests.taken(store, seat, jobid, now, why if jobid in (ran or ()) else ''))
+        elif blamed is None:
             verbs.retry(store, seat, jobid, None, None, suspect=True)
         elif jobid not in blamed:
             verbs.release(store, seat, [jobid])

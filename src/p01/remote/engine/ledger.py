@@ -7,7 +7,7 @@ from collections.abc import Callable
 from transaction.interfaces import TransientError
 
 from p01.remote import events, verbs
-from p01.remote.engine.verdict import Again, Done, Failed, Runs, Task, ends, failure
+from p01.remote.engine.verdict import Again, Done, Failed, Runs, Task, ends, failure, withdrawal
 from p01.remote.exceptions import OutputError
 from p01.remote.ground.foreign import Raised, guarded, reasonOf
 from p01.remote.options import Policy
@@ -60,6 +60,8 @@ class Ledger:
         for jobid, (task, verdict) in self.verdicts.items():
             if jobid not in seat.claims:        # somebody else has it now
                 continue
+            if jobid in seat.asked:
+                verdict = withdrawal(seat, task, verdict)
             if isinstance(verdict, Failed):
                 outcomes[jobid] = verdict.outcome
             else:

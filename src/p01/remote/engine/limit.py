@@ -36,8 +36,12 @@ Stack = list[Frame]                 # of a job, its innermost call first
 
 def text(timeout: float | None, stack: Stack) -> str:
     """That a job ran longer than its timeout, and where it stood."""
-    where = f', and stood in {stack[0].name} ({stack[0].file}, line {stack[0].line})' if stack else ''
-    return f'it ran longer than its timeout of {timeout or 0:g} s{where}'
+    return f'it ran longer than its timeout of {timeout or 0:g} s{where(stack)}'
+
+
+def where(stack: Stack) -> str:
+    """Where it stood, as the end of a sentence; '' when nobody knows."""
+    return f', and stood in {stack[0].name} ({stack[0].file}, line {stack[0].line})' if stack else ''
 
 
 def trace(stack: Stack) -> str:

@@ -13,7 +13,7 @@ from transaction.interfaces import TransientError
 from ZODB.DB import DB
 
 from p01.remote import verbs
-from p01.remote.engine import closing, heartbeat, janitor, presence
+from p01.remote.engine import closing, heartbeat, janitor, presence, requests
 from p01.remote.engine.batch import Batch
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.group import Group
@@ -172,9 +172,10 @@ class Loop:
         when there are none."""
         def work(store: Store, seat: Seat, _: float) -> tuple[list[Task], float]:
             self.ledger.settle(store, seat)
+            gone = requests.relent(store, seat, now)
             processor = self.session.processor()
             look[:] = [self.ticker.look(processor, now)]
-            told[:] = self.janitor.poll(processor, self.post.rank(store), now)
+            told[:] = [*gone, *self.janitor.poll(processor, self.post.rank(store), now)]
             told.extend(refused(store, seat, self.group.unsure))
             verbs.release(store, seat, list(seat.claims)[count:])      # jobs take longer than they did
             free = count - len(seat.claims) + len(self.ledger.later & seat.claims.keys())

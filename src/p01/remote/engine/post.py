@@ -10,19 +10,28 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from ZODB.DB import DB
 
 from p01.remote import verbs
 from p01.remote.engine import declaring, fingerprint, presence
 from p01.remote.exceptions import ClaimLost
-from p01.remote.ground.blackbox import BLURRED, HOST
+from p01.remote.ground.blackbox import BLURRED, HOST, NOTE
+from p01.remote.ground.notes import placeOf
 from p01.remote.options import WorkerOptions
 from p01.remote.store.outcomes import Stored
 from p01.remote.store.records import Claim
 from p01.remote.store.seats import PULLED, Seat
 from p01.remote.store.store import Store
+
+
+class Note(NamedTuple):
+    """That a run is to end, see ground.notes: until when it gets."""
+
+    jobid: int
+    began: float
+    until: float
 
 
 class Post:
@@ -37,6 +46,7 @@ class Post:
         self.box = presence.mine(db)
         self.slot = self.box.take()
         self.write = self.box.writer(self.slot)
+        self.spot = placeOf(self.slot)              # where others note that a run is to end
         self.place = '-' if self.box.file is None and not self.alone else str(self.box.path)
         self.running = 0                            # the job that runs, 0 for none
         self.began = self.deadline = 0.0            # since when, and until when at most; 0 for never
@@ -130,6 +140,22 @@ class Post:
             self.deadline = self.began + timeout
             self.write(jobid, self.began, self.deadline)
         return self.deadline
+
+    def note(self) -> Note | None:
+        """The note that the run at hand is to end; None without one."""
+        if self.box.map.closed:
+            return None
+        found = Note(*NOTE.unpack_from(self.box.map, self.spot))
+        return found if found.jobid and (found.jobid, found.began) == (self.running, self.began) else None
+
+    def asked(self, jobid: int) -> bool:
+        """Whether the run of this job, which is at hand, is to end."""
+        return self.running == jobid and self.note() is not None
+
+    def end(self) -> float:
+        """Until when the run at hand may last; 0 for ever."""
+        found = self.note()
+        return self.deadline if found is None else min(found.until, self.deadline or found.until)
 
     def unlimited(self) -> None:
         """Say that the job that runs has all the time there is: its own work is done."""

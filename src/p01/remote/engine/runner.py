@@ -222,7 +222,7 @@ class Runner:
         if self.deadline:
             self.punctual(way)              # it may have met a conflict at the end of its time
         job = Running(processor, way.behaviour, task, unpack(task.record.input), started, self.name,
-                      self.session.db)
+                      self.session.db, self.post.asked)
         if not self.around.entered:
             self.around.enter()
         if way.detached:

@@ -9,15 +9,26 @@ from typing import Any, NamedTuple
 
 from p01.remote import events
 from p01.remote.engine.hints import hintFor, isBlobless
-from p01.remote.exceptions import JobError, JobNotFound, NotCommitted, NotLoaded, RemoteError, RunLater, TimedOut, UnknownJob
+from p01.remote.exceptions import (
+    Cancelled,
+    JobError,
+    JobNotFound,
+    NotCommitted,
+    NotLoaded,
+    RemoteError,
+    RunLater,
+    TimedOut,
+    UnknownJob,
+)
 from p01.remote.ground.foreign import Raised, described, guarded, reasonOf, traced
 from p01.remote.instants import duration
 from p01.remote.job import RAISING
 from p01.remote.options import Policy
 from p01.remote.store.outcomes import Stored
-from p01.remote.store.records import ERROR, Attempt, Claim, Conflicts, Outcome, Record
+from p01.remote.store.records import CANCELLED, ERROR, Attempt, Claim, Conflicts, Outcome, Record
 from p01.remote.store.seats import Holder, Seat
 from p01.remote.verbs.claims import EXPIRED
+from p01.remote.verbs.requests import applying, withdrawn
 
 
 class Task(NamedTuple):
@@ -79,6 +90,9 @@ def failure(task: Task, policy: Any, error: BaseException, started: float, ended
         if not isinstance(delay, Raised):
             return Again(ended + delay, None, described(error))
     runs = task.claim.runs + 1
+    if isinstance(error, Cancelled):
+        outcome = Outcome(CANCELLED, None, described(error), runs, started, ended, worker, task.claim.attempts, conflicts)
+        return Failed(outcome, 'cancelled')
     attempt = Attempt(runs, started, ended, worker, reasonOf(error) + hintFor(error), traced(error))
     pause = None if final(error) else pauseOf(policy, error, runs, chance)
     if pause is not None and isinstance(error, NotLoaded):
@@ -139,10 +153,20 @@ def workerOf(store: Any, jobid: int) -> str:
     return ''
 
 
+def withdrawal(seat: Seat, task: Task, verdict: Failed | Again) -> Failed:
+    """What a run that failed is, or that asks to be repeated, whose job was asked to end."""
+    if isinstance(verdict, Again):
+        ended = seat.asked[task.id].when if verdict.attempt is None else verdict.attempt.ended
+        return Failed(withdrawn(seat, task.id, ended, verdict.attempt), 'cancelled')
+    return Failed(applying(seat.asked[task.id], verdict.outcome), 'cancelled')
+
+
 def ends(task: Task, verdict: Failed | Again, worker: str) -> list[object]:
     """The events that tell of a run that failed, or that asks to be repeated later."""
     if isinstance(verdict, Failed):
         outcome = verdict.outcome
+        if outcome.status == CANCELLED:
+            return [events.JobStopped(task.id, task.record.name, outcome.runs, worker, outcome.error)]
         return [events.JobErred(task.id, task.record.name, outcome.runs, worker, outcome.error, verdict.cause)]
     if verdict.attempt is None:
         return [events.JobPostponed(task.id, task.record.name, worker, verdict.reason, verdict.due)]

@@ -29,7 +29,8 @@ END, BEAT = struct.Struct('<q'), struct.Struct('<d')    # the first two of them,
 CODE = TOP = struct.Struct('<q')        # the last two
 JOB = struct.Struct('<qdd')             # jobid, began, deadline: what a slot says anew for each job
 TURN = struct.Struct('<qQ')             # round, thread: what it says anew for each claim
-SIZE = JOB.size + TURN.size             # of a slot
+NOTE = struct.Struct('<qdd')            # jobid, began, until: a job that is to end, see Slot
+SIZE = JOB.size + TURN.size + NOTE.size     # of a slot
 UNKNOWN = -1 << 32                      # a code that no process ends with
 # when a slot's job began, of whose thread nobody knows which job it is at
 BLURRED = -1.0
@@ -93,6 +94,17 @@ class Slot(NamedTuple):
     deadline: float                     # 0 for none
     round: int                          # of its seat, see seats.Seat; FREE, TAKEN
     thread: int                         # as threading.get_ident tells
+    # of the run that somebody asked to end: its job, when it began, and until when it gets
+    asked: int = 0
+    since: float = 0.0
+    until: float = 0.0
+
+    def end(self) -> float:
+        """Until when what runs may, at most; infinite for ever."""
+        ends = [self.deadline] if self.deadline else []
+        if self.asked and (self.asked, self.since) == (self.jobid, self.began):
+            ends.append(self.until)
+        return min(ends, default=math.inf)
 
 
 class Saying(NamedTuple):
@@ -124,7 +136,8 @@ def read(path: str | Path) -> Saying:
 def slot(data: bytes, at: int) -> Slot:
     """The slot at a place."""
     jobid, began, deadline = JOB.unpack_from(data, at)
-    return Slot(max(jobid, 0), abs(jobid), began, deadline, *TURN.unpack_from(data, at + JOB.size))
+    return Slot(max(jobid, 0), abs(jobid), began, deadline, *TURN.unpack_from(data, at + JOB.size),
+                *NOTE.unpack_from(data, at + JOB.size + TURN.size))
 
 
 def died(path: str | Path) -> bool:
@@ -227,10 +240,9 @@ def slots(path: str | Path) -> list[Slot]:
 
 
 def respite(path: str | Path) -> float:
-    """Seconds until one of the jobs that run has run longer than its timeout, by the box of its
-    process; infinite for never."""
-    ends = (slot.deadline for slot in slots(path) if slot.jobid and slot.deadline)
-    return min(ends, default=math.inf) - time.monotonic()
+    """Seconds until one of the jobs that run has run longer than it may, by the box of its process;
+    infinite for never."""
+    return min((slot.end() for slot in slots(path) if slot.jobid), default=math.inf) - time.monotonic()
 
 
 def isTold(path: str | Path) -> bool:

@@ -85,6 +85,14 @@ class Conflicts(NamedTuple):
     object: str
 
 
+class Asked(NamedTuple):
+    """That a job that runs is to end: who asked, when, and how many seconds it gets for that."""
+
+    who: str
+    when: float
+    grace: float
+
+
 class Outcome(NamedTuple):
     """How a job ended. Instants are POSIX seconds."""
 
@@ -99,6 +107,7 @@ class Outcome(NamedTuple):
     conflicts: Conflicts | None = None      # of its last run
     holder: int | None = None           # the job that it is a duplicate of
     tid: bytes | None = None            # the transaction that ended it together with what it changed
+    asked: Asked | None = None          # who had it cancelled while it ran
 
 
 def toStored(record: Record) -> tuple[Any, ...]:

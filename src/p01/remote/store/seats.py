@@ -18,7 +18,7 @@ from p01.remote.storage.opened import folder
 from p01.remote.store.journals import Journal
 from p01.remote.store.outcomes import Stored, fromStored
 from p01.remote.store.packed import Packed
-from p01.remote.store.records import Claim, Outcome
+from p01.remote.store.records import Asked, Claim, Outcome
 from p01.remote.store.shards import Tally
 from p01.remote.store.slips import Slip
 
@@ -35,6 +35,8 @@ class Holder:
     """Holds claims within one transaction: for jobs that run in the caller's own transaction."""
 
     name = PULLED
+    # the claimed jobs that are to end, as people asked; see verbs.requests
+    asked: Mapping[int, Asked] = {}
     # ids and names of jobs that expired, in a claim of this transaction
     _v_expired: tuple[tuple[int, str], ...] = ()
 

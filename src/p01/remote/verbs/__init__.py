@@ -8,9 +8,9 @@ from p01.remote.verbs.adding import add
 from p01.remote.verbs.claims import claim
 from p01.remote.verbs.ends import complete, release, retry, settle
 from p01.remote.verbs.intake import takeIn
-from p01.remote.verbs.people import cancel, pause, resume, revive
+from p01.remote.verbs.people import cancel, interrupt, pause, resume, revive
 from p01.remote.verbs.removal import prune, remove, seal
 from p01.remote.verbs.workers import absorb, evict, pulled, rise, sit
 
-__all__ = ['absorb', 'add', 'cancel', 'claim', 'complete', 'evict', 'pause', 'prune', 'pulled', 'release', 'remove',
-           'resume', 'retry', 'revive', 'rise', 'seal', 'settle', 'sit', 'takeIn']
+__all__ = ['absorb', 'add', 'cancel', 'claim', 'complete', 'evict', 'interrupt', 'pause', 'prune', 'pulled', 'release',
+           'remove', 'resume', 'retry', 'revive', 'rise', 'seal', 'settle', 'sit', 'takeIn']

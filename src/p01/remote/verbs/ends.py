@@ -16,6 +16,7 @@ from p01.remote.store.seats import BRIEF, FULL, Holder, Seat
 from p01.remote.store.shards import Tally
 from p01.remote.store.store import Store
 from p01.remote.verbs.registers import letGo
+from p01.remote.verbs.requests import applied, withdrawn
 
 MANY = 64           # entries of a seat's tally
 
@@ -36,8 +37,11 @@ def settle(store: Store, owner: Holder, outcomes: Mapping[int, Outcome | Stored]
     before.
 
     Given outcomes of jobs that the owner no longer holds are left out: someone else has them
-    now. Doing it again changes nothing.
+    now. A failure of one that was asked to end says that it was cancelled. Doing it again changes
+    nothing.
     """
+    if owner.asked:
+        outcomes = applied(owner, outcomes)
     known = {jobid: toStored(outcome, owner.name) for jobid, outcome in outcomes.items() if jobid in owner.claims}
     known.update(owner.written())
     if not known:
@@ -75,9 +79,14 @@ def retry(store: Store, owner: Holder, jobid: int, due: float | None, attempt: A
           suspect: bool = False) -> None:
     """Put a claimed job back, due at an instant, None for its old place in line.
 
-    An attempt counts as a run; None means that it has not run, or did not fail. Raises ClaimLost.
+    An attempt counts as a run; None means that it has not run, or did not fail. One that was asked
+    to end is cancelled instead. Raises ClaimLost.
     """
     claim = owner.held(jobid)
+    if jobid in owner.asked:
+        ended = owner.asked[jobid].when if attempt is None else attempt.ended
+        settle(store, owner, {jobid: withdrawn(owner, jobid, ended, attempt)})
+        return
     owner.touch()           # before the change: what fails amidst must be undone
     del owner.claims[jobid]
     first, record = store.entry(jobid)

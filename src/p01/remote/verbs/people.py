@@ -5,14 +5,15 @@ from __future__ import annotations
 from p01.remote.store import uniques
 from p01.remote.store.journals import Journal
 from p01.remote.store.keys import shardOf, waitingKey
-from p01.remote.store.records import CANCELLED, ERROR, PROCESSING, QUEUED, Outcome, Pending, Record
-from p01.remote.store.seats import Holder, Seat
+from p01.remote.store.records import CANCELLED, ERROR, PROCESSING, QUEUED, Asked, Outcome, Pending, Record
+from p01.remote.store.seats import PULLED, Holder, Seat
 from p01.remote.store.shards import Tally, uniqueShard
 from p01.remote.store.store import Store
-from p01.remote.verbs.ends import finish
+from p01.remote.verbs.ends import finish, settle
 from p01.remote.verbs.intake import takeIn
 from p01.remote.verbs.lanes import END
 from p01.remote.verbs.registers import letGo
+from p01.remote.verbs.requests import ask, withdrawn
 
 WITHDRAWN = 'Cancelled.'
 
@@ -41,6 +42,19 @@ def cancel(store: Store, jobid: int, now: float) -> bool:
     hand.tally.move(record.queue, old, CANCELLED)
     shard.count(hand.tally)
     return True
+
+
+def interrupt(store: Store, jobid: int, asked: Asked) -> Seat | None:
+    """Ask the worker of a job that runs to end it; returns the worker's seat, None for a job that
+    does not run. One in the hands of a caller who pulled it has no worker, and ends at once."""
+    for seat in store.seats.values():
+        if jobid in seat.claims and seat.outcome(jobid) is None:
+            ask(seat, jobid, asked)
+            if seat.name == PULLED:
+                seat.fence()
+                settle(store, seat, {jobid: withdrawn(seat, jobid, asked.when)})
+            return seat
+    return None
 
 
 def recall(store: Store, seat: Seat, jobid: int, record: Record, now: float) -> bool:

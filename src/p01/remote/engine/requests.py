@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""What people ask of the jobs that run in a process: a job is to end.
+
+A request is in the database, see verbs.requests. On the worker's own host it is noted in its box at
+once; elsewhere the worker looks every second while a job runs. The job sees the note; when its
+grace is over, its process is killed as for a time limit, or, in a thread that nobody can end, it is
+taken from its worker.
+"""
+from __future__ import annotations
+
+import getpass
+import struct
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+from p01.remote import events, verbs
+from p01.remote.engine import limit
+from p01.remote.ground import blackbox
+from p01.remote.ground.foreign import guarded
+from p01.remote.ground.notes import note
+from p01.remote.storage.transactions import opened
+from p01.remote.store.records import CANCELLED, Asked, Attempt, Outcome
+from p01.remote.store.seats import Seat
+from p01.remote.store.store import Store
+from p01.remote.verbs.requests import withdrawn
+
+EVERY = 1.0         # seconds between two looks of a process whose job runs
+GRACE = 10.0        # seconds that a job gets to end, unless who asks says otherwise
+
+
+def asker() -> str:
+    """Who asks here, when nobody says so."""
+    name = guarded(getpass.getuser)
+    return f'{name if isinstance(name, str) else "somebody"}@{blackbox.HOST.partition("/")[0]}'
+
+
+# -- who asks
+
+def interrupt(processor: Any, jobid: int, asked: Asked) -> bool:
+    """Ask for the end of a job that runs; whether it runs. Part of the caller's transaction, behind
+    whose commit the worker's box says so, where that is of this host."""
+    seat = verbs.interrupt(processor.store, jobid, asked)
+    if seat is None:
+        return False
+    if seat.box and seat.host == blackbox.HOST:
+        path, slot, jar = seat.path, seat.slot, processor._p_jar
+
+        def committed(success: bool) -> None:
+            if success:
+                note(path, slot, jobid, time.monotonic() + asked.grace)
+
+        if jar is not None:
+            jar.transaction_manager.get().addAfterCommitHook(committed)
+    return True
+
+
+# -- the worker
+
+def hear(db: Any, locate: Any, loops: Iterable[Any]) -> None:
+    """Note in the box of this process what is asked of the jobs that it runs."""
+    with opened(db) as connection:
+        seats = locate(connection).store.seats
+        for loop in loops:
+            seat = seats.get(loop.name)
+            for jobid, asked in seat.asked.items() if seat is not None else ():
+                note(loop.post.box.path, loop.post.slot, jobid, time.monotonic() + asked.grace)
+
+
+def relent(store: Store, seat: Seat, now: float) -> list[object]:
+    """Cancel the claimed jobs that were asked to end before they began; returns what to tell. For
+    their worker, between two jobs, when what has ended is settled."""
+    return [end(store, seat, jobid, withdrawn(seat, jobid, now)) for jobid in seat.asked if jobid in seat.claims]
+
+
+def taken(store: Store, seat: Seat, jobid: int, now: float, why: str = '',
+          stack: limit.Stack | None = None) -> events.JobStopped:
+    """Cancel a job that was asked to end, and whose worker died or is to lose it; returns what to
+    tell.
+
+    why: how its worker died while it ran, '' for one that did not run. stack: where it stands in a
+    thread that nobody can end.
+    """
+    stack = stood(seat, jobid) if stack is None else stack
+    if stack is not None:
+        why = f'it did not end within {seat.asked[jobid].grace:g} s{limit.where(stack)}'
+    attempt = Attempt(seat.claims[jobid].runs + 1, seat.asked[jobid].when, now, seat.name, f'Cancelled: {why}',
+                      limit.trace(stack or [])) if why else None
+    return end(store, seat, jobid, withdrawn(seat, jobid, now, attempt))
+
+
+def stood(seat: Seat, jobid: int) -> limit.Stack | None:
+    """Where a job stood for which its process was killed; None for one that has another end."""
+    with suppress(OSError, IndexError, struct.error):
+        said = blackbox.read(seat.path)
+        if said.head.end == blackbox.KILLED and said.slots[seat.slot].jobid == jobid:
+            return limit.left(seat)
+    return None
+
+
+def end(store: Store, seat: Seat, jobid: int, outcome: Outcome) -> events.JobStopped:
+    """End a claimed job so; returns what to tell."""
+    verbs.settle(store, seat, {jobid: outcome})
+    return told(store.entry(jobid)[1].name, jobid, outcome)
+
+
+def told(name: str, jobid: int, outcome: Outcome) -> events.JobStopped:
+    """What to tell of a job that was cancelled while it ran."""
+    assert outcome.status == CANCELLED
+    return events.JobStopped(jobid, name, outcome.runs, outcome.worker, outcome.error)

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""Notes in boxes: that the job that runs in a slot is to end. Whoever is on the host may write one;
+the worker and its supervisor read it."""
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+from pathlib import Path
+
+from p01.remote.ground.blackbox import HEAD, NOTE, SIZE, near, read
+
+
+def note(path: str | Path, number: int, jobid: int, until: float) -> None:
+    """Note in a slot that its job is to end until an instant, if it runs just now. Of two notes the
+    earlier end counts."""
+    with contextlib.suppress(OSError, IndexError, struct.error):
+        found = read(path).slots[number]
+        again = (found.asked, found.since) == (jobid, found.began)
+        if found.jobid != jobid or again and found.until <= until:
+            return
+        data, at = NOTE.pack(jobid, found.began, until), placeOf(number)
+        mapped = near.get(Path(path).name)
+        if mapped is not None and not mapped.closed:
+            mapped[at:at + NOTE.size] = data
+        else:
+            with open(path, 'r+b') as file:
+                os.pwrite(file.fileno(), data, at)
+
+
+def placeOf(number: int) -> int:
+    """Where the note of a slot stands in its box."""
+    return HEAD.size + (number + 1) * SIZE - NOTE.size

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""What people ask of the worker of a job that runs: to end it.
+
+A request stands in the worker's seat, beside the claim that it is about. So it is written in one
+commit with the look at the claim, whatever ends the claim meets it, and it is gone with both; the
+job's own commit does not write the seat, and so meets no request.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from p01.remote.store.outcomes import Stored
+from p01.remote.store.records import CANCELLED, COMPLETED, Asked, Attempt, Outcome
+from p01.remote.store.seats import Holder, Seat
+
+
+def ask(seat: Seat, jobid: int, asked: Asked) -> None:
+    """Ask for the end of a claimed job; who asked first stays, and the earlier end counts. Raises
+    ClaimLost."""
+    seat.held(jobid)
+    known = seat.asked.get(jobid)
+    if known is not None:
+        left = min(known.when + known.grace, asked.when + asked.grace) - known.when
+        asked = known._replace(grace=max(0.0, left))
+    standing = {other: each for other, each in seat.asked.items() if other in seat.claims}
+    seat.asked = standing | {jobid: asked}
+    seat.touch()            # with the claims, which whoever ends one writes: one of both is refused
+
+
+def withdrawn(owner: Holder, jobid: int, ended: float, attempt: Attempt | None = None,
+              runs: int | None = None) -> Outcome:
+    """The outcome of a claimed job that was asked to end; attempt is how its last run failed, None
+    where it has none or did as it was asked."""
+    claim, asked = owner.held(jobid), owner.asked[jobid]
+    attempts = claim.attempts if attempt is None else claim.after(attempt)
+    started = None if attempt is None else attempt.started
+    runs = claim.runs + (attempt is not None) if runs is None else runs
+    return Outcome(CANCELLED, None, f'Cancelled by {asked.who}.', runs, started, ended, owner.name,
+                   attempts, asked=asked)
+
+
+def applied(owner: Holder, outcomes: Mapping[int, Outcome | Stored]) -> Mapping[int, Outcome | Stored]:
+    """Outcomes as they count where jobs were asked to end: what has failed was cancelled."""
+    return {jobid: applying(owner.asked[jobid], each)
+            if jobid in owner.asked and isinstance(each, Outcome) else each
+            for jobid, each in outcomes.items()}
+
+
+def applying(asked: Asked, outcome: Outcome) -> Outcome:
+    """An outcome of a job that was asked to end."""
+    if outcome.status == COMPLETED:
+        return outcome
+    return outcome._replace(status=CANCELLED, error=f'Cancelled by {asked.who}.', asked=asked)

@@ -79,7 +79,7 @@ def test_a_thread_that_runs_too_long_has_failed_at_once(stage, kind, heard):
     stage.claim(loop)
     assert stage.view(jobid) == view
     assert stage.effects == {}
-    assert heard(events.JobErred, events.JobCompleted) == [events.JobErred]
+    waitFor(lambda: heard(events.JobErred, events.JobCompleted) == [events.JobErred], 30)      # told behind the commit
     stage.check()
 
 

@@ -120,11 +120,12 @@ class Link:
         """Into libpq's buffer."""
         send = self.raw.send_query_prepared
         for step in steps:
-            if type(step) is bytes:
+            if isinstance(step, bytes):
                 self.raw.send_query_params(step, None, result_format=1)
             else:
                 name, values, formats = step
-                send(name, values, formats, 1)
+                # psycopg 3.2 takes lists alone
+                send(name, list(values or ()), list(formats or ()), 1)
         self.raw.pipeline_sync()
         self.awaited += 1
 

@@ -6,13 +6,15 @@ from collections import Counter
 
 import pytest
 
+from p01.remote import verbs
 from p01.remote.clock.schedule import Schedule
 from p01.remote.clock.settings import settled
 from p01.remote.engine import ticker
 from p01.remote.engine.loop import Loop
 from p01.remote.storage.places import traverse
 from p01.remote.views import listing
-from tests.conftest import NAME, START, commit
+from tests.conftest import NAME, START, commit, inside
+from tests.race.party import enqueued, status
 
 ITEMS, TICKS, KILLED = 20, 1_000, 0.1
 MINUTE = START - START % 60
@@ -86,3 +88,23 @@ def test_each_tick_has_one_job(place, processor, workers):
     expected = {(f'item {number}', MINUTE + 60.0 * each) for number in range(ITEMS) for each in range(1, TICKS // ITEMS + 1)}
     assert deaths > 0 and set(found.values()) == {1}, (deaths, seed)
     assert {each for each in found if each[1] <= end} == expected, seed
+
+
+@pytest.mark.parametrize('firesFirst', [True, False])
+def test_ticks_meet_neither_settles_claims_nor_enqueuers(place, parties, enqueuer, firesFirst):
+    worker, other = parties
+    item = Schedule({'job': 'echo', 'queue': 'default', **settled('* * * * *', {})})
+    enqueuer.scheduler.add(item, MINUTE, 'item')
+    ids = enqueued(enqueuer, 3)
+    [first, _, _] = worker.do(lambda store: worker.claim(store, 3))
+    worker.complete(first)
+    ours, _ = worker.begin(), other.begin()
+    verbs.settle(ours, worker.seat(ours), {})
+    verbs.claim(ours, worker.seat(ours), 3, MINUTE)
+    enqueuer.processJob('echo', 'an application')
+    assert ticker.tick(inside(other.connection), MINUTE + 60) == 1
+    for party in (other, worker) if firesFirst else (worker, other):
+        party.commit()
+    commit(enqueuer)
+    assert status(worker, ids[0]) == 'completed'
+    assert other.do(lambda store: len(list(listing.ids(store)))) == 5

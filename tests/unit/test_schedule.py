@@ -210,6 +210,12 @@ def test_a_window(app):
     assert app.schedules.preview('mine', 9, DAY - timedelta(days=9)) == [DAY + timedelta(hours=each) for each in range(3)]
 
 
+@pytest.mark.parametrize('start', [1_900_000_000.4956527, 1_900_000_000.2810564, 1_900_000_000.1, 1_900_000_000])
+def test_the_first_run_of_a_window_is_at_its_start(app, start):
+    app.schedules.add('mine', plain, every='1h', aligned=False, start=start)
+    assert abs(app.schedules['mine'].due - start) < 1e-6
+
+
 def test_a_rate_that_is_not_aligned_counts_from_when_it_was_added(app):
     app.schedules.add('mine', plain, every='1h', aligned=False)
     [first, second] = app.schedules.preview('mine', 2)

@@ -15,6 +15,7 @@ from zope.location.interfaces import ILocation
 from p01.remote import events, logs, verbs, worker  # noqa: F401 - logs subscribes itself
 from p01.remote.engine import pulled, requests
 from p01.remote.engine.behaviours import behaviourOf, prepared
+from p01.remote.engine.bell import wake
 from p01.remote.engine.enqueuing import enqueue
 from p01.remote.engine.firing import reckoned
 from p01.remote.engine.inline import runDue
@@ -203,15 +204,18 @@ class RemoteProcessor(Placed, Persistent):
         key = self.scheduler.add(item, self.now(now))
         if now is None:
             reckoned(self.scheduler, item, self.now(now))
+        wake(self._p_jar)
         return key
 
     def reScheduleItem(self, item: Any, now: Any = None) -> None:
         """Compute anew when an item is due."""
         self.scheduler.reschedule(item, self.now(now))
+        wake(self._p_jar)
 
     def reScheduleItems(self, now: Any = None) -> None:
         """Compute anew when each item is due."""
         self.scheduler.rescheduleAll(self.now(now))
+        wake(self._p_jar)
 
     def now(self, now: Any) -> float:
         """An instant in POSIX seconds; None is now."""

@@ -88,7 +88,7 @@ class Schedule(SchedulerItem):
 
     def first(self, now: float) -> float | None:
         """POSIX seconds of the first run of an item added now."""
-        self.anchor, self._v_form = now, None
+        self.anchor, self._v_form = round(now, 6), None     # as a datetime shows it
         return self.coming(now)
 
     def next(self, after: float) -> float | None:

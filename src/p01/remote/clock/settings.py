@@ -153,6 +153,11 @@ def overlapOf(value: Any) -> str:
     return str.__str__(value)
 
 
+def instantOf(value: Any, name: str) -> float:
+    """POSIX seconds, in whole microseconds, as a datetime has them."""
+    return round(seconds(value, name), 6)
+
+
 def zoneOf(value: Any) -> str:
     """The name of a time zone that there is."""
     zone(value)
@@ -168,11 +173,11 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     'cron': lineOf,
     'every': lambda value: above(value, 'every', LEAST),
     'delay': lambda value: above(value, 'delay'),
-    'at': lambda value: seconds(value, 'at'),
+    'at': lambda value: instantOf(value, 'at'),
     'tz': zoneOf,
     'aligned': lambda value: checks.flagOf(value, 'aligned'),
-    'start': lambda value: None if value is None else seconds(value, 'start'),
-    'end': lambda value: None if value is None else seconds(value, 'end'),
+    'start': lambda value: None if value is None else instantOf(value, 'start'),
+    'end': lambda value: None if value is None else instantOf(value, 'end'),
     'jitter': lambda value: duration(value, 'jitter'),
     'missed': missedOf,
     'overlap': overlapOf,

@@ -92,6 +92,15 @@ def bellOf(db: DB) -> Bell:
         return bell
 
 
+def wake(jar: Any) -> None:
+    """Have idle workers look when a connection's transaction has committed; None: of no database."""
+    if jar is None:
+        return
+    bell = bellOf(jar.db())
+    ring = bell.ring if bell.within(jar) else bell.tell
+    jar.transaction_manager.get().addAfterCommitHook(lambda success: ring() if success else None)
+
+
 def _forked() -> None:
     """A forked child has no listening threads, and must leave alone by what its parent tells and
     hears others."""

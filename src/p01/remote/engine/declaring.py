@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from p01.remote import events
 from p01.remote.clock.schedule import CODE, Schedule
+from p01.remote.engine.bell import wake
 from p01.remote.engine.firing import reckoned
 from p01.remote.exceptions import InputError
 from p01.remote.ground.foreign import Raised, guarded, reasonOf
@@ -94,6 +95,7 @@ class Declaring:
         before = {name for code in known for name in scheduler.names.get(code, ())}
         scheduler.leaving = {**scheduler.leaving, self.application: tuple(sorted(before - set(self.declared)))}
         if done['added'] or done['changed']:
+            wake(processor._p_jar)
             told.append(events.SchedulesDeclared(tuple(done['added']), tuple(done['changed']), ()))
         return told + self.retire(processor)
 

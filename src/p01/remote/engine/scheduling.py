@@ -10,6 +10,7 @@ from p01.remote.clock import ticks
 from p01.remote.clock.item import SchedulerItem
 from p01.remote.clock.schedule import CODE, HAND, Schedule
 from p01.remote.clock.settings import FORMS, checked
+from p01.remote.engine.bell import wake
 from p01.remote.engine.firing import BACKFILL, BYHAND, enqueued, found, reckoned, records
 from p01.remote.exceptions import InputError, UnknownSchedule
 from p01.remote.ground import checks
@@ -50,6 +51,7 @@ def add(processor: Any, name: str, settings: dict[str, Any], input: Any) -> None
         raise InputError(f'end lies before the next run; no run is left up to {utc(item.end):%Y-%m-%d %H:%M:%S} UTC.')
     processor.scheduler.add(item, now, name)
     reckoned(processor.scheduler, item, now)
+    wake(processor._p_jar)
 
 
 def change(processor: Any, name: str, edits: Mapping[str, Any]) -> None:
@@ -77,9 +79,15 @@ def chosen(processor: Any, item: Schedule, edits: dict[str, Any]) -> None:
         base, edits = checked({**{key: value for key, value in base.items()
                                   if key not in FORMS or not any(form in edits for form in FORMS)}, **edits}), {}
     if item.choose(base, edits):
-        now = time.time()
-        processor.scheduler.reschedule(item, now)
-        reckoned(processor.scheduler, item, now)
+        replan(processor, item)
+
+
+def replan(processor: Any, item: SchedulerItem) -> None:
+    """Have a schedule due for its next tick from now."""
+    now = time.time()
+    processor.scheduler.reschedule(item, now)
+    reckoned(processor.scheduler, item, now)
+    wake(processor._p_jar)
 
 
 def editable(processor: Any, name: str) -> Schedule:
@@ -96,6 +104,7 @@ def pause(processor: Any, name: str, until: float | None) -> None:
     if until is not None and until <= time.time():
         raise InputError(f'until lies in the past ({utc(until):%Y-%m-%d %H:%M:%S} UTC); give a later instant.')
     itemOf(processor, name).pause(until)
+    wake(processor._p_jar)
 
 
 def resume(processor: Any, name: str) -> bool:
@@ -104,9 +113,7 @@ def resume(processor: Any, name: str) -> bool:
     if item.active:
         return False
     item.active = True
-    now = time.time()
-    processor.scheduler.reschedule(item, now)
-    reckoned(processor.scheduler, item, now)
+    replan(processor, item)
     return True
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Commits without jobs, lone enqueues against them, worker processes whose jobs change something, an old snapshot."""
+"""Commits without jobs, lone enqueues against them, worker processes whose jobs change something,
+an old snapshot."""
 from __future__ import annotations
 
 import time
@@ -32,15 +33,22 @@ def measure(plan: Plan) -> Iterator[Row]:
 
 
 def lone(plan: Plan, kind: str) -> Iterator[Row]:
-    """Enqueues with nothing around them against bare commits, by one client and by several threads."""
+    """Enqueues with nothing around them against bare commits, by one client and by several
+    threads."""
     count, rounds = plan.few(1_000, 200), plan.few(11, 5)
     with plan.place(kind, objects=count) as place:
         for clients in (1, CLIENTS):
-            ways: list[Callable[[], float]] = [lambda clients=clients: together(clients, lambda: enqueues(place, count)),
-                                               lambda clients=clients: together(clients, lambda: bare(place, count))]
+            ways: list[Callable[[],
+                                float]] = [
+                                    lambda clients=clients: together(
+                                        clients, lambda: enqueues(place, count)),
+                                               lambda clients=clients: together(
+                                                   clients, lambda: bare(place, count))]
             jobs, commits = alternate(rounds, *ways)
-            yield Row(f'enqueue one by one, {kind}:, {clients} at once', perSecond(clients * count / jobs),
-                      f'bare commits: {perSecond(clients * count / commits)}', commits / jobs, '≥ 0.8')
+            yield Row(f'enqueue one by one, {kind}:, {clients} at once',
+                      perSecond(clients * count / jobs),
+                      f'bare commits: {perSecond(clients * count / commits)}', commits / jobs,
+                      '≥ 0.8')
 
 
 def together(clients: int, work: Callable[[], object]) -> float:
@@ -74,7 +82,9 @@ def bare(place: Place, count: int) -> None:
 def processes(plan: Plan, kind: str) -> Row:
     """Two worker processes against one, with jobs that change something."""
     count, rounds = plan.few(8_000, 2_000), plan.few(5, 3)
-    one, two = alternate(rounds, *(lambda number=number: paced(plan, kind, count, number) for number in (1, 2)))
+    one, two = alternate(rounds,
+                         *(lambda number=number: paced(plan, kind, count, number)
+                           for number in (1, 2)))
     return Row(f'jobs that change an object, {kind}:, two worker processes', perSecond(two),
                f'one: {perSecond(one)}', two / one, '≥ 1')
 
@@ -87,7 +97,8 @@ def paced(plan: Plan, kind: str, count: int, number: int) -> float:
 
 
 def held(plan: Plan, kind: str) -> Row:
-    """Commits of one object while somebody holds an old snapshot, the last second against the first."""
+    """Commits of one object while somebody holds an old snapshot, the last second against the
+    first."""
     with plan.place(kind, objects=1) as place:
         reader = place.app.db.open(transaction.TransactionManager(explicit=True))
         manager = transaction.TransactionManager(explicit=True)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Many workers at once, in the worst order: each claims before any other has committed; and a job that fails on and on."""
+"""Many workers at once, in the worst order: each claims before any other has committed; and a job
+that fails on and on."""
 from __future__ import annotations
 
 import logging
@@ -23,7 +24,8 @@ Work = Callable[[Store, Seat, tuple[int, int]], None]
 CLAIM = 20              # jobs
 ROUNDS = 4
 RETRIES = 300
-FIRST, LAST = slice(20, 60), slice(-40, None)     # runs; the first attempts are kept whole, so that these still add some
+# runs; the first attempts are kept whole, so that these still add some
+FIRST, LAST = slice(20, 60), slice(-40, None)
 
 
 def measure(plan: Plan) -> Iterator[Row]:
@@ -32,15 +34,18 @@ def measure(plan: Plan) -> Iterator[Row]:
         eight = met(plan, 8, work)
         for count in (16, 64):
             share = met(plan, count, work)
-            yield Row(f'{what} that conflict, {count} workers in the worst order', f'{share:.0%}', f'8 workers: {eight:.0%}')
+            yield Row(f'{what} that conflict, {count} workers in the worst order', f'{share:.0%}',
+                      f'8 workers: {eight:.0%}')
     sizes = written(plan)
     early, late = (sum(sizes[part]) / len(sizes[part]) for part in (FIRST, LAST))
-    yield Row(f'bytes that a failed run writes, the last of {RETRIES}', f'{late:,.0f}', f'run 20 to 60: {early:,.0f}',
+    yield Row(f'bytes that a failed run writes, the last of {RETRIES}', f'{late:,.0f}',
+              f'run 20 to 60: {early:,.0f}',
               late / early, '≤ 1.1')
 
 
 def met(plan: Plan, count: int, work: Work) -> float:
-    """The share of transactions that meet a conflict, once each worker has learned how many they are."""
+    """The share of transactions that meet a conflict, once each worker has learned how many they
+    are."""
     with plan.place('memory') as place:
         place.enqueue(plan.few(20_000, 5_000), 1)
         loop = hands.looped(place)
@@ -51,7 +56,8 @@ def met(plan: Plan, count: int, work: Work) -> float:
             manager = transaction.TransactionManager(explicit=True)
             connection = place.app.db.open(manager)
             manager.begin()
-            place.app.locate(connection).store.sit(Seat(name(number), 'host', 1, 'process', 'box', 60.0, time.time()))
+            place.app.locate(connection).store.sit(Seat(name(number), 'host', 1, 'process', 'box',
+                                                        60.0, time.time()))
             manager.commit()
             parties.append((manager, connection))
         try:
@@ -65,7 +71,8 @@ def met(plan: Plan, count: int, work: Work) -> float:
 
 
 def refused(place: Any, parties: list[tuple[Any, Any]], work: Work) -> int:
-    """How many transactions of a round conflict, when each was made before the first of them committed."""
+    """How many transactions of a round conflict, when each was made before the first of them
+    committed."""
     for number, (manager, connection) in enumerate(parties):
         manager.begin()
         store = place.app.locate(connection).store
@@ -88,7 +95,9 @@ def claim(store: Store, seat: Seat, rank: tuple[int, int]) -> None:
 def book(store: Store, seat: Seat, rank: tuple[int, int]) -> None:
     """All that a worker writes between its jobs: what it had has completed, and it claims more."""
     now = time.time()
-    verbs.settle(store, seat, {jobid: Outcome('completed', None, '', 1, now, now) for jobid in seat.claims})
+    verbs.settle(store,
+                 seat, {jobid: Outcome('completed', None, '', 1, now, now)
+                        for jobid in seat.claims})
     claim(store, seat, rank)
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Jobs that change an object, one commit each, against bare commits of the same change to the same objects."""
+"""Jobs that change an object, one commit each, against bare commits of the same change to the same
+objects."""
 from __future__ import annotations
 
 import time
@@ -36,19 +37,25 @@ def row(kind: str, count: int, jobs: float, bare: float) -> Row:
                f'bare commits: {count / bare:,.0f}/s', bare / jobs, '≥ 0.8')
 
 
-def taken(plan: Plan, kind: str, count: int, rounds: int, *others: Callable[[], float]) -> list[float]:
+def taken(plan: Plan, kind: str, count: int, rounds: int,
+          *others: Callable[[], float]) -> list[float]:
     """The seconds for so many jobs and bare commits, and what others return, all in turn.
 
-    Two databases alike, in this process: one for the jobs, one for the bare commits. The garbage collector does to both what
-    it does in a worker process.
+    Two databases alike, in this process: one for the jobs, one for the bare commits. The garbage
+    collector does to both what it does in a worker process.
     """
-    with hands.collecting(), plan.place(kind, objects=count) as plain, plan.place(kind, objects=count) as place:
+    with hands.collecting(), plan.place(kind,
+                                        objects=count) as plain, plan.place(kind,
+                                                                            objects=count) as place:
         manager = transaction.TransactionManager(explicit=True)
         connection = plain.app.db.open(manager)
-        plain.enqueue(1)        # so that the application's own connections are there as well: each commit tells all of them
+        # so that the application's own connections are there as well: each commit tells all of them
+        plain.enqueue(1)
         loop = hands.looped(place)
         try:
-            return alternate(rounds, lambda: work(place, loop, count), lambda: commits(connection, manager, count), *others)
+            return alternate(rounds, lambda: work(place, loop,
+                                                  count), lambda: commits(connection, manager,
+                                                                          count), *others)
         finally:
             loop.close()
             connection.close()

@@ -21,20 +21,26 @@ def measure(plan: Plan) -> Iterator[Row]:
     """sqlite:, through the front, as an application would do it."""
     count, rounds = plan.few(50, 30), plan.few(41, 15)
     with plan.place(objects=OBJECT) as place:
-        none, one, more = alternate(rounds, *(lambda jobs=jobs: changes(place, count, jobs) for jobs in (0, 1, 1 + MORE)))
+        none, one, more = alternate(rounds,
+                                    *(lambda jobs=jobs: changes(place, count, jobs)
+                                      for jobs in (0, 1, 1 + MORE)))
     each = (more - one) / count / MORE
-    yield Row('one more enqueue in a transaction that commits anyway', micros(each), micros(LIMIT), each / LIMIT, '≤ 1')
+    yield Row('one more enqueue in a transaction that commits anyway', micros(each), micros(LIMIT),
+              each / LIMIT, '≤ 1')
     first = (one - none) / count
-    yield Row('the first enqueue in a transaction that commits anyway', micros(first), f'{micros(LIMIT)} (commit: '
+    yield Row('the first enqueue in a transaction that commits anyway', micros(first),
+              f'{micros(LIMIT)} (commit: '
               f'{micros(none / count)})', first / LIMIT)
     with plan.place() as place:
         taken = statistics.median(place.enqueue(BULK) for _ in range(plan.few(7, 3)))
-    yield Row(f'enqueue {BULK:,} jobs in one transaction, sqlite:', perSecond(BULK / taken), perSecond(BULKRATE),
+    yield Row(f'enqueue {BULK:,} jobs in one transaction, sqlite:', perSecond(BULK / taken),
+              perSecond(BULKRATE),
               BULK / taken / BULKRATE, '≥ 1')
 
 
 def changes(place: Place, count: int, jobs: int) -> float:
-    """Seconds for so many transactions, each of which changes an object and enqueues so many jobs."""
+    """Seconds for so many transactions, each of which changes an object and enqueues so many
+    jobs."""
     began = time.perf_counter()
     for number in range(count):
         with place.app.transaction() as root:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: ZPL-2.1
 """Jobs without effects: one worker process, two of them, and Huey, in turn.
 
-Huey keeps nothing of a job that returns None, so it is measured with such jobs and with others that return a number.
+Huey keeps nothing of a job that returns None, so it is measured with such jobs and with others that
+return a number.
 """
 from __future__ import annotations
 
@@ -17,14 +18,20 @@ RATE = 20_000       # jobs per second
 def measure(plan: Plan) -> Iterator[Row]:
     """sqlite:; the start of the processes is not counted."""
     count, few, rounds = plan.few(100_000, 15_000), plan.few(4_000, 1_000), plan.few(5, 3)
-    ways = [lambda: once(plan, count, 1), lambda: once(plan, count, 2), lambda: once(plan, count, 1, True)]
+    ways = [lambda: once(plan, count, 1), lambda: once(plan, count,
+                                                       2), lambda: once(plan, count, 1, True)]
     if peers.available():
-        ways += [lambda: peers.hueyRate(plan.folder, few, tasks.nothing), lambda: peers.hueyRate(plan.folder, few, tasks.echo)]
+        ways += [lambda: peers.hueyRate(plan.folder, few,
+                                        tasks.nothing), lambda: peers.hueyRate(plan.folder, few,
+                                                                               tasks.echo)]
     one, two, result, *peer = alternate(rounds, *ways)
-    yield Row(f'{count:,} jobs without effects, one worker process', perSecond(one), perSecond(RATE), one / RATE, '≥ 1')
-    yield Row('the same, two worker processes', perSecond(two), f'one: {perSecond(one)}', two / one, '≥ 1.7')
+    yield Row(f'{count:,} jobs without effects, one worker process', perSecond(one),
+              perSecond(RATE), one / RATE, '≥ 1')
+    yield Row('the same, two worker processes', perSecond(two), f'one: {perSecond(one)}',
+              two / one, '≥ 1.7')
     for kind, ours, theirs in zip(('no result', 'a result'), (one, result), peer):
-        yield Row(f'the same, {kind}, one worker, against Huey with fsync', perSecond(ours), f'Huey: {perSecond(theirs)}',
+        yield Row(f'the same, {kind}, one worker, against Huey with fsync', perSecond(ours),
+                  f'Huey: {perSecond(theirs)}',
                   ours / theirs, '≥ 8')
     if not peer:
         yield Row('the same against Huey', '', 'not installed: pip install huey')

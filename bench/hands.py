@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Worker processes that tell how far they were when, and how much memory they had. Their start is never counted."""
+"""Worker processes that tell how far they were when, and how much memory they had. Their start is
+never counted."""
 from __future__ import annotations
 
 import gc
@@ -35,8 +36,10 @@ class Sample(NamedTuple):
 def sample(loop: Loop) -> Sample:
     """How far this worker is."""
     status = Path('/proc/self/status').read_text()
-    kilobytes = {line.partition(':')[0]: int(line.split()[1]) for line in status.splitlines() if line.startswith('Vm')}
-    return Sample(loop.done, time.monotonic(), time.process_time(), kilobytes['VmRSS'] << 10, kilobytes['VmHWM'] << 10)
+    kilobytes = {line.partition(':')[0]: int(line.split()[1]) for line in status.splitlines()
+                 if line.startswith('Vm')}
+    return Sample(loop.done, time.monotonic(), time.process_time(), kilobytes['VmRSS'] << 10,
+                  kilobytes['VmHWM'] << 10)
 
 
 def looped(place: Any, **options: Any) -> Loop:
@@ -48,7 +51,8 @@ def looped(place: Any, **options: Any) -> Loop:
 
 @contextmanager
 def collecting() -> Iterator[None]:
-    """Have the garbage collector of this process work as in a worker process, see supervisor.load."""
+    """Have the garbage collector of this process work as in a worker process, see
+    supervisor.load."""
     gc.freeze()
     try:
         yield
@@ -57,12 +61,14 @@ def collecting() -> Iterator[None]:
 
 
 def drain(loop: Loop, every: int = 0) -> list[Sample]:
-    """Work until nothing is due. The samples are of the start, the first jobs' end, every so many jobs, and the end."""
+    """Work until nothing is due. The samples are of the start, the first jobs' end, every so many
+    jobs, and the end."""
     samples = [sample(loop)]
     while True:
         wait = loop.poll(time.time())
         over = bool(wait) and loop.idle
-        if over or loop.done - (samples[-1].done if len(samples) > 1 else 0) >= every or len(samples) == 1:
+        if over or loop.done - (samples[-1].done if len(samples) > 1 else 0) >= every \
+                or len(samples) == 1:
             samples.append(sample(loop))
         if over:
             check(loop)
@@ -112,13 +118,15 @@ def sweep(loop: Loop, every: int = 0) -> list[Sample]:
             return [*samples, sample(loop)]
 
 
-def serve(address: str, what: Callable[[Loop, int], list[Sample]], every: int, line: Connection) -> None:
+def serve(address: str, what: Callable[[Loop, int], list[Sample]], every: int,
+          line: Connection) -> None:
     """One worker process."""
     app = load(address)
     loop = Loop(app.db, app.locate, 'bench', WorkerOptions(drain=True))
     try:
         loop.ready()
-        loop.write(lambda store, seat, now: None)       # takes its seat, so that all know how many they are
+        # takes its seat, so that all know how many they are
+        loop.write(lambda store, seat, now: None)
         line.send('ready')
         line.recv()
         line.send(what(loop, every))
@@ -134,7 +142,8 @@ def work(address: str, processes: int = 1, what: Callable[[Loop, int], list[Samp
 
 
 def together(serve: Callable[..., None], args: tuple[Any, ...], processes: int) -> list[Any]:
-    """What so many processes of serve(*args, line) send; they begin when all have said that they are ready."""
+    """What so many processes of serve(*args, line) send; they begin when all have said that they
+    are ready."""
     lines, started = [], []
     for _ in range(processes):
         ours, theirs = spawn.Pipe()
@@ -156,11 +165,13 @@ def together(serve: Callable[..., None], args: tuple[Any, ...], processes: int) 
 def rate(told: list[list[Sample]]) -> float:
     """Jobs per second from the common start to the last commit."""
     done = sum(samples[-1].done for samples in told)
-    return done / (max(samples[-1].instant for samples in told) - min(samples[0].instant for samples in told))
+    return done / (max(samples[-1].instant
+                       for samples in told) - min(samples[0].instant for samples in told))
 
 
 def pace(told: list[list[Sample]]) -> float:
-    """Jobs per second from the end of the first jobs to the last commit: as of a worker that has been running for long."""
+    """Jobs per second from the end of the first jobs to the last commit: as of a worker that has
+    been running for long."""
     first = min((samples[1] for samples in told), key=lambda each: each.instant)
     done = sum(samples[-1].done for samples in told) - first.done
     return done / (max(samples[-1].instant for samples in told) - first.instant)

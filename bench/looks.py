@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Whether lists and counts cost the same however many jobs there are: not taken in, waiting, completed."""
+"""Whether lists and counts cost the same however many jobs there are: not taken in, waiting,
+completed."""
 from __future__ import annotations
 
 import statistics
@@ -25,7 +26,8 @@ NEWEST = 'the newest 50', lambda store: list(find(store, Filter(limit=50)))
 RARE = '3 of a queue', lambda store: list(find(store, Filter(('queued',), 'rare')))
 NAMED = '3 of a name', lambda store: list(find(store, Filter(('queued',), name='echo')))
 FAILED = '3 that failed', lambda store: list(find(store, Filter(('error',))))
-COMPLETED = 'the newest 50 completed', lambda store: list(find(store, Filter(('completed',), limit=50)))
+COMPLETED = 'the newest 50 completed', lambda store: list(find(store,
+                                                               Filter(('completed',), limit=50)))
 
 
 def measure(plan: Plan) -> Iterator[Row]:
@@ -34,7 +36,8 @@ def measure(plan: Plan) -> Iterator[Row]:
         both = (few, FEW), (many, plan.jobs)
         for place, count in both:
             place.enqueue(count)
-        yield from rows(few, many, f'{plan.jobs:,} that no worker has noticed', COUNTS, OLDEST, NEWEST)
+        yield from rows(few, many, f'{plan.jobs:,} that no worker has noticed', COUNTS, OLDEST,
+                        NEWEST)
         for place, _ in both:
             with place.app.transaction():
                 for number in range(3):
@@ -56,17 +59,20 @@ def fail(place: Place) -> None:
 
     def work(store: Any, seat: Any, now: float) -> None:
         ids = verbs.claim(store, seat, 10, now)
-        verbs.settle(store, seat, {jobid: Outcome('error', None, 'no', 1, now, now) for jobid in ids})
+        verbs.settle(store,
+                     seat, {jobid: Outcome('error', None, 'no', 1, now, now) for jobid in ids})
     loop.write(work)
     loop.close()
 
 
-def rows(few: Place, many: Place, what: str, *looks: tuple[str, Callable[[Any], Any]]) -> Iterator[Row]:
+def rows(few: Place, many: Place, what: str,
+         *looks: tuple[str, Callable[[Any], Any]]) -> Iterator[Row]:
     """A row for each look."""
     for name, look in looks:
         figures = [[taken(place, look) for place in (few, many)] for _ in range(ROUNDS)]
         small, large = (statistics.median(each) for each in zip(*figures, strict=True))
-        yield Row(f'{name}, {what}', millis(large), f'{FEW:,}: {millis(small)}', 1000 * large / LIMIT, '≤ 1')
+        yield Row(f'{name}, {what}', millis(large), f'{FEW:,}: {millis(small)}',
+                  1000 * large / LIMIT, '≤ 1')
 
 
 def taken(place: Place, look: Callable[[Any], Any]) -> float:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Whether processing costs the same, and takes the same memory, from the first of many jobs to the last."""
+"""Whether processing costs the same, and takes the same memory, from the first of many jobs to the
+last."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
@@ -19,20 +20,25 @@ def measure(plan: Plan) -> Iterator[Row]:
     samples = backlog.passage
     first = within(samples, samples[1].done, tenth)
     last = within(samples, samples[-1].done - tenth, samples[-1].done)
-    yield Row(f'process, last {tenth:,} of {plan.jobs:,}', perSecond(speed(last)), f'first: {perSecond(speed(first))}',
+    yield Row(f'process, last {tenth:,} of {plan.jobs:,}', perSecond(speed(last)),
+              f'first: {perSecond(speed(first))}',
               speed(last) / speed(first), '≥ 0.9')
-    yield Row('the same by the time of the processor that one job takes', micros(cost(last)), f'first: {micros(cost(first))}',
+    yield Row('the same by the time of the processor that one job takes', micros(cost(last)),
+              f'first: {micros(cost(first))}',
               cost(first) / cost(last), '≥ 0.9')
     yield Row(f'process, all {plan.jobs:,}', perSecond(speed(samples)))
     warm = max(tenth, WARM)
     early = max(each.memory for each in samples if each.done <= warm)
     late = max(each.memory for each in samples if each.done > warm)
     peak = samples[-1].peak
-    yield Row(f'memory of a worker, {plan.jobs:,} jobs, highest', mebibytes(peak), mebibytes(LIMIT), peak / LIMIT, '< 1')
-    yield Row(f'memory of a worker, after the first {warm:,} jobs', mebibytes(late), f'until then: {mebibytes(early)}',
+    yield Row(f'memory of a worker, {plan.jobs:,} jobs, highest', mebibytes(peak),
+              mebibytes(LIMIT), peak / LIMIT, '< 1')
+    yield Row(f'memory of a worker, after the first {warm:,} jobs', mebibytes(late),
+              f'until then: {mebibytes(early)}',
               late / early, f'≤ {GROWTH}')
     peak = backlog.intake[-1].peak
-    yield Row(f'memory of the worker that met {plan.jobs:,} new jobs', mebibytes(peak), mebibytes(LIMIT), peak / LIMIT, '< 1')
+    yield Row(f'memory of the worker that met {plan.jobs:,} new jobs', mebibytes(peak),
+              mebibytes(LIMIT), peak / LIMIT, '< 1')
 
 
 def within(samples: Sequence[Sample], after: int, until: int) -> list[Sample]:

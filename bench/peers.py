@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Huey on SQLite with fsync: the same job, one worker thread of its consumer, from the first job's end to the last's."""
+"""Huey on SQLite with fsync: the same job, one worker thread of its consumer, from the first job's
+end to the last's."""
 from __future__ import annotations
 
 import tempfile

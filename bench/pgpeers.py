@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""PgQueuer and Procrastinate on the same PostgreSQL server, each in a fresh database, as their manuals recommend.
+"""PgQueuer and Procrastinate on the same PostgreSQL server, each in a fresh database, as their
+manuals recommend.
 
-All jobs are in the database, and its statistics are up to date, before a worker starts. The clock runs from the end of the
-first job to the end of the last one; what they still have to write then is not counted.
+All jobs are in the database, and its statistics are up to date, before a worker starts. The clock
+runs from the end of the first job to the end of the last one; what they still have to write then is
+not counted.
 """
 from __future__ import annotations
 
@@ -17,8 +19,10 @@ from bench.hands import together
 
 BATCH = 100         # jobs in one query of PgQueuer
 BULK = 1_000        # jobs in one statement, when they are enqueued
-NEEDED = {'pgqueuer': ('pgqueuer', 'asyncpg', 'uvloop'), 'procrastinate': ('procrastinate', 'psycopg')}
-Ends = tuple[int, float, float]     # of jobs: their number, and the instants of the first and the last end
+NEEDED = {'pgqueuer': ('pgqueuer', 'asyncpg', 'uvloop'),
+          'procrastinate': ('procrastinate', 'psycopg')}
+# of jobs: their number, and the instants of the first and the last end
+Ends = tuple[int, float, float]
 
 
 def lack(name: str) -> str:
@@ -36,13 +40,15 @@ def pgqueuerRate(server: Any, count: int, processes: int) -> float:
 
 
 def procrastinateRate(server: Any, count: int, update: bool) -> float:
-    """Jobs per second of one process that does one job after the other, which do nothing, or update and commit one row."""
+    """Jobs per second of one process that does one job after the other, which do nothing, or update
+    and commit one row."""
     parts = {**server.parts, 'dbname': server.create()}
     asyncio.run(_fillProcrastinate(parts, count, update))
     return _rate(_procrastinate, parts, 1, count)
 
 
-def _rate(serve: Callable[[dict[str, str], Connection], None], parts: dict[str, str], processes: int, count: int) -> float:
+def _rate(serve: Callable[[dict[str, str], Connection], None], parts: dict[str, str],
+          processes: int, count: int) -> float:
     """Jobs per second of so many processes, which begin together."""
     told: list[Ends] = [ends for ends in together(serve, (parts,), processes) if ends[0]]
     done = sum(number for number, _, _ in told)
@@ -59,7 +65,8 @@ def _ends(instants: list[float]) -> Ends:
 
 def _asyncpg(parts: dict[str, str]) -> Any:
     import asyncpg
-    return asyncpg.connect(host=parts['host'], port=int(parts['port']), user=parts['user'], database=parts['dbname'])
+    return asyncpg.connect(host=parts['host'], port=int(parts['port']), user=parts['user'],
+                           database=parts['dbname'])
 
 
 async def _fillPgqueuer(parts: dict[str, str], count: int) -> None:
@@ -69,7 +76,9 @@ async def _fillPgqueuer(parts: dict[str, str], count: int) -> None:
     await queries.install()
     for first in range(0, count, BULK):
         numbers = range(first, min(first + BULK, count))
-        await queries.enqueue(['nothing'] * len(numbers), [str(number).encode() for number in numbers], [0] * len(numbers))
+        await queries.enqueue(['nothing'] * len(numbers), [str(number).encode()
+                                                           for number
+                                                           in numbers], [0] * len(numbers))
     await connection.execute('VACUUM ANALYZE')
     await connection.close()
 
@@ -126,10 +135,14 @@ async def _fillProcrastinate(parts: dict[str, str], count: int, update: bool) ->
         await app.schema_manager.apply_schema_async()
         task = app.tasks['update' if update else 'nothing']
         for first in range(0, count, BULK):
-            await task.batch_defer_async(*({'number': number} for number in range(first, min(first + BULK, count))))
-    async with await psycopg.AsyncConnection.connect(psycopg.conninfo.make_conninfo(**parts), autocommit=True) as connection:
-        await connection.execute('CREATE TABLE counters (id integer PRIMARY KEY, value integer NOT NULL)')
-        await connection.execute('INSERT INTO counters SELECT number, 0 FROM generate_series(0, %s) AS number', [count])
+            await task.batch_defer_async(*({'number': number}
+                                           for number in range(first, min(first + BULK, count))))
+    async with await psycopg.AsyncConnection.connect(psycopg.conninfo.make_conninfo(**parts),
+                                                     autocommit=True) as connection:
+        await connection.execute('CREATE TABLE counters (id integer PRIMARY KEY, value integer NOT '
+                                 'NULL)')
+        await connection.execute('INSERT INTO counters SELECT number, 0 FROM generate_series(0, '
+                                 '%s) AS number', [count])
         await connection.execute('VACUUM ANALYZE')
 
 

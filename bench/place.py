@@ -24,7 +24,8 @@ class Place:
         self.address = address or ('memory:' if kind == 'memory' else f'{kind}:{self.path / "db"}')
         self.open()
         with self.app.transaction() as root:
-            for job in (self.nothing, self.echo, self.bump, self.doze):       # the workers' App does not know them
+            # the workers' App does not know them
+            for job in (self.nothing, self.echo, self.bump, self.doze):
                 self.app.processor.addJob(job.name, job)
             root[tasks.OBJECTS] = IOBTree({number: tasks.Counter() for number in range(objects)})
 
@@ -40,7 +41,8 @@ class Place:
         self.open()
 
     def enqueue(self, count: int, each: int = BULK, job: JobFunction | None = None) -> float:
-        """Enqueue jobs, nothing by default, so many in each transaction; returns the seconds that it took."""
+        """Enqueue jobs, nothing by default, so many in each transaction; returns the seconds that
+        it took."""
         job = job or self.nothing
         began = time.perf_counter()
         for first in range(0, count, each):
@@ -61,5 +63,6 @@ class Place:
     def __enter__(self) -> Place:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
         self.close()

@@ -17,7 +17,8 @@ SERVED = ('postgresql', 'zeo')      # kinds of storage that need a server
 class Plan:
     """What was asked for on the command line."""
 
-    def __init__(self, jobs: int | None = None, quick: bool = False, folder: str | None = None) -> None:
+    def __init__(self, jobs: int | None = None, quick: bool = False,
+                 folder: str | None = None) -> None:
         self.jobs = jobs or (QUICK if quick else MILLION)
         self.quick = quick
         self.folder = folder
@@ -29,10 +30,12 @@ class Plan:
 
     def place(self, kind: str = 'sqlite', objects: int = 0) -> Place:
         """A fresh database."""
-        return Place(kind, self.folder, objects, self.server(kind).database() if kind in SERVED else '')
+        return Place(kind, self.folder, objects,
+                     self.server(kind).database() if kind in SERVED else '')
 
     def server(self, kind: str) -> Any:
-        """The one server of this kind, started when it is first asked for. Raises bench.servers.Unavailable."""
+        """The one server of this kind, started when it is first asked for. Raises
+        bench.servers.Unavailable."""
         if kind not in self.servers:
             # here, since it imports pytest, and the memory of worker processes is measured
             from bench import servers

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Jobs on PostgreSQL with fsync, against bare commits, PgQueuer and Procrastinate on the same server, in turn."""
+"""Jobs on PostgreSQL with fsync, against bare commits, PgQueuer and Procrastinate on the same
+server, in turn."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
@@ -24,19 +25,24 @@ def measure(plan: Plan) -> Iterator[Row]:
 def without(plan: Plan) -> Iterator[Row]:
     """Jobs that do nothing: one worker process and two, each against as many of PgQueuer.
 
-    The clock starts with the end of the first job. PgQueuer's stops with the end of the last one, ours with its commit.
+    The clock starts with the end of the first job. PgQueuer's stops with the end of the last one,
+    ours with its commit.
     """
     count, rounds = plan.few(60_000, 20_000), plan.few(5, 3)
-    ways: list[Callable[[], float]] = [lambda processes=processes: once(plan, count, processes) for processes in (1, 2)]
+    ways: list[Callable[[], float]] = [lambda processes=processes: once(plan, count, processes)
+                                       for processes in (1, 2)]
     lack = pgpeers.lack('pgqueuer')
     if not lack:
         server = plan.server(KIND)
-        ways += [lambda processes=processes: pgpeers.pgqueuerRate(server, count, processes) for processes in (1, 2)]
+        ways += [lambda processes=processes: pgpeers.pgqueuerRate(server, count, processes)
+                 for processes in (1, 2)]
     one, two, *peer = alternate(rounds, *ways)
-    for number, (words, ours) in enumerate((('one worker process', one), ('two worker processes', two))):
+    for number, (words, ours) in enumerate((('one worker process',
+                                             one), ('two worker processes', two))):
         what = f'jobs without effects, {KIND}:, {words}'
         if peer:
-            yield Row(what, perSecond(ours), f'PgQueuer: {perSecond(peer[number])}', ours / peer[number], '≥ 1.5')
+            yield Row(what, perSecond(ours), f'PgQueuer: {perSecond(peer[number])}',
+                      ours / peer[number], '≥ 1.5')
         else:
             yield Row(what, perSecond(ours), f'PgQueuer: {lack}')
 
@@ -49,13 +55,16 @@ def once(plan: Plan, count: int, processes: int) -> float:
 
 
 def changing(plan: Plan) -> Iterator[Row]:
-    """Jobs that change an object, one commit each and one process, against Procrastinate, one job after the other."""
-    count, few, rounds = 100, 300, plan.few(21, 9)     # short blocks: what else the machine does comes and goes
+    """Jobs that change an object, one commit each and one process, against Procrastinate, one job
+    after the other."""
+    # short blocks: what else the machine does comes and goes
+    count, few, rounds = 100, 300, plan.few(21, 9)
     others: list[Callable[[], float]] = []
     lack = pgpeers.lack('procrastinate')
     if not lack:
         server = plan.server(KIND)
-        others = [lambda update=update: pgpeers.procrastinateRate(server, few, update) for update in (True, False)]
+        others = [lambda update=update: pgpeers.procrastinateRate(server, few, update)
+                  for update in (True, False)]
     jobs, bare, *peer = effects.taken(plan, KIND, count, rounds, *others)
     yield effects.row(KIND, count, jobs, bare)
     if lack:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What is left of a database when many jobs have passed through, were pruned by a worker, and it was packed."""
+"""What is left of a database when many jobs have passed through, were pruned by a worker, and it
+was packed."""
 from __future__ import annotations
 
 import time
@@ -27,5 +28,7 @@ def measure(plan: Plan) -> Iterator[Row]:
     taken = time.perf_counter() - began
     place.app.close()
     after = place.size()
-    yield Row(f'database after {done:,} jobs, packed in {taken:.1f} s', mebibytes(after), f'before: {mebibytes(before)}')
-    yield Row(f'database after {done:,} jobs, against its limit', mebibytes(after), mebibytes(LIMIT), after / LIMIT, '< 1')
+    yield Row(f'database after {done:,} jobs, packed in {taken:.1f} s', mebibytes(after),
+              f'before: {mebibytes(before)}')
+    yield Row(f'database after {done:,} jobs, against its limit', mebibytes(after),
+              mebibytes(LIMIT), after / LIMIT, '< 1')

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: ZPL-2.1
 """Measures, and prints a table: python bench/run.py [names…] [--jobs N] [--quick] [--folder DIR].
 
-Nothing here passes or fails: figures depend on the machine and on what else it does. What is compared is therefore
-measured in the same run, in turn. Databases are made in the folder for temporary files; name another with --folder
-when that one is in memory, where a commit costs nothing.
+Nothing here passes or fails: figures depend on the machine and on what else it does. What is
+compared is therefore measured in the same run, in turn. Databases are made in the folder for
+temporary files; name another with --folder when that one is in memory, where a commit costs
+nothing.
 """
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))      # bench is a package, here and in the worker processes
+# bench is a package, here and in the worker processes
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import (
     commits,
@@ -39,7 +41,8 @@ from bench import (
 )
 from bench.plan import MILLION, QUICK, Plan
 
-MEASUREMENTS: dict[str, Callable[[Plan], Iterator[table.Row]]] = {      # in this order: the last three share a backlog
+# in this order: the last three share a backlog
+MEASUREMENTS: dict[str, Callable[[Plan], Iterator[table.Row]]] = {
     'throughput': throughput.measure,
     'enqueuing': enqueuing.measure,
     'free': free.measure,
@@ -63,15 +66,20 @@ MEASUREMENTS: dict[str, Callable[[Plan], Iterator[table.Row]]] = {      # in thi
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description='Measure p01.remote.')
-    parser.add_argument('names', nargs='*', metavar='NAME', help=f'what to measure: {", ".join(MEASUREMENTS)}; default: all')
-    parser.add_argument('--jobs', type=int, help=f'how many jobs many jobs are (default {MILLION:,}, with --quick {QUICK:,})')
+    parser.add_argument('names', nargs='*', metavar='NAME',
+                        help=f'what to measure: {", ".join(MEASUREMENTS)}; default: all')
+    parser.add_argument('--jobs', type=int,
+                        help=f'how many jobs many jobs are (default {MILLION:,}, with --quick '
+                             f'{QUICK:,})')
     parser.add_argument('--quick', action='store_true', help='smaller numbers, in a few minutes')
-    parser.add_argument('--folder', help='where to make the databases (default: where temporary files go)')
+    parser.add_argument('--folder',
+                        help='where to make the databases (default: where temporary files go)')
     given = parser.parse_args()
     unknown = ', '.join(sorted(set(given.names) - MEASUREMENTS.keys()))
     if unknown:
         parser.error(f'{unknown} cannot be measured; choose from {", ".join(MEASUREMENTS)}.')
-    print(f'Python {platform.python_version()}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}\n')
+    print(f'Python {platform.python_version()}, {os.cpu_count()} processors, load '
+          f'{os.getloadavg()[0]:.1f}\n')
     print(table.head(), flush=True)
     began, plan = time.perf_counter(), Plan(given.jobs, given.quick, given.folder)
     try:

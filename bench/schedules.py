@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What schedules cost a worker, with few of them and with many: at rest, for a tick, when all are due at once; and how late
-jobs start."""
+"""What schedules cost a worker, with few of them and with many: at rest, for a tick, when all are
+due at once; and how late jobs start."""
 from __future__ import annotations
 
 import time
@@ -18,7 +18,8 @@ FEW = 10
 BEGIN = 1_900_000_000.0     # an instant of a clock that the loops are told; no real time passes
 LAG = 0.050                 # seconds
 STEP = 0.05                 # between two ticks of all schedules
-LIMITS = {'memory': 'in one process', 'sqlite': 'sqlite:', 'postgresql': 'postgresql:', 'zeo': 'zeo:'}
+LIMITS = {'memory': 'in one process', 'sqlite': 'sqlite:', 'postgresql': 'postgresql:',
+          'zeo': 'zeo:'}
 
 
 def measure(plan: Plan) -> Iterator[Row]:
@@ -29,15 +30,18 @@ def measure(plan: Plan) -> Iterator[Row]:
             add(place, place.nothing, count, every=float(count))     # one due each second
         with looking(small) as little, looking(large) as much:
             few, lots = alternate(plan.few(41, 15), lambda: little.rest(50), lambda: much.rest(50))
-            yield Row(f'bookkeeping at rest, {many:,} schedules', micros(lots), f'{FEW}: {micros(few)}', lots / few, '≤ 1.2')
+            yield Row(f'bookkeeping at rest, {many:,} schedules', micros(lots),
+                      f'{FEW}: {micros(few)}', lots / few, '≤ 1.2')
             few, lots = alternate(plan.few(21, 9), lambda: little.ticks(10), lambda: much.ticks(10))
-            yield Row(f'a tick, one a second, {many:,} schedules', micros(lots), f'{FEW}: {micros(few)}', lots / few, '≤ 1.2')
+            yield Row(f'a tick, one a second, {many:,} schedules', micros(lots),
+                      f'{FEW}: {micros(few)}', lots / few, '≤ 1.2')
     with plan.place() as place:
         bulk = BULK / place.enqueue(BULK)
         add(place, place.nothing, many, apart=0.0)
         with looking(place) as burst:
             rate = many / burst.all(many)
-    yield Row(f'{many:,} schedules due in the same second', perSecond(rate), f'in bulk: {perSecond(bulk)}', rate / bulk)
+    yield Row(f'{many:,} schedules due in the same second', perSecond(rate),
+              f'in bulk: {perSecond(bulk)}', rate / bulk)
     for kind, where in LIMITS.items():
         lack = plan.lack(kind)
         if lack:
@@ -46,16 +50,19 @@ def measure(plan: Plan) -> Iterator[Row]:
         ordered = lags(plan, kind)
         for name, part in (('median', 0.5), ('99th percentile', 0.99)):
             figure = ordered[min(int(len(ordered) * part), len(ordered) - 1)]
-            yield Row(f'tick to start, {where}, {name}', millis(figure), millis(LAG), figure / LAG, '≤ 1')
+            yield Row(f'tick to start, {where}, {name}', millis(figure), millis(LAG), figure / LAG,
+                      '≤ 1')
 
 
-def add(place: Place, job: JobFunction, count: int, apart: float = 1.0, begin: float = BEGIN, every: float = 3600.0,
+def add(place: Place, job: JobFunction, count: int, apart: float = 1.0, begin: float = BEGIN,
+        every: float = 3600.0,
         args: tuple[int, ...] = (1,)) -> None:
     """Have so many schedules, the first ticks of which are so many seconds apart."""
     for at in range(0, count, 1000):
         with place.app.transaction():
             for number in range(at, min(at + 1000, count)):
-                place.app.schedules.add(f'schedule {number}', job, every=every, aligned=False, overlap='queue', args=args,
+                place.app.schedules.add(f'schedule {number}', job, every=every, aligned=False,
+                                        overlap='queue', args=args,
                                         start=begin + 1 + number * apart)
 
 
@@ -113,5 +120,6 @@ def lags(plan: Plan, kind: str) -> list[float]:
         with worker(place, kind == 'memory') as line:
             begin = time.time() + 5.0           # all are there by then
             add(place, job, count, STEP, begin, args=())
-            found = [until(line, 'start').wall - (begin + 1 + number * STEP) for number in range(count)]
+            found = [until(line, 'start').wall - (begin + 1 + number * STEP)
+                     for number in range(count)]
     return sorted(found)

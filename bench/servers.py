@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""The servers that measurements need: those of the tests, but with all the durability that tests can do without."""
+"""The servers that measurements need: those of the tests, but with all the durability that tests
+can do without."""
 from __future__ import annotations
 
 import tempfile
@@ -8,7 +9,8 @@ from typing import Any
 from tests import servers
 
 KINDS = ('postgresql', 'zeo')
-DURABLE = {'fsync': 'on', 'full_page_writes': 'on', 'shared_buffers': '128MB'}     # all else as PostgreSQL has it
+# all else as PostgreSQL has it
+DURABLE = {'fsync': 'on', 'full_page_writes': 'on', 'shared_buffers': '128MB'}
 Unavailable = servers.Unavailable
 
 

@@ -23,7 +23,8 @@ def met(row: Row) -> str:
     if not row.target or row.ratio is None:
         return ''
     sign, limit = row.target.split()
-    reached = {'≥': row.ratio >= float(limit), '≤': row.ratio <= float(limit), '<': row.ratio < float(limit)}[sign]
+    reached = {'≥': row.ratio >= float(limit), '≤': row.ratio <= float(limit),
+               '<': row.ratio < float(limit)}[sign]
     return 'reached' if reached else 'missed'
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""A queue for each tenant: what a claim costs with many of them waiting, and an idle look after all have been used."""
+"""A queue for each tenant: what a claim costs with many of them waiting, and an idle look after all
+have been used."""
 from __future__ import annotations
 
 import statistics
@@ -20,11 +21,14 @@ def measure(plan: Plan) -> Iterator[Row]:
     """sqlite:, one worker in this process."""
     count = plan.few(20_000, 5_000)
     one, many = once(plan, count, 1), once(plan, count, MANY)
-    yield Row(f'{CLAIM} jobs claimed, run and settled, {MANY:,} queues waiting', millis(many[0]), f'1: {millis(one[0])}',
+    yield Row(f'{CLAIM} jobs claimed, run and settled, {MANY:,} queues waiting', millis(many[0]),
+              f'1: {millis(one[0])}',
               many[0] / one[0], '≤ 10')
-    yield Row(f'an idle look after {MANY:,} queues were used', millis(many[1]), f'1: {millis(one[1])}', many[1] / one[1],
+    yield Row(f'an idle look after {MANY:,} queues were used', millis(many[1]),
+              f'1: {millis(one[1])}', many[1] / one[1],
               '≤ 1.5')
-    yield Row(f'{count:,} jobs of {MANY:,} queues, one worker', perSecond(many[2]), f'1: {perSecond(one[2])}', many[2] / one[2])
+    yield Row(f'{count:,} jobs of {MANY:,} queues, one worker', perSecond(many[2]),
+              f'1: {perSecond(one[2])}', many[2] / one[2])
 
 
 def once(plan: Plan, count: int, queues: int) -> tuple[float, float, float]:

@@ -10,7 +10,8 @@ from bench.table import Row, perSecond
 
 
 def measure(plan: Plan) -> Iterator[Row]:
-    """A row for each storage, number of jobs in a commit, and number of jobs; held against the smaller number of jobs."""
+    """A row for each storage, number of jobs in a commit, and number of jobs; held against the
+    smaller number of jobs."""
     few, many = plan.few(1_000, 300), plan.few(10_000, 3_000)
     for kind in ('file', 'sqlite', 'zeo', 'postgresql'):
         if plan.lack(kind):
@@ -21,7 +22,8 @@ def measure(plan: Plan) -> Iterator[Row]:
             way = 'one commit each' if each == 1 else f'{each} per commit'
             for number, verb in enumerate(('enqueue', 'process')):
                 yield Row(f'{verb}, {kind}:, {way}, {few:,} jobs', perSecond(small[number]))
-                yield Row(f'{verb}, {kind}:, {way}, {many:,} jobs', perSecond(large[number]), f'{few:,} jobs',
+                yield Row(f'{verb}, {kind}:, {way}, {many:,} jobs', perSecond(large[number]),
+                          f'{few:,} jobs',
                           large[number] / small[number])
 
 

@@ -20,6 +20,7 @@ def measure(plan: Plan) -> Iterator[Row]:
         crowd = plan.backlog.place
         for place in (small, crowd):
             place.reopen()          # enqueuing in bulk has left them with large segments
-        many, few = alternate(rounds, lambda: crowd.enqueue(count, 1), lambda: small.enqueue(count, 1))
+        many, few = alternate(rounds, lambda: crowd.enqueue(count,
+                                                            1), lambda: small.enqueue(count, 1))
     yield Row(f'enqueue, one commit each, {plan.jobs:,} waiting', perSecond(count / many),
               f'{FEW:,} waiting: {perSecond(count / few)}', few / many, '≥ 0.9')

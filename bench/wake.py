@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""How long after its commit a job starts, how late a delayed one starts, and what a worker costs that has nothing to do.
+"""How long after its commit a job starts, how late a delayed one starts, and what a worker costs
+that has nothing to do.
 
-The worker looks by itself so rarely that only the signal, or the delay, explains when a job starts. The clock starts when
-the commit is done and the signal is still to be sent.
+The worker looks by itself so rarely that only the signal, or the delay, explains when a job starts.
+The clock starts when the commit is done and the signal is still to be sent.
 """
 from __future__ import annotations
 
@@ -26,10 +27,13 @@ from p01.remote.options import WorkerOptions
 WAIT = 5.0              # seconds between two looks of the worker
 PATIENCE = 60.0         # seconds for anything that must happen
 WARM = 5                # samples that do not count: the first ones connect, import and reserve
-PAUSE = 0.005, 0.055    # seconds between two samples, at random, so that they do not fall into step with anything
-DELAY, STEP, BUNDLE = 0.5, 0.05, 10     # seconds of the shortest delay, between two, and how many in one transaction
+# seconds between two samples, at random, so that they do not fall into step with anything
+PAUSE = 0.005, 0.055
+# seconds of the shortest delay, between two, and how many in one transaction
+DELAY, STEP, BUNDLE = 0.5, 0.05, 10
 CPU = 0.01              # of one processor
-LIMITS = {'memory': (0.002, 0.020), 'sqlite': (0.010, 0.050), 'postgresql': (0.015, 0.080), 'zeo': (0.015, 0.080)}
+LIMITS = {'memory': (0.002, 0.020), 'sqlite': (0.010, 0.050), 'postgresql': (0.015, 0.080),
+          'zeo': (0.015, 0.080)}
 
 
 class Said(NamedTuple):
@@ -83,14 +87,17 @@ def measure(plan: Plan) -> Iterator[Row]:
             with worker(place, kind == 'memory') as line:
                 starts, lates = woken(plan, place, job, line), delayed(plan, place, job, line)
             yield from rows(f'commit to start, {where}', starts, limits, '≤ 1')
-            yield from rows(f'due to start, delayed, {where}', lates, (WAIT, WAIT), '< 0.1')    # who waits for a look is late
+            # who waits for a look is late
+            yield from rows(f'due to start, delayed, {where}', lates, (WAIT, WAIT), '< 0.1')
             if kind != 'memory':
                 with worker(place, False, WorkerOptions().waitTime) as line:
                     share = idle(line, plan.few(30, 5))
-                yield Row(f'processor time of an idle worker, {kind}:', f'{share:.2%}', f'{CPU:.0%}', share / CPU, '< 1')
+                yield Row(f'processor time of an idle worker, {kind}:', f'{share:.2%}',
+                          f'{CPU:.0%}', share / CPU, '< 1')
 
 
-def rows(what: str, seconds: Sequence[float], limits: Sequence[float], target: str) -> Iterator[Row]:
+def rows(what: str, seconds: Sequence[float], limits: Sequence[float],
+         target: str) -> Iterator[Row]:
     """The median and the 99th percentile."""
     ordered = sorted(seconds)
     for name, part, limit in zip(('median', '99th percentile'), (0.5, 0.99), limits):
@@ -99,14 +106,16 @@ def rows(what: str, seconds: Sequence[float], limits: Sequence[float], target: s
 
 
 def woken(plan: Plan, place: Place, job: JobFunction, line: Connection) -> list[float]:
-    """The seconds from the commit of a job to its start, of many that are enqueued while the worker waits."""
+    """The seconds from the commit of a job to its start, of many that are enqueued while the worker
+    waits."""
     seconds = []
     for _ in range(WARM + plan.few(200, 50)):
         rest(line)
         commit: list[float] = []
         with place.app.transaction():
             place.app.connection().transaction_manager.get().addAfterCommitHook(
-                lambda success, commit=commit: commit.append(time.monotonic()))     # before the hook that signals
+                # before the hook that signals
+                lambda success, commit=commit: commit.append(time.monotonic()))
             job.enqueue()
         seconds.append(until(line, 'start').instant - commit[0])
         until(line, 'idle')
@@ -124,7 +133,8 @@ def delayed(plan: Plan, place: Place, job: JobFunction, line: Connection) -> lis
 
 
 def bundle(place: Place, job: JobFunction, line: Connection) -> list[float]:
-    """Some jobs that are due one after the other; in one transaction, so that no signal wakes the worker in between."""
+    """Some jobs that are due one after the other; in one transaction, so that no signal wakes the
+    worker in between."""
     due = []
     with place.app.transaction():
         for number in range(BUNDLE):

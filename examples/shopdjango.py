@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Django and p01.remote: the jobs go into their own database once Django's transaction has committed.
+"""Django and p01.remote: the jobs go into their own database once Django's transaction has
+committed.
 
 Workers load this module, which sets Django up; `django.setup()` stands above what uses models.
 
@@ -24,15 +25,18 @@ app = App(os.environ.get('SHOP', 'sqlite:./jobs'))
 def prepare():
     """The table."""
     with connection.cursor() as cursor:
-        cursor.execute('CREATE TABLE IF NOT EXISTS orders (number INTEGER PRIMARY KEY, receipt TEXT)')
+        cursor.execute('CREATE TABLE IF NOT EXISTS orders (number INTEGER PRIMARY KEY, receipt '
+                       'TEXT)')
 
 
 @app.job(retries=5)
 def receipt(number):
-    """Write the receipt of an order. Django's commit and the job's are two: the update may be done twice, and does no harm."""
+    """Write the receipt of an order. Django's commit and the job's are two: the update may be done
+    twice, and does no harm."""
     close_old_connections()
     with connection.cursor() as cursor:
-        cursor.execute('UPDATE orders SET receipt = %s WHERE number = %s', [f'receipt {number}', number])
+        cursor.execute('UPDATE orders SET receipt = %s WHERE number = %s', [f'receipt {number}',
+                                                                            number])
     return number
 
 

@@ -27,7 +27,8 @@ web = FastAPI(lifespan=lifespan)
 
 
 def prepare(root):
-    """BTrees: two who write different keys of them do not conflict, as they would in the root itself."""
+    """BTrees: two who write different keys of them do not conflict, as they would in the root
+    itself."""
     for name in ('orders', 'receipts'):
         root.setdefault(name, IOBTree())
 

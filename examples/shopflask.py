@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Visits counted by Flask, under gunicorn with workers forked from one parent; each visit is followed up by a job.
+"""Visits counted by Flask, under gunicorn with workers forked from one parent; each visit is
+followed up by a job.
 
     gunicorn --preload -w 3 --threads 2 shopflask:web   # in this folder
     p01-remote worker shopflask:app                     # beside it
@@ -17,7 +18,8 @@ web = Flask(__name__)
 
 @app.job
 def follow(number):
-    """Follow a visit up. A Length adds up what others add at the same time, instead of meeting them in a conflict."""
+    """Follow a visit up. A Length adds up what others add at the same time, instead of meeting them
+    in a conflict."""
     current.root['followed'].change(1)
     return number
 

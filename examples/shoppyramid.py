@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Orders by Pyramid with pyramid_tm and pyramid_zodbconn: a request's jobs are enqueued by the request's own transaction.
+"""Orders by Pyramid with pyramid_tm and pyramid_zodbconn: a request's jobs are enqueued by the
+request's own transaction.
 
-The component is in that database, so that whatever manager the request has is the one that its jobs are enqueued by.
+The component is in that database, so that whatever manager the request has is the one that its jobs
+are enqueued by.
 """
 from BTrees.IOBTree import IOBTree
 from pyramid.config import Configurator
@@ -16,7 +18,8 @@ def receipt(number):
 
 
 def root(request):
-    """The root of the database in the request's transaction, with what the application needs in it."""
+    """The root of the database in the request's transaction, with what the application needs in
+    it."""
     found = get_connection(request).root()
     if 'remote' not in found:
         found['orders'] = IOBTree()
@@ -38,11 +41,13 @@ def order(request):
 def job(request):
     """How a job stands."""
     jobid = int(request.matchdict['jobid'])
-    return {'status': request.root['remote'].getJobStatus(jobid), 'result': request.root['remote'].getJobResult(jobid)}
+    return {'status': request.root['remote'].getJobStatus(jobid),
+            'result': request.root['remote'].getJobResult(jobid)}
 
 
 def work(request):
-    """Run what is due in this request's transaction, as a cron job's URL would; usually workers do."""
+    """Run what is due in this request's transaction, as a cron job's URL would; usually workers
+    do."""
     return {'runs': request.root['remote'].processJobs()}
 
 

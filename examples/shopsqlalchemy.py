@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""SQLAlchemy and p01.remote in one transaction, by zope.sqlalchemy: rows and jobs commit together, or not at all.
+"""SQLAlchemy and p01.remote in one transaction, by zope.sqlalchemy: rows and jobs commit together,
+or not at all.
 
     p01-remote worker shopsqlalchemy:app            # in this folder
 """
@@ -21,20 +22,24 @@ register(Session)
 def prepare():
     """The table."""
     with engine.begin() as sql:
-        sql.execute(text('CREATE TABLE IF NOT EXISTS orders (number INTEGER PRIMARY KEY, receipt TEXT)'))
+        sql.execute(text('CREATE TABLE IF NOT EXISTS orders (number INTEGER PRIMARY KEY, receipt '
+                         'TEXT)'))
 
 
 def write(statement, **values):
     """A statement in the session of the thread's transaction."""
     session = Session()
     session.execute(text(statement), values)
-    mark_changed(session)           # SQL of one's own: else the session does not know that there is something to commit
+    # SQL of one's own: else the session does not know that there is something to commit
+    mark_changed(session)
 
 
 @app.job(retries=5)
 def receipt(number):
-    """Write the receipt of an order: the row and the job's completion are one transaction of the thread."""
-    write('UPDATE orders SET receipt = :text WHERE number = :number', text=f'receipt {number}', number=number)
+    """Write the receipt of an order: the row and the job's completion are one transaction of the
+    thread."""
+    write('UPDATE orders SET receipt = :text WHERE number = :number', text=f'receipt {number}',
+          number=number)
     return number
 
 

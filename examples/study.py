@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Many computations over several processes: each job simulates, the last line puts together what they found.
+"""Many computations over several processes: each job simulates, the last line puts together what
+they found.
 
     python -c 'import study; study.enqueue(2000)'   # in this folder
     p01-remote worker study:app --processes 4 --drain

@@ -17,7 +17,8 @@ app = App(os.environ.get('TASKS', 'sqlite:./jobs'))
 
 
 def orders():
-    """All orders by number. A BTree: keys in the root itself would make all who set one conflict."""
+    """All orders by number. A BTree: keys in the root itself would make all who set one
+    conflict."""
     return current.root.setdefault('orders', IOBTree())
 
 
@@ -25,8 +26,10 @@ def orders():
 def order(item, count=1):
     """Store an order and enqueue its receipt: both, or neither."""
     if count < 1:
-        raise JobError(f'{count} is no number of things to order.')     # wrong today and tomorrow: not retried
-    number = (orders().maxKey() if orders() else 0) + 1                 # two at once conflict, and one of them runs again
+        # wrong today and tomorrow: not retried
+        raise JobError(f'{count} is no number of things to order.')
+    # two at once conflict, and one of them runs again
+    number = (orders().maxKey() if orders() else 0) + 1
     orders()[number] = PersistentMapping(item=item, count=count)
     receipt.enqueue(number)
     return number

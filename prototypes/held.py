@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Jobs that wait for something other than time: the end of other jobs, a signal, room under a key's limit.
+"""Jobs that wait for something other than time: the end of other jobs, a signal, room under a key's
+limit.
 
-A prototype, not shipped: it shows that the layout carries them, see docs/decisions.md and prototypes/measure.py. What it
-adds to the store are attributes that a database without such jobs does not have (their defaults stand in the classes), and
-what it adds to the verbs are the hooks that `install` puts in place. The extras of a record say what a job waits for:
+A prototype, not shipped: it shows that the layout carries them, see docs/decisions.md and
+prototypes/measure.py. What it
+adds to the store are attributes that a database without such jobs does not have (their defaults
+stand in the classes), and
+what it adds to the verbs are the hooks that `install` puts in place. The extras of a record say
+what a job waits for:
 
     after   ids of jobs that must have ended
     join    so many jobs, which name this one in their own extras as `into`
     until   the name of a signal
-    signal  this is no job but the signal of that name: it travels as a job does, and ends when it is taken in
+    signal  this is no job but the signal of that name: it travels as a job does, and ends when it
+    is taken in
     key     (key, limit): at most so many jobs of the key run at once
 """
 from __future__ import annotations
@@ -28,7 +33,15 @@ from p01.remote.store.fates import Fates
 from p01.remote.store.journals import Journal
 from p01.remote.store.keys import SHARDS, idOf, shardOf
 from p01.remote.store.lines import Stretches, standing
-from p01.remote.store.records import CANCELLED, COMPLETED, PROCESSING, QUEUED, Claim, Outcome, Record
+from p01.remote.store.records import (
+    CANCELLED,
+    COMPLETED,
+    PROCESSING,
+    QUEUED,
+    Claim,
+    Outcome,
+    Record,
+)
 from p01.remote.store.seats import Holder
 from p01.remote.store.shards import Shard, Tally
 from p01.remote.store.store import Store
@@ -38,7 +51,8 @@ from p01.remote.verbs.registers import letGo
 HELD = 'held'
 
 # What a class has more than today. Nothing of it is written before the first such job.
-Fates.held = {}         # id of a job of the segment that is held → why: ('after', ids left), ('join', 0), ('until', name)
+# id of a job of the segment that is held → why: ('after', ids left), ('join', 0), ('until', name)
+Fates.held = {}
 Fates.awaited = {}      # id of a job of the segment → LLTreeSet of the ids that wait for its end
 Fates.joins = {}        # id of a job of the segment → Join
 Shard.signals = None    # name → Signal
@@ -46,7 +60,8 @@ Shard.keyed = None      # Keyed
 
 
 class Join(Persistent):
-    """How many jobs another one still waits for. Workers that end some of them at once do not conflict, but for the last."""
+    """How many jobs another one still waits for. Workers that end some of them at once do not
+    conflict, but for the last."""
 
     def __init__(self, left: int) -> None:
         self.left = left
@@ -56,7 +71,8 @@ class Join(Persistent):
         self.left -= count
         return self.left == 0
 
-    def _p_resolveConflict(self, old: dict[str, int], saved: dict[str, int], new: dict[str, int]) -> dict[str, int]:
+    def _p_resolveConflict(self, old: dict[str, int], saved: dict[str, int],
+                           new: dict[str, int]) -> dict[str, int]:
         left = saved['left'] + new['left'] - old['left']
         if left == 0:
             raise ConflictError     # who ends the last one has to see it
@@ -87,11 +103,17 @@ class Gate(Persistent):
         was, self.shut = self.shut, len(self.running) >= self.limit
         return was != self.shut
 
-    def _p_resolveConflict(self, old: dict[str, Any], saved: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-        """Claims and ends of two workers go together, unless the gate opens or shuts by one of them, or by both."""
+    def _p_resolveConflict(self, old: dict[str, Any], saved: dict[str, Any],
+                           new: dict[str, Any]) -> dict[str, Any]:
+        """Claims and ends of two workers go together, unless the gate opens or shuts by one of
+        them, or by both."""
         before = old['running']
         running = saved['running'] - (before - new['running']) | (new['running'] - before)
-        if not old.get('shut', False) == saved.get('shut', False) == new.get('shut', False) == (len(running) >= old['limit']):
+        if not old.get('shut', False) == saved.get('shut',
+                                                   False) == new.get('shut',
+                                                                     False) == (
+                                                                         len(running) >= old[
+                                                                             'limit']):
             raise ConflictError
         return {**saved, 'running': running}
 
@@ -107,7 +129,8 @@ class KeyLine(Persistent):
 
 
 class Keyed(Persistent):
-    """The keys of one shard: lines by key, and the ring of those that have both a job and room, by whose turn it is."""
+    """The keys of one shard: lines by key, and the ring of those that have both a job and room, by
+    whose turn it is."""
 
     def __init__(self) -> None:
         self.lines = OOBTree()      # key → KeyLine
@@ -121,7 +144,8 @@ class Keyed(Persistent):
         return found
 
     def place(self, key: str, line: KeyLine, served: bool = False) -> None:
-        """Have a line where it belongs: in the ring behind all others when it was served or comes anew, or not at all."""
+        """Have a line where it belongs: in the ring behind all others when it was served or comes
+        anew, or not at all."""
         wanted = bool(line.waiting) and not line.gate.shut
         if line.turn is not None and (served or not wanted):
             del self.ring[line.turn]
@@ -156,7 +180,8 @@ def put(store: Store, page: Fates, which: str, jobid: int, value: Any) -> Any:
 # -- held: by the end of jobs, by a signal
 
 def admit(store: Store, owner: Holder, jobid: int, record: Record, now: float) -> str:
-    """Where a new job goes that does not get in line: the status that it then has; '' for the line."""
+    """Where a new job goes that does not get in line: the status that it then has; '' for the
+    line."""
     extras = record.extras or {}
     if 'signal' in extras:
         send(store, owner, extras['signal'])
@@ -177,7 +202,8 @@ def waits(store: Store, jobid: int, extras: dict[str, Any]) -> tuple[str, Any] |
     if 'after' in extras:
         left = tuple(each for each in extras['after'] if not over(store, each))
         for each in left:
-            page = pageOf(store, each)      # this page is what the end of that job writes: both cannot miss each other
+            # this page is what the end of that job writes: both cannot miss each other
+            page = pageOf(store, each)
             held = page.awaited.get(each) or put(store, page, 'awaited', each, LLTreeSet())
             held.insert(jobid)
         return ('after', left) if left else None
@@ -263,7 +289,8 @@ def cancel(store: Store, jobid: int, now: float) -> bool:
     page = store.shards[shardOf(first)].pages.get(first)
     reason = page.held.get(jobid) if page is not None else None
     if reason is None:
-        return cancelKeyed(store, jobid, record, now) if 'key' in (record.extras or {}) else _cancel(store, jobid, now)
+        return cancelKeyed(store, jobid, record,
+                           now) if 'key' in (record.extras or {}) else _cancel(store, jobid, now)
     for each in reason[1] if reason[0] == 'after' else ():
         pageOf(store, each).awaited[each].remove(jobid)
     if reason[0] == 'until':
@@ -338,7 +365,8 @@ def turns(store: Store, rank: tuple[int, int] = (0, 1)) -> Iterator[tuple[Keyed,
             yield from ((shard.keyed, key) for key in list(shard.keyed.ring.values()))
 
 
-def claimKeyed(store: Store, owner: Holder, count: int, rank: tuple[int, int] = (0, 1)) -> list[int]:
+def claimKeyed(store: Store, owner: Holder, count: int,
+               rank: tuple[int, int] = (0, 1)) -> list[int]:
     """Take up to so many jobs from the lines of keys, one of each in turn."""
     claimed: list[int] = []
     while len(claimed) < count:
@@ -367,7 +395,8 @@ def claimKeyed(store: Store, owner: Holder, count: int, rank: tuple[int, int] = 
 
 # -- hooks: what the verbs would say themselves
 
-_admits, _cancel, _end, _settle, _retry = intake.admits, people.cancel, Fates.end, ends.settle, ends.retry
+_admits, _cancel, _end = intake.admits, people.cancel, Fates.end
+_settle, _retry = ends.settle, ends.retry
 
 
 def letGoToo(store: Store, jobid: int, record: Record, ending: bool, now: float = 0.0) -> None:
@@ -405,8 +434,10 @@ def finish(store: Store, jobid: int, owner: Holder, outcome: Outcome) -> None:
     released(store, owner, [jobid])
 
 
-def retry(store: Store, owner: Holder, jobid: int, due: float | None, attempt: Any, **how: Any) -> None:
-    """ends.retry, of a job with a key: back into the line of its key, and its place at the gate is free."""
+def retry(store: Store, owner: Holder, jobid: int, due: float | None, attempt: Any,
+          **how: Any) -> None:
+    """ends.retry, of a job with a key: back into the line of its key, and its place at the gate is
+    free."""
     record = store.entry(jobid)[1]
     if record.extras is None or 'key' not in record.extras or due is not None:
         _retry(store, owner, jobid, due, attempt, **how)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Shows that held jobs and lines of keys work on the layout, and what they cost: python -m prototypes.measure"""
+"""Shows that held jobs and lines of keys work on the layout, and what they cost: python -m
+prototypes.measure"""
 from __future__ import annotations
 
 import sys
@@ -59,13 +60,16 @@ class Hand:
         raise AssertionError
 
     def enqueue(self, *extras, name='job'):
-        return self.do(lambda s: [verbs.add(s, Record(name, None, NOW, extras=each)) for each in extras])
+        return self.do(lambda s: [verbs.add(s, Record(name, None, NOW, extras=each))
+                                  for each in extras])
 
     def claim(self, count=100, rank=(0, 1)):
         return self.do(lambda s: claimed(s, self.seat, count, rank))
 
     def settle(self, jobids):
-        self.do(lambda s: held.settle(s, self.seat, {jobid: success(None, 1, NOW, LATER, ()) for jobid in jobids}))
+        self.do(lambda s: held.settle(s,
+                                      self.seat, {jobid: success(None, 1, NOW, LATER, ())
+                                                  for jobid in jobids}))
 
 
 def claimed(store, seat, count, rank=(0, 1)):
@@ -162,7 +166,8 @@ def race(folder, kind):
     if kind == 'until':
         waiting, = one.enqueue({'until': 'x'})
         one.enqueue({'signal': 'x'})
-        # both in the same intake, and in two that know nothing of each other, are the same code: shard by shard
+        # both in the same intake, and in two that know nothing of each other, are the same code:
+        # shard by shard
         hands = [lambda s: [verbs.takeIn(s, shard, one.seat, LATER) for shard in s.shards[:4]],
                  lambda s: [verbs.takeIn(s, shard, two.seat, LATER) for shard in s.shards[4:]]]
     else:
@@ -199,14 +204,16 @@ def own(hand, rank):
         for shard in store.shards:
             if shard.number % rank[1] == rank[0]:
                 for line in shard.lanes[0].queues.values():
-                    found.append(sum(last - held.idOf(key) + 1 for key, last in line.waiting.items()))
+                    found.append(sum(last - held.idOf(key) + 1
+                                     for key, last in line.waiting.items()))
     found: list[int] = []
     hand.do(work)
     return hand.claim(sum(found), rank)
 
 
 def join(folder, children=2_000, workers=4):
-    """Children that end at once, in the bookkeeping of several workers, whose transactions overlap always."""
+    """Children that end at once, in the bookkeeping of several workers, whose transactions overlap
+    always."""
     db, hand = house(folder)
     parent, = hand.enqueue({'join': children})
     hand.enqueue(*[{'into': parent}] * children)
@@ -220,7 +227,8 @@ def join(folder, children=2_000, workers=4):
         parts = [ids[number::rounds] for ids in mine]
         for each, part in zip(hands, parts):
             each.manager.begin()
-            held.settle(each.store, each.seat, {jobid: success(None, 1, NOW, LATER, ()) for jobid in part})
+            held.settle(each.store,
+                        each.seat, {jobid: success(None, 1, NOW, LATER, ()) for jobid in part})
         for each, part in zip(hands, parts):
             try:
                 each.manager.commit()
@@ -229,28 +237,32 @@ def join(folder, children=2_000, workers=4):
                 met[getattr(error, 'class_name', '').rpartition('.')[2]] += 1
                 each.settle(part)
     assert hands[0].claim() == [parent]
-    print(f'join of {children:,} by {workers} workers, always at once: conflicts {dict(met)} in {rounds * workers} commits')
+    print(f'join of {children:,} by {workers} workers, always at once: conflicts {dict(met)} in '
+          f'{rounds * workers} commits')
     db.close()
 
 
 def many(folder, count=1_000):
     """So many jobs that wait for one."""
     db, hand = house(folder)
-    plain = [timed(lambda: hand.settle(hand.claim(1))) for _ in range(5) if hand.enqueue(None)][-1][0]
+    plain = [timed(lambda: hand.settle(hand.claim(1))) for _ in range(5)
+             if hand.enqueue(None)][-1][0]
     first, = hand.enqueue(None)
     hand.claim()
     hand.enqueue(*[None] * count)
-    intake, _ = timed(lambda: hand.do(lambda s: [verbs.takeIn(s, shard, hand.seat, LATER) for shard in s.shards]))
+    intake, _ = timed(lambda: hand.do(lambda s: [verbs.takeIn(s, shard, hand.seat, LATER)
+                                                 for shard in s.shards]))
     hand.settle(hand.claim(count))
     hand.enqueue(*[{'after': (first,)}] * count)
-    holds, _ = timed(lambda: hand.do(lambda s: [verbs.takeIn(s, shard, hand.seat, LATER) for shard in s.shards]))
+    holds, _ = timed(lambda: hand.do(lambda s: [verbs.takeIn(s, shard, hand.seat, LATER)
+                                                for shard in s.shards]))
     hand.do(lambda s: [verbs.claim(s, hand.seat, 1, LATER)])
     releases, _ = timed(lambda: hand.settle([first]))
     claims, got = timed(lambda: hand.claim(count))
     assert len(got) == count
     print(f'{count:,} jobs that wait for one: taken in {holds * 1e6 / count:.1f} µs a job '
-          f'(without: {intake * 1e6 / count:.1f}), released in one commit of {releases * 1e3:.1f} ms '
-          f'({releases * 1e6 / count:.1f} µs a job; a settle of one: {plain * 1e3:.1f} ms), '
+          f'(without: {intake * 1e6 / count:.1f}), released in one commit of {releases * 1e3:.1f} '
+          f'ms ({releases * 1e6 / count:.1f} µs a job; a settle of one: {plain * 1e3:.1f} ms), '
           f'claimed {claims * 1e6 / count:.1f} µs a job')
     db.close()
 
@@ -259,7 +271,8 @@ def blocked(folder, keys):
     """A claim beside so many keys that are at their limit, each with jobs that wait."""
     db, hand = house(folder)
     for begin in range(0, keys, 1_000):
-        hand.enqueue(*[{'key': (f'k{number}', 1)} for _ in (1, 2) for number in range(begin, begin + 1_000)])
+        hand.enqueue(*[{'key': (f'k{number}', 1)} for _ in (1, 2)
+                       for number in range(begin, begin + 1_000)])
     assert sum(len(hand.claim(keys)) for _ in range(keys // 1_000 + 1)) == keys
     other = Hand(db, 'other')
     best = 1.0
@@ -285,7 +298,8 @@ def fair(folder, jobs=20_000):
     ids = hand.do(lambda s: held.claimKeyed(s, hand.seat, 100))
     hand.manager.begin()
     shares = Counter(hand.store.entry(jobid)[1].extras['key'][0].split()[0] for jobid in ids)
-    print(f'of the first 100 claims beside a key with {jobs:,} jobs, nine others with ten each got {shares["small"]}')
+    print(f'of the first 100 claims beside a key with {jobs:,} jobs, nine others with ten each got '
+          f'{shares["small"]}')
     db.close()
 
 
@@ -296,8 +310,10 @@ def nothing(folder):
     hand.settle(hand.claim(200))
     hand.manager.begin()
     store = hand.store
-    found = [(type(each).__name__, name) for shard in store.shards for each in (shard, *shard.pages.values())
-             for name in ('held', 'awaited', 'joins', 'signals', 'keyed') if name in (each._p_activate(), vars(each))[1]]
+    found = [(type(each).__name__, name) for shard in store.shards
+             for each in (shard, *shard.pages.values())
+             for name in ('held', 'awaited', 'joins', 'signals', 'keyed')
+             if name in (each._p_activate(), vars(each))[1]]
     print(f'without them the database has {len(found)} attributes and 0 bytes more')
     assert not found
     assert records.Pending(1, None, 0) == records.Pending(1, None, 0)
@@ -318,7 +334,8 @@ def main():
         found = [[blocked(folder, keys) for keys in counts] for _ in range(2)]
         base, *others = map(min, zip(*found))
         for keys, took in zip(counts[1:], others):
-            print(f'claim of 110 beside {keys:,} keys at their limit: {took * 1e3:.2f} ms, {took / base:.2f} of without')
+            print(f'claim of 110 beside {keys:,} keys at their limit: {took * 1e3:.2f} ms, '
+                  f'{took / base:.2f} of without')
 
 
 if __name__ == '__main__':

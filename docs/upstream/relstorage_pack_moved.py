@@ -40,7 +40,8 @@ def main():
         inner = packundo.fill_object_refs
 
         def fill(*args):
-            with db.transaction() as connection:        # the objects are listed, no snapshot has begun
+            # the objects are listed, no snapshot has begun
+            with db.transaction() as connection:
                 root = connection.root()
                 root['new'] = PersistentMapping(thing=root['old'].pop('thing'))
             return inner(*args)

@@ -21,12 +21,14 @@ from relstorage.options import Options
 from relstorage.storage import RelStorage
 from transaction.interfaces import NoTransaction, TransientError
 
-OTHERS = 'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()'
+OTHERS = ('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '
+          'current_database() AND pid <> pg_backend_pid()')
 
 
 def cut():
     """End all connections to the database but this one."""
-    with contextlib.closing(psycopg2.connect(sys.argv[1])) as connection, connection.cursor() as cursor:
+    with contextlib.closing(
+        psycopg2.connect(sys.argv[1])) as connection, connection.cursor() as cursor:
         cursor.execute(OTHERS)
         connection.commit()
 
@@ -66,7 +68,8 @@ def main():
         with contextlib.suppress(NoTransaction):        # where it was committed all the same
             manager.abort()
         transient = isinstance(error, TransientError)
-        print(f'{work.__name__}: {"no error" if error is None else type(error).__name__}, transient: {transient}')
+        print(f'{work.__name__}: {"no error" if error is None else type(error).__name__}, '
+              f'transient: {transient}')
         faulty |= error is not None and not transient
     return faulty
 

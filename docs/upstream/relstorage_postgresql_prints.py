@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""RelStorage on PostgreSQL prints to the standard output where the server's messages are not English.
+"""RelStorage on PostgreSQL prints to the standard output where the server's messages are not
+English.
 
 With each commit its driver for psycopg2 provokes a warning, that no transaction is in progress, and
 keeps it from the log by comparing it with the English text; every other one it prints. Here the

@@ -27,7 +27,8 @@ def main():
         options = Options(keep_history=False)
         start.wait()
         try:
-            ZODB.DB(RelStorage(PostgreSQLAdapter(sys.argv[1], options=options), options=options)).close()
+            ZODB.DB(RelStorage(PostgreSQLAdapter(sys.argv[1], options=options),
+                               options=options)).close()
         except Exception as error:
             errors.append(error)
 

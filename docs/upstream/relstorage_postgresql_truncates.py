@@ -22,8 +22,10 @@ CHUNK = '(zoid BIGINT, chunk_num BIGINT, chunk OID, PRIMARY KEY (zoid, chunk_num
 
 def commits(rows, behind):
     """Commits per second that put a row into a temporary table, with what each does behind."""
-    with contextlib.closing(psycopg2.connect(sys.argv[1])) as connection, connection.cursor() as cursor:
-        for name, columns in (('temp_store', STORE), ('temp_store_replacements', STORE), ('temp_blob_chunk', CHUNK)):
+    with contextlib.closing(
+        psycopg2.connect(sys.argv[1])) as connection, connection.cursor() as cursor:
+        for name, columns in (('temp_store', STORE), ('temp_store_replacements',
+                                                      STORE), ('temp_blob_chunk', CHUNK)):
             cursor.execute(f'CREATE TEMPORARY TABLE {name} {columns} ON COMMIT {rows} ROWS')
         connection.commit()
         began = time.perf_counter()
@@ -36,7 +38,8 @@ def commits(rows, behind):
 def main():
     theirs = commits('DELETE', 'SELECT 1')
     ours = commits('PRESERVE', 'DELETE FROM temp_store; DELETE FROM temp_store_replacements')
-    print(f'{theirs:,.0f} commits per second with ON COMMIT DELETE ROWS, {ours:,.0f} with statements that delete')
+    print(f'{theirs:,.0f} commits per second with ON COMMIT DELETE ROWS, {ours:,.0f} with '
+          'statements that delete')
     return ours > 1.25 * theirs
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: ZPL-2.1
 """RelStorage on SQLite publishes what an aborted transaction wrote.
 
-B reads z and writes x, A commits z, B's commit is refused with a read conflict and aborted. B's next
-commit, of y alone, publishes x as well: its row still stands in temp_store, since the rollback that
-would empty it is skipped where conn.in_transaction is False.
+B reads z and writes x, A commits z, B's commit is refused with a read conflict and aborted. B's
+next commit, of y alone, publishes x as well: its row still stands in temp_store, since the rollback
+that would empty it is skipped where conn.in_transaction is False.
 
 Exit status 1 when the fault is there, 0 when it is not.
 """

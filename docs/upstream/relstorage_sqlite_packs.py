@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: ZPL-2.1
 """RelStorage on SQLite lets two packs run at once, in one process or in several.
 
-The pack lock of its adapter locks nothing. Both packs fill and empty the same tables pack_object and
-object_ref; what the one has marked as used the other forgets.
+The pack lock of its adapter locks nothing. Both packs fill and empty the same tables pack_object
+and object_ref; what the one has marked as used the other forgets.
 
 Exit status 1 when the fault is there, 0 when it is not.
 """

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""RelStorage on SQLite never makes its file smaller: a pack frees pages within it, and gives none back.
+"""RelStorage on SQLite never makes its file smaller: a pack frees pages within it, and gives none
+back.
 
 With PRAGMA auto_vacuum = INCREMENTAL when the file is made, and incremental_vacuum after a pack, it
 would.
@@ -20,9 +21,11 @@ from relstorage.storage import RelStorage
 def main():
     with tempfile.TemporaryDirectory() as folder:
         options = Options(keep_history=False)
-        db = ZODB.DB(RelStorage(Sqlite3Adapter(folder, pragmas={}, options=options), options=options))
+        db = ZODB.DB(RelStorage(Sqlite3Adapter(folder, pragmas={}, options=options),
+                                options=options))
         with db.transaction() as connection:
-            connection.root()['many'] = PersistentMapping({each: PersistentMapping(v='x' * 4000) for each in range(1000)})
+            connection.root()['many'] = PersistentMapping({each: PersistentMapping(v='x' * 4000)
+                                                           for each in range(1000)})
         with db.transaction() as connection:
             del connection.root()['many']
         db.pack()

@@ -22,7 +22,8 @@ COMMITS = 10
 
 def commits(folder, level):
     options = Options(keep_history=False)
-    adapter = Sqlite3Adapter(folder, pragmas={'synchronous': level} if level else {}, options=options)
+    adapter = Sqlite3Adapter(folder, pragmas={'synchronous': level} if level else {},
+                             options=options)
     db = ZODB.DB(RelStorage(adapter, options=options))
     connection, cursor = adapter.connmanager.open_for_store()
     found = cursor.execute('PRAGMA synchronous').fetchone()[0]
@@ -37,7 +38,8 @@ def commits(folder, level):
 
 def traced(folder, level):
     """How many files were synced between the first and the last commit."""
-    command = ['strace', '-f', '-e', 'trace=fsync,fdatasync,write', sys.executable, __file__, folder, str(level)]
+    command = ['strace', '-f', '-e', 'trace=fsync,fdatasync,write', sys.executable, __file__,
+               folder, str(level)]
     lines = subprocess.run(command, capture_output=True, text=True, check=False).stderr.splitlines()
     inside = lines[next(i for i, line in enumerate(lines) if '"begin' in line):
                    next(i for i, line in enumerate(lines) if '"end' in line)]

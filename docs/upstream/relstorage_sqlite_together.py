@@ -22,7 +22,8 @@ MANY = 8
 
 def opened(folder):
     options = Options(keep_history=False, commit_lock_timeout=20)
-    return ZODB.DB(RelStorage(Sqlite3Adapter(str(folder), pragmas={}, options=options), options=options))
+    return ZODB.DB(RelStorage(Sqlite3Adapter(str(folder), pragmas={}, options=options),
+                              options=options))
 
 
 def together(folder):
@@ -48,7 +49,8 @@ def main():
             errors = together(Path(folder, str(tried)))
             if errors:
                 print(f'try {tried + 1}: {len(errors)} of {MANY} failed:',
-                      *sorted({f'{type(error).__name__}: {str(error).splitlines()[0]}' for error in errors}), sep='\n  ')
+                      *sorted({f'{type(error).__name__}: {str(error).splitlines()[0]}'
+                               for error in errors}), sep='\n  ')
                 return True
     return False
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: ZPL-2.1
 """Two clients of a ZEO server use the same ids for new objects after it was restarted.
 
-A client fetches 100 ids ahead. A server that starts anew begins above the ids that it has seen used,
-and gives those that the first client still holds to whoever asks first. Whoever commits second then
-meets a conflict on an object that he has just made, again and again, or puts his object in the place
-of another one.
+A client fetches 100 ids ahead. A server that starts anew begins above the ids that it has seen
+used, and gives those that the first client still holds to whoever asks first. Whoever commits
+second then meets a conflict on an object that he has just made, again and again, or puts his object
+in the place of another one.
 
 Exit status 1 when the fault is there, 0 when it is not.
 """
@@ -22,7 +22,8 @@ PATIENCE = 30
 
 
 def started(port, folder):
-    server = subprocess.Popen([sys.executable, '-m', 'ZEO.runzeo', '-a', f'127.0.0.1:{port}', '-f', f'{folder}/data.fs'],
+    server = subprocess.Popen([sys.executable, '-m', 'ZEO.runzeo', '-a', f'127.0.0.1:{port}', '-f',
+                               f'{folder}/data.fs'],
                               cwd=folder, stderr=subprocess.DEVNULL)
     limit = time.monotonic() + PATIENCE
     while time.monotonic() < limit:
@@ -47,13 +48,15 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         server = started(port, folder)
         try:
-            first, second = (ZODB.DB(ClientStorage(('127.0.0.1', port), wait_timeout=PATIENCE, server_sync=True)) for _ in 'ab')
+            first, second = (ZODB.DB(ClientStorage(('127.0.0.1', port), wait_timeout=PATIENCE,
+                                                   server_sync=True)) for _ in 'ab')
             add(first, 'before', 1)             # which fetches 100 ids
             server.terminate()
             server.wait()
             server = started(port, folder)
             limit = time.monotonic() + PATIENCE
-            while not (first.storage.is_connected() and second.storage.is_connected()) and time.monotonic() < limit:
+            while not (first.storage.is_connected() and second.storage.is_connected()) \
+                    and time.monotonic() < limit:
                 time.sleep(0.05)
             add(second, 'second', 50)           # gets the same ones
             try:

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Several hosts on one machine: network namespaces around a switch, with a PostgreSQL server there and a name for each host.
+"""Several hosts on one machine: network namespaces around a switch, with a PostgreSQL server there
+and a name for each host.
 
     with Switch() as switch, Server(switch) as server:
         host = Host(switch, 'alpha', server.uri(name), folder)
         switch.cut('alpha')
 
-Root is needed. The namespaces have no names in the system: this process and those that it starts within hold them, and
-the kernel removes them, with all that is in them, when the last of these has ended, however it ends. Nothing here leads
-to the network of the machine; the tests themselves reach the server by its socket.
+Root is needed. The namespaces have no names in the system: this process and those that it starts
+within hold them, and the kernel removes them, with all that is in them, when the last of these has
+ended, however it ends. Nothing here leads to the network of the machine; the tests themselves reach
+the server by its socket.
 """
 import ctypes
 import os
@@ -32,11 +34,13 @@ except OSError:
 
 
 def call(name, *arguments):
-    """A function of the C library. Raises OSError, or Unavailable where there is no such function."""
+    """A function of the C library. Raises OSError, or Unavailable where there is no such
+    function."""
     try:
         function = getattr(LIBRARY, name)           # Python has these from 3.12
     except AttributeError:
-        raise servers.Unavailable(f'There are no network namespaces here: the C library has no {name}') from None
+        raise servers.Unavailable('There are no network namespaces here: the C library has no '
+                                  f'{name}') from None
     if function(*arguments):
         number = ctypes.get_errno()
         raise OSError(number, f'{name}: {os.strerror(number)}')
@@ -61,7 +65,8 @@ def kept():
 
 
 class Namespace:
-    """A network without any connection, and a hostname. Processes that are started `with within()` are there."""
+    """A network without any connection, and a hostname. Processes that are started `with within()`
+    are there."""
 
     def __init__(self, name):
         self.name = name
@@ -93,7 +98,8 @@ class Namespace:
 
 
 class Switch:
-    """A bridge in a namespace of its own, with an address, and hosts that are plugged in. Raises Unavailable."""
+    """A bridge in a namespace of its own, with an address, and hosts that are plugged in. Raises
+    Unavailable."""
 
     address = SUBNET.format(1)
 
@@ -105,7 +111,8 @@ class Switch:
             try:
                 self.namespace = self.make('switch', undo)
             except OSError as error:
-                raise servers.Unavailable(f'Network namespaces cannot be made here, which takes root ({error})') from None
+                raise servers.Unavailable('Network namespaces cannot be made here, which takes '
+                                          f'root ({error})') from None
             self.namespace.ip('link', 'add', 'bridge', 'type', 'bridge')
             self.namespace.ip('address', 'add', f'{self.address}/24', 'dev', 'bridge')
             self.namespace.ip('link', 'set', 'bridge', 'up')
@@ -129,15 +136,18 @@ class Switch:
         self.plugged += 1
         host.address = SUBNET.format(self.plugged)
         there = f'/proc/{os.getpid()}/fd/{host.files["net"]}'
-        self.namespace.ip('link', 'add', name, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', there)
+        self.namespace.ip('link', 'add', name, 'type', 'veth', 'peer', 'name', 'eth0', 'netns',
+                          there)
         self.namespace.ip('link', 'set', name, 'master', 'bridge', 'up')
         host.ip('address', 'add', f'{host.address}/24', 'dev', 'eth0')
         host.ip('link', 'set', 'eth0', 'up')
         return host
 
     def cut(self, name):
-        """From now on everything from and to this host is lost, and its connections are not told."""
-        self.namespace.ip('link', 'set', name, 'down')     # out of the bridge alone, the port would hear what is for the server
+        """From now on everything from and to this host is lost, and its connections are not
+        told."""
+        # out of the bridge alone, the port would hear what is for the server
+        self.namespace.ip('link', 'set', name, 'down')
 
     def join(self, name):
         """The host is back."""
@@ -160,11 +170,13 @@ class Server(servers.PostgreSQL):
 
     def uri(self, name, **parts):
         """The address of a database for hosts at the switch."""
-        return f'postgresql://{servers.ADMIN}@{self.switch.address}:{self.port}/{name}?{urlencode(parts, quote_via=quote)}'
+        given = urlencode(parts, quote_via=quote)
+        return f'postgresql://{servers.ADMIN}@{self.switch.address}:{self.port}/{name}?{given}'
 
 
 class Host(Tree):
-    """A tree of workers on a host of its own: another hostname, network and folder for temporary files."""
+    """A tree of workers on a host of its own: another hostname, network and folder for temporary
+    files."""
 
     def __init__(self, switch, name, address, folder, **options):
         self.name = name

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""The door of a real Zope: run by test_zope.py in a process of its own, since Zope sets up registries and hooks for good."""
+"""The door of a real Zope: run by test_zope.py in a process of its own, since Zope sets up
+registries and hooks for good."""
 import base64
 import importlib
 import inspect
@@ -47,8 +48,10 @@ debug-mode on
   mount-point /
 </zodb_db>
 """
-SITE = '<configure xmlns="http://namespaces.zope.org/zope"><include package="Products.Five"/></configure>'
-METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'PROPFIND', 'PROPPATCH', 'MKCOL', 'COPY', 'MOVE', 'LOCK']
+SITE = ('<configure xmlns="http://namespaces.zope.org/zope"><include '
+        'package="Products.Five"/></configure>')
+METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'PROPFIND', 'PROPPATCH', 'MKCOL',
+           'COPY', 'MOVE', 'LOCK']
 USERS = [None, 'admin:secret']
 
 
@@ -121,7 +124,8 @@ def zope(tmp_path_factory):
     (folder / 'etc' / 'site.zcml').write_text(SITE)
     (folder / 'etc' / 'zope.conf').write_text(CONF.format(folder=folder))
     application = make_wsgi_app({}, str(folder / 'etc' / 'zope.conf'))
-    for name, factory in ('attribute', attr), ('item', item):      # which walk past the publisher's own questions
+    # which walk past the publisher's own questions
+    for name, factory in ('attribute', attr), ('item', item):
         provideAdapter(factory, (Interface,), ITraversable, name)
         provideAdapter(factory, (Interface, Interface), ITraversable, name)
     app = makerequest(Zope2.app())
@@ -142,14 +146,17 @@ def zope(tmp_path_factory):
 def fill(folder):
     """Put one of everything into a folder."""
     folder.plain = RemoteProcessor()
-    for name, cls in ('first', First), ('last', Last), ('shop', Shop), ('grandchild', Grandchild), ('open', Open):
+    for name, cls in ('first', First), ('last', Last), ('shop',
+                                                        Shop), ('grandchild', Grandchild), ('open',
+                                                                                            Open):
         made = cls()
         made.id = name
         folder._setObject(name, made)
     for name in ('plain', 'first', 'last', 'shop', 'grandchild', 'open'):
         processor = getattr(folder, name)
         for job in 'echo', 'look', 'change':
-            processor.addJob(job, {'echo': testing.EchoJob(), 'look': Looks(), 'change': Changes()}[job])
+            processor.addJob(job, {'echo': testing.EchoJob(), 'look': Looks(),
+                                   'change': Changes()}[job])
         processor.addScheduler(Delay('echo', 3600))
     folder.job, folder.item, folder.cron = testing.EchoJob(), Delay('echo'), Cron('echo')
     folder.folderishJob, folder.folderishDelay = FolderishJob(), FolderishDelay()
@@ -164,14 +171,18 @@ class Client:
 
     def __call__(self, path, method='GET', user=None, body=b'', kind=''):
         """Its status and body; the class of what it raises, which debug-mode lets through."""
-        environ = {'REQUEST_METHOD': method, 'PATH_INFO': path, 'QUERY_STRING': '', 'SCRIPT_NAME': '', 'CONTENT_TYPE': kind,
-                   'SERVER_NAME': 'localhost', 'SERVER_PORT': '80', 'SERVER_PROTOCOL': 'HTTP/1.1', 'wsgi.url_scheme': 'http',
-                   'wsgi.input': io.BytesIO(body), 'wsgi.errors': sys.stderr, 'CONTENT_LENGTH': str(len(body))}
+        environ = {'REQUEST_METHOD': method, 'PATH_INFO': path, 'QUERY_STRING': '',
+                   'SCRIPT_NAME': '', 'CONTENT_TYPE': kind,
+                   'SERVER_NAME': 'localhost', 'SERVER_PORT': '80', 'SERVER_PROTOCOL': 'HTTP/1.1',
+                   'wsgi.url_scheme': 'http',
+                   'wsgi.input': io.BytesIO(body), 'wsgi.errors': sys.stderr,
+                   'CONTENT_LENGTH': str(len(body))}
         if user:
             environ['HTTP_AUTHORIZATION'] = 'Basic ' + base64.b64encode(user.encode()).decode()
         told = []
         try:
-            found = b''.join(self.application(environ, lambda status, headers, error=None: told.append(status)))
+            found = b''.join(
+                self.application(environ, lambda status, headers, error=None: told.append(status)))
         except (NotFound, Forbidden, Refused) as error:
             return type(error).__name__, str(error)
         return told[-1], found.decode(errors='replace')
@@ -183,8 +194,11 @@ class Client:
 
 def shut(answer):
     """Whether nothing was published."""
-    return answer[0] in ('NotFound', 'Forbidden', 'Unauthorized') or answer[0][:3] in ('401', '403', '404') \
-        or '<fault>' in answer[1] and ('Unauthorized' in answer[1] or 'NotFound' in answer[1] or 'not publishable' in answer[1])
+    return answer[0] in ('NotFound', 'Forbidden', 'Unauthorized') \
+        or answer[0][:3] in ('401', '403', '404') \
+        or '<fault>' in answer[1] \
+        and ('Unauthorized' in answer[1] or 'NotFound' in answer[1]
+             or 'not publishable' in answer[1])
 
 
 def persistent():
@@ -193,7 +207,8 @@ def persistent():
     for info in pkgutil.walk_packages(p01.remote.__path__, 'p01.remote.'):
         if not info.name.endswith('__main__'):
             module = importlib.import_module(info.name)
-            found.update(value for value in vars(module).values() if isinstance(value, type) and issubclass(value, Persistent)
+            found.update(value for value in vars(module).values() if isinstance(value, type)
+                         and issubclass(value, Persistent)
                          and value.__module__.startswith('p01.remote'))
     return sorted(found, key=lambda cls: f'{cls.__module__}.{cls.__name__}')
 
@@ -208,7 +223,8 @@ def closed():
     """Where something stands that must not be reached, with its object."""
     app = makerequest(Zope2.app())
     for place, folder in ('', app), ('/folder', app.folder):
-        for name in ('plain', 'first', 'last', 'shop', 'grandchild', 'job', 'item', 'cron', 'folderishJob', 'folderishDelay',
+        for name in ('plain', 'first', 'last', 'shop', 'grandchild', 'job', 'item', 'cron',
+                     'folderishJob', 'folderishDelay',
                      'store', 'scheduler'):
             yield f'{place}/{name}', getattr(folder, name)
     yield '/tree/plain', app.tree['plain']
@@ -227,7 +243,8 @@ def test_nothing_is_reached_by_any_name_method_or_user(zope):
                 count += 1
                 if not shut(found):
                     breaches.append((method, path, user, found))
-            for name in [*names(value), 'index_html', 'manage_main', '@@absolute_url', '++attribute++store', '++item++x']:
+            for name in [*names(value), 'index_html', 'manage_main', '@@absolute_url',
+                         '++attribute++store', '++item++x']:
                 start, _, last = path.rpartition('/')
                 for way in f'{path}/{name}', f'{start}/++attribute++{last}/{name}':
                     for method in 'GET', 'POST', 'PUT', 'DELETE':
@@ -249,8 +266,10 @@ def test_every_persistent_class_is_closed_whatever_it_is_mixed_with():
         for kind in [cls, *mixed(cls)]:
             assert kind.__roles__ == () and kind.__zpublishable__ is False, kind
             assert not kind.__allow_access_to_unprotected_subobjects__, kind
-            for name in [name for name in vars(cls) if not name.startswith('_') and not name.endswith('__roles__')]:
-                if next(base for base in kind.__mro__ if name in vars(base)) is cls:     # else it is the other's
+            for name in [name for name in vars(cls) if not name.startswith('_')
+                         and not name.endswith('__roles__')]:
+                # else it is the other's
+                if next(base for base in kind.__mro__ if name in vars(base)) is cls:
                     assert getattr(kind, f'{name}__roles__') == (), (kind, name)
 
 
@@ -276,11 +295,13 @@ def test_restricted_code_gets_nowhere(zope, user):
                     app.unrestrictedTraverse(start or '/').restrictedTraverse(last)
                 with pytest.raises(Unauthorized):
                     guarded_getattr(app.unrestrictedTraverse(start or '/'), last)
-            ours = {name for cls in type(value).__mro__ if cls.__module__.startswith('p01.remote') for name in vars(cls)}
+            ours = {name for cls in type(value).__mro__ if cls.__module__.startswith('p01.remote')
+                    for name in vars(cls)}
             for name in set(names(value)) & {*ours, 'refresh'}:
                 with pytest.raises((Unauthorized, AttributeError)):     # a blank one lacks much
                     guarded_getattr(value, name)
-        template = ZopePageTemplate('template', '<p tal:content="here/last/removeJobs"/>').__of__(app)
+        template = ZopePageTemplate('template',
+                                    '<p tal:content="here/last/removeJobs"/>').__of__(app)
         with pytest.raises((Unauthorized, NotFound)):
             template()
     finally:
@@ -292,7 +313,8 @@ def test_an_application_opens_what_it_declares(zope):
     assert shut(zope('/open/processJob'))
     status, text = zope('/open/processJob', user='admin:secret')
     assert status == '200 OK' and text.startswith('job ')
-    for name in ('removeJobs', 'store', 'jobs', 'scheduler', 'startProcessing', 'getJob', 'retention', 'workerFactory', 'path'):
+    for name in ('removeJobs', 'store', 'jobs', 'scheduler', 'startProcessing', 'getJob',
+                 'retention', 'workerFactory', 'path'):
         for user in USERS:
             for method in 'GET', 'POST':
                 assert shut(zope(f'/open/{name}', method, user)), name
@@ -322,7 +344,8 @@ class Changes(Job):
 PLACES = [(place, name) for place in ('', 'folder') for name in ('plain', 'first', 'last', 'shop')]
 
 
-@pytest.mark.parametrize('place, name', PLACES, ids=[f'{place or "root"}-{name}' for place, name in PLACES])
+@pytest.mark.parametrize('place, name', PLACES,
+                         ids=[f'{place or "root"}-{name}' for place, name in PLACES])
 def test_jobs_run_below_the_application_root(zope, place, name):
     app = makerequest(Zope2.app())
     processor = app.unrestrictedTraverse(f'{place}/{name}'.strip('/'))
@@ -331,9 +354,12 @@ def test_jobs_run_below_the_application_root(zope, place, name):
     assert not processor.isProcessing
     processor.startProcessing()
     try:
-        assert processor.isProcessing and getattr(app.unrestrictedTraverse(place or '/'), name).isProcessing
-        testing.waitFor(lambda: all(status(app, processor, jobid) == 'completed' for jobid in ids), 30)
-        assert [processor.getJobResult(jobid) for jobid in ids] == ['System Processes', ('Anonymous User', True, True)] * 2
+        assert processor.isProcessing \
+            and getattr(app.unrestrictedTraverse(place or '/'), name).isProcessing
+        testing.waitFor(lambda: all(status(app, processor, jobid) == 'completed' for jobid in ids),
+                        30)
+        assert [processor.getJobResult(jobid)
+                for jobid in ids] == ['System Processes', ('Anonymous User', True, True)] * 2
     finally:
         processor.stopProcessing()
     assert not processor.isProcessing

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Processes that enqueue all the time, and the oracle that says afterwards what was lost, doubled or never asked for.
+"""Processes that enqueue all the time, and the oracle that says afterwards what was lost, doubled
+or never asked for.
 
 Each job belongs to an order of the application's own, which is written in the same transaction.
 """
@@ -21,11 +22,13 @@ from tests.acceptance.trees import DEADLINE, ROOT, environment
 from tests.acceptance.zygote import TASKS, Acks, acked
 
 ENQUEUERS = 2
-PACE = 0.01         # seconds between two transactions of an enqueuer: more would only make the test longer
+# seconds between two transactions of an enqueuer: more would only make the test longer
+PACE = 0.01
 
 
 def enqueueAll(address, number, folder, lenient):
-    """Enqueue until a file says stop. A storage that is away ends this, or when lenient leaves unknown what was committed."""
+    """Enqueue until a file says stop. A storage that is away ends this, or when lenient leaves
+    unknown what was committed."""
     app = App(address)
     acks = Acks(folder / f'{number}.acks')
     unknown = Acks(folder / f'{number}.unknown')
@@ -38,7 +41,8 @@ def enqueueAll(address, number, folder, lenient):
                 app.processor.processJob(TASKS + ('effect' if key % 10 else 'stumble'), (key,))
             acks.add(key)
         except TransientError as error:
-            if not lenient or not away(error):      # a conflict is always a fault: nobody else writes what we write
+            # a conflict is always a fault: nobody else writes what we write
+            if not lenient or not away(error):
                 raise
             unknown.add(key)
         key += 1
@@ -47,7 +51,8 @@ def enqueueAll(address, number, folder, lenient):
 
 
 def away(error):
-    """Whether it says that the storage is away; RelStorage makes a conflict of that where it locks objects."""
+    """Whether it says that the storage is away; RelStorage makes a conflict of that where it locks
+    objects."""
     while isinstance(error, ConflictError):
         error = error.__cause__
     return isinstance(error, TransientError)
@@ -71,17 +76,21 @@ class Enqueuers:
         self.count += 1
         with open(self.log, 'ab') as log:
             self.processes.append(subprocess.Popen(
-                [sys.executable, '-m', 'tests.acceptance.load', self.address, str(self.count), str(self.folder),
-                 *(['lenient'] if self.lenient else [])], cwd=ROOT, env=environment(self.address), stdout=log, stderr=log))
+                [sys.executable, '-m', 'tests.acceptance.load', self.address, str(self.count),
+                 str(self.folder),
+                 *(['lenient'] if self.lenient else [])], cwd=ROOT, env=environment(self.address),
+                stdout=log, stderr=log))
 
     def ready(self):
         """Wait until all have enqueued."""
-        waitFor(lambda: all(acked(self.folder / f'{number}.acks') for number in range(1, self.count + 1)), DEADLINE,
+        waitFor(lambda: all(acked(self.folder / f'{number}.acks')
+                            for number in range(1, self.count + 1)), DEADLINE,
                 'nobody enqueues')
 
     def check(self):
         """AssertionError when one has ended."""
-        assert [process.poll() for process in self.processes] == [None] * len(self.processes), self.said[-20_000:]
+        assert [process.poll()
+                for process in self.processes] == [None] * len(self.processes), self.said[-20_000:]
 
     def replace(self):
         """Kill the oldest; a new one takes over."""
@@ -93,7 +102,8 @@ class Enqueuers:
     def stop(self):
         """Let them end; returns the keys that they know to be committed."""
         (self.folder / 'stop').touch()
-        assert [process.wait(DEADLINE) for process in self.processes] == [0] * len(self.processes), self.said[-5000:]
+        assert [process.wait(DEADLINE)
+                for process in self.processes] == [0] * len(self.processes), self.said[-5000:]
         return self.keys('acks')
 
     @property
@@ -128,7 +138,8 @@ def completed(stage):
 
 
 def verdict(stage, acks, what, unknown=None):
-    """What the oracle says: TQ. unknown are the keys without an answer, where all who enqueued could tell."""
+    """What the oracle says: TQ. unknown are the keys without an answer, where all who enqueued
+    could tell."""
     stage.check()
     orders = stage.do(lambda processor: tasks.orders(processor._p_jar.root()))
     jobs, aside = stage.do(look)
@@ -140,14 +151,15 @@ def verdict(stage, acks, what, unknown=None):
     if unknown is not None:
         unexpected |= orders - acks - unknown
         answers = f', {len(unknown):,} unknown of which {len(unknown & orders):,} are there'
-    print(f'{what}, {len(jobs):,} jobs, {len(acks):,} acknowledged{answers}, {len(aside)} put aside: '
-          f'{len(lost)} lost, {len(doubled)} doubled, {len(unexpected)} unexpected')
+    print(f'{what}, {len(jobs):,} jobs, {len(acks):,} acknowledged{answers}, {len(aside)} put '
+          f'aside: {len(lost)} lost, {len(doubled)} doubled, {len(unexpected)} unexpected')
     assert (lost, doubled, unexpected) == (set(), set(), set()), what
     assert len(jobs) == len(orders)
 
 
 def look(processor):
-    """The keys of all jobs, and of those that were put aside because they were met by three kills."""
+    """The keys of all jobs, and of those that were put aside because they were met by three
+    kills."""
     jobs, aside = [], set()
     for jobid in listing.ids(processor.store):
         job = processor.getJob(jobid)

@@ -19,8 +19,10 @@ from tests.race.stage import Stage
 
 KINDS = ('crash', 'restart', 'cut', 'zeo')
 WORKERS = 2
-SHORT, LONG = 0.3, 4.0      # seconds that most outages, and some, last at most, beside what the server needs to start
-WAIT = 1                    # seconds that a client of ZEO waits for its server before it says that it is away
+# seconds that most outages, and some, last at most, beside what the server needs to start
+SHORT, LONG = 0.3, 4.0
+# seconds that a client of ZEO waits for its server before it says that it is away
+WAIT = 1
 OPEN = ('queued', 'delayed', 'processing')
 
 
@@ -29,11 +31,13 @@ class Place:
 
     def __init__(self, kind):
         self.kind = kind
-        self.server = servers.needed((lambda: servers.ZEO(storages=1)) if kind == 'zeo' else servers.PostgreSQL)
+        self.server = servers.needed((lambda: servers.ZEO(storages=1)) if kind == 'zeo'
+                                     else servers.PostgreSQL)
 
     def __enter__(self):
         self.server.__enter__()
-        self.address = self.server.database(wait_timeout=WAIT) if self.kind == 'zeo' else self.server.database()
+        self.address = self.server.database(wait_timeout=WAIT) if self.kind == 'zeo' \
+            else self.server.database()
         return self
 
     def __exit__(self, *error):
@@ -64,16 +68,18 @@ class Pair(Place):
     def __enter__(self):
         super().__enter__()
         primary, standby = self.server, self.standby
-        made = standby._run('pg_basebackup', '-D', str(standby.data), '-h', str(primary.folder), '-U', servers.ADMIN, '-R',
+        made = standby._run('pg_basebackup', '-D', str(standby.data), '-h', str(primary.folder),
+                            '-U', servers.ADMIN, '-R',
                             '-X', 'stream', '-c', 'fast', '--no-sync')
         assert made.wait(DEADLINE) == 0, standby.log()
         standby.__enter__()
         primary.execute("ALTER SYSTEM SET synchronous_standby_names TO '*'")
         primary.execute('SELECT pg_reload_conf()')
-        servers.until(lambda: primary.execute("SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'"), 'replicating')
+        servers.until(lambda: primary.execute("SELECT 1 FROM pg_stat_replication WHERE sync_state "
+                                              "= 'sync'"), 'replicating')
         # the one of both that can be written to
-        self.address = (f'postgresql:host={primary.folder},{standby.folder} user={servers.ADMIN} dbname={primary.made[-1]} '
-                        'target_session_attrs=read-write')
+        self.address = (f'postgresql:host={primary.folder},{standby.folder} user={servers.ADMIN} '
+                        f'dbname={primary.made[-1]} target_session_attrs=read-write')
         return self
 
     def __exit__(self, *error):
@@ -88,7 +94,8 @@ class Pair(Place):
 
 
 def outages(kind, folder, number, every, seed=None):
-    """So many outages of a kind, each at any moment; one of so many lasts until the workers have said so, or for long.
+    """So many outages of a kind, each at any moment; one of so many lasts until the workers have
+    said so, or for long.
 
     AssertionError when a job was lost or ran twice, or a worker did not go on by itself.
     """
@@ -107,15 +114,18 @@ def outages(kind, folder, number, every, seed=None):
                 goOn(stage, chance.randrange(1, 60))
                 time.sleep(chance.uniform(0, 0.02))     # not always just after a commit
                 long = count % every == every - 1
-                place.strike(lambda long=long: notice(tree) if long else time.sleep(chance.uniform(0, SHORT)))
+                place.strike(lambda long=long: notice(tree) if long
+                             else time.sleep(chance.uniform(0, SHORT)))
                 enqueuers.check()
             acks = enqueuers.stop()
             waitFor(lambda: finished(stage), 5 * DEADLINE, 'jobs remain')
-            waitFor(lambda: all(each[-1] == 'back' for each in words(tree.said).values()), DEADLINE, 'a worker stays away')
+            waitFor(lambda: all(each[-1] == 'back' for each in words(tree.said).values()),
+                    DEADLINE, 'a worker stays away')
             assert sorted(tree.workers()) == pids       # none had to be replaced
             assert tree.terminate() == 0
             told = tellings(tree.said, number)
-            verdict(stage, acks, f'{number} outages ({kind}), told {told} times (seed {seed})', enqueuers.unknown)
+            verdict(stage, acks, f'{number} outages ({kind}), told {told} times (seed {seed})',
+                    enqueuers.unknown)
             assert stage.do(blamed) == set()
         except BaseException:
             print(f'seed {seed}', tree.said[-10_000:] if tree is not None else '')
@@ -150,15 +160,19 @@ def finished(stage):
 
 
 def blamed(processor):
-    """The errors that were held against jobs, beside those of their own: a storage that is away is no fault of theirs."""
-    return {attempt.reason for jobid in listing.ids(processor.store) for attempt in processor.store.view(jobid).attempts
+    """The errors that were held against jobs, beside those of their own: a storage that is away is
+    no fault of theirs."""
+    return {attempt.reason for jobid in listing.ids(processor.store)
+            for attempt in processor.store.view(jobid).attempts
             if not attempt.reason.startswith('ValueError: run ')}
 
 
 def notice(tree):
-    """Wait until all workers have said that the database is away, but not for ever: one that is idle may take its time."""
+    """Wait until all workers have said that the database is away, but not for ever: one that is
+    idle may take its time."""
     with suppress(AssertionError):
-        waitFor(lambda: [each[-1] for each in words(tree.said).values()] == ['away'] * WORKERS, LONG)
+        waitFor(lambda: [each[-1] for each in words(tree.said).values()] == ['away'] * WORKERS,
+                LONG)
 
 
 def words(said):
@@ -170,7 +184,8 @@ def words(said):
 
 
 def tellings(said, number):
-    """How often workers said that the database is away: at most once in each outage, and then that it is back."""
+    """How often workers said that the database is away: at most once in each outage, and then that
+    it is back."""
     found = words(said)
     for each in found.values():
         assert each == ['away', 'back'] * (len(each) // 2), found

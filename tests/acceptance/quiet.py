@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""The jobs of tasks, in workers whose janitors look once, when they begin, and then not for an hour."""
+"""The jobs of tasks, in workers whose janitors look once, when they begin, and then not for an
+hour."""
 from p01.remote.engine import janitor
 from tests.acceptance.tasks import app
 

@@ -25,7 +25,8 @@ def storm(folder, kills, seed=None, together=False):
                 ends(tree.process, chance.uniform(0.0, 0.8))
             else:
                 goal = completed(stage) + chance.randrange(1, 100)
-                waitFor(lambda goal=goal: completed(stage) >= goal, DEADLINE, f'{goal} jobs completed (seed {seed})')
+                waitFor(lambda goal=goal: completed(stage) >= goal, DEADLINE,
+                        f'{goal} jobs completed (seed {seed})')
             tree.kill()
             if not number % 10:
                 enqueuers.replace()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Jobs for the tests that kill: each counts its effects in the database, so that a lost or doubled one shows.
+"""Jobs for the tests that kill: each counts its effects in the database, so that a lost or doubled
+one shows.
 
 Worker processes import this module; P01_TEST_DATABASE names their database.
 """
@@ -29,7 +30,8 @@ def prepare(root):
 
 
 def openBook(root, number):
-    """A set for the orders of one who enqueues: nobody else writes to it, so that any conflict is the queue's fault."""
+    """A set for the orders of one who enqueues: nobody else writes to it, so that any conflict is
+    the queue's fault."""
     root[f'orders {number}'] = OOTreeSet()
 
 
@@ -39,7 +41,8 @@ def orders(root):
 
 
 def count(root, key):
-    """Count one effect. Two of the same key do not conflict: a doubled one must not be hidden by that."""
+    """Count one effect. Two of the same key do not conflict: a doubled one must not be hidden by
+    that."""
     root['effects'].add((key, uuid.uuid4().hex))
 
 
@@ -154,7 +157,8 @@ def heed(key, folder, way='check'):
 
 
 class Brake:
-    """Joins a transaction and is asked last: when the database has promised to commit and holds its locks."""
+    """Joins a transaction and is asked last: when the database has promised to commit and holds its
+    locks."""
 
     def __init__(self, manager, reached):
         self.transaction_manager = manager
@@ -222,7 +226,8 @@ def limitMemory():
 
 @app.job
 def devour(key):
-    """Takes all memory that the process may have, until the C library finds none and aborts, as a library would."""
+    """Takes all memory that the process may have, until the C library finds none and aborts, as a
+    library would."""
     count(current.root, key)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     limitMemory()

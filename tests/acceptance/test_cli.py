@@ -18,7 +18,8 @@ from p01.remote.testing import waitFor
 
 SOURCE = Path(p01.remote.__file__).parents[2]
 EXAMPLES = Path(__file__).parents[2] / 'examples'
-COMMAND = [sys.executable, '-P', '-m', 'p01.remote.cli']        # -P: like the script, without the current folder
+# -P: like the script, without the current folder
+COMMAND = [sys.executable, '-P', '-m', 'p01.remote.cli']
 LONG = 60.0         # seconds; more than anything here takes on a busy machine
 
 
@@ -39,7 +40,8 @@ def folder(tmp_path):
 @pytest.fixture
 def run(folder):
     def run(*args, **more):
-        return subprocess.run([*COMMAND, *map(str, args)], cwd=folder, env=environ(**more), capture_output=True, text=True,
+        return subprocess.run([*COMMAND, *map(str, args)], cwd=folder, env=environ(**more),
+                              capture_output=True, text=True,
                               timeout=LONG)
     return run
 
@@ -49,8 +51,10 @@ def start(folder):
     """Starts the command in the background; it is killed at the end, if it still runs."""
     with contextlib.ExitStack() as stack:
         def start(*args, **more):
-            process = subprocess.Popen([*COMMAND, *map(str, args)], cwd=folder, env=environ(**more), text=True,
-                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+            process = subprocess.Popen([*COMMAND, *map(str, args)], cwd=folder,
+                                       env=environ(**more), text=True,
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                       start_new_session=True)
             stack.callback(process.communicate)
             stack.callback(process.kill)
             return process
@@ -73,7 +77,8 @@ def workers(app):
 def screen(command, cwd, **more):
     """What a command shows on a terminal, and its status."""
     master, slave = pty.openpty()
-    process = subprocess.Popen(command, cwd=cwd, env=environ(**more), stdin=slave, stdout=slave, stderr=slave)
+    process = subprocess.Popen(command, cwd=cwd, env=environ(**more), stdin=slave, stdout=slave,
+                               stderr=slave)
     os.close(slave)
     shown = b''
     with contextlib.suppress(OSError):      # how a terminal ends
@@ -86,8 +91,11 @@ def screen(command, cwd, **more):
 def test_help_is_there_for_every_verb(run):
     found = run('--help')
     assert found.returncode == 0 and not found.stderr
-    verbs = [line.split()[0] for line in found.stdout.partition('Commands:')[2].partition('\n\n')[0].splitlines() if line]
-    assert verbs == ['demo', 'worker', 'enqueue', 'jobs', 'queues', 'status', 'doctor', 'pack', 'copy']
+    verbs = [line.split()[0]
+             for line in found.stdout.partition('Commands:')[2].partition('\n\n')[0].splitlines()
+             if line]
+    assert verbs == ['demo', 'worker', 'enqueue', 'jobs', 'queues', 'status', 'doctor', 'pack',
+                     'copy']
     assert run('--version').stdout.startswith('p01-remote ')
     assert run('nothing').returncode == 2
 
@@ -102,10 +110,12 @@ def test_a_job_from_the_command_line_to_its_result(run, start, app):
     waitFor(lambda: len(workers(app)) == 2, LONG)
     assert run('enqueue', 'tasks:app', 'order', '{"item": "jam"}', '--wait', LONG).stdout == '2\n'
     failed = run('enqueue', 'tasks:app', 'order', '["jam", 0]', '--wait', LONG)
-    assert failed.returncode == 1 and failed.stderr.startswith('✖ job ') and 'no number of things' in failed.stderr
+    assert failed.returncode == 1 and failed.stderr.startswith('✖ job ') \
+        and 'no number of things' in failed.stderr
     waitFor(lambda: not json.loads(run('status', 'tasks:app', '--json').stdout)['oldest'], LONG)
     with app.transaction() as root:
-        assert [root['orders'][number]['receipt'] for number in (1, 2)] == ['Order 1: 3 × tea', 'Order 2: 1 × jam']
+        assert [root['orders'][number]['receipt']
+                for number in (1, 2)] == ['Order 1: 3 × tea', 'Order 2: 1 × jam']
     assert run('doctor', 'tasks:app').returncode == 0
     found = json.loads(run('status', 'tasks:app', '--json').stdout)
     assert len(found['workers']) == 2 and all(each['alive'] for each in found['workers'])
@@ -136,7 +146,8 @@ def test_a_worker_lets_the_running_job_end(run, start, app, number):
 def test_drain_ends_by_itself_with_an_address_too(run, app):
     for number in range(5):
         run('enqueue', 'tasks:app', 'order', f'["tea", {number + 1}]')
-    found = run('worker', 'sqlite:./jobs', '--drain', '--processes', 2, '--together')   # finds tasks in the current folder
+    # finds tasks in the current folder
+    found = run('worker', 'sqlite:./jobs', '--drain', '--processes', 2, '--together')
     assert found.returncode == 0, found.stderr
     counts = json.loads(run('status', 'sqlite:./jobs', '--json').stdout)['queues']
     assert counts['default']['completed'] == 5 and counts['mail']['completed'] == 5
@@ -150,14 +161,16 @@ def test_a_drain_that_could_not_run_what_is_due_says_so(run):
     run('queues', 'resume', 'tasks:app', 'slow')
     run('enqueue', 'tasks:app', 'tasks.wait', '0', '--delay', '1h')
     done = run('worker', 'tasks:app', '--drain')
-    assert done.returncode == 0 and 'left: 1 delayed or to be repeated, the next in 60 min' in done.stdout
+    assert done.returncode == 0 \
+        and 'left: 1 delayed or to be repeated, the next in 60 min' in done.stdout
 
 
 def test_options_come_from_the_environment(run):
     found = run('worker', 'tasks:app', P01_REMOTE_DRAIN='1', P01_REMOTE_PROCESSES='3')
     assert found.returncode == 0 and '3 worker processes' in found.stdout
     found = run('worker', 'tasks:app', P01_REMOTE_PROCESSES='many')
-    assert found.returncode == 2 and 'P01_REMOTE_PROCESSES' in found.stderr and found.stderr.count('\n') == 1
+    assert found.returncode == 2 and 'P01_REMOTE_PROCESSES' in found.stderr \
+        and found.stderr.count('\n') == 1
 
 
 def test_a_terminal_gets_colour_and_words_and_no_color_is_honoured(run, folder):
@@ -171,13 +184,15 @@ def test_a_terminal_gets_colour_and_words_and_no_color_is_honoured(run, folder):
 
 def test_a_closed_pipe_is_no_error(run, folder):
     run('enqueue', 'tasks:app', 'order', '"tea"')
-    found = subprocess.run(f'{" ".join(COMMAND)} jobs list tasks:app | true', shell=True, cwd=folder, env=environ(),
+    found = subprocess.run(f'{" ".join(COMMAND)} jobs list tasks:app | true', shell=True,
+                           cwd=folder, env=environ(),
                            capture_output=True, text=True, timeout=LONG)
     assert 'Traceback' not in found.stderr
 
 
 def test_a_live_folder_can_be_copied_and_the_copy_works_on_its_own(start, app, folder, run):
-    """In the copy nobody lives: what ran in the original runs again there, and there only, and was no failure."""
+    """In the copy nobody lives: what ran in the original runs again there, and there only, and was
+    no failure."""
     app.open()
     process = start('worker', 'tasks:app')
     jobid = run('enqueue', 'tasks:app', 'wait', '[600]').stdout.strip()
@@ -191,7 +206,8 @@ def test_a_live_folder_can_be_copied_and_the_copy_works_on_its_own(start, app, f
     other = App(target)
     copy = other.handle(int(jobid))
     waitFor(lambda: copy.status == 'processing' and copy.job.worker != handle.job.worker, LONG)
-    assert [(each.status, each.job.runCounter) for each in (copy, handle)] == [('processing', 1)] * 2
+    assert [(each.status, each.job.runCounter)
+            for each in (copy, handle)] == [('processing', 1)] * 2
     other.close()
     for each in (copied, process):
         os.killpg(each.pid, signal.SIGKILL)
@@ -217,11 +233,15 @@ def test_a_worker_that_runs_older_code_is_told_of(start, app, folder, run):
     app.open()
     process = start('worker', 'tasks:app')
     waitFor(lambda: workers(app), LONG)
-    findings = {each['check']: each for each in json.loads(run('doctor', 'tasks:app', '--json').stdout)}
-    assert findings['code']['verdict'] == 'good' and 'other code' not in run('status', 'tasks:app').stdout
+    findings = {each['check']: each
+                for each in json.loads(run('doctor', 'tasks:app', '--json').stdout)}
+    assert findings['code']['verdict'] == 'good' \
+        and 'other code' not in run('status', 'tasks:app').stdout
     with open(folder / 'tasks.py', 'a') as file:
         file.write('\n\n@app.job\ndef more():\n    """A new job."""\n')
-    findings = {each['check']: each for each in json.loads(run('doctor', 'tasks:app', '--json').stdout)}
-    assert findings['code']['verdict'] == 'look' and '1 worker (1) runs other code' in findings['code']['text']
+    findings = {each['check']: each
+                for each in json.loads(run('doctor', 'tasks:app', '--json').stdout)}
+    assert findings['code']['verdict'] == 'look' \
+        and '1 worker (1) runs other code' in findings['code']['text']
     assert '1 worker runs other code' in run('status', 'tasks:app').stdout
     os.killpg(process.pid, signal.SIGKILL)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Real processes that die, hang, are stopped and go on: their jobs run again, once; those that kill are put aside."""
+"""Real processes that die, hang, are stopped and go on: their jobs run again, once; those that kill
+are put aside."""
 import os
 import signal
 from pathlib import Path
@@ -31,7 +32,8 @@ class House:
     def pidOf(self, key, jobid, run=1):
         """The process in which this run of a job happens, once it does."""
         path = self.marks / f'{key}.{jobid}.{run}'
-        return int(waitFor(lambda: path.exists() and path.read_text(), DEADLINE, f'{path.name} does not begin'))
+        return int(waitFor(lambda: path.exists() and path.read_text(), DEADLINE,
+                           f'{path.name} does not begin'))
 
     def go(self, key):
         """Let a waiting job go on."""
@@ -39,7 +41,8 @@ class House:
 
     def finish(self, jobids):
         """Wait until all have finished; returns their views."""
-        waitFor(lambda: set(self.stage.stati(jobids)) <= FINISHED, DEADLINE, f'{jobids} do not finish')
+        waitFor(lambda: set(self.stage.stati(jobids)) <= FINISHED, DEADLINE,
+                f'{jobids} do not finish')
         return [self.stage.view(jobid) for jobid in jobids]
 
     def close(self):
@@ -67,14 +70,16 @@ def ended(pid):
 
 
 def test_a_killed_worker_is_noticed_at_once(house):
-    """Within DEADLINE, which is the length of a lease; without the kernel's word nobody would look that early."""
+    """Within DEADLINE, which is the length of a lease; without the kernel's word nobody would look
+    that early."""
     house.tree(lease=600)
     [jobid] = house.stage.enqueue('wait', (1, str(house.marks)))
     others = house.stage.enqueue('effect', *range(2, 22))
     os.kill(house.pidOf(1, jobid), signal.SIGKILL)
     [view, *rest] = house.finish([jobid, *others])
     assert (view.status, view.runs) == ('completed', 2)
-    assert [attempt.reason for attempt in view.attempts] == ['WorkerDied: was killed by signal SIGKILL']
+    assert [attempt.reason
+            for attempt in view.attempts] == ['WorkerDied: was killed by signal SIGKILL']
     assert {(each.status, each.runs) for each in rest} == {('completed', 1)}
     assert house.stage.effects == dict.fromkeys(range(1, 22), 1)
 
@@ -92,10 +97,12 @@ def test_a_killed_worker_is_noticed_when_its_supervisor_was_killed_too(house):
 
 def test_a_tree_that_is_killed_is_noticed_at_once_by_another(house):
     """The kernel tells it: nobody's round comes by."""
-    trees = [house.tree(target='tests.acceptance.quiet:app', processes=1, lease=600) for _ in range(2)]
+    trees = [house.tree(target='tests.acceptance.quiet:app', processes=1, lease=600)
+             for _ in range(2)]
     for tree in trees:
         tree.ready(1)
-    waitFor(lambda: house.stage.do(lambda processor: len(processor.store.seats)) == 2, DEADLINE, 'they do not sit')
+    waitFor(lambda: house.stage.do(lambda processor: len(processor.store.seats)) == 2, DEADLINE,
+            'they do not sit')
     for key in range(1, 5):         # each kills the one that works; the other has its job
         [jobid] = house.stage.enqueue('wait', (key, str(house.marks)))
         pid = house.pidOf(key, jobid)
@@ -106,7 +113,8 @@ def test_a_tree_that_is_killed_is_noticed_at_once_by_another(house):
         house.go(key)
         [view] = house.finish([jobid])
         assert (view.status, view.runs) == ('completed', 2)
-        assert [attempt.reason for attempt in view.attempts] == ['WorkerDied: it was killed with its supervisor']
+        assert [attempt.reason
+                for attempt in view.attempts] == ['WorkerDied: it was killed with its supervisor']
         trees.append(house.tree(target='tests.acceptance.quiet:app', processes=1, lease=600))
         trees[-1].ready(1)
     assert house.stage.effects == dict.fromkeys(range(1, 5), 1)
@@ -139,7 +147,8 @@ def test_a_worker_stopped_for_longer_than_its_lease_is_refused(house):
     finally:
         os.kill(pid, signal.SIGCONT)
     assert (view.status, view.runs, house.stage.effects) == ('completed', 2, {1: 1})
-    waitFor(lambda: f'Job {jobid} tests.acceptance.tasks.wait:' in tree.said and 'finished too late' in tree.said, DEADLINE)
+    waitFor(lambda: f'Job {jobid} tests.acceptance.tasks.wait:' in tree.said
+            and 'finished too late' in tree.said, DEADLINE)
     assert house.stage.view(jobid) == view
     assert house.stage.effects == {1: 1}
     others = house.stage.enqueue('effect', *range(2, 22))
@@ -149,15 +158,19 @@ def test_a_worker_stopped_for_longer_than_its_lease_is_refused(house):
 
 
 def test_a_long_job_outlives_its_lease(house):
-    """Its worker sends heartbeats, so that nobody takes it over, though there is somebody who would."""
+    """Its worker sends heartbeats, so that nobody takes it over, though there is somebody who
+    would."""
     house.tree(lease=1)
     jobids = house.stage.enqueue('wait', (1, str(house.marks)))
     house.pidOf(1, jobids[0])
 
     def beat():
-        return house.stage.do(lambda processor: next(seat.beat for seat in processor.store.seats.values() if seat.claims))
+        return house.stage.do(lambda processor: next(seat.beat
+                                                     for seat in processor.store.seats.values()
+                                                     if seat.claims))
     first = beat()
-    waitFor(lambda: beat() > first + 6, DEADLINE, 'there is no heartbeat')     # a round of the other's janitor
+    # a round of the other's janitor
+    waitFor(lambda: beat() > first + 6, DEADLINE, 'there is no heartbeat')
     house.go(1)
     [view] = house.finish(jobids)
     assert (view.status, view.runs, house.stage.effects) == ('completed', 1, {1: 1})
@@ -190,7 +203,8 @@ def test_a_job_that_takes_all_memory_blocks_nobody(house):
 
 def test_a_job_that_kills_ends_no_drain(house):
     """One that says that all went well, at that."""
-    [pill, *others] = house.stage.enqueue('leave', (100, 0)) + house.stage.enqueue('effect', *range(5))
+    [pill,
+     *others] = house.stage.enqueue('leave', (100, 0)) + house.stage.enqueue('effect', *range(5))
     assert house.tree(processes=1, drain=True).wait() == 0
     assert house.stage.stati([pill, *others]) == ['error'] + ['completed'] * 5
     assert house.stage.effects == dict.fromkeys(range(5), 1)
@@ -203,14 +217,18 @@ def test_a_job_beyond_its_timeout_is_killed_and_runs_again(house):
     [view, *_] = house.finish([jobid, *others])
     assert (view.status, view.runs) == ('completed', 2)
     [attempt] = view.attempts
-    assert attempt.reason.startswith('TimedOut: it ran longer than its timeout of 1 s, and stood in overrun (')
+    assert attempt.reason.startswith('TimedOut: it ran longer than its timeout of 1 s, and stood '
+                                     'in overrun (')
     assert attempt.trace.splitlines()[-1].endswith(', in overrun')
     assert house.stage.effects == dict.fromkeys(range(1, 12), 1)
 
 
 def test_term_lets_running_jobs_end_and_starts_no_others(house):
     tree = house.tree(processes=1)
-    [jobid, *others] = house.stage.enqueue('wait', (1, str(house.marks))) + house.stage.enqueue('effect', *range(2, 12))
+    [jobid,
+     *others] = house.stage.enqueue('wait', (1,
+                                             str(house.marks))) + house.stage.enqueue('effect',
+                                                                                      *range(2, 12))
     house.pidOf(1, jobid)
     tree.process.terminate()
     waitFor(lambda: 'Stopping: workers wait for' in tree.said, DEADLINE, 'nobody stops the loop')

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""The demo keeps its word: real files, real processes, a worker killed in the middle, nothing lost, nothing twice."""
+"""The demo keeps its word: real files, real processes, a worker killed in the middle, nothing lost,
+nothing twice."""
 import json
 import os
 import pty
@@ -30,22 +31,27 @@ def temporary(tmp_path):
 
 @pytest.fixture(scope='module')
 def sources(tmp_path_factory):
-    """Files that take some milliseconds each, so that a worker can be caught at work; the largest are known."""
+    """Files that take some milliseconds each, so that a worker can be caught at work; the largest
+    are known."""
     folder = tmp_path_factory.mktemp('sources')
     for number in range(FILES):
-        lines = [f'def f{at}(a, b={at}):\n    return [a + b * {at}, {{a: (b, {at})}}]\n' for at in range(60 + number)]
+        lines = [f'def f{at}(a, b={at}):\n    return [a + b * {at}, {{a: (b, {at})}}]\n'
+                 for at in range(60 + number)]
         (folder / f'm{number:03}.py').write_text('import os\n' + ''.join(lines))
     (folder / 'broken.py').write_text('def (:\n')
     return folder
 
 
 def environ(temporary, **more):
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(('P01_REMOTE_', 'NO_COLOR', 'FORCE_'))}
-    return {**kept, 'PYTHONPATH': str(SOURCE), 'TMPDIR': str(temporary), 'TERM': 'xterm-256color', **more}
+    kept = {name: value for name, value in os.environ.items()
+            if not name.startswith(('P01_REMOTE_', 'NO_COLOR', 'FORCE_'))}
+    return {**kept, 'PYTHONPATH': str(SOURCE), 'TMPDIR': str(temporary), 'TERM': 'xterm-256color',
+            **more}
 
 
 def demo(temporary, *args):
-    return subprocess.run([*COMMAND, *map(str, args)], env=environ(temporary), capture_output=True, text=True, timeout=LONG)
+    return subprocess.run([*COMMAND, *map(str, args)], env=environ(temporary), capture_output=True,
+                          text=True, timeout=LONG)
 
 
 def test_a_worker_is_killed_and_every_job_is_applied_once(sources, temporary):
@@ -55,14 +61,16 @@ def test_a_worker_is_killed_and_every_job_is_applied_once(sources, temporary):
     assert told['good'] and told['committed'] == told['files'] == FILES + 1
     assert told['lost'] == told['twice'] == told['different'] == told['failed'] == []
     assert told['killed']['pid'] > 0 and told['workers'] == 4
-    assert [each['path'] for each in told['largest']] == [f'm{FILES - 1 - at:03}.py' for at in range(10)]
+    assert [each['path'] for each in told['largest']] == [f'm{FILES - 1 - at:03}.py'
+                                                          for at in range(10)]
     assert list(temporary.iterdir()) == []      # nothing stays behind
 
 
 def test_plain_lines_tell_all_of_it(sources, temporary):
     found = demo(temporary, sources)
     assert found.returncode == 0 and found.stderr == ''
-    assert re.search(r'▲ worker \d killed on purpose \(SIGKILL\) in the middle of job \d+, m\d+\.py', found.stdout)
+    assert re.search(r'▲ worker \d killed on purpose \(SIGKILL\) in the middle of job \d+, '
+                     r'm\d+\.py', found.stdout)
     assert f'✔ {FILES + 1} committed, 0 lost, 0 applied twice; the index matches' in found.stdout
     assert 'jobs/s with 4 workers' in found.stdout and 'Next' in found.stdout
     assert f'm{FILES - 1}.py' in found.stdout and '\x1b' not in found.stdout
@@ -77,7 +85,8 @@ def test_a_kept_database_can_be_looked_at_and_is_not_overwritten(temporary, tmp_
     found = demo(temporary, few, '--keep', kept, '--workers', '1')
     assert found.returncode == 0 and '✔ 3 committed' in found.stdout
     assert f'p01-remote status sqlite:{kept}' in found.stdout
-    look = subprocess.run([*COMMAND[:-1], 'jobs', 'list', f'sqlite:{kept}', '--json'], env=environ(temporary),
+    look = subprocess.run([*COMMAND[:-1], 'jobs', 'list', f'sqlite:{kept}', '--json'],
+                          env=environ(temporary),
                           capture_output=True, text=True, timeout=LONG)
     assert [job['status'] for job in json.loads(look.stdout)] == ['completed'] * 3
     again = demo(temporary, few, '--keep', kept)
@@ -86,10 +95,12 @@ def test_a_kept_database_can_be_looked_at_and_is_not_overwritten(temporary, tmp_
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_stopped_it_leaves_nothing_behind(sources, temporary, number):
-    process = subprocess.Popen([*COMMAND, str(sources)], env=environ(temporary), stdout=subprocess.PIPE,
+    process = subprocess.Popen([*COMMAND, str(sources)], env=environ(temporary),
+                               stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True, start_new_session=True,
                                # a shell has what it runs in the background ignore it
-                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+                               preexec_fn=lambda: signal.signal(signal.SIGINT,
+                                                                signal.default_int_handler))
     assert process.stdout is not None
     assert 'source files' in process.stdout.readline()
     assert 'jobs enqueued' in process.stdout.readline()
@@ -113,7 +124,8 @@ def groupLives(group):
 
 def test_a_terminal_sees_it_live(sources, temporary):
     master, slave = pty.openpty()
-    process = subprocess.Popen([*COMMAND, str(sources), '--workers', '2'], env=environ(temporary), stdin=slave,
+    process = subprocess.Popen([*COMMAND, str(sources), '--workers', '2'], env=environ(temporary),
+                               stdin=slave,
                                stdout=slave, stderr=slave)
     os.close(slave)
     shown = b''
@@ -125,13 +137,16 @@ def test_a_terminal_sees_it_live(sources, temporary):
     os.close(master)
     text = shown.decode()
     assert process.wait(LONG) == 0, text
-    for word in ('○ waiting', '▶ running', '✔ done', '↻ retried', '✖ failed', 'throughput', '▲ worker',
-                 f'✔ {FILES + 1} committed, 0 lost, 0 applied twice; the index matches', '\x1b[?25l'):
+    for word in ('○ waiting', '▶ running', '✔ done', '↻ retried', '✖ failed', 'throughput',
+                 '▲ worker',
+                 f'✔ {FILES + 1} committed, 0 lost, 0 applied twice; the index matches',
+                 '\x1b[?25l'):
         assert word in text
 
 
 @pytest.mark.parametrize('args, words', [
-    (['/no/such/folder'], 'is no folder'), ([__file__], 'is no folder'), (['--workers', '0'], '--workers')])
+    (['/no/such/folder'], 'is no folder'), ([__file__],
+                                            'is no folder'), (['--workers', '0'], '--workers')])
 def test_bad_input_is_one_sentence(temporary, args, words):
     found = demo(temporary, *args)
     errors = [line for line in found.stderr.splitlines() if line.startswith('Error: ')]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Eight processes enqueue while four work: no conflict reaches an application's transaction because of the queue (P3)."""
+"""Eight processes enqueue while four work: no conflict reaches an application's transaction because
+of the queue (P3)."""
 import multiprocessing
 from collections import Counter
 
@@ -24,7 +25,8 @@ def note(enqueuer, number):
 
 
 def enqueue(address, enqueuer, results):
-    """Enqueue, each job in one transaction with an object of the application; report the errors that came up."""
+    """Enqueue, each job in one transaction with an object of the application; report the errors
+    that came up."""
     app, errors = App(address), []
     for number in range(TRANSACTIONS):
         manager = transaction.TransactionManager(explicit=True)
@@ -52,7 +54,8 @@ def test_eight_enqueue_while_four_work(tmp_path):
     supervisor = Supervisor(address, WorkerOptions(processes=WORKERS))
     supervisor.start()
     results = spawn.Queue()
-    hands = [spawn.Process(target=enqueue, args=(address, number, results)) for number in range(ENQUEUERS)]
+    hands = [spawn.Process(target=enqueue, args=(address, number, results))
+             for number in range(ENQUEUERS)]
     try:
         for hand in hands:
             hand.start()
@@ -72,8 +75,10 @@ def test_eight_enqueue_while_four_work(tmp_path):
         supervisor.join(30.0)
     with app.reading() as processor:
         root = processor._p_jar.root()
-        times = Counter(mark['times'] for number in range(ENQUEUERS) for mark in root[f'marks-{number}'].values())
-        assert max(listing.ids(processor.store)) < 4 * ENQUEUERS * TRANSACTIONS      # small integers
+        times = Counter(mark['times'] for number in range(ENQUEUERS)
+                        for mark in root[f'marks-{number}'].values())
+        # small integers
+        assert max(listing.ids(processor.store)) < 4 * ENQUEUERS * TRANSACTIONS
     assert times == {1: ENQUEUERS * TRANSACTIONS}
     assert supervisor.restarts == 0
     app.close()

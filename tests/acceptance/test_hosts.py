@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Three hosts work on one PostgreSQL server. One of them is cut off in the middle of its jobs: the others do them, and what
-it still does itself is refused when it is back.
+"""Three hosts work on one PostgreSQL server. One of them is cut off in the middle of its jobs: the
+others do them, and what it still does itself is refused when it is back.
 """
 from contextlib import ExitStack, contextmanager
 
@@ -18,14 +18,17 @@ pytestmark = [pytest.mark.slow, pytest.mark.postgresql]
 
 LEASE = 4           # seconds
 WORKERS = 2         # of each host
-# How soon a connection over which nothing comes is given up, by the host and by the server. Those of a patient host outlive
-# the time for which it is cut off, and what it has sent arrives late; a hasty one has to begin anew.
+# How soon a connection over which nothing comes is given up, by the host and by the server. Those
+# of a patient host outlive the time for which it is cut off, and what it has sent arrives late; a
+# hasty one has to begin anew.
 PATIENT = {}
-HASTY = {'connect_timeout': 2, 'keepalives_idle': 1, 'keepalives_interval': 1, 'keepalives_count': 2, 'tcp_user_timeout': 3000}
+HASTY = {'connect_timeout': 2, 'keepalives_idle': 1, 'keepalives_interval': 1,
+         'keepalives_count': 2, 'tcp_user_timeout': 3000}
 
 
 class Town:
-    """Hosts around a switch, with workers and a database; ways to ask, and to enqueue jobs of which each counts a key."""
+    """Hosts around a switch, with workers and a database; ways to ask, and to enqueue jobs of which
+    each counts a key."""
 
     def __init__(self, folder):
         self.used = 0
@@ -39,7 +42,8 @@ class Town:
             undo.callback(self.stage.close)
             self.hosts = {}
             for each, patience in (('patient', PATIENT), ('hasty', HASTY), ('third', HASTY)):
-                host = Host(self.switch, each, self.uri(patience), folder, processes=WORKERS, lease=LEASE)
+                host = Host(self.switch, each, self.uri(patience), folder, processes=WORKERS,
+                            lease=LEASE)
                 undo.callback(host.close)
                 self.hosts[each] = host
             self.undo = undo.pop_all()
@@ -53,7 +57,8 @@ class Town:
 
     @contextmanager
     def cut(self, host, free=False):
-        """Nothing reaches a host, and nothing comes from it; free at a moment at which it holds no locks."""
+        """Nothing reaches a host, and nothing comes from it; free at a moment at which it holds no
+        locks."""
         def off():
             self.switch.cut(host.name)
             if free and self.locks(host):
@@ -78,7 +83,8 @@ class Town:
         [key] = self.keys()
         [jobid] = self.stage.enqueue(name, (key, str(self.marks)))
         path = self.marks / f'{key}.{jobid}.1'
-        pid = int(waitFor(lambda: path.exists() and path.read_text(), DEADLINE, f'{path.name} does not begin'))
+        pid = int(waitFor(lambda: path.exists() and path.read_text(), DEADLINE,
+                          f'{path.name} does not begin'))
         return key, jobid, self.hostOf(pid)
 
     def beginOn(self, host, name):
@@ -92,7 +98,8 @@ class Town:
         return waitFor(begun, DEADLINE, f'{host.name} takes no job')
 
     def hold(self, host):
-        """Every worker of the host runs such a job; returns their keys and ids. All others have nothing to do."""
+        """Every worker of the host runs such a job; returns their keys and ids. All others have
+        nothing to do."""
         held = [self.begin('wait') for _ in range(len(self.hosts) * WORKERS)]
         others = [(key, jobid) for key, jobid, found in held if found is not host]
         for key, _ in others:
@@ -123,7 +130,8 @@ class Town:
         waitFor(done, DEADLINE, 'a host takes no jobs')
 
     def engage(self, host):
-        """Short jobs of which this host has completed one, though not all are completed; returns their ids."""
+        """Short jobs of which this host has completed one, though not all are completed; returns
+        their ids."""
         def engaged():
             jobids = self.effects(200)
             views = waitFor(lambda: seen(jobids), DEADLINE, f'{jobids} do not complete')
@@ -146,17 +154,20 @@ class Town:
 
     def ran(self, views):
         """The hosts that completed some of these jobs."""
-        return {self.hostOf(int(view.outcome.worker.split(':')[1])) for view in views if view.status == 'completed'}
+        return {self.hostOf(int(view.outcome.worker.split(':')[1])) for view in views
+                if view.status == 'completed'}
 
     def backends(self, host):
         """The server's ends of this host's connections."""
-        rows = self.server.execute(f"SELECT pid FROM pg_stat_activity WHERE client_addr = '{host.address}'")
+        rows = self.server.execute("SELECT pid FROM pg_stat_activity WHERE client_addr = "
+                                   f"'{host.address}'")
         return {pid for pid, in rows}
 
     def locks(self, host):
         """How many locks of the database this host has: of who opens it, and of who commits."""
-        [[count]] = self.server.execute("SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype IN "
-                                        f"('advisory', 'transactionid') AND granted AND client_addr = '{host.address}'")
+        [[count]] = self.server.execute("SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING "
+                                        "(pid) WHERE locktype IN ('advisory', 'transactionid') "
+                                        f"AND granted AND client_addr = '{host.address}'")
         return count
 
     def verify(self):
@@ -180,25 +191,29 @@ def completed(views):
 
 def refused(host, jobid):
     """Wait until a host has said that it finished a job too late."""
-    waitFor(lambda: any(f'Job {jobid} ' in line and 'finished too late' in line for line in host.said.splitlines()), DEADLINE,
+    waitFor(lambda: any(f'Job {jobid} ' in line and 'finished too late' in line
+                        for line in host.said.splitlines()), DEADLINE,
             f'{host.name} says nothing of job {jobid}')
 
 
 def taken(view):
     """Whether somebody else ran a job, after its worker was silent for too long."""
     [attempt] = view.attempts
-    return (view.status, view.runs) == ('completed', 2) and attempt.reason.startswith('WorkerDied: it was silent for ')
+    return (view.status, view.runs) == ('completed', 2) \
+        and attempt.reason.startswith('WorkerDied: it was silent for ')
 
 
 def test_all_hosts_work(town):
     town.partake(*town.hosts.values())
-    names = town.stage.do(lambda processor: {seat.host.partition('/')[0] for seat in processor.store.seats.values()})
+    names = town.stage.do(lambda processor: {seat.host.partition('/')[0]
+                                             for seat in processor.store.seats.values()})
     assert names == set(town.hosts)
     town.verify()
 
 
 def test_what_arrives_late_is_refused(town):
-    """One of the jobs ends while its host is cut off, and its commit arrives with the host's return; the other ends then."""
+    """One of the jobs ends while its host is cut off, and its commit arrives with the host's
+    return; the other ends then."""
     host = town.hosts['patient']
     (early, first), (late, second) = town.hold(host)
     with town.cut(host, free=True):

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""SIGKILL at each system call that writes or syncs: nothing is lost, nothing happens twice, nothing appears.
+"""SIGKILL at each system call that writes or syncs: nothing is lost, nothing happens twice, nothing
+appears.
 
-And at any time to whole trees of workers. Here at every few calls and a few times; tests/long does it at all of them.
+And at any time to whole trees of workers. Here at every few calls and a few times; tests/long does
+it at all of them.
 """
 import os
 import random
@@ -22,8 +24,10 @@ from tests.race.stage import Stage
 
 JOBS = 4                        # in the database before the step
 EVERY = 3                       # calls
-KILLS, MANY, TAKES = 6, 900, 0.002      # of a worker; jobs, and how many seconds each takes at least
-SCENARIOS = [('sqlite:', step) for step in ('enqueue', 'claim', 'complete', 'together', 'retry', 'rescue')] \
+# of a worker; jobs, and how many seconds each takes at least
+KILLS, MANY, TAKES = 6, 900, 0.002
+SCENARIOS = [('sqlite:', step)
+             for step in ('enqueue', 'claim', 'complete', 'together', 'retry', 'rescue')] \
     + [('file:', step) for step in ('enqueue', 'complete', 'together')]
 
 
@@ -31,14 +35,16 @@ SCENARIOS = [('sqlite:', step) for step in ('enqueue', 'claim', 'complete', 'tog
 def victim(tmp_path_factory):
     """Does things under strace, and is killed."""
     works = shutil.which('strace') and subprocess.run(
-        ['strace', '-qq', '-o', os.devnull, '-e', 'inject=write:signal=KILL', 'echo'], capture_output=True,
+        ['strace', '-qq', '-o', os.devnull, '-e', 'inject=write:signal=KILL', 'echo'],
+        capture_output=True,
         check=False).returncode == -signal.SIGKILL
     if not works:
         reason = 'strace is missing, or may not trace here; apt-get install strace'
         if os.environ.get('CI') == 'true':
             pytest.fail(reason)
         pytest.skip(reason)
-    made = zygote.Zygote({**environment('memory:'), 'P01_TEST_ROOT': str(ROOT)}, tmp_path_factory.mktemp('zygote'))
+    made = zygote.Zygote({**environment('memory:'), 'P01_TEST_ROOT': str(ROOT)},
+                         tmp_path_factory.mktemp('zygote'))
     yield made
     made.close()
 
@@ -58,11 +64,13 @@ def prepared(kind, step, folder, victim):
 
 
 def verify(stage, step, acks):
-    """TQ: lost, duplicated and unexpected are empty; what was killed before it was acknowledged may be there or not."""
+    """TQ: lost, duplicated and unexpected are empty; what was killed before it was acknowledged may
+    be there or not."""
     stage.check()
     if step == 'enqueue':
         orders = stage.do(lambda processor: tasks.orders(processor._p_jar.root()))
-        jobs = stage.do(lambda processor: sorted(processor.getJob(jobid).input[0][0] for jobid in listing.ids(processor.store)))
+        jobs = stage.do(lambda processor: sorted(processor.getJob(jobid).input[0][0]
+                                                 for jobid in listing.ids(processor.store)))
         assert jobs == sorted(orders)           # both or neither
         assert acks <= orders <= set(range(3))
         assert stage.effects == {}
@@ -78,7 +86,8 @@ def verify(stage, step, acks):
     match step:
         case 'enqueue' | 'claim':               # claimed only: that counts nothing
             assert runs == [1] * len(jobids)
-        case 'rescue':                          # the second one ran when its worker died: that counts once
+        case 'rescue':
+            # the second one ran when its worker died: that counts once
             assert runs == [1, 2, 1, 1]
         case 'complete' | 'together':                        # at most one ran when it was killed
             assert sorted(runs) in ([1] * JOBS, [1] * (JOBS - 1) + [2])
@@ -102,14 +111,16 @@ def killAll(kind, step, victim, folder, every):
 
 
 def killed(kind, step, call, template, victim, every):
-    """Do the step again and again, killed at call 1, 1 + every and so on, until it survives; returns how often."""
+    """Do the step again and again, killed at call 1, 1 + every and so on, until it survives;
+    returns how often."""
     kills, number = 0, 1
     while True:
         folder = template.parent / 'copy'
         shutil.copytree(template, folder)
         address, log = f'{kind}{folder / "jobs"}', folder / 'acks.log'
         code = os.waitstatus_to_exitcode(victim.run(step, address, log, call, number))
-        assert code in (-signal.SIGKILL, zygote.SURVIVED), f'{call} {number}: {victim.log.read_text()[-2000:]}'
+        assert code in (-signal.SIGKILL,
+                        zygote.SURVIVED), f'{call} {number}: {victim.log.read_text()[-2000:]}'
         stage = Stage(address, new=False)
         try:
             verify(stage, step, zygote.acked(log))
@@ -140,7 +151,8 @@ def test_a_kill_repeats_no_more_than_what_shared_a_commit(tmp_path):
         for _ in range(KILLS):
             goal = min(MANY, runs(log) + chance.randrange(1, MANY // KILLS))
             tree = Tree(address, tmp_path, processes=1)
-            waitFor(lambda goal=goal: runs(log) >= goal, DEADLINE, f'{goal} jobs have run (seed {seed})')
+            waitFor(lambda goal=goal: runs(log) >= goal, DEADLINE,
+                    f'{goal} jobs have run (seed {seed})')
             tree.kill()
         tree = Tree(address, tmp_path, processes=1, drain=True)
         assert tree.wait() == 0, tree.said[-5000:]
@@ -148,9 +160,14 @@ def test_a_kill_repeats_no_more_than_what_shared_a_commit(tmp_path):
         assert MANY < ran <= MANY + KILLS * (LASTS / TAKES + 2), f'{ran} runs (seed {seed})'
         print(f'{KILLS} kills: {MANY} jobs ran {ran} times, 0 lost, 0 doubled (seed {seed})')
         assert set(stage.stati(jobids)) == {'completed'}
-        assert stage.do(lambda processor: [processor.getJobResult(jobid) for jobid in jobids]) == [*range(1, MANY + 1)]
+        assert stage.do(lambda processor: [processor.getJobResult(jobid)
+                                           for jobid in jobids]) == [*range(1, MANY + 1)]
         assert stage.do(lambda processor: len(list(listing.ids(processor.store)))) == 2 * MANY
-        assert stage.do(lambda processor: marks(processor._p_jar.root())) == {key: 1 for key in range(-MANY, MANY + 1) if key}
+        assert stage.do(lambda processor: marks(processor._p_jar.root())) == {key: 1
+                                                                              for key
+                                                                              in range(-MANY,
+                                                                                       MANY + 1)
+                                                                              if key}
         stage.check()
     finally:
         if tree is not None:

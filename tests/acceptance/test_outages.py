@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Servers go away and come back, at any moment, while jobs are enqueued and run: none is lost, none happens twice.
+"""Servers go away and come back, at any moment, while jobs are enqueued and run: none is lost, none
+happens twice.
 
-PostgreSQL crashes, is restarted, or ends all connections; ZEO is killed. Here a few times, tests/long does it often.
+PostgreSQL crashes, is restarted, or ends all connections; ZEO is killed. Here a few times,
+tests/long does it often.
 """
 import os
 import re
@@ -33,7 +35,8 @@ def test_a_process_that_begins_while_its_database_is_away_waits_for_it(kind, tmp
 
             def replace():
                 os.kill(before[0], signal.SIGKILL)
-                waitFor(lambda: heard(tree, 'away'), DEADLINE, 'the new process does not say that its database is away')
+                waitFor(lambda: heard(tree, 'away'), DEADLINE,
+                        'the new process does not say that its database is away')
 
             place.strike(replace)
             waitFor(lambda: heard(tree, 'back'), DEADLINE, 'the new process does not go on')
@@ -41,7 +44,8 @@ def test_a_process_that_begins_while_its_database_is_away_waits_for_it(kind, tmp
             assert len(set(tree.workers()) & set(before)) == 1
             assert tree.terminate() == 0
             assert len(heard(tree, 'away')) == len(heard(tree, 'back')) == 1
-            assert 'Process p01.remote' not in tree.said        # as multiprocessing reports what nobody has caught
+            # as multiprocessing reports what nobody has caught
+            assert 'Process p01.remote' not in tree.said
         except BaseException:
             print(tree.said[-10_000:])
             raise

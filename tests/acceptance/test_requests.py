@@ -18,14 +18,17 @@ APP = 'tests.acceptance.tasks:app'
 
 def command(house, *words):     # noqa: F811
     """What the command prints as JSON, from another process."""
-    done = subprocess.run([sys.executable, '-m', 'p01.remote', *map(str, words), '--json'], cwd=ROOT,
-                          env=environment(house.address), capture_output=True, text=True, timeout=DEADLINE, check=False)
+    done = subprocess.run([sys.executable, '-m', 'p01.remote', *map(str, words), '--json'],
+                          cwd=ROOT,
+                          env=environment(house.address), capture_output=True, text=True,
+                          timeout=DEADLINE, check=False)
     assert done.stdout, done.stderr
     return json.loads(done.stdout)
 
 
 def cancelled(house, jobid):     # noqa: F811
-    """The view of a job that was cancelled while it ran; nothing of it is left, and its workers go on."""
+    """The view of a job that was cancelled while it ran; nothing of it is left, and its workers go
+    on."""
     [view] = house.finish([jobid])
     assert (view.status, house.stage.effects, view.outcome.asked.who) == ('cancelled', {}, 'roy')
     others = house.stage.enqueue('effect', *range(10, 20))
@@ -93,8 +96,10 @@ def test_the_command_waits_for_the_end_and_says_what_came_of_it(house):     # no
     jobids = house.stage.enqueue('heed', (1, str(house.marks)), (2, str(house.marks), 'blind'))
     for key, jobid in enumerate(jobids, 1):
         house.pidOf(key, jobid)
-    assert command(house, 'jobs', 'cancel', APP, *jobids)['left'] == dict.fromkeys(map(str, jobids), 'processing')
-    assert command(house, 'jobs', 'cancel', APP, '--name', 'heed', '--running', '--grace', '1')['cancelled'] == jobids[::-1]
+    assert command(house, 'jobs', 'cancel', APP,
+                   *jobids)['left'] == dict.fromkeys(map(str, jobids), 'processing')
+    assert command(house, 'jobs', 'cancel', APP, '--name', 'heed', '--running', '--grace',
+                   '1')['cancelled'] == jobids[::-1]
     assert house.stage.stati(jobids) == ['cancelled'] * 2
     shown = command(house, 'jobs', 'show', APP, jobids[0])
     assert (shown['asked']['grace'], '@' in shown['asked']['who']) == (1.0, True)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Real commands whose worker processes cannot begin: told in a sentence each, after growing pauses, and given up."""
+"""Real commands whose worker processes cannot begin: told in a sentence each, after growing pauses,
+and given up."""
 import os
 import signal
 import subprocess
@@ -51,13 +52,16 @@ if serves:
 def work(folder, text, *args):
     """The finished command on an application of this text."""
     (folder / 'starting.py').write_text(text)
-    return subprocess.run([COMMAND, 'worker', 'starting:app', *args], cwd=folder, capture_output=True, text=True,
-                          timeout=DEADLINE, env={**os.environ, 'PYTHONPATH': str(folder), 'SERVES': '1'})
+    return subprocess.run([COMMAND, 'worker', 'starting:app', *args], cwd=folder,
+                          capture_output=True, text=True,
+                          timeout=DEADLINE,
+                          env={**os.environ, 'PYTHONPATH': str(folder), 'SERVES': '1'})
 
 
 def call(folder, code):
     """What code prints that uses the application, which is not served there."""
-    done = subprocess.run([sys.executable, '-c', 'import starting\n' + code], cwd=folder, check=True, timeout=DEADLINE,
+    done = subprocess.run([sys.executable, '-c', 'import starting\n' + code], cwd=folder,
+                          check=True, timeout=DEADLINE,
                           stdout=subprocess.PIPE, text=True)
     return done.stdout.split()
 
@@ -75,7 +79,8 @@ def test_an_application_that_cannot_be_served_ends_the_command(tmp_path, text, r
     done = work(tmp_path, HEAD + 'if serves:\n' + text)
     told = [line for line in done.stderr.splitlines() if reason in line]
     if 'exit(' in text and '_' not in text or 'raise' in text:
-        assert (done.returncode, len(told), len(done.stderr.splitlines()), done.stdout) == (2, 1, 1, '')
+        assert (done.returncode, len(told), len(done.stderr.splitlines()),
+                done.stdout) == (2, 1, 1, '')
         assert told[0].startswith('Error: starting:app cannot be imported')
     else:
         assert (done.returncode, len(told)) == (1, TRIES)
@@ -84,7 +89,8 @@ def test_an_application_that_cannot_be_served_ends_the_command(tmp_path, text, r
 
 @WAYS
 def test_processes_that_cannot_begin_are_given_up(tmp_path, text, reason):
-    """When the application has become faulty since the first one began, as by an update of its code."""
+    """When the application has become faulty since the first one began, as by an update of its
+    code."""
     (tmp_path / 'starting.py').write_text(HEAD)
     call(tmp_path, 'starting.die.enqueue()')
     done = work(tmp_path, HEAD + 'if later:\n' + text)
@@ -99,7 +105,8 @@ def test_processes_that_cannot_begin_are_given_up(tmp_path, text, reason):
 def test_a_command_whose_application_takes_for_ever_can_be_ended(tmp_path):
     (tmp_path / 'starting.py').write_text(
         HEAD + 'import time\nif serves:\n    open("here", "w").close()\n    time.sleep(600)\n')
-    process = subprocess.Popen([COMMAND, 'worker', 'starting:app', '--grace', '0.1'], cwd=tmp_path, stdout=subprocess.PIPE,
+    process = subprocess.Popen([COMMAND, 'worker', 'starting:app', '--grace', '0.1'], cwd=tmp_path,
+                               stdout=subprocess.PIPE,
                                env={**os.environ, 'SERVES': '1'}, start_new_session=True)
     try:
         waitFor((tmp_path / 'here').exists, DEADLINE)
@@ -124,7 +131,8 @@ def test_a_job_whose_module_exits_stops_nobody(tmp_path, args):
     (tmp_path / 'mailing.py').write_text(MAILING)
     text = HEAD + '\n\n@app.job\ndef fine(number):\n    return number\n'
     (tmp_path / 'starting.py').write_text(text)
-    code = 'import mailing, starting\nwith starting.app.transaction():\n    mailing.send.enqueue(1), starting.fine.enqueue(2)\n'
+    code = ('import mailing, starting\nwith starting.app.transaction():\n    '
+            'mailing.send.enqueue(1), starting.fine.enqueue(2)\n')
     subprocess.run([sys.executable, '-c', code], cwd=tmp_path, check=True, timeout=DEADLINE,
                    env={**os.environ, 'MAILHOST': 'here'})
     done = work(tmp_path, text, *args)
@@ -137,7 +145,10 @@ def test_a_job_whose_module_exits_stops_nobody(tmp_path, args):
 def test_a_process_one_of_whose_loops_fails_ends_visibly(tmp_path, options):
     done = work(tmp_path, HEAD + FAULTY, '--threads', '2', *options)
     assert done.returncode == 1
-    told = [line for line in done.stderr.splitlines() if 'ZeroDivisionError' in line and 'begins again' in line]
+    told = [line for line in done.stderr.splitlines() if 'ZeroDivisionError' in line
+            and 'begins again' in line]
     assert len(told) == TRIES - 1
     assert 'the database is away' not in done.stderr
-    assert call(tmp_path, 'with starting.app.reading() as processor:\n    print(len(processor.store.seats))\n') == ['0']
+    assert call(tmp_path,
+                'with starting.app.reading() as processor:\n    '
+                'print(len(processor.store.seats))\n') == ['0']

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Real workers that are told to stop, in every way: they say what they wait for, nobody is blamed, and nothing is lost."""
+"""Real workers that are told to stop, in every way: they say what they wait for, nobody is blamed,
+and nothing is lost."""
 import os
 import pty
 import signal
@@ -25,18 +26,21 @@ def test_a_running_job_may_end(house, number, group):     # noqa: F811
     house.pidOf(1, jobid)
     tree.ready()
     (os.killpg if group else os.kill)(tree.process.pid, number)
-    waitFor(lambda: f'job {jobid} tests.acceptance.tasks.wait, which runs for ' in tree.said, DEADLINE, 'it does not say why')
+    waitFor(lambda: f'job {jobid} tests.acceptance.tasks.wait, which runs for ' in tree.said,
+            DEADLINE, 'it does not say why')
     assert 'at most 30 s' in tree.said
     house.go(1)
     assert tree.wait() == 0
     view = house.stage.view(jobid)
-    assert (view.status, view.runs, view.attempts, house.stage.effects) == ('completed', 1, (), {1: 1})
+    assert (view.status, view.runs, view.attempts,
+            house.stage.effects) == ('completed', 1, (), {1: 1})
     assert list(tree.boxes.glob('*.box')) == []
 
 
 @pytest.mark.parametrize('way', ['grace', 'twice', 'killed after'])
 def test_stops_count_nothing_however_many(house, way):    # noqa: F811
-    """After the grace; at a second signal; and when all are killed amidst it, as by systemd or Docker."""
+    """After the grace; at a second signal; and when all are killed amidst it, as by systemd or
+    Docker."""
     [jobid] = house.stage.enqueue('wait', (1, str(house.marks)))
     for _ in range(STOPS):
         tree = house.tree(grace=0.2 if way == 'grace' else 30.0)
@@ -44,7 +48,9 @@ def test_stops_count_nothing_however_many(house, way):    # noqa: F811
         (house.marks / f'1.{jobid}.1').unlink()
         os.kill(tree.process.pid, signal.SIGTERM)
         if way != 'grace':
-            waitFor(lambda tree=tree: tree.said.count('Stopping: workers wait') >= len(house.trees), DEADLINE)
+            waitFor(
+                lambda tree=tree: tree.said.count('Stopping: workers wait') >= len(house.trees),
+                DEADLINE)
         if way == 'twice':
             os.kill(tree.process.pid, signal.SIGTERM)
         if way == 'killed after':
@@ -56,16 +62,19 @@ def test_stops_count_nothing_however_many(house, way):    # noqa: F811
     house.go(1)
     house.tree(drain=True).wait()
     view = house.stage.view(jobid)
-    assert (view.status, view.runs, view.attempts, house.stage.effects) == ('completed', 1, (), {1: 1})
+    assert (view.status, view.runs, view.attempts,
+            house.stage.effects) == ('completed', 1, (), {1: 1})
 
 
 def test_a_terminal_that_is_closed_takes_nothing_with_it(house):      # noqa: F811
     """A real one: its kernel tells the whole group."""
     leader, follower = pty.openpty()
-    code = 'import os, sys; os.setsid(); import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n' + CODE
+    code = ('import os, sys; os.setsid(); import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, '
+            '0)\n' + CODE)
     process = subprocess.Popen([sys.executable, '-c', code, repr({'processes': 2, 'waitTime': 0.2}),
                                 'tests.acceptance.tasks:app'], cwd=ROOT,
-                               env=environment(house.address), stdin=follower, stdout=subprocess.DEVNULL,
+                               env=environment(house.address), stdin=follower,
+                               stdout=subprocess.DEVNULL,
                                stderr=subprocess.DEVNULL)
     os.close(follower)
     try:
@@ -79,7 +88,8 @@ def test_a_terminal_that_is_closed_takes_nothing_with_it(house):      # noqa: F8
         process.kill()
         process.wait()
     view = house.stage.view(jobid)
-    assert (view.status, view.runs, view.attempts, house.stage.effects) == ('completed', 1, (), {1: 1})
+    assert (view.status, view.runs, view.attempts,
+            house.stage.effects) == ('completed', 1, (), {1: 1})
 
 
 def test_a_drain_says_what_it_leaves(house):      # noqa: F811
@@ -108,8 +118,12 @@ def test_a_drain_that_is_stopped_with_due_jobs_left_says_so(house):       # noqa
 def test_a_job_behind_a_long_one_runs_in_the_other_process(house):        # noqa: F811
     """And only the job that runs is blamed when its process is killed."""
     house.tree(processes=1, lease=600)
-    house.finish(house.stage.enqueue('pure', *range(500)))          # the worker is used to short jobs
-    long, *others = house.stage.enqueue('wait', (1, str(house.marks))) + house.stage.enqueue('effect', *range(2, 12))
+    # the worker is used to short jobs
+    house.finish(house.stage.enqueue('pure', *range(500)))
+    long, *others = house.stage.enqueue('wait', (1,
+                                                 str(house.marks))) + house.stage.enqueue('effect',
+                                                                                          *range(2,
+                                                                                                 12))
     pid = house.pidOf(1, long)
     house.tree(processes=1, lease=600)
     assert {view.status for view in house.finish(others)} == {'completed'}

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Nobody listens, or somebody with a poor terminal: every command works, and its status is about the jobs."""
+"""Nobody listens, or somebody with a poor terminal: every command works, and its status is about
+the jobs."""
 import contextlib
 import itertools
 import json
@@ -33,14 +34,17 @@ def note(text):
 def fail(text):
     raise ValueError(text)
 '''
-VERBS = (['status', 'tasks:app'], ['doctor', 'tasks:app'], ['jobs', 'list', 'tasks:app'], ['jobs', 'show', 'tasks:app', '1'],
+VERBS = (['status', 'tasks:app'], ['doctor', 'tasks:app'], ['jobs', 'list',
+                                                            'tasks:app'], ['jobs', 'show',
+                                                                           'tasks:app', '1'],
          ['queues', 'list', 'tasks:app'], ['--help'], ['jobs', 'show', 'tasks:app', '1', '--json'],
          ['worker', 'tasks:app', '--drain'],         ['pack', 'tasks:app'])
 
 
 def environ(**more):
     kept = {name: value for name, value in os.environ.items()
-            if not name.startswith(('P01_REMOTE_', 'NO_COLOR', 'FORCE_COLOR', 'COLUMNS', 'LC_', 'LANG', 'PYTHON'))}
+            if not name.startswith(('P01_REMOTE_', 'NO_COLOR', 'FORCE_COLOR', 'COLUMNS', 'LC_',
+                                    'LANG', 'PYTHON'))}
     return {**kept, 'PYTHONPATH': str(SOURCE), 'TERM': 'xterm-256color', 'LANG': 'C.UTF-8', **more}
 
 
@@ -55,8 +59,10 @@ def shell(folder):
     """Runs the command with what a shell says after it: '>&-'."""
     def shell(args, redirect, **more):
         script = f'exec "$@" {redirect}'
-        return subprocess.run(['sh', '-c', script, 'sh', *COMMAND, *args], cwd=folder, env=environ(**more), text=True,
-                              encoding=more.get('PYTHONIOENCODING', 'utf-8'), stdin=subprocess.DEVNULL, capture_output=True,
+        return subprocess.run(['sh', '-c', script, 'sh', *COMMAND, *args], cwd=folder,
+                              env=environ(**more), text=True,
+                              encoding=more.get('PYTHONIOENCODING', 'utf-8'),
+                              stdin=subprocess.DEVNULL, capture_output=True,
                               timeout=60)
     return shell
 
@@ -83,7 +89,8 @@ def test_a_command_works_whoever_listens(shell, folder, redirect):
     assert shell(['enqueue', 'tasks:app', 'nothing'], redirect).returncode == 2
     assert shell(['worker', 'tasks:app', '--drain'], redirect).returncode == 0
     with looking(folder) as app:
-        assert [app.handle(jobid).status for jobid in (1, 2)] == ['completed', 'error']     # the job's own print, too
+        # the job's own print, too
+        assert [app.handle(jobid).status for jobid in (1, 2)] == ['completed', 'error']
     usual = [shell(verb, '').returncode for verb in VERBS]
     for verb, status in zip(VERBS, usual):
         done = shell(verb, redirect)
@@ -96,17 +103,21 @@ def test_a_command_works_whoever_listens(shell, folder, redirect):
 def test_nobody_reads_to_the_end(shell, folder):
     with looking(folder) as app, app.transaction():
         for number in range(2000):
-            app.processor.processJob('tasks.note', (number,)) if number else app.processor.addJob('tasks.note', print)
+            app.processor.processJob('tasks.note', (number,)) if number \
+                else app.processor.addJob('tasks.note', print)
     done = shell(['jobs', 'list', 'tasks:app', '--limit', '5000'], '| head -n 1')
     assert done.returncode == 0 and done.stdout.split()[0] == 'id' and not done.stderr
-    done = subprocess.run(['bash', '-c', '"$@" | head -n 1; exit ${PIPESTATUS[0]}', 'bash', *COMMAND, 'jobs', 'list',
-                           'tasks:app', '--limit', '5000'], cwd=folder, env=environ(), capture_output=True, timeout=60)
+    done = subprocess.run(['bash', '-c', '"$@" | head -n 1; exit ${PIPESTATUS[0]}', 'bash',
+                           *COMMAND, 'jobs', 'list',
+                           'tasks:app', '--limit', '5000'], cwd=folder, env=environ(),
+                          capture_output=True, timeout=60)
     assert done.returncode == 0 and not done.stderr
 
 
 @pytest.mark.parametrize('more', [
     {'PYTHONIOENCODING': 'ascii'}, {'PYTHONIOENCODING': 'latin-1'},
-    {'LC_ALL': 'C', 'LANG': 'C', 'PYTHONUTF8': '0', 'PYTHONCOERCECLOCALE': '0'}], ids=['ascii', 'latin', 'C'])
+    {'LC_ALL': 'C', 'LANG': 'C', 'PYTHONUTF8': '0', 'PYTHONCOERCECLOCALE': '0'}],
+                         ids=['ascii', 'latin', 'C'])
 def test_signs_that_the_encoding_has(shell, more):
     assert shell(['enqueue', 'tasks:app', 'note', '["é…✔"]'], '', **more).returncode == 0
     assert shell(['enqueue', 'tasks:app', 'fail', '["é…✔"]'], '', **more).returncode == 0
@@ -114,15 +125,18 @@ def test_signs_that_the_encoding_has(shell, more):
     for verb in VERBS[:6]:
         done = shell(verb, '', **more)
         text = done.stdout + done.stderr
-        assert 'Traceback' not in text and not re.search(r'(^|\s)[?�] ', text, re.M), text     # each sign has one of its own
+        # each sign has one of its own
+        assert 'Traceback' not in text and not re.search(r'(^|\s)[?�] ', text, re.M), text
         assert text.isascii() or more.get('PYTHONIOENCODING') == 'latin-1'
     assert '+ completed' in shell(['jobs', 'list', 'tasks:app'], '', **more).stdout
-    assert shell(['enqueue', 'tasks:app', 'note', '"x"', '--wait', '0'], '', **more).stderr.startswith('x job')
+    assert shell(['enqueue', 'tasks:app', 'note', '"x"', '--wait', '0'], '',
+                 **more).stderr.startswith('x job')
 
 
 def test_a_home_is_not_needed(shell, folder):
     for verb in (['enqueue', 'tasks:app', 'note', '1'], *VERBS):
-        done = subprocess.run(['env', '-i', f'PYTHONPATH={SOURCE}', *COMMAND, *verb], cwd=folder, capture_output=True,
+        done = subprocess.run(['env', '-i', f'PYTHONPATH={SOURCE}', *COMMAND, *verb], cwd=folder,
+                              capture_output=True,
                               text=True, timeout=60, stdin=subprocess.DEVNULL)
         assert 'Traceback' not in done.stderr and 'Error' not in done.stderr, done.stderr
 
@@ -136,7 +150,8 @@ def terminal(folder, args, columns, **more):
     import struct
     import termios
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack('HHHH', 50, columns, 0, 0))
-    process = subprocess.Popen([*COMMAND, *args], cwd=folder, env=environ(**more), stdin=follower, stdout=follower,
+    process = subprocess.Popen([*COMMAND, *args], cwd=folder, env=environ(**more), stdin=follower,
+                               stdout=follower,
                                stderr=follower, start_new_session=True)
     os.close(follower)
     said = b''
@@ -151,8 +166,10 @@ def terminal(folder, args, columns, **more):
 @pytest.fixture
 def filled(folder):
     app = App(f'sqlite:{folder / "jobs"}')
-    names = ('short', 'a_long_name_of_a_module.and_of_a_function_in_it', '漢字.仕事をする関数の名前')
-    queues = ('default', 'a-queue-with-quite-a-long-name-for-a-terminal', '待ち行列の長い名前です', 'mail')
+    names = ('short', 'a_long_name_of_a_module.and_of_a_function_in_it',
+             '漢字.仕事をする関数の名前')
+    queues = ('default', 'a-queue-with-quite-a-long-name-for-a-terminal',
+              '待ち行列の長い名前です', 'mail')
     with app.transaction():
         for name in names:
             app.processor.addJob(name, len)
@@ -165,11 +182,14 @@ def filled(folder):
     return folder
 
 
-@pytest.mark.parametrize('columns, more', [(160, {}), (80, {}), (60, {}), (40, {}), (20, {}), (40, {'TERM': 'dumb'})], ids=str)
+@pytest.mark.parametrize(
+    'columns, more', [(160, {}), (80, {}), (60, {}), (40, {}), (20, {}), (40, {'TERM': 'dumb'})],
+    ids=str)
 def test_a_row_is_a_line(filled, columns, more):
     """Each row of a table is as wide as the terminal at most: it never goes on in the next line."""
     from rich.cells import cell_len
-    for verb in (['jobs', 'list', 'tasks:app', '--limit', '24'], ['queues', 'list', 'tasks:app'], ['status', 'tasks:app']):
+    for verb in (['jobs', 'list', 'tasks:app', '--limit',
+                  '24'], ['queues', 'list', 'tasks:app'], ['status', 'tasks:app']):
         said = terminal(filled, verb, columns, **more)
         lines = said.splitlines()
         assert all(cell_len(line) <= columns for line in lines), said

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Schedules and workers that are killed: each tick has one job. Here for some seconds; tests/long does it longer."""
+"""Schedules and workers that are killed: each tick has one job. Here for some seconds; tests/long
+does it longer."""
 import pytest
 
 from tests import servers
@@ -14,5 +15,6 @@ def test_each_tick_has_one_job(kind, workers, tmp_path):
 
 def killed(kind, folder, workers, ticks):
     """So many ticks of it."""
-    address = f'sqlite:{folder / "jobs"}' if kind == 'sqlite' else getattr(servers, kind)().database()
+    address = f'sqlite:{folder / "jobs"}' if kind == 'sqlite' else getattr(servers,
+                                                                           kind)().database()
     return ticked(address, folder, workers, ticks)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Our own storages under contention, kills and packs for some seconds; tests/long does it for longer."""
+"""Our own storages under contention, kills and packs for some seconds; tests/long does it for
+longer."""
 import random
 
 import pytest

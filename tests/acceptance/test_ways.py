@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""The ways of new users: each of examples/ as it is told there, with the real servers and a worker beside them."""
+"""The ways of new users: each of examples/ as it is told there, with the real servers and a worker
+beside them."""
 import contextlib
 import json
 import os
@@ -36,8 +37,10 @@ class Shop:
 
     def start(self, *command):
         """A process in the background, with all that it starts."""
-        process = subprocess.Popen(command, cwd=self.folder, env=self.environ, stdout=subprocess.DEVNULL,
-                                   stderr=open(self.folder / 'log', 'ab'), start_new_session=True)    # noqa: SIM115
+        process = subprocess.Popen(command, cwd=self.folder, env=self.environ,
+                                   stdout=subprocess.DEVNULL,
+                                   stderr=open(self.folder / 'log', 'ab'),      # noqa: SIM115
+                                   start_new_session=True)
         self.stack.callback(process.wait, LONG)
         self.stack.callback(process.terminate)
         return process
@@ -58,20 +61,23 @@ class Shop:
 
     def python(self, code):
         """What a script of the user's prints."""
-        done = subprocess.run([sys.executable, '-c', code], cwd=self.folder, env=self.environ, capture_output=True, text=True,
+        done = subprocess.run([sys.executable, '-c', code], cwd=self.folder, env=self.environ,
+                              capture_output=True, text=True,
                               timeout=LONG)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
     def work(self, *options):
         """A worker, until nothing is due."""
-        done = subprocess.run([*COMMAND, 'worker', f'{self.name}:app', '--drain', *options], cwd=self.folder,
+        done = subprocess.run([*COMMAND, 'worker', f'{self.name}:app', '--drain', *options],
+                              cwd=self.folder,
                               env=self.environ, capture_output=True, text=True, timeout=LONG)
         assert done.returncode == 0, done.stdout + done.stderr
 
     def jobs(self):
         """All jobs, as the command tells."""
-        done = subprocess.run([*COMMAND, 'jobs', 'list', f'{self.name}:app', '--json', '--limit', '10000'], cwd=self.folder,
+        done = subprocess.run([*COMMAND, 'jobs', 'list', f'{self.name}:app', '--json', '--limit',
+                               '10000'], cwd=self.folder,
                               env=self.environ, capture_output=True, text=True, timeout=LONG)
         return json.loads(done.stdout)
 
@@ -87,7 +93,9 @@ def test_fastapi(shop):
     shop = shop('shopfastapi')
     url = shop.serve('uvicorn', 'shopfastapi:web', '--port', '{port}', '--workers', '2')
     with ThreadPoolExecutor(8) as pool:
-        found = [each.json()['job'] for each in pool.map(lambda number: httpx.post(f'{url}/orders/{number}'), range(1, 41))]
+        found = [each.json()['job']
+                 for each in pool.map(lambda number: httpx.post(f'{url}/orders/{number}'),
+                                      range(1, 41))]
     found.append(httpx.post(f'{url}/reminders/1').json()['job'])
     assert len(set(found)) == 41
     assert httpx.get(f'{url}/jobs/123456').status_code == 404
@@ -98,21 +106,24 @@ def test_fastapi(shop):
 
 def test_gunicornForksAfterTheAppWasOpened(shop):
     shop = shop('shopflask')
-    url = shop.serve('gunicorn', '--preload', '-w', '3', '--threads', '2', '-b', '127.0.0.1:{port}', 'shopflask:web')
+    url = shop.serve('gunicorn', '--preload', '-w', '3', '--threads', '2', '-b',
+                     '127.0.0.1:{port}', 'shopflask:web')
     shop.start(*COMMAND, 'worker', 'shopflask:app')
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda number: httpx.post(f'{url}/visits'), range(60)))
     assert [each.status_code for each in answers] == [200] * 60
     assert len({each.json()['job'] for each in answers}) == 60
     waitFor(lambda: [job['status'] for job in shop.jobs()] == ['completed'] * 60, LONG)
-    code = 'from shopflask import app\nwith app.transaction() as root: print(root["visits"](), root["followed"]())'
+    code = ('from shopflask import app\nwith app.transaction() as root: print(root["visits"](), '
+            'root["followed"]())')
     assert shop.python(code) == '60 60'
 
 
 def test_study(shop):
     shop = shop('study')
     assert shop.python('import study; print(len(study.enqueue(500)))') == '500'
-    shop.python('import study\nwith study.app.transaction():\n    study.crash.enqueue(1); study.crash.enqueue(2)')
+    shop.python('import study\nwith study.app.transaction():\n    study.crash.enqueue(1); '
+                'study.crash.enqueue(2)')
     shop.work('--processes', '2')
     assert [job['status'] for job in shop.jobs()] == ['completed'] * 502
     assert shop.python('import study; print(abs(study.pi() - 3.1416) < 0.01)') == 'True'
@@ -122,7 +133,8 @@ def test_pyramid(shop, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(EXAMPLES)
     import shoppyramid
     for hook in ({}, {'tm.manager_hook': 'pyramid_tm.explicit_manager'}):
-        web = TestApp(shoppyramid.main(**{'zodbconn.uri': f'file://{tmp_path}/{len(hook)}.fs', **hook}))
+        web = TestApp(shoppyramid.main(**{'zodbconn.uri': f'file://{tmp_path}/{len(hook)}.fs',
+                                          **hook}))
         jobid = web.post('/orders/1').json['job']
         with pytest.raises(ValueError):
             web.post('/orders/2?fail=1')
@@ -130,7 +142,8 @@ def test_pyramid(shop, tmp_path, monkeypatch):
             web.get(f'/jobs/{jobid + 1}')
         assert web.get(f'/jobs/{jobid}').json == {'status': 'queued', 'result': None}
         web.post('/work')
-        assert web.get(f'/jobs/{jobid}').json == {'status': 'completed', 'result': 'receipt for order 1'}
+        assert web.get(f'/jobs/{jobid}').json == {'status': 'completed',
+                                                  'result': 'receipt for order 1'}
 
 
 def test_django(shop):

@@ -11,6 +11,7 @@ HERE = Path(__file__).parent
 
 
 def test_the_door_of_a_real_zope():
-    done = subprocess.run([sys.executable, '-m', 'pytest', '-q', '-x', '-p', 'no:cacheprovider', str(HERE / 'inzope.py')],
+    done = subprocess.run([sys.executable, '-m', 'pytest', '-q', '-x', '-p', 'no:cacheprovider',
+                           str(HERE / 'inzope.py')],
                           capture_output=True, text=True, timeout=280, cwd=HERE.parents[1])
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]

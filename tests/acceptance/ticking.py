@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Workers that fire schedules in real time, and are killed at random; each tick must have one job, run once."""
+"""Workers that fire schedules in real time, and are killed at random; each tick must have one job,
+run once."""
 import random
 import subprocess
 import sys
@@ -51,13 +52,14 @@ def work(address, number, folder):
 def spawn(address, number, folder):
     """One more process."""
     with open(folder / 'said', 'ab') as log:
-        return subprocess.Popen([sys.executable, '-c', CODE, address, str(number), str(folder)], cwd=ROOT,
+        return subprocess.Popen([sys.executable, '-c', CODE, address, str(number), str(folder)],
+                                cwd=ROOT,
                                 env=environment(address), stdout=log, stderr=log)
 
 
 def ticked(address, folder, workers, ticks):
-    """Let so many workers fire so many ticks, while one after the other is killed; AssertionError for a tick that has no job,
-    or two. Returns what was done, in words."""
+    """Let so many workers fire so many ticks, while one after the other is killed; AssertionError
+    for a tick that has no job, or two. Returns what was done, in words."""
     chance = random.Random()
     app = App(address)
     with app.transaction() as root:
@@ -81,7 +83,8 @@ def ticked(address, folder, workers, ticks):
         processes.append(spawn(address, started + 1, folder))
         waitFor(lambda: over(app), DEADLINE, said(folder))
         (folder / 'stop').touch()
-        assert [process.wait(DEADLINE) for process in processes] == [0] * len(processes), said(folder)
+        assert [process.wait(DEADLINE)
+                for process in processes] == [0] * len(processes), said(folder)
         return f'{verified(app)}, {kills} kills among {workers} workers'
     finally:
         for process in processes:
@@ -93,11 +96,13 @@ def ticked(address, folder, workers, ticks):
 def over(app):
     """Whether no job waits or runs."""
     with app.reading() as processor:
-        return not [jobid for jobid in listing.ids(processor.store) if not processor.store.over(jobid)]
+        return not [jobid for jobid in listing.ids(processor.store)
+                    if not processor.store.over(jobid)]
 
 
 def verified(app):
-    """Each tick from the first to the last had one job, which ran once; how many there were, in words."""
+    """Each tick from the first to the last had one job, which ran once; how many there were, in
+    words."""
     with app.reading() as processor:
         ran = dict(processor._p_jar.root()['ran'].items())
         jobs = [processor.store.entry(jobid)[1].extras for jobid in listing.ids(processor.store)]
@@ -108,7 +113,8 @@ def verified(app):
     assert ran == dict.fromkeys(ticks, 1)
     for name in map(str, range(ITEMS)):
         found = sorted(tick for key, tick in ticks if key == name)
-        assert [round(late - early, 6) for early, late in pairwise(found)] == [RATE] * (len(found) - 1)
+        assert [round(late - early, 6)
+                for early, late in pairwise(found)] == [RATE] * (len(found) - 1)
     return f'{len(ticks):,} ticks'
 
 

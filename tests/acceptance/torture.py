@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Processes that change the same objects of a database, without jobs, and are killed; what was acknowledged must be there.
+"""Processes that change the same objects of a database, without jobs, and are killed; what was
+acknowledged must be there.
 
-Each transaction changes a counter whose conflicts are resolved and a tree with its length, every other one a plain counter
-as well, and every fourth one moves an object, which makes garbage. Two objects are only ever changed with a look at
-each other (readCurrent): of each pair at most one is taken.
+Each transaction changes a counter whose conflicts are resolved and a tree with its length, every
+other one a plain counter as well, and every fourth one moves an object, which makes garbage. Two
+objects are only ever changed with a look at each other (readCurrent): of each pair at most one is
+taken.
 """
 import os
 import random
@@ -32,10 +34,12 @@ PAIRS = 8
 
 
 class Log:
-    """What a process tries, in a file that outlives it: t try, a done, n certainly not done; capitals: plain as well."""
+    """What a process tries, in a file that outlives it: t try, a done, n certainly not done;
+    capitals: plain as well."""
 
     def __init__(self, folder, number):
-        self.handle = os.open(folder / f'{number}.log', os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        self.handle = os.open(folder / f'{number}.log', os.O_WRONLY | os.O_CREAT | os.O_APPEND,
+                              0o666)
 
     def add(self, letter, plain):
         os.write(self.handle, (letter.upper() if plain else letter).encode())
@@ -49,7 +53,8 @@ def prepare(db):
         root['plain'] = PersistentMapping(n=0)
         root['boxes'] = [PersistentMapping(thing=None) for _ in range(4)]
         root['boxes'][0]['thing'] = PersistentMapping(kept='yes')
-        root['pairs'] = [(PersistentMapping(taken=0), PersistentMapping(taken=0)) for _ in range(PAIRS)]
+        root['pairs'] = [(PersistentMapping(taken=0), PersistentMapping(taken=0))
+                         for _ in range(PAIRS)]
 
 
 def work(address, number, folder):
@@ -93,7 +98,9 @@ def change(connection, root, key, plain, chance):
     if chance.random() < 0.25:
         boxes = root['boxes']
         source = next(box for box in boxes if box['thing'] is not None)
-        chance.choice([box for box in boxes if box is not source])['thing'] = PersistentMapping(kept=source['thing']['kept'])
+        chance.choice([box for box in boxes
+                       if box
+                       is not source])['thing'] = PersistentMapping(kept=source['thing']['kept'])
         source['thing'] = None
     mine, other = chance.sample(chance.choice(root['pairs']), 2)
     if not other['taken']:
@@ -107,15 +114,18 @@ def verify(db, keys=None):
         root = connection.root()
         check(root['tree'])
         found = len(root['tree'])
-        assert root['length']() == root['resolved']() == found, (root['length'](), root['resolved'](), found)
-        assert [box['thing']['kept'] for box in root['boxes'] if box['thing'] is not None] == ['yes']
+        assert root['length']() == root['resolved']() == found, (root['length'](),
+                                                                 root['resolved'](), found)
+        assert [box['thing']['kept'] for box in root['boxes']
+                if box['thing'] is not None] == ['yes']
         assert all(not (one['taken'] and two['taken']) for one, two in root['pairs'])
         assert all(value['key'] == key for key, value in root['tree'].items())
         return found, root['plain']['n']
 
 
 def torture(address, folder, seconds, strike=None, seed=None):
-    """Let them work for so long, while they are killed and the database is packed; strike() hits the server, now and then.
+    """Let them work for so long, while they are killed and the database is packed; strike() hits
+    the server, now and then.
 
     AssertionError for anything that is lost, doubled or torn. Returns what was done, in words.
     """
@@ -131,7 +141,8 @@ def torture(address, folder, seconds, strike=None, seed=None):
                 started += 1
                 processes.append(spawn(address, started, folder))
             enough = size(folder) + chance.randrange(20, 400)
-            waitFor(lambda enough=enough: size(folder) > enough, DEADLINE, f'nobody goes on (seed {seed})')
+            waitFor(lambda enough=enough: size(folder) > enough, DEADLINE,
+                    f'nobody goes on (seed {seed})')
             assert all(process.poll() is None for process in processes), said(folder)
             if time.monotonic() > until:
                 break
@@ -151,7 +162,8 @@ def torture(address, folder, seconds, strike=None, seed=None):
             with suppress(TransientError):
                 verify(db)
         (folder / 'stop').touch()
-        assert [process.wait(DEADLINE) for process in processes] == [0] * len(processes), said(folder)
+        assert [process.wait(DEADLINE)
+                for process in processes] == [0] * len(processes), said(folder)
         found = verify(db)
     finally:
         for process in processes:
@@ -159,17 +171,21 @@ def torture(address, folder, seconds, strike=None, seed=None):
             process.wait()
         db.close()
     words = []
-    for kind, count, letters in (('transactions', found[0], ('ATN', 'atn')), ('plain', found[1], ('ATN',))):
-        acked, tried, refused = (sum(tally(folder).get(each[at], 0) for each in letters) for at in range(3))
+    for kind, count, letters in (('transactions',
+                                  found[0], ('ATN', 'atn')), ('plain', found[1], ('ATN',))):
+        acked, tried, refused = (sum(tally(folder).get(each[at], 0) for each in letters)
+                                 for at in range(3))
         assert acked <= count <= tried - refused, (kind, acked, count, tried - refused, seed)
-        words.append(f'{kind}: {acked:,} acknowledged, {count:,} there, {tried - refused:,} possible')
+        words.append(f'{kind}: {acked:,} acknowledged, {count:,} there, {tried - refused:,} '
+                     'possible')
     return f'{"; ".join(words)}; {kills} kills, {packs} packs, {strikes} strikes (seed {seed})'
 
 
 def spawn(address, number, folder):
     """One more process."""
     with open(folder / 'said', 'ab') as log:
-        return subprocess.Popen([sys.executable, '-m', 'tests.acceptance.torture', address, str(number), str(folder)], cwd=ROOT,
+        return subprocess.Popen([sys.executable, '-m', 'tests.acceptance.torture', address,
+                                 str(number), str(folder)], cwd=ROOT,
                                 env=environment(address), stdout=log, stderr=log)
 
 

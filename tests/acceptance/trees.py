@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Trees of worker processes, started as the command starts them: a supervisor and its children, in a group of their own."""
+"""Trees of worker processes, started as the command starts them: a supervisor and its children, in
+a group of their own."""
 import os
 import signal
 import subprocess
@@ -23,7 +24,8 @@ sys.exit(Supervisor(sys.argv[2], WorkerOptions(**eval(sys.argv[1]))).run())
 def environment(address):
     """The environment of a process that works on this database."""
     paths = [str(ROOT / 'src'), str(ROOT), *filter(None, sys.path)]
-    return {**os.environ, 'P01_TEST_DATABASE': address, 'PYTHONPATH': os.pathsep.join(dict.fromkeys(paths))}
+    return {**os.environ, 'P01_TEST_DATABASE': address,
+            'PYTHONPATH': os.pathsep.join(dict.fromkeys(paths))}
 
 
 class Tree:
@@ -34,8 +36,10 @@ class Tree:
         self.boxes = blackbox.folderFor(Path(place) if kind == 'sqlite' else None)
         self.log = folder / 'tree.log'
         with open(self.log, 'ab') as log:
-            self.process = subprocess.Popen([sys.executable, '-c', CODE, repr({'processes': 2, 'waitTime': 0.2, **options}),
-                                             target], cwd=ROOT, env=environment(address), stdout=log, stderr=log,
+            self.process = subprocess.Popen([sys.executable, '-c', CODE,
+                                             repr({'processes': 2, 'waitTime': 0.2, **options}),
+                                             target], cwd=ROOT, env=environment(address),
+                                            stdout=log, stderr=log,
                                             start_new_session=True)
 
     @property
@@ -44,9 +48,11 @@ class Tree:
         return self.log.read_text()
 
     def workers(self):
-        """The pids of workers that have begun and not ended; databases on servers share the folder of their boxes."""
+        """The pids of workers that have begun and not ended; databases on servers share the folder
+        of their boxes."""
         boxes = list(self.boxes.glob('*.box')) if self.boxes.exists() else []
-        pids = [int(box.name.partition('-')[0]) for box in boxes if box.exists() and not blackbox.died(box)]
+        pids = [int(box.name.partition('-')[0]) for box in boxes if box.exists()
+                and not blackbox.died(box)]
         return [pid for pid in pids if groupOf(pid) == self.process.pid]
 
     def ready(self, count=2):

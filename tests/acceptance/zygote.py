@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Does one thing to a database and is killed at its N-th system call of a kind that writes or syncs.
+"""Does one thing to a database and is killed at its N-th system call of a kind that writes or
+syncs.
 
-`strace -f` counts the calls of each thread and kind, and kills at call LIMIT. So one process runs under strace and forks
-for each N: the child opens the database, and a new thread makes LIMIT - N idle calls of that kind before it begins.
+`strace -f` counts the calls of each thread and kind, and kills at call LIMIT. So one process runs
+under strace and forks for each N: the child opens the database, and a new thread makes LIMIT - N
+idle calls of that kind before it begins.
 """
 import json
 import os
@@ -176,12 +178,15 @@ class Zygote:
                 ['strace', '-f', '-qq', '-o', os.devnull, '-e', f'trace={calls}', '-e',
                  f'inject={calls}:signal=KILL:when={LIMIT}',
                  sys.executable, '-m', 'tests.acceptance.zygote', str(there.fileno())],
-                env=environment, cwd=environment['P01_TEST_ROOT'], stdout=log, stderr=log, pass_fds=[there.fileno()])
+                env=environment, cwd=environment['P01_TEST_ROOT'], stdout=log, stderr=log,
+                pass_fds=[there.fileno()])
         there.close()
 
     def run(self, step, address, acks, call='write', number=0):
-        """Let a child do this and kill it at its call of that number, 0 for none; returns its status as os.wait has it."""
-        self.requests.send(json.dumps({'step': step, 'address': address, 'acks': str(acks), 'call': call,
+        """Let a child do this and kill it at its call of that number, 0 for none; returns its
+        status as os.wait has it."""
+        self.requests.send(json.dumps({'step': step, 'address': address, 'acks': str(acks),
+                                       'call': call,
                                        'number': number}).encode())
         ready, _, _ = select.select([self.requests], [], [], DEADLINE)
         answer = self.requests.recv(100) if ready else b''

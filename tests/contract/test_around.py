@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What is around a job: its worker's transaction, a site, an interaction. No job finds what another one left."""
+"""What is around a job: its worker's transaction, a site, an interaction. No job finds what another
+one left."""
 import pytest
 import transaction
 import zope.event
@@ -23,7 +24,8 @@ class Participation:
 def look():
     """What a job finds."""
     interaction = queryInteraction()
-    seen.append((transaction.manager.manager is current.processor._p_jar.transaction_manager, getSite(), interaction,
+    seen.append((transaction.manager.manager is current.processor._p_jar.transaction_manager,
+                 getSite(), interaction,
                  None if interaction is None else len(interaction.participations)))
 
 
@@ -81,7 +83,8 @@ def app(place):
 
 
 def work(app):
-    """Do all there is to do in this thread, which stays what it was; returns what the jobs found."""
+    """Do all there is to do in this thread, which stays what it was; returns what the jobs
+    found."""
     before = transaction.manager.manager, getSite(), queryInteraction()
     app.drain()
     assert (transaction.manager.manager, getSite(), queryInteraction()) == before
@@ -97,7 +100,8 @@ def test_jobs_of_one_claim_share_them(app):
     assert {(site, people) for _, site, _, people in found} == {(None, 0)}
 
 
-@pytest.mark.parametrize('what', ['participates', 'ends', 'begins another', 'another site', 'another manager', 'raises'])
+@pytest.mark.parametrize('what', ['participates', 'ends', 'begins another', 'another site',
+                                  'another manager', 'raises'])
 def test_no_job_finds_what_another_one_left(app, what):
     with app.transaction() as root:
         root['site'] = rootFolder()
@@ -168,7 +172,8 @@ def told():
 
 
 @pytest.mark.parametrize('job', [unstorable, contested])
-def test_a_job_whose_commit_fails_is_told_to_have_erred_and_not_completed(app, told, job, monkeypatch):
+def test_a_job_whose_commit_fails_is_told_to_have_erred_and_not_completed(app, told, job,
+                                                                          monkeypatch):
     monkeypatch.setattr(runner, 'CONFLICTS', 3)
     with app.transaction():
         job.enqueue()
@@ -184,4 +189,5 @@ def test_subscribers_are_told_in_the_threads_own(app, told):
     own = transaction.manager.manager
     work(app)
     assert [(manager, interaction) for _, manager, interaction in told] == [(own, None)] * 6
-    assert [name for name, *_ in told] == ['JobStarted', 'JobCompleted'] * 2 + ['JobStarted', 'JobErred']
+    assert [name for name, *_ in told] == ['JobStarted',
+                                           'JobCompleted'] * 2 + ['JobStarted', 'JobErred']

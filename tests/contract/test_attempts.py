@@ -38,7 +38,8 @@ def test_few_attempts_are_kept_whole():
     kept = ()
     for number in range(1, 5):
         kept = remembered(kept, attempt(number, 't' * 1000))
-    assert [(each.number, len(each.trace)) for each in kept] == [(number, 1000) for number in range(1, 5)]
+    assert [(each.number, len(each.trace))
+            for each in kept] == [(number, 1000) for number in range(1, 5)]
 
 
 def test_many_attempts_are_bounded_in_sum():

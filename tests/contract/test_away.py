@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""A database that is away when a worker begins: it is waited for, said once, and what waiting cannot mend is not waited for."""
+"""A database that is away when a worker begins: it is waited for, said once, and what waiting
+cannot mend is not waited for."""
 import json
 import subprocess
 import sys
@@ -21,7 +22,8 @@ LATER = '''
 import os, sys
 from p01.remote.engine.process import main
 heard, ours = os.pipe()     # our end stays open: a supervisor lives
-orders = {'target': sys.argv[1], 'options': {}, 'number': 2, 'first': False, 'errand': False, 'parent': os.getpid()}
+orders = {'target': sys.argv[1], 'options': {}, 'number': 2, 'first': False, 'errand': False,
+          'parent': os.getpid()}
 main(orders, heard, 1)
 '''
 
@@ -57,7 +59,8 @@ def testANewerDatabaseIsNotWaitedFor(newer, told):
 
 
 def testAProcessEndsWithOneSentenceOnANewerDatabase(newer):
-    done = subprocess.run([sys.executable, '-c', LATER, newer], capture_output=True, text=True, timeout=DEADLINE)
+    done = subprocess.run([sys.executable, '-c', LATER, newer], capture_output=True, text=True,
+                          timeout=DEADLINE)
     assert (done.returncode, done.stderr) == (1, '')
     [(word, reason)] = map(json.loads, done.stdout.splitlines())
     assert word == 'fault' and 'upgrade the package' in reason
@@ -74,7 +77,8 @@ def testAThreadThatBeginsMeanwhileSaysSoOnceAndGoesOn(told):
         thread = threading.Thread(target=worker)
         thread.start()
         try:
-            waitFor(lambda: StorageLost in kinds(told), DEADLINE, 'the worker does not say that its database is away')
+            waitFor(lambda: StorageLost in kinds(told), DEADLINE,
+                    'the worker does not say that its database is away')
             server.start()
             waitFor(lambda: StorageBack in kinds(told), DEADLINE, 'the worker does not go on')
             waitFor(lambda: status(app, jobid) == 'completed', DEADLINE, 'the job is not run')

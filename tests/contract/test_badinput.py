@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Bad input gets one clear sentence at the door; the transaction stays usable and nothing is lost."""
+"""Bad input gets one clear sentence at the door; the transaction stays usable and nothing is
+lost."""
 import functools
 import math
 import threading
@@ -132,7 +133,8 @@ def test_an_input_that_is_too_large(usable):
     del usable.inputLimit
 
 
-@pytest.mark.parametrize('input', [(), (1, 2), {'minus': 1}, {'number': 1, 'more': 2}, None, (1, 2, 3)])
+@pytest.mark.parametrize('input', [(), (1, 2), {'minus': 1}, {'number': 1, 'more': 2},
+                                   None, (1, 2, 3)])
 def test_arguments_that_do_not_fit(usable, input):
     with pytest.raises(ArgumentsError, match=r'test_badinput\.work\(number, \*, plus=0\)') as error:
         usable.processJob('work', input)
@@ -141,16 +143,23 @@ def test_arguments_that_do_not_fit(usable, input):
 
 
 @pytest.mark.parametrize('options', [
-    {'priority': 101}, {'priority': -101}, {'priority': 1.5}, {'priority': '5'}, {'priority': True}, {'priority': None},
+    {'priority': 101}, {'priority': -101}, {'priority': 1.5}, {'priority': '5'}, {
+        'priority': True}, {'priority': None},
     {'priority': ''}, {'priority': []}, {'priority': math.nan},
-    {'delay': -1}, {'delay': timedelta(seconds=-1)}, {'delay': math.nan}, {'delay': math.inf}, {'delay': '5'},
-    {'delay': True}, {'delay': 1e12}, {'delay': 1e300}, {'delay': 10 ** 400}, {'delay': timedelta.max}, {'delay': []},
-    {'at': datetime(2030, 1, 1)}, {'at': '2030-01-01'}, {'at': math.nan}, {'at': -math.inf}, {'at': 1e18}, {'at': True},
+    {'delay': -1}, {'delay': timedelta(seconds=-1)}, {'delay': math.nan}, {'delay': math.inf}, {
+        'delay': '5'},
+    {'delay': True}, {'delay': 1e12}, {'delay': 1e300}, {'delay': 10 ** 400}, {
+        'delay': timedelta.max}, {'delay': []},
+    {'at': datetime(2030, 1,
+                    1)}, {'at': '2030-01-01'}, {'at': math.nan}, {'at': -math.inf}, {'at': 1e18}, {
+                        'at': True},
     {'at': 5, 'delay': 5}, {'delay': LongRepr()},
     {'queue': 5}, {'queue': ['a']}, {'queue': b'mail'},
     {'unique': ''}, {'unique': 5}, {'unique': b'key'}, {'unique': ['a']},
-    {'expires': -1}, {'expires': 'soon'}, {'expires': math.nan}, {'expires': 1e300}, {'expires': datetime(2030, 1, 1)}],
-    ids=lambda options: str(options) if 'LongRepr' not in str(type(next(iter(options.values())))) else 'longrepr')
+    {'expires': -1}, {'expires': 'soon'}, {'expires': math.nan}, {'expires': 1e300}, {
+        'expires': datetime(2030, 1, 1)}],
+    ids=lambda options: str(options) if 'LongRepr' not in str(type(next(iter(options.values()))))
+                         else 'longrepr')
 def test_options_that_make_no_sense(usable, options):
     with pytest.raises(InputError) as error:
         usable.processJob('echo', 1, **options)
@@ -187,7 +196,9 @@ def nested():
 
 @pytest.mark.parametrize('job, words', [
     (lambda: 1, 'lambda'), (nested(), 'nested'), (functools.partial(work, 1), 'no name'),
-    (5, 'no job'), (None, 'no job'), ('os.getcwd', 'no job'), (EchoJob, r'EchoJob\(\)'), (Thing().method, 'method'),
+    (5, 'no job'), (None, 'no job'), ('os.getcwd',
+                                      'no job'), (EchoJob,
+                                                  r'EchoJob\(\)'), (Thing().method, 'method'),
     (Thing(), 'no name'), ([].append, 'no name')])
 def test_what_cannot_be_registered(processor, job, words):
     with pytest.raises(RegistrationError, match=words) as error:
@@ -221,7 +232,8 @@ def test_other_callables_that_a_name_finds(processor, job):
 
 
 def test_a_function_whose_job_nobody_finds():
-    """app.job as a call, and the function stays under its name: a worker would find that, and not the job."""
+    """app.job as a call, and the function stays under its name: a worker would find that, and not
+    the job."""
     app = App('memory:')
     made = app.job(work)
     with app.transaction() as root:
@@ -241,8 +253,10 @@ def test_two_functions_of_one_name():
 
 
 @pytest.mark.parametrize('options', [
-    {'retries': -1}, {'retries': 1.5}, {'retries': True}, {'retries': None}, {'backoff': -1}, {'backoff': math.nan},
-    {'backoff': 'x'}, {'longest': -1}, {'longest': None}, {'timeout': 0}, {'timeout': -1}, {'timeout': 'x'},
+    {'retries': -1}, {'retries': 1.5}, {'retries': True}, {'retries': None}, {'backoff': -1}, {
+        'backoff': math.nan},
+    {'backoff': 'x'}, {'longest': -1}, {'longest': None}, {'timeout': 0}, {'timeout': -1}, {
+        'timeout': 'x'},
     {'timeout': math.nan}, {'final': 5}, {'final': (5,)}, {'final': ('ValueError',)}], ids=str)
 def test_policies_that_make_no_sense(options):
     with pytest.raises(InputError) as error:
@@ -250,7 +264,9 @@ def test_policies_that_make_no_sense(options):
     assert next(iter(options)) in sentence(error)
 
 
-@pytest.mark.parametrize('options', [{'key': ''}, {'key': 5}, {'key': 'a', 'until': 'never'}, {'key': 'a', 'period': 0},
+@pytest.mark.parametrize('options', [{'key': ''}, {'key': 5}, {'key': 'a',
+                                                               'until': 'never'}, {'key': 'a',
+                                                                                   'period': 0},
                                      {'key': 'a', 'period': -5}, {'key': 'a', 'period': 'x'},
                                      {'key': 'a', 'period': math.nan}], ids=str)
 def test_unique_rules_that_make_no_sense(options):
@@ -261,7 +277,8 @@ def test_unique_rules_that_make_no_sense(options):
 
 # -- the rest of the door
 
-@pytest.mark.parametrize('address', ['', 'nothing', 'mysql:x', 'sqlite', 'sqlite:', ':', 'file:', 5, None, b'memory:'])
+@pytest.mark.parametrize('address', ['', 'nothing', 'mysql:x', 'sqlite', 'sqlite:', ':', 'file:',
+                                     5, None, b'memory:'])
 def test_bad_addresses(address):
     with pytest.raises((AddressError, TypeError)):
         App(address).db     # noqa: B018 - opens

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Blobs in our own storages: ZODB's tests, and what becomes of files when commits fail and others take their place."""
+"""Blobs in our own storages: ZODB's tests, and what becomes of files when commits fail and others
+take their place."""
 import os
 import pwd
 import shutil
@@ -45,7 +46,8 @@ def postgresql(name, folder):
 def lenient(storage):
     """One of ZODB's tests hands in a revision that is a text."""
     inner = storage.storeBlob
-    storage.storeBlob = lambda oid, serial, *rest: inner(oid, serial if isinstance(serial, bytes) else serial.encode(), *rest)
+    storage.storeBlob = lambda oid, serial, *rest: inner(oid, serial if isinstance(serial, bytes)
+                                                         else serial.encode(), *rest)
     return storage
 
 
@@ -137,11 +139,14 @@ def test_jobs_that_share_a_commit(db, tmp_path, monkeypatch):
     assert app.drain() == 9
     good = [0, 2, 3, 5, 6, 8]
     with app.reading() as processor:
-        assert [jobid for jobid in ids if processor.getJobStatus(jobid) == 'completed'] == [ids[number] for number in good]
+        assert [jobid for jobid in ids
+                if processor.getJobStatus(jobid) == 'completed'] == [ids[number] for number in good]
         root = processor._p_jar.root()
         assert content(processor._p_jar) == b'-023568'
-        assert [blob.open().read() for blob in root['blobs'].values()] == [b'%d' % number for number in good]
-    assert len({path.parent for path in files(tmp_path)}) == len(good) + 1      # each blob has a folder
+        assert [blob.open().read()
+                for blob in root['blobs'].values()] == [b'%d' % number for number in good]
+    # each blob has a folder
+    assert len({path.parent for path in files(tmp_path)}) == len(good) + 1
 
 
 def test_an_old_snapshot_has_its_file_still(db, tmp_path):

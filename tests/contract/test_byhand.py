@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Jobs that run in their caller's own transaction: their ends are told after its commit, and it stays the caller's."""
+"""Jobs that run in their caller's own transaction: their ends are told after its commit, and it
+stays the caller's."""
 import time
 
 import pytest
@@ -59,7 +60,8 @@ def jobs(processor):
 
 
 def erred(told):
-    return [(event.id, event.attempt, event.cause) for event in told if isinstance(event, events.JobErred)]
+    return [(event.id, event.attempt, event.cause) for event in told
+            if isinstance(event, events.JobErred)]
 
 
 @pytest.mark.parametrize('kind', [ValueError, SystemExit, GeneratorExit])
@@ -98,15 +100,18 @@ def test_what_always_asks_to_run_later_ends(jobs):
     manager.commit()
     assert jobs.processJobs() == 2
     manager.commit()
-    assert (jobs.getJobStatus(jobid) in ('queued', 'delayed'), jobs.getJobResult(other)) == (True, 1)
+    assert (jobs.getJobStatus(jobid) in ('queued', 'delayed'),
+            jobs.getJobResult(other)) == (True, 1)
     assert jobs.processJobs() == 1
     manager.commit()
 
 
 def test_what_always_asks_to_run_later_ends_a_drain(place, jobs):
-    jobid, others = jobs.processJob('later'), [jobs.processJob('echo', number) for number in range(5)]
+    jobid, others = jobs.processJob('later'), [jobs.processJob('echo', number)
+                                               for number in range(5)]
     jobs._p_jar.transaction_manager.commit()
-    loop = Loop(place.db, lambda connection: traverse(connection, [NAME]), 'drain', WorkerOptions(drain=True))
+    loop = Loop(place.db, lambda connection: traverse(connection, [NAME]), 'drain',
+                WorkerOptions(drain=True))
     try:
         loop.work()
     finally:
@@ -143,7 +148,8 @@ def test_a_job_that_cannot_say_how_it_is_retried_has_the_default(place, jobs, wa
         assert jobs.processJobs() > 1
     else:
         jobs._p_jar.transaction_manager.commit()
-        loop = Loop(place.db, lambda connection: traverse(connection, [NAME]), 'drain', WorkerOptions(drain=True))
+        loop = Loop(place.db, lambda connection: traverse(connection, [NAME]), 'drain',
+                    WorkerOptions(drain=True))
         loop.work()
         loop.close()
         jobs._p_jar.transaction_manager.begin()

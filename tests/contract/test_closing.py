@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Databases, Apps and processes that close beside workers, idle or busy, in any order: clean, and nothing is lost."""
+"""Databases, Apps and processes that close beside workers, idle or busy, in any order: clean, and
+nothing is lost."""
 import gc
 import logging
 import subprocess
@@ -38,7 +39,8 @@ def lines(caplog):
     caplog.set_level(logging.WARNING)
     began.clear()
     going.clear()
-    yield lambda: [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    yield lambda: [record.getMessage() for record in caplog.records
+                   if record.levelno >= logging.WARNING]
     going.set()
 
 
@@ -54,7 +56,9 @@ def started(db, workers=1):
             processor.workerArguments = {'waitTime': 0.1, 'maxThreads': workers}
     transact(db, work)
     transact(db, lambda connection: connection.root()['remote'].startProcessing())
-    waitFor(lambda: transact(db, lambda connection: len(connection.root()['remote'].store.seats)) >= workers, 30)
+    waitFor(
+        lambda: transact(
+            db, lambda connection: len(connection.root()['remote'].store.seats)) >= workers, 30)
 
 
 def threads():
@@ -84,8 +88,11 @@ def test_a_database_waits_for_the_running_job(place, lines):
     assert lines() == []
     if place.kind != 'memory':
         place.db = storage.openDatabase(place.address)
-        assert transact(place.db, lambda connection: connection.root()['remote'].getJobStatus(jobid)) == 'completed'
-        assert transact(place.db, lambda connection: len(connection.root()['remote'].store.seats)) == 0
+        assert transact(
+            place.db, lambda connection: connection.root()['remote'].getJobStatus(
+                jobid)) == 'completed'
+        assert transact(
+            place.db, lambda connection: len(connection.root()['remote'].store.seats)) == 0
 
 
 def test_a_job_that_does_not_end_goes_back(place, lines, monkeypatch):
@@ -171,23 +178,27 @@ def test_a_process_ends_beside_its_worker(place, tmp_path, state):
     for _ in range(4):
         for mark in marks.iterdir():
             mark.unlink()
-        done = subprocess.run([sys.executable, '-c', SCRIPT, place.address, state, str(marks)], capture_output=True, text=True,
+        done = subprocess.run([sys.executable, '-c', SCRIPT, place.address, state, str(marks)],
+                              capture_output=True, text=True,
                               env=environment(place.address), timeout=DEADLINE, check=False)
         assert done.returncode == 0
-        assert all('is gone (it was told to stop)' in line for line in done.stderr.splitlines()), done.stderr
+        assert all('is gone (it was told to stop)' in line
+                   for line in done.stderr.splitlines()), done.stderr
         gc.collect()
     app = App(place.address)
     (marks / '1.go').touch()
     app.drain()
     with app.reading() as processor:
         views = [processor.store.view(jobid) for jobid in listing.ids(processor.store)]
-    assert [(view.status, view.attempts) for view in views] == [('completed', ())] * (4 if state == 'busy' else 0)
+    assert [(view.status, view.attempts)
+            for view in views] == [('completed', ())] * (4 if state == 'busy' else 0)
     app.close()
     place.db = storage.openDatabase(place.address)
 
 
 def test_what_runs_alongside_ends_before_the_database(place, lines):
-    """As who gives back the jobs of a neighbour that died; nothing begins once the end has begun."""
+    """As who gives back the jobs of a neighbour that died; nothing begins once the end has
+    begun."""
     let, done = threading.Event(), []
 
     def work():

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Copying a database, from every storage to another and back: nothing is missing, nothing differs, work goes on there."""
+"""Copying a database, from every storage to another and back: nothing is missing, nothing differs,
+work goes on there."""
 import json
 import time
 
@@ -36,20 +37,25 @@ def fill(address):
     """All that a database may hold; returns the ids of jobs by what is special about them."""
     app = App(address)
     with app.transaction() as root:
-        root['thing'] = PersistentMapping(name='old', more=PersistentMapping(deep=PersistentMapping(v=1)))
+        root['thing'] = PersistentMapping(name='old',
+                                          more=PersistentMapping(deep=PersistentMapping(v=1)))
         processor = root[app.name]
-        for name, job in (('echo', testing.EchoJob()), ('fatal', testing.FatalJob()), ('rename', Rename())):
+        for name, job in (('echo', testing.EchoJob()), ('fatal',
+                                                        testing.FatalJob()), ('rename', Rename())):
             processor.addJob(name, job)
         processor.addScheduler(Cron('echo', minute=(0,)))
-        found = {'failed': processor.processJob('fatal', 1), 'done': processor.processJob('rename', [root['thing'], 'new'])}
+        found = {'failed': processor.processJob('fatal', 1),
+                 'done': processor.processJob('rename', [root['thing'], 'new'])}
         many = [processor.processJob('echo', number) for number in range(300)]
     app.drain()
     with app.transaction() as root:
         processor = root[app.name]
         processor.removeJob('fatal')
-        found |= {'big': processor.processJob('echo', 'y' * 50_000), 'last': processor.processJob('echo', 'last', priority=-5),
+        found |= {'big': processor.processJob('echo', 'y' * 50_000),
+                  'last': processor.processJob('echo', 'last', priority=-5),
                   'reference': processor.processJob('rename', [root['thing'], 'newer'], priority=5),
-                  'delayed': processor.processJob('echo', 1, delay=3600), 'unique': processor.processJob('echo', 2, unique='a')}
+                  'delayed': processor.processJob('echo', 1, delay=3600),
+                  'unique': processor.processJob('echo', 2, unique='a')}
         verbs.remove(processor.store, many[7])
         assert processor.cancelJob(processor.processJob('echo', 3, queue='other'))
     app.close()
@@ -99,7 +105,8 @@ def test_there_and_back_and_work_goes_on(kind, home, tmp_path, capsys):
             processor = root[app.name]
             assert root['thing']['name'] == 'newer'
             assert processor.getJobResult(jobs['big']) == 'y' * 50_000
-            assert {processor.getJobStatus(jobs[name]) for name in ('last', 'reference', 'unique')} == {'completed'}
+            assert {processor.getJobStatus(jobs[name])
+                    for name in ('last', 'reference', 'unique')} == {'completed'}
             assert processor.getJobStatus(jobs['delayed']) == 'delayed'
             assert not {u64(each._p_oid) for each in root['fresh']} & known     # new ids are new
             assert processor.processJob('echo', 'new') > max(jobs.values())
@@ -131,7 +138,8 @@ def test_a_database_that_is_not_empty_stays_as_it_is(home, tmp_path, capsys):
     assert 'itself' in refused(capsys, source, source)
     assert 'no database' in refused(capsys, f'sqlite:{tmp_path / "nowhere"}', other)
     assert not (tmp_path / 'nowhere').exists()
-    assert 'leave out what follows the #' in refused(capsys, source, f'sqlite:{tmp_path / "empty"}#/site/remote')
+    assert 'leave out what follows the #' in refused(capsys, source,
+                                                     f'sqlite:{tmp_path / "empty"}#/site/remote')
     assert not (tmp_path / 'empty').exists()
 
 
@@ -202,7 +210,8 @@ def test_objects_and_jobs_that_differ_are_found(home, tmp_path, capsys):
             copying.compare(old, new, oids, lambda *_: None)
     for verb, name in ((lambda store, jobid: verbs.cancel(store, jobid, time.time()), 'last'),
                        (lambda store, jobid: verbs.revive(store, jobid, time.time()), 'failed'),
-                       (lambda store, jobid: store._p_jar.get(store.entry(jobid)[1].input._p_oid).__setattr__('value', b'?'),
+                       (lambda store, jobid: store._p_jar.get(
+                           store.entry(jobid)[1].input._p_oid).__setattr__('value', b'?'),
                         'big')):
         manager = transaction.TransactionManager(explicit=True)
         connection = app.db.open(manager)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What jobs of the front do and ask from within, on every storage: current, further jobs, detached ones."""
+"""What jobs of the front do and ask from within, on every storage: current, further jobs, detached
+ones."""
 import pytest
 from persistent.mapping import PersistentMapping
 
@@ -19,8 +20,10 @@ def square(number):
 
 @application.job(retries=2, backoff=0)
 def look():
-    seen.update(attempt=current.attempt, id=current.job.id, status=current.job.status, runs=current.job.runCounter,
-                queue=current.job.queue, input=current.job.input, stored=current.processor._p_jar is not None,
+    seen.update(attempt=current.attempt, id=current.job.id, status=current.job.status,
+                runs=current.job.runCounter,
+                queue=current.job.queue, input=current.job.input,
+                stored=current.processor._p_jar is not None,
                 root=current.root['marker'], bool=bool(current))
     current.progress(1, 2, 'half')
     current.log.info('looked')
@@ -77,7 +80,8 @@ def test_current_tells_the_job_about_itself(app):
         root['marker'] = 'here'
         handle = look.enqueue()
     assert app.drain() == 3 and handle.status == 'completed'
-    assert seen == {**seen, 'attempt': f'{handle.id}.3', 'id': handle.id, 'status': 'processing', 'runs': 3,
+    assert seen == {**seen, 'attempt': f'{handle.id}.3', 'id': handle.id, 'status': 'processing',
+                    'runs': 3,
                     'queue': 'default', 'stored': True, 'root': 'here', 'bool': True}
 
 
@@ -85,7 +89,8 @@ def test_jobs_enqueue_jobs_and_a_failure_takes_them_back(app):
     with app.transaction():
         good, bad = spawn.enqueue(50), spawn.enqueue(50, fail=True)
     assert app.drain() == 52
-    assert [app.handle(jobid).result() for jobid in good.result()] == [number ** 2 for number in range(50)]
+    assert [app.handle(jobid).result()
+            for jobid in good.result()] == [number ** 2 for number in range(50)]
     assert bad.status == 'error'
     with app.reading() as processor:
         assert figures.exact(processor.store) == {'default': {'completed': 51, 'error': 1}}
@@ -98,8 +103,10 @@ def test_parts_of_jobs_that_share_a_commit(app, monkeypatch):
         handles = [parts.enqueue(number) for number in range(20)]
     assert app.drain() == 60
     with app.reading() as processor:
-        assert dict(processor._p_jar.root()['parts']) == {number: handle.result() for number, handle in enumerate(handles)}
-    assert [app.handle(handle.result()).result() for handle in handles] == [number ** 2 for number in range(20)]
+        assert dict(processor._p_jar.root()['parts']) == {number: handle.result()
+                                                          for number, handle in enumerate(handles)}
+    assert [app.handle(handle.result()).result()
+            for handle in handles] == [number ** 2 for number in range(20)]
 
 
 def test_nobody_has_no_transaction_and_shares_it(app):
@@ -133,7 +140,8 @@ def test_why_a_job_asks_to_run_later_is_told(app, caplog):
     app.drain()
     assert handle.status == 'delayed' and not handle.job.attempts
     told = [record.getMessage() for record in caplog.records if record.levelname == 'INFO']
-    assert f'Job {handle.id} {later.prototype.path}: runs later, as it asks: the shop is closed' in told
+    said = 'runs later, as it asks: the shop is closed'
+    assert f'Job {handle.id} {later.prototype.path}: {said}' in told
 
 
 @application.job
@@ -142,7 +150,8 @@ def mark(number):
 
 
 def test_a_job_knows_the_transaction_that_ended_it(app):
-    """The one that its changes came with, whatever the slip was written for afterwards; one that changed nothing has none."""
+    """The one that its changes came with, whatever the slip was written for afterwards; one that
+    changed nothing has none."""
     with app.transaction() as root:
         root['parts'] = PersistentMapping()
     found = {}
@@ -152,7 +161,8 @@ def test_a_job_knows_the_transaction_that_ended_it(app):
         with app.transaction() as root:
             found[handle.id] = root['parts']._p_serial
     plain = square.enqueue(2)
-    handles = [mark.enqueue(100 + number) for number in range(9)]       # on slips that are used together
+    # on slips that are used together
+    handles = [mark.enqueue(100 + number) for number in range(9)]
     app.drain()
     with app.reading() as processor:
         assert {jobid: processor.getJob(jobid).tid for jobid in found} == found

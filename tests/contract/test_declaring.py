@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Schedules kept in step with the code, on every storage: deployments, rollbacks, what operators have changed."""
+"""Schedules kept in step with the code, on every storage: deployments, rollbacks, what operators
+have changed."""
 import pytest
 
 from p01.remote import events, verbs
@@ -16,7 +17,8 @@ from tests.race.party import Party
 
 def version(application='shop', **declared):
     """The code of a release: schedules by name, each with the settings of its own."""
-    return Declaring({name: Declared({'job': 'echo', 'queue': 'default', **settled(None, given)}, ((name,), {}))
+    return Declaring({name: Declared({'job': 'echo', 'queue': 'default',
+                                      **settled(None, given)}, ((name,), {}))
                       for name, given in declared.items()}, application.split())
 
 
@@ -50,7 +52,8 @@ def live(processor):
 
 def standing(processor):
     """The schedules that are fired, with their rates."""
-    return {name: item.form.every for name, item in processor.scheduler.items() if item.retired is None}
+    return {name: item.form.every for name, item in processor.scheduler.items()
+            if item.retired is None}
 
 
 def test_new_changed_and_gone(processor, step, live):
@@ -60,7 +63,8 @@ def test_new_changed_and_gone(processor, step, live):
     assert standing(processor) == {'a': 60.0, 'b': 60.0}
     scheduling.runNow(processor, 'a')
     live(NEW)
-    assert step(NEW) == [events.SchedulesDeclared(('c',), ('b',), ()), events.SchedulesDeclared((), (), ('a',))]
+    assert step(NEW) == [events.SchedulesDeclared(('c',), ('b',), ()),
+                         events.SchedulesDeclared((), (), ('a',))]
     assert standing(processor) == {'b': 120.0, 'c': 60.0}
     gone = processor.scheduler['a']
     assert gone.retired and len(gone.history) == 1 and gone.when is None
@@ -118,7 +122,8 @@ def test_what_operators_have_changed_outlives_a_deployment_until_it_is_reset(pro
     scheduling.pause(processor, 'b', None)
     step(NEW)
     item = processor.scheduler['b']
-    assert (item.form.every, item.active, item.edited, item.base['every']) == (7.0, False, True, 120.0)
+    assert (item.form.every, item.active, item.edited,
+            item.base['every']) == (7.0, False, True, 120.0)
     assert scheduling.reset(processor, 'b') and not scheduling.reset(processor, 'b')
     assert (item.form.every, item.active, item.edited) == (120.0, True, False)
 
@@ -139,7 +144,8 @@ def test_what_an_operator_has_added_is_his_until_code_declares_it(processor, ste
     with pytest.raises(InputError, match="There is a schedule 'a' already"):
         scheduling.add(processor, 'a', {'job': 'echo', 'every': 5.0}, None)
     step(OLD)
-    assert (item.source, item.form.every, item.edited, item.base['every']) == (CODE, 6.0, True, 60.0)
+    assert (item.source, item.form.every, item.edited,
+            item.base['every']) == (CODE, 6.0, True, 60.0)
     with pytest.raises(InputError, match='is declared by code'):
         scheduling.remove(processor, 'a')
     step(NEW)
@@ -150,12 +156,14 @@ def test_what_an_operator_has_added_is_his_until_code_declares_it(processor, ste
 def test_a_declaration_takes_the_place_of_a_components_item(processor, step):
     key = processor.addScheduler(Cron('echo', minute=0))
     step(version(echo={'every': '1m'}))
-    assert key == 'echo' and processor.scheduler['echo'].source == CODE and len(processor.scheduler) == 1
+    assert key == 'echo' and processor.scheduler['echo'].source == CODE \
+        and len(processor.scheduler) == 1
 
 
 def test_one_that_cannot_be_kept_hurts_no_other(processor, step, monkeypatch):
     processor.inputLimit = 100
-    bad = Declaring({**OLD.declared, 'bad': Declared({'job': 'echo', 'every': 60.0}, (('x' * 200,), {}))}, ['shop'])
+    bad = Declaring({**OLD.declared,
+                     'bad': Declared({'job': 'echo', 'every': 60.0}, (('x' * 200,), {}))}, ['shop'])
     failed, done = step(bad)
     assert (failed.key, 'more than the limit' in failed.reason) == ('bad', True)
     assert done.added == ('a', 'b')
@@ -164,7 +172,8 @@ def test_one_that_cannot_be_kept_hurts_no_other(processor, step, monkeypatch):
 
 def test_other_input_is_a_change(processor, step):
     step(OLD)
-    other = Declaring({'a': Declared(OLD.declared['a'].settings, (({2, 1},), {})), 'b': OLD.declared['b']}, ['shop'])
+    other = Declaring({'a': Declared(OLD.declared['a'].settings, (({2, 1},), {})),
+                       'b': OLD.declared['b']}, ['shop'])
     assert step(other) == [events.SchedulesDeclared((), ('a',), ())]
     assert processor.scheduler['a'].input == (({1, 2},), {})
     due = processor.scheduler['a'].due
@@ -174,7 +183,8 @@ def test_other_input_is_a_change(processor, step):
 
 def test_the_code_of_a_set_does_not_depend_on_its_order():
     def code(value):
-        return Declaring({'a': Declared({'job': 'x', 'every': 1.0}, ((value,), {}))}, ['b', 'a']).code
+        return Declaring({'a': Declared({'job': 'x',
+                                         'every': 1.0}, ((value,), {}))}, ['b', 'a']).code
     assert code({'x', 'y', 'z'}) == code({'z', 'y', 'x'}) != code({'x', 'y'})
     assert code({'x': 1, 'y': [2]}) == code({'y': [2], 'x': 1})
 

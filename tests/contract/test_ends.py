@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What follows when jobs have ended, on every storage: remove, retry, and the journals that tell of them."""
+"""What follows when jobs have ended, on every storage: remove, retry, and the journals that tell of
+them."""
 import time
 
 import pytest
@@ -44,7 +45,8 @@ def finished(processor):
 # -- remove
 
 @pytest.mark.parametrize('stati, gone', [
-    (None, {'completed', 'error', 'cancelled'}), (['completed'], {'completed'}), ('error', {'error'}),
+    (None, {'completed', 'error',
+            'cancelled'}), (['completed'], {'completed'}), ('error', {'error'}),
     (('error', 'cancelled'), {'error', 'cancelled'}), ([], set())])
 def test_remove_by_status(processor, stati, gone):
     ids = finished(processor)
@@ -61,7 +63,8 @@ def test_remove_by_status(processor, stati, gone):
     assert counted(processor) == {'queued': 1, **dict.fromkeys(set(ids) - gone, 1)}
 
 
-@pytest.mark.parametrize('stati', ['queued', ['completed', 'processing'], ['delayed'], ['no such'], [None]])
+@pytest.mark.parametrize('stati', ['queued', ['completed',
+                                              'processing'], ['delayed'], ['no such'], [None]])
 def test_only_finished_jobs_are_removed(processor, stati):
     finished(processor)
     with pytest.raises(ValueError):
@@ -109,12 +112,14 @@ def test_a_failed_job_runs_again(processor):
     assert processor.retryJob(jobid) is False
     assert processor.processJobs() == 1
     found = processor.getJob(jobid)
-    assert (found.status, found.output, found.error, len(found.attempts)) == ('completed', 'fine', '', 1)
+    assert (found.status, found.output, found.error,
+            len(found.attempts)) == ('completed', 'fine', '', 1)
     assert processor.retryJob(jobid) is False
 
 
 def test_a_cancelled_job_runs_again(processor):
-    ids = [processor.processJob('echo', 1), processor.processJob('echo', 2, delay=60), processor.processJob('echo', 3)]
+    ids = [processor.processJob('echo', 1), processor.processJob('echo', 2, delay=60),
+           processor.processJob('echo', 3)]
     assert [processor.cancelJob(jobid) for jobid in ids] == [True] * 3
     assert [processor.retryJob(jobid) for jobid in ids] == [True] * 3
     commit(processor)
@@ -139,7 +144,8 @@ def test_a_worker_runs_again_what_failed_in_its_own_hands(processor, loop):
     commit(processor)
     tasks, _ = loop.book(time.time(), 1)
     abort(processor)
-    assert [task.id for task in tasks] == [jobid] and processor.getJobStatus(jobid) == 'queued'     # until it begins
+    # until it begins
+    assert [task.id for task in tasks] == [jobid] and processor.getJobStatus(jobid) == 'queued'
     assert counted(processor) == {'queued': 1}
     tasks, _ = loop.book(time.time(), 1)
     abort(processor)
@@ -153,7 +159,8 @@ def test_a_worker_runs_again_what_failed_in_its_own_hands(processor, loop):
 
 def test_unknown_ids_are_told(processor):
     processor.processJob('echo')
-    for call in (processor.getJob, processor.getJobStatus, processor.getJobResult, processor.getJobError,
+    for call in (processor.getJob, processor.getJobStatus, processor.getJobResult,
+                 processor.getJobError,
                  processor.cancelJob, processor.retryJob):
         for jobid in (0, -1, 2, 10 ** 6, 2 ** 70, '1', None, 1.5, b'', [], ()):
             with pytest.raises(exceptions.JobNotFound):
@@ -248,7 +255,8 @@ def test_the_database_is_packed_by_a_job(place, processor):
 @pytest.mark.parametrize('before', [0, 1, 5, 40])
 @pytest.mark.parametrize('after', [1, 40])
 def test_a_clock_that_runs_ahead_loses_no_job(place, processor, before, after):
-    """A worker whose clock is a day ahead takes segments for abandoned that their connection still has in hand."""
+    """A worker whose clock is a day ahead takes segments for abandoned that their connection still
+    has in hand."""
     ids = [processor.processJob('echo', number) for number in range(before)]
     commit(processor)
     processor.processJob('echo', 'aborted')         # a segment is reserved, and stays empty
@@ -272,12 +280,14 @@ def test_a_clock_that_runs_ahead_loses_no_job(place, processor, before, after):
     assert [processor.getJobStatus(jobid) for jobid in ids] == ['completed'] * len(ids)
 
 
-def test_a_run_that_an_outage_ended_is_told_of_when_somebody_else_has_its_job(processor, loop, monkeypatch):
+def test_a_run_that_an_outage_ended_is_told_of_when_somebody_else_has_its_job(processor, loop,
+                                                                              monkeypatch):
     jobid = processor.processJob('echo', 1)
     commit(processor)
     loop.group.unsure = loop.book(time.time(), 1)[0]
     processor._p_jar.transaction_manager.begin()
-    janitor.rescue(processor.store, processor.store.seats[loop.name], time.time(), [])      # somebody thought it dead
+    # somebody thought it dead
+    janitor.rescue(processor.store, processor.store.seats[loop.name], time.time(), [])
     commit(processor)
     told = []
     monkeypatch.setattr(zope.event, 'subscribers', [told.append])

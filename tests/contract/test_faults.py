@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Faults of a loop that are neither a job's nor the storage's: told as such; the loop ends visibly, its claims go back."""
+"""Faults of a loop that are neither a job's nor the storage's: told as such; the loop ends visibly,
+its claims go back."""
 import threading
 
 import pytest
@@ -23,7 +24,8 @@ def test_a_fault_of_a_loop_is_no_storage_that_is_away(place, processor, told, mo
     jobids = [processor.processJob('echo', number) for number in range(3)]
     processor._p_jar.transaction_manager.commit()
     monkeypatch.setattr(outage, 'LONGEST', 0.001)
-    loop = Loop(place.db, lambda connection: traverse(connection, [NAME]), 'one', WorkerOptions(waitTime=0.01))
+    loop = Loop(place.db, lambda connection: traverse(connection, [NAME]), 'one',
+                WorkerOptions(waitTime=0.01))
     tries = []
 
     def fault(now):
@@ -57,7 +59,9 @@ def test_a_fault_of_a_loop_is_no_storage_that_is_away(place, processor, told, mo
 
 def test_a_loop_that_cannot_be_made_is_not_alive(place, processor, monkeypatch):
     before = set(presence.live)
-    monkeypatch.setattr(place.db, 'open', lambda *args, **kwargs: (_ for _ in ()).throw(OSError('no connection')))
+    monkeypatch.setattr(place.db,
+                        'open', lambda
+                        *args, **kwargs: (_ for _ in ()).throw(OSError('no connection')))
     with pytest.raises(OSError):
         Loop(place.db, lambda connection: None, 'one')
     assert presence.live == before

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What becomes of due ticks, on every storage: those that were missed, those beside a job that still runs, a clock that
-jumps, and that each has one job."""
+"""What becomes of due ticks, on every storage: those that were missed, those beside a job that
+still runs, a clock that jumps, and that each has one job."""
 import time
 
 import pytest
@@ -60,7 +60,8 @@ class Clock:
         return [self.processor.store.entry(jobid)[1].extras['tick'] for jobid in new]
 
     def jobs(self):
-        return [(jobid, self.processor.store.entry(jobid)[1].extras['tick']) for jobid in listing.ids(self.processor.store)]
+        return [(jobid, self.processor.store.entry(jobid)[1].extras['tick'])
+                for jobid in listing.ids(self.processor.store)]
 
     def run(self):
         """Have all jobs done."""
@@ -76,7 +77,8 @@ class Clock:
 # -- ticks that were missed
 
 @pytest.mark.parametrize('missed, expected, lost', [
-    ('one', [10], 9), ('all', list(range(1, 11)), 0), (3, [8, 9, 10], 7), ('none', [10], 9), (1, [10], 9)])
+    ('one', [10], 9), ('all', list(range(1, 11)), 0), (3, [8, 9, 10],
+                                                       7), ('none', [10], 9), (1, [10], 9)])
 def test_after_a_stop(clock, missed, expected, lost):
     item = clock.add(every='1m', missed=missed)
     assert clock.at(MINUTE + 630) == [MINUTE + 60 * each for each in expected]
@@ -116,7 +118,8 @@ def test_one_waiting_or_running_job_at_a_time(clock):
 
 def test_a_queue_of_them(clock):
     clock.add(every='1m', overlap='queue')
-    assert [clock.at(MINUTE + 60 * each) for each in (1, 2, 3)] == [[MINUTE + 60 * each] for each in (1, 2, 3)]
+    assert [clock.at(MINUTE + 60 * each)
+            for each in (1, 2, 3)] == [[MINUTE + 60 * each] for each in (1, 2, 3)]
 
 
 def test_the_one_that_waits_is_cancelled(clock):
@@ -124,7 +127,8 @@ def test_the_one_that_waits_is_cancelled(clock):
     clock.at(MINUTE + 60)
     assert clock.at(MINUTE + 120) == [MINUTE + 120]
     first, second = (jobid for jobid, _ in clock.jobs())
-    assert [clock.processor.getJobStatus(each) for each in (first, second)] == ['cancelled', 'queued']
+    assert [clock.processor.getJobStatus(each)
+            for each in (first, second)] == ['cancelled', 'queued']
 
 
 # -- a clock that jumps
@@ -133,8 +137,10 @@ def test_the_one_that_waits_is_cancelled(clock):
 @pytest.mark.parametrize('steps', [4])
 def test_no_tick_has_two_jobs_and_no_schedule_is_lost(clock, jump, steps):
     """It goes right, jumps and stays there for so many steps, and is right again."""
-    lines = {'steady': '*/10 * * * *', 'daily': '0 8 * * *', 'hourly': '@hourly', 'quick': '*/10 * * * * *'}
-    items = [clock.add(name, line) for name, line in lines.items()] + [clock.add('pause', delay='1m')]
+    lines = {'steady': '*/10 * * * *', 'daily': '0 8 * * *', 'hourly': '@hourly',
+             'quick': '*/10 * * * * *'}
+    items = [clock.add(name, line)
+             for name, line in lines.items()] + [clock.add('pause', delay='1m')]
     now, fired = MINUTE, []
 
     def go(count, by=0.0):
@@ -142,7 +148,8 @@ def test_no_tick_has_two_jobs_and_no_schedule_is_lost(clock, jump, steps):
         for _ in range(count):
             now += 600
             clock.at(now + by)
-            fired.extend((record.extras['schedule'], record.extras['tick']) for jobid in clock.waiting
+            fired.extend((record.extras['schedule'], record.extras['tick'])
+                         for jobid in clock.waiting
                          for record in [clock.processor.store.entry(jobid)[1]])
             clock.run()
 
@@ -151,7 +158,8 @@ def test_no_tick_has_two_jobs_and_no_schedule_is_lost(clock, jump, steps):
     go(160)
     found = [tick for name, tick in fired if name == 'steady']
     expected = {MINUTE - MINUTE % 600 + 600 * each for each in range(14 + steps, 160)}
-    assert expected <= set(found)               # rhythm goes on, and each tick that passed had its job
+    # rhythm goes on, and each tick that passed had its job
+    assert expected <= set(found)
     assert all(now < item.due <= now + DAY for item in items)
     named = [each for each in fired if each[0] != 'pause']
     assert len(named) == len(set(named))
@@ -181,7 +189,8 @@ def test_paused_until(clock, monkeypatch):
     item = clock.add(every='1m')
     scheduling.pause(clock.processor, 'item', MINUTE + 200)
     assert [clock.at(MINUTE + each) for each in (60, 120, 180)] == [[], [], []]
-    assert clock.at(MINUTE + 200) == [] and item.active         # what passed meanwhile is not made up for
+    # what passed meanwhile is not made up for
+    assert clock.at(MINUTE + 200) == [] and item.active
     assert clock.at(MINUTE + 239) == []
     assert clock.at(MINUTE + 240) == [MINUTE + 240]
     assert item.passed == 0
@@ -194,7 +203,8 @@ def test_paused_and_resumed(clock, monkeypatch):
     scheduling.pause(clock.processor, 'item', None)
     assert clock.at(MINUTE + 600) == []
     monkeypatch.setattr(scheduling.time, 'time', lambda: MINUTE + 610)
-    assert scheduling.resume(clock.processor, 'item') and not scheduling.resume(clock.processor, 'item')
+    assert scheduling.resume(clock.processor, 'item') \
+        and not scheduling.resume(clock.processor, 'item')
     assert clock.at(MINUTE + 630) == []
     assert clock.at(MINUTE + 660) == [MINUTE + 660]
 
@@ -203,7 +213,8 @@ def test_the_next_ones_skipped(clock):
     item = clock.add(every='1m')
     scheduling.skip(clock.processor, 'item', 2)
     assert [clock.at(MINUTE + 60 * each) for each in (1, 2, 3)] == [[], [], [MINUTE + 180]]
-    assert item.skips == 0 and [each[3] for each in item.history] == [firing.UNWANTED, firing.UNWANTED, '']
+    assert item.skips == 0 \
+        and [each[3] for each in item.history] == [firing.UNWANTED, firing.UNWANTED, '']
 
 
 def test_run_by_hand_beside_its_times(clock, monkeypatch):
@@ -223,11 +234,14 @@ def test_a_backfill_once(clock, monkeypatch):
     clock.at(MINUTE + 300)
     expected = [MINUTE + 60 * each for each in (2, 3, 4, 6, 7, 8, 9)]
     assert scheduling.span(clock.processor, 'item', MINUTE + 60, MINUTE + 600) == expected
-    assert [tick for tick, _ in scheduling.backfill(clock.processor, 'item', MINUTE + 60, MINUTE + 600)] == expected
+    assert [tick
+            for tick, _ in scheduling.backfill(clock.processor, 'item', MINUTE + 60,
+                                               MINUTE + 600)] == expected
     assert scheduling.backfill(clock.processor, 'item', MINUTE + 60, MINUTE + 600) == []
     assert clock.new() == expected
     clock.run()
-    assert scheduling.span(clock.processor, 'item', MINUTE, MINUTE + DAY) == [MINUTE, MINUTE + 600]     # nothing to come
+    # nothing to come
+    assert scheduling.span(clock.processor, 'item', MINUTE, MINUTE + DAY) == [MINUTE, MINUTE + 600]
     assert clock.at(MINUTE + 600) == [MINUTE + 600]     # what was due meanwhile is done
     assert item.tick == MINUTE + 660
     with pytest.raises(InputError, match='end must be after start'):
@@ -276,7 +290,8 @@ def loops(place, processor):
         loop.close()
 
 
-def test_each_worker_has_its_part_first_and_anothers_when_that_one_does_not_come(clock, loops, processor):
+def test_each_worker_has_its_part_first_and_anothers_when_that_one_does_not_come(clock, loops,
+                                                                                 processor):
     for number in range(100):
         clock.add(f'item {number}', every='1m')
     left, right = loops('left'), loops('right')
@@ -295,7 +310,8 @@ def test_two_who_fire_the_same_leave_one_job_for_each(clock, loops, processor):
     left, right = loops('left'), loops('right')
     look = ticker.Ticker().look(processor, MINUTE + 60)
     count = left.ticker.fire(look, MINUTE + 60, left.change)
-    count += right.ticker.fire(look, MINUTE + 60, right.change)      # as one does whose look was too old
+    # as one does whose look was too old
+    count += right.ticker.fire(look, MINUTE + 60, right.change)
     abort(processor)
     assert count == len(clock.jobs()) == 250
     assert {item.due for item in processor.scheduler.values()} == {MINUTE + 120}
@@ -323,7 +339,8 @@ def test_hints_mend_themselves(clock, processor):
     part.enter(MINUTE + 10, 'item')
     processor.scheduler.parts[ticker.partOf('gone')].enter(MINUTE + 10, 'gone')
     assert clock.at(MINUTE + 11) == []
-    assert [pair for part in processor.scheduler.parts for pair in part.entries] == [(MINUTE + 60, 'item')]
+    assert [pair for part in processor.scheduler.parts
+            for pair in part.entries] == [(MINUTE + 60, 'item')]
     assert processor.scheduler.nextDue() == item.due
     processor.scheduler.remove('item')
     assert [list(part.entries) for part in processor.scheduler.parts] == [[]] * 4

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Other people's code on every storage: whatever it raises ends its own job, is told of once, and all others run."""
+"""Other people's code on every storage: whatever it raises ends its own job, is told of once, and
+all others run."""
 import asyncio
 import sys
 import time
@@ -21,7 +22,8 @@ from p01.remote.options import Policy, WorkerOptions
 from p01.remote.storage.places import traverse
 from tests.conftest import NAME
 
-ERRORS = [ValueError, SystemExit, GeneratorExit, asyncio.CancelledError, MemoryError, StopIteration, BaseException]
+ERRORS = [ValueError, SystemExit, GeneratorExit, asyncio.CancelledError, MemoryError,
+          StopIteration, BaseException]
 
 
 class Silent(Exception):
@@ -140,7 +142,8 @@ async def endless():
 
 @pytest.fixture
 def run(place, processor, told):
-    """Run what is due, as a worker does, and say what became of a job, with the errors that were told."""
+    """Run what is due, as a worker does, and say what became of a job, with the errors that were
+    told."""
     processor.addJob('raises', Raises())
     processor.addJob('returns', Returns())
     processor.addJob('hooked', Hooked())
@@ -185,9 +188,11 @@ def test_an_input_that_raises_when_it_is_loaded(run, processor, kind):
     (lambda: Output(ValueError), 'cannot be pickled (ValueError: no pickle); return plain values'),
     (lambda: Output(SystemExit), 'cannot be pickled (SystemExit: no pickle)'),
     (lambda: explode, None), (lambda: 'x' * 2_000_000, 'or raise outputLimit'),
-    (lambda: (lambda: 1), 'cannot be pickled'), (later, 'is a coroutine'), (several, 'is a generator'),
+    (lambda: (lambda: 1), 'cannot be pickled'), (later,
+                                                 'is a coroutine'), (several, 'is a generator'),
     (endless, 'is an asynchronous generator')],
-    ids=['raises', 'exits', 'function', 'large', 'lambda', 'coroutine', 'generator', 'asynchronous'])
+    ids=['raises', 'exits', 'function', 'large', 'lambda', 'coroutine', 'generator',
+         'asynchronous'])
 @pytest.mark.filterwarnings('error')
 def test_what_no_run_can_return_is_not_tried_again(run, processor, monkeypatch, make, said):
     ran = []
@@ -282,7 +287,8 @@ def test_a_module_that_raises_when_it_is_imported(run, place, processor, module,
 
 
 @pytest.mark.parametrize('kind', ERRORS, ids=lambda kind: kind.__name__)
-@pytest.mark.parametrize('event', [events.JobStarted, events.JobCompleted, events.JobErred, events.JobQueued])
+@pytest.mark.parametrize('event', [events.JobStarted, events.JobCompleted, events.JobErred,
+                                   events.JobQueued])
 def test_a_subscriber_that_raises_changes_nothing(run, processor, caplog, monkeypatch, event, kind):
     monkeypatch.setattr(events, 'faulty', set())
     seen = []
@@ -294,12 +300,14 @@ def test_a_subscriber_that_raises_changes_nothing(run, processor, caplog, monkey
 
     zope.event.subscribers.insert(0, monitor)
     try:
-        job, _ = run(processor.processJob('raises' if event is events.JobErred else 'echo', ValueError('x')))
+        job, _ = run(processor.processJob('raises' if event is events.JobErred else 'echo',
+                                          ValueError('x')))
     finally:
         zope.event.subscribers.remove(monitor)
     assert (job.runCounter, job.status) == (1, 'error' if event is events.JobErred else 'completed')
     assert seen
-    assert len([record for record in caplog.records if 'monitor raised' in record.getMessage()]) == 1
+    assert len([record for record in caplog.records
+                if 'monitor raised' in record.getMessage()]) == 1
 
 
 def test_whoever_listens_is_heard(monkeypatch):
@@ -328,7 +336,8 @@ class Detached(Job):
 
 @pytest.mark.parametrize('kind', [ValueError, SystemExit])
 @pytest.mark.parametrize('detached', [True, False])
-def test_an_output_that_cannot_be_stored_with_the_commit(run, processor, monkeypatch, detached, kind):
+def test_an_output_that_cannot_be_stored_with_the_commit(run, processor, monkeypatch, detached,
+                                                         kind):
     monkeypatch.setattr(Unstorable, 'kind', kind)
     monkeypatch.setattr(Detached, 'detached', detached)
     processor.addJob('detached', Detached())
@@ -345,7 +354,8 @@ class Refuses(Job):
 
 
 @pytest.mark.parametrize('kind', [ValueError, SystemExit, GeneratorExit])
-def test_an_input_that_its_job_refuses_leaves_the_transaction_usable(run, processor, monkeypatch, kind):
+def test_an_input_that_its_job_refuses_leaves_the_transaction_usable(run, processor, monkeypatch,
+                                                                     kind):
     monkeypatch.setattr(Refuses, 'kind', kind)
     processor.addJob('refuses', Refuses())
     with pytest.raises(ValueError, match='no such input'):
@@ -379,7 +389,8 @@ def test_handlers_of_components_are_told_each_on_its_own(run, processor, caplog,
 
 @pytest.mark.parametrize('verb', ['retry', 'settle'])
 def test_a_verdict_survives_what_bookkeeping_meets(place, processor, monkeypatch, verb):
-    """A job that asked to run in an hour, or failed for good, does not run again because its verdict could not be written."""
+    """A job that asked to run in an hour, or failed for good, does not run again because its
+    verdict could not be written."""
     ran, fails = [], [1, 2, 3]
 
     def call(self, remoteProcessor):
@@ -400,7 +411,8 @@ def test_a_verdict_survives_what_bookkeeping_meets(place, processor, monkeypatch
     jobid = processor.processJob('raises')
     processor._p_jar.transaction_manager.commit()
     monkeypatch.setattr(verbs, verb, failing)
-    loop = Loop(place.db, lambda connection: traverse(connection, [NAME]), 'one', WorkerOptions(drain=True))
+    loop = Loop(place.db, lambda connection: traverse(connection, [NAME]), 'one',
+                WorkerOptions(drain=True))
     try:
         loop.work()
     finally:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Forked children, as servers make them: each opens the database for itself, or is refused; the parent feels nothing."""
+"""Forked children, as servers make them: each opens the database for itself, or is refused; the
+parent feels nothing."""
 import contextvars
 import gc
 import os
@@ -84,7 +85,8 @@ def test_children_enqueue_beside_their_parent(app):
         note.enqueue('parent', 2 + number)
     assert ended(*pids) == [0, 0, 0]
     with app.reading() as processor:
-        found = sorted((str(processor.getJob(jobid).input[0][0]), processor.getJob(jobid).input[0][1])
+        found = sorted((str(processor.getJob(jobid).input[0][0]),
+                        processor.getJob(jobid).input[0][1])
                        for jobid in listing.ids(processor.store))
     assert found == sorted([('parent', number) for number in range(12)] + [
         (str(pid), number) for pid in pids for number in (*range(10), *range(100, 110))])
@@ -97,7 +99,8 @@ def test_a_child_within_a_block_of_its_parent_is_refused_and_the_parent_feels_no
     def work():
         with pytest.raises(RemoteError, match='forked'):
             note.enqueue('child')
-        if app.database.startswith('sqlite'):       # which holds locks in the middle of a transaction
+        # which holds locks in the middle of a transaction
+        if app.database.startswith('sqlite'):
             with pytest.raises(RemoteError, match='was in use'):
                 contextvars.Context().run(note.enqueue, 'child')
         else:
@@ -110,13 +113,16 @@ def test_a_child_within_a_block_of_its_parent_is_refused_and_the_parent_feels_no
         note.enqueue('parent')
     note.enqueue('parent')
     with app.reading() as processor:
-        found = sorted(processor.getJob(jobid).input[0][0] for jobid in listing.ids(processor.store))
-    assert [each for each in found if each != 'free child'] == ['parent'] * 4 and 'child' not in found
+        found = sorted(processor.getJob(jobid).input[0][0]
+                       for jobid in listing.ids(processor.store))
+    assert [each for each in found if each != 'free child'] == ['parent'] * 4 \
+        and 'child' not in found
 
 
 @several
 def test_a_child_that_ends_as_programs_do_cuts_nobody_off(app, tmp_path):
-    """At its end the interpreter collects what is left; connections of the parent must not be among it."""
+    """At its end the interpreter collects what is left; connections of the parent must not be among
+    it."""
     code = f"""if True:
         import os, sys
         from p01.remote import App
@@ -134,7 +140,8 @@ def test_a_child_that_ends_as_programs_do_cuts_nobody_off(app, tmp_path):
         note.enqueue('parent')
         app.close()
     """
-    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=60, check=False,
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=60,
+                          check=False,
                           cwd=Path(__file__).parents[2])
     assert done.returncode == 0 and 'Traceback' not in done.stderr, done.stderr
     with app.reading() as processor:
@@ -159,7 +166,8 @@ def test_a_child_leaves_the_block_of_its_parent_by_a_refusal(app):
     with app.transaction() as root:
         assert root['parent'] == 1
     with app.reading() as processor:
-        assert len(list(listing.ids(processor.store))) == (1 if app.database.startswith('sqlite') else 2)
+        assert len(list(listing.ids(processor.store))) == (1 if app.database.startswith('sqlite')
+                                                           else 2)
 
 
 @several
@@ -226,7 +234,8 @@ def test_a_child_is_told_that_an_open_database_is_its_parents(tmp_path):
 
 @several
 def test_a_fork_amidst_the_work_of_other_threads(app):
-    """The locks that they hold at that moment, and the connections that they use, are not the child's."""
+    """The locks that they hold at that moment, and the connections that they use, are not the
+    child's."""
     app.open()
     ends, made = threading.Event(), []
 
@@ -279,7 +288,8 @@ def test_a_parent_that_closes_before_its_child_loses_nothing(app):
     assert ended(pid) == [0]
     other = App(address)
     with other.reading() as processor:
-        found = sorted(processor.getJob(jobid).input[0][0] for jobid in listing.ids(processor.store))
+        found = sorted(processor.getJob(jobid).input[0][0]
+                       for jobid in listing.ids(processor.store))
     other.close()
     for each in (here, there, *ready):
         os.close(each)
@@ -299,10 +309,13 @@ def forking(ends):
 
 
 @pytest.mark.parametrize('app', [*SEVERAL, 'file', 'memory'], indirect=True)
-@pytest.mark.parametrize('ends, status', [(None, 0), (SystemExit(7), 7), (SystemExit('text'), 1), (ValueError(), 1),
+@pytest.mark.parametrize('ends, status', [(None, 0), (SystemExit(7),
+                                                      7), (SystemExit('text'),
+                                                           1), (ValueError(), 1),
                                           (KeyboardInterrupt(), 1)])
 def test_a_child_that_a_job_forked_ends_with_the_job(app, ends, status):
-    """The rest is the parent's: its outcome, its commit, its next jobs. Else the job would run in the child once more."""
+    """The rest is the parent's: its outcome, its commit, its next jobs. Else the job would run in
+    the child once more."""
     here = os.getpid()
     handle = forking.enqueue(ends)
     try:

@@ -11,7 +11,14 @@ import ZODB
 from persistent.mapping import PersistentMapping
 
 from p01.remote import App, RemoteError, current
-from p01.remote.exceptions import ArgumentsError, InputError, JobCancelled, JobFailed, JobNotFound, NotCommitted
+from p01.remote.exceptions import (
+    ArgumentsError,
+    InputError,
+    JobCancelled,
+    JobFailed,
+    JobNotFound,
+    NotCommitted,
+)
 from p01.remote.worker import SimpleWorker
 
 application = App('memory:')
@@ -35,7 +42,8 @@ def many(number):
     root, cache = current.root, current.processor._p_jar._cache.cache_size
     root['many'] = root.get('many', ()) + (number,)
     transaction.savepoint(optimistic=True)
-    root[f'objects {number}'] = PersistentMapping({at: PersistentMapping() for at in range(cache + 10)})
+    root[f'objects {number}'] = PersistentMapping({at: PersistentMapping()
+                                                   for at in range(cache + 10)})
 
 
 def test_a_function_that_is_added_to_a_processor_stays_free_of_its_connection(app):
@@ -99,7 +107,8 @@ def test_from_enqueue_to_result(app):
             handle.result(timeout=0)
     assert (handle.id, handle.status, handle.done()) == (1, 'queued', False)
     assert app.drain() == 1
-    assert (handle.status, handle.done(), handle.result(), handle.result(timeout=0)) == ('completed', True, 10, 10)
+    assert (handle.status, handle.done(), handle.result(),
+            handle.result(timeout=0)) == ('completed', True, 10, 10)
     assert handle.exception() is None and not handle.running() and not handle.cancelled()
     assert handle.job.name.endswith('square') and handle.job.input == ((3,), {'plus': 1})
     assert app.handle(1).result() == 10
@@ -191,7 +200,8 @@ def test_outside_of_a_transaction_block_it_is_one_of_its_own(app):
     assert handle.status == 'queued'
     transaction.abort()
     assert app.drain() == 1 and handle.result(timeout=0) == 4
-    assert not [each for each in transaction.manager.manager._synchs.as_weakref_list() if each() is not None]
+    assert not [each for each in transaction.manager.manager._synchs.as_weakref_list()
+                if each() is not None]
 
 
 def test_it_joins_a_transaction_that_somebody_has_begun_in_the_thread(app):
@@ -207,7 +217,8 @@ def test_it_joins_a_transaction_that_somebody_has_begun_in_the_thread(app):
     handle, other = square.enqueue(3), square.enqueue(4)
     transaction.commit()
     assert app.drain() == 2 and (handle.result(), other.result()) == (9, 16)
-    assert not [each for each in transaction.manager.manager._synchs.as_weakref_list() if each() is not None]
+    assert not [each for each in transaction.manager.manager._synchs.as_weakref_list()
+                if each() is not None]
 
 
 def test_it_joins_the_users_own_connection(app, place):
@@ -281,7 +292,8 @@ def test_several_apps_in_one_database(place):
     assert [each.drain() for each in apps] == [1, 1]
     for each in apps:
         each.close()
-    assert isinstance(place.db, ZODB.DB) and place.db.open().root()['one']      # given open, it stays open
+    # given open, it stays open
+    assert isinstance(place.db, ZODB.DB) and place.db.open().root()['one']
 
 
 def test_another_process_sees_the_result(tmp_path):
@@ -290,12 +302,14 @@ def test_another_process_sees_the_result(tmp_path):
     try:
         with application.transaction():
             done, waits = square.enqueue(7), square.using(delay=60).enqueue(8)
-        code = ('import sys; from p01.remote import App; from tests.contract import test_front as front\n'
-                'app = front.application; app.database = sys.argv[1]\n'
+        code = ('import sys; from p01.remote import App; from tests.contract import test_front as '
+                'front\napp = front.application; app.database = sys.argv[1]\n'
                 'assert app.handle(1).status == "queued"; assert app.drain() == 1\n'
-                'print(app.handle(1).result(timeout=0), app.handle(2).status, app.handle(2).cancel())\n'
-                'with app.transaction(): print(front.square.enqueue(9).id > 2)\n')
-        found = subprocess.run([sys.executable, '-c', code, address], capture_output=True, text=True, timeout=60,
+                'print(app.handle(1).result(timeout=0), app.handle(2).status, '
+                'app.handle(2).cancel())\nwith app.transaction(): print(front.square.enqueue(9).id '
+                '> 2)\n')
+        found = subprocess.run([sys.executable, '-c', code, address], capture_output=True,
+                               text=True, timeout=60,
                                cwd=Path(__file__).parents[2], check=False)
         assert found.stdout.split() == ['49', 'delayed', 'True', 'True'], found.stderr
         assert (done.result(timeout=0), waits.status) == (49, 'cancelled')

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""The manager that is lent to other people's code: whoever ends its transaction has the next one begin behind it."""
+"""The manager that is lent to other people's code: whoever ends its transaction has the next one
+begin behind it."""
 import os
 
 import pytest
@@ -15,7 +16,8 @@ WAYS = {
     'manager': lambda manager, root, verb: getattr(manager, verb)(),
     'transaction': lambda manager, root, verb: getattr(manager.get(), verb)(),
     'connection': lambda manager, root, verb: getattr(root._p_jar.transaction_manager, verb)(),
-    'with': lambda manager, root, verb: manager.__exit__(*((None,) * 3 if verb == 'commit' else (KeyError, KeyError(), None))),
+    'with': lambda manager, root, verb: manager.__exit__(*((None,) * 3 if verb == 'commit'
+                                                           else (KeyError, KeyError(), None))),
 }
 
 
@@ -71,7 +73,8 @@ def test_each_part_sees_what_others_committed(place, lent):
         other.root()[repr(end)] = PersistentMapping()
         other.transaction_manager.commit()
         end()
-        manager.begin()             # a ZEO client is told of others' commits when a transaction begins
+        # a ZEO client is told of others' commits when a transaction begins
+        manager.begin()
         assert repr(end) in root
 
 

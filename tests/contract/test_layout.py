@@ -34,7 +34,8 @@ def step(store, at):
     firsts = list(store.segments.keys(at))
     segment = store.segments[firsts[0]]
     assert len(segment.entries) <= 64
-    segment.entries = {jobid: record._replace(name=record.name.lower()) for jobid, record in segment.entries.items()}
+    segment.entries = {jobid: record._replace(name=record.name.lower())
+                       for jobid, record in segment.entries.items()}
     return firsts[1] if len(firsts) > 1 else None
 
 
@@ -48,7 +49,8 @@ def testNewerIsRefused(address):
 
 
 def testWhatThisCodeDoesNotKnowIsRefused(address):
-    """A layout that has grown for those who use something keeps older code out of their databases only."""
+    """A layout that has grown for those who use something keeps older code out of their databases
+    only."""
     app = App(address)
     with app.transaction() as root:
         root[app.name].store.uses = ('made-up things',)

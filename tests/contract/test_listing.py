@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Lists and counts on every storage: right for every filter, whatever has happened, and at the same cost however many jobs
-there are that nobody asked for."""
+"""Lists and counts on every storage: right for every filter, whatever has happened, and at the same
+cost however many jobs there are that nobody asked for."""
 import random
 from itertools import product
 
@@ -27,10 +27,15 @@ def every(store):
 def prove(store):
     """Each filter finds what fits, in order."""
     views = every(store)
-    instants = sorted(view.outcome.completed if view.outcome else view.record.created for view in views) or [START]
+    instants = sorted(view.outcome.completed if view.outcome else view.record.created
+                      for view in views) or [START]
     middle = instants[len(instants) // 2]
-    for stati, queue, name in product([listing.STATI, *((status,) for status in listing.STATI), ('error', 'queued'),
-                                       ('queued', 'delayed')], (None, *QUEUES, 'none'), (None, *NAMES, 'none')):
+    for stati, queue, name in product([listing.STATI,
+                                       *((status,)
+                                         for status in listing.STATI), ('error', 'queued'),
+                                       ('queued',
+                                        'delayed')], (None, *QUEUES,
+                                                      'none'), (None, *NAMES, 'none')):
         for limits in ({}, {'limit': 3}, {'since': middle}, {'before': middle}):
             which = Filter(stati, queue, name, **limits)
             expected = [view.id for view in views if which.fits(view)][:which.limit]
@@ -48,20 +53,25 @@ def test_every_filter_whatever_has_happened(place, monkeypatch):
     for turn in range(12):
         processor = chance.choice(enqueuers)
         abort(processor)
-        known += [processor.processJob(chance.choice(NAMES), turn, queue=chance.choice(QUEUES[:2] if turn % 3 else QUEUES),
-                                       priority=chance.randrange(3), delay=1e6 if chance.random() < 0.2 else None)
+        known += [processor.processJob(chance.choice(NAMES), turn,
+                                       queue=chance.choice(QUEUES[:2] if turn % 3 else QUEUES),
+                                       priority=chance.randrange(3),
+                                       delay=1e6 if chance.random() < 0.2 else None)
                   for _ in range(chance.choice((1, 5, 40)))]
         commit(processor)
         if turn % 4 != 3:
-            worker.do(lambda store: verbs.claim(store, worker.seat(store), chance.randrange(40), START))
+            worker.do(lambda store: verbs.claim(store, worker.seat(store), chance.randrange(40),
+                                                START))
             claimed = sorted(worker.do(lambda store: list(worker.seat(store).claims)))
-            ended = {jobid: Outcome(chance.choice(('completed', 'error')), None, 'no', 1, START, START + turn)
+            ended = {jobid: Outcome(chance.choice(('completed', 'error')), None, 'no', 1, START,
+                                    START + turn)
                      for jobid in claimed if chance.random() < 0.7}
             worker.do(lambda store, ended=ended: verbs.settle(store, worker.seat(store), ended))
             for verb in (verbs.cancel, verbs.revive, verbs.remove):
                 for jobid in chance.choices(known, k=3):
                     if people.do(lambda store, jobid=jobid: jobid in set(listing.ids(store))):
-                        people.do(lambda store, verb=verb, jobid=jobid, now=START + turn: verb(store, jobid, now))
+                        people.do(lambda store, verb=verb, jobid=jobid, now=START
+                                  + turn: verb(store, jobid, now))
         for few in (listing.FEW, 0):        # as with more jobs in line than it looks at one by one
             monkeypatch.setattr(listing, 'FEW', few)
             people.do(prove)
@@ -84,7 +94,8 @@ def loaded(monkeypatch):
 
 @pytest.fixture
 def crowd(place, loaded):
-    """Some 60 segments of jobs that completed, and as many that wait, few others among them; gives a look with a cold cache."""
+    """Some 60 segments of jobs that completed, and as many that wait, few others among them; gives
+    a look with a cold cache."""
     processor = stored(place)
     for number in range(3000):
         if number % 1000 == 10:
@@ -123,11 +134,14 @@ def crowd(place, loaded):
 
 
 @pytest.mark.parametrize('which, number, most', [
-    (Filter(('error',)), 3, 3), (Filter(('error',), 'mail'), 3, 3), (Filter(('error',), name='fatal'), 3, 3),
+    (Filter(('error',)), 3, 3), (Filter(('error',), 'mail'), 3,
+                                 3), (Filter(('error',), name='fatal'), 3, 3),
     (Filter(('error',), 'default'), 0, 0), (Filter(('error', 'cancelled'), limit=1), 1, 1),
     (Filter(('queued',), 'rare'), 1, 1), (Filter(queue='rare'), 1, 1), (Filter(limit=50), 50, 4),
-    (Filter(('completed',), limit=50), 50, 4), (Filter(('completed',), 'rare'), 0, 1), (Filter(('delayed',)), 0, 0),
-    (Filter(('processing',)), 0, 0), (Filter(('error',), since=START), 0, 0), (Filter(name='fatal'), 4, 4)])
+    (Filter(('completed',), limit=50), 50, 4), (Filter(('completed',), 'rare'), 0,
+                                                1), (Filter(('delayed',)), 0, 0),
+    (Filter(('processing',)), 0, 0), (Filter(('error',), since=START), 0,
+                                      0), (Filter(name='fatal'), 4, 4)])
 def test_a_list_costs_what_it_shows(crowd, which, number, most):
     _, open = crowd(lambda store: list(store.untaken()))        # segments that may have more
     found, segments = crowd(lambda store: list(find(store, which)))
@@ -150,7 +164,8 @@ def test_counts_and_the_oldest_look_at_no_job(crowd):
 
 def test_few_failed_jobs_are_removed_at_the_cost_of_few(crowd):
     removed, segments = crowd(lambda store: [verbs.remove(store, jobid)
-                                             for jobid in list(listing.ended(store, listing.ALL, 'error'))])
+                                             for jobid
+                                             in list(listing.ended(store, listing.ALL, 'error'))])
     assert removed == ['error'] * 3 and segments <= 6
 
 
@@ -177,4 +192,5 @@ def test_what_nobody_has_taken_in_is_reckoned_when_it_is_much(place, loaded, mon
     assert len(set(loaded)) <= 12
     loaded.clear()
     processor._p_jar.cacheMinimize()
-    assert len(list(find(processor.store, Filter(('queued',), limit=50)))) == 50 and len(set(loaded)) <= 12
+    assert len(list(find(processor.store, Filter(('queued',), limit=50)))) == 50 \
+        and len(set(loaded)) <= 12

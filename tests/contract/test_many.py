@@ -73,7 +73,8 @@ def test_none(app):
     assert count(app) == 0
 
 
-@pytest.mark.parametrize('wrong, error', [((1, 2, 3), ArgumentsError), ({'nobase': 1}, ArgumentsError),
+@pytest.mark.parametrize('wrong, error', [((1, 2, 3),
+                                           ArgumentsError), ({'nobase': 1}, ArgumentsError),
                                           (lambda: None, InputError)])
 def test_one_that_cannot_be_taken_keeps_all_out_and_is_named(app, wrong, error):
     with app.transaction() as root:

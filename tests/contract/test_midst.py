@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What comes between, on every storage: a signal handler, a __del__, a handler of log lines, a data manager may enqueue at any
-point of what the same thread does. It works, or is refused by a sentence; nobody waits for himself, and no id is given twice.
+"""What comes between, on every storage: a signal handler, a __del__, a handler of log lines, a data
+manager may enqueue at any point of what the same thread does. It works, or is refused by a
+sentence; nobody waits for himself, and no id is given twice.
 """
 import sys
 from contextlib import contextmanager
@@ -79,8 +80,10 @@ def said(work):
 
 
 @pytest.mark.parametrize('phase, order, refused', [
-    ('tpc_begin', '!', False), ('tpc_begin', '~~', True), ('commit', '!', True), ('commit', '~~', True),
-    ('tpc_vote', '!', True), ('tpc_vote', '~~', True), ('tpc_finish', '!', True), ('tpc_finish', '~~', False)])
+    ('tpc_begin', '!', False), ('tpc_begin', '~~', True), ('commit', '!',
+                                                           True), ('commit', '~~', True),
+    ('tpc_vote', '!', True), ('tpc_vote', '~~', True), ('tpc_finish', '!',
+                                                        True), ('tpc_finish', '~~', False)])
 def test_within_a_commit(app, phase, order, refused):
     manager = Manager(app, phase, order)
     note.enqueue('before')
@@ -133,7 +136,8 @@ def test_a_part_whose_whole_has_ended(app):
 
 @contextmanager
 def call(number, do):
-    """Have do() called once, as the function begins that is called as the number-th within; gives a list of those called."""
+    """Have do() called once, as the function begins that is called as the number-th within; gives a
+    list of those called."""
     calls = []
 
     def look(frame, event, arg):
@@ -152,7 +156,8 @@ def call(number, do):
 
 @pytest.mark.parametrize('block', [False, True])
 def test_at_every_point_of_an_enqueue(app, block):
-    """As a signal handler would: between any two calls of an enqueue of its own, and of one in a transaction around it."""
+    """As a signal handler would: between any two calls of an enqueue of its own, and of one in a
+    transaction around it."""
     def one():
         if block:
             with app.transaction():
@@ -206,5 +211,6 @@ def test_at_every_point_of_a_load(app):
             with call(number, between):
                 settings._p_activate()
     assert len(said) == len(calls)
-    assert all(isinstance(each, int) or 'in the midst of a commit, begin or load' in each for each in said)
+    assert all(isinstance(each, int) or 'in the midst of a commit, begin or load' in each
+               for each in said)
     assert app.drain() == 1 + sum(isinstance(each, int) for each in said)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Packing on every storage: under load nothing is lost, two packs at once are refused, the command tells what it did."""
+"""Packing on every storage: under load nothing is lost, two packs at once are refused, the command
+tells what it did."""
 import json
 import threading
 import time
@@ -28,18 +29,21 @@ from p01.remote.views import figures, listing
 from tests.conftest import NAME, counted, inside, leave, newProcessor, stored
 
 DEADLINE = 120
-PACKS, LEAST = 5, 60       # packs, and jobs that are done meanwhile; they are slow beside a pack in the same process
+# packs, and jobs that are done meanwhile; they are slow beside a pack in the same process
+PACKS, LEAST = 5, 60
 
 
 class Grow(Job):
-    """Puts an object into a tree, whose buckets split, and moves an old one from one place to another."""
+    """Puts an object into a tree, whose buckets split, and moves an old one from one place to
+    another."""
 
     def __call__(self, remoteProcessor):
         root = remoteProcessor._p_jar.root()
         root['tree'][self.input] = PersistentMapping(number=self.input)
         source, target = ('left', 'right') if 'thing' in root['left'] else ('right', 'left')
         if self.input % 10 == 0:
-            root[target] = PersistentMapping(thing=root[source].pop('thing'))       # a new object each time
+            # a new object each time
+            root[target] = PersistentMapping(thing=root[source].pop('thing'))
         return self.input
 
 
@@ -47,7 +51,8 @@ def test_nothing_is_lost_while_it_is_packed(place):
     processor = stored(place)
     processor.addJob('grow', Grow())
     root = processor._p_jar.root()
-    root['tree'], root['left'], root['right'] = OOBTree(), PersistentMapping(thing=PersistentMapping(v=1)), PersistentMapping()
+    root['tree'], root['left'], root['right'] = OOBTree(), PersistentMapping(
+        thing=PersistentMapping(v=1)), PersistentMapping()
     processor._p_jar.transaction_manager.commit()
     over = threading.Event()
 
@@ -112,13 +117,15 @@ def prove(place, enqueued):
     connection.transaction_manager.begin()
     processor, root = inside(connection), connection.root()
     assert counted(processor) == {'completed': enqueued}
-    assert sorted(processor.getJobResult(jobid) for jobid in listing.ids(processor.store)) == list(range(enqueued))
+    assert sorted(processor.getJobResult(jobid)
+                  for jobid in listing.ids(processor.store)) == list(range(enqueued))
     assert [each['number'] for each in root['tree'].values()] == list(range(enqueued))
     assert [each['thing']['v'] for each in (root['left'], root['right']) if 'thing' in each] == [1]
     connection.transaction_manager.abort()
 
 
-@pytest.mark.parametrize('place', ['file', 'sqlite', 'zeo'], indirect=True)     # PostgreSQL gives room back in its own time
+# PostgreSQL gives room back in its own time
+@pytest.mark.parametrize('place', ['file', 'sqlite', 'zeo'], indirect=True)
 def test_what_was_pruned_takes_no_room(place):
     processor = stored(place)
     processor.retention = Retention(0, 0, 0)
@@ -152,7 +159,8 @@ def jobsLeft(place):
 def test_two_packs_at_once(place):
     """Whoever comes second is refused, in our words, and the first one is not disturbed."""
     connection = place.connect()
-    connection.root()['many'] = OOBTree({number: PersistentMapping(v='x' * 100) for number in range(5000)})
+    connection.root()['many'] = OOBTree({number: PersistentMapping(v='x' * 100)
+                                         for number in range(5000)})
     connection.transaction_manager.commit()
     dbs = [place.db, place.openAgain()]
     refused, done, deadline = [], 0, time.monotonic() + DEADLINE
@@ -205,7 +213,8 @@ def test_what_moves_while_it_is_packed_is_kept(place):
 def test_relstorage_without_history_is_not_packed(tmp_path):
     """It would lose objects; the sentence says how not."""
     options = Options(keep_history=False)
-    db = ZODB.DB(RelStorage(Sqlite3Adapter(str(tmp_path), pragmas={}, options=options), options=options))
+    db = ZODB.DB(RelStorage(Sqlite3Adapter(str(tmp_path), pragmas={}, options=options),
+                            options=options))
     connection = db.open()
     processor = connection.root()[NAME] = newProcessor()
     connection.transaction_manager.commit()

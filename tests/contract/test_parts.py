@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Jobs that commit or abort in the middle, as old code does with long work: each part stays, the fence holds in each."""
+"""Jobs that commit or abort in the middle, as old code does with long work: each part stays, the
+fence holds in each."""
 import time
 
 import pytest
@@ -24,7 +25,8 @@ COMMITS = {
 
 
 class Parts(Job):
-    """Writes its input into the root, each for itself: 'commit' and 'abort' end a part, an exception ends the job."""
+    """Writes its input into the root, each for itself: 'commit' and 'abort' end a part, an
+    exception ends the job."""
 
     policy = Policy(retries=0)
     commit = staticmethod(transaction.commit)
@@ -78,10 +80,14 @@ def work(loop, processor):
     (['a', 'commit', 'b'], {'a': 1, 'b': 1}, 'completed'), (['a', 'commit'], {'a': 1}, 'completed'),
     (['commit'], {}, 'completed'),
     (['a', 'commit', 'b', 'commit', 'c', ValueError('x')], {'a': 1, 'b': 1}, 'error'),
-    (['a', 'abort', 'b'], {'b': 1}, 'completed'), (['a', 'commit', 'b', 'abort'], {'a': 1}, 'completed'),
-    (['begin', 'a'], {'a': 1}, 'completed'), (['a', 'commit', 'begin', 'b', ValueError('x')], {'a': 1}, 'error'),
-    (['a', 'begin'], {}, 'error'), (['commit'] * 20 + ['a'] + ['commit'] * 20, {'a': 1}, 'completed')])
-def test_each_part_is_committed_and_nothing_else(loop, processor, monkeypatch, way, steps, written, status):
+    (['a', 'abort', 'b'], {'b': 1}, 'completed'), (['a', 'commit', 'b', 'abort'], {'a': 1},
+                                                   'completed'),
+    (['begin', 'a'], {'a': 1},
+     'completed'), (['a', 'commit', 'begin', 'b', ValueError('x')], {'a': 1}, 'error'),
+    (['a', 'begin'], {}, 'error'), (['commit'] * 20 + ['a'] + ['commit'] * 20, {'a': 1},
+                                    'completed')])
+def test_each_part_is_committed_and_nothing_else(loop, processor, monkeypatch, way, steps, written,
+                                                 status):
     monkeypatch.setattr(Parts, 'commit', staticmethod(COMMITS[way]))
     jobid = processor.processJob('parts', steps)
     after = processor.processJob('writes')
@@ -96,9 +102,11 @@ def test_each_part_is_committed_and_nothing_else(loop, processor, monkeypatch, w
 
 @pytest.mark.parametrize('last', ['commit', 'b'])
 def test_a_part_after_a_rescue_is_refused(loop, processor, monkeypatch, last):
-    """Somebody else has the job since its first part: whatever the late worker still writes vanishes."""
+    """Somebody else has the job since its first part: whatever the late worker still writes
+    vanishes."""
     def rescue():
-        connection = processor._p_jar.db().open(manager := transaction.TransactionManager(explicit=True))
+        connection = processor._p_jar.db().open(
+            manager := transaction.TransactionManager(explicit=True))
         manager.begin()
         store = traverse(connection, [NAME]).store
         for seat in list(store.seats.values()):
@@ -123,7 +131,8 @@ def test_a_part_after_a_rescue_is_refused(loop, processor, monkeypatch, last):
     jobid = processor.processJob('parts', [])
     processor._p_jar.transaction_manager.commit()
     found = work(loop, processor)
-    assert found == {'a': 2, 'b': 1}                # its first run's first part, and the second run's
+    # its first run's first part, and the second run's
+    assert found == {'a': 2, 'b': 1}
     assert processor.getJob(jobid).output == 'done'
 
 
@@ -133,7 +142,8 @@ def test_a_conflict_in_a_part_repeats_the_job(loop, processor, monkeypatch):
     def meet():
         if meets:
             meets.pop()
-            connection = processor._p_jar.db().open(manager := transaction.TransactionManager(explicit=True))
+            connection = processor._p_jar.db().open(
+                manager := transaction.TransactionManager(explicit=True))
             manager.begin()
             connection.root()['place']['b'] = 10
             manager.commit()
@@ -162,13 +172,15 @@ def test_many_conflicts_are_a_failed_run(loop, processor, monkeypatch):
     """They are told of from the third on, with the object."""
     told, pauses = [], []
     monkeypatch.setattr(zope.event, 'subscribers', [*zope.event.subscribers, told.append])
-    monkeypatch.setattr(runner, 'pauseAfter', lambda *given: pauses.append(pauseAfter(*given)) or 0.0)
+    monkeypatch.setattr(runner,
+                        'pauseAfter', lambda *given: pauses.append(pauseAfter(*given)) or 0.0)
     monkeypatch.setattr(Parts, 'policy', Policy(retries=0, conflicts=5))
 
     def call(self, remoteProcessor):
         place = current.root['place']
         place['b'] = place.get('b', 0) + 1
-        connection = processor._p_jar.db().open(manager := transaction.TransactionManager(explicit=True))
+        connection = processor._p_jar.db().open(
+            manager := transaction.TransactionManager(explicit=True))
         manager.begin()
         connection.root()['place']['b'] = place['b'] + 10
         manager.commit()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What can be passed to a job and returned by it: right, or refused where it is given, and the transaction stays usable."""
+"""What can be passed to a job and returned by it: right, or refused where it is given, and the
+transaction stays usable."""
 import dataclasses
 import signal
 import subprocess
@@ -56,19 +57,25 @@ def inMain(monkeypatch):
     """Classes as if they were defined in the script that runs."""
     main = sys.modules['__main__']
     for name in ('MainThing', 'MainData'):
-        made = type(name, (Thing,), {'__module__': '__main__', '__qualname__': name}) if name == 'MainThing' else \
-            dataclasses.make_dataclass(name, ['value'], namespace={'__module__': '__main__', '__qualname__': name})
+        made = type(name, (Thing,), {'__module__': '__main__',
+                                     '__qualname__': name}) if name == 'MainThing' else \
+            dataclasses.make_dataclass(name, ['value'],
+                                       namespace={'__module__': '__main__', '__qualname__': name})
         made.__module__ = '__main__'
         monkeypatch.setattr(main, name, made, raising=False)
     return main
 
 
 @pytest.mark.parametrize('make', [
-    lambda main: main.MainThing(), lambda main: [main.MainData(5)], lambda main: Thing({1: (main.MainThing(),)}),
-    lambda main: main.MainThing, lambda main: {'x': [main.MainData]}], ids=['object', 'data', 'nested', 'class', 'nestedclass'])
+    lambda main: main.MainThing(), lambda main: [
+        main.MainData(5)], lambda main: Thing({1: (main.MainThing(),)}),
+    lambda main: main.MainThing, lambda main: {'x': [main.MainData]}],
+                         ids=['object', 'data', 'nested', 'class', 'nestedclass'])
 def test_what_is_defined_in_the_script_is_refused(processor, inMain, make):
     first = processor.processJob('echo', 1)
-    with pytest.raises(InputError, match=r"Main(Thing|Data) is defined in the script that is running, '__main__'"):
+    with pytest.raises(InputError,
+                       match=r"Main(Thing|Data) is defined in the script that is running, "
+                             r"'__main__'"):
         processor.processJob('echo', make(inMain))
     second = processor.processJob('echo', 'the text __main__ is no harm')
     commit(processor)
@@ -85,7 +92,8 @@ def test_objects_of_other_modules_are_passed(processor):
     assert processor.getJobResult(jobid) == [Thing('__main__'), Thing]
 
 
-@pytest.mark.parametrize('input', [lambda: Blob(b'x'), lambda: ('a', {'b': Blob(b'x')})], ids=['blob', 'nested'])
+@pytest.mark.parametrize('input', [lambda: Blob(b'x'), lambda: ('a', {'b': Blob(b'x')})],
+                         ids=['blob', 'nested'])
 def test_a_blob_needs_a_place(place, processor, input):
     first = processor.processJob('echo', 1)
     if place.kind in ('file', 'postgresql'):
@@ -143,7 +151,9 @@ app.close()
 def test_a_real_script_is_told(tmp_path):
     (tmp_path / 'script.py').write_text(SCRIPT)
     root = Path(__file__).parents[2]
-    done = subprocess.run([sys.executable, 'script.py'], cwd=tmp_path, capture_output=True, text=True, timeout=60,
+    done = subprocess.run([sys.executable, 'script.py'], cwd=tmp_path, capture_output=True,
+                          text=True, timeout=60,
                           env={'PYTHONPATH': f'{SOURCE}:{root}', 'PATH': '/usr/bin'})
-    assert done.stdout.splitlines()[0].startswith("The input of 'echo' cannot be pickled: Order is defined in the script")
+    assert done.stdout.splitlines()[0].startswith("The input of 'echo' cannot be pickled: Order is "
+                                                  "defined in the script")
     assert done.stdout.splitlines()[1] == '1', done

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""A transaction that holds jobs and never commits is told of once, with the line that enqueued; what is meant is silent."""
+"""A transaction that holds jobs and never commits is told of once, with the line that enqueued;
+what is meant is silent."""
 import gc
 import logging
 import subprocess
@@ -139,7 +140,8 @@ def test_one_whose_successor_begins_is_told_of(app, told):
     where = line()
     note.enqueue(1)
     transaction.begin()
-    assert [(event.where, event.lost) for event in told] == [(where, True)] and 'another' in told[0].reason
+    assert [(event.where, event.lost) for event in told] == [(where, True)] \
+        and 'another' in told[0].reason
 
 
 def test_one_whose_thread_ends_is_told_of_and_its_connection_goes_back(app, told):
@@ -154,7 +156,8 @@ def test_one_whose_thread_ends_is_told_of_and_its_connection_goes_back(app, told
     thread.start()
     thread.join()
     gc.collect()
-    assert [(event.where, event.lost) for event in told] == [(where[0], True)] and 'thread ended' in told[0].reason
+    assert [(event.where, event.lost) for event in told] == [(where[0], True)] \
+        and 'thread ended' in told[0].reason
     assert leftOpen(app.db) == []
 
 
@@ -172,8 +175,10 @@ import shop, transaction
 transaction.begin()
 shop.receipt.enqueue(1)
 """)
-    done = subprocess.run([sys.executable, 'order.py'], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
-                          env={'PYTHONPATH': f'{Path(__file__).parents[2] / "src"}:{tmp_path}', 'PATH': ''})
+    done = subprocess.run([sys.executable, 'order.py'], cwd=tmp_path, capture_output=True,
+                          text=True, timeout=60, check=False,
+                          env={'PYTHONPATH': f'{Path(__file__).parents[2] / "src"}:{tmp_path}',
+                               'PATH': ''})
     assert 'order.py:4' in done.stderr and 'process ended' in done.stderr, done.stderr
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""However many threads work, enqueue and look on, ZODB has nothing to warn of; and a pool is as its owner had it afterwards."""
+"""However many threads work, enqueue and look on, ZODB has nothing to warn of; and a pool is as its
+owner had it afterwards."""
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""postgresql: what addresses mean, what is said when they cannot be opened, and that no password is ever shown."""
+"""postgresql: what addresses mean, what is said when they cannot be opened, and that no password is
+ever shown."""
 import gc
 import logging
 import subprocess
@@ -47,7 +48,8 @@ def own(server):
 def guarded(own):
     """A database of a user with a password, and the password."""
     name = own.create()
-    own.execute("DO $$ BEGIN CREATE ROLE guarded LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
+    own.execute("DO $$ BEGIN CREATE ROLE guarded LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; "
+                "END $$")
     own.execute(f"ALTER ROLE guarded PASSWORD '{PASSWORD.replace(chr(39), chr(39) * 2)}'")
     own.execute(f'ALTER DATABASE {name} OWNER TO guarded')
     return own, name
@@ -73,7 +75,8 @@ def read(db, key):
 
 
 def refused(address, error=AddressError):
-    """What is said about an address that cannot be opened, and everything that a log would show of it."""
+    """What is said about an address that cannot be opened, and everything that a log would show of
+    it."""
     with pytest.raises(error) as caught:
         openDatabase(address)
     message = str(caught.value)
@@ -96,14 +99,16 @@ def test_the_tables_are_made_on_first_use_and_found_again(server):
 def forms(own, name):
     where = str(own.folder)
     quoted = where.replace('/', '%2F')
-    return [f'postgresql://{servers.ADMIN}@/{name}?host={where}', f'postgres://{servers.ADMIN}@{quoted}/{name}',
+    return [f'postgresql://{servers.ADMIN}@/{name}?host={where}',
+            f'postgres://{servers.ADMIN}@{quoted}/{name}',
             f'POSTGRESQL:///{name}?host={where}&user={servers.ADMIN}&sslmode=disable&port=5432',
             f'postgresql:host={where} user={servers.ADMIN} dbname={name}']
 
 
 def test_addresses_are_those_of_libpq(own, tmp_path, monkeypatch):
     name = own.create()
-    (tmp_path / 'services').write_text(f'[jobs]\nhost={own.folder}\nuser={servers.ADMIN}\ndbname={name}\n')
+    (tmp_path / 'services').write_text(
+        f'[jobs]\nhost={own.folder}\nuser={servers.ADMIN}\ndbname={name}\n')
     monkeypatch.setenv('PGSERVICEFILE', str(tmp_path / 'services'))
     addresses = [*forms(own, name), 'postgresql:service=jobs', 'postgresql://?service=jobs']
     for number, address in enumerate(addresses):
@@ -132,7 +137,8 @@ db.close()
 
 def test_first_users_at_once(server):
     address = server.address(server.create())
-    users = [subprocess.Popen([sys.executable, '-c', OPENER, address], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    users = [subprocess.Popen([sys.executable, '-c', OPENER, address], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True) for _ in range(4)]
     for user in users:
         assert user.stdout.readline() == 'ready\n'
@@ -183,15 +189,19 @@ def test_a_password_opens_and_is_never_shown(guarded, caplog, capsys):
                 parsed = parse(address)
                 shown = [parsed.text, repr(parsed), repr(db)]
                 for each in storages:
-                    shown += [repr(each), str(each), each.getName(), each.sortKey(), repr(each.shared), repr(vars(each.shared)),
-                              repr(vars(each)), repr(vars(each.session)), *map(repr, gc.get_referents(each.session.link))]
+                    shown += [repr(each), str(each), each.getName(), each.sortKey(),
+                              repr(each.shared), repr(vars(each.shared)),
+                              repr(vars(each)), repr(vars(each.session)),
+                              *map(repr, gc.get_referents(each.session.link))]
                 assert not [text for text in shown if hasPassword(text)]
     printed = capsys.readouterr()
     assert not hasPassword(caplog.text + printed.out + printed.err)
 
 
 def hasPassword(text, password=PASSWORD, quoted=QUOTED):
-    return any(part in text for part in (password, quoted, password[:6], quoted[:8], "w'ord", 'w\\\'ord', 'w%27ord'))
+    return any(part in text
+               for part in (password, quoted, password[:6], quoted[:8], "w'ord", 'w\\\'ord',
+                            'w%27ord'))
 
 
 def test_a_wrong_password_is_refused_and_not_shown(guarded, caplog):
@@ -207,15 +217,18 @@ def test_a_wrong_password_is_refused_and_not_shown(guarded, caplog):
 
 
 @pytest.mark.parametrize('address', [
-    'postgresql://user:sec/ret@host/jobs', 'postgresql://user:secret', 'postgresql://user:12/secret@host/jobs',
+    'postgresql://user:sec/ret@host/jobs', 'postgresql://user:secret',
+    'postgresql://user:12/secret@host/jobs',
     'postgresql://user:secret@host:port/jobs', 'postgresql://user:sec?ret/@host/jobs',
-    "postgresql:password='secret", 'postgresql:password = secret nonsense', 'postgresql://host/jobs?password=secret&nonsense=1',
+    "postgresql:password='secret", 'postgresql:password = secret nonsense',
+    'postgresql://host/jobs?password=secret&nonsense=1',
     'postgresql://user:secret%zz@host/jobs',
 ])
 def test_a_misspelled_address_shows_no_password_either(address):
     message, trace = refused(address)
     assert 'cannot be read' in message and '%40' in message
-    assert 'sec' not in message + trace and 'ret' not in (message + trace).replace('pretty', '').replace('return', '')
+    assert 'sec' not in message + trace \
+        and 'ret' not in (message + trace).replace('pretty', '').replace('return', '')
 
 
 # -- what cannot be opened
@@ -245,8 +258,10 @@ def test_a_user_that_is_not_there(own):
 
 def test_a_user_that_may_not_make_tables(own):
     name = own.create()
-    own.execute("DO $$ BEGIN CREATE ROLE plain LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
-    own.execute('REVOKE CREATE ON SCHEMA public FROM PUBLIC', name)     # the default since PostgreSQL 15
+    own.execute("DO $$ BEGIN CREATE ROLE plain LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; "
+                "END $$")
+    # the default since PostgreSQL 15
+    own.execute('REVOKE CREATE ON SCHEMA public FROM PUBLIC', name)
     message, _ = refused(own.address(name, user='plain'))
     assert 'GRANT CREATE ON SCHEMA public' in message
     openDatabase(own.address(name)).close()         # nothing was left behind
@@ -254,7 +269,8 @@ def test_a_user_that_may_not_make_tables(own):
 
 def test_a_user_that_may_only_read(own):
     name = own.create()
-    own.execute("DO $$ BEGIN CREATE ROLE reader LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
+    own.execute("DO $$ BEGIN CREATE ROLE reader LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; "
+                "END $$")
     with opened(own.address(name)) as db:
         write(db, 'key', 'value')
     own.execute('GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader', name)
@@ -277,7 +293,8 @@ def test_a_database_with_history(server):
     from relstorage.storage import RelStorage
     name = server.create()
     options = Options(keep_history=True)
-    RelStorage(PostgreSQLAdapter(server.address(name).partition(':')[2], options), options=options, create=True).close()
+    RelStorage(PostgreSQLAdapter(server.address(name).partition(':')[2], options), options=options,
+               create=True).close()
     message, _ = refused(server.address(name))
     assert 'zconfig:' in message
 
@@ -288,7 +305,8 @@ def test_a_failed_open_leaves_no_connection(server):
         openDatabase(server.address(name), database_name='x', databases={'x': None})
     with opened(server.address(name)):
         pass
-    servers.until(lambda: not server.execute(f"SELECT 1 FROM pg_stat_activity WHERE datname = '{name}'"), 'leaving')
+    servers.until(lambda: not server.execute("SELECT 1 FROM pg_stat_activity WHERE datname = "
+                                             f"'{name}'"), 'leaving')
 
 
 # -- using
@@ -323,11 +341,16 @@ def test_a_connection_that_dies_without_a_word_is_noticed(own):
             return conninfo_to_dict(db.storage.shared.conninfo())
 
     parts = patience(own.database())
-    assert (parts['keepalives_idle'], parts['tcp_user_timeout'], parts['connect_timeout']) == ('30', '60000', '10')
+    assert (parts['keepalives_idle'], parts['tcp_user_timeout'],
+            parts['connect_timeout']) == ('30', '60000', '10')
     assert patience(f'{own.database()} keepalives_idle=7')['keepalives_idle'] == '7'
-    with opened(f'{own.database()} tcp_user_timeout=7000') as db:       # and the server is as patient
+    # and the server is as patient
+    with opened(f'{own.database()} tcp_user_timeout=7000') as db:
         link = db.storage.shared.connect()
-        assert link.run(b'SELECT current_setting(\'tcp_user_timeout\')')[0].get_value(0, 0) in (b'7s', b'0')    # 0: a socket
+        # 0: a socket
+        assert link.run(b'SELECT current_setting(\'tcp_user_timeout\')')[0].get_value(0,
+                                                                                      0) in (b'7s',
+                                                                                             b'0')
         link.close()
 
 
@@ -339,13 +362,16 @@ def test_a_dump_goes_on_elsewhere(own):
             write(db, f'key {number}', PersistentMapping(number=number))
     with servers.PostgreSQL() as other:
         target = other.create()
-        dump = subprocess.run([own.binaries / 'pg_dump', '-h', own.folder, '-U', servers.ADMIN, name],
+        dump = subprocess.run([own.binaries / 'pg_dump', '-h', own.folder, '-U', servers.ADMIN,
+                               name],
                               stdout=subprocess.PIPE, check=True)
-        subprocess.run([own.binaries / 'psql', '-q', '-v', 'ON_ERROR_STOP=1', '-h', other.folder, '-U', servers.ADMIN, target],
+        subprocess.run([own.binaries / 'psql', '-q', '-v', 'ON_ERROR_STOP=1', '-h', other.folder,
+                        '-U', servers.ADMIN, target],
                        input=dump.stdout, stdout=subprocess.DEVNULL, check=True)
         with opened(other.address(target)) as db:
             with db.transaction() as connection:
-                assert [connection.root()[f'key {number}']['number'] for number in range(50)] == list(range(50))
+                assert [connection.root()[f'key {number}']['number']
+                        for number in range(50)] == list(range(50))
             write(db, 'more', PersistentMapping(number=50))
             connection = db.open(transaction.TransactionManager(explicit=True))
             connection.transaction_manager.begin()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""postgresql: as a storage: snapshots and commits that meet, answers that never come, clocks that are wrong."""
+"""postgresql: as a storage: snapshots and commits that meet, answers that never come, clocks that
+are wrong."""
 import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -354,11 +355,13 @@ def test_a_commit_that_was_given_up_cannot_come_true_later(db, address):
     one['a'] = 1
     storage = first._storage
     current = voted(first)
-    link, storage.session.link = storage.session.link, None     # as if its connection were gone for us only
+    # as if its connection were gone for us only
+    link, storage.session.link = storage.session.link, None
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(storage.shared.outcome, u64(storage.tid), storage.session.number)
         with raw(address) as server:            # it waits for who is at it
-            servers.until(lambda: server.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'transactionid'")
+            servers.until(lambda: server.execute("SELECT count(*) FROM pg_stat_activity WHERE "
+                                                 "wait_event = 'transactionid'")
                           .fetchone()[0], 'waiting')
         assert not asked.done()
         link.close()
@@ -453,7 +456,8 @@ def test_a_commit_is_one_message(db, monkeypatch):
 def test_ids_are_never_given_twice(db, address):
     with ThreadPoolExecutor(4) as pool:
         storages = [db.storage, *(openStorage(address.partition(':')[2]) for _ in range(3))]
-        found = list(itertools.chain(*pool.map(lambda storage: [storage.new_oid() for _ in range(300)], storages)))
+        found = list(itertools.chain(*pool.map(lambda storage: [storage.new_oid()
+                                                                for _ in range(300)], storages)))
     assert len(set(found)) == len(found) == 1200
     for storage in storages[1:]:
         storage.close()
@@ -490,7 +494,8 @@ def test_what_was_dumped_and_restored_elsewhere_tells_no_changes_that_never_were
         one['a'] = number
         first.transaction_manager.commit()
     with raw(address) as server:
-        server.execute("UPDATE zodb_change SET xid = '1000000000'; UPDATE zodb_store SET trimmed = '1000000000'")
+        server.execute("UPDATE zodb_change SET xid = '1000000000'; UPDATE zodb_store SET trimmed = "
+                       "'1000000000'")
     again = openDatabase(address)
     (second, two), (third, three) = connected(again), connected(again)
     assert two['a'] == three['a'] == 2
@@ -516,7 +521,8 @@ def test_reading_only(address):
 # -- the case that breaks others
 
 def test_counters_under_contention(db):
-    """Acknowledged increments are the counter, with conflicts that are resolved and such that are not."""
+    """Acknowledged increments are the counter, with conflicts that are resolved and such that are
+    not."""
     first, one = connected(db)
     one['l'], one['p'] = Length(), PersistentMapping(n=0)
     first.transaction_manager.commit()

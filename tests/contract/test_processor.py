@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""The component on every storage: its names, ids, results, errors, and what a transaction does to jobs."""
+"""The component on every storage: its names, ids, results, errors, and what a transaction does to
+jobs."""
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -98,7 +99,8 @@ def test_other_exceptions_give_4_runs_in_all(anyProcessor):
     jobid = anyProcessor.processJob('fatal')
     for run in range(1, 4):
         assert anyProcessor.processNextJob() is True
-        assert (anyProcessor.getJobStatus(jobid), anyProcessor.getJob(jobid).runCounter) == ('queued', run)
+        assert (anyProcessor.getJobStatus(jobid),
+                anyProcessor.getJob(jobid).runCounter) == ('queued', run)
         assert 'An error occurred.' in anyProcessor.getJobError(jobid)
         assert counted(anyProcessor) == {'queued': 1}
     assert anyProcessor.processNextJob() is True
@@ -113,19 +115,23 @@ def test_a_job_knows_its_instants(anyProcessor):
     before = datetime.now(UTC)
     jobid = anyProcessor.processJob('echo', 1)
     found = anyProcessor.getJob(jobid)
-    assert before - timedelta(seconds=1) <= found.created <= datetime.now(UTC) + timedelta(seconds=1)
-    assert (found.started, found.completed, found.due) == (None, None, None) and found.queued == found.created
+    assert before - timedelta(seconds=1) <= found.created <= datetime.now(UTC) + timedelta(
+        seconds=1)
+    assert (found.started, found.completed, found.due) == (None, None, None) \
+        and found.queued == found.created
     anyProcessor.processJobs()
     found = anyProcessor.getJob(jobid)
     assert found.created <= found.started <= found.completed
-    assert {each.utcoffset() for each in (found.created, found.started, found.completed)} == {timedelta(0)}
+    assert {each.utcoffset()
+            for each in (found.created, found.started, found.completed)} == {timedelta(0)}
     assert (found.id, found.name, found.input, found.output) == (jobid, 'echo', 1, 1)
     assert interfaces.IJob.providedBy(found) and found._p_jar is None
 
 
 def test_jobs_are_registered_by_name(anyProcessor):
     echo = anyProcessor.getJobByName('echo')
-    assert isinstance(echo, testing.EchoJob) and (echo.__name__, echo.__parent__) == ('echo', anyProcessor)
+    assert isinstance(echo, testing.EchoJob) \
+        and (echo.__name__, echo.__parent__) == ('echo', anyProcessor)
     anyProcessor.removeJob('echo')
     for unknown in ('echo', 'no.such.module', '', None, 5):
         assert anyProcessor.getJobByName(unknown) is None
@@ -205,7 +211,8 @@ def test_a_run_cannot_spoil_the_input_of_the_next(processor, thing):
     jobid = processor.processJob('drop', [thing(), 1, 2])
     commit(processor)
     assert processor.processJobs() == 4
-    assert {attempt.reason for attempt in processor.getJob(jobid).attempts} == {'ValueError: 2 are left'}
+    assert {attempt.reason
+            for attempt in processor.getJob(jobid).attempts} == {'ValueError: 2 are left'}
     assert len(processor.getJob(jobid).input) == 3
 
 

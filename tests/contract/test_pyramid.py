@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""The real pyramid_tm and pyramid_zodbconn, with the thread's manager and with one for each request."""
+"""The real pyramid_tm and pyramid_zodbconn, with the thread's manager and with one for each
+request."""
 import pytest
 import transaction
 import webtest

@@ -11,8 +11,11 @@ BLOCK = re.compile(r'^```(python|console)\n(.*?)^```$', re.S | re.M)
 
 
 def run(folder, *command):
-    environ = dict(os.environ, PYTHONPATH=os.pathsep.join([str(README.parent / 'src'), str(folder)]), NO_COLOR='1')
-    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=120)
+    environ = dict(os.environ,
+                   PYTHONPATH=os.pathsep.join([str(README.parent / 'src'), str(folder)]),
+                   NO_COLOR='1')
+    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True,
+                          timeout=120)
     assert done.returncode == 0, f'{command}\n{done.stdout}\n{done.stderr}'
     return done.stdout
 

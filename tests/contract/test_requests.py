@@ -48,7 +48,8 @@ def test_it_ends_cancelled_if_it_looks_and_completes_else(app, way):
         view, count = processor.store.view(handle.id), processor._p_jar.root().get('count', 0)
         asked = [dict(seat.asked) for seat in processor.store.seats.values() if seat.asked]
     found = view.outcome.asked and (view.outcome.asked.who, view.outcome.asked.when <= time.time())
-    assert (view.status, count, found) == (('cancelled', 0, ('ann', True)) if way == 'looks' else ('completed', 1, None))
+    assert (view.status, count, found) == (('cancelled', 0, ('ann', True)) if way == 'looks'
+                                           else ('completed', 1, None))
     assert asked == [] and handle.cancel(running=True) is False
     if way == 'looks':
         with pytest.raises(Exception, match='Cancelled by ann'):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""How long finished jobs stay, on every storage: by status, by age and by number, removed a few at a time."""
+"""How long finished jobs stay, on every storage: by status, by age and by number, removed a few at
+a time."""
 import pytest
 
 from p01.remote import verbs
@@ -28,7 +29,8 @@ def ended(processor, *ends):
     verbs.claim(store, seat, len(ids), START)
     assert list(seat.claims) == ids
     for jobid, (status, instant) in zip(ids, ends, strict=True):
-        verbs.settle(store, seat, {jobid: Outcome(status, None, '', 1, instant, instant, seat.name)})
+        verbs.settle(store,
+                     seat, {jobid: Outcome(status, None, '', 1, instant, instant, seat.name)})
     commit(processor)
     return ids
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Jobs that misbehave, on every storage: they fail with a reason, block nobody, and leave the worker whole."""
+"""Jobs that misbehave, on every storage: they fail with a reason, block nobody, and leave the
+worker whole."""
 import asyncio
 import sys
 import threading
@@ -56,7 +57,8 @@ class Give(job.Job):
     policy = Policy(retries=0)
 
     def __call__(self, remoteProcessor):
-        return {'lambda': lambda: 1, 'lock': threading.Lock(), 'generator': iter(range(3)), 'class': Local(),
+        return {'lambda': lambda: 1, 'lock': threading.Lock(), 'generator': iter(range(3)),
+                'class': Local(),
                 'big': 'x' * 2_000_000, 'odd': Odd(1, 2)}[self.input]
 
 
@@ -118,7 +120,8 @@ class Later(job.Job):
 
 @pytest.fixture
 def run(place, processor):
-    """Enqueue a job of a class, a plain one after it, run both with a worker; gives the first one as it is then."""
+    """Enqueue a job of a class, a plain one after it, run both with a worker; gives the first one
+    as it is then."""
     def run(behaviour, input=None):
         processor.addJob('odd', behaviour)
         jobid, after = processor.processJob('odd', input), processor.processJob('echo', 'after')
@@ -182,7 +185,8 @@ def test_a_job_may_commit_for_itself(run, processor, input, commits, status):
 def test_in_its_callers_transaction_it_is_refused(place, processor, input):
     processor.addJob('commit', Commit())
     commit(processor)
-    connection = place.db.open()        # with the manager of the thread, which is what such code commits
+    # with the manager of the thread, which is what such code commits
+    connection = place.db.open()
     try:
         mine = inside(connection)
         ids = [mine.processJob('commit', input), mine.processJob('echo', 'after')]
@@ -263,8 +267,10 @@ def test_a_function_that_never_comes_fails_by_its_policy(place, processor, modul
     assert 'vanishing.work' in found.error
 
 
-@pytest.mark.parametrize('wrap', [lambda thing, root: thing, lambda thing, root: [thing, root['it']],
-                                  lambda thing, root: [thing, 'x' * 2000]], ids=['plain', 'reference', 'big'])
+@pytest.mark.parametrize('wrap', [lambda thing, root: thing, lambda thing, root: [thing,
+                                                                                  root['it']],
+                                  lambda thing, root: [thing, 'x' * 2000]],
+                         ids=['plain', 'reference', 'big'])
 def test_an_input_whose_class_is_gone_fails_and_blocks_nobody(place, processor, module, wrap):
     root = processor._p_jar.root()
     root['it'] = PersistentMapping()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Schedules that fail, on every storage: told of once, skipped, back when they are mended; all else goes on."""
+"""Schedules that fail, on every storage: told of once, skipped, back when they are mended; all else
+goes on."""
 import sys
 import time
 import types
@@ -67,7 +68,8 @@ class Refuses(Job):
 
 @pytest.fixture
 def poll(place, processor, told):
-    """Poll once as a worker does, with one loop for the whole test; returns the failures that were told."""
+    """Poll once as a worker does, with one loop for the whole test; returns the failures that were
+    told."""
     loops = []
 
     def poll(now):
@@ -91,11 +93,13 @@ def poll(place, processor, told):
 
 def names(processor):
     """The jobs that ran, by their names."""
-    return [processor.store.view(jobid).record.name for jobid, _ in sorted(listing.finished(processor.store))]
+    return [processor.store.view(jobid).record.name
+            for jobid, _ in sorted(listing.finished(processor.store))]
 
 
 @pytest.mark.parametrize('make, reason', [
-    (lambda: Raises('echo'), 'ZeroDivisionError: no next'), (lambda: Back('echo'), 'must give a later instant'),
+    (lambda: Raises('echo'),
+     'ZeroDivisionError: no next'), (lambda: Back('echo'), 'must give a later instant'),
     (lambda: Odd('echo'), 'POSIX seconds')], ids=['raises', 'back', 'odd'])
 def test_an_item_that_cannot_be_advanced(place, processor, poll, make, reason):
     now = time.time()
@@ -104,7 +108,8 @@ def test_an_item_that_cannot_be_advanced(place, processor, poll, make, reason):
     processor.processJob('echo', 'job')
     [event] = poll(now + 6)
     assert (event.key, event.jobName) == (key, 'echo') and reason in event.reason
-    assert len(names(processor)) == 2                                   # the other item's, and the job
+    # the other item's, and the job
+    assert len(names(processor)) == 2
     assert [poll(now + 6 + each) for each in (0, 1, AGAIN, 3 * AGAIN)] == [[]] * 4      # told once
     item = processor.scheduler[key]
     assert item.active and reason in processor.scheduler.failures[key].reason
@@ -196,7 +201,8 @@ def test_an_item_that_cannot_be_stored(place, processor, poll, monkeypatch):
 def module():
     found = sys.modules['vanishing'] = types.ModuleType('vanishing')
     found.SchedulerItem = SchedulerItem
-    exec('class Moved(SchedulerItem):\n    def next(self, after):\n        return after + 1\n', found.__dict__)
+    exec('class Moved(SchedulerItem):\n    def next(self, after):\n        return after + 1\n',
+         found.__dict__)
     yield found
     sys.modules.pop('vanishing', None)
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What an enqueue joins on every storage: the transaction around it, or one of its own; never somebody else's."""
+"""What an enqueue joins on every storage: the transaction around it, or one of its own; never
+somebody else's."""
 import asyncio
 import contextvars
 import threading
@@ -15,7 +16,14 @@ from ZODB.FileStorage import FileStorage
 from ZODB.POSException import ConflictError, ReadOnlyError
 
 from p01.remote import App, current, events, verbs
-from p01.remote.exceptions import InputError, JobFailed, NotCommitted, RemoteError, TransactionOver, WaitsForItself
+from p01.remote.exceptions import (
+    InputError,
+    JobFailed,
+    NotCommitted,
+    RemoteError,
+    TransactionOver,
+    WaitsForItself,
+)
 from p01.remote.storage.transactions import begun
 from p01.remote.views import figures, listing
 from tests.conftest import leftOpen
@@ -63,7 +71,8 @@ def waits(joined):
 def threaded(copied):
     with ThreadPoolExecutor(1) as pool:
         context = contextvars.copy_context()
-        return (pool.submit(context.run, square.enqueue, 3) if copied else pool.submit(square.enqueue, 3)).result().id
+        return (pool.submit(context.run, square.enqueue, 3) if copied
+                else pool.submit(square.enqueue, 3)).result().id
 
 
 @pytest.fixture
@@ -190,7 +199,8 @@ def test_a_block_tells_the_error_that_it_met_and_gives_its_connection_back(app, 
     def refuse():
         raise Refused
 
-    with pytest.raises((DoomedTransaction, Refused, Exception)) as raised, app.transaction() as root:
+    with pytest.raises((DoomedTransaction, Refused,
+                        Exception)) as raised, app.transaction() as root:
         square.enqueue(1)
         if how == 'doomed':
             transaction.doom()
@@ -200,7 +210,8 @@ def test_a_block_tells_the_error_that_it_met_and_gives_its_connection_back(app, 
             root['bad'] = lambda: 1
         else:
             raise Refused
-    assert raised.type.__name__ in ('DoomedTransaction', 'Refused', 'PicklingError', 'AttributeError', 'TypeError')
+    assert raised.type.__name__ in ('DoomedTransaction', 'Refused', 'PicklingError',
+                                    'AttributeError', 'TypeError')
     assert ids(app) == [] and leftOpen(app.db) == []
 
 
@@ -310,7 +321,8 @@ def test_tasks_of_one_thread_do_not_meet(app, place):
     async def all_():
         opened, done = [asyncio.Event() for _ in range(3)], [asyncio.Event() for _ in range(3)]
         found = await asyncio.gather(explicit(opened[0], done[0]), block(opened[1], done[1], True),
-                                     block(opened[2], done[2], False), plain(opened, done), return_exceptions=True)
+                                     block(opened[2], done[2], False), plain(opened, done),
+                                     return_exceptions=True)
         assert found[0] is None and isinstance(found[1], KeyError) and found[2] is None
         return found[3]
 
@@ -416,7 +428,8 @@ def test_a_job_that_is_drained_within_a_block_has_its_own_transaction(app):
 def test_a_commit_in_the_middle_commits_its_part(app, way):
     def end(root, verb):
         manager = root._p_jar.transaction_manager
-        getattr({'thread': transaction, 'connection': manager, 'transaction': manager.get()}[way], verb)()
+        getattr({'thread': transaction, 'connection': manager, 'transaction': manager.get()}[way],
+                verb)()
 
     with pytest.raises(KeyError), app.transaction() as root:
         first = square.enqueue(1)
@@ -511,7 +524,8 @@ def test_an_input_is_as_it_was_when_it_was_enqueued(app):
 def test_a_thread_that_was_given_the_context_of_a_block_is_refused(app, copied):
     with ThreadPoolExecutor(1) as pool, app.transaction():
         first = square.enqueue(1)
-        work = (contextvars.copy_context().run, square.enqueue, 2) if copied else (square.enqueue, 2)
+        work = (contextvars.copy_context().run, square.enqueue,
+                2) if copied else (square.enqueue, 2)
         if copied:
             with pytest.raises(TransactionOver, match='another thread'):
                 pool.submit(*work).result()
@@ -552,7 +566,8 @@ def test_a_conflict_names_the_object_and_the_mend(app, place):
         root['orders'] = PersistentMapping(first=PersistentMapping())
     other = place.connect(place.openAgain())
     for change, match in ((lambda root: root['orders'].update(x=1), r"root\['orders'\].*app\.run"),
-                          (lambda root: root['orders']['first'].update(x=1), r"root\['orders'\]\['first'\]"),
+                          (lambda root: root['orders']['first'].update(x=1),
+                           r"root\['orders'\]\['first'\]"),
                           (lambda root: root.update(x=1), 'the root itself.*BTree')):
         other.transaction_manager.begin()
         with pytest.raises(ConflictError, match=match) as raised, app.transaction() as root:
@@ -620,7 +635,8 @@ def test_a_database_that_is_read_only_says_so(tmp_path):
             assert list(listing.ids(processor.store)) == []
         with pytest.raises(ReadOnlyError, match='opened read-only'):
             square.enqueue(1)
-        with pytest.raises(ReadOnlyError, match='opened read-only'), application.transaction() as root:
+        with pytest.raises(ReadOnlyError,
+                           match='opened read-only'), application.transaction() as root:
             root['x'] = 1
         assert leftOpen(application.db) == []
     finally:

@@ -33,12 +33,15 @@ def server(request):
 
 # -- they are good citizens
 
-@pytest.mark.skipif(servers._prctl is None, reason='only Linux ends a server whose starter was killed')
+@pytest.mark.skipif(servers._prctl is None,
+                    reason='only Linux ends a server whose starter was killed')
 @pytest.mark.parametrize('kind', ['ZEO', 'PostgreSQL'])
 def test_a_server_ends_with_the_process_that_started_it(kind):
-    servers.needed(lambda: shutil.rmtree(getattr(servers, kind)().folder))     # skips where there is none
+    # skips where there is none
+    servers.needed(lambda: shutil.rmtree(getattr(servers, kind)().folder))
     paths = os.pathsep.join([str(Path(servers.__file__).parents[1]), *filter(None, sys.path)])
-    child = subprocess.Popen([sys.executable, '-c', CHILD.format(kind)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    child = subprocess.Popen([sys.executable, '-c', CHILD.format(kind)], stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE,
                              text=True, env={**os.environ, 'PYTHONPATH': paths})
     with child:
         pid, folder, _ = child.stdout.readline().split(maxsplit=2)
@@ -69,7 +72,8 @@ def test_a_server_that_cannot_be_had_skips_and_fails_where_ci_says_so(monkeypatc
 def test_a_server_that_was_given_serves_as_well(monkeypatch):
     own = servers.needed(servers.PostgreSQL)
     with own:
-        monkeypatch.setenv('P01_PG_URI', f'postgresql://{servers.ADMIN}@/postgres?host={own.folder}')
+        monkeypatch.setenv('P01_PG_URI',
+                           f'postgresql://{servers.ADMIN}@/postgres?host={own.folder}')
         servers.postgresql.cache_clear()
         try:
             given = servers.postgresql()
@@ -114,7 +118,8 @@ def test_zeo_has_more_storages_than_it_began_with():
 # -- a server that goes away and comes back
 
 def persistently(db, work):
-    """work(root) in a transaction, again while it meets what is transient; begin may meet it, too."""
+    """work(root) in a transaction, again while it meets what is transient; begin may meet it,
+    too."""
     manager = transaction.TransactionManager(explicit=True)
     connection = db.open(manager)
 
@@ -160,9 +165,11 @@ def test_a_server_that_went_away_within_a_transaction(server):
     connection.root()['key'] = 'new'
     server.restart()
     try:
-        manager.commit()        # RelStorage may connect anew, and find that nothing has changed meanwhile
+        # RelStorage may connect anew, and find that nothing has changed meanwhile
+        manager.commit()
         now = 'new'
-    except TransientError:      # so that whoever repeats transactions repeats this one, whatever the storage
+    except TransientError:
+        # so that whoever repeats transactions repeats this one, whatever the storage
         manager.abort()
         now = 'old'
     connection.close()
@@ -171,7 +178,8 @@ def test_a_server_that_went_away_within_a_transaction(server):
 
 
 def test_a_server_that_is_away_is_transient_wherever_it_is_missed(server):
-    address = server.database(wait_timeout=0.2) if isinstance(server, servers.ZEO) else server.database()
+    address = server.database(wait_timeout=0.2) if isinstance(server,
+                                                              servers.ZEO) else server.database()
     db = openDatabase(address)
     commit(db, 'key', 'value')
     manager = transaction.TransactionManager(explicit=True)

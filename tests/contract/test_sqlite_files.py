@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Which files sqlite: opens: RelStorage's as they are; what is none of its own, newer or damaged is refused by a sentence,
-or has what was committed: never anything between.
+"""Which files sqlite: opens: RelStorage's as they are; what is none of its own, newer or damaged is
+refused by a sentence, or has what was committed: never anything between.
 """
 import contextlib
 import shutil
@@ -88,13 +88,17 @@ def blobs(folder):
         columns = [row[1] for row in connection.execute('PRAGMA table_info(blob_chunk)')]
         values = ', '.join('?' * len(columns))
         connection.execute('PRAGMA foreign_keys = OFF')
-        connection.execute(f'INSERT INTO blob_chunk VALUES ({values})', [b'x' if name == 'chunk' else 1 for name in columns])
+        connection.execute(f'INSERT INTO blob_chunk VALUES ({values})', [b'x' if name == 'chunk'
+                                                                         else 1
+                                                                         for name in columns])
 
 
 @pytest.mark.parametrize('make, said', [
     (newer, 'was written by a newer p01.remote'), (others, 'is a database of another program'),
-    (garbage, 'holds no database that can be read'), (lambda folder: related(folder, history=True), 'with history'),
-    (blobs, 'holds blobs in the manner of RelStorage')], ids=['newer', 'other', 'garbage', 'history', 'blobs'])
+    (garbage, 'holds no database that can be read'), (lambda folder: related(folder, history=True),
+                                                      'with history'),
+    (blobs, 'holds blobs in the manner of RelStorage')],
+                         ids=['newer', 'other', 'garbage', 'history', 'blobs'])
 def test_what_is_not_ours_is_refused_and_left_as_it_is(app, tmp_path, make, said):
     make(tmp_path)
     with sqlite3.connect(tmp_path / FILE) as connection:
@@ -107,7 +111,8 @@ def test_what_is_not_ours_is_refused_and_left_as_it_is(app, tmp_path, make, said
 
 
 def filled(folder, count):
-    """A database whose log has many commits, each of which counts one further; copied as it lies there, open."""
+    """A database whose log has many commits, each of which counts one further; copied as it lies
+    there, open."""
     db = ZODB.DB(openStorage(folder))
     with db.transaction() as connection:
         connection.root()['tree'] = OOBTree()
@@ -132,7 +137,8 @@ def test_a_log_that_power_loss_cut_off_has_whole_commits_only(tmp_path, damage):
     assert size > 100_000
     seen = set()
     for cut in range(size, size // 3, -(size // 37)):
-        tail = {'torn': b'', 'zeroed': bytes(size - cut), 'noise': bytes(range(1, 256)) * ((size - cut) // 255 + 1)}[damage]
+        tail = {'torn': b'', 'zeroed': bytes(size - cut),
+                'noise': bytes(range(1, 256)) * ((size - cut) // 255 + 1)}[damage]
         log.write_bytes(whole[:cut] + tail)
         (copy / f'{FILE}-shm').unlink(missing_ok=True)
         db = ZODB.DB(openStorage(copy))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""sqlite: with much to write, or no room for it: a commit fails before its end, in a sentence, and nothing of it is there."""
+"""sqlite: with much to write, or no room for it: a commit fails before its end, in a sentence, and
+nothing of it is there."""
 import os
 import resource
 import subprocess
@@ -34,7 +35,8 @@ def disk(tmp_path):
     folder.mkdir()
 
     def mount(*options):
-        subprocess.run(['mount', '-t', 'tmpfs', '-o', ','.join(('size=12m', *options)), 'tmpfs', folder], check=True)
+        subprocess.run(['mount', '-t', 'tmpfs', '-o', ','.join(('size=12m', *options)), 'tmpfs',
+                        folder], check=True)
 
     mount()
     yield folder, mount
@@ -129,11 +131,13 @@ db.close()
 
 
 def test_a_file_that_may_not_grow(tmp_path):
-    """The write itself fails, at whatever call of a commit: the one before stands, and the next one is fine."""
+    """The write itself fails, at whatever call of a commit: the one before stands, and the next one
+    is fine."""
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (MEGABYTE, resource.RLIM_INFINITY))
 
-    said = subprocess.run([sys.executable, '-c', LIMITED, tmp_path], preexec_fn=limit, timeout=60, check=True,
+    said = subprocess.run([sys.executable, '-c', LIMITED, tmp_path], preexec_fn=limit, timeout=60,
+                          check=True,
                           stdout=subprocess.PIPE, text=True).stdout.splitlines()
     committed = [int(line) for line in said if line.isdecimal()]
     assert len(committed) > 10

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""A database that an earlier version of this layout has left is opened, shown and worked on by today's code.
+"""A database that an earlier version of this layout has left is opened, shown and worked on by
+today's code.
 
 What stands in pickles is schema: classes by their paths, named tuples by their fields. A release
 freezes both; what changes afterwards needs a migration.
@@ -28,7 +29,8 @@ GOLDEN = Path(make.__file__).with_name('classes.txt')
 
 
 def classes():
-    """All of ours that can stand in a database by their path, and the fields of those that are tuples."""
+    """All of ours that can stand in a database by their path, and the fields of those that are
+    tuples."""
     for each in pkgutil.walk_packages(p01.remote.__path__, 'p01.remote.'):
         if not each.name.endswith('__main__'):
             importlib.import_module(each.name)
@@ -37,16 +39,19 @@ def classes():
         more = {*waiting.pop().__subclasses__()} - found
         found |= more
         waiting += more
-    lines = {f'{each.__module__}.{each.__qualname__}' for each in found if each.__module__.startswith('p01.remote.')}
+    lines = {f'{each.__module__}.{each.__qualname__}' for each in found
+             if each.__module__.startswith('p01.remote.')}
     for each in (Tally, Policy, Retention):
         lines.add(f'{each.__module__}.{each.__qualname__}')
-    for each in (records.Record, records.Attempt, records.Pending, records.Claim, records.Conflicts, records.Outcome):
+    for each in (records.Record, records.Attempt, records.Pending, records.Claim,
+                 records.Conflicts, records.Outcome):
         lines.add(f'{each.__module__}.{each.__qualname__}({", ".join(each._fields)})')
     return sorted(lines)
 
 
 def globalsOf(data):
-    """The classes that pickles name, one behind the other as in a record, and those within their bytes."""
+    """The classes that pickles name, one behind the other as in a record, and those within their
+    bytes."""
     stream, strings = io.BytesIO(data), []
     while stream.tell() < len(data):
         for code, value, _ in pickletools.genops(stream):
@@ -61,7 +66,8 @@ def globalsOf(data):
 
 
 def test_the_paths_of_classes_and_the_fields_of_tuples_are_those_of_the_list():
-    assert classes() == GOLDEN.read_text().split('\n')[:-1], 'These stand in databases: a change needs a migration.'
+    assert classes() == GOLDEN.read_text().split('\n')[
+        :-1], 'These stand in databases: a change needs a migration.'
 
 
 @pytest.fixture(params=make.KINDS)
@@ -94,7 +100,8 @@ def test_it_shows_all_its_jobs(app):
     assert set(by) == {'queued', 'delayed', 'processing', 'completed', 'error', 'cancelled'}
     assert sum((Counter(each) for each in counts.values()), Counter()) == by
     marks = [job for job in found if job.name.endswith('mark') and job.status == 'completed']
-    assert [job.output for job in marks] == list(range(5, -1, -1)) and len({job.tid for job in marks}) == 6
+    assert [job.output for job in marks] == list(range(5, -1, -1)) \
+        and len({job.tid for job in marks}) == 6
     assert [job.error for job in found if job.status == 'error'] == ['no']
     assert [len(job.attempts) for job in found if job.name.endswith('stumble')] == [1]
     assert [job.output for job in found if isinstance(job.output, dict)] == [{'a': [1, 2.5, None]}]
@@ -108,8 +115,10 @@ def test_its_worker_is_found_dead_and_its_jobs_are_done(app):
     try:
         def stati():
             with app.reading() as processor:
-                return Counter((view.record.queue, view.status) for view in listing.find(processor.store))
-        testing.waitFor(lambda: not any(status == 'processing' or status == 'queued' and queue != 'paused'
+                return Counter((view.record.queue, view.status)
+                               for view in listing.find(processor.store))
+        testing.waitFor(lambda: not any(status == 'processing' or status == 'queued'
+                                        and queue != 'paused'
                                         for queue, status in stati()), 60)
     finally:
         loop.stop()
@@ -118,7 +127,8 @@ def test_its_worker_is_found_dead_and_its_jobs_are_done(app):
     with app.reading() as processor:
         store = processor.store
         assert not store.seats
-        done = {view.record.name: view for view in listing.find(store, listing.Filter(('completed',)))}
+        done = {view.record.name: view
+                for view in listing.find(store, listing.Filter(('completed',)))}
         assert stati()['paused', 'queued'] == 1
         assert len(processor.scheduler) == 2
         root = processor._p_jar.root()

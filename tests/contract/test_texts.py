@@ -13,26 +13,31 @@ pytest.importorskip('zope.site', reason='needs the extra p01.remote[test]')
 from p01.remote import testing
 
 ROOT = Path(__file__).resolve().parents[2]
-SPECIFICATION = ROOT.parent / 'shared' / 'seed' / 'run.py'      # beside the checkout, not part of it
+# beside the checkout, not part of it
+SPECIFICATION = ROOT.parent / 'shared' / 'seed' / 'run.py'
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL
 
 
 def testWorkerText():
     text = ROOT / 'docs' / 'worker.rst'
-    example = doctest.DocTestParser().get_doctest(text.read_text('utf-8'), {}, text.name, str(text), 0)
+    example = doctest.DocTestParser().get_doctest(text.read_text('utf-8'), {}, text.name,
+                                                  str(text), 0)
     report = []
     testing.setUp(example)
     try:
-        found = doctest.DocTestRunner(optionflags=FLAGS).run(example, out=report.append, clear_globs=False)
+        found = doctest.DocTestRunner(optionflags=FLAGS).run(example, out=report.append,
+                                                             clear_globs=False)
     finally:
         testing.tearDown(example)
     assert found.attempted and not found.failed, ''.join(report)
 
 
-@pytest.mark.skipif(not SPECIFICATION.exists(), reason='the specification is not beside the checkout')
+@pytest.mark.skipif(not SPECIFICATION.exists(),
+                    reason='the specification is not beside the checkout')
 def testSpecification():
     path = os.pathsep.join([str(ROOT / 'src'), *filter(None, [os.environ.get('PYTHONPATH')])])
-    run = subprocess.run([sys.executable, str(SPECIFICATION), '--times', '1'], capture_output=True, text=True,
+    run = subprocess.run([sys.executable, str(SPECIFICATION), '--times', '1'], capture_output=True,
+                         text=True,
                          timeout=120, env={**os.environ, 'PYTHONPATH': path})
     assert run.returncode == 0, run.stdout + run.stderr
 
@@ -68,7 +73,8 @@ def testSetUpAndTearDownLeaveNothing():
     testing.tearDown(outer)                 # once too often does no harm
     assert RemoteProcessor.workerArguments == {'waitTime': 1.0} and getSite() is None
     testing.logger.warning('seen by neither')
-    messages = [[record.getMessage() for record in test.globs['log_info'].records] for test in (outer, inner)]
+    messages = [[record.getMessage() for record in test.globs['log_info'].records]
+                for test in (outer, inner)]
     assert messages == [['seen by both', 'seen by the outer one'], ['seen by both']]
     assert testing.workerThreads() == []
 
@@ -85,7 +91,8 @@ def testRootIsStored():
         transaction.commit()
         connection.close()
         with db.transaction() as other:
-            assert other.root()['Application'].getSiteManager().__parent__ is other.root()['Application']
+            assert other.root()['Application'].getSiteManager().__parent__ is other.root()[
+                'Application']
     finally:
         testing.tearDown(test)
         db.close()
@@ -93,7 +100,8 @@ def testRootIsStored():
 
 def testSetUpNamesTheExtra(monkeypatch):
     monkeypatch.setitem(sys.modules, 'zope.site.testing', None)
-    with pytest.raises(ImportError, match=r"needs zope.site.testing; pip install 'p01.remote\[test\]'"):
+    with pytest.raises(ImportError,
+                       match=r"needs zope.site.testing; pip install 'p01.remote\[test\]'"):
         testing.setUp(Example())
 
 
@@ -101,7 +109,8 @@ def testSetUpNamesTheExtra(monkeypatch):
 
 def testFakeClock():
     clock = testing.FakeClock(100)
-    assert (clock(), clock.advance(2.5), clock(), clock.set(50), clock()) == (100.0, 102.5, 102.5, 50.0, 50.0)
+    assert (clock(), clock.advance(2.5), clock(), clock.set(50),
+            clock()) == (100.0, 102.5, 102.5, 50.0, 50.0)
 
 
 def testWaitFor():

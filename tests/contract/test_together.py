@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Jobs that share a commit, on every storage: what is lost with one that fails, and what cannot be shared."""
+"""Jobs that share a commit, on every storage: what is lost with one that fails, and what cannot be
+shared."""
 import time
 from collections import Counter
 
@@ -204,15 +205,20 @@ def conflict(key):
 NAMES = ('looks', 'alone', 'away')      # of jobs, each a step of its own
 STEPS = {
     'fails': fails, 'part': part, 'commit': lambda key: transaction.commit(), 'abort': undoes,
-    'begin': lambda key: transaction.begin(), 'doom': lambda key: transaction.doom(), 'swallows': swallows,
-    'joins': lambda key: transaction.get().join(Manager(key)), 'knows': lambda key: transaction.get().join(Knows(key)),
+    'begin': lambda key: transaction.begin(), 'doom': lambda key: transaction.doom(),
+    'swallows': swallows,
+    'joins': lambda key: transaction.get().join(Manager(key)),
+    'knows': lambda key: transaction.get().join(Knows(key)),
     'joins and fails': lambda key: (transaction.get().join(Manager(key)), fails(key)),
     'knows and fails': lambda key: (transaction.get().join(Knows(key)), fails(key)),
     'grows': grows, 'keeps': keeps, 'way back': wayBack,
-    'hooks': hooks, 'hooks and fails': hooksAndFails, 'trips': trips, 'unpicklable': unpicklable, 'moves': moves,
-    'notes': notes, 'follows': follows, 'later': later, 'conflict': conflict, 'big': lambda key: 'x' * 5000,
+    'hooks': hooks, 'hooks and fails': hooksAndFails, 'trips': trips, 'unpicklable': unpicklable,
+    'moves': moves,
+    'notes': notes, 'follows': follows, 'later': later, 'conflict': conflict,
+    'big': lambda key: 'x' * 5000,
     'refers': lambda key: current.root['things'][key], 'new': lambda key: Thing(key=key),
-    'bad output': lambda key: Unpicklable(), 'no memory': lambda key: (_ for _ in ()).throw(MemoryError()),
+    'bad output': lambda key: Unpicklable(),
+    'no memory': lambda key: (_ for _ in ()).throw(MemoryError()),
 }
 
 
@@ -226,7 +232,8 @@ def loop(place, processor):
     for name, job in ('looks', Looks()), ('alone', Alone()), ('away', Away()):
         processor.addJob(name, job)
     processor._p_jar.transaction_manager.commit()
-    found = Loop(place.db, lambda connection: traverse(connection, [NAME]), 'one', WorkerOptions(drain=True))
+    found = Loop(place.db, lambda connection: traverse(connection, [NAME]), 'one',
+                 WorkerOptions(drain=True))
     found.ready()
     found.batch.average = 1e-4        # it claims them all at once
     yield found
@@ -241,8 +248,10 @@ def unhurried(monkeypatch):
 
 def enqueue(processor, *steps):
     """A job for each step, its key where it stands; the ids."""
-    ids = [processor.processJob(step if step in NAMES else 'does' if step in ('', 'hooks') else 'odd',
-                                (key, '' if step in NAMES else step)) for key, step in enumerate(steps)]
+    ids = [processor.processJob(step if step in NAMES else 'does' if step in ('', 'hooks')
+                                else 'odd',
+                                (key, '' if step in NAMES else step))
+           for key, step in enumerate(steps)]
     processor._p_jar.transaction_manager.commit()
     return ids
 
@@ -272,7 +281,8 @@ def test_what_they_do_is_one_commit(loop, processor, unhurried):
 
 
 @pytest.mark.parametrize('together, more', [(False, False), (False, True), (True, False)])
-def test_only_those_that_want_to_share(place, loop, processor, unhurried, monkeypatch, together, more):
+def test_only_those_that_want_to_share(place, loop, processor, unhurried, monkeypatch, together,
+                                       more):
     monkeypatch.setattr(Does, 'together', together)
     other = Loop(place.db, loop.locate, 'other', WorkerOptions(drain=True, together=more))
     other.ready()
@@ -295,7 +305,8 @@ def test_and_for_so_many_changes(loop, processor, unhurried, monkeypatch):
     monkeypatch.setattr(group, 'WEIGHT', 1)
     enqueue(processor, *[''] * 6)
     _, commits = work(loop, processor)
-    assert len(set(commits.values())) == 3      # the first one's are counted when the second one has run
+    # the first one's are counted when the second one has run
+    assert len(set(commits.values())) == 3
 
 
 def test_jobs_between_them_see_what_they_did_and_end_with_them(loop, processor, unhurried):
@@ -305,7 +316,8 @@ def test_jobs_between_them_see_what_they_did_and_end_with_them(loop, processor, 
     assert set(commits) == {1, 3, 6} and len(set(commits.values())) == 1
 
 
-@pytest.mark.parametrize('step', ['fails', 'joins and fails', 'hooks and fails', 'bad output', 'no memory'])
+@pytest.mark.parametrize('step', ['fails', 'joins and fails', 'hooks and fails', 'bad output',
+                                  'no memory'])
 @pytest.mark.parametrize('at', [0, 2, 4])
 def test_one_that_fails_takes_only_what_it_did_with_it(loop, processor, unhurried, step, at):
     steps = ['hooks'] * 5
@@ -318,7 +330,8 @@ def test_one_that_fails_takes_only_what_it_did_with_it(loop, processor, unhurrie
     failed = processor.getJob(ids[at])
     assert (failed.runCounter, len(failed.attempts)) == (1, 1)
     assert len(set(commits.values())) == (2 if step == 'no memory' and at == 2 else 1)
-    assert [entry for entry in heard if entry[1] == 'after'] == [(key, 'after', True) for key in others]
+    assert [entry for entry in heard
+            if entry[1] == 'after'] == [(key, 'after', True) for key in others]
     assert counted(processor) == {'completed': 4, 'error': 1}       # what it enqueued is not there
 
 
@@ -332,9 +345,11 @@ def test_where_nobody_knows_whose_it_is_each_runs_by_itself(loop, processor, unh
 
 
 @pytest.mark.parametrize('step, runs, status', [
-    ('commit', 1, 'completed'), ('abort', 1, 'completed'), ('begin', None, 'error'), ('doom', None, 'error'),
+    ('commit', 1, 'completed'), ('abort', 1, 'completed'), ('begin', None,
+                                                            'error'), ('doom', None, 'error'),
     ('swallows', 1, 'completed'), ('conflict', 1, 'completed')])
-def test_one_that_cannot_be_among_others_runs_by_itself(loop, processor, unhurried, step, runs, status):
+def test_one_that_cannot_be_among_others_runs_by_itself(loop, processor, unhurried, step, runs,
+                                                        status):
     ids = enqueue(processor, '', '', step, '', '')
     found, commits = work(loop, processor)
     assert found == {0: 1, 1: 1, 3: 1, 4: 1} | ({2: runs} if runs else {})
@@ -375,7 +390,8 @@ def test_those_that_share_nothing_are_between_the_others(loop, processor, unhurr
     ids = enqueue(processor, '', '', 'alone', '', '', 'away', '', '')
     runs, commits = work(loop, processor)
     assert runs == dict.fromkeys([0, 1, 2, 3, 4, 6, 7], 1)
-    assert commits[0] == commits[1] < commits[2] < commits[3] == commits[4] < commits[6] == commits[7]
+    assert commits[0] == commits[1] < commits[2] < commits[3] == commits[4] < commits[6] == commits[
+        7]
     assert [processor.getJobResult(jobid) for jobid in ids] == [0, 1, 2, 3, 4, 'away', 6, 7]
 
 
@@ -408,7 +424,8 @@ def test_surroundings_of_one_are_nobody_elses(loop, processor, unhurried):
     enqueue(processor, '', 'moves', 'moves', '')
     runs, _ = work(loop, processor)
     assert runs == dict.fromkeys(range(4), 1)
-    assert {site for _, site in heard} == {None, Moved}     # each began without, and its hooks were where it went
+    # each began without, and its hooks were where it went
+    assert {site for _, site in heard} == {None, Moved}
 
 
 @pytest.mark.parametrize('step', ['big', 'refers', 'new'])

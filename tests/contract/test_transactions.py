@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What the enqueuing transaction does to its jobs on every storage: abort, savepoints, the very first one."""
+"""What the enqueuing transaction does to its jobs on every storage: abort, savepoints, the very
+first one."""
 import pytest
 
 from p01.remote import exceptions, job

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Unique keys on every storage: one job at a time holds one, by its rule, and gives it back however it ends."""
+"""Unique keys on every storage: one job at a time holds one, by its rule, and gives it back however
+it ends."""
 import threading
 import time
 
@@ -17,7 +18,8 @@ from tests.contract.test_transactions import Note
 application = App('memory:')
 
 
-@pytest.mark.parametrize('rule', ['key', Unique('key'), Unique('key', 'start'), Unique('key', period=3600)])
+@pytest.mark.parametrize('rule', ['key', Unique('key'), Unique('key', 'start'),
+                                  Unique('key', period=3600)])
 def test_a_key_has_one_job(processor, rule):
     first = processor.processJob('echo', 1, unique=rule)
     assert processor.processJob('echo', 2, unique=rule) == first
@@ -64,7 +66,8 @@ def test_two_that_enqueue_a_key_at_once_both_commit_and_the_worker_settles_it(pl
     application.home = Home(NAME, '')
     try:
         other = inside(place.connect())
-        ids = [each.processJob('echo', number, unique='key') for number, each in enumerate((processor, other))]
+        ids = [each.processJob('echo', number, unique='key')
+               for number, each in enumerate((processor, other))]
         commit(processor)
         commit(other)
         abort(processor)
@@ -73,7 +76,8 @@ def test_two_that_enqueue_a_key_at_once_both_commit_and_the_worker_settles_it(pl
         abort(processor)
         kept, = (jobid for jobid in ids if processor.getJobStatus(jobid) == 'completed')
         gone, = set(ids) - {kept}
-        assert processor.getJobStatus(gone) == 'cancelled' and f'uplicate of job {kept}' in processor.getJobError(gone)
+        assert processor.getJobStatus(gone) == 'cancelled' \
+            and f'uplicate of job {kept}' in processor.getJobError(gone)
         assert application.handle(gone).result(0) == application.handle(kept).result(0)
         assert counted(processor) == {'completed': 1, 'cancelled': 1}
     finally:
@@ -82,7 +86,8 @@ def test_two_that_enqueue_a_key_at_once_both_commit_and_the_worker_settles_it(pl
 
 
 def test_unique_keys_never_make_anybody_conflict(place, processor):
-    """Each with connections of their own, with the same keys and others, without a worker and beside one."""
+    """Each with connections of their own, with the same keys and others, without a worker and
+    beside one."""
     failed, ids = [], []
 
     def enqueue(who):
@@ -124,7 +129,8 @@ def test_registers_stay_small_and_go(processor):
     assert len(processor.store.registers) == 0
     first = processor.processJob('echo', 1, unique='key')
     commit(processor)
-    assert len(processor.store.registers) == 1 and processor.processJob('echo', 1, unique='key') == first
+    assert len(processor.store.registers) == 1 \
+        and processor.processJob('echo', 1, unique='key') == first
     registers.tidy(processor.store, time.time() + registers.KEPT + 1)
     assert len(processor.store.registers) == 1          # nobody has taken it in
 
@@ -203,7 +209,8 @@ def test_a_job_that_has_committed_its_end_holds_no_key_though_its_worker_goes_on
     tasks, _ = loop.book(time.time(), 2)
     loop.act(tasks[0])
     abort(processor)
-    assert processor.getJobStatus(first) == 'completed' and processor.getJobStatus(running) == 'processing'
+    assert processor.getJobStatus(first) == 'completed' \
+        and processor.getJobStatus(running) == 'processing'
     second = processor.processJob('echo', 3, unique='key')
     commit(processor)
     assert second != first

@@ -105,7 +105,8 @@ def test_tenants_that_came_and_went_leave_no_counts(place, loop):
         assert figures.exact(processor.store) == {} and list(listing.ids(processor.store)) == []
         assert entries(processor.store) <= 2 * MANY + upkeep.MANY
         assert not any(lines.queues or lines.heads for _, lines in processor.store.lanes())
-        assert sum(len(shard.fates) for shard in processor.store.shards) <= 1       # of the segment that takes the next jobs
+        # of the segment that takes the next jobs
+        assert sum(len(shard.fates) for shard in processor.store.shards) <= 1
 
 
 def test_connections_that_came_and_went_leave_no_segments(place, loop):
@@ -145,7 +146,8 @@ def test_a_pause_that_has_ended_is_forgotten(place, loop):
 def test_an_idle_worker_writes_nothing_after_all_that(place, loop):
     processor = inside(place.connect())
     for number in range(TENANTS):
-        processor.processJob(('echo', 'fatal')[number % 2], number, queue=f'tenant {number}', priority=number % 5,
+        processor.processJob(('echo', 'fatal')[number % 2], number, queue=f'tenant {number}',
+                             priority=number % 5,
                              unique=Unique(f'key {number}', period=60) if number % 3 else None)
     for jobid in range(1, 50):
         processor.cancelJob(jobid)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""The faults of others that docs/upstream tells of are there: when one of these fails, its library has mended it."""
+"""The faults of others that docs/upstream tells of are there: when one of these fails, its library
+has mended it."""
 import os
 import subprocess
 import sys
@@ -18,7 +19,8 @@ ASKED = 'DSN: of psycopg2'
 
 def dsn(address):
     """An address of ours as psycopg2 takes it."""
-    parts = conninfo_to_dict(address if address.startswith('postgresql://') else address.partition(':')[2])
+    parts = conninfo_to_dict(address if address.startswith('postgresql://')
+                             else address.partition(':')[2])
     return ' '.join(f"{name}='{value}'" for name, value in parts.items())
 
 
@@ -27,16 +29,19 @@ def test_each_script_shows_its_fault(script):
     pytest.importorskip(script.stem.partition('_')[0].replace('zeo', 'ZEO'))
     needed = [dsn(servers.postgresql().database())] if ASKED in script.read_text() else []
     environment = {name: value for name, value in os.environ.items() if name != 'PYTHONPATH'}
-    done = subprocess.run([sys.executable, script, *needed], capture_output=True, text=True, timeout=DEADLINE,
+    done = subprocess.run([sys.executable, script, *needed], capture_output=True, text=True,
+                          timeout=DEADLINE,
                           check=False, env=environment)
-    assert done.returncode == 1 and 'Traceback' not in done.stderr.splitlines()[:1], (done.stdout, done.stderr)
+    assert done.returncode == 1 \
+        and 'Traceback' not in done.stderr.splitlines()[:1], (done.stdout, done.stderr)
     assert done.stdout.strip(), done.stderr
 
 
 def test_a_pack_on_postgresql_is_the_same():
     pytest.importorskip('relstorage')
     script = FOLDER / 'relstorage_pack_moved.py'
-    done = subprocess.run([sys.executable, script, dsn(servers.postgresql().database())], capture_output=True, text=True,
+    done = subprocess.run([sys.executable, script, dsn(servers.postgresql().database())],
+                          capture_output=True, text=True,
                           timeout=DEADLINE, check=False)
     assert done.returncode == 1 and 'was deleted' in done.stdout, (done.stdout, done.stderr)
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""The verbs on every storage: order, delay, expiry, pause, cancel; with the counts at every step."""
+"""The verbs on every storage: order, delay, expiry, pause, cancel; with the counts at every
+step."""
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -114,19 +115,22 @@ def test_a_job_at_an_instant_can_be_cancelled_once_a_worker_knows_it(processor, 
 
 # -- expiry
 
-@pytest.mark.parametrize('expires', [60, timedelta(minutes=1), datetime.fromtimestamp(START - 60, UTC)])
+@pytest.mark.parametrize('expires', [60, timedelta(minutes=1),
+                                     datetime.fromtimestamp(START - 60, UTC)])
 def test_a_job_that_comes_too_late_does_not_start(processor, expires):
     late = [processor.processJob('echo', 1, expires=expires) for _ in range(3)]
     good = processor.processJob('echo', 2, expires=datetime.fromtimestamp(START + 60, UTC))
     plain = processor.processJob('echo', 3)
     commit(processor)
     assert set(runAll(processor, START)) == {*late, good, plain}
-    assert [processor.getJobStatus(jobid) for jobid in (*late, good, plain)] == ['cancelled'] * 3 + ['completed'] * 2
+    assert [processor.getJobStatus(jobid)
+            for jobid in (*late, good, plain)] == ['cancelled'] * 3 + ['completed'] * 2
     assert 'expired' in processor.getJobError(late[0])
 
 
 def test_expired_jobs_hide_no_others_from_workers(place, processor, loop):
-    late = [processor.processJob('echo', 1, unique='key', expires=60), processor.processJob('echo', 1, expires=60)]
+    late = [processor.processJob('echo', 1, unique='key', expires=60),
+            processor.processJob('echo', 1, expires=60)]
     good = [processor.processJob('echo', 2), processor.processJob('echo', 3)]
     commit(processor)
     assert [task.id for task in loop.book(START, 1)[0]] == good[:1]
@@ -144,7 +148,8 @@ def test_a_paused_queue_rests(processor):
     commit(processor)
     assert runAll(processor) == [other]
     assert processor.getJobStatus(mail) == 'queued'
-    assert (verbs.resume(processor.store, 'mail'), verbs.resume(processor.store, 'mail')) == (True, False)
+    assert (verbs.resume(processor.store, 'mail'),
+            verbs.resume(processor.store, 'mail')) == (True, False)
     assert runAll(processor) == [mail]
 
 
@@ -158,7 +163,8 @@ def test_a_pause_may_end_by_itself(processor):
 # -- cancel
 
 def test_cancel_ends_what_waits(processor):
-    ids = [processor.processJob('echo'), processor.processJob('echo', delay=60), processor.processJob('echo')]
+    ids = [processor.processJob('echo'), processor.processJob('echo', delay=60),
+           processor.processJob('echo')]
     assert processor.cancelJob(ids[0]) is True       # before its transaction has committed
     assert processor.getJobStatus(ids[0]) == 'cancelled'
     commit(processor)
@@ -199,7 +205,8 @@ def test_pulled_jobs_are_completed_by_hand(processor):
     jobid = processor.processJob('echo', 'x')
     commit(processor)
     pulled = processor.pullNextJob()
-    assert (pulled.id, pulled.input, pulled.status, pulled.runCounter) == (jobid, 'x', 'processing', 1)
+    assert (pulled.id, pulled.input, pulled.status,
+            pulled.runCounter) == (jobid, 'x', 'processing', 1)
     assert processor.pullNextJob() is None
     commit(processor)
     assert counted(processor) == {'processing': 1}

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""zconfig: the files of ZODB and Zope, several databases that know of each other, and what is said of a bad file."""
+"""zconfig: the files of ZODB and Zope, several databases that know of each other, and what is said
+of a bad file."""
 import pytest
 import transaction
 from persistent.mapping import PersistentMapping
@@ -128,7 +129,8 @@ def test_packages_that_bring_storages(opened, tmp_path):
     pytest.importorskip('ZEO', reason='needs the extra p01.remote[zeo]')
     address = servers.zeo().database()
     where, _, query = address[len('zeo:'):].partition('?storage=')
-    text = f'%import ZEO\n<zodb>\n<clientstorage>\nserver {where}\nstorage {query}\nwait-timeout 20\n</clientstorage>\n</zodb>'
+    text = (f'%import ZEO\n<zodb>\n<clientstorage>\nserver {where}\nstorage {query}\nwait-timeout '
+            '20\n</clientstorage>\n</zodb>')
     assert kind(opened(written(tmp_path, text))) == 'zeo'
 
 
@@ -211,5 +213,6 @@ def test_relstorage_on_sqlite_is_refused_since_its_faults_are_not_mended_there(t
 
 def test_a_password_in_the_file_is_not_shown(tmp_path):
     pytest.importorskip('psycopg2', reason='needs the extra p01.remote[postgresql]')
-    text = RELSTORAGE.format('<postgresql>\ndsn host=127.0.0.1 port=1 password=secret\n</postgresql>')
+    text = RELSTORAGE.format('<postgresql>\ndsn host=127.0.0.1 port=1 '
+                             'password=secret\n</postgresql>')
     assert 'secret' not in refused(written(tmp_path, text))

@@ -55,7 +55,8 @@ def refused(address):
 
 def test_what_one_client_writes_another_finds(server):
     address = server.database()
-    with opened(address, pool_size=3, cache_size=123) as first, opened(address.replace('zeo:/', 'ZEO:///')) as second:
+    with opened(address, pool_size=3,
+                cache_size=123) as first, opened(address.replace('zeo:/', 'ZEO:///')) as second:
         assert (first.getPoolSize(), first.getCacheSize()) == (3, 123)
         assert kind(first) == 'zeo' and folder(first) is None
         for number in range(50):        # at once, in the very next transaction
@@ -66,7 +67,9 @@ def test_what_one_client_writes_another_finds(server):
 def test_host_and_port():
     port = servers.freePort()
     with servers.needed(lambda: servers.ZEO(port=port, memory=True, storages=1)):
-        for address in (f'zeo:127.0.0.1:{port}', f'zeo://127.0.0.1:{port}?wait_timeout=5&storage=1', f'zeo:localhost:{port}'):
+        for address in (f'zeo:127.0.0.1:{port}',
+                        f'zeo://127.0.0.1:{port}?wait_timeout=5&storage=1',
+                        f'zeo:localhost:{port}'):
             with opened(address) as db:
                 write(db, 'key', 'value')
 
@@ -86,7 +89,8 @@ db.close()
 def test_first_users_at_once(server):
     for _ in range(3):
         address = server.database()
-        users = [subprocess.Popen([sys.executable, '-c', OPENER, address], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        users = [subprocess.Popen([sys.executable, '-c', OPENER, address], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE,
                                   stderr=subprocess.PIPE, text=True) for _ in range(4)]
         for user in users:
             assert user.stdout.readline() == 'ready\n'
@@ -107,19 +111,22 @@ def test_new_objects_get_ids_of_their_own_after_a_restart(mended, monkeypatch):
         with opened(address) as first, opened(address) as second:
             addTo(first, 'before', 1)       # which fetches 100 ids
             server.restart()
-            servers.until(lambda: first.storage.is_connected() and second.storage.is_connected(), 'connecting')
+            servers.until(lambda: first.storage.is_connected() and second.storage.is_connected(),
+                          'connecting')
             addTo(second, 'second', 50)     # gets the same ones
             with nullcontext() if mended else pytest.raises((ConflictError, ValueError)):
                 addTo(first, 'first', 50)
             with second.transaction() as connection:
                 root = connection.root()
-                assert len({value._p_oid for value in root.values()}) == len(root) == (101 if mended else 51)
+                assert len({value._p_oid
+                            for value in root.values()}) == len(root) == (101 if mended else 51)
 
 
 def addTo(db, name, number):
     with db.transaction() as connection:
         root = connection.root()
-        assert {value['name'] for value in root.values()} <= {'before', 'first', 'second'}     # so that they are in the cache
+        # so that they are in the cache
+        assert {value['name'] for value in root.values()} <= {'before', 'first', 'second'}
         for each in range(number):
             root[f'{name}-{each}'] = PersistentMapping(name=name)
 
@@ -146,9 +153,11 @@ def certify(place, name, *options):
     if shutil.which('openssl') is None:
         pytest.skip('openssl makes the certificates of this test, and is not here')
     certificate, key = place / f'{name}.pem', place / f'{name}.key'
-    subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-subj',
+    subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt',
+                    'ec_paramgen_curve:prime256v1', '-subj',
                     f'/CN={name}', '-days', '2', '-out', certificate, '-keyout', key, '-addext',
-                    'subjectAltName=DNS:jobs.example', *(options or ['-nodes'])], check=True, capture_output=True)
+                    'subjectAltName=DNS:jobs.example', *(options or ['-nodes'])], check=True,
+                   capture_output=True)
     return certificate, key
 
 
@@ -160,7 +169,8 @@ def test_tls_with_certificates_on_both_sides(tmp_path):
     both = tmp_path / 'both.pem'
     both.write_text(mine.read_text() + myKey.read_text())
     port = servers.freePort()
-    with servers.needed(lambda: servers.ZEO(port=port, memory=True, storages=1, tls=(certificate, key, mine))):
+    with servers.needed(lambda: servers.ZEO(port=port, memory=True, storages=1,
+                                            tls=(certificate, key, mine))):
         base = f'zeo:127.0.0.1:{port}?wait_timeout=0.5'
         trust, named = f'{base}&ssl={certificate}', '&hostname=jobs.example'
         for address in (f'{trust}&cert={mine}&key={myKey}{named}', f'{trust}&cert={both}{named}'):
@@ -168,9 +178,12 @@ def test_tls_with_certificates_on_both_sides(tmp_path):
                 write(db, 'key', 'value')
         for address, said in [
                 (f'{trust}&cert={both}', 'TLS fails'),                              # another host
-                (f'{base}&ssl=1&cert={both}{named}', 'TLS fails'),                  # the system does not trust it
-                (f'{trust}{named}', 'check storage, and whether it wants TLS'),     # the server wants to know us
-                (f'{trust}&cert={other}&key={otherKey}{named}', 'check storage, and whether it wants TLS'),
+                # the system does not trust it
+                (f'{base}&ssl=1&cert={both}{named}', 'TLS fails'),
+                # the server wants to know us
+                (f'{trust}{named}', 'check storage, and whether it wants TLS'),
+                (f'{trust}&cert={other}&key={otherKey}{named}',
+                 'check storage, and whether it wants TLS'),
                 (base, 'whether it wants TLS'),
                 (f'{trust}&cert={locked}&key={lockedKey}{named}', 'without a password'),
                 (f'{trust}&cert={mine}&key={otherKey}{named}', 'certificates that cannot be used'),
@@ -185,10 +198,12 @@ def test_tls_with_certificates_on_both_sides(tmp_path):
     ('zeo:/no/such/socket?wait_timeout=0.1', 'no server answers there'),
     ('zeo:no.such.host.invalid:8100?wait_timeout=0.1', 'no server answers there'),
     ('zeo:', 'zeo:localhost:8100'), ('zeo:host', 'zeo:HOST:PORT'), ('zeo:8100', 'zeo:HOST:PORT'),
-    ('zeo::8100', 'zeo:HOST:PORT'), ('zeo:host:port', 'zeo:HOST:PORT'), ('zeo:host:0', 'zeo:HOST:PORT'),
+    ('zeo::8100', 'zeo:HOST:PORT'), ('zeo:host:port',
+                                     'zeo:HOST:PORT'), ('zeo:host:0', 'zeo:HOST:PORT'),
     ('zeo:host:99999', 'zeo:HOST:PORT'), ('zeo://host:8100/path', 'zeo:HOST:PORT'),
     ('zeo:host:8100?nonsense=1', 'nonsense'), ('zeo:host:8100?nonsense', 'nonsense'),
-    ('zeo:host:8100?wait_timeout=soon', 'number of seconds'), ('zeo:host:8100?wait_timeout=-1', 'number of seconds'),
+    ('zeo:host:8100?wait_timeout=soon',
+     'number of seconds'), ('zeo:host:8100?wait_timeout=-1', 'number of seconds'),
     ('zeo:host:8100?wait_timeout=nan', 'number of seconds'),
     ('zeo:host:8100?cert=x&key=y', 'ssl=1'), ('zeo:/socket?ssl=1', 'HOST:PORT'),
 ])

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""ZODB's own tests of storages, for those of ours: a kind says how its databases are made and opened.
+"""ZODB's own tests of storages, for those of ours: a kind says how its databases are made and
+opened.
 
 What does not apply is listed with the reason.
 """
@@ -23,23 +24,31 @@ from ZODB.tests.testMVCCMappingStorage import MVCCTests
 
 SKIPPED = {
     'it keeps current revisions only': (
-        'testSimpleHistory', 'testSimpleIteration', 'testExtendedIteration', 'testLoadSerial', 'testLoadBefore',
-        'testLoadBeforeOld', 'testLoadBeforeConsecutiveTids', 'testLoadBeforeEdges', 'testPackAllRevisions',
+        'testSimpleHistory', 'testSimpleIteration', 'testExtendedIteration', 'testLoadSerial',
+        'testLoadBefore',
+        'testLoadBeforeOld', 'testLoadBeforeConsecutiveTids', 'testLoadBeforeEdges',
+        'testPackAllRevisions',
         'testPackJustOldRevisions', 'testPackOnlyOneObject', 'testPackAllRevisionsNoGC'),
-    'it cannot undo': ('testUndoZombie', 'testLoadBeforeUndo', 'testPackUnlinkedFromRoot', 'testPackUndoLog',
+    'it cannot undo': ('testUndoZombie', 'testLoadBeforeUndo', 'testPackUnlinkedFromRoot',
+                       'testPackUndoLog',
                        'testWriteMethods'),
     'it does not keep what is said of a transaction': ('testTransactionExtensionFromIterator',),
 }
 
 
 class Storages(BasicStorage.BasicStorage, HistoryStorage.HistoryStorage,
-                   IteratorStorage.ExtendedIteratorStorage, IteratorStorage.IteratorStorage, MTStorage.MTStorage,
-                   PackableStorage.PackableStorageWithOptionalGC, PackableStorage.PackableUndoStorage,
-                   PersistentStorage.PersistentStorage, ReadOnlyStorage.ReadOnlyStorage, RevisionStorage.RevisionStorage,
-                   Synchronization.SynchronizedStorage, ConflictResolution.ConflictResolvingStorage, MVCCTests):
+                   IteratorStorage.ExtendedIteratorStorage, IteratorStorage.IteratorStorage,
+               MTStorage.MTStorage,
+                   PackableStorage.PackableStorageWithOptionalGC,
+               PackableStorage.PackableUndoStorage,
+                   PersistentStorage.PersistentStorage, ReadOnlyStorage.ReadOnlyStorage,
+               RevisionStorage.RevisionStorage,
+                   Synchronization.SynchronizedStorage,
+               ConflictResolution.ConflictResolvingStorage, MVCCTests):
 
     def setUp(self):
-        self.where = self.database()    # before, since tests make their folder the one for all temporary files
+        # before, since tests make their folder the one for all temporary files
+        self.where = self.database()
         super().setUp()
         self.open()
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""50 outages of each kind under load: none lost, none doubled. P01_OUTAGES says how many, for a whole night."""
+"""50 outages of each kind under load: none lost, none doubled. P01_OUTAGES says how many, for a
+whole night."""
 import os
 
 import pytest

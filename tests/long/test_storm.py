@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""200 kills of whole worker trees under load: none lost, none doubled. P01_STORM says how many, for a whole night."""
+"""200 kills of whole worker trees under load: none lost, none doubled. P01_STORM says how many, for
+a whole night."""
 import os
 
 import pytest

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Our own storages under contention, kills and packs. P01_TORTURE says for how many seconds, for a whole night."""
+"""Our own storages under contention, kills and packs. P01_TORTURE says for how many seconds, for a
+whole night."""
 import os
 
 import pytest

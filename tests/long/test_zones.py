@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Every tick around every clock change of ten years in every zone, against a look at each minute of UTC."""
+"""Every tick around every clock change of ten years in every zone, against a look at each minute of
+UTC."""
 from zoneinfo import available_timezones
 
 from tests.unit.test_zones import compare
@@ -12,5 +13,6 @@ def test_every_zone():
         changes += count
         if wrong:
             found[name] = wrong
-    print(f'{len(available_timezones())} zones, {changes:,} changes, {len(found)} zones with mismatches')
+    print(f'{len(available_timezones())} zones, {changes:,} changes, {len(found)} zones with '
+          'mismatches')
     assert found == {}

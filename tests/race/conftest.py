@@ -9,7 +9,8 @@ from tests.race.stage import Stage
 
 @pytest.fixture(params=['memory:', 'sqlite:', 'file:'])
 def stage(request, tmp_path):
-    place = {'memory:': '', 'sqlite:': str(tmp_path / 'jobs'), 'file:': str(tmp_path / 'jobs.fs')}[request.param]
+    place = {'memory:': '', 'sqlite:': str(tmp_path / 'jobs'),
+             'file:': str(tmp_path / 'jobs.fs')}[request.param]
     stage = Stage(request.param + place)
     yield stage
     stage.close()

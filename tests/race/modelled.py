@@ -129,15 +129,19 @@ class Modelled(RuleBasedStateMachine):
             for jobid, known in self.jobs.items():
                 view = store.view(jobid)
                 assert view.status == known.status or (
-                    known.status == 'delayed' and known.due <= self.now and view.status == 'queued'), jobid
+                    known.status == 'delayed' and known.due <= self.now
+                    and view.status == 'queued'), jobid
                 if known.status not in ('cancelled',):
                     assert view.runs == known.runs + (known.status in ('processing', *FINISHED)
-                                                      and not getattr(known, 'deaths', 0) >= janitor.DEATHS)
+                                                      and not getattr(known, 'deaths',
+                                                                      0) >= janitor.DEATHS)
                 totals.setdefault(known.record.queue, Counter())[view.status] += 1
             for key in ('a', 'b'):
-                keep = [jobid for jobid, known in self.jobs.items() if known.unique and known.unique[0] == key
+                keep = [jobid for jobid, known in self.jobs.items() if known.unique
+                        and known.unique[0] == key
                         and known.status in ('queued', 'delayed', 'processing')
-                        and store.shards[shardOf(store.floor(jobid))].taken(store.floor(jobid), jobid)]
+                        and store.shards[shardOf(store.floor(jobid))].taken(store.floor(jobid),
+                                                                            jobid)]
                 assert len(keep) < 2 or key == 'b'
             assert figures.exact(store) == {queue: dict(counts) for queue, counts in totals.items()}
             for jobid in sorted(self.given - self.jobs.keys())[-5:]:
@@ -150,9 +154,11 @@ class Modelled(RuleBasedStateMachine):
     def every_job_is_in_one_place(self):
         with self.within(self.people) as store:
             trees = [store.segments, store.seats]
-            places = [jobid for seat in store.seats.values() for jobid in seat.claims] + list(listing.inLines(store))
+            places = [jobid for seat in store.seats.values()
+                      for jobid in seat.claims] + list(listing.inLines(store))
             for shard in store.shards:
-                trees += [shard.fates, shard.uniques, *(tree for lines in shard.lanes for tree in standing(lines))]
+                trees += [shard.fates, shard.uniques,
+                          *(tree for lines in shard.lanes for tree in standing(lines))]
                 for key, (jobid, _) in shard.uniques.items():
                     assert self.jobs[jobid].unique[0] == key
             assert len(places) == len(set(places)) and set(places) <= self.jobs.keys()

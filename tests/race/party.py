@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: ZPL-2.1
 """Those who meet in the tests of races, each with a connection of its own.
 
-begin() takes the snapshot; whoever commits second is either let in or gets a ConflictError and, repeated, does what is
-right then. An enqueuer is always let in.
+begin() takes the snapshot; whoever commits second is either let in or gets a ConflictError and,
+repeated, does what is right then. An enqueuer is always let in.
 """
 import pytest
 from transaction.interfaces import TransientError
@@ -42,7 +42,8 @@ class Party:
         self.manager.abort()
 
     def sit(self):
-        self.do(lambda store: verbs.sit(store, Seat(self.name, 'host', 1, 'process', 'box', 60.0, START)))
+        self.do(lambda store: verbs.sit(store,
+                                        Seat(self.name, 'host', 1, 'process', 'box', 60.0, START)))
         return self
 
     def seat(self, store):
@@ -53,7 +54,9 @@ class Party:
 
     def complete(self, jobid, status='completed'):
         """As a job's own commit does it."""
-        self.do(lambda store: verbs.complete(store, self.seat(store), {jobid: Outcome(status, None, '', 1, START, START)}))
+        self.do(lambda store: verbs.complete(store,
+                                             self.seat(store), {jobid: Outcome(status, None, '', 1,
+                                                                               START, START)}))
 
     def settle(self):
         self.do(lambda store: verbs.settle(store, self.seat(store), {}))
@@ -67,7 +70,9 @@ def enqueued(processor, count=1, **options):
 
 def failed(party, jobid):
     """Let a claimed job end as an error."""
-    party.do(lambda store: verbs.settle(store, party.seat(store), {jobid: Outcome('error', None, 'no', 1, START, START)}))
+    party.do(lambda store: verbs.settle(store,
+                                        party.seat(store), {jobid: Outcome('error', None, 'no', 1,
+                                                                           START, START)}))
 
 
 def status(party, jobid):

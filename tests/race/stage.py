@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""A database with several worker loops on it, driven by hand in one thread, so that each interleaving has its name."""
+"""A database with several worker loops on it, driven by hand in one thread, so that each
+interleaving has its name."""
 import time
 from contextlib import contextmanager
 
@@ -34,7 +35,8 @@ class Stage:
 
     def enqueue(self, name, *inputs, **options):
         """One job for each input; returns the ids."""
-        return self.do(lambda processor: [processor.processJob(TASKS + name, input, **options) for input in inputs])
+        return self.do(lambda processor: [processor.processJob(TASKS + name, input, **options)
+                                          for input in inputs])
 
     def loop(self, name='a', **options):
         """A worker."""
@@ -46,7 +48,8 @@ class Stage:
         return loop.book(time.time(), count)[0]
 
     def rescue(self, loop, ran=None, why='its worker died'):
-        """Treat a worker as dead, whatever it is; ran are the jobs that it ran, None for unknown."""
+        """Treat a worker as dead, whatever it is; ran are the jobs that it ran, None for
+        unknown."""
         def work(processor):
             seat = processor.store.seats.get(loop.name)
             if seat is not None:
@@ -54,7 +57,8 @@ class Stage:
         self.do(work)
 
     def drain(self, most=1000, later=0.0):
-        """Let another worker do everything, as of now or later; returns how many runs there were."""
+        """Let another worker do everything, as of now or later; returns how many runs there
+        were."""
         loop = self.loop('drain')
         while not loop.poll(time.time() + later) or not loop.idle:
             most -= 1
@@ -97,7 +101,8 @@ def sound(processor):
     root = processor._p_jar.root()
     trees = [store.segments, store.seats, root['effects'], root['orders 0']]
     for shard in store.shards:
-        trees += [shard.fates, shard.uniques, *(tree for lines in shard.lanes for tree in standing(lines))]
+        trees += [shard.fates, shard.uniques,
+                  *(tree for lines in shard.lanes for tree in standing(lines))]
     for tree in trees:
         tree._check()
         BTrees.check.check(tree)
@@ -111,7 +116,8 @@ def sound(processor):
 
 @contextmanager
 def session(stage):
-    """A processor in a connection whose transaction is committed or aborted by hand; gives (processor, manager)."""
+    """A processor in a connection whose transaction is committed or aborted by hand; gives
+    (processor, manager)."""
     manager = transaction.TransactionManager(explicit=True)
     connection = stage.app.db.open(manager)
     manager.begin()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What a worker has claimed and not begun: it goes back from behind a long job, is queued, and can be cancelled."""
+"""What a worker has claimed and not begun: it goes back from behind a long job, is queued, and can
+be cancelled."""
 import time
 
 import pytest
@@ -11,7 +12,8 @@ from tests.race.stage import session
 
 
 def behind(stage, loop, name, count, meanwhile):
-    """Let a worker begin the first of so many jobs, do something meanwhile, and go on with what is left of its claim."""
+    """Let a worker begin the first of so many jobs, do something meanwhile, and go on with what is
+    left of its claim."""
     loop.batch.average = 0.001
     jobids = stage.enqueue(name, *range(count))
     tasks.interlude.append(lambda: meanwhile(jobids))
@@ -78,7 +80,8 @@ def test_what_was_taken_to_be_given_back_by_one_who_then_dies_stays_claimed(stag
 
 
 def test_a_late_giving_back_does_not_touch_the_next_round(stage):
-    """The worker was quicker: its next bookkeeping has handed the same jobs out again, and one of them runs."""
+    """The worker was quicker: its next bookkeeping has handed the same jobs out again, and one of
+    them runs."""
     loop = stage.loop()
     jobids = stage.enqueue('effect', *range(3))
     work = stage.claim(loop, 3)
@@ -96,7 +99,8 @@ def test_a_claimed_job_that_has_not_begun_can_be_cancelled(stage, name):
     loop = stage.loop()
 
     def meanwhile(jobids):
-        assert stage.do(lambda processor: [processor.cancelJob(jobid) for jobid in jobids]) == [False, True, True, True]
+        assert stage.do(lambda processor: [processor.cancelJob(jobid)
+                                           for jobid in jobids]) == [False, True, True, True]
         assert stage.stati(jobids) == ['processing'] + ['cancelled'] * 3
         stage.check()
         time.sleep(0.06)                # a snapshot is not older than that
@@ -105,12 +109,14 @@ def test_a_claimed_job_that_has_not_begun_can_be_cancelled(stage, name):
     stage.claim(loop)
     assert stage.stati(jobids) == ['completed'] + ['cancelled'] * 3
     assert stage.effects == ({0: 1} if name == 'effect' else {})
-    assert loop.done <= 3               # one ran, perhaps again for the fence, and one was found to be gone
+    # one ran, perhaps again for the fence, and one was found to be gone
+    assert loop.done <= 3
     stage.check()
 
 
 def test_one_that_begins_while_it_is_cancelled_is_refused(stage):
-    """Its snapshot is older than the cancelling: what its own commit writes meets the fence, however both come to commit."""
+    """Its snapshot is older than the cancelling: what its own commit writes meets the fence,
+    however both come to commit."""
     loop = stage.loop()
     jobids = stage.enqueue('effect', 1, 2)
     work = stage.claim(loop, 2)
@@ -153,7 +159,8 @@ def test_elsewhere_the_first_claim_without_an_outcome_has_begun(shared):
         processor.store.seats[loop.name].host = 'elsewhere/1'
     shared.do(move)
     assert shared.stati(jobids) == ['processing', 'queued', 'queued']
-    assert shared.do(lambda processor: [processor.cancelJob(jobid) for jobid in jobids]) == [False, True, True]
+    assert shared.do(lambda processor: [processor.cancelJob(jobid)
+                                        for jobid in jobids]) == [False, True, True]
     shared.check()
 
 

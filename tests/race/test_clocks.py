@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Clocks that are wrong, jump, or stand still: nobody dies of that, no job is blamed, queues and schedules go on in order."""
+"""Clocks that are wrong, jump, or stand still: nobody dies of that, no job is blamed, queues and
+schedules go on in order."""
 import time
 
 import pytest
@@ -14,7 +15,8 @@ HOUR = 3600.0
 
 
 def test_a_live_worker_of_this_host_outlives_any_step_of_the_clock(shared, tmp_path):
-    """A laptop that sleeps, three times or more: its box is locked, and the clock of its signs of life stood still, too."""
+    """A laptop that sleeps, three times or more: its box is locked, and the clock of its signs of
+    life stood still, too."""
     [jobid] = shared.enqueue('effect', 1)
     box = presence.Box(boxes(shared, tmp_path))
     seated(shared, 1, box=str(box.path))
@@ -26,7 +28,8 @@ def test_a_live_worker_of_this_host_outlives_any_step_of_the_clock(shared, tmp_p
 
 
 def test_a_living_worker_elsewhere_is_silent_only_when_its_seat_stands_still(shared):
-    """Its clock may be an hour behind, or ours may jump ahead: what it writes changes all the same."""
+    """Its clock may be an hour behind, or ours may jump ahead: what it writes changes all the
+    same."""
     shared.enqueue('effect', 1)
     seated(shared, 1, host='elsewhere/1', lease=60.0, beat=time.time() - HOUR)
     seat = shared.do(lambda processor: processor.store.seats['stranger'])
@@ -48,28 +51,33 @@ def test_a_worker_elsewhere_that_was_told_to_stop_takes_no_job_with_it(shared):
         processor.store.seats['stranger'].told = True
     shared.do(tell)
     assert look(shared, time.time()) == ['stranger']
-    assert (shared.stati([jobid]), deaths(shared, jobid), shared.view(jobid).runs) == (['queued'], 0, 0)
+    assert (shared.stati([jobid]), deaths(shared, jobid),
+            shared.view(jobid).runs) == (['queued'], 0, 0)
 
 
 @pytest.mark.parametrize('left', [True, False], ids=['its box is left', 'its box is gone'])
 def test_the_end_of_a_host_is_no_jobs_fault(shared, tmp_path, left):
-    """Boot ids tell; with its box gone, as from a folder for temporary files, that it was written before this boot."""
+    """Boot ids tell; with its box gone, as from a folder for temporary files, that it was written
+    before this boot."""
     [jobid] = shared.enqueue('effect', 1)
     name = blackbox.HOST.partition('/')[0]
     for _ in range(janitor.DEATHS + 1):
         box = presence.Box(boxes(shared, tmp_path))
         box.write(box.take(), jobid, 0.0)
-        seated(shared, 1, host=f'{name}/before', box=str(box.path), beat=death.blackbox.booted() - 100)
+        seated(shared, 1, host=f'{name}/before', box=str(box.path),
+               beat=death.blackbox.booted() - 100)
         if left:
             box.leave()
         else:
             box.close()
         assert look(shared, time.time()) == ['stranger']
-        assert (shared.stati([jobid]), deaths(shared, jobid), shared.view(jobid).runs) == (['queued'], 0, 0)
+        assert (shared.stati([jobid]), deaths(shared, jobid),
+                shared.view(jobid).runs) == (['queued'], 0, 0)
 
 
 def test_jobs_enqueued_by_a_clock_that_was_ahead_keep_their_order(stage, monkeypatch):
-    """E7a: one is enqueued an hour ahead, then the clock is put right; the same connection, and others, go on."""
+    """E7a: one is enqueued an hour ahead, then the clock is put right; the same connection, and
+    others, go on."""
     from p01.remote import processor as module
     real = time.time
 
@@ -91,9 +99,12 @@ def test_jobs_enqueued_by_a_clock_that_was_ahead_keep_their_order(stage, monkeyp
 
 def test_schedules_reckoned_by_a_clock_that_was_ahead_are_reckoned_anew(stage):
     from p01.remote.engine import ticker
-    key = stage.do(lambda processor: processor.addScheduler(scheduler.Delay('tests.acceptance.tasks.pure', 60.0, input=1)))
+    key = stage.do(
+        lambda processor: processor.addScheduler(scheduler.Delay('tests.acceptance.tasks.pure',
+                                                                 60.0, input=1)))
     now = time.time()
-    stage.do(lambda processor: ticker.tick(processor, now + HOUR))      # a worker an hour ahead fires it
+    # a worker an hour ahead fires it
+    stage.do(lambda processor: ticker.tick(processor, now + HOUR))
     stage.do(lambda processor: ticker.tick(processor, now))
     due = stage.do(lambda processor: processor.scheduler[key].due)
     assert now < due <= now + 61

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""A storage that fails: a commit that raises may have committed, and a verb that raises has changed nothing."""
+"""A storage that fails: a commit that raises may have committed, and a verb that raises has changed
+nothing."""
 import pytest
 from transaction.interfaces import TransientError
 
@@ -9,7 +10,8 @@ class Away(Exception):
 
 
 class AwayForNow(TransientError):
-    """The storage cannot be reached; as ZEO's ClientDisconnected, something that one tries again."""
+    """The storage cannot be reached; as ZEO's ClientDisconnected, something that one tries
+    again."""
 
 
 @pytest.fixture
@@ -41,7 +43,8 @@ def test_a_commit_that_raises_is_settled_by_reading_back(stage, trouble, error, 
     stage.claim(loop)
     view = stage.view(jobid)
     if after:
-        assert (stage.effects, view.status, view.runs, view.attempts) == ({7: 1}, 'completed', 1, ())
+        assert (stage.effects, view.status, view.runs,
+                view.attempts) == ({7: 1}, 'completed', 1, ())
     stage.leave(loop)
     stage.drain(later=3600)
     assert stage.effects == {7: 1}
@@ -66,7 +69,8 @@ def test_bookkeeping_that_raises_can_be_repeated(stage, trouble, after):
 
 @pytest.mark.parametrize('verb', ['settle', 'retry'])
 def test_a_storage_that_fails_amidst_a_verb_takes_no_claim_with_it(stage, monkeypatch, verb):
-    """What a verb changed before it raised must not live on in memory, to be committed with the next change."""
+    """What a verb changed before it raised must not live on in memory, to be committed with the
+    next change."""
     jobids = stage.enqueue('stumble' if verb == 'retry' else 'pure', 1, 2)
     loop = stage.loop()
     work = stage.claim(loop, 2)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""The fence: whoever comes too late is refused, and whatever he changed vanishes. Each test is one interleaving."""
+"""The fence: whoever comes too late is refused, and whatever he changed vanishes. Each test is one
+interleaving."""
 import time
 
 import pytest
@@ -63,7 +64,9 @@ def test_a_late_commit_meets_the_eviction(stage, before):
     work = stage.claim(late, before + 1)
     for task in work[:before]:
         late.act(task)
-    tasks.interlude.append(lambda: stage.do(lambda processor: verbs.evict(processor.store, processor.store.seats[late.name])))
+    tasks.interlude.append(lambda: stage.do(lambda processor: verbs.evict(processor.store,
+                                                                          processor.store.seats[
+                                                                              late.name])))
     late.act(work[before])
     assert stage.effects == dict.fromkeys(range(before), 1)
 
@@ -224,7 +227,8 @@ def test_rescue_overtakes_claim(stage, claims):
 
 @pytest.mark.parametrize('claims', [0, 1])
 def test_claim_overtakes_rescue(stage, claims):
-    """Also when the worker had nothing, and its seat was only cleared away: what it claims meanwhile must not go with it."""
+    """Also when the worker had nothing, and its seat was only cleared away: what it claims
+    meanwhile must not go with it."""
     late = stage.loop('late')
     jobids = stage.enqueue('effect', *range(4))
     for task in stage.claim(late, claims + 1):

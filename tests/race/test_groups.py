@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Jobs that share a commit, and what comes between them and it. Each test is one interleaving, but the last."""
+"""Jobs that share a commit, and what comes between them and it. Each test is one interleaving, but
+the last."""
 import random
 import time
 from functools import partial
@@ -67,7 +68,8 @@ def test_one_that_was_thought_dead_commits_nothing(stage, number, finished):
     done(stage, jobids)
     if finished:
         assert [stage.view(jobid).outcome for jobid in jobids] == outcomes
-    assert [stage.view(jobid).runs for jobid in jobids] == [1 + (jobid == jobids[number]) for jobid in jobids]
+    assert [stage.view(jobid).runs for jobid in jobids] == [1 + (jobid == jobids[number])
+                                                            for jobid in jobids]
 
 
 @pytest.mark.parametrize('number', WHERE)
@@ -79,14 +81,16 @@ def test_one_whose_time_is_over_is_nobody_elses_trouble(stage, number):
     assert stage.effects == {key: 1 for key in KEYS if key != number}
     step(late)
     done(stage, jobids)
-    assert [stage.view(jobid).runs for jobid in jobids] == [1 + (jobid == jobids[number]) for jobid in jobids]
+    assert [stage.view(jobid).runs for jobid in jobids] == [1 + (jobid == jobids[number])
+                                                            for jobid in jobids]
 
 
 def test_a_job_that_is_cancelled_before_it_has_begun(stage):
     jobids = stage.enqueue('effect', *KEYS)
     late = worker(stage)
     cancelled = []
-    at(2, lambda: cancelled.extend(stage.do(lambda processor: [*map(processor.cancelJob, jobids[3:5])])))
+    at(2, lambda: cancelled.extend(stage.do(lambda processor: [*map(processor.cancelJob,
+                                                                    jobids[3:5])])))
     step(late)
     step(late)
     assert cancelled == [True, True]
@@ -131,7 +135,8 @@ def test_no_conflict_makes_no_group_smaller(stage):
 @pytest.mark.parametrize('error', [Away, AwayForNow])
 @pytest.mark.parametrize('times', [1, 3])
 @pytest.mark.parametrize('after', [True, False], ids=['committed', 'not committed'])
-def test_a_commit_that_raises_is_settled_by_reading_back(stage, trouble, error, times, after):      # noqa: F811
+def test_a_commit_that_raises_is_settled_by_reading_back(stage, trouble, error, times,      # noqa: F811
+                                                         after):
     jobids = stage.enqueue('effect', *KEYS)
     late = worker(stage)
     at(5, lambda: trouble(late, error, after, times))
@@ -142,14 +147,17 @@ def test_a_commit_that_raises_is_settled_by_reading_back(stage, trouble, error, 
             late.endure(raised)
     step(late)
     if after:
-        assert [(view.status, view.runs) for view in map(stage.view, jobids)] == [('completed', 1)] * len(KEYS)
+        assert [(view.status, view.runs)
+                for view in map(stage.view, jobids)] == [('completed', 1)] * len(KEYS)
     done(stage, jobids)
 
 
 def committed(loop, monkeypatch):
     """The ids of the jobs of each commit of this worker, as they come."""
     found, complete = [], loop.post.complete
-    monkeypatch.setattr(loop.post, 'complete', lambda store, outcomes: (found.append([*outcomes]), complete(store, outcomes)))
+    monkeypatch.setattr(loop.post,
+                        'complete', lambda store, outcomes: (found.append([*outcomes]),
+                                                             complete(store, outcomes)))
     return found
 
 
@@ -223,7 +231,8 @@ def test_one_that_was_cancelled_before_the_first_began_disturbs_nobody(stage, mo
     late = worker(stage)
     commits, hold = committed(late, monkeypatch), late.post.hold
     monkeypatch.setattr(late.post, 'hold', lambda given: (
-        stage.do(lambda processor: processor.cancelJob(jobids[3])), hold(given))[1] if given[3:] else hold(given))
+        stage.do(lambda processor: processor.cancelJob(jobids[3])), hold(given))[1] if given[3:]
+                        else hold(given))
     step(late)
     step(late)
     assert commits == [jobids[:3], jobids[4:]]
@@ -232,7 +241,8 @@ def test_one_that_was_cancelled_before_the_first_began_disturbs_nobody(stage, mo
 
 @pytest.mark.parametrize('count', [1, len(KEYS)])
 @pytest.mark.parametrize('after', [True, False], ids=['committed', 'not committed'])
-def test_a_storage_that_goes_away_under_them(stage, trouble, told, after, count, monkeypatch):     # noqa: F811
+def test_a_storage_that_goes_away_under_them(stage, trouble, told, after, count,      # noqa: F811
+                                             monkeypatch):
     """Nobody can look how the commit ended, until it is there again."""
     jobids = stage.enqueue('effect', *KEYS[:count])
     late = worker(stage)
@@ -259,7 +269,8 @@ def test_a_storage_that_goes_away_under_them(stage, trouble, told, after, count,
 
 
 def test_what_the_next_ones_enqueue_is_there_whatever_those_between_do(stage):
-    """A segment that a failed job began to fill is gone back to, with all that the connection knows of it."""
+    """A segment that a failed job began to fill is gone back to, with all that the connection knows
+    of it."""
     jobids = stage.enqueue('chain', *[(key, key % 2) for key in KEYS])
     late = worker(stage)
     step(late)
@@ -268,7 +279,8 @@ def test_what_the_next_ones_enqueue_is_there_whatever_those_between_do(stage):
     even = [key for key in KEYS if not key % 2]
     assert stage.effects == dict.fromkeys(even, 1) | dict.fromkeys((key + 100 for key in even), 1)
     assert stage.stati(jobids) == ['error' if key % 2 else 'completed' for key in KEYS]
-    assert stage.do(lambda processor: len(list(listing.ids(processor.store)))) == len(KEYS) + len(even)
+    assert stage.do(lambda processor: len(list(listing.ids(processor.store)))) == len(KEYS) + len(
+        even)
     stage.check()
 
 
@@ -313,7 +325,8 @@ def test_two_that_meet_at_the_same_objects(place):
     commit(processor)
     threads, loops = Threads(), []
     for db, name in ((place.db, 'one'), (place.openAgain(), 'two')):
-        loops.append(Loop(db, partial(lambda connection: connection.root()['processor']), name, WorkerOptions(drain=True)))
+        loops.append(Loop(db, partial(lambda connection: connection.root()['processor']), name,
+                          WorkerOptions(drain=True)))
         loops[-1].ready()
         loops[-1].batch.average = 60 / random.randint(2, count)
         threads.start(loops[-1].work)

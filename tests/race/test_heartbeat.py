@@ -42,11 +42,13 @@ else:
 
 
 def test_a_forked_process_is_another_process(tmp_path):
-    """What its parent's workers do is none of its business: it must not think them dead because it does not know them.
+    """What its parent's workers do is none of its business: it must not think them dead because it
+    does not know them.
 
     And it has a heartbeat and a box of its own.
     """
-    done = subprocess.run([sys.executable, '-c', FORKED], env=environment('memory:') | {'TMPDIR': str(tmp_path)},
+    done = subprocess.run([sys.executable, '-c', FORKED],
+                          env=environment('memory:') | {'TMPDIR': str(tmp_path)},
                           capture_output=True, text=True, timeout=DEADLINE, check=False)
     assert done.returncode == 0, done.stderr
 

@@ -20,7 +20,8 @@ def pair(parties, enqueuer):
     worker.do(lambda store: worker.claim(store, 1000))
     firsts = worker.do(lambda store: {store.floor(jobid) for jobid in ids[1:]})
     firsts = sorted(firsts, key=lambda first: (shardOf(first), first))
-    return next(same[:2] for same in (list(group) for _, group in groupby(firsts, shardOf)) if len(same) > 1)
+    return next(same[:2] for same in (list(group) for _, group in groupby(firsts, shardOf))
+                if len(same) > 1)
 
 
 def errors(party):
@@ -54,7 +55,8 @@ def test_two_fail_at_once(parties, pair):
     assert other.do(lambda store: other.claim(store)) == [two]
     ours, theirs = worker.begin(), other.begin()
     for party, store, jobid in ((worker, ours, one), (other, theirs, two)):
-        verbs.settle(store, party.seat(store), {jobid: Outcome('error', None, 'no', 1, START, START)})
+        verbs.settle(store,
+                     party.seat(store), {jobid: Outcome('error', None, 'no', 1, START, START)})
     worker.commit()
     other.refused()             # each has made the same set
     failed(other, two)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Time limits in threads that nobody can end: the run has failed when its time is over, and what it still does is refused."""
+"""Time limits in threads that nobody can end: the run has failed when its time is over, and what it
+still does is refused."""
 import threading
 import time
 
@@ -72,19 +73,24 @@ def test_a_thread_that_runs_too_long_has_failed_at_once(stage, kind, heard):
     thread.start()
     assert stands.wait(30)
     view = waitFor(lambda: (view := stage.view(jobid)).status == 'error' and view, 30)
-    assert view.outcome.error.startswith('TimedOut: it ran longer than its timeout of 0.2 s, and stood in ')
-    assert view.attempts[0].trace.splitlines()[-1].endswith(', in wait') or 'in __call__' in view.attempts[0].trace
+    assert view.outcome.error.startswith('TimedOut: it ran longer than its timeout of 0.2 s, and '
+                                         'stood in ')
+    assert view.attempts[0].trace.splitlines()[-1].endswith(', in wait') \
+        or 'in __call__' in view.attempts[0].trace
     going.set()
     thread.join(30)
     stage.claim(loop)
     assert stage.view(jobid) == view
     assert stage.effects == {}
-    waitFor(lambda: heard(events.JobErred, events.JobCompleted) == [events.JobErred], 30)      # told behind the commit
+    # told behind the commit
+    waitFor(lambda: heard(events.JobErred, events.JobCompleted) == [events.JobErred], 30)
     stage.check()
 
 
 def test_it_runs_again_elsewhere_by_its_policy(stage):
-    jobid, loop, other = slow(stage, policy=Policy(retries=1, timeout=0.2)), stage.loop(), stage.loop('other')
+    jobid, loop, other = slow(stage,
+                              policy=Policy(retries=1,
+                                            timeout=0.2)), stage.loop(), stage.loop('other')
     thread = threading.Thread(target=loop.poll, args=(time.time(),))
     thread.start()
     waitFor(lambda: stage.view(jobid).runs == 1 and stage.view(jobid).status == 'queued', 30)
@@ -95,12 +101,14 @@ def test_it_runs_again_elsewhere_by_its_policy(stage):
     thread.join(30)
     stage.claim(loop)
     view = stage.view(jobid)
-    assert (view.status, view.runs, stage.effects, len(view.attempts)) == ('completed', 2, {1: 1}, 1)
+    assert (view.status, view.runs, stage.effects,
+            len(view.attempts)) == ('completed', 2, {1: 1}, 1)
     stage.check()
 
 
 def test_all_ways_to_run_in_ones_own_process_keep_the_limit(stage):
-    """Those that end late, if nobody looks meanwhile: drain, processJobs, a worker's processNextJob."""
+    """Those that end late, if nobody looks meanwhile: drain, processJobs, a worker's
+    processNextJob."""
     stage.do(lambda processor: processor.addJob('slow', Slow()))
 
     def late():
@@ -116,7 +124,8 @@ def test_all_ways_to_run_in_ones_own_process_keep_the_limit(stage):
         del going.wait
     for jobid in ids:
         view = stage.view(jobid)
-        assert (view.status, view.attempts[0].reason.partition(':')[0]) == ('error', 'TimedOut'), view
+        assert (view.status,
+                view.attempts[0].reason.partition(':')[0]) == ('error', 'TimedOut'), view
     assert stage.effects == {}
     stage.check()
 
@@ -124,7 +133,8 @@ def test_all_ways_to_run_in_ones_own_process_keep_the_limit(stage):
 def test_conflicts_give_a_job_no_more_time(stage):
     """E12: one deadline for all repetitions of a run."""
     loop, deadlines = stage.loop(), []
-    jobid = stage.do(lambda processor: (processor.addJob('slow', Quick()), processor.processJob('slow'))[1])
+    jobid = stage.do(lambda processor: (processor.addJob('slow', Quick()),
+                                        processor.processJob('slow'))[1])
     write = loop.post.write
 
     def noted(jobid, began, deadline):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Jobs stand in line in runs of neighbours: whoever leaves from anywhere in a run, the others keep their places."""
+"""Jobs stand in line in runs of neighbours: whoever leaves from anywhere in a run, the others keep
+their places."""
 import pytest
 
 from p01.remote import verbs
@@ -17,7 +18,8 @@ def jobs(parties, enqueuer):
     ids = enqueued(enqueuer)        # a connection's first segment has one id
     right.do(lambda store: verbs.cancel(store, ids[0], START))
     ids = enqueued(enqueuer, 9)
-    right.do(lambda store: [verbs.takeIn(store, shard, right.seat(store), START) for shard in store.shards])
+    right.do(lambda store: [verbs.takeIn(store, shard, right.seat(store), START)
+                            for shard in store.shards])
     assert right.do(runs) == [(ids[0], ids[-1])]
     return ids
 
@@ -32,13 +34,15 @@ def claimed(party, count=100):
     return party.do(lambda store: party.claim(store, count))
 
 
-@pytest.mark.parametrize('at, left', [(0, [(1, 8)]), (4, [(0, 3), (5, 8)]), (8, [(0, 7)]), (1, [(0, 0), (2, 8)]),
-                                      (7, [(0, 6), (8, 8)])])
+@pytest.mark.parametrize('at, left', [
+    (0, [(1, 8)]), (4, [(0, 3), (5, 8)]), (8, [(0, 7)]), (1, [(0, 0), (2, 8)]),
+    (7, [(0, 6), (8, 8)])])
 def test_a_job_is_cancelled_within_a_run(parties, jobs, at, left):
     worker, person = parties
     assert person.do(lambda store: verbs.cancel(store, jobs[at], START)) is True
     assert person.do(runs) == [(jobs[first], jobs[last]) for first, last in left]
-    assert sorted(person.do(lambda store: list(listing.inLines(store)))) == jobs[:at] + jobs[at + 1:]
+    assert sorted(person.do(lambda store: list(listing.inLines(store)))) == jobs[:at] + jobs[at
+                                                                                             + 1:]
     assert claimed(worker) == jobs[:at] + jobs[at + 1:]
     assert person.do(runs) == []
 
@@ -55,7 +59,8 @@ def test_a_claim_takes_the_head_of_a_run(parties, jobs):
     worker, person = parties
     assert claimed(worker, 4) == jobs[:4]
     assert person.do(runs) == [(jobs[4], jobs[8])]
-    assert person.do(lambda store: verbs.cancel(store, jobs[1], START)) is False       # it is not in line
+    # it is not in line
+    assert person.do(lambda store: verbs.cancel(store, jobs[1], START)) is False
     assert person.do(lambda store: verbs.cancel(store, jobs[5], START)) is True
     assert claimed(worker, 2) == [jobs[4], jobs[6]]
     assert claimed(worker) == jobs[7:]
@@ -132,7 +137,8 @@ def test_a_job_that_was_cancelled_before_anybody_took_it_in(parties, enqueuer):
 @pytest.mark.parametrize('count', [1, 3, 7, 100])
 def test_runs_of_several_connections_mix_in_the_order_of_enqueue(place, parties, enqueuer, count):
     worker, _ = parties
-    others = [enqueuer, inside(place.connect(place.openAgain())), inside(place.connect(place.openAgain()))]
+    others = [enqueuer, inside(place.connect(place.openAgain())),
+              inside(place.connect(place.openAgain()))]
     ids = []
     for turn in range(30):
         processor = others[turn * 7 // 3 % 3]
@@ -158,26 +164,33 @@ def opened(monkeypatch):
     return found
 
 
-def test_a_claim_costs_the_same_however_many_runs_overlap_behind_it(place, parties, enqueuer, opened):
+def test_a_claim_costs_the_same_however_many_runs_overlap_behind_it(place, parties, enqueuer,
+                                                                    opened):
     worker, _ = parties
-    others = [enqueuer, inside(place.connect(place.openAgain())), inside(place.connect(place.openAgain()))]
+    others = [enqueuer, inside(place.connect(place.openAgain())),
+              inside(place.connect(place.openAgain()))]
     ids = []
-    for turn in range(90):          # each connection's runs end after the next one's begin, all the way
+    # each connection's runs end after the next one's begin, all the way
+    for turn in range(90):
         ids += enqueued(others[turn % 3], 10)
-    worker.do(lambda store: [verbs.takeIn(store, shard, worker.seat(store), START) for shard in store.shards])
+    worker.do(lambda store: [verbs.takeIn(store, shard, worker.seat(store), START)
+                             for shard in store.shards])
     assert len(worker.do(runs)) > 20
     assert worker.do(lambda store: worker.claim(store, 40)) == ids[:40]
     assert len(opened) <= 8
 
 
-def test_who_only_looks_whether_others_have_urgent_jobs_opens_none_of_their_runs(place, parties, enqueuer, opened):
+def test_who_only_looks_whether_others_have_urgent_jobs_opens_none_of_their_runs(place, parties,
+                                                                                 enqueuer, opened):
     worker, _ = parties
     for _ in range(40):
         enqueued(enqueuer, 10)
-    worker.do(lambda store: [verbs.takeIn(store, shard, worker.seat(store), START) for shard in store.shards])
+    worker.do(lambda store: [verbs.takeIn(store, shard, worker.seat(store), START)
+                             for shard in store.shards])
     store = worker.begin()
     assert len(verbs.claim(store, worker.seat(store), 5, START, None, (0, 2))) == 5
-    own = [line for shard, lines in store.lanes() if shard.number % 2 == 0 for line in lines.queues.values()]
+    own = [line for shard, lines in store.lanes() if shard.number % 2 == 0
+           for line in lines.queues.values()]
     assert opened and all(run.line in own for run in opened)
     worker.commit()
 
@@ -191,4 +204,5 @@ def test_a_segment_leaves_the_cache_when_all_its_jobs_have_ended(parties, jobs):
         worker.settle()
         assert (worker.begin().segments[jobs[0]]._p_changed is None) is gone
         worker.commit()
-    assert [person.do(lambda store, jobid=jobid: store.view(jobid).status) for jobid in jobs] == ['completed'] * 9
+    assert [person.do(lambda store, jobid=jobid: store.view(jobid).status)
+            for jobid in jobs] == ['completed'] * 9

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""The store against a simple model: enqueuers with long transactions, two seats that crash, people who intervene."""
+"""The store against a simple model: enqueuers with long transactions, two seats that crash, people
+who intervene."""
 from hypothesis import strategies as some
 from hypothesis.stateful import precondition, rule
 from transaction.interfaces import TransientError
@@ -16,7 +17,8 @@ class TheStore(Modelled):
 
     # -- enqueuers, whose transactions stay open while others work
 
-    @rule(who=some.sampled_from([0, 1]), count=some.sampled_from([1, 1, 2, 5, 40]), priority=some.integers(-2, 2),
+    @rule(who=some.sampled_from([0, 1]), count=some.sampled_from([1, 1, 2, 5, 40]),
+          priority=some.integers(-2, 2),
           queue=some.sampled_from(QUEUES), delay=some.sampled_from([None, None, 0.0, 5.0, 50.0]),
           unique=some.sampled_from([None, None, ('a', 'finish', None), ('b', 'start', None)]),
           undo=some.sampled_from([False, False, False, True]))
@@ -31,13 +33,15 @@ class TheStore(Modelled):
         savepoint = manager.savepoint() if undo else None
         for _ in range(1 if unique else count):
             created = self.tick()
-            record = Record('echo', None, created, queue, priority, None if delay is None else created + delay,
+            record = Record('echo', None, created, queue, priority,
+                            None if delay is None else created + delay,
                             {'unique': unique} if unique else None)
             jobid = verbs.add(store, record)
             if unique and jobid in self.given:
                 known = self.pending[who].get(jobid) or self.jobs.get(jobid)
                 if not known:
-                    assert not now              # removed meanwhile, which this snapshot does not show
+                    # removed meanwhile, which this snapshot does not show
+                    assert not now
                     continue
                 assert known.unique == unique
                 waits = known.status in ('queued', 'delayed')
@@ -72,17 +76,20 @@ class TheStore(Modelled):
         self.claim(name, 1, None)
         for jobid in self.held(name)[:1]:
             with self.within(self.seats[name]) as store:
-                outcome = Outcome('error', None, 'no', self.jobs[jobid].runs + 1, self.now, self.tick(), name)
+                outcome = Outcome('error', None, 'no', self.jobs[jobid].runs + 1, self.now,
+                                  self.tick(), name)
                 verbs.settle(store, store.seats[name], {jobid: outcome})
             self.jobs[jobid].status = 'error'
             self.settled(name)
 
     def held(self, name):
-        return [jobid for jobid, known in self.jobs.items() if known.seat == name and known.status == 'processing']
+        return [jobid for jobid, known in self.jobs.items() if known.seat == name
+                and known.status == 'processing']
 
     @rule(name=SEATS, workers=some.sampled_from([9, 16, 40, 64]))
     def crowd(self, name, workers):
-        """As one of many workers takes in; jobs that wait are dealt to their lanes, and stay there when there are few again."""
+        """As one of many workers takes in; jobs that wait are dealt to their lanes, and stay there
+        when there are few again."""
         with self.within(self.seats[name]) as store:
             for shard in store.shards:
                 verbs.takeIn(store, shard, store.seats[name], self.tick(), workers)
@@ -94,8 +101,10 @@ class TheStore(Modelled):
             claimed = verbs.claim(store, store.seats[name], count, self.tick(), queues)
         self.observe()
         ready = sorted(known.place(jobid) for jobid, known in self.jobs.items()
-                       if known.status == 'queued' or known.status == 'delayed' and known.due <= self.now
-                       if known.record.queue not in self.paused and (queues is None or known.record.queue in queues))
+                       if known.status == 'queued' or known.status == 'delayed'
+                       and known.due <= self.now
+                       if known.record.queue not in self.paused
+                       and (queues is None or known.record.queue in queues))
         assert claimed == [place[2] for place in ready[:count]]
         for jobid in claimed:
             known = self.jobs[jobid]
@@ -106,7 +115,8 @@ class TheStore(Modelled):
     @rule(data=some.data(), name=SEATS, effect=some.booleans(),
           status=some.sampled_from(['completed', 'error']))
     def end(self, data, name, effect, status):
-        """A job with effects writes its outcome first and is settled later; one without is settled only."""
+        """A job with effects writes its outcome first and is settled later; one without is settled
+        only."""
         jobid = self.choose(data, lambda known: known.seat == name and known.status == 'processing')
         if jobid is None:
             return
@@ -158,7 +168,8 @@ class TheStore(Modelled):
     @precondition(lambda self: any(known.seat for known in self.jobs.values()))
     @rule(name=SEATS)
     def release(self, name):
-        ids = [jobid for jobid, known in self.jobs.items() if known.seat == name and known.status == 'processing']
+        ids = [jobid for jobid, known in self.jobs.items() if known.seat == name
+               and known.status == 'processing']
         with self.within(self.seats[name]) as store:
             verbs.settle(store, store.seats[name], {})
             verbs.release(store, store.seats[name], ids)
@@ -169,7 +180,8 @@ class TheStore(Modelled):
     @precondition(lambda self: any(known.seat for known in self.jobs.values()))
     @rule(data=some.data(), name=SEATS)
     def crash(self, data, name):
-        """The seat's worker dies on one of its jobs, and people's connection rescues; the late finisher is refused."""
+        """The seat's worker dies on one of its jobs, and people's connection rescues; the late
+        finisher is refused."""
         ran = self.choose(data, lambda known: known.seat == name and known.status == 'processing')
         late = self.seats[name]
         late.transaction_manager.begin()
@@ -210,18 +222,21 @@ class TheStore(Modelled):
                 assert known.status in ('queued', 'delayed')
                 known.status, known.settled = 'cancelled', True
             self.observe()
-            assert known.status not in ('queued', 'delayed')    # it may have been dropped as a duplicate just now
+            # it may have been dropped as a duplicate just now
+            assert known.status not in ('queued', 'delayed')
 
     @precondition(lambda self: self.jobs)
     @rule(data=some.data())
     def revive(self, data):
-        jobid = self.choose(data, lambda known: known.status in ('error', 'cancelled') and known.seat is None
+        jobid = self.choose(data, lambda known: known.status in ('error', 'cancelled')
+                            and known.seat is None
                             and not known.unique)
         if jobid is not None:
             known = self.jobs[jobid]
             with self.within(self.people) as store:
                 assert verbs.revive(store, jobid, self.tick()) is True
-                known.status, known.due, known.since, known.runs, known.settled = 'queued', None, self.now, 0, False
+                known.status, known.due, known.since = 'queued', None, self.now
+                known.runs, known.settled = 0, False
                 known.deaths = 0
 
     @precondition(lambda self: self.jobs)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Each connection that enqueues keeps a segment open. Workers ask all of them whether they have more, and miss nothing."""
+"""Each connection that enqueues keeps a segment open. Workers ask all of them whether they have
+more, and miss nothing."""
 import random
 
 import pytest
@@ -30,7 +31,8 @@ def looked(monkeypatch):
     """The segments that workers have looked into."""
     found = []
     original = Store.segment
-    monkeypatch.setattr(Store, 'segment', lambda store, first: found.append(first) or original(store, first))
+    monkeypatch.setattr(Store, 'segment', lambda store, first: found.append(first)
+                        or original(store, first))
     return found
 
 
@@ -54,7 +56,8 @@ def test_ids_are_reserved_by_a_connection_that_has_not_loaded_the_store(place, p
     jobids = [verbs.add(store, Record('echo', None, START)) for _ in range(3)]
     assert len({*jobids}) == 3
     commit(inside(connection))
-    assert parties[0].do(lambda store: store.counter._p_serial == inside(connection).store.counter._p_serial)
+    assert parties[0].do(lambda store: store.counter._p_serial
+                         == inside(connection).store.counter._p_serial)
 
 
 def test_open_segments_in_which_nothing_is_new_are_not_looked_into(parties, enqueuers, looked):
@@ -105,7 +108,8 @@ def test_an_enqueue_never_meets_workers_that_look(parties, enqueuers):
         assert claimed(worker) == [jobid]
 
 
-def test_jobs_in_a_segment_whose_transaction_was_aborted_are_not_seen_and_the_next_are(parties, enqueuers):
+def test_jobs_in_a_segment_whose_transaction_was_aborted_are_not_seen_and_the_next_are(parties,
+                                                                                       enqueuers):
     worker, _ = parties
     for each in enqueuers:
         for _ in range(40):         # more than its open segment holds
@@ -125,13 +129,15 @@ def test_what_the_worker_itself_enqueues_is_seen_at_once_and_not_after_an_abort(
             ids = [processor.processJob('echo') for _ in range(number)]
             assert worker.claim(store, 100) == ids
             end()
-            assert worker.do(lambda store: list(worker.seat(store).claims)) == ([] if end != worker.commit else ids)
+            claims = worker.do(lambda store: list(worker.seat(store).claims))
+            assert claims == ([] if end != worker.commit else ids)
         for jobid in ids:
             worker.complete(jobid)
         worker.settle()
 
 
-def test_a_segment_that_was_sealed_is_forgotten_and_its_connection_begins_another(parties, enqueuers):
+def test_a_segment_that_was_sealed_is_forgotten_and_its_connection_begins_another(parties,
+                                                                                  enqueuers):
     left, right = parties
     claimed(right)
     left.do(lambda store: verbs.seal(store, START * 2))

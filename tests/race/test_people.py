@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""People's verbs against those of workers and of each other: two connections, each interleaving by name."""
+"""People's verbs against those of workers and of each other: two connections, each interleaving by
+name."""
 import pytest
 from transaction.interfaces import TransientError
 
@@ -59,10 +60,18 @@ def test_end_overtakes_remove(parties, enqueuer):
 
 
 @pytest.mark.parametrize('first, second, after', [
-    (lambda store, jobid: verbs.remove(store, jobid), lambda store, jobid: verbs.revive(store, jobid, START), None),
-    (lambda store, jobid: verbs.revive(store, jobid, START), lambda store, jobid: verbs.remove(store, jobid), 'queued'),
-    (lambda store, jobid: verbs.revive(store, jobid, START), lambda store, jobid: verbs.revive(store, jobid, START), 'queued'),
-    (lambda store, jobid: verbs.remove(store, jobid), lambda store, jobid: verbs.remove(store, jobid), None)],
+    (lambda store, jobid: verbs.remove(store,
+                                       jobid), lambda store, jobid: verbs.revive(store, jobid,
+                                                                                 START), None),
+    (lambda store, jobid: verbs.revive(store, jobid,
+                                       START), lambda store, jobid: verbs.remove(store, jobid),
+     'queued'),
+    (lambda store, jobid: verbs.revive(store, jobid,
+                                       START), lambda store, jobid: verbs.revive(store, jobid,
+                                                                                 START), 'queued'),
+    (lambda store, jobid: verbs.remove(store,
+                                       jobid), lambda store, jobid: verbs.remove(store, jobid),
+     None)],
     ids=['remove-revive', 'revive-remove', 'revive-revive', 'remove-remove'])
 def test_people_meet_at_a_failed_job(parties, enqueuer, first, second, after):
     left, right = parties
@@ -99,12 +108,14 @@ def test_claim_meets_revive(parties, enqueuer):
 
 
 def test_complete_meets_cancel_and_remove(parties, enqueuer):
-    """What is claimed is the worker's: people's verbs change nothing, and do not disturb its commit."""
+    """What is claimed is the worker's: people's verbs change nothing, and do not disturb its
+    commit."""
     left, right = parties
     [jobid] = enqueued(enqueuer)
     left.do(left.claim)
     store = left.begin()
-    verbs.complete(store, left.seat(store), {jobid: Outcome('completed', None, '', 1, START, START)})
+    verbs.complete(store,
+                   left.seat(store), {jobid: Outcome('completed', None, '', 1, START, START)})
     assert right.do(lambda store: verbs.cancel(store, jobid, START)) is False
     assert right.do(lambda store: verbs.remove(store, jobid)) is None
     left.commit()
@@ -131,14 +142,16 @@ def test_what_was_written_of_a_job_before_its_revival_is_forgotten(parties, enqu
 
 
 def test_slips_are_used_again(parties, enqueuer):
-    """However many jobs pass, a worker's shelf grows no more, and what is written of one job stays small."""
+    """However many jobs pass, a worker's shelf grows no more, and what is written of one job stays
+    small."""
     left, right = parties
     ids = enqueued(enqueuer, 3 * ROOM)
     for jobid in ids:
         assert left.do(left.claim) == [jobid]
         left.complete(jobid)
         left.settle()
-    assert right.do(lambda store: [len(slip.entries) for slip in store.seats[left.name].shelf.slips.values()]) == [1]
+    assert right.do(lambda store: [len(slip.entries)
+                                   for slip in store.seats[left.name].shelf.slips.values()]) == [1]
     assert {status(right, jobid) for jobid in ids} == {'completed'}
 
 
@@ -149,9 +162,13 @@ def test_conflicts_use_up_no_slips(parties, enqueuer):
     for jobid in ids:
         for _ in range(ROOM + 1):
             store = left.begin()
-            verbs.complete(store, left.seat(store), {jobid: Outcome('completed', None, '', 1, START, START)})
+            verbs.complete(store,
+                           left.seat(store), {jobid: Outcome('completed', None, '', 1, START,
+                                                             START)})
             left.manager.abort()
         left.complete(jobid)
-    assert right.do(lambda store: [len(slip.entries) for slip in left.seat(store).shelf.slips.values()]) == [ROOM, 1]
+    assert right.do(lambda store: [len(slip.entries)
+                                   for slip in left.seat(store).shelf.slips.values()]) == [ROOM, 1]
     left.settle()
-    assert [right.do(lambda store, jobid=jobid: store.view(jobid).status) for jobid in ids] == ['completed'] * len(ids)
+    assert [right.do(lambda store, jobid=jobid: store.view(jobid).status)
+            for jobid in ids] == ['completed'] * len(ids)

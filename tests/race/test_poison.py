@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Jobs that take their workers down, or cannot even be loaded: each ends in a bounded number of tries, and blocks nobody."""
+"""Jobs that take their workers down, or cannot even be loaded: each ends in a bounded number of
+tries, and blocks nobody."""
 import threading
 
 import pytest
@@ -17,7 +18,8 @@ def test_a_job_that_takes_its_workers_down_is_put_aside(stage):
         stage.rescue(dead, {pill}, 'killed by signal SIGSEGV')
     view = stage.view(pill)
     assert (view.status, view.runs, len(view.attempts)) == ('error', 3, 3)
-    assert view.outcome.error == 'Put aside: 3 workers died while they ran this job (killed by signal SIGSEGV).'
+    assert view.outcome.error == ('Put aside: 3 workers died while they ran this job '
+                                  '(killed by signal SIGSEGV).')
     stage.drain()
     assert stage.effects == {1: 1, 2: 1, 3: 1}
     assert [stage.view(jobid).runs for jobid in others] == [1, 1, 1]
@@ -97,12 +99,14 @@ def test_a_behaviour_that_cannot_be_loaded_blocks_nobody(stage):
     stage.do(lambda processor: processor.addJob('stubborn', Stubborn()))
     [jobid] = stage.enqueue('pure', 0)
     record = stage.view(jobid).record
-    stubborn = stage.do(lambda processor: verbs.add(processor.store, record._replace(name='stubborn')))
+    stubborn = stage.do(lambda processor: verbs.add(processor.store,
+                                                    record._replace(name='stubborn')))
     others = stage.enqueue('effect', 1, 2)
     stage.app.db.cacheMinimize()
     stage.drain()
     assert stage.effects == {1: 1, 2: 1}
-    assert stage.stati([stubborn, *others]) == ['delayed', 'completed', 'completed']    # a release may mend it
+    # a release may mend it
+    assert stage.stati([stubborn, *others]) == ['delayed', 'completed', 'completed']
     for _ in range(3):
         stage.drain(later=3600)
     assert stage.stati([stubborn]) == ['error']

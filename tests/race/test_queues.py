@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Queues once used leave nothing, and whoever removes a line that is empty never takes a job with it."""
+"""Queues once used leave nothing, and whoever removes a line that is empty never takes a job with
+it."""
 import time
 
 import pytest
@@ -26,7 +27,8 @@ def trim(store):
 
 
 def takeIn(party):
-    return lambda store: [verbs.takeIn(store, shard, party.seat(store), START) for shard in store.shards]
+    return lambda store: [verbs.takeIn(store, shard, party.seat(store), START)
+                          for shard in store.shards]
 
 
 @pytest.fixture
@@ -53,7 +55,8 @@ def test_a_line_is_removed_while_a_job_gets_into_it(parties, emptied, enqueuer, 
     elif kind == 'take in':
         expected = enqueued(enqueuer, 64)
     elif kind == 'ripen':
-        worker.do(lambda store: [verbs.retry(store, worker.seat(store), jobid, START + 5, None) for jobid in expected])
+        worker.do(lambda store: [verbs.retry(store, worker.seat(store), jobid, START + 5, None)
+                                 for jobid in expected])
         at = START + 10
     ours, theirs = worker.begin(), other.begin()
     if kind == 'give back':
@@ -76,8 +79,10 @@ def test_a_line_is_removed_while_a_job_gets_into_it(parties, emptied, enqueuer, 
 
 
 @pytest.mark.parametrize('trimFirst', [True, False])
-def test_a_bound_is_raised_while_an_earlier_job_gets_into_the_line(parties, emptied, enqueuer, trimFirst):
-    """The bounds of the lines are where they were at first; a job of low priority raises them, one of high comes before."""
+def test_a_bound_is_raised_while_an_earlier_job_gets_into_the_line(parties, emptied, enqueuer,
+                                                                   trimFirst):
+    """The bounds of the lines are where they were at first; a job of low priority raises them, one
+    of high comes before."""
     worker, other = parties
     late = enqueued(enqueuer, 64, priority=-5)
     worker.do(takeIn(worker))
@@ -98,7 +103,8 @@ def test_two_workers_make_and_empty_the_lines_of_many_queues(parties, enqueuer):
     left, right = parties
     ids, found = [], []
     for turn in range(12):
-        ids += [enqueuer.processJob('echo', None, queue=f'tenant {(turn * 7 + number) % 40}') for number in range(30)]
+        ids += [enqueuer.processJob('echo', None, queue=f'tenant {(turn * 7 + number) % 40}')
+                for number in range(30)]
         commit(enqueuer)
         for party, rank in ((left, (0, 2)), (right, (1, 2))):
             found += party.do(lambda store, party=party, rank=rank: verbs.claim(
@@ -113,7 +119,8 @@ def test_two_workers_make_and_empty_the_lines_of_many_queues(parties, enqueuer):
 
 def test_the_order_among_many_queues_is_that_of_enqueue_and_priority(parties, enqueuer):
     worker, _ = parties
-    ids = [enqueuer.processJob('echo', None, queue=f'tenant {number * 37 % 101}', priority=number % 3) for number in range(400)]
+    ids = [enqueuer.processJob('echo', None, queue=f'tenant {number * 37 % 101}',
+                               priority=number % 3) for number in range(400)]
     commit(enqueuer)
     expected = sorted(ids, key=lambda jobid: (-((jobid - ids[0]) % 3), jobid))
     found = []
@@ -141,7 +148,8 @@ def test_a_thousand_queues_once_used_leave_nothing(memory):
 
 def test_a_claim_looks_at_the_lines_that_it_takes_from(parties, enqueuer, monkeypatch):
     worker, _ = parties
-    ids = [enqueuer.processJob('echo', None, queue=f'tenant {number % 300}') for number in range(900)]
+    ids = [enqueuer.processJob('echo', None, queue=f'tenant {number % 300}')
+           for number in range(900)]
     commit(enqueuer)
     assert worker.do(lambda store: worker.claim(store, 300)) == ids[:300]
     store = worker.begin()

@@ -37,7 +37,8 @@ def test_enqueue_while_its_segment_is_taken_in_completed_and_removed(parties, en
     assert left.do(lambda store: left.claim(store, 10)) == ids
     for jobid in ids:
         failed(left, jobid)
-    assert [right.do(lambda store, jobid=jobid: verbs.remove(store, jobid)) for jobid in ids] == ['error'] * 3
+    assert [right.do(lambda store, jobid=jobid: verbs.remove(store, jobid))
+            for jobid in ids] == ['error'] * 3
     commit(enqueuer)
     assert len(left.do(lambda store: left.claim(store, 10))) == 1
 
@@ -75,7 +76,8 @@ def test_a_worker_does_not_rest_before_it_has_looked_at_everything(stage, monkey
 
 
 @pytest.mark.parametrize('verb', [
-    lambda store, jobid: verbs.cancel(store, jobid, START), lambda store, jobid: verbs.pause(store, 'default'),
+    lambda store, jobid: verbs.cancel(store, jobid,
+                                      START), lambda store, jobid: verbs.pause(store, 'default'),
     lambda store, jobid: figures.exact(store), lambda store, jobid: verbs.seal(store, START)],
     ids=['cancel', 'pause', 'counts', 'seal'])
 def test_enqueue_meets_what_people_do(parties, enqueuer, verb):
@@ -116,7 +118,8 @@ def test_two_workers_claim_the_same(parties, enqueuer):
     left, right = parties
     [jobid] = enqueued(enqueuer)
     stores = [party.begin() for party in parties]
-    assert [party.claim(store) for party, store in zip(parties, stores, strict=True)] == [[jobid], [jobid]]
+    assert [party.claim(store)
+            for party, store in zip(parties, stores, strict=True)] == [[jobid], [jobid]]
     left.commit()
     right.refused()
     assert right.do(right.claim) == []

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""A job that runs is asked to end: it, its worker's bookkeeping and death, and the request, in every order."""
+"""A job that runs is asked to end: it, its worker's bookkeeping and death, and the request, in
+every order."""
 import threading
 import time
 
@@ -63,18 +64,22 @@ def heard():
     told = []
     zope.event.subscribers.append(told.append)
     yield lambda: [type(event) for event in told
-                   if isinstance(event, events.JobErred | events.JobCompleted | events.JobRetried | events.JobStopped)]
+                   if isinstance(event,
+                                 events.JobErred | events.JobCompleted | events.JobRetried
+                                 | events.JobStopped)]
     zope.event.subscribers.remove(told.append)
 
 
 def busy(stage, how='check'):
     """A job that runs; its id."""
-    return stage.do(lambda processor: (processor.addJob('busy', Busy()), processor.processJob('busy', how))[1])
+    return stage.do(lambda processor: (processor.addJob('busy', Busy()),
+                                       processor.processJob('busy', how))[1])
 
 
 def ask(stage, jobid, grace=60.0):
     """Ask for its end, from elsewhere; whether it was asked."""
-    return stage.do(lambda processor: processor.cancelJob(jobid, running=True, grace=grace, who=WHO))
+    return stage.do(lambda processor: processor.cancelJob(jobid, running=True, grace=grace,
+                                                          who=WHO))
 
 
 def anew(manager):
@@ -85,12 +90,14 @@ def anew(manager):
 
 def request(stage, jobid):
     """Ask as if it ran, though it has not begun: so it looks from other hosts."""
-    stage.do(lambda processor: verbs.interrupt(processor.store, jobid, Asked(WHO, time.time(), 60.0)) and None)
+    stage.do(lambda processor: verbs.interrupt(processor.store, jobid,
+                                               Asked(WHO, time.time(), 60.0)) and None)
 
 
 def asked(stage):
     """All that is asked."""
-    return stage.do(lambda processor: {jobid for seat in processor.store.seats.values() for jobid in seat.asked
+    return stage.do(lambda processor: {jobid for seat in processor.store.seats.values()
+                                       for jobid in seat.asked
                                        if jobid in seat.claims})
 
 
@@ -98,7 +105,8 @@ def cancelled(stage, jobid):
     """Its view, which says who asked."""
     view = stage.view(jobid)
     assert (view.status, view.outcome.error) == ('cancelled', f'Cancelled by {WHO}.')
-    assert (view.outcome.asked.who, view.outcome.asked.when <= view.outcome.completed) == (WHO, True)
+    assert (view.outcome.asked.who,
+            view.outcome.asked.when <= view.outcome.completed) == (WHO, True)
     assert asked(stage) == set()
     return view
 
@@ -183,7 +191,8 @@ def test_what_its_worker_still_does_when_it_was_taken_is_refused(stage):
 
 
 def test_one_that_has_not_begun_never_does(stage, heard):
-    """Its worker is of another host, which nobody sees into: the first of its claims counts as running."""
+    """Its worker is of another host, which nobody sees into: the first of its claims counts as
+    running."""
     jobid, loop = busy(stage), stage.loop()
     stage.claim(loop)
     request(stage, jobid)
@@ -209,7 +218,8 @@ def test_one_that_a_caller_pulled_ends_at_once_and_the_caller_learns_of_it(stage
 @pytest.mark.parametrize('beyond', [False, True], ids=['within', 'beyond'])
 def test_one_that_does_not_end_in_time_is_taken_from_a_thread(stage, beyond):
     """Nobody can end a thread: its job has ended, and what it still does is refused."""
-    jobid, loop, stands, going = busy(stage, 'blind'), stage.loop(), threading.Event(), threading.Event()
+    jobid, loop, stands, going = busy(stage,
+                                      'blind'), stage.loop(), threading.Event(), threading.Event()
     between.append(lambda: (stands.set(), going.wait(30)))
     thread = threading.Thread(target=loop.poll, args=(time.time(),))
     thread.start()
@@ -223,7 +233,8 @@ def test_one_that_does_not_end_in_time_is_taken_from_a_thread(stage, beyond):
     going.set()
     thread.join(30)
     stage.claim(loop)
-    assert (stage.view(jobid).status, stage.effects) == (('cancelled', {}) if beyond else ('completed', {1: 1}))
+    assert (stage.view(jobid).status,
+            stage.effects) == (('cancelled', {}) if beyond else ('completed', {1: 1}))
     stage.check()
 
 
@@ -246,7 +257,8 @@ def test_who_asks_first_is_kept_and_the_earlier_end_counts(stage):
     stage.claim(loop)
 
     def work(processor):
-        for who, when, grace in (('one', 100.0, 50.0), ('two', 110.0, 10.0), ('three', 111.0, 60.0)):
+        for who, when, grace in (('one', 100.0, 50.0), ('two', 110.0,
+                                                        10.0), ('three', 111.0, 60.0)):
             verbs.interrupt(processor.store, jobid, Asked(who, when, grace))
         return processor.store.seats[loop.name].asked[jobid]
     assert stage.do(work) == Asked('one', 100.0, 20.0)

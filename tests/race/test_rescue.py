@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Who counts as dead, what becomes of his jobs, and what it costs them. Nobody dies here: time and places are made up."""
+"""Who counts as dead, what becomes of his jobs, and what it costs them. Nobody dies here: time and
+places are made up."""
 import os
 import time
 
@@ -15,7 +16,8 @@ from p01.remote.store.seats import Seat
 from tests.race.stage import session
 
 
-def seated(stage, count, *, host=HOST, process='another', box='-', lease=60.0, beat=None, name='stranger'):
+def seated(stage, count, *, host=HOST, process='another', box='-', lease=60.0, beat=None,
+           name='stranger'):
     """Seat a worker of another process, with so many claims; returns their ids."""
     def work(processor):
         now = time.time()
@@ -27,7 +29,8 @@ def seated(stage, count, *, host=HOST, process='another', box='-', lease=60.0, b
 
 def look(stage, now, host=HOST):
     """One round of a janitor; returns whom it rescued."""
-    return [event.worker for event in stage.do(lambda processor: janitor.round(processor, host, now))]
+    return [event.worker
+            for event in stage.do(lambda processor: janitor.round(processor, host, now))]
 
 
 def deaths(stage, jobid):
@@ -92,7 +95,9 @@ def test_a_suspect_that_did_not_run_stays_one(stage):
     stage.rescue(dead, None)
     assert [task.id for task in stage.claim(other, 2)] == jobids[:1]
     stage.leave(other)
-    assert [fate.suspect for fate in stage.do(lambda processor: list(map(processor.store.fate, jobids)))] == [True, True]
+    assert [fate.suspect
+            for fate
+            in stage.do(lambda processor: list(map(processor.store.fate, jobids)))] == [True, True]
 
 
 def test_a_suspect_never_joins_what_a_worker_already_holds(stage):
@@ -177,7 +182,8 @@ def test_a_worker_of_this_host_is_dead_as_soon_as_its_box_is_free(shared, tmp_pa
     box.write(box.take(), jobids[1], 0.0)
     box.map.flush()
     assert look(shared, time.time()) == []
-    box.file.close()            # as the system does when a process ends; the mapping holds the lock as well
+    # as the system does when a process ends; the mapping holds the lock as well
+    box.file.close()
     box.map.close()
     assert look(shared, time.time()) == ['stranger']
     assert [deaths(shared, jobid) for jobid in jobids] == [0, 1, 0]
@@ -217,7 +223,8 @@ def test_a_worker_of_this_process_is_alive_as_long_as_it_is_there(stage):
 
 @pytest.mark.parametrize('stage', ['file:'], indirect=True)
 def test_the_worker_of_an_earlier_process_is_dead_though_its_pid_lives(stage):
-    """A database of one process alone: whoever wrote this seat is gone, though we may have got his pid."""
+    """A database of one process alone: whoever wrote this seat is gone, though we may have got his
+    pid."""
     jobids = stage.enqueue('effect', 1, 2)
 
     def work(processor):
@@ -241,16 +248,20 @@ def test_the_time_out_of_a_neighbour_is_no_death(stage):
         stage.claim(dead, 2)
 
         def work(processor, dead=dead):
-            janitor.rescue(processor.store, processor.store.seats[dead.name], time.time(), {innocent, late}, 'killed',
+            janitor.rescue(processor.store, processor.store.seats[dead.name],
+                           time.time(), {innocent, late}, 'killed',
                            {late: Policy(retries=10, timeout=2)})
         stage.do(work)
-        assert (stage.view(innocent).status, stage.view(innocent).runs, deaths(stage, innocent)) == ('queued', 0, 0)
+        assert (stage.view(innocent).status, stage.view(innocent).runs,
+                deaths(stage, innocent)) == ('queued', 0, 0)
     assert stage.view(late).attempts[-1].reason == 'TimedOut: it ran longer than its timeout of 2 s'
     assert deaths(stage, late) == 0
 
 
-@pytest.mark.parametrize('policy, runs', [(Policy(retries=0), 1), (Policy(retries=1), 2), (Policy(), 3),
-                                          (Policy(retries=0, deaths=4), 5), (Policy(retries=9, deaths=0), 1)])
+@pytest.mark.parametrize('policy, runs', [(Policy(retries=0),
+                                           1), (Policy(retries=1), 2), (Policy(), 3),
+                                          (Policy(retries=0, deaths=4),
+                                           5), (Policy(retries=9, deaths=0), 1)])
 def test_a_death_is_a_failed_run_unless_the_job_says_otherwise(stage, policy, runs):
     [jobid] = stage.enqueue('effect', 1)
     for number in range(runs):
@@ -259,7 +270,8 @@ def test_a_death_is_a_failed_run_unless_the_job_says_otherwise(stage, policy, ru
         stage.claim(dead)
 
         def work(processor, dead=dead):
-            janitor.rescue(processor.store, processor.store.seats[dead.name], time.time(), {jobid}, 'killed',
+            janitor.rescue(processor.store, processor.store.seats[dead.name], time.time(), {jobid},
+                           'killed',
                            policies=lambda jobid: policy)
         stage.do(work)
     view = stage.view(jobid)
@@ -277,7 +289,8 @@ def test_a_process_that_was_to_end_takes_no_job_with_it(shared, tmp_path):
         box.end(end)
         box.leave()
         assert look(shared, time.time()) == ['stranger']
-        assert (shared.stati([jobid]), deaths(shared, jobid), shared.view(jobid).runs) == (['queued'], 0, 0)
+        assert (shared.stati([jobid]), deaths(shared, jobid),
+                shared.view(jobid).runs) == (['queued'], 0, 0)
 
 
 def test_each_pulled_job_has_a_lease_of_its_own(stage):
@@ -287,7 +300,8 @@ def test_each_pulled_job_has_a_lease_of_its_own(stage):
     assert stage.do(lambda processor: processor.pullNextJob(now).id) == jobids[0]
     assert stage.do(lambda processor: processor.pullNextJob(now + 3000).id) == jobids[1]
     assert look(stage, now + 3000) == []
-    assert stage.do(lambda processor: processor.pullNextJob(now + 6000).id) == jobids[0]        # it came back
+    # it came back
+    assert stage.do(lambda processor: processor.pullNextJob(now + 6000).id) == jobids[0]
     assert stage.stati(jobids) == ['processing', 'processing', 'queued', 'queued']
     assert look(stage, now + 6700) == ['by hand']
     assert stage.stati(jobids) == ['processing', 'queued', 'queued', 'queued']

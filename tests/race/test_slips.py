@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Several attempts of one worker commit at once: each has slips of its own, and the fence is before all of them."""
+"""Several attempts of one worker commit at once: each has slips of its own, and the fence is before
+all of them."""
 import time
 
 import pytest
@@ -55,7 +56,8 @@ class Part:
     def write(self, jobid):
         """The outcome of a job, and what it did."""
         store = self.locate(self.connection).store
-        verbs.complete(store, self.seat, {jobid: success(None, 1, time.time(), time.time(), ())}, self.number)
+        verbs.complete(store, self.seat, {jobid: success(None, 1, time.time(), time.time(), ())},
+                       self.number)
 
     def close(self):
         self.manager.abort()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Enqueuers and workers in threads: no enqueuer meets a conflict, nothing is lost, nothing is done twice."""
+"""Enqueuers and workers in threads: no enqueuer meets a conflict, nothing is lost, nothing is done
+twice."""
 import threading
 import uuid
 from collections import Counter
@@ -14,7 +15,8 @@ from p01.remote.views import listing
 from tests.conftest import NAME, commit, counted, inside, stored
 
 ENQUEUERS, WORKERS = 8, 2
-TRANSACTIONS = {'memory': 200, 'sqlite': 200}       # of each enqueuer; elsewhere a commit costs more
+# of each enqueuer; elsewhere a commit costs more
+TRANSACTIONS = {'memory': 200, 'sqlite': 200}
 
 
 class Effect(job.Job):
@@ -62,14 +64,17 @@ def test_many_hands(place, name):
         begin.wait()
         for turn in range(TRANSACTIONS.get(place.kind, 40)):
             connection.transaction_manager.begin()
-            mine = [inside(connection).processJob(name, f'{number}-{turn}-{each}') for each in range(1 + turn % 3)]
+            mine = [inside(connection).processJob(name, f'{number}-{turn}-{each}')
+                    for each in range(1 + turn % 3)]
             if turn % 10 == 9:
                 connection.transaction_manager.abort()
             else:
-                connection.transaction_manager.commit()     # a conflict here is an error of the thread
+                # a conflict here is an error of the thread
+                connection.transaction_manager.commit()
                 ids[number].extend(mine)
 
-    loops = [Loop(place.db, inside, f'worker{number}', WorkerOptions()) for number in range(WORKERS)]
+    loops = [Loop(place.db, inside, f'worker{number}', WorkerOptions())
+             for number in range(WORKERS)]
     enqueuers, workers = Threads(), Threads()
     for loop in loops:
         workers.start(loop.work)
@@ -95,7 +100,8 @@ def test_many_hands(place, name):
 
 
 def test_readers_see_no_half_states(place):
-    """Counts and statuses, asked for while others work, always fit together within one transaction."""
+    """Counts and statuses, asked for while others work, always fit together within one
+    transaction."""
     processor = stored(place)
     for number in range(300):
         processor.processJob('echo', number)

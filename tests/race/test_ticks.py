@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Workers who look at the same schedules, fire them in any order, with looks that are too old, and die before or after any
-commit: each tick has one job."""
+"""Workers who look at the same schedules, fire them in any order, with looks that are too old, and
+die before or after any commit: each tick has one job."""
 import random
 from collections import Counter
 
@@ -28,7 +28,8 @@ class Mortal:
     """A worker that dies in one of ten of its commits, before or after it."""
 
     def __init__(self, place, name, chance):
-        self.loop = Loop(place.openAgain() if place.shared else place.db, lambda connection: traverse(connection, [NAME]), name)
+        self.loop = Loop(place.openAgain() if place.shared
+                         else place.db, lambda connection: traverse(connection, [NAME]), name)
         self.loop.ready()
         self.commit, self.chance = self.loop.session.commit, chance
         self.loop.session.commit = self.mortally
@@ -45,7 +46,8 @@ class Mortal:
     def step(self, now):
         """Look, or fire what the last look has found."""
         if self.look is None:
-            self.look, self.now = self.loop.change(lambda processor: self.loop.ticker.look(processor, now)), now
+            self.look, self.now = self.loop.change(
+                lambda processor: self.loop.ticker.look(processor, now)), now
         else:
             look, self.look = self.look, None
             self.loop.ticker.fire(look, self.now, self.loop.change)
@@ -61,7 +63,8 @@ def test_each_tick_has_one_job(place, processor, workers):
     chance = random.Random(seed)
     for number in range(ITEMS):
         item = Schedule({'job': 'echo', 'queue': 'default',
-                         **settled(None, {'every': 60.0, 'missed': 'all', 'jitter': 10.0 * (number % 4)})})
+                         **settled(None, {'every': 60.0, 'missed': 'all',
+                                          'jitter': 10.0 * (number % 4)})})
         processor.scheduler.add(item, MINUTE, f'item {number}')
     commit(processor)
     party = [Mortal(place, str(number), chance) for number in range(workers)]
@@ -85,7 +88,8 @@ def test_each_tick_has_one_job(place, processor, workers):
     for jobid in listing.ids(processor.store):
         extras = processor.store.entry(jobid)[1].extras
         found[extras['schedule'], extras['tick']] += 1
-    expected = {(f'item {number}', MINUTE + 60.0 * each) for number in range(ITEMS) for each in range(1, TICKS // ITEMS + 1)}
+    expected = {(f'item {number}', MINUTE + 60.0 * each) for number in range(ITEMS)
+                for each in range(1, TICKS // ITEMS + 1)}
     assert deaths > 0 and set(found.values()) == {1}, (deaths, seed)
     assert {each for each in found if each[1] <= end} == expected, seed
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""A storage that is away is told of at once: a transaction that cannot begin is no conflict, and is not repeated."""
+"""A storage that is away is told of at once: a transaction that cannot begin is no conflict, and is
+not repeated."""
 import time
 
 import pytest

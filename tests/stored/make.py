@@ -60,7 +60,8 @@ def fill():
     revived = fail.enqueue('revived')
     loop.poll(loop.runner.clock())
     transact(app.db, lambda connection: verbs.remove(app.locate(connection).store, gone.id))
-    transact(app.db, lambda connection: verbs.revive(app.locate(connection).store, revived.id, loop.runner.clock()))
+    transact(app.db, lambda connection: verbs.revive(app.locate(connection).store, revived.id,
+                                                     loop.runner.clock()))
     plain.using(queue='paused').enqueue('waits')
     transact(app.db, lambda connection: verbs.pause(app.locate(connection).store, 'paused'))
     plain.using(delay=DAY).enqueue('delayed')
@@ -90,7 +91,8 @@ def unpack(kind, folder):
     """A copy of a stored database in a folder; returns its address."""
     place = folder / 'db' if kind == 'sqlite' else folder
     place.mkdir(parents=True, exist_ok=True)
-    with gzip.open(HERE / f'layout{LAYOUT}.{kind}.gz') as packed, (place / KINDS[kind]).open('wb') as target:
+    with gzip.open(HERE / f'layout{LAYOUT}.{kind}.gz') as packed, (place / KINDS[kind]).open(
+        'wb') as target:
         shutil.copyfileobj(packed, target)
     return f'sqlite:{place}' if kind == 'sqlite' else f'file:{place / KINDS[kind]}'
 

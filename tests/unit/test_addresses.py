@@ -98,21 +98,24 @@ def test_what_is_no_address_is_told_in_one_sentence(text, said):
 
 
 def test_kinds_that_are_not_here_yet_are_not_offered(monkeypatch):
-    monkeypatch.setitem(addresses.KINDS, 'later', addresses.Kind('p01.remote.storage.later', 'later:x', foreign=True))
+    monkeypatch.setitem(addresses.KINDS, 'later',
+                        addresses.Kind('p01.remote.storage.later', 'later:x', foreign=True))
     with pytest.raises(AddressError) as caught:
         parse('later:x')
     assert 'later:,' not in str(caught.value) and 'later' not in addresses.known()
 
 
 @pytest.mark.parametrize('text', [
-    'mongodb://user:secret@host/jobs', 'mongodb://user:sec@ret@host/jobs', 'mongodb:host=x password=secret',
+    'mongodb://user:secret@host/jobs', 'mongodb://user:sec@ret@host/jobs',
+    'mongodb:host=x password=secret',
     "mongodb:password = 'sec ret' host=x", 'mongodb://host/?user=u&PASSWORD=secret&x=y',
 ])
 def test_passwords_are_never_shown(monkeypatch, text):
     with pytest.raises(AddressError) as caught:
         parse(text)
     assert 'sec' not in str(caught.value) and 'ret' not in str(caught.value)
-    monkeypatch.setitem(addresses.KINDS, 'mongodb', addresses.Kind('json', 'mongodb://host', foreign=True))
+    monkeypatch.setitem(addresses.KINDS, 'mongodb',
+                        addresses.Kind('json', 'mongodb://host', foreign=True))
     parsed = parse(text)
     assert 'sec' not in parsed.text + repr(parsed) and 'ret' not in parsed.text + repr(parsed)
     assert 'sec' in parsed.rest
@@ -122,10 +125,12 @@ SETTINGS = 'connection_pool_size=3&connection_cache_size_bytes=2KB&database_name
 
 
 @pytest.mark.parametrize('text, rest, processor, options', [
-    ('file:/a.fs?blobstorage_dir=/b%20c&{}#/site/remote', '/a.fs', 'site/remote', {'blobstorage_dir': '/b c'}),
+    ('file:/a.fs?blobstorage_dir=/b%20c&{}#/site/remote', '/a.fs',
+     'site/remote', {'blobstorage_dir': '/b c'}),
     ('sqlite:///jobs?{}', '///jobs', '', {}),
     ('memory://name?{}#remote', 'name', 'remote', {}),
-    ('zeo:host:8100?storage=main&{}#site/remote/', 'host:8100?storage=main', 'site/remote', {'storage': 'main'}),
+    ('zeo:host:8100?storage=main&{}#site/remote/', 'host:8100?storage=main',
+     'site/remote', {'storage': 'main'}),
     ('zconfig:/z.conf?{}#main/site/remote', '/z.conf#main', 'site/remote', {}),
     ('zconfig:/z.conf?{}#/site/remote', '/z.conf', 'site/remote', {}),
     ('postgresql://u:p#w@host/db?sslmode=require&{}&connect_timeout=3#/site/remote',
@@ -152,7 +157,8 @@ def test_words_of_libpq_are_left_alone():
 
 # -- opening
 
-@pytest.mark.parametrize('name, text', [('sqlite', 'sqlite:{}/deep/jobs'), ('file', 'file:{}/deep/jobs.fs')])
+@pytest.mark.parametrize('name, text', [('sqlite',
+                                         'sqlite:{}/deep/jobs'), ('file', 'file:{}/deep/jobs.fs')])
 def test_what_is_on_disk_is_made_on_first_use_and_found_again(opened, tmp_path, name, text):
     text = text.format(tmp_path)
     db = openDatabase(text, pool_size=3, cache_size=123)
@@ -224,9 +230,11 @@ def test_opening_and_writing_is_silent(tmp_path, caplog, text):
 
 
 def test_only_what_is_used_is_imported():
-    code = ('import sys; from p01.remote.storage import openDatabase; openDatabase("memory:").close(); '
-            'print([name for name in sys.modules if name.startswith(("relstorage", "ZEO", "sqlite3"))])')
-    assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True).stdout == '[]\n'
+    code = ('import sys; from p01.remote.storage import openDatabase; '
+            'openDatabase("memory:").close(); print([name for name in sys.modules if '
+            'name.startswith(("relstorage", "ZEO", "sqlite3"))])')
+    assert subprocess.run([sys.executable, '-c', code], capture_output=True,
+                          text=True).stdout == '[]\n'
 
 
 # -- what cannot be opened
@@ -285,8 +293,10 @@ def test_a_foreign_file_is_left_alone(tmp_path):
 @pytest.mark.parametrize('form', ['file:{}/old.fs', 'zconfig:{}/zodb.conf'])
 def test_a_filestorage_of_python_2_is_called_that(tmp_path, form):
     (tmp_path / 'old.fs').write_bytes(b'FS21' + bytes(60))
-    (tmp_path / 'zodb.conf').write_text(f'<zodb main>\n<filestorage>\npath {tmp_path}/old.fs\n</filestorage>\n</zodb>\n')
-    with pytest.raises(AddressError, match=r'old\.fs is a FileStorage of Python 2; .*zodbupdate --convert-py3'):
+    (tmp_path / 'zodb.conf').write_text('<zodb main>\n<filestorage>\npath '
+                                        f'{tmp_path}/old.fs\n</filestorage>\n</zodb>\n')
+    with pytest.raises(AddressError,
+                       match=r'old\.fs is a FileStorage of Python 2; .*zodbupdate --convert-py3'):
         openDatabase(form.format(tmp_path))
     (tmp_path / 'old.fs').write_bytes(b'something else')
     with pytest.raises(AddressError, match=r'old\.fs is not a FileStorage'):
@@ -300,22 +310,26 @@ def test_a_folder_with_another_main_file(tmp_path):
 
 
 @pytest.mark.parametrize('body', ['import surelyNotInstalled',
-                                  'def openDatabase(address, **settings): import surelyNotInstalled'])
+                                  ('def openDatabase(address, **settings): import '
+                                  'surelyNotInstalled')])
 def test_a_missing_package_names_the_extra(monkeypatch, tmp_path, body):
     (tmp_path / 'fakekind.py').write_text(body)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, 'fakekind', raising=False)
-    monkeypatch.setitem(addresses.KINDS, 'fake', addresses.Kind('fakekind', 'fake:x', extra='zeo', foreign=True))
+    monkeypatch.setitem(addresses.KINDS, 'fake',
+                        addresses.Kind('fakekind', 'fake:x', extra='zeo', foreign=True))
     with pytest.raises(PackageMissing) as caught:
         openDatabase('fake:user')
-    assert 'pip install "p01.remote[zeo]"' in str(caught.value) and 'surelyNotInstalled' in str(caught.value)
+    assert 'pip install "p01.remote[zeo]"' in str(caught.value) \
+        and 'surelyNotInstalled' in str(caught.value)
 
 
 def test_a_broken_module_of_ours_is_not_called_a_missing_package(monkeypatch, tmp_path):
     (tmp_path / 'fakekind.py').write_text('import p01.remote.nothing')
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, 'fakekind', raising=False)
-    monkeypatch.setitem(addresses.KINDS, 'fake', addresses.Kind('fakekind', 'fake:x', extra='zeo', foreign=True))
+    monkeypatch.setitem(addresses.KINDS, 'fake',
+                        addresses.Kind('fakekind', 'fake:x', extra='zeo', foreign=True))
     with pytest.raises(ModuleNotFoundError, match=r'p01\.remote\.nothing'):
         openDatabase('fake:user')
 
@@ -331,15 +345,19 @@ def test_kind_and_folder_of_a_database_that_others_opened(opened, tmp_path):
     demo = opened(ZODB.DB(DemoStorage(base=MappingStorage(), changes=changes)))
     wrapped = opened(ZODB.DB(BlobStorage(str(tmp_path / 'more'), MappingStorage())))
     assert [kind(db) for db in (plain, blobs, demo, wrapped)] == ['file', 'file', 'file', 'memory']
-    assert [folder(db) for db in (plain, blobs, demo, wrapped)] == [tmp_path, tmp_path, tmp_path, None]
+    assert [folder(db)
+            for db in (plain, blobs, demo, wrapped)] == [tmp_path, tmp_path, tmp_path, None]
 
 
 # -- the URIs of zodburi
 
 @pytest.mark.parametrize('uri', [
-    'file://{}/a.fs', 'file://{}/a.fs?connection_pool_size=3&connection_cache_size=99', 'file://{}/a b.fs?quota=10mb',
-    'file://{}/b.fs?blobstorage_dir={}/blobs&database_name=main&connection_cache_size_bytes=3MB', 'memory://',
-    'memory://x?connection_pool_timeout=9', 'file://{}/x/../c.fs?connection_historical_pool_size=2'])
+    'file://{}/a.fs', 'file://{}/a.fs?connection_pool_size=3&connection_cache_size=99',
+    'file://{}/a b.fs?quota=10mb',
+    'file://{}/b.fs?blobstorage_dir={}/blobs&database_name=main&connection_cache_size_bytes=3MB',
+    'memory://',
+    'memory://x?connection_pool_timeout=9',
+    'file://{}/x/../c.fs?connection_historical_pool_size=2'])
 def test_what_zodburi_opens_is_opened_as_well(tmp_path, uri):
     uri = uri.format(*[tmp_path] * 2)
     factory, options = zodburi.resolve_uri(uri)
@@ -351,15 +369,18 @@ def test_what_zodburi_opens_is_opened_as_well(tmp_path, uri):
     theirs.close()
     files = sorted(path.name for path in tmp_path.iterdir())
     ours = openDatabase(uri)
-    assert described(ours, options) == found and read(ours, 'key') == ('value' if uri.startswith('file') else None)
+    assert described(ours, options) == found \
+        and read(ours, 'key') == ('value' if uri.startswith('file') else None)
     ours.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == files
 
 
 def described(db, options):
-    """What an address can say of a database; for the settings that zodburi has anyway, ZODB.DB's own default will do."""
+    """What an address can say of a database; for the settings that zodburi has anyway, ZODB.DB's
+    own default will do."""
     given = {name for name, value in options.items() if zodburi._DEFAULT_DBKW.get(name) != value}
-    values = {'pool_size': db.getPoolSize(), 'cache_size': db.getCacheSize(), 'cache_size_bytes': db.getCacheSizeBytes(),
+    values = {'pool_size': db.getPoolSize(), 'cache_size': db.getCacheSize(),
+              'cache_size_bytes': db.getCacheSizeBytes(),
               'database_name': db.database_name, 'pool_timeout': db.pool._timeout,
               'historical_pool_size': db.historical_pool.size}
     storage = db.storage

@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What a thread has of its own beside transaction, site and interaction: no job leaves its user, request or context there."""
+"""What a thread has of its own beside transaction, site and interaction: no job leaves its user,
+request or context there."""
 import sys
 from contextvars import ContextVar
 
 import pytest
 import transaction
-from AccessControl.SecurityManagement import getSecurityManager, newSecurityManager, noSecurityManager
+from AccessControl.SecurityManagement import (
+    getSecurityManager,
+    newSecurityManager,
+    noSecurityManager,
+)
 from AccessControl.users import system
 from pyramid.threadlocal import manager as pyramid
 from zope.component.hooks import getSite, setSite
@@ -24,7 +29,8 @@ seen = []
 
 def look():
     """What is there now."""
-    return (getSecurityManager().getUser().getUserName(), getSecurityManager().calledByExecutable(), getRequest(),
+    return (getSecurityManager().getUser().getUserName(),
+            getSecurityManager().calledByExecutable(), getRequest(),
             len(pyramid.stack), variable.get())
 
 
@@ -129,7 +135,8 @@ def test_the_hooks_of_a_jobs_commit_run_in_its_surroundings():
         untidy.enqueue('user', 'commits')
         tidy.enqueue()
     application.drain()
-    assert seen[1][1][0] == system.getUserName() and [found for found in seen if found[0] != 'hook'] == [NOTHING] * 2
+    assert seen[1][1][0] == system.getUserName() \
+        and [found for found in seen if found[0] != 'hook'] == [NOTHING] * 2
 
 
 def test_what_a_job_imports_is_taken_back_as_well(tmp_path, monkeypatch):

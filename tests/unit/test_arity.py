@@ -6,8 +6,10 @@ import pytest
 
 from p01.remote.job import arity
 
-TEXTS = ['', 'a', 'a, b', 'a, /', 'a, /, b', 'a=1', 'a, b=1', 'a, b=1, /', '*a', 'a, *b', 'a, b=1, *c', '*, a', '*, a=1',
-         'a, *, b', 'a, *, b=1', 'a, *b, c', '**a', 'a, **b', 'a, b=1, *c, d=2, **e', 'a, *b, c, **d']
+TEXTS = ['', 'a', 'a, b', 'a, /', 'a, /, b', 'a=1', 'a, b=1', 'a, b=1, /', '*a', 'a, *b',
+         'a, b=1, *c', '*, a', '*, a=1',
+         'a, *, b', 'a, *, b=1', 'a, *b, c', '**a', 'a, **b', 'a, b=1, *c, d=2, **e',
+         'a, *b, c, **d']
 
 
 @pytest.mark.parametrize('text', TEXTS)

@@ -10,22 +10,28 @@ import pytest
 from p01.remote.engine.channel import Wait, flags
 from tests.acceptance.trees import DEADLINE, environment
 
-HEAVY = {'ZODB', 'BTrees', 'persistent', 'rich', 'multiprocessing', 'asyncio', 'p01.remote.app', 'p01.remote.storage',
+HEAVY = {'ZODB', 'BTrees', 'persistent', 'rich', 'multiprocessing', 'asyncio', 'p01.remote.app',
+         'p01.remote.storage',
          'p01.remote.store.store', 'p01.remote.engine.loop'}
 
 
 def test_a_supervisor_imports_neither_application_nor_database():
     code = f'import sys, p01.remote.cli.worker; print(sorted({HEAVY!r} & set(sys.modules)))'
-    done = subprocess.run([sys.executable, '-c', code], env=environment('memory:'), capture_output=True, text=True,
+    done = subprocess.run([sys.executable, '-c', code], env=environment('memory:'),
+                          capture_output=True, text=True,
                           timeout=DEADLINE, check=True)
     assert done.stdout.strip() == '[]'
 
 
 @pytest.mark.parametrize('line, found', [
-    ('python -m p01.remote worker', ''), ('python script -O', ''), ('python -OO -P script', '-OO -P'),
-    ('python -Im module', '-I'), ('python -X dev -Wignore -W error::m -c code', '-X dev -Wignore -W error::m'),
-    ('python -i -s script', '-s'), ('python -iq', '-q'), ('python --check-hash-based-pycs never -m x',
-                                                          '--check-hash-based-pycs never'), ('python -', ''), ('python', '')])
+    ('python -m p01.remote worker', ''), ('python script -O',
+                                          ''), ('python -OO -P script', '-OO -P'),
+    ('python -Im module', '-I'), ('python -X dev -Wignore -W error::m -c code',
+                                  '-X dev -Wignore -W error::m'),
+    ('python -i -s script', '-s'), ('python -iq',
+                                    '-q'), ('python --check-hash-based-pycs never -m x',
+                                                          '--check-hash-based-pycs never'), (
+                                                              'python -', ''), ('python', '')])
 def test_options_of_python_are_passed_on(line, found):
     assert flags(line.split()) == found.split()
 

@@ -34,10 +34,14 @@ def ids(run, shop, *options):
 def test_a_list_is_narrowed(filled, run):
     shop, module = filled
     assert ids(run, shop, '--status', 'completed', '--status', 'error') == [4, 3, 2, 1]
-    assert ids(run, shop, '--status', 'completed', '--status', 'delayed', '--name', 'add') == [5, 3, 1]
-    assert ids(run, shop, '--name', f'{module}.fail') == [6, 4, 2] and ids(run, shop, '--name', 'nothing') == []
-    assert ids(run, shop, '--since', '1h') == [6, 5, 4, 3, 2, 1] == ids(run, shop, '--since', '2001-01-31')
-    assert ids(run, shop, '--older-than', '1h') == [] == ids(run, shop, '--since', '2999-01-31T08:30+02:00')
+    assert ids(run, shop, '--status', 'completed', '--status', 'delayed', '--name',
+               'add') == [5, 3, 1]
+    assert ids(run, shop, '--name', f'{module}.fail') == [6, 4, 2] \
+        and ids(run, shop, '--name', 'nothing') == []
+    assert ids(run, shop, '--since', '1h') == [6, 5, 4, 3, 2,
+                                               1] == ids(run, shop, '--since', '2001-01-31')
+    assert ids(run, shop, '--older-than',
+               '1h') == [] == ids(run, shop, '--since', '2999-01-31T08:30+02:00')
     assert ids(run, shop, '--older-than', '0s', '--queue', 'mail') == [6, 4, 2]
     status, _, err = run('jobs', 'list', shop, '--since', 'yesterday')
     assert status == 2 and 'no instant' in err
@@ -46,19 +50,24 @@ def test_a_list_is_narrowed(filled, run):
 
 def test_an_instant_is_ago_or_a_date():
     assert abs(MOMENT.convert('90s', None, None) - (time.time() - 90)) < 5
-    assert MOMENT.convert('1970-01-02', None, None) == 86400 == MOMENT.convert('1970-01-02T02:00+02:00', None, None)
+    assert MOMENT.convert('1970-01-02', None,
+                          None) == 86400 == MOMENT.convert('1970-01-02T02:00+02:00', None, None)
 
 
 def test_bulks_are_narrowed(filled, run):
     shop, _ = filled
     found = run('jobs', 'retry', shop, '--name', 'fail', '--dry-run', '--json')[1]
     assert found == {'queued': [4, 2], 'left': {}, 'dryRun': True}
-    assert run('jobs', 'retry', shop, '--name', 'add')[0] == 1                      # none of them failed
+    # none of them failed
+    assert run('jobs', 'retry', shop, '--name', 'add')[0] == 1
     assert run('jobs', 'retry', shop, '--all-failed', '--older-than', '1h')[0] == 1
-    assert run('jobs', 'cancel', shop, '--name', 'add', '--json')[1] == {'cancelled': [5], 'left': {}}
+    assert run('jobs', 'cancel', shop, '--name', 'add',
+               '--json')[1] == {'cancelled': [5], 'left': {}}
     assert '1 would be cancelled: 6' in run('jobs', 'cancel', shop, '--all', '--dry-run')[1]
-    assert run('jobs', 'retry', shop, '--since', '1h', '--json')[1] == {'queued': [4, 2], 'left': {}}
-    assert run('jobs', 'cancel', shop, '--all', '--older-than', '0s', '--json')[1] == {'cancelled': [6, 4, 2], 'left': {}}
+    assert run('jobs', 'retry', shop, '--since', '1h',
+               '--json')[1] == {'queued': [4, 2], 'left': {}}
+    assert run('jobs', 'cancel', shop, '--all', '--older-than', '0s',
+               '--json')[1] == {'cancelled': [6, 4, 2], 'left': {}}
 
 
 def test_a_dry_run_says_of_ids_too_what_would_be_and_changes_nothing(filled, run):
@@ -73,7 +82,8 @@ def test_a_dry_run_says_of_ids_too_what_would_be_and_changes_nothing(filled, run
     assert status == 1 and found == {'removed': {'completed': 1, 'error': 1, 'cancelled': 0},
                                      'left': {'5': 'delayed', '99': 'unknown'}, 'dryRun': True}
     assert run('jobs', 'remove', shop, '1', '--dry-run')[1] == '✔ 1 would be removed: 1 completed\n'
-    assert [job['status'] for job in run('jobs', 'list', shop, '--json')[1]] == [job['status'] for job in before]
+    assert [job['status']
+            for job in run('jobs', 'list', shop, '--json')[1]] == [job['status'] for job in before]
 
 
 def test_remove_asks_or_is_told(filled, run, monkeypatch):
@@ -86,9 +96,11 @@ def test_remove_asks_or_is_told(filled, run, monkeypatch):
     for stream in ('stdin', 'stderr'):
         monkeypatch.setattr(f'sys.{stream}.isatty', lambda: True)
     for answer in ('n', '', 'y'):
-        monkeypatch.setattr('sys.stdin.readline', lambda answer=answer: f'{answer}\n' if answer else '')
+        monkeypatch.setattr('sys.stdin.readline', lambda answer=answer: f'{answer}\n' if answer
+                            else '')
         status, out, err = run('jobs', 'remove', shop, '--status', 'error')
-        assert status == (0 if answer == 'y' else 130) and 'Remove 2 jobs for good (2 error)? [y/N]' in err
+        assert status == (0 if answer == 'y' else 130) \
+            and 'Remove 2 jobs for good (2 error)? [y/N]' in err
     assert ids(run, shop) == [6, 5, 3, 1]
 
 
@@ -100,8 +112,10 @@ def test_remove_by_id_and_by_age(filled, run):
     assert run('jobs', 'remove', shop, '2')[0] == 0
     assert run('jobs', 'remove', shop, '--older-than', '1h', '--yes')[0] == 1
     assert run('jobs', 'remove', shop, '1', '--status', 'error')[0] == 2
-    assert run('jobs', 'remove', shop, '--older-than', '0s', '--name', 'fail', '--yes', '--json')[1]['removed']['error'] == 1
-    assert run('jobs', 'remove', shop, '--queue', 'default', '--yes')[1].startswith('✔ 1 removed: 1 completed')
+    assert run('jobs', 'remove', shop, '--older-than', '0s', '--name', 'fail', '--yes',
+               '--json')[1]['removed']['error'] == 1
+    assert run('jobs', 'remove', shop, '--queue', 'default',
+               '--yes')[1].startswith('✔ 1 removed: 1 completed')
     assert ids(run, shop) == [6, 5]
 
 
@@ -113,13 +127,17 @@ def test_many_are_removed(tmp_path, run):
             app.processor.processJob('len', ('x',))
     app.drain()
     app.close()
-    assert run('jobs', 'remove', f'sqlite:{tmp_path / "many"}', '--yes', '--json')[1]['removed']['completed'] == 250
+    assert run('jobs', 'remove', f'sqlite:{tmp_path / "many"}', '--yes',
+               '--json')[1]['removed']['completed'] == 250
 
 
 def test_whatever_a_job_returned_is_shown(tmp_path, capsys):
     app = App(f'sqlite:{tmp_path / "jobs"}')
     with app.transaction():
-        for name, value in (('nan', float('nan')), ('pairs', {(1, 2): 3}), ('large', 10 ** 6000), ('text', '\udcff\x1b[31m')):
+        for name, value in (('nan',
+                             float('nan')), ('pairs', {(1,
+                                                        2): 3}), ('large', 10 ** 6000), ('text',
+                                                                                         '\udcff\x1b[31m')):
             app.processor.addJob(name, EchoJob())
             app.processor.processJob(name, value)
     app.drain()
@@ -152,7 +170,8 @@ def test_conflicts_are_shown(tmp_path, capsys):
     app.drain()
     app.close()
     assert main(['jobs', 'show', address, '1']) == 0
-    assert 'conflicts 2, the last on p01.remote.processor.RemoteProcessor' in ' '.join(capsys.readouterr().out.split())
+    assert 'conflicts 2, the last on p01.remote.processor.RemoteProcessor' in ' '.join(
+        capsys.readouterr().out.split())
     assert main(['jobs', 'show', address, '1', '--json']) == 0
     shown = json.loads(capsys.readouterr().out)
     assert (shown['conflicts']['number'], shown['runs'], shown['attempts']) == (2, 1, [])

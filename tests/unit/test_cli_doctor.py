@@ -75,12 +75,14 @@ def test_schedules_are_looked_at(shop, run, found, change):
         processor.removeJob('gone')
     change(add)
     verdict, text = found()['schedules']
-    assert verdict == 'wrong' and 'of 3 schedules' in text and 'gone enqueues nothing' in text and 'off is switched off' in text
+    assert verdict == 'wrong' and 'of 3 schedules' in text and 'gone enqueues nothing' in text \
+        and 'off is switched off' in text
     status, facts, _ = run('status', shop, '--json')
     assert status == 0 and {each['name']: bool(each['fault']) for each in facts['schedules']} == {
         'good': False, 'gone': True, 'off': False}
     out = run('status', shop)[1]
-    assert '3 schedules, the next in 60 min' in out and '▲ schedule gone' in out and '▲ schedule off is switched off' in out
+    assert '3 schedules, the next in 60 min' in out and '▲ schedule gone' in out \
+        and '▲ schedule off is switched off' in out
 
     def odd(processor):
         for key in ('gone', 'off'):
@@ -93,7 +95,8 @@ def test_schedules_are_looked_at(shop, run, found, change):
     change(odd)
     verdict, text = found()['schedules']
     assert verdict == 'wrong' and all(words in text for words in (
-        'of 4 schedules', 'zoned enqueues nothing: NoZone: No time zone', 'bad enqueues nothing: ZeroDivisionError',
+        'of 4 schedules', 'zoned enqueues nothing: NoZone: No time zone',
+        'bad enqueues nothing: ZeroDivisionError',
         'late is late: due 17 min ago'))
     assert all(check == 'schedules' or verdict == 'good' for check, (verdict, _) in found().items())
 
@@ -115,11 +118,14 @@ def test_a_schedule_whose_class_is_gone_hides_no_other(shop, run, found, change,
 def test_queues_that_nobody_serves_or_knows(shop, run, found, seated):
     run('enqueue', shop, 'fail')
     run('enqueue', shop, 'add', '1')
-    assert found()['queues'] == ('good', 'none is held up')          # and no worker at all, which another check tells
+    # and no worker at all, which another check tells
+    assert found()['queues'] == ('good', 'none is held up')
     seated('default', 'mial')
     verdict, text = found()['queues']
-    assert verdict == 'look' and '1 job in mail waits, and no worker serves it' in text and '--queue mail' in text
-    assert 'a worker serves mial, but no job has ever been in queue mial' in text and 'did you mean mail?' in text
+    assert verdict == 'look' and '1 job in mail waits, and no worker serves it' in text \
+        and '--queue mail' in text
+    assert 'a worker serves mial, but no job has ever been in queue mial' in text \
+        and 'did you mean mail?' in text
     out = run('status', shop)[1]
     assert 'no worker serves mail; 1 job there waits' in out and 'default, mial' in out
     assert run('status', shop, '--json')[1]['unserved'] == {'mail': 1}
@@ -133,7 +139,8 @@ def test_a_misspelt_queue_is_told_at_once_and_later(shop, run, found):
     assert status == 0 and 'did you mean mail?' in out
     assert 'did you mean' not in run('queues', 'pause', shop, 'mail')[1]
     verdict, text = found()['queues']
-    assert verdict == 'look' and 'mial is paused, but no job' in text and 'mail is paused with 1 waiting' in text
+    assert verdict == 'look' and 'mial is paused, but no job' in text \
+        and 'mail is paused with 1 waiting' in text
     assert 'did you mean mail?' in run('status', shop)[1]
     assert run('queues', 'pause', shop, '')[0] == 2
 
@@ -144,17 +151,22 @@ def test_many_that_failed_and_will_run_again(found, change, seated, monkeypatch)
 
     monkeypatch.setattr('tests.unit.test_cli_doctor.Patient', Patient, raising=False)
     Patient.__qualname__ = 'Patient'
-    change(lambda processor: (processor.addJob('fatal', Patient()), [processor.processJob('fatal') for _ in range(12)]))
+    change(lambda processor: (processor.addJob('fatal',
+                                               Patient()), [processor.processJob('fatal')
+                                                            for _ in range(12)]))
     seated()
     verdict, text = found()['retries']
-    assert verdict == 'look' and text.startswith('12 jobs failed and will run again, most often fatal (12)')
+    assert verdict == 'look' \
+        and text.startswith('12 jobs failed and will run again, most often fatal (12)')
 
 
 def test_a_check_that_fails_is_a_row(shop, run, found, monkeypatch):
     run('enqueue', shop, 'add', '1')
-    monkeypatch.setitem(__import__('p01.remote.cli.doctor').remote.cli.doctor.LOOKS, 'waiting', lambda scene: 1 / 0)
+    monkeypatch.setitem(__import__('p01.remote.cli.doctor').remote.cli.doctor.LOOKS,
+                        'waiting', lambda scene: 1 / 0)
     rows = found()
-    assert rows['waiting'] == ('wrong', 'could not be looked at: ZeroDivisionError: division by zero')
+    assert rows['waiting'] == ('wrong',
+                               'could not be looked at: ZeroDivisionError: division by zero')
     assert rows['names'][0] == 'good' and rows['schedules'][0] == 'good'
     monkeypatch.setattr('p01.remote.cli.doctor.workersOf', lambda processor, now: 1 / 0)
     assert found()['database'][0] == 'wrong'
@@ -183,21 +195,25 @@ def test_a_refused_look_is_a_row(tmp_path, found, monkeypatch):
 
 
 def test_thousands_of_one_kind_are_summed_up(shop, change, found, run, seated):
-    """What people read stays short, however many queues, schedules and jobs there are; --json has all."""
+    """What people read stays short, however many queues, schedules and jobs there are; --json has
+    all."""
     def fill(processor):
         for number in range(40):
             processor.addJob(f'echo {number:02}', testing.EchoJob())
-            processor.addScheduler(Delay(f'gone {number:02}', 5, queue='mail')) if number < 20 else None
+            processor.addScheduler(Delay(f'gone {number:02}', 5,
+                                         queue='mail')) if number < 20 else None
         for number in range(300):
             processor.processJob('echo 00', queue=f'tenant {number:03}')
 
-    change(lambda processor: [processor.addJob(f'gone {number:02}', testing.EchoJob()) for number in range(20)])
+    change(lambda processor: [processor.addJob(f'gone {number:02}', testing.EchoJob())
+                              for number in range(20)])
     change(fill)
     change(lambda processor: [processor.removeJob(f'gone {number:02}') for number in range(20)])
     seated('mail')
     _, out, _ = run('status', shop)
     warned = [line for line in out.splitlines() if line.startswith('▲')]
-    assert len(warned) == 2 * 6 and '▲ and 295 more of these' in warned and '▲ and 15 more of these' in warned
+    assert len(warned) == 2 * 6 and '▲ and 295 more of these' in warned \
+        and '▲ and 15 more of these' in warned
     assert len(run('status', shop, '--json')[1]['unserved']) == 300
     assert '; and 295 more' in found()['queues'][1] and '; and 15 more' in found()['schedules'][1]
     status, _, err = run('enqueue', shop, 'nobody')

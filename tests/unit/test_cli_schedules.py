@@ -71,12 +71,16 @@ def test_none(run, application):
 def test_show_and_next(run, shop):
     name = f'{shop.partition(":")[0]}.report'
     out = run('schedules', 'show', shop, name)[1]
-    assert all(words in out for words in ('✔ active', 'Morning', 'For all.', 'declared by code', 'Asia/Tokyo', '0 fired'))
+    assert all(words in out
+               for words in ('✔ active', 'Morning', 'For all.', 'declared by code', 'Asia/Tokyo',
+                             '0 fired'))
     facts = run('schedules', 'show', shop, name, '--json')[1]
     assert len(facts['coming']) == 3 and facts['settings']['tz'] == 'Asia/Tokyo'
-    status, found, _ = run('schedules', 'next', shop, name, '--count', 2, '--after', '2026-11-20T00:00', '--json')
+    status, found, _ = run('schedules', 'next', shop, name, '--count', 2, '--after',
+                           '2026-11-20T00:00', '--json')
     assert (status, found) == (0, ['2026-11-22T23:00:00+00:00', '2026-11-23T23:00:00+00:00'])
-    assert 'Mon 2026-11-23 08:00:00 Asia/Tokyo (' in run('schedules', 'next', shop, name, '--after', '2026-11-20')[1]
+    assert 'Mon 2026-11-23 08:00:00 Asia/Tokyo (' in run('schedules', 'next', shop, name,
+                                                         '--after', '2026-11-20')[1]
     status, _, err = run('schedules', 'show', shop, 'offen')
     assert status == 2 and "There is no schedule 'offen'; did you mean 'often'?" in err
 
@@ -88,7 +92,8 @@ def test_paused_and_resumed(run, shop):
     status, facts, _ = run('schedules', 'pause', shop, 'often', '--json')
     assert (status, facts) == (0, {'name': 'often', 'paused': True, 'until': None})
     assert 'until it is resumed' in run('schedules', 'show', shop, 'often')[1]
-    assert 'often is paused' in {each['check']: each['text'] for each in run('doctor', shop, '--json')[1]}['schedules']
+    assert 'often is paused' in {each['check']: each['text']
+                                 for each in run('doctor', shop, '--json')[1]}['schedules']
     status, facts, _ = run('schedules', 'resume', shop, 'often', '--json')
     assert (status, facts['was']) == (0, True)
     status, out, _ = run('schedules', 'resume', shop, 'often')
@@ -100,7 +105,8 @@ def test_run_and_skip(run, shop):
     status, facts, _ = run('schedules', 'run', shop, 'often', '--json')
     assert status == 0 and run('jobs', 'show', shop, facts['id'], '--json')[1]['input'] == [[5], {}]
     assert 'job of often is queued' in run('schedules', 'run', shop, 'often')[1]
-    assert run('schedules', 'skip', shop, 'often', '--count', 2, '--json')[1] == {'name': 'often', 'skips': 2}
+    assert run('schedules', 'skip', shop, 'often', '--count', 2,
+               '--json')[1] == {'name': 'often', 'skips': 2}
     out = run('schedules', 'show', shop, 'often')[1]
     assert 'the next 2 ticks' in out and 'queued (by hand)' in out
     assert 'skips 0 runs' in run('schedules', 'skip', shop, 'often', '--count', 0)[1]
@@ -112,22 +118,30 @@ def test_edited_and_reset(run, shop):
     assert (status, sorted(facts['edited'])) == (0, ['cron', 'missed', 'overlap', 'tz'])
     assert 'active, edited' in run('schedules', 'list', shop)[1]
     assert 'takes that back' in run('schedules', 'show', shop, 'often')[1]
-    assert 'is changed: Every 2 hours' in run('schedules', 'edit', shop, 'often', '--every', '2h')[1]
+    assert 'is changed: Every 2 hours' in run('schedules', 'edit', shop, 'often', '--every',
+                                              '2h')[1]
     assert 'is as it was declared: Every 15 minutes' in run('schedules', 'reset', shop, 'often')[1]
     assert run('schedules', 'reset', shop, 'often')[0] == 1
-    for wrong, words in ((('--cron', 'x'), 'is no crontab line'), (('--tz', 'X'), 'No time zone'), ((), 'Give what is to be'),
-                         (('--missed', 'some'), 'missed must be'), (('--jitter', '1d'), 'jitter must be below')):
+    for wrong, words in ((('--cron', 'x'),
+                          'is no crontab line'), (('--tz', 'X'),
+                                                  'No time zone'), ((), 'Give what is to be'),
+                         (('--missed', 'some'),
+                          'missed must be'), (('--jitter', '1d'), 'jitter must be below')):
         status, _, err = run('schedules', 'edit', shop, 'often', *wrong)
         assert status == 2 and words in err, wrong
 
 
 def test_added_and_removed(run, shop):
-    status, facts, _ = run('schedules', 'add', shop, 'mine', 'report', '[7]', '--every', '1h', '--json')
-    assert (status, facts['source'], facts['job']) == (0, 'hand', f'{shop.partition(":")[0]}.report')
+    status, facts, _ = run('schedules', 'add', shop, 'mine', 'report', '[7]', '--every', '1h',
+                           '--json')
+    assert (status, facts['source'], facts['job']) == (0, 'hand',
+                                                       f'{shop.partition(":")[0]}.report')
     assert 'added by hand' in run('schedules', 'show', shop, 'mine')[1]
-    assert run('schedules', 'remove', shop, 'mine', '--json')[:2] == (0, {'name': 'mine', 'removed': True})
+    assert run('schedules', 'remove', shop, 'mine',
+               '--json')[:2] == (0, {'name': 'mine', 'removed': True})
     for wrong, words in ((('mine', 'nobody', '--every', '1h'), 'No job is registered'),
-                         (('mine', 'report', '[1, 2]', '--every', '1h'), 'cannot be called with these arguments'),
+                         (('mine', 'report', '[1, 2]', '--every', '1h'),
+                          'cannot be called with these arguments'),
                          (('often', 'report', '--every', '1h'), 'There is a schedule'),
                          (('mine', 'report'), 'A schedule takes one of')):
         status, _, err = run('schedules', 'add', shop, *wrong)
@@ -139,13 +153,16 @@ def test_added_and_removed(run, shop):
 def test_backfill(run, shop):
     span = '--from', '2026-01-01T10:00', '--to', '2026-01-01T11:00'
     status, facts, _ = run('schedules', 'backfill', shop, 'often', *span, '--dry-run', '--json')
-    assert (status, len(facts), facts[0]) == (0, 4, {'tick': '2026-01-01T10:00:00+00:00', 'id': None})
-    assert '4 jobs would be enqueued' in run('schedules', 'backfill', shop, 'often', *span, '--dry-run')[1]
+    assert (status, len(facts), facts[0]) == (0,
+                                              4, {'tick': '2026-01-01T10:00:00+00:00', 'id': None})
+    assert '4 jobs would be enqueued' in run('schedules', 'backfill', shop, 'often', *span,
+                                             '--dry-run')[1]
     status, facts, _ = run('schedules', 'backfill', shop, 'often', *span, '--json')
     assert (status, len({each['id'] for each in facts})) == (0, 4)
     status, out, _ = run('schedules', 'backfill', shop, 'often', *span)
     assert status == 1 and 'every run of often in this span had one' in out
-    assert run('schedules', 'backfill', shop, 'often', '--from', '2026-01-02', '--to', '2026-01-01')[0] == 2
+    assert run('schedules', 'backfill', shop, 'often', '--from', '2026-01-02', '--to',
+               '2026-01-01')[0] == 2
 
 
 def test_what_is_gone_or_broken_is_told(run, shop):
@@ -158,4 +175,5 @@ def test_what_is_gone_or_broken_is_told(run, shop):
     out = run('schedules', 'list', shop)[1]
     assert '⊘ retired' in out and '✖ broken' in out and 'gone.job' in out
     found = {each['check']: each for each in run('doctor', shop, '--json')[1]}['schedules']
-    assert found['verdict'] == 'wrong' and 'rare enqueues nothing' in found['text'] and 'often' not in found['text']
+    assert found['verdict'] == 'wrong' and 'rare enqueues nothing' in found['text'] \
+        and 'often' not in found['text']

@@ -38,7 +38,8 @@ def test_python_is_analysed(tmp_path):
     path = tmp_path / 'shelf.py'
     path.write_text(SOURCE)
     facts = tasks.examine(str(path))
-    assert facts == tasks.Facts(hashlib.sha256(SOURCE.encode()).hexdigest(), 21, len(SOURCE.split()),
+    assert facts == tasks.Facts(hashlib.sha256(SOURCE.encode()).hexdigest(), 21,
+                                len(SOURCE.split()),
                                 ('put', 'inner', 'later', 'matched', 'found'),
                                 ('.', '..far', 'json', 'os', 'sys', 'xml'), True)
 
@@ -50,13 +51,16 @@ def test_functions_and_imports_are_those_that_a_full_walk_finds():
     nodes = list(ast.walk(tree))
     assert sorted(functions) == sorted(node.name for node in nodes
                                        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
-    assert set(imports) == ({alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    assert set(imports) == ({alias.name for node in nodes if isinstance(node, ast.Import)
+                             for alias in node.names}
                             | {node.module for node in nodes if isinstance(node, ast.ImportFrom)})
 
 
 @pytest.mark.parametrize('name, data, lines, words', [
-    ('broken.py', b'def (:\n', 1, 2), ('zero.py', b'x = "\0"', 1, 3), ('code.py', b'# coding: nonsense\nx\n', 2, 4),
-    ('deep.py', b'(' * 5000, 1, 1), ('latin.py', 'é = 1'.encode('latin-1'), 1, 3), ('plain.c', b'int a;\nint b;', 2, 4),
+    ('broken.py', b'def (:\n', 1, 2), ('zero.py', b'x = "\0"', 1,
+                                       3), ('code.py', b'# coding: nonsense\nx\n', 2, 4),
+    ('deep.py', b'(' * 5000, 1, 1), ('latin.py', 'é = 1'.encode('latin-1'), 1,
+                                     3), ('plain.c', b'int a;\nint b;', 2, 4),
     ('empty.c', b'', 0, 0)])
 def test_what_does_not_parse_still_has_its_hash_and_size(tmp_path, name, data, lines, words):
     path = tmp_path / name
@@ -66,7 +70,8 @@ def test_what_does_not_parse_still_has_its_hash_and_size(tmp_path, name, data, l
 
 
 def test_sources_leaves_out_what_is_not_ours_or_cannot_be_read(tmp_path):
-    for name in ('b.py', 'a/x.js', 'a/notes.txt', 'site-packages/y.py', '__pycache__/z.py', '.git/hook.py', 'a/pipe'):
+    for name in ('b.py', 'a/x.js', 'a/notes.txt', 'site-packages/y.py', '__pycache__/z.py',
+                 '.git/hook.py', 'a/pipe'):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text('1')

@@ -11,7 +11,9 @@ from p01.remote.cli.argument import SPAN
 
 
 @pytest.mark.parametrize('seconds, text', [
-    (0.0123, '12 ms'), (0.9994, '999 ms'), (1, '1.0 s'), (59.94, '59.9 s'), (90, '1.5 min'), (600, '10 min'),
+    (0.0123, '12 ms'), (0.9994, '999 ms'), (1, '1.0 s'), (59.94,
+                                                          '59.9 s'), (90, '1.5 min'), (600,
+                                                                                       '10 min'),
     (3600, '1.0 h'), (86400 * 12.4, '12 d')])
 def test_durations_are_for_people(seconds, text):
     assert terminal.span(seconds) == text
@@ -44,7 +46,8 @@ def test_every_status_has_a_glyph_and_its_word():
 
 def test_a_table_without_a_terminal_is_plain_and_whole(capsys):
     terminal.table(['id', 'status', 'error', 'worker'],
-                   [[7, terminal.mark('queued'), 'x' * 300, ''], [1234, terminal.mark('error'), '', '']],
+                   [[7, terminal.mark('queued'), 'x' * 300,
+                     ''], [1234, terminal.mark('error'), '', '']],
                    right=['id'], cut='error')
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ['id', 'status', 'error']        # nobody has a worker
@@ -53,14 +56,18 @@ def test_a_table_without_a_terminal_is_plain_and_whole(capsys):
 
 
 def test_json_takes_everything(capsys):
-    terminal.printJson({'at': datetime(2026, 1, 2, tzinfo=UTC), 'set': {2, 1}, 'object': object(), 'bytes': b'x'})
+    terminal.printJson({'at': datetime(2026, 1, 2, tzinfo=UTC), 'set': {2, 1}, 'object': object(),
+                        'bytes': b'x'})
     found = json.loads(capsys.readouterr().out)
     assert found['at'] == '2026-01-02T00:00:00+00:00'
-    assert found['set'] == [1, 2] and found['bytes'] == "b'x'" and found['object'].startswith('<object')
+    assert found['set'] == [1, 2] and found['bytes'] == "b'x'" \
+        and found['object'].startswith('<object')
 
 
 @pytest.mark.parametrize('text, seconds', [
-    ('90', 90), ('90s', 90), ('1.5m', 90), ('10 min', 600), ('2H', 7200), ('1d', 86400), ('.5', 0.5), ('0', 0)])
+    ('90', 90), ('90s', 90), ('1.5m', 90), ('10 min',
+                                            600), ('2H',
+                                                   7200), ('1d', 86400), ('.5', 0.5), ('0', 0)])
 def test_durations_are_taken(text, seconds):
     assert SPAN.convert(text, None, None) == seconds
 
@@ -71,7 +78,11 @@ def test_what_is_no_duration_is_told(text):
         SPAN.convert(text, None, None)
 
 
-@pytest.mark.parametrize('number, shown', [(0, '0 B'), (1023, '1,023 B'), (1024, '1.0 KiB'), (12_800, '12.5 KiB'),
-                                           (3 << 20, '3.0 MiB'), (5 << 30, '5.0 GiB'), (7 << 40, '7,168.0 GiB')])
+@pytest.mark.parametrize('number, shown', [(0, '0 B'), (1023,
+                                                        '1,023 B'), (1024, '1.0 KiB'), (12_800,
+                                                                                        '12.5 KiB'),
+                                           (3 << 20,
+                                            '3.0 MiB'), (5 << 30,
+                                                         '5.0 GiB'), (7 << 40, '7,168.0 GiB')])
 def test_sizes(number, shown):
     assert terminal.size(number) == shown

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Whatever a job returned is shown: as JSON that every parser takes, as one line of text, within bounds."""
+"""Whatever a job returned is shown: as JSON that every parser takes, as one line of text, within
+bounds."""
 import collections
 import dataclasses
 import datetime
@@ -66,15 +67,21 @@ def bomb():
 
 
 VALUES = {
-    'pairs': {(1, 2): 3}, 'loop': loop(), 'large': 10 ** 6000, 'negative': -10 ** 6000, 'mute': Mute(), 'exits': [Exits()],
-    'nan': [math.nan, math.inf, -math.inf], 'nested': nested(150), 'deep': nested(sys.getrecursionlimit() * 20),
-    'odd': Odd(a=1), 'bytes': b'\xff', 'set': {1, 'a', None, (2,)}, 'frozen': frozenset({frozenset({1})}),
+    'pairs': {(1, 2): 3}, 'loop': loop(), 'large': 10 ** 6000, 'negative': -10 ** 6000,
+    'mute': Mute(), 'exits': [Exits()],
+    'nan': [math.nan, math.inf, -math.inf], 'nested': nested(150),
+    'deep': nested(sys.getrecursionlimit() * 20),
+    'odd': Odd(a=1), 'bytes': b'\xff', 'set': {1, 'a', None, (2,)},
+    'frozen': frozenset({frozenset({1})}),
     'surrogate': ['\udcff', {'\ud800': 1}], 'text': Text('x'),
     'keys': {1: 'a', '1': 'b', False: 'c', None: 'd', math.nan: 'e', Mute(): 'f', b'x': 'g'},
     'time': [datetime.datetime(2026, 1, 2), datetime.date(2026, 1, 2), datetime.timedelta(1)],
-    'decimal': decimal.Decimal('NaN'), 'uuid': uuid.UUID(int=1), 'ordered': collections.OrderedDict(b=1, a=2), 'class': Mute,
-    'function': nested, 'complex': 1j, 'data': Data(nested(900)), 'control': '\x1b[31m\0\n', 'array': bytearray(b'a'),
-    'range': range(3), 'none': None, 'ellipsis': ..., 'error': ValueError('x'), 'huge': 'x' * 3_000_000,
+    'decimal': decimal.Decimal('NaN'), 'uuid': uuid.UUID(int=1),
+    'ordered': collections.OrderedDict(b=1, a=2), 'class': Mute,
+    'function': nested, 'complex': 1j, 'data': Data(nested(900)), 'control': '\x1b[31m\0\n',
+    'array': bytearray(b'a'),
+    'range': range(3), 'none': None, 'ellipsis': ..., 'error': ValueError('x'),
+    'huge': 'x' * 3_000_000,
     'wide': list(range(300_000)), 'empty': [set(), frozenset(), {}, (), []], 'module': json,
     'generator': (each for each in ()), 'zero': -0.0, 'counter': collections.Counter('aab')}
 
@@ -103,9 +110,12 @@ def test_any_value_is_a_text_within_bounds(name, most):
 
 def test_plain_values_are_what_they_are():
     value = {'a': [1, 2.5, True, None, 'ü'], 'b': {'c': (1, 2)}, 'd': {3, 1, 2}}
-    assert strict(jsonOf(value)) == {'a': [1, 2.5, True, None, 'ü'], 'b': {'c': [1, 2]}, 'd': [1, 2, 3]}
-    assert written(value, 2000) == repr(value) and written((1,), 9) == '(1,)' and written({'x': b'y'}, 99) == "{'x': b'y'}"
-    assert [written(each, 99) for each in VALUES['empty']] == [repr(each) for each in VALUES['empty']]
+    assert strict(jsonOf(value)) == {'a': [1, 2.5, True, None, 'ü'], 'b': {'c': [1, 2]},
+                                     'd': [1, 2, 3]}
+    assert written(value, 2000) == repr(value) and written((1,), 9) == '(1,)' \
+        and written({'x': b'y'}, 99) == "{'x': b'y'}"
+    assert [written(each, 99)
+            for each in VALUES['empty']] == [repr(each) for each in VALUES['empty']]
     assert strict(jsonOf(list(range(300_000)))) == list(range(300_000))
 
 

@@ -16,11 +16,14 @@ def test_enqueue_prints_the_id(shop, run):
     assert (status, out) == (0, '1\n')
     drain(shop)
     status, found, _ = run('jobs', 'show', shop, 1, '--json')
-    assert status == 0 and found['output'] == 42 and found['status'] == 'completed' and found['input'] == [[40, 2], {}]
+    assert status == 0 and found['output'] == 42 and found['status'] == 'completed' \
+        and found['input'] == [[40, 2], {}]
 
 
 @pytest.mark.parametrize('text, given', [
-    ('[1, 2]', [[1, 2], {}]), ('{"a": 1, "b": 2}', [[], {'a': 1, 'b': 2}]), ('5', [[5], {}]), ('"x"', [['x'], {}]),
+    ('[1, 2]', [[1, 2], {}]), ('{"a": 1, "b": 2}', [[], {'a': 1,
+                                                         'b': 2}]), ('5', [[5], {}]), (
+                                                             '"x"', [['x'], {}]),
     ('null', [[None], {}]), ('[[1], 2]', [[[1], 2], {}])])
 def test_json_becomes_arguments(shop, run, text, given):
     _, found, _ = run('enqueue', shop, 'add', text, '--json')
@@ -30,7 +33,8 @@ def test_json_becomes_arguments(shop, run, text, given):
 def test_the_last_part_of_a_name_is_enough_and_options_are_kept(shop, run):
     module = shop.partition(':')[0]
     for name in ('add', f'{module}.add'):
-        status, found, _ = run('enqueue', shop, name, '1', '--queue', 'slow', '--priority', 7, '--delay', '10m', '--json')
+        status, found, _ = run('enqueue', shop, name, '1', '--queue', 'slow', '--priority', 7,
+                               '--delay', '10m', '--json')
         assert status == 0 and found['name'] == f'{module}.add' and found['status'] == 'delayed'
         job = run('jobs', 'show', shop, found['id'], '--json')[1]
         assert job['queue'] == 'slow' and job['priority'] == 7 and job['due'] > job['created']
@@ -44,20 +48,24 @@ def test_a_registered_name_and_an_address(tmp_path, run, shop):
         app.processor.addJob('echo', EchoJob())
     app.close()
     _, found, _ = run('enqueue', address, 'echo', '[1, {"a": 2}]', '--json')
-    assert run('jobs', 'show', address, found['id'], '--json')[1]['input'] == [1, {'a': 2}]     # as it is
+    # as it is
+    assert run('jobs', 'show', address, found['id'], '--json')[1]['input'] == [1, {'a': 2}]
     module = shop.partition(':')[0]
-    assert run('enqueue', address, f'{module}.add', '1')[0] == 0        # imported from the current folder
+    # imported from the current folder
+    assert run('enqueue', address, f'{module}.add', '1')[0] == 0
 
 
 def test_a_unique_job_is_there_once(shop, run):
-    found = [run('enqueue', shop, 'add', text, '--unique', 'one', '--json')[1]['id'] for text in ('1', '2')]
+    found = [run('enqueue', shop, 'add', text, '--unique', 'one', '--json')[1]['id']
+             for text in ('1', '2')]
     assert found[0] == found[1]
     drain(shop)
     assert [job['status'] for job in run('jobs', 'list', shop, '--json')[1]] == ['completed']
 
 
 @pytest.mark.parametrize('args, words', [
-    (['add', '{bad'], 'is not JSON'), (['add', '[1,2,3]'], 'cannot be called'), (['add'], 'cannot be called'),
+    (['add', '{bad'], 'is not JSON'), (['add', '[1,2,3]'],
+                                       'cannot be called'), (['add'], 'cannot be called'),
     (['nothing'], "No job is registered as 'nothing'; there are"), (['no.such'], 'no.such'),
     (['add', '1', '--priority', '101'], '101'), (['add', '1', '--delay', '-1'], 'negative'),
     (['add', '1', '--delay', 'soon'], 'no duration'), (['add', '1', '--unique', ''], 'unique'),
@@ -71,20 +79,24 @@ def test_bad_input_is_one_sentence_and_nothing_is_enqueued(shop, run, args, word
     assert len(run('jobs', 'list', shop, '--json')[1]) == 1
 
 
-@pytest.mark.parametrize('verb', [['status'], ['doctor'], ['jobs', 'list'], ['queues', 'list'], ['jobs', 'remove'],
+@pytest.mark.parametrize('verb', [['status'], ['doctor'], ['jobs',
+                                                           'list'], ['queues', 'list'], ['jobs',
+                                                                                         'remove'],
                                   ['queues', 'pause', 'mail'], ['jobs', 'cancel', '1']])
 def test_looking_makes_no_database(shop, run, verb, tmp_path):
     place, rest = (verb[:2], verb[2:]) if verb[0] in ('jobs', 'queues') else (verb, [])
     for target in (shop, 'sqlite:./none', 'file:./none.fs'):
         status, out, err = run(*place, target, *rest)
-        assert status == 2 and out == '' and err.count('\n') == 1 and 'There is no database at' in err
+        assert status == 2 and out == '' and err.count('\n') == 1 \
+            and 'There is no database at' in err
     assert not (tmp_path / 'jobs').exists() and not (tmp_path / 'none').exists()
 
 
 @pytest.mark.parametrize('target, words', [
     ('nothing', 'no kind known'), ('redis:x', 'cannot be imported'),
     ('redis:./x', 'no kind known'), ('sqlite:', 'lacks a usable path'),
-    ('no.such:app', 'cannot be imported'), ('memory:', 'one process only'), ('json:dumps', 'no App')])
+    ('no.such:app', 'cannot be imported'), ('memory:',
+                                            'one process only'), ('json:dumps', 'no App')])
 def test_a_bad_target_is_one_sentence(shop, run, target, words):
     for verb in (['status', target], ['enqueue', target, 'add'], ['worker', target]):
         status, out, err = run(*verb)
@@ -102,10 +114,12 @@ def test_jobs_are_listed_newest_first_and_filtered(shop, run):
     drain(shop)
     status, found, _ = run('jobs', 'list', shop, '--json')
     assert status == 0 and [job['status'] for job in found] == ['delayed', 'error', 'completed']
-    for wanted, count in (('delayed', 1), ('error', 1), ('completed', 1), ('queued', 0), ('processing', 0)):
+    for wanted, count in (('delayed', 1), ('error', 1), ('completed',
+                                                         1), ('queued', 0), ('processing', 0)):
         status, found, _ = run('jobs', 'list', shop, '--status', wanted, '--json')
         assert len(found) == count and status == (0 if count else 1)
-    assert [job['queue'] for job in run('jobs', 'list', shop, '--queue', 'mail', '--json')[1]] == ['mail']
+    assert [job['queue']
+            for job in run('jobs', 'list', shop, '--queue', 'mail', '--json')[1]] == ['mail']
     assert len(run('jobs', 'list', shop, '--limit', '2', '--json')[1]) == 2
     _, out, _ = run('jobs', 'list', shop)
     assert '✖ error' in out and 'bad luck' in out and '◷ delayed' in out and '✔ completed' in out
@@ -122,24 +136,30 @@ def test_show_tells_the_runs(shop, run):
 
 
 def test_retry_cancel_and_remove(shop, run):
-    ids = [run('enqueue', shop, *verb, '--json')[1]['id'] for verb in (['add', '1'], ['fail'], ['add', '2', '--delay', '9'])]
+    ids = [run('enqueue', shop, *verb, '--json')[1]['id']
+           for verb in (['add', '1'], ['fail'], ['add', '2', '--delay', '9'])]
     assert run('jobs', 'retry', shop, '--all-failed')[0] == 1
     assert run('jobs', 'remove', shop)[0] == 1
     drain(shop)
-    assert run('jobs', 'retry', shop, '--all-failed', '--queue', 'other', '--json')[1] == {'queued': [], 'left': {}}
+    assert run('jobs', 'retry', shop, '--all-failed', '--queue', 'other',
+               '--json')[1] == {'queued': [], 'left': {}}
     status, found, _ = run('jobs', 'retry', shop, '--all-failed', '--json')
     assert status == 0 and found == {'queued': [ids[1]], 'left': {}}
     status, found, _ = run('jobs', 'cancel', shop, ids[0], ids[2], 4321, '--json')
-    assert status == 1 and found == {'cancelled': [ids[2]], 'left': {str(ids[0]): 'completed', '4321': 'unknown'}}
+    assert status == 1 \
+        and found == {'cancelled': [ids[2]], 'left': {str(ids[0]): 'completed', '4321': 'unknown'}}
     _, out, _ = run('jobs', 'cancel', shop, '--queue', 'mail')
     assert f'⊘ 1 cancelled: {ids[1]}' in out
     status, found, _ = run('jobs', 'remove', shop, '--status', 'completed', '--yes', '--json')
     assert status == 0 and found == {'removed': {'completed': 1}}
-    assert run('jobs', 'remove', shop, '--yes', '--json')[1] == {'removed': {'completed': 0, 'error': 0, 'cancelled': 2}}
+    assert run('jobs', 'remove', shop, '--yes',
+               '--json')[1] == {'removed': {'completed': 0, 'error': 0, 'cancelled': 2}}
     assert run('jobs', 'list', shop)[0] == 1
 
 
-@pytest.mark.parametrize('verb', [['retry'], ['retry', '1', '--all-failed'], ['cancel'], ['cancel', '1', '--queue', 'q'],
+@pytest.mark.parametrize('verb', [['retry'], ['retry', '1',
+                                              '--all-failed'], ['cancel'], ['cancel', '1',
+                                                                            '--queue', 'q'],
                                   ['remove', '--status', 'queued'], ['cancel', '0']])
 def test_a_bulk_says_which(shop, run, verb):
     run('enqueue', shop, 'add', '1')
@@ -150,7 +170,8 @@ def test_status_and_queues(shop, run):
     run('enqueue', shop, 'add', '1')
     run('enqueue', shop, 'add', '1', '--delay', '1h')
     status, found, _ = run('status', shop, '--json')
-    assert status == 0 and found['queues']['default']['queued'] == 1 and found['queues']['default']['delayed'] == 1
+    assert status == 0 and found['queues']['default']['queued'] == 1 \
+        and found['queues']['default']['delayed'] == 1
     assert found['oldest'] >= 0 and found['nextDue'] and found['workers'] == []
     assert '▲ no worker' in run('status', shop)[1]
     assert run('queues', 'pause', shop, 'default', '--for', '10m')[0] == 0
@@ -185,7 +206,8 @@ def test_doctor_sees_a_database_that_is_none(tmp_path, run):
     (tmp_path / 'jobs').mkdir()
     (tmp_path / 'jobs' / 'main.sqlite3').write_text('this is no database, ' * 100)
     status, found, err = run('doctor', f'sqlite:{tmp_path / "jobs"}', '--json')
-    assert status == 1 and found[-1]['verdict'] == 'wrong' and 'no database that can be read' in found[-1]['text']
+    assert status == 1 and found[-1]['verdict'] == 'wrong' \
+        and 'no database that can be read' in found[-1]['text']
     assert err == ''
 
 
@@ -199,20 +221,23 @@ def test_waiting_for_a_result_that_does_not_come(shop, run):
 @pytest.mark.parametrize('error, words', [
     (PermissionError(13, 'Permission denied', '/x/jobs'), '/x/jobs: Permission denied.'),
     (OSError('disk on fire'), 'disk on fire'), (TransientError(), 'try once more'),
-    (ZeroDivisionError('division by\nzero'), 'ZeroDivisionError: division by zero (P01_REMOTE_TRACE=1 shows where)')])
+    (ZeroDivisionError('division by\nzero'),
+     'ZeroDivisionError: division by zero (P01_REMOTE_TRACE=1 shows where)')])
 def test_any_error_is_a_sentence(shop, run, monkeypatch, error, words):
     def broken(target):
         raise error
     monkeypatch.setattr('p01.remote.cli.target.loadApp', broken)
     status, out, err = run('status', shop)
-    assert status == 2 and out == '' and err.startswith('Error: ') and words in err and err.count('\n') == 1
+    assert status == 2 and out == '' and err.startswith('Error: ') and words in err \
+        and err.count('\n') == 1
     monkeypatch.setenv('P01_REMOTE_TRACE', '1')
     with pytest.raises(type(error)):
         main(['status', shop])
 
 
 @pytest.mark.parametrize('words', [
-    ['status'], ['doctor'], ['pack'], ['jobs', 'list'], ['jobs', 'show', '1'], ['jobs', 'cancel', '1', '2'],
+    ['status'], ['doctor'], ['pack'], ['jobs', 'list'], ['jobs', 'show',
+                                                         '1'], ['jobs', 'cancel', '1', '2'],
     ['jobs', 'retry', '1'], ['jobs', 'remove'], ['queues', 'list'],
     ['queues', 'pause', 'mail', '--for', '1h'], ['queues', 'resume', 'mail'],
     ['enqueue', 'odd'], ['enqueue', '--queue', 'mail', 'odd']])
@@ -232,7 +257,8 @@ def test_an_app_that_is_named_wins_over_the_environment(shop, run, monkeypatch):
     monkeypatch.setenv('P01_REMOTE_APP', shop)
     assert run('enqueue', 'add', '[1]')[1] == '3\n'
     assert run('jobs', 'show', shop, '1')[0] == 0 and run('jobs', 'cancel', shop, '1', '2')[0] == 0
-    assert 'of no kind' in run('status', './jobs')[2] and 'of no kind' in run('jobs', 'show', './jobs', '1')[2]
+    assert 'of no kind' in run('status', './jobs')[2] \
+        and 'of no kind' in run('jobs', 'show', './jobs', '1')[2]
 
 
 def test_help_and_wrong_options_come_before_a_missing_app(run):
@@ -244,4 +270,5 @@ def test_examples_in_a_help_stand_on_lines_of_their_own(run):
     _, text, _ = run('enqueue', '--help')
     lines = [line.strip() for line in text.splitlines()]
     assert 'p01-remote enqueue tasks:app receipt 42' in lines
-    assert '''p01-remote enqueue sqlite:./jobs tasks.receipt '{"orderId": 42}' --delay 10m''' in lines
+    assert ('''p01-remote enqueue sqlite:./jobs tasks.receipt '{"orderId": 42}' --delay 10m'''
+            in lines)

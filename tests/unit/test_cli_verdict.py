@@ -17,12 +17,14 @@ def played(tmp_path):
     folder = tmp_path / 'sources'
     folder.mkdir()
     for number in range(30):
-        (folder / f'm{number:02}.py').write_text('import os\n' * number + f'def f{number}(): pass\n')
+        (folder / f'm{number:02}.py').write_text('import os\n' * number
+                                                 + f'def f{number}(): pass\n')
     app = App('memory:')
     paths, _ = tasks.sources(folder)
     command.enqueue(app, folder, paths, Stage('', quiet=True))
     app.drain()
-    yield report.Performance(app, folder, paths, 4, time.time(), 1.0, None, True, tmp_path / 'demo.log')
+    yield report.Performance(app, folder, paths, 4, time.time(), 1.0, None, True,
+                             tmp_path / 'demo.log')
     app.close()
 
 
@@ -41,7 +43,9 @@ def test_all_is_well(played):
     found = judged(played)
     assert found.good and found.faults() == []
     assert found.line() == '30 committed, 0 lost, 0 applied twice; the index matches'
-    assert [each['path'] for each in check.largest(played.app)] == [f'm{number}.py' for number in range(29, 19, -1)]
+    assert [each['path']
+            for each in check.largest(played.app)] == [f'm{number}.py'
+                                                       for number in range(29, 19, -1)]
     assert check.times(played.app).retried == 0
 
 
@@ -96,7 +100,8 @@ def test_the_report_ends_with_the_status_of_the_verdict(played, asJson, capsys):
     out = capsys.readouterr().out
     if asJson:
         found = json.loads(out)
-        assert found['good'] and found['committed'] == 30 and found['largest'][0]['path'] == 'm29.py'
+        assert found['good'] and found['committed'] == 30 \
+            and found['largest'][0]['path'] == 'm29.py'
     else:
         assert '✔ 30 committed, 0 lost, 0 applied twice; the index matches' in out
         assert '2 could not be read and were left out' in out and 'm29.py' in out and 'Next' in out
@@ -108,7 +113,8 @@ def test_the_report_ends_with_the_status_of_the_verdict(played, asJson, capsys):
     if asJson:
         assert json.loads(out)['twice'] == ['m09.py']
     else:
-        assert '✖ 30 committed, 0 lost, 1 applied twice' in out and 'm09.py' in out and 'a word of a worker' in out
+        assert '✖ 30 committed, 0 lost, 1 applied twice' in out and 'm09.py' in out \
+            and 'a word of a worker' in out
 
 
 def test_a_plain_line_a_second(capsys, monkeypatch):
@@ -121,5 +127,6 @@ def test_a_plain_line_a_second(capsys, monkeypatch):
         scene.tell('said')
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == 'title' and lines[-1] == 'said' and len(lines) == 4
-    assert lines[1].split() == ['1', 's', 'waiting', '90', 'running', '1', 'done', '10', 'retried', '0', 'failed', '0',
+    assert lines[1].split() == ['1', 's', 'waiting', '90', 'running', '1', 'done', '10', 'retried',
+                                '0', 'failed', '0',
                                 '10', 'jobs/s']

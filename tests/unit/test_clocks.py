@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Cron items across clock changes, against a look at every minute in zones with every kind of change."""
+"""Cron items across clock changes, against a look at every minute in zones with every kind of
+change."""
 import functools
 import math
 from datetime import UTC, datetime, timedelta
@@ -28,7 +29,8 @@ def runs(item, after, count):
 
 @pytest.mark.parametrize('zone, skips, repeats, hour', [
     ('Europe/Zurich', (2024, 3, 31), (2024, 10, 27), 2),
-    ('America/New_York', (2024, 3, 10), (2024, 11, 3), 1),      # skips 02:00 to 03:00, repeats 01:00 to 02:00
+    # skips 02:00 to 03:00, repeats 01:00 to 02:00
+    ('America/New_York', (2024, 3, 10), (2024, 11, 3), 1),
     ('Australia/Sydney', (2024, 10, 6), (2024, 4, 7), 2),
 ])
 def testDailyRunsOnceOnBothClockChanges(zone, skips, repeats, hour):
@@ -100,7 +102,8 @@ def bruteForce(expression, zone, after, until):
         if matches(wall) and not (fixed and shown.fold):
             return minute
         skipped = before + timedelta(minutes=1)
-        while fixed and skipped < wall:             # the clock jumps forward: what it skipped runs now
+        # the clock jumps forward: what it skipped runs now
+        while fixed and skipped < wall:
             if matches(skipped):
                 return minute
             skipped += timedelta(minutes=1)
@@ -129,10 +132,12 @@ def fields(low, high, *more):
     return st.one_of(st.just('*'), numbers(low, high), *map(st.just, more))
 
 
-# half an hour (Lord Howe), two hours (Troll), at midnight (Havana, Beirut), at 00:01 (St Johns until 2011),
-# a whole day (Apia 2011), backwards in spring (Casablanca), and none at all
-ZONES = ['Europe/Zurich', 'America/New_York', 'Australia/Lord_Howe', 'Antarctica/Troll', 'America/Havana',
-         'Asia/Beirut', 'America/St_Johns', 'Pacific/Apia', 'Africa/Casablanca', 'Asia/Kathmandu', 'UTC']
+# half an hour (Lord Howe), two hours (Troll), at midnight (Havana, Beirut), at 00:01 (St Johns
+# until 2011), a whole day (Apia 2011), backwards in spring (Casablanca), and none at all
+ZONES = ['Europe/Zurich', 'America/New_York', 'Australia/Lord_Howe', 'Antarctica/Troll',
+         'America/Havana',
+         'Asia/Beirut', 'America/St_Johns', 'Pacific/Apia', 'Africa/Casablanca', 'Asia/Kathmandu',
+         'UTC']
 
 
 @settings(max_examples=150, deadline=None)

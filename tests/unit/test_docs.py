@@ -137,7 +137,8 @@ def test_files_and_measurements_are_what_there_is(path):
 
 def test_names_of_files_and_measurements_are_seen():
     text = '`bench/run.py free effects`, `tests/nothing.py`, python bench/run.py looks`'
-    assert sorted(named(text)) == [*(f'bench/run.py:{each}' for each in ('effects', 'free', 'looks')),
+    assert sorted(named(text)) == [*(f'bench/run.py:{each}'
+                                     for each in ('effects', 'free', 'looks')),
                                    'tests/nothing.py']
     assert measurements() >= {'bench/run.py:free', 'bench/run.py:looks'}
 
@@ -253,7 +254,8 @@ def test_operations_tell_of_every_check_of_doctor():
 
 
 def test_plain_text_becomes_markdown():
-    assert markdown.linked('a <path> and __call__ of `x <y>`') == 'a \\<path> and `__call__` of `x <y>`'
+    assert markdown.linked(
+        'a <path> and __call__ of `x <y>`') == 'a \\<path> and `__call__` of `x <y>`'
     assert markdown.linked('    a <b>') == '    a <b>'
     assert markdown.linked('See IJob, docs/worker.rst, IJobs') == \
         'See {py:obj}`~p01.remote.interfaces.IJob`, {doc}`/worker`, IJobs'

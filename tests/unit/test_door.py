@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What others find in our persistent classes: annotations that are the objects' own, places that give way. Zope's door has
-tests/acceptance/test_zope.py."""
+"""What others find in our persistent classes: annotations that are the objects' own, places that
+give way. Zope's door has tests/acceptance/test_zope.py."""
 import dataclasses
 import importlib
 import pkgutil
@@ -27,7 +27,8 @@ def persistent():
     for info in pkgutil.walk_packages(p01.remote.__path__, 'p01.remote.'):
         if not info.name.endswith('__main__'):
             module = importlib.import_module(info.name)
-            found.update(value for value in vars(module).values() if isinstance(value, type) and issubclass(value, Persistent)
+            found.update(value for value in vars(module).values() if isinstance(value, type)
+                         and issubclass(value, Persistent)
                          and value.__module__.startswith('p01.remote'))
     return sorted(found, key=lambda cls: f'{cls.__module__}.{cls.__name__}')
 
@@ -53,11 +54,13 @@ class Bare(RemoteProcessor):
 @pytest.mark.parametrize('cls', persistent(), ids=lambda cls: cls.__name__)
 def test_every_persistent_class_is_closed_and_leaves_annotations_to_its_objects(cls):
     assert issubclass(cls, Closed)
-    assert isinstance(cls.__annotations__, dict)        # asking a class makes a dict of it where there was none
+    # asking a class makes a dict of it where there was none
+    assert isinstance(cls.__annotations__, dict)
     assert not hasattr(cls.__new__(cls), '__annotations__')
 
 
-OBJECTS = [RemoteProcessor, Bare, EchoJob, Hinted, lambda: Mail('you'), lambda: FunctionJob('os.getcwd'), lambda: Delay('echo'),
+OBJECTS = [RemoteProcessor, Bare, EchoJob,
+           Hinted, lambda: Mail('you'), lambda: FunctionJob('os.getcwd'), lambda: Delay('echo'),
            lambda: Cron('echo'), Scheduler]
 
 
@@ -71,7 +74,8 @@ def test_annotations_are_stored_with_their_object(make):
     transaction.commit()
     assert dict(AttributeAnnotations(other)) == {} and dict(AttributeAnnotations(make())) == {}
     connection.cacheMinimize()
-    assert dict(AttributeAnnotations(one)) == {'key': 'value'} and one.__annotations__['key'] == 'value'
+    assert dict(AttributeAnnotations(one)) == {'key': 'value'} \
+        and one.__annotations__['key'] == 'value'
     connection.close()
     connection = db.open()
     assert dict(AttributeAnnotations(connection.root()['one'])) == {'key': 'value'}
@@ -80,7 +84,8 @@ def test_annotations_are_stored_with_their_object(make):
 
 def test_hints_are_still_those_of_the_class():
     assert typing.get_type_hints(Hinted)['rate'] is int and Hinted.__annotations__ == {'rate': int}
-    assert [field.name for field in dataclasses.fields(Mail)] == ['to', 'text'] and Mail('you').to == 'you'
+    assert [field.name for field in dataclasses.fields(Mail)] == ['to', 'text'] \
+        and Mail('you').to == 'you'
 
 
 class Named:
@@ -116,7 +121,8 @@ def test_the_parts_of_a_processor_whose_other_base_does_not_pass_on_are_made():
 
     shop = Shop('shop')
     shop.addJob('echo', EchoJob())
-    assert shop.processJob('echo', 1) == 1 and shop.store is shop.store and shop.scheduler.__parent__ is shop
+    assert shop.processJob('echo', 1) == 1 and shop.store is shop.store \
+        and shop.scheduler.__parent__ is shop
 
 
 def test_a_subclass_opens_what_it_declares():
@@ -128,5 +134,6 @@ def test_a_subclass_opens_what_it_declares():
         pass
 
     for cls in Open, Still:
-        assert cls.__roles__ is None and cls.__zpublishable__ is True and cls.removeJobs__roles__ == ()
+        assert cls.__roles__ is None and cls.__zpublishable__ is True \
+            and cls.removeJobs__roles__ == ()
     assert Bare.__roles__ == () and Bare.__zpublishable__ is False

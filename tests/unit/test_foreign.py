@@ -5,7 +5,16 @@ import threading
 
 import pytest
 
-from p01.remote.ground.foreign import REASON, TRACE, Raised, described, guarded, reasonOf, shown, traced
+from p01.remote.ground.foreign import (
+    REASON,
+    TRACE,
+    Raised,
+    described,
+    guarded,
+    reasonOf,
+    shown,
+    traced,
+)
 
 
 class Cunning(type):
@@ -47,7 +56,8 @@ class Silent(Exception):
     __repr__ = __str__
 
 
-RAISED = [ValueError('x'), SystemExit(3), GeneratorExit(), asyncio.CancelledError(), MemoryError(), StopIteration(),
+RAISED = [ValueError('x'), SystemExit(3), GeneratorExit(), asyncio.CancelledError(), MemoryError(),
+          StopIteration(),
           BaseException(), Evil(), Sly(), Silent()]
 
 
@@ -96,7 +106,8 @@ def testTextsAreBounded():
 @pytest.mark.parametrize('value, text', [
     (10 ** 6000, '<int that cannot be shown: ValueError>'), ({'a': 1}, "{'a': 1}"),
     (Evil(), '<Evil that cannot be shown: SystemExit>'), (Sly(), 'told'),
-    (Silent(), '<Silent that cannot be shown: TypeError>')], ids=['number', 'dict', 'evil', 'sly', 'silent'])
+    (Silent(), '<Silent that cannot be shown: TypeError>')],
+                         ids=['number', 'dict', 'evil', 'sly', 'silent'])
 def testValuesAreShownSomehow(value, text):
     assert shown(value) == text
 

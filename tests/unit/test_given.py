@@ -29,7 +29,8 @@ class NoRepr:
         raise SystemExit('no repr')
 
 
-ODD = (True, math.nan, math.inf, -1, '', 'soon', '-5m', '5y', 'nan', b'10m', [], {}, (1,), NoRepr(), 10 ** 400, 1j,
+ODD = (True, math.nan, math.inf, -1, '', 'soon', '-5m', '5y', 'nan', b'10m', [], {}, (1,),
+       NoRepr(), 10 ** 400, 1j,
        '9' * 400 + 'd')
 
 
@@ -47,7 +48,8 @@ def module(tmp_path, monkeypatch):
 
     def module(text):
         name = f'given{next(numbers)}'
-        (tmp_path / f'{name}.py').write_text('from p01.remote import App\napp = App("memory:")\n' + text)
+        (tmp_path / f'{name}.py').write_text('from p01.remote import App\napp = App("memory:")\n'
+                                             + text)
         return __import__(name)
     yield module
     for name in [name for name in sys.modules if name.startswith('given')]:
@@ -66,7 +68,11 @@ def refused(call, *words, error=InputError):
 # -- durations
 
 @pytest.mark.parametrize('text, length', [
-    ('90s', 90), ('1.5m', 90), ('10 min', 600), ('2H', 7200), ('1d', 86400), ('.5h', 1800), ('250ms', 0.25), ('1w', 604800),
+    ('90s', 90), ('1.5m', 90), ('10 min', 600), ('2H',
+                                                 7200), ('1d',
+                                                         86400), ('.5h', 1800), ('250ms',
+                                                                                 0.25), ('1w',
+                                                                                         604800),
     (' 1h30m ', 5400), ('0s', 0)])
 def test_a_text_is_a_duration_everywhere(app, text, length):
     assert duration(text) == spans.parsed(text) == length
@@ -74,7 +80,8 @@ def test_a_text_is_a_duration_everywhere(app, text, length):
     assert Retention(text, text, text) == Retention(length, length, length)
     assert RunLater(text).delay == length
     if length:
-        assert Policy(timeout=text).timeout == Unique('a', period=text).period == Delay('x', text).delay == length
+        assert Policy(timeout=text).timeout == length
+        assert Unique('a', period=text).period == Delay('x', text).delay == length
         assert WorkerOptions(lease=max(length, 1), waitTime=text).waitTime == length
         assert SimpleWorker(app.db, ['a'], waitTime=text).waitTime == length
     job = app.job(backoff=text)(sample)
@@ -86,22 +93,31 @@ def sample(number=0):
     return number
 
 
-@pytest.mark.parametrize('value', ODD, ids=lambda value: 'norepr' if isinstance(value, NoRepr) else ascii(value)[:20])
+@pytest.mark.parametrize('value', ODD, ids=lambda value: 'norepr' if isinstance(value, NoRepr)
+                         else ascii(value)[:20])
 def test_what_is_no_duration_is_refused_where_it_is_given(app, value):
     handle = app.handle(1)
-    for call in (lambda: duration(value), lambda: Policy(backoff=value), lambda: Policy(timeout=value),
-                 lambda: Policy(longest=value), lambda: Unique('a', period=value), lambda: Retention(completed=value),
-                 lambda: Retention(error=value), lambda: Retention(cancelled=value), lambda: WorkerOptions(lease=value),
-                 lambda: WorkerOptions(waitTime=value), lambda: app.job(timeout=value), lambda: app.job(backoff=value),
-                 lambda: app.job(sample).using(delay=value), lambda: app.job(sample).using(expires=value),
+    for call in (
+        lambda: duration(value), lambda: Policy(backoff=value), lambda: Policy(timeout=value),
+                 lambda: Policy(longest=value), lambda: Unique('a',
+                                                               period=value), lambda: Retention(
+                                                                   completed=value),
+                 lambda: Retention(error=value), lambda: Retention(
+                     cancelled=value), lambda: WorkerOptions(lease=value),
+                 lambda: WorkerOptions(waitTime=value), lambda: app.job(
+                     timeout=value), lambda: app.job(backoff=value),
+                 lambda: app.job(sample).using(delay=value), lambda: app.job(sample).using(
+                     expires=value),
                  lambda: Delay('x', value), lambda: RunLater(value), lambda: handle.result(value),
-                 lambda: handle.exception(value), lambda: SimpleWorker(app.db, ['a'], waitTime=value)):
+                 lambda: handle.exception(value), lambda: SimpleWorker(app.db, ['a'],
+                                                                       waitTime=value)):
         refused(call)
 
 
 def test_the_environment_has_the_durations_of_the_command():
     read = WorkerOptions.read
-    assert read({'P01_REMOTE_WAIT_TIME': '2', 'P01_REMOTE_LEASE': '5m'}) == WorkerOptions(waitTime=2, lease=300)
+    assert read({'P01_REMOTE_WAIT_TIME': '2',
+                 'P01_REMOTE_LEASE': '5m'}) == WorkerOptions(waitTime=2, lease=300)
     for text in ('nan', 'inf', '-1', 'soon', ''):
         refused(lambda text=text: read({'P01_REMOTE_LEASE': text}))
     refused(lambda: read({'P01_REMOTE_THREADS': 'two'}), 'P01_REMOTE_THREADS', 'whole number')
@@ -116,9 +132,12 @@ def test_what_a_job_asks_for_later_can_be_pickled():
 # -- other values
 
 @pytest.mark.parametrize('options', [
-    {'retries': True}, {'retries': -1}, {'retries': 1.0}, {'retries': '3'}, {'retries': math.nan}, {'final': [ValueError]},
-    {'final': 'ValueError'}, {'detached': 'no'}, {'detached': 1}, {'detached': None}, {'together': 'yes'}, {'name': 5},
-    {'name': ''}, {'name': '\udcff'}, {'queue': 5}, {'queue': ''}, {'queue': None}, {'queue': '\udcff'}, {'priority': 'high'},
+    {'retries': True}, {'retries': -1}, {'retries': 1.0}, {'retries': '3'}, {'retries': math.nan}, {
+        'final': [ValueError]},
+    {'final': 'ValueError'}, {'detached': 'no'}, {'detached': 1}, {'detached': None}, {
+        'together': 'yes'}, {'name': 5},
+    {'name': ''}, {'name': '\udcff'}, {'queue': 5}, {'queue': ''}, {'queue': None}, {
+        'queue': '\udcff'}, {'priority': 'high'},
     {'priority': 101}, {'priority': None}, {'priority': math.nan}, {'priority': True}], ids=ascii)
 def test_options_of_a_job_are_refused_where_it_is_decorated(app, options):
     assert next(iter(options)) in refused(lambda: app.job(**options)(sample))
@@ -126,20 +145,33 @@ def test_options_of_a_job_are_refused_where_it_is_decorated(app, options):
 
 
 @pytest.mark.parametrize('options', [
-    {'queue': ''}, {'queue': 5}, {'queue': '\udcff'}, {'priority': 'high'}, {'priority': None}, {'unique': ''},
-    {'unique': '\udcff'}, {'unique': 5}, {'at': 'noon'}, {'at': datetime(2030, 1, 1)}, {'at': 5, 'delay': 5},
-    {'expires': datetime(2030, 1, 1)}, {'queue': 'x' * 200_000}], ids=lambda options: ascii(options)[:40])
+    {'queue': ''}, {'queue': 5}, {'queue': '\udcff'}, {'priority': 'high'}, {'priority': None}, {
+        'unique': ''},
+    {'unique': '\udcff'}, {'unique': 5}, {'at': 'noon'}, {'at': datetime(2030, 1, 1)}, {'at': 5,
+                                                                                        'delay': 5},
+    {'expires': datetime(2030, 1, 1)}, {'queue': 'x' * 200_000}],
+                         ids=lambda options: ascii(options)[:40])
 def test_options_of_a_call_are_refused_where_they_are_given(app, options):
     job = app.job(sample)
     refused(lambda: job.using(**options))
 
 
 @pytest.mark.parametrize('make, words', [
-    (lambda app: app.job(retry=3), ('@app.job', 'retry', 'retries')), (lambda app: app.job(queu='x'), ('queue',)),
-    (lambda app: app.job(sample).using(prio=5), ('prio', 'priority')), (lambda app: app.job(sample).using(dely=5), ('delay',)),
-    (lambda app: App('memory:', pol_size=3), ('App', 'pool_size')), (lambda app: App('memory:', tiemout=3), ('tiemout',)),
-    (lambda app: Policy(retry=3), ('Policy', 'retries')), (lambda app: Retention(complete=3), ('completed',)),
-    (lambda app: Unique('x', periode=3), ('period',)), (lambda app: WorkerOptions(process=3), ('processes',)),
+    (lambda app: app.job(retry=3), ('@app.job', 'retry',
+                                    'retries')), (lambda app: app.job(queu='x'), ('queue',)),
+    (lambda app: app.job(sample).using(prio=5), ('prio',
+                                                 'priority')), (
+                                                     lambda app: app.job(sample).using(dely=5), (
+                                                         'delay',)),
+    (lambda app: App('memory:', pol_size=3), ('App',
+                                              'pool_size')), (lambda app: App('memory:',
+                                                                              tiemout=3), (
+                                                                                  'tiemout',)),
+    (lambda app: Policy(retry=3), ('Policy',
+                                   'retries')), (lambda app: Retention(complete=3), ('completed',)),
+    (lambda app: Unique('x',
+                        periode=3), ('period',)), (
+                            lambda app: WorkerOptions(process=3), ('processes',)),
     (lambda app: app.job(xyzzy=3), ('xyzzy', 'it takes'))])
 def test_an_option_that_is_none_is_told_with_the_one_that_was_meant(app, make, words):
     refused(lambda: make(app), *words)
@@ -148,27 +180,40 @@ def test_an_option_that_is_none_is_told_with_the_one_that_was_meant(app, make, w
 
 
 @pytest.mark.parametrize('make', [
-    lambda: App('memory:', name=5), lambda: App('memory:', name=''), lambda: WorkerOptions(processes=True),
-    lambda: WorkerOptions(threads='2'), lambda: WorkerOptions(threads=0), lambda: WorkerOptions(queues='mail'),
-    lambda: WorkerOptions(queues=('',)), lambda: WorkerOptions(queues=5), lambda: WorkerOptions(drain='no'),
-    lambda: Retention(most=-1), lambda: Retention(most=1.5), lambda: Retention(most='many'), lambda: Unique(5),
-    lambda: Unique('\udcff'), lambda: Unique('x', until='end'), lambda: Unique('x', until=[]), lambda: Cron('x', priority=500),
-    lambda: Cron('\udcff'), lambda: Delay('x', queue='\udcff'), lambda: Delay('x', active='no'), lambda: Cron('x', tz=5)])
+    lambda: App('memory:', name=5), lambda: App('memory:',
+                                                name=''), lambda: WorkerOptions(processes=True),
+    lambda: WorkerOptions(threads='2'), lambda: WorkerOptions(threads=0), lambda: WorkerOptions(
+        queues='mail'),
+    lambda: WorkerOptions(queues=('',)), lambda: WorkerOptions(queues=5), lambda: WorkerOptions(
+        drain='no'),
+    lambda: Retention(most=-1), lambda: Retention(most=1.5), lambda: Retention(
+        most='many'), lambda: Unique(5),
+    lambda: Unique('\udcff'), lambda: Unique('x',
+                                             until='end'), lambda: Unique('x',
+                                                                          until=[]), lambda: Cron(
+                                                                              'x', priority=500),
+    lambda: Cron('\udcff'), lambda: Delay('x',
+                                          queue='\udcff'), lambda: Delay('x',
+                                                                         active='no'), lambda: Cron(
+                                                                             'x', tz=5)])
 def test_wrong_values_are_refused(make):
     refused(make)
 
 
 def test_kept_options_are_seconds():
-    assert Retention(timedelta(days=1)).completed == 86400.0 and type(Retention(5).completed) is float
+    assert Retention(timedelta(days=1)).completed == 86400.0 \
+        and type(Retention(5).completed) is float
     assert WorkerOptions(queues=['a', 'b']).queues == ('a', 'b')
-    assert checks.nearest('retry', ['retries', 'queue']) == 'retries' and checks.nearest('xyz', ['queue']) == ''
+    assert checks.nearest('retry', ['retries', 'queue']) == 'retries' \
+        and checks.nearest('xyz', ['queue']) == ''
     assert pickle.loads(pickle.dumps(Retention('5m'))) == Retention(300.0)
 
 
 def test_a_transaction_stays_usable_after_a_refusal(app):
     with app.transaction():
         app.processor.addJob('sample', sample)
-        for options in ({'unique': '\udcff'}, {'queue': '\udcff'}, {'delay': '5y'}, {'priority': 'high'}):
+        for options in ({'unique': '\udcff'}, {'queue': '\udcff'}, {'delay': '5y'}, {
+            'priority': 'high'}):
             refused(lambda options=options: app.processor.processJob('sample', (1,), **options))
         jobid = app.processor.processJob('sample', (2,), delay='0s', expires='1h', queue='ü')
     assert app.drain() == 1 and app.handle(jobid).result(timedelta(seconds=5)) == 2
@@ -228,19 +273,23 @@ def later(function):
 
 def test_what_stands_under_the_name_is_what_runs(module):
     found = module(ABOVE + '@audited\n@app.job(queue="mail")\ndef f(x): return x\n'
-                   '@app.job\n@audited\ndef g(x): return x\n@app.job\n@functools.lru_cache\ndef h(x): return x\n')
+                   '@app.job\n@audited\ndef g(x): return x\n@app.job\n@functools.lru_cache\ndef '
+                   'h(x): return x\n')
     app, name = found.app, found.__name__
     with app.transaction():
         app.processor.addJob('short', found.f)
-        jobs = [app.processor.processJob(f'{name}.f', (5,)), app.processor.processJob('short', (5,)),
+        jobs = [app.processor.processJob(f'{name}.f', (5,)),
+                app.processor.processJob('short', (5,)),
                 app.jobs[f'{name}.f'].enqueue(5).id, found.g.enqueue(5).id, found.h.enqueue(5).id]
     assert app.handle(jobs[0]).job.queue == 'mail'
     assert app.drain() == 5
     assert [app.handle(job).result() for job in jobs] == [found.f(5)] * 3 + [found.g(5), found.h(5)]
 
 
-@pytest.mark.parametrize('text', ['@plainly\n@app.job\ndef f(x): return x', '@later\n@app.job\ndef f(x): return x',
-                                  'class C:\n    @classmethod\n    @app.job\n    def f(this, x): return x'])
+@pytest.mark.parametrize('text', ['@plainly\n@app.job\ndef f(x): return x',
+                                  '@later\n@app.job\ndef f(x): return x',
+                                  ('class C:\n    @classmethod\n    @app.job\n    def f(this, x): '
+                                  'return x')])
 def test_a_job_that_another_decorator_hides_is_refused(module, text):
     found = module(ABOVE + text)
     [job] = found.app.jobs.values()
@@ -252,19 +301,23 @@ def test_a_job_that_another_decorator_hides_is_refused(module, text):
 
 
 def test_static_methods_are_functions_with_a_longer_name(module):
-    found = module('class C:\n    @staticmethod\n    @app.job\n    def f(x): return x\n    @app.job\n    @staticmethod\n'
-                   '    def g(x): return x\n    @app.job\n    def h(x): return x\n')
+    found = module('class C:\n    @staticmethod\n    @app.job\n    def f(x): return x\n    '
+                   '@app.job\n    @staticmethod\n    def g(x): return x\n    @app.job\n    def '
+                   'h(x): return x\n')
     with found.app.transaction():
-        handles = [found.C.f.enqueue(1), found.C.g.enqueue(2), found.C().g.enqueue(3), found.C.h.enqueue(4)]
+        handles = [found.C.f.enqueue(1), found.C.g.enqueue(2), found.C().g.enqueue(3),
+                   found.C.h.enqueue(4)]
     found.app.drain()
     assert [handle.result() for handle in handles] == [1, 2, 3, 4] and found.C().g(5) == 5
 
 
-NAMES = ('self', 'cls', 'args', 'function', 'name', 'input', 'app', 'queue', 'priority', 'kwargs', 'options', 'delay', 'unique')
+NAMES = ('self', 'cls', 'args', 'function', 'name', 'input', 'app', 'queue', 'priority', 'kwargs',
+         'options', 'delay', 'unique')
 
 
 def test_arguments_may_have_any_name(module):
-    found = module('@app.job\ndef f(*, ' + ', '.join(NAMES) + '): return [' + ', '.join(NAMES) + ']\n'
+    found = module('@app.job\ndef f(*, ' + ', '.join(NAMES) + '): return ['
+                   + ', '.join(NAMES) + ']\n'
                    '@app.job\ndef g(self, *args, **kwargs): return self, args, kwargs\n')
     given = {name: number for number, name in enumerate(NAMES)}
     with found.app.transaction():
@@ -273,11 +326,14 @@ def test_arguments_may_have_any_name(module):
         refused(lambda: found.g.enqueue(1, self=2), 'self', error=ArgumentsError)
     found.app.drain()
     assert one.result() == list(given.values()) == found.f(**given)
-    assert two.result() == (1, (2,), {'function': 3}) and three.result() == (4, (), {}) == found.g(self=4)
+    assert two.result() == (1, (2,), {'function': 3}) \
+        and three.result() == (4, (), {}) == found.g(self=4)
 
 
 @pytest.mark.parametrize('option, value', [
-    ('retention', 5), ('retention', '7d'), ('retention', None), ('inputLimit', 'x'), ('outputLimit', -1), ('inputLimit', 1.5)])
+    ('retention', 5), ('retention', '7d'), ('retention',
+                                            None), ('inputLimit',
+                                                    'x'), ('outputLimit', -1), ('inputLimit', 1.5)])
 def test_options_of_a_processor_are_refused_where_they_are_set(app, option, value):
     with app.transaction():
         refused(lambda: setattr(app.processor, option, value), option)
@@ -334,20 +390,27 @@ class Name(str):
 
 
 def test_what_is_stored_of_options_needs_no_class_of_the_application(app):
-    """A member of an Enum is a text or a number, too; a command without the application's modules must load it."""
-    job = app.job(queue=Queues.MAIL, priority=Ranks.HIGH, retries=Ranks.HIGH, name=Queues.MAIL)(sample)
-    policy = Policy(retries=Ranks.HIGH, deaths=Ranks.HIGH, conflicts=Ranks.HIGH, backoff=Length(1), timeout=Length(1))
+    """A member of an Enum is a text or a number, too; a command without the application's modules
+    must load it."""
+    job = app.job(queue=Queues.MAIL, priority=Ranks.HIGH, retries=Ranks.HIGH,
+                  name=Queues.MAIL)(sample)
+    policy = Policy(retries=Ranks.HIGH, deaths=Ranks.HIGH, conflicts=Ranks.HIGH, backoff=Length(1),
+                    timeout=Length(1))
     with app.transaction():
         app.processor.addJob(Queues.MAIL, testing.EchoJob())
         app.processor.jobs['mail'].policy = policy
         app.processor.retention = Retention(Length(9), most=Ranks.HIGH)
         app.processor.inputLimit = Ranks.HIGH * 1000
         app.processor.outputLimit = Ranks.HIGH
-        app.processor.addScheduler(Delay(Queues.MAIL, Length(5), priority=Ranks.HIGH, queue=Queues.MAIL))
-        app.processor.addScheduler(Cron(Queues.MAIL, minute=Ranks.HIGH, hour=(Ranks.HIGH,), tz=Name('UTC')))
-        app.processor.processJob(Queues.MAIL, priority=Ranks.HIGH, delay=Length(50), unique=Queues.MAIL, expires=Length(90))
+        app.processor.addScheduler(Delay(Queues.MAIL, Length(5), priority=Ranks.HIGH,
+                                         queue=Queues.MAIL))
+        app.processor.addScheduler(Cron(Queues.MAIL, minute=Ranks.HIGH, hour=(Ranks.HIGH,),
+                                        tz=Name('UTC')))
+        app.processor.processJob(Queues.MAIL, priority=Ranks.HIGH, delay=Length(50),
+                                 unique=Queues.MAIL, expires=Length(90))
         enqueue(app.processor, 'mail', job.prototype, [None], **job.using(
-            queue=Queues.MAIL, unique=Unique(Name('b'), Name('start'), Length(5)), at=Length(10)).options)
+            queue=Queues.MAIL, unique=Unique(Name('b'), Name('start'), Length(5)),
+            at=Length(10)).options)
     for serial in app.db.storage.iterator():
         for record in serial:
             assert __name__.encode() not in (record.data or b''), record.data

@@ -15,7 +15,8 @@ from p01.remote.processor import RemoteProcessor
 from p01.remote.storage import openDatabase
 
 LOOKS = [('status',), ('doctor',), ('jobs', 'list'), ('jobs', 'show', '1'), ('queues', 'list')]
-CHANGES = [('jobs', 'cancel', '1'), ('jobs', 'retry', '1'), ('jobs', 'remove', '--yes'), ('queues', 'pause', 'mail'),
+CHANGES = [('jobs', 'cancel', '1'), ('jobs', 'retry',
+                                     '1'), ('jobs', 'remove', '--yes'), ('queues', 'pause', 'mail'),
            ('queues', 'resume', 'mail'), ('pack',)]
 ADDS = [('enqueue', 'echo', '1'), ('worker', '--drain')]
 
@@ -78,7 +79,8 @@ def test_no_verb_adds_a_processor_to_a_database_that_has_another(address, run, v
     status, out, err = run(*verb[:1], address, *verb[1:]) if verb[0] not in ('jobs', 'queues') \
         else run(*verb[:2], address, *verb[2:])
     said = ' '.join((out + err).split())
-    assert state(address) == before and 'it has /one, /site/two: name one' in said and '--processor' in said
+    assert state(address) == before and 'it has /one, /site/two: name one' in said \
+        and '--processor' in said
     assert status == 2 or verb == ('doctor',)
 
 
@@ -113,7 +115,8 @@ def test_an_app_alone_adds_its_own(address):
     assert 'p01.remote' in state(address)[0]
 
 
-WAYS = [lambda address, path: App(address, processor=path), lambda address, path: App(f'{address}#{path}'),
+WAYS = [lambda address, path: App(address,
+                                  processor=path), lambda address, path: App(f'{address}#{path}'),
         lambda address, path: loadApp(at(address, path))]
 
 
@@ -126,7 +129,8 @@ def test_an_app_works_for_the_processor_at_a_path(address, way, path):
     with app.transaction():
         jobid = app.processor.processJob('echo', 'said')
         assert app.processor.path() == tuple(path.strip('/').split('/'))
-    assert app.handle(jobid).status == 'queued' and app.drain() == 1 and app.handle(jobid).result() == 'said'
+    assert app.handle(jobid).status == 'queued' and app.drain() == 1 \
+        and app.handle(jobid).result() == 'said'
     app.close()
     assert state(address)[0] == names
 
@@ -137,7 +141,8 @@ def test_a_path_that_leads_to_no_processor_is_told(address, path):
     before = state(address)
     with pytest.raises(NoProcessor) as caught:
         App(address, processor=path).open()
-    assert path in str(caught.value) and ('/site/two' in str(caught.value) or 'name a processor' in str(caught.value))
+    assert path in str(caught.value) \
+        and ('/site/two' in str(caught.value) or 'name a processor' in str(caught.value))
     assert state(address) == before
 
 
@@ -150,8 +155,10 @@ def test_every_verb_takes_a_processor(address, run, monkeypatch):
         where = 1 if verb[0] not in ('jobs', 'queues') else 2
         status, _, err = run(*verb[:where], address, *verb[where:])
         assert status in (0, 1) and not err, (verb, err)
-    assert run('jobs', 'list', address, '--json')[1] and run('jobs', 'list', f'{address}#one', '--processor', '/one')[0] == 2
-    assert run('jobs', 'list', f'{address}#one')[0] == 1       # what is named wins over the environment
+    assert run('jobs', 'list', address, '--json')[1] \
+        and run('jobs', 'list', f'{address}#one', '--processor', '/one')[0] == 2
+    # what is named wins over the environment
+    assert run('jobs', 'list', f'{address}#one')[0] == 1
 
 
 def test_a_module_s_app_is_told_where_its_processor_is(address, run, tmp_path, monkeypatch):
@@ -166,7 +173,9 @@ def test_a_module_s_app_is_told_where_its_processor_is(address, run, tmp_path, m
 @pytest.mark.parametrize('target, found', [
     ('sqlite:jobs', 'sqlite:jobs#/a/b'), ('zconfig:z.conf', 'zconfig:z.conf#/a/b'),
     ('zconfig:z.conf#main', 'zconfig:z.conf#main/a/b'),
-    ('shop:app', 'shop:app#/a/b'), ('postgresql://u:p#w@h/db', 'postgresql://u:p#w@h/db#/a/b'), ('postgres://u:p#w@h/db', 'postgres://u:p#w@h/db#/a/b')])
+    ('shop:app', 'shop:app#/a/b'), ('postgresql://u:p#w@h/db',
+                                    'postgresql://u:p#w@h/db#/a/b'), ('postgres://u:p#w@h/db',
+                                                                      'postgres://u:p#w@h/db#/a/b')])
 def test_a_target_with_a_path(target, found):
     assert at(target, '/a/b') == found and at(target, 'a/b/') == found
 
@@ -182,7 +191,8 @@ def test_the_root_folder_of_zope_may_be_the_processor(tmp_path):
 
 def test_a_processor_may_live_in_a_mounted_database(tmp_path):
     (tmp_path / 'zodb.conf').write_text(''.join(
-        f'<zodb {name}>\n<filestorage>\npath {tmp_path}/{name}.fs\n</filestorage>\n</zodb>\n' for name in ('main', 'jobs')))
+        f'<zodb {name}>\n<filestorage>\npath {tmp_path}/{name}.fs\n</filestorage>\n</zodb>\n'
+        for name in ('main', 'jobs')))
     with written(f'zconfig:{tmp_path}/zodb.conf#main') as root:
         jobs = root._p_jar.get_connection('jobs').root()
         jobs['padding'] = [OOBTree() for _ in range(3)]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What we use of other libraries means what we think: each test here fails when a release changes it."""
+"""What we use of other libraries means what we think: each test here fails when a release changes
+it."""
 import gc
 import pickle
 import weakref
@@ -122,7 +123,8 @@ class Calls:
 @proves(transaction.TransactionManager, '_txn')
 def test_whether_a_transaction_has_begun():
     manager = transaction.TransactionManager()
-    assert insides.begun(manager) is None and insides.begun(manager) is None       # which began none
+    # which began none
+    assert insides.begun(manager) is None and insides.begun(manager) is None
     current = manager.get()
     assert insides.begun(manager) is current
     manager.commit()
@@ -139,7 +141,8 @@ def test_the_thread_has_a_manager_that_can_be_put_in_its_place():
     transaction.manager.manager = ours
     try:
         current = transaction.begin()
-        assert current is ours.get() is insides.begun(transaction.manager) and insides.begun(before) is None
+        assert current is ours.get() is insides.begun(transaction.manager) \
+            and insides.begun(before) is None
         transaction.abort()
         assert insides.begun(ours) is None
     finally:
@@ -177,14 +180,16 @@ def test_hooks_are_lists_that_can_be_cut(end):
         for word in ('kept', 'cut'):
             getattr(current, f'add{kind}Hook')(lambda *args: called.append(args[-2:]), (kind, word))
     for hooks, kind in zip(insides.hooksOf(current), kinds, strict=True):
-        assert [args[-2:] for _, args, kwargs in hooks if kwargs == {}] == [(kind, 'kept'), (kind, 'cut')]
+        assert [args[-2:] for _, args, kwargs in hooks
+                if kwargs == {}] == [(kind, 'kept'), (kind, 'cut')]
         del hooks[1:]
     getattr(manager, end)()
     assert called == [(kind, 'kept') for kind in kinds if kind.endswith(end.capitalize())]
 
 
 def test_there_are_no_other_kinds_of_hooks():
-    """One of a new kind would be lost with a job that is taken back, or that seems to have changed nothing."""
+    """One of a new kind would be lost with a job that is taken back, or that seems to have changed
+    nothing."""
     assert {name for name in dir(transaction.Transaction) if name.startswith('add')} == {
         'addBeforeCommitHook', 'addAfterCommitHook', 'addBeforeAbortHook', 'addAfterAbortHook'}
     alone = transaction.Transaction()
@@ -206,7 +211,8 @@ def test_a_transaction_can_be_of_a_class_of_ours():
             super().abort()
 
     manager = transaction.TransactionManager()
-    for end in (manager.commit, manager.abort, manager.begin):      # managers end them by their methods
+    # managers end them by their methods
+    for end in (manager.commit, manager.abort, manager.begin):
         current = manager.begin()
         insides.turn(current, Ours)
         end()
@@ -231,7 +237,8 @@ def test_who_has_the_least_key_commits_when_all_have_begun(jar, monkeypatch):
     spy = Spy(jar.transaction_manager, lambda txn: (txn.data(jar), len(calls.of('store'))))
     jar.transaction_manager.commit()
     (_, (data, stored)), _ = spy.seen
-    assert calls.of('tpc_begin') == [(data,)]       # which is what the storage knows the transaction by
+    # which is what the storage knows the transaction by
+    assert calls.of('tpc_begin') == [(data,)]
     assert stored == 0 and len(calls.of('store')) == 1
 
 
@@ -279,7 +286,8 @@ PROVEN.add((insides.TmpStore, 'getSize'))
 @proves(Connection, '_registered_objects')
 def test_the_last_that_was_changed_is_the_last_that_is_stored(jar, monkeypatch):
     root, calls = jar.root(), Calls(monkeypatch, insides.storageOf(jar))
-    root['one']['key'] = root['two']['key'] = root['one']['other'] = 1      # once, though changed twice
+    # once, though changed twice
+    root['one']['key'] = root['two']['key'] = root['one']['other'] = 1
     assert insides.isLast(root['two']) and not insides.isLast(root['one'])
     jar.transaction_manager.commit()
     assert [args[0] for args in calls.of('store')] == [root['one']._p_oid, root['two']._p_oid]
@@ -363,7 +371,8 @@ def test_an_object_can_be_of_a_connection_that_is_older(opened, monkeypatch):
     calls = Calls(monkeypatch, insides.storageOf(old))
     ours = insides.place(old, oid, serial, PersistentMapping(key=1))
     assert old.get(oid) is ours and insides.place(old, oid, serial, PersistentMapping()) is ours
-    assert ours['key'] == 1 and ours._p_changed is False and not insides.joined(old.transaction_manager.get())
+    assert ours['key'] == 1 and ours._p_changed is False \
+        and not insides.joined(old.transaction_manager.get())
     assert calls.made == []
     ours['key'] = 2
     old.transaction_manager.commit()
@@ -422,7 +431,8 @@ def test_who_says_that_an_object_is_unchanged_again(jar):
     before = one._p_serial
     one['key'] = 1
     seen = []
-    Spy(manager, lambda txn: seen.append(one._p_changed), key='~')      # behind the connection's commit
+    # behind the connection's commit
+    Spy(manager, lambda txn: seen.append(one._p_changed), key='~')
     manager.commit()
     assert seen == [True] and one._p_changed is False and one._p_serial > before != z64
     assert PersistentMapping()._p_serial == z64
@@ -571,4 +581,5 @@ def test_each_inside_has_its_canary():
 
 def test_no_manager_begins_for_a_look():
     with pytest.raises(NoTransaction):
-        transaction.TransactionManager(explicit=True).get()     # so that Session.joined tells of a mistake
+        # so that Session.joined tells of a mistake
+        transaction.TransactionManager(explicit=True).get()

@@ -37,7 +37,9 @@ def testSecondsTakes(instant, expected):
     (math.nan, 'start must be a finite number of seconds, not nan.'),
     (-math.inf, 'start must be a finite number of seconds, not -inf.'),
     (10 ** 400, 'start must be a finite number of seconds, not 1' + '0' * 58 + '….'),
-    pytest.param(10 ** 5000, 'start must be a finite number of seconds, not <int that cannot be shown: ValueError>.',
+    pytest.param(10 ** 5000,
+                 'start must be a finite number of seconds, not <int that cannot be shown: '
+                 'ValueError>.',
                  id='unprintable'),
     (1e15, 'start must lie within the years 1 to 9999: 1000000000000000.0'),
 ])
@@ -57,7 +59,8 @@ def testDurationTakes(value, expected):
 
 @pytest.mark.parametrize('value, sentence', [
     (-3, 'pause must not be negative: -3'),
-    (timedelta(seconds=-1), 'pause must not be negative: datetime.timedelta(days=-1, seconds=86399)'),
+    (timedelta(seconds=-1),
+     'pause must not be negative: datetime.timedelta(days=-1, seconds=86399)'),
     (False, 'pause must be seconds or a timedelta, not False.'),
     ('1', "pause must be seconds or a timedelta, not '1'."),
     (math.nan, 'pause must be a finite number of seconds, not nan.'),
@@ -85,7 +88,8 @@ def testEveryInstantCanBeShown(number):
     assert seconds(utc(number)) == pytest.approx(number, abs=1e-4)
 
 
-@pytest.mark.parametrize('name', ['Europe/Zuerich', 'Europe', '', '../etc/passwd', '/etc/passwd', 'a\0b',
+@pytest.mark.parametrize('name', ['Europe/Zuerich', 'Europe', '', '../etc/passwd', '/etc/passwd',
+                                  'a\0b',
                                   'ü' * 99, None, 3, b'UTC', ('UTC',), ['UTC']])
 def testUnknownZone(name):
     with pytest.raises(InputError, match='No time zone is named'):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Journals keep their entries in pieces: whatever happens between two writings, what is loaded is what was appended."""
+"""Journals keep their entries in pieces: whatever happens between two writings, what is loaded is
+what was appended."""
 import pytest
 import transaction
 
@@ -31,7 +32,8 @@ def loaded(journal):
     connection = journal._p_jar.db().open(transaction.TransactionManager())
     try:
         found = connection.get(journal._p_oid)
-        return {jobid: found.outcome(jobid) for jobid in found.entries} if isinstance(found, Journal) else dict(found.entries)
+        return {jobid: found.outcome(jobid)
+                for jobid in found.entries} if isinstance(found, Journal) else dict(found.entries)
     finally:
         connection.close()
 
@@ -119,7 +121,8 @@ def test_a_payload_makes_references(root):
 def test_an_entry_is_pickled_once(root, monkeypatch):
     segment = root['segment'] = Segment(1, 32, 0.0)
     asked = []
-    monkeypatch.setattr('p01.remote.store.records.toStored', lambda record: asked.append(record) or tuple(record))
+    monkeypatch.setattr('p01.remote.store.records.toStored', lambda record: asked.append(record)
+                        or tuple(record))
     for jobid, record in RECORDS.items():
         segment.append(jobid, record)
         transaction.commit()
@@ -132,7 +135,8 @@ def test_an_entry_is_pickled_once(root, monkeypatch):
 def test_a_success_is_stored_as_its_outcome_is(output, runs, attempts):
     outcome = Outcome(COMPLETED, output, '', runs, 1.0, 2.0, 'me', attempts)
     fields = success(output, runs, 1.0, 2.0, attempts)
-    assert fields == toStored(outcome, 'me') == toStored(fields, 'me') and fromStored(fields, 'me') == outcome
+    assert fields == toStored(outcome, 'me') == toStored(fields, 'me') \
+        and fromStored(fields, 'me') == outcome
 
 
 @pytest.mark.parametrize('jobid', OUTCOMES)
@@ -140,10 +144,12 @@ def test_a_success_is_stored_as_its_outcome_is(output, runs, attempts):
 def test_an_outcome_is_as_it_was_stored(jobid, tid):
     outcome = OUTCOMES[jobid]._replace(tid=tid)
     assert fromStored(toStored(outcome, 'me'), 'me') == outcome
-    assert (statusOf(toStored(outcome, 'me')), endOf(toStored(outcome, 'me'))) == (outcome.status, outcome.completed)
+    assert (statusOf(toStored(outcome, 'me')),
+            endOf(toStored(outcome, 'me'))) == (outcome.status, outcome.completed)
 
 
 def test_what_is_usual_takes_no_room_and_what_newer_code_wrote_is_passed_over():
     assert toStored(OUTCOMES[1], 'me') == (3.0, 4.0)
     assert toStored(OUTCOMES[1]._replace(tid=b'12345678'), 'me') == (3.0, 4.0, b'12345678')
-    assert fromStored((3.0, 4.0, None, {'runs': 2, 'unheard': 1}), 'me') == OUTCOMES[1]._replace(runs=2)
+    assert fromStored((3.0, 4.0, None, {'runs': 2, 'unheard': 1}),
+                      'me') == OUTCOMES[1]._replace(runs=2)

@@ -39,7 +39,8 @@ def watch():
 @contextmanager
 def process(folder, slots=1):
     """Another process with a box; gives it and its box."""
-    with subprocess.Popen([sys.executable, '-c', CODE, str(folder), str(slots)], env=environment('memory:'), text=True,
+    with subprocess.Popen([sys.executable, '-c', CODE, str(folder), str(slots)],
+                          env=environment('memory:'), text=True,
                           stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         try:
             yield other, folder / os.path.basename(other.stdout.readline().strip())
@@ -54,7 +55,8 @@ def found(watch, folder):
 
 @pytest.mark.parametrize('reaped', [True, False])
 def test_a_death_is_heard_by_who_is_not_the_parent(tmp_path, watch, reaped):
-    """And told once. Should the kernel not tell, the wait would take its whole time, and nothing in the folder had changed."""
+    """And told once. Should the kernel not tell, the wait would take its whole time, and nothing in
+    the folder had changed."""
     with process(tmp_path) as (other, box):
         waitFor(lambda: watch.dead(tmp_path) == [] and tmp_path in watch.looked, DEADLINE)
         assert watch.handles.keys() == {box}
@@ -92,7 +94,8 @@ def test_a_box_of_a_number_that_another_process_has_by_now(tmp_path, watch):
 
 
 def test_a_box_goes_when_all_its_slots_are_settled(tmp_path, watch):
-    """Other processes see the seats of other processors: what they have not given back is theirs to find."""
+    """Other processes see the seats of other processors: what they have not given back is theirs to
+    find."""
     with process(tmp_path, 2) as (other, box):
         other.kill()
         other.wait()
@@ -120,7 +123,9 @@ def test_those_who_bury_take_turns(tmp_path):
         thread.join()
 
 
-@pytest.mark.parametrize('code, words', [(7, 'ended with status 7'), (-9, 'was killed by signal SIGKILL'),
+@pytest.mark.parametrize('code, words', [(7,
+                                          'ended with status 7'), (-9,
+                                                                   'was killed by signal SIGKILL'),
                                          (-40, 'was killed by signal 40')])
 def test_how_a_process_ended(tmp_path, code, words):
     with process(tmp_path) as (_, box):
@@ -130,8 +135,10 @@ def test_how_a_process_ended(tmp_path, code, words):
         assert (blackbox.howOf(head.code), head.top) == (words, 1)
 
 
-@pytest.mark.parametrize('error, level', [(StorageAway('away'), 'INFO'), (ZeroDivisionError(), 'WARNING')])
-def test_what_cannot_be_given_back_is_told_of_as_loudly_as_it_deserves(tmp_path, caplog, error, level):
+@pytest.mark.parametrize('error, level', [(StorageAway('away'),
+                                           'INFO'), (ZeroDivisionError(), 'WARNING')])
+def test_what_cannot_be_given_back_is_told_of_as_loudly_as_it_deserves(tmp_path, caplog, error,
+                                                                       level):
     def locate(connection):
         raise error
 

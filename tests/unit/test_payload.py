@@ -14,8 +14,11 @@ from p01.remote.exceptions import InputError
 from p01.remote.store.payload import INLINE, LIMIT, Payload, pack, unpack
 
 plain = some.recursive(
-    some.none() | some.booleans() | some.integers() | some.floats(allow_nan=False) | some.text() | some.binary(),
-    lambda inner: some.lists(inner) | some.tuples(inner, inner) | some.dictionaries(some.text(), inner), max_leaves=20)
+    some.none() | some.booleans() | some.integers() | some.floats(
+        allow_nan=False) | some.text() | some.binary(),
+    lambda inner: some.lists(inner) | some.tuples(inner,
+                                                  inner) | some.dictionaries(some.text(), inner),
+    max_leaves=20)
 
 
 @given(plain)
@@ -45,14 +48,16 @@ def test_a_value_is_as_it_was_when_it_was_packed():
     assert unpack(kept) == [1, [2]]
 
 
-@pytest.mark.parametrize('size, alone', [(INLINE // 2, False), (INLINE + 1, True), (LIMIT - 100, True)])
+@pytest.mark.parametrize('size, alone', [(INLINE // 2,
+                                          False), (INLINE + 1, True), (LIMIT - 100, True)])
 def test_big_values_get_an_object_of_their_own(size, alone):
     kept = pack('x' * size, 'It')
     assert isinstance(kept, Payload) is alone and unpack(kept) == 'x' * size
 
 
 def test_the_limit_names_what_is_too_large():
-    with pytest.raises(InputError, match=r'The input of job 5 takes .* bytes, more than the limit of 100'):
+    with pytest.raises(InputError,
+                       match=r'The input of job 5 takes .* bytes, more than the limit of 100'):
         pack('x' * 101, 'The input of job 5', 100)
     assert unpack(pack('x' * 50, 'It', 100))
 
@@ -79,7 +84,8 @@ def test_a_persistent_class_is_no_persistent_object():
     assert isinstance(pack(PersistentMapping, 'It'), bytes)
 
 
-@pytest.mark.parametrize('value', [lambda: 1, threading.Lock(), [PersistentMapping(), threading.Lock()]])
+@pytest.mark.parametrize('value', [lambda: 1,
+                                   threading.Lock(), [PersistentMapping(), threading.Lock()]])
 def test_what_cannot_be_pickled_is_told(value):
     with pytest.raises(InputError, match='The input of \'x\' cannot be pickled'):
         pack(value, "The input of 'x'")

@@ -44,10 +44,12 @@ def tree(root):
     app['site'].setSiteManager(LocalSiteManager(app['site']))
     root['other'] = PersistentMapping({'tree': OOBTree(), 'thing': Thing()})
     made = {path: RemoteProcessor() for path in (
-        ('top',), ('inapp',), ('site', 'remote'), ('site', '++etc++site', 'default', 'remote'), ('other', 'tree', 'remote'),
+        ('top',), ('inapp',), ('site', 'remote'), ('site', '++etc++site', 'default',
+                                                   'remote'), ('other', 'tree', 'remote'),
         ('other', 'thing', 'remote'))}
     root['top'], app['inapp'], app['site']['remote'] = list(made.values())[:3]
-    app['site'].getSiteManager()['default']['remote'] = made['site', '++etc++site', 'default', 'remote']
+    app['site'].getSiteManager()['default']['remote'] = made['site', '++etc++site', 'default',
+                                                             'remote']
     root['other']['tree']['remote'] = made['other', 'tree', 'remote']
     root['other']['thing'].remote = made['other', 'thing', 'remote']
     transaction.commit()
@@ -65,13 +67,15 @@ def test_every_place_has_a_path_that_leads_there(root):
 def test_zopes_root_folder_may_be_a_processor(root):
     root['Application'] = processor = RemoteProcessor()
     transaction.commit()
-    assert processor.path() == ('Application',) and places.traverse(root._p_jar, ('Application',)) is processor
+    assert processor.path() == ('Application',) \
+        and places.traverse(root._p_jar, ('Application',)) is processor
 
 
 def old(root):
     """A processor as 0.5.5 left it, and zodbupdate brought it to Python 3."""
     processor = RemoteProcessor.__new__(RemoteProcessor)
-    processor.__setstate__({'_jobs': OOBTree(), '_processor': OOBTree(), '_queue': PersistentMapping(), '_counter': 30,
+    processor.__setstate__({'_jobs': OOBTree(), '_processor': OOBTree(),
+                            '_queue': PersistentMapping(), '_counter': 30,
                             '_scheduler': PersistentMapping(), '__name__': 'remote'})
     root['remote'] = processor
     transaction.commit()
@@ -80,8 +84,10 @@ def old(root):
 
 def test_a_processor_of_old_is_called_that(db, root, caplog):
     processor = old(root)
-    for verb in (processor.processJobs, processor.startProcessing, lambda: processor.processJob('echo'),
-                 lambda: processor.getJob(1), lambda: processor.getJobStatus(1), lambda: processor.getJobByName('echo'),
+    for verb in (processor.processJobs,
+                 processor.startProcessing, lambda: processor.processJob('echo'),
+                 lambda: processor.getJob(1), lambda: processor.getJobStatus(
+                     1), lambda: processor.getJobByName('echo'),
                  processor.pullNextJob, processor.removeJobs, processor.reScheduleItems,
                  lambda: processor.addJob('echo', testing.EchoJob())):
         with pytest.raises(OldProcessor, match=r'0\.5'):
@@ -162,7 +168,8 @@ def test_a_worker_follows_its_processor(root, processor, how):
 
 def test_a_worker_leaves_a_processor_that_was_deleted(root, processor, caplog):
     taken(root)
-    root['Application']['folder']['remote'] = other = RemoteProcessor()     # it is not taken for the old one
+    # it is not taken for the old one
+    root['Application']['folder']['remote'] = other = RemoteProcessor()
     transaction.commit()
     testing.waitFor(lambda: not processor.isProcessing, 20)
     assert any('no longer there' in record.getMessage() for record in caplog.records)
@@ -181,7 +188,8 @@ def test_a_worker_that_has_found_its_processor_says_when_it_has_gone(db, root):
     processor = root['remote'] = RemoteProcessor()
     transaction.commit()
     mine = worker.SimpleWorker(db, ['remote'])
-    assert mine.follower.locate(root._p_jar) is processor and mine.follower.known == ('unnamed', processor._p_oid)
+    assert mine.follower.locate(root._p_jar) is processor \
+        and mine.follower.known == ('unnamed', processor._p_oid)
     del root['remote']
     transaction.commit()
     with pytest.raises(ProcessorGone):

@@ -31,7 +31,8 @@ def test_four_runs_in_all_by_default():
 
 def test_the_pause_doubles_up_to_the_longest():
     policy = Policy(retries=20, backoff=2, longest=60)
-    assert [policy.pause(ValueError(), runs, 0) for runs in range(1, 8)] == [2, 4, 8, 16, 32, 60, 60]
+    assert [policy.pause(ValueError(), runs, 0)
+            for runs in range(1, 8)] == [2, 4, 8, 16, 32, 60, 60]
 
 
 def test_final_classes_are_not_retried():
@@ -39,13 +40,16 @@ def test_final_classes_are_not_retried():
     assert policy.pause(KeyError(), 1, 0) is None and policy.pause(ValueError(), 1, 0) == 0
 
 
-@given(retries=some.integers(0, 10 ** 6), runs=some.integers(1, 10 ** 6), backoff=some.floats(0, 1e9),
+@given(retries=some.integers(0, 10 ** 6), runs=some.integers(1, 10 ** 6),
+       backoff=some.floats(0, 1e9),
        longest=some.floats(0, 1e9), chance=some.floats(0, 1))
 def test_a_pause_is_bounded_whatever_comes(retries, runs, backoff, longest, chance):
-    pause = Policy(retries=retries, backoff=backoff, longest=longest).pause(ValueError(), runs, chance)
+    pause = Policy(retries=retries, backoff=backoff,
+                   longest=longest).pause(ValueError(), runs, chance)
     assert (pause is None) == (runs > retries)
     if pause is not None:
-        full = Policy(retries=retries, backoff=backoff, longest=longest).pause(ValueError(), runs, 0)
+        full = Policy(retries=retries, backoff=backoff,
+                      longest=longest).pause(ValueError(), runs, 0)
         assert full / 2 <= pause <= full <= longest
 
 
@@ -60,7 +64,8 @@ def test_durations_may_be_timedeltas():
 def test_a_failure_is_retried_with_its_attempt():
     verdict = decide(ValueError('no'), policy=Policy(backoff=4), chance=1.0)
     assert isinstance(verdict, Again) and verdict.due == 11 + 2
-    assert verdict.attempt == Attempt(1, 10.0, 11.0, 'worker', 'ValueError: no', verdict.attempt.trace)
+    assert verdict.attempt == Attempt(1, 10.0, 11.0, 'worker', 'ValueError: no',
+                                      verdict.attempt.trace)
     assert 'ValueError: no' in verdict.attempt.trace
     assert decide(ValueError()).due is None         # to its old place in line
 
@@ -77,7 +82,8 @@ def test_the_last_failure_is_an_error_with_all_attempts():
 @pytest.mark.parametrize('error', [JobError('final'), UnknownJob('final')])
 def test_some_errors_are_final_and_tell_their_text_alone(error):
     verdict = decide(error)
-    assert (verdict.outcome.status, verdict.outcome.error, verdict.outcome.runs) == ('error', 'final', 1)
+    assert (verdict.outcome.status, verdict.outcome.error,
+            verdict.outcome.runs) == ('error', 'final', 1)
 
 
 def test_to_run_later_counts_nothing():
@@ -105,7 +111,8 @@ def test_texts_are_bounded_whatever_they_are(error):
     for runs in (0, 3):
         verdict = decide(error, runs=runs)
         attempt = verdict.attempt if isinstance(verdict, Again) else verdict.outcome.attempts[-1]
-        texts = [attempt.reason, attempt.trace] + ([verdict.outcome.error] if isinstance(verdict, Failed) else [])
+        texts = [attempt.reason,
+                 attempt.trace] + ([verdict.outcome.error] if isinstance(verdict, Failed) else [])
         assert all(isinstance(text, str) and len(text) <= 10_000 for text in texts)
 
 
@@ -124,9 +131,12 @@ def test_a_deep_traceback_is_bounded():
 # -- options of workers
 
 def test_worker_options_come_from_the_environment():
-    found = WorkerOptions.read({'P01_REMOTE_WAIT_TIME': '2.5', 'P01_REMOTE_QUEUES': 'a b', 'P01_REMOTE_DRAIN': 'yes',
-                                'P01_REMOTE_TOGETHER': '1', 'P01_REMOTE_THREADS': '3'}, threads=None, processes=2)
-    assert found == WorkerOptions(processes=2, threads=3, waitTime=2.5, queues=('a', 'b'), drain=True, together=True)
+    found = WorkerOptions.read({'P01_REMOTE_WAIT_TIME': '2.5', 'P01_REMOTE_QUEUES': 'a b',
+                                'P01_REMOTE_DRAIN': 'yes',
+                                'P01_REMOTE_TOGETHER': '1', 'P01_REMOTE_THREADS': '3'},
+                               threads=None, processes=2)
+    assert found == WorkerOptions(processes=2, threads=3, waitTime=2.5, queues=('a', 'b'),
+                                  drain=True, together=True)
 
 
 @pytest.mark.parametrize('environ', [

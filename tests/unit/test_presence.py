@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""A process may be killed while it makes its black box, and another one tidy up; who may write beside it."""
+"""A process may be killed while it makes its black box, and another one tidy up; who may write
+beside it."""
 import fcntl
 import os
 import tempfile
@@ -31,7 +32,8 @@ def test_what_the_dead_left_half_made_goes_and_the_living_keep_theirs(app, folde
     with open(folder / 'living.new', 'wb') as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         presence.tidy(folder)
-        assert sorted(each.name for each in folder.glob('*.*')) == sorted([box.path.name, 'living.new'])
+        assert sorted(each.name
+                      for each in folder.glob('*.*')) == sorted([box.path.name, 'living.new'])
     assert not blackbox.died(box.path)
 
 
@@ -57,7 +59,8 @@ def test_a_box_is_made_even_when_somebody_tidies_up_just_then(app, folder, monke
 
     monkeypatch.setattr(presence.fcntl, 'flock', lock)
     box = presence.mine(app.db)
-    assert len(locked) == 1 and [each.name for each in folder.glob('*.*')] == [box.path.name] and not blackbox.died(box.path)
+    assert len(locked) == 1 and [each.name for each in folder.glob('*.*')] == [box.path.name] \
+        and not blackbox.died(box.path)
 
 
 # -- a folder among temporary files, which anybody may make

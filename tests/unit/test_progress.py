@@ -30,13 +30,18 @@ class Says(EchoJob):
 
 
 @pytest.mark.parametrize('said, words', [
-    ((1, 4), '25 %'), ((1, 4, 'reading'), '25% reading'), ((7,), '7 so far'), ((7, None, 'rows'), '7 so far rows'),
+    ((1, 4), '25 %'), ((1, 4, 'reading'),
+                       '25% reading'), ((7,), '7 so far'), ((7, None, 'rows'), '7 so far rows'),
     ((0, 0), '0 of 0'), ((5, 4), '125%'), ((2.5, 10.0, 'ü'), '25% ü')])
 def test_words(said, words):
-    assert progress.checked(*said, *((None, '')[len(said) - 1:])).words() == words.replace(' %', '%')
+    assert progress.checked(*said,
+                            *((None, '')[len(said) - 1:])).words() == words.replace(' %', '%')
 
 
-@pytest.mark.parametrize('said', [('a', 1, ''), (True, 1, ''), (1, 'x', ''), (math.nan, 1, ''), (1, math.inf, ''), (1, 2, 5)])
+@pytest.mark.parametrize('said', [('a', 1, ''), (True, 1,
+                                                 ''), (1, 'x',
+                                                       ''), (math.nan, 1, ''), (1, math.inf,
+                                                                                ''), (1, 2, 5)])
 def test_what_makes_no_sense(said):
     with pytest.raises(InputError):
         progress.checked(*said)
@@ -56,7 +61,8 @@ def test_it_is_seen_while_the_job_runs(tmp_path, address, given):
     loop.work()
     if address.startswith('sqlite'):
         assert SEEN[0] == {1: progress.Progress(*given)}
-        assert not list(blackbox.folderFor(tmp_path / 'jobs').glob('*.progress'))      # gone with the job
+        # gone with the job
+        assert not list(blackbox.folderFor(tmp_path / 'jobs').glob('*.progress'))
     loop.close()
     app.close()
 

@@ -7,14 +7,21 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from p01.remote import App, current
-from p01.remote.exceptions import ArgumentsError, InputError, RegistrationError, UnknownJob, UnknownSchedule
+from p01.remote.exceptions import (
+    ArgumentsError,
+    InputError,
+    RegistrationError,
+    UnknownJob,
+    UnknownSchedule,
+)
 
 application = App('memory:')
 DAY = datetime(2027, 1, 1, tzinfo=UTC)
 
 
 @application.schedule('* * * * * *', name='quick', args=(5,), kwargs={'more': 2})
-@application.schedule('0 8 * * MON-FRI', tz='Europe/Zurich', title='Morning', queue='slow', priority=3)
+@application.schedule('0 8 * * MON-FRI', tz='Europe/Zurich', title='Morning', queue='slow',
+                      priority=3)
 @application.job(queue='mail', priority=1)
 def report(number=0, more=0):
     return number + more, current.tick, current.schedule
@@ -47,7 +54,8 @@ def declare(cron=None, /, function=None, **given):
     module = sys.modules['declaring'] = types.ModuleType('declaring')
     exec('def job(number=0): pass', module.__dict__)
     try:
-        return other, other.schedule(cron, **given)(function(other, module.job) if function else module.job)
+        return other, other.schedule(cron, **given)(function(other, module.job) if function
+                                                    else module.job)
     finally:
         del sys.modules['declaring']
 
@@ -69,7 +77,8 @@ def test_a_job_knows_its_tick_and_schedule(app):
     handle = app.schedules.runNow('quick')
     app.drain()
     value, tick, schedule = handle.result()
-    assert (value, tick.tzinfo, schedule) == (7, UTC, 'quick') and abs(tick - datetime.now(UTC)) < timedelta(seconds=5)
+    assert (value, tick.tzinfo, schedule) == (7, UTC, 'quick') \
+        and abs(tick - datetime.now(UTC)) < timedelta(seconds=5)
     by = plain.enqueue()
     app.drain()
     assert by.result() == (None, None)
@@ -92,7 +101,9 @@ def test_part_of_the_transaction_around(app):
 def test_changed_and_reset(app):
     app.schedules.change('quick', every='2h', missed='all')
     found = app.schedules['quick']
-    assert (found.when, found.edited) == ('Every 2 hours, counted from midnight UTC', ('every', 'missed', 'overlap'))
+    assert (found.when,
+            found.edited) == ('Every 2 hours, counted from midnight UTC', ('every', 'missed',
+                                                                           'overlap'))
     app.schedules.change('quick', '0 9 * * *')
     assert app.schedules['quick'].edited == ('missed', 'overlap', 'cron')
     assert app.schedules.reset('quick')
@@ -122,7 +133,8 @@ def test_added_and_removed(app):
 
 def test_preview_is_pure(app):
     assert app.schedules.preview(REPORT, 3, datetime(2024, 10, 25, 12, tzinfo=UTC)) == [
-        datetime(2024, 10, day, hour, tzinfo=UTC) for day, hour in ((28, 7), (29, 7), (30, 7))]     # the clock went back on 27
+        # the clock went back on 27
+        datetime(2024, 10, day, hour, tzinfo=UTC) for day, hour in ((28, 7), (29, 7), (30, 7))]
 
 
 @pytest.mark.parametrize('given, sentence', [
@@ -131,21 +143,27 @@ def test_preview_is_pure(app):
     ((('* * *',), {}), "'* * *' is no crontab line: write five fields"),
     ((('0 0 31 2 *',), {}), 'is no crontab line: Bad day-of-month.'),
     ((('0 0 */30 2 MON#5',), {}), 'No date ever matches'),
-    ((('0 0 * * *',), {'tz': 'Mars/Olympus'}), "No time zone is named 'Mars/Olympus'; write one like Europe/Zurich"),
+    ((('0 0 * * *',), {'tz': 'Mars/Olympus'}),
+     "No time zone is named 'Mars/Olympus'; write one like Europe/Zurich"),
     (((), {'every': 0}), 'every must be above 0 seconds: the job would never pause.'),
     (((), {'every': '0.1 ms'}), "every must be at least 1 ms, not '0.1 ms'."),
     (((), {'delay': 0}), 'delay must be above 0 seconds'),
     (((), {'every': 'often'}), "every must be seconds, a timedelta, or a text such as '90s'"),
-    (((), {'every': 5, 'start': DAY, 'end': DAY}), 'end must be after start (2027-01-01 00:00:00 UTC)'),
+    (((), {'every': 5, 'start': DAY, 'end': DAY}),
+     'end must be after start (2027-01-01 00:00:00 UTC)'),
     ((('@yearly',), {'start': DAY + timedelta(1), 'end': DAY + timedelta(2)}),
      'No run lies up to end: the first one is at 2028-01-01'),
     (((), {'at': DAY, 'start': DAY + timedelta(1)}), 'at lies before start'),
     (((), {'at': datetime(2027, 1, 1)}), 'at must be a timezone-aware datetime'),
-    (((), {'every': 60, 'jitter': 60}), 'jitter must be below the time between two runs, 60 s, not 60 s.'),
-    (((), {'every': 60, 'missed': 'some'}), "missed must be 'one', 'all', 'none', or a number of ticks up to 1,000, not"),
+    (((), {'every': 60, 'jitter': 60}),
+     'jitter must be below the time between two runs, 60 s, not 60 s.'),
+    (((), {'every': 60, 'missed': 'some'}),
+     "missed must be 'one', 'all', 'none', or a number of ticks up to 1,000, not"),
     (((), {'every': 60, 'missed': 0}), 'missed must be'),
-    (((), {'every': 60, 'overlap': 'both'}), "overlap must be one of skip, queue, cancel, not 'both'."),
-    (((), {'every': 60, 'missed': 'all', 'overlap': 'skip'}), "missed='all' enqueues several jobs at once"),
+    (((), {'every': 60, 'overlap': 'both'}),
+     "overlap must be one of skip, queue, cancel, not 'both'."),
+    (((), {'every': 60, 'missed': 'all', 'overlap': 'skip'}),
+     "missed='all' enqueues several jobs at once"),
     (((), {'every': 60, 'aligned': 1}), 'aligned must be True or False, not 1.'),
     (((), {'every': 60, 'priority': 'high'}), 'priority must be a whole number'),
     (((), {'every': 60, 'queue': ''}), 'A queue must be a text that is not empty'),
@@ -156,7 +174,8 @@ def test_preview_is_pure(app):
     (((), {'every': 60, 'args': 'text'}), 'args must be a tuple of arguments, as (42,).'),
     (((), {'every': 60, 'kwargs': (1,)}), 'kwargs must be a dict of keyword arguments'),
     (((), {'every': 60, 'name': ''}), 'name must be a text that is not empty'),
-    (((), {'every': 60, 'args': (1, 2)}), 'declaring.job(number=0) cannot be called with these arguments: too many'),
+    (((), {'every': 60, 'args': (1, 2)}),
+     'declaring.job(number=0) cannot be called with these arguments: too many'),
     (((), {'every': 60, 'kwargs': {'nr': 1}}), "got an unexpected keyword argument 'nr'"),
     (((), {'every': 60, 'args': (lambda: 0,)}), 'cannot be pickled'),
 ])
@@ -167,9 +186,12 @@ def test_refused_where_it_is_declared(given, sentence):
 
 
 def test_two_of_one_name_are_refused():
-    with pytest.raises(InputError, match=r"There are two schedules 'declaring.job'; give the second one a name of its own"):
+    with pytest.raises(InputError,
+                       match=r"There are two schedules 'declaring.job'; give the second one a name "
+                             r"of its own"):
         declare('@daily', function=lambda app, job: app.schedule('@hourly')(job))
-    app, _ = declare('@daily', function=lambda app, job: app.schedule('@hourly')(job), name='nightly')
+    app, _ = declare('@daily', function=lambda app, job: app.schedule('@hourly')(job),
+                     name='nightly')
     assert set(app.declared) == {'declaring.job', 'nightly'}
 
 
@@ -184,7 +206,8 @@ def test_a_job_of_another_app_is_refused():
     ({'minute': (0, 30), 'hour': 8}, 'At 08:00 and 08:30 every day, UTC'),
     ({'dayOfWeek': (0,)}, 'At 00:00 on Monday, UTC'),
     ({'every': '90s'}, 'Every 1 minute 30 seconds, counted from midnight UTC'),
-    ({'every': '7d', 'aligned': False, 'start': DAY}, 'Every week, counted from 2027-01-01 00:00:00 UTC'),
+    ({'every': '7d', 'aligned': False, 'start': DAY},
+     'Every week, counted from 2027-01-01 00:00:00 UTC'),
     ({'delay': timedelta(minutes=10)}, '10 minutes after the last time'),
     ({'at': DAY}, 'Once, at 2027-01-01 00:00:00 UTC'),
 ])
@@ -207,10 +230,14 @@ def test_lines(app, line, after, expected):
 
 def test_a_window(app):
     app.schedules.add('mine', plain, every='1h', start=DAY, end=DAY + timedelta(hours=2))
-    assert app.schedules.preview('mine', 9, DAY - timedelta(days=9)) == [DAY + timedelta(hours=each) for each in range(3)]
+    assert app.schedules.preview('mine', 9,
+                                 DAY
+                                 - timedelta(days=9)) == [DAY + timedelta(hours=each)
+                                                          for each in range(3)]
 
 
-@pytest.mark.parametrize('start', [1_900_000_000.4956527, 1_900_000_000.2810564, 1_900_000_000.1, 1_900_000_000])
+@pytest.mark.parametrize('start', [1_900_000_000.4956527, 1_900_000_000.2810564, 1_900_000_000.1,
+                                   1_900_000_000])
 def test_the_first_run_of_a_window_is_at_its_start(app, start):
     app.schedules.add('mine', plain, every='1h', aligned=False, start=start)
     assert abs(app.schedules['mine'].due - start) < 1e-6
@@ -219,4 +246,5 @@ def test_the_first_run_of_a_window_is_at_its_start(app, start):
 def test_a_rate_that_is_not_aligned_counts_from_when_it_was_added(app):
     app.schedules.add('mine', plain, every='1h', aligned=False)
     [first, second] = app.schedules.preview('mine', 2)
-    assert second - first == timedelta(hours=1) and first - datetime.now(UTC) > timedelta(minutes=59)
+    assert second - first == timedelta(hours=1) \
+        and first - datetime.now(UTC) > timedelta(minutes=59)

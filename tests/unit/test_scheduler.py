@@ -45,7 +45,8 @@ def testDelayIsStrictlyLater(delay, after):
 
 def testCronDefaults():
     item = Cron('echo', minute=(0, 30), hour=(8,))
-    assert (item.jobName, item.tz, item.active, item.queue, item.priority) == ('echo', 'UTC', True, None, 0)
+    assert (item.jobName, item.tz, item.active, item.queue,
+            item.priority) == ('echo', 'UTC', True, None, 0)
     assert (item.startTime, item.input, item.due, item.__name__) == (None, None, None, None)
     assert [datetime.fromtimestamp(run, UTC).isoformat() for run in runs(item, NOW, 3)] == [
         '2024-05-16T08:00:00+00:00', '2024-05-16T08:30:00+00:00', '2024-05-17T08:00:00+00:00']
@@ -76,7 +77,8 @@ def testDaysOfTheWeekArePythons():
 
 
 def testParse():
-    item = Cron.parse('echo', ' 0 8 * * mon-FRI ', tz='Europe/Zurich', input=(1,), queue='mail', priority=3)
+    item = Cron.parse('echo', ' 0 8 * * mon-FRI ', tz='Europe/Zurich', input=(1,), queue='mail',
+                      priority=3)
     assert item.expression == '0 8 * * MON-FRI'
     assert (item.input, item.queue, item.priority, item.tz) == ((1,), 'mail', 3, 'Europe/Zurich')
     assert item.next(at('Europe/Zurich', 2024, 5, 17, 8)) == at('Europe/Zurich', 2024, 5, 20, 8)
@@ -107,12 +109,14 @@ def testEditedItem():
     (lambda: Cron('x', minute='61'), "'61 * * * *' is no crontab line: Bad minute."),
     (lambda: Cron('x', minute='9' * 5000), 'is no crontab line'),
     (lambda: Cron('x', dayOfMonth='L-3'), 'is no crontab line'),
-    (lambda: Cron('x', dayOfWeek='FRI-MON'), "'0 0 * * FRI-MON' is no crontab line: Bad day-of-week."),
+    (lambda: Cron('x', dayOfWeek='FRI-MON'),
+     "'0 0 * * FRI-MON' is no crontab line: Bad day-of-week."),
     (lambda: Cron('x', dayOfMonth=31, month=2), 'is no crontab line: Bad day-of-month.'),
     (lambda: Cron('x', dayOfMonth='30', month=(2,)), 'is no crontab line: Bad day-of-month.'),
     (lambda: Cron('x', month=2, dayOfWeek='MON#5', dayOfMonth='*/30'), 'No date ever matches'),
     (lambda: Cron('x', tz='Mars/Olympus'), "No time zone is named 'Mars/Olympus'"),
-    (lambda: Cron('x', startTime=datetime(2024, 1, 1)), 'startTime must be a timezone-aware datetime'),
+    (lambda: Cron('x', startTime=datetime(2024, 1, 1)),
+     'startTime must be a timezone-aware datetime'),
     (lambda: Cron(''), "jobName must be a name in text, not ''."),
     (lambda: Cron('x', queue=3), 'queue must be a name in text, not 3.'),
     (lambda: Cron('x', priority=True), 'priority must be a whole number, not True.'),
@@ -121,8 +125,10 @@ def testEditedItem():
     (lambda: Delay('x', math.nan), 'delay must be a finite number of seconds, not nan.'),
     (lambda: Delay('x', 1e300), 'The instant must lie within the years 1 to 9999: 1e+300'),
     (lambda: Delay('x', '5'), "delay must be seconds or a timedelta, not '5'."),
-    (lambda: Delay('x', startTime=True), 'startTime must be POSIX seconds or a timezone-aware datetime'),
-    (lambda: Cron.parse('x', '* * * *'), "'* * * *' is no crontab line: write five fields, minute hour"),
+    (lambda: Delay('x', startTime=True),
+     'startTime must be POSIX seconds or a timezone-aware datetime'),
+    (lambda: Cron.parse('x', '* * * *'),
+     "'* * * *' is no crontab line: write five fields, minute hour"),
     (lambda: Cron.parse('x', '0 * * * * *'), 'is no crontab line: write five fields'),
     (lambda: Cron.parse('x', '@reboot'), 'or one of @yearly, @annually'),
     (lambda: Cron.parse('x', None), 'None is no crontab line: write five fields'),
@@ -149,7 +155,8 @@ def testAnyTextIsALineOrAnInputError(line):
 def testAdd():
     scheduler = Scheduler()
     first, second, third = Delay('echo'), Cron('echo', hour=8), Delay('echo', startTime=NOW - 3600)
-    assert [scheduler.add(item, NOW) for item in (first, second, third)] == ['echo', 'echo-2', 'echo-3']
+    assert [scheduler.add(item, NOW)
+            for item in (first, second, third)] == ['echo', 'echo-2', 'echo-3']
     assert [first.due, second.due, third.due] == [NOW + 10, NOW + 20 * 3600, NOW - 3590]
     assert (second.__parent__, second.__name__) == (scheduler, 'echo-2')
     assert list(scheduler) == ['echo', 'echo-2', 'echo-3'] and len(scheduler) == 3
@@ -164,7 +171,8 @@ def testCronStartsStrictlyAfterStartTime():
     scheduler, item = Scheduler(), Cron('x', hour=8, tz='Europe/Zurich', startTime=start)
     scheduler.add(item, NOW)
     assert item.due == start.timestamp() + 86400
-    assert scheduler.reschedule(item, NOW) == start.timestamp() + 86400     # startTime is still to come
+    # startTime is still to come
+    assert scheduler.reschedule(item, NOW) == start.timestamp() + 86400
     assert scheduler.reschedule(item, NOW + 30 * 86400) > NOW + 30 * 86400
 
 
@@ -182,8 +190,10 @@ def testStrangersAreRefused():
     scheduler.add(Delay('echo'), NOW)
     for call in (lambda: scheduler.add(item, NOW), lambda: scheduler.add('echo', NOW),
                  lambda: scheduler.remove('nobody'), lambda: scheduler.reschedule(item, NOW),
-                 lambda: scheduler.advance(Delay('echo'), NOW), lambda: scheduler.reschedule(None, NOW),
-                 lambda: scheduler.due(datetime(2024, 1, 1)), lambda: scheduler.advance('echo', 'now')):
+                 lambda: scheduler.advance(Delay('echo'),
+                                           NOW), lambda: scheduler.reschedule(None, NOW),
+                 lambda: scheduler.due(datetime(2024, 1,
+                                                1)), lambda: scheduler.advance('echo', 'now')):
         with pytest.raises(InputError):
             call()
 

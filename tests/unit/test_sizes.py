@@ -6,7 +6,8 @@ from p01.remote.engine.sizes import LEAST, LONG, MOST, SHRINK, Sizes
 
 
 def commits(sizes, name, times, conflicts):
-    """The numbers of jobs of one commit after the other; conflicts says of each number whether it meets others."""
+    """The numbers of jobs of one commit after the other; conflicts says of each number whether it
+    meets others."""
     found = []
     for _ in range(times):
         count = max(1, sizes.most([name]))
@@ -58,6 +59,7 @@ def test_few_jobs_say_nothing_of_many():
 def test_a_long_job_has_a_commit_of_its_own():
     sizes = Sizes()
     sizes.took('a', 2 * LONG)
-    assert sizes.most(['a']) < LEAST and sizes.most(['b', 'a']) < LEAST and sizes.most(['b']) == MOST
+    assert sizes.most(['a']) < LEAST and sizes.most(['b', 'a']) < LEAST \
+        and sizes.most(['b']) == MOST
     sizes.took('a', LONG / 2)
     assert sizes.most(['a']) == MOST

@@ -67,7 +67,8 @@ def other(sessions):
 def stored(session):
     """What others load."""
     other = Session(session.jar.db())
-    found = ({jobid: fromStored(each, 'me')._replace(tid=None) for jobid, each in other.slip.entries.items()},
+    found = ({jobid: fromStored(each, 'me')._replace(tid=None)
+              for jobid, each in other.slip.entries.items()},
              sorted(other.root['thing'], key=str))
     other.jar.close()
     return found
@@ -108,7 +109,9 @@ def test_alone_in_its_transaction_it_is_stored_as_well(session):
 def pickled(monkeypatch):
     """How often the connection's pickler asks a slip for its state."""
     asked = []
-    monkeypatch.setattr(Slip, '__getstate__', lambda slip, real=Slip.__getstate__: asked.append(slip) or real(slip))
+    monkeypatch.setattr(Slip,
+                        '__getstate__', lambda slip, real=Slip.__getstate__: asked.append(slip)
+                        or real(slip))
     return asked
 
 
@@ -187,7 +190,8 @@ def test_a_vote_that_fails_leaves_nothing(session):
 
 
 @pytest.mark.parametrize('fence', [lambda slip: setattr(slip, '_p_changed', True),
-                                   lambda slip: slip.write({9: toStored(OUTCOMES[1], 'me')}, CLAIMS)])
+                                   lambda slip: slip.write({9: toStored(OUTCOMES[1], 'me')},
+                                                           CLAIMS)])
 def test_whoever_stores_on_top_of_another_revision_conflicts(session, other, fence):
     session.work(2)
     fence(other.slip)
@@ -261,7 +265,8 @@ def test_whatever_comes_between_the_outcome_and_its_commit(session, before, afte
             after(session)
         session.manager.commit()
         found, things = stored(session)
-        assert list(found) == list(range(1, jobid + 1)) and jobid in [each for each in things if isinstance(each, int)]
+        assert list(found) == list(range(1, jobid + 1)) \
+            and jobid in [each for each in things if isinstance(each, int)]
         assert list(session.slip.entries) == list(found)
 
 

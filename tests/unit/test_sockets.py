@@ -76,7 +76,8 @@ def test_a_copy_wakes_nobody_and_disturbs_nobody(tmp_path):
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path):
-    process = subprocess.Popen([sys.executable, '-c', LISTENS, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, '-c', LISTENS, str(tmp_path)],
+                               stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == 'ready\n' and sockets.tell(tmp_path) == 1
     assert process.stdout.readline() == 'heard\n'
     os.kill(process.pid, signal.SIGKILL)

@@ -73,7 +73,8 @@ def test_jitter_is_below_its_bound_and_the_same_each_time(name, tick, most):
 
 
 @given(st.floats(0.001, 1e6), st.floats(-1e9, 4e9), st.floats(0, 4e9))
-def test_a_rate_is_strictly_later_monotonic_and_the_same_from_any_instant_between(every, anchor, after):
+def test_a_rate_is_strictly_later_monotonic_and_the_same_from_any_instant_between(every, anchor,
+                                                                                  after):
     rate = Rate(every, anchor)
     found = rate.next(after)
     assert after < found <= after + every + 1e-5

@@ -14,8 +14,10 @@ ROOT = FOLDER.parents[1]
 
 def mypy(path, folder):
     """The lines of a file in which mypy finds something."""
-    said = run(folder, 'mypy', '--strict', '--config-file', '', '--cache-dir', str(folder), str(path))
-    return {int(line) for line in re.findall(rf'^{re.escape(str(path))}:(\d+): error', said, re.M)}, said
+    said = run(folder, 'mypy', '--strict', '--config-file', '', '--cache-dir', str(folder),
+               str(path))
+    return {int(line)
+            for line in re.findall(rf'^{re.escape(str(path))}:(\d+): error', said, re.M)}, said
 
 
 def pyright(path, folder):
@@ -30,7 +32,8 @@ def pyright(path, folder):
 
 def run(folder, *command):
     """What a checker says."""
-    return subprocess.run([sys.executable, '-m', *command], cwd=folder, capture_output=True, text=True, check=False).stdout
+    return subprocess.run([sys.executable, '-m', *command], cwd=folder, capture_output=True,
+                          text=True, check=False).stdout
 
 
 @pytest.mark.parametrize('checker', [mypy, pyright])
@@ -42,6 +45,7 @@ def test_what_is_right_passes(checker, tmp_path):
 @pytest.mark.parametrize('checker', [mypy, pyright])
 def test_what_is_wrong_is_found(checker, tmp_path):
     path = FOLDER / 'wrong.py'
-    marked = {number for number, line in enumerate(path.read_text().splitlines(), 1) if line.endswith('# wrong')}
+    marked = {number for number, line in enumerate(path.read_text().splitlines(), 1)
+              if line.endswith('# wrong')}
     lines, said = checker(path, tmp_path)
     assert lines == marked, said

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""A library that is not what it was is told of by one sentence, when it is imported; so is a version
-that was not tested."""
+"""A library that is not what it was is told of by one sentence, when it is imported; so is a
+version that was not tested."""
 import importlib
 import logging
 import pkgutil
@@ -41,19 +41,24 @@ class Parent(Connection):
 
 def test_what_is_there_passes():
     upstream.prove(insides.INSIDES)
-    upstream.prove([Inside(Parent, '_ours', ''), Inside(Parent, '_storage', ''), Inside(Parent, 'method', '', 3),
-                    Inside(sys, 'path', ''), Inside(dict, 'get', '', 3)])       # whose arguments nobody can count
+    upstream.prove([Inside(Parent, '_ours', ''), Inside(Parent, '_storage', ''),
+                    Inside(Parent, 'method', '', 3),
+                    # whose arguments nobody can count
+                    Inside(sys, 'path', ''), Inside(dict, 'get', '', 3)])
 
 
-@pytest.mark.parametrize('inside', insides.INSIDES, ids=lambda inside: f'{inside.owner.__name__}.{inside.name}')
+@pytest.mark.parametrize('inside', insides.INSIDES,
+                         ids=lambda inside: f'{inside.owner.__name__}.{inside.name}')
 def test_each_inside_is_missed(inside):
     """With a class in its place that has all but this one."""
     with pytest.raises(LibraryChanged) as caught:
         upstream.prove([inside._replace(name=inside.name + 'Gone')])
     words = str(caught.value)
     library = inside.owner.__module__.partition('.')[0]
-    assert re.match(rf'{library} \d[\d.]* has no {inside.owner.__module__}.{inside.owner.__name__}.', words)
-    assert inside.lost in words and f'pip install "{library}>={upstream.RANGES[library][0]},<' in words
+    assert re.match(rf'{library} \d[\d.]* has no '
+                    rf'{inside.owner.__module__}.{inside.owner.__name__}.', words)
+    assert inside.lost in words \
+        and f'pip install "{library}>={upstream.RANGES[library][0]},<' in words
     assert words.count('. ') == 0 and words.endswith('.')
 
 
@@ -64,7 +69,8 @@ def test_other_arguments_are_seen():
 
 
 def test_a_method_that_overrides_nothing_is_refused():
-    with pytest.raises(LibraryChanged, match=r'has no .*Parent\.gone.*Child\.gone would never be called'):
+    with pytest.raises(LibraryChanged,
+                       match=r'has no .*Parent\.gone.*Child\.gone would never be called'):
         class Child(Parent):
             @over(Parent)
             def gone(self):
@@ -102,7 +108,8 @@ def overriding(modules):
                if isinstance(cls, type) and cls.__module__ == module.__name__}
     for cls in classes:
         for name, value in vars(cls).items():
-            if isinstance(value, types.FunctionType | property) and not re.fullmatch('__.*__', name) \
+            if isinstance(value, types.FunctionType | property) \
+                    and not re.fullmatch('__.*__', name) \
                     and any(name in vars(above) for above in cls.__mro__[1:] if foreign(above)):
                 yield cls.__module__, f'{cls.__qualname__}.{name}'
 
@@ -115,7 +122,8 @@ def test_each_overridden_method_is_marked():
 
 def test_an_unmarked_one_is_seen():
     module = types.ModuleType('p01.remote.made')
-    module.Child = type('Child', (Connection,), {'__module__': module.__name__, 'close': lambda self, primary=True: None})
+    module.Child = type('Child', (Connection,), {'__module__': module.__name__,
+                                                 'close': lambda self, primary=True: None})
     assert list(overriding([module])) == [(module.__name__, 'Child.close')]
 
 
@@ -134,9 +142,11 @@ def test_a_process_says_it_in_one_sentence():
             'c.Connection.__init__.__code__ = init.replace(co_names=names)\n'
             'from p01.remote.cli import main\n'
             'sys.exit(main(["status", "memory:"]))\n')
-    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=60,
+                          check=False)
     assert done.returncode == 2 and not done.stdout
-    assert re.fullmatch(r'Error: ZODB \d\S* has no ZODB.Connection.Connection._modified, .*\n', done.stderr), done.stderr
+    assert re.fullmatch(r'Error: ZODB \d\S* has no ZODB.Connection.Connection._modified, .*\n',
+                        done.stderr), done.stderr
 
 
 # -- versions
@@ -146,7 +156,8 @@ def test_the_ranges_are_those_of_the_package():
     extras = project['optional-dependencies']
     wanted = {}
     for line in [*project['dependencies'], *extras['postgresql'], *extras['zeo']]:
-        name, first, below = re.fullmatch(r'([\w.]+)(?:\[\w+\])?>=([\d.]+),<([\d.]+)', line).groups()
+        name, first, below = re.fullmatch(r'([\w.]+)(?:\[\w+\])?>=([\d.]+),<([\d.]+)',
+                                          line).groups()
         wanted[name] = (first, below)
     assert wanted == upstream.RANGES
 
@@ -158,15 +169,20 @@ def test_what_is_installed_was_tested():
 
 
 @pytest.mark.parametrize('version, tested', [
-    ('6.0', True), ('6.0.1', True), ('6', True), ('6.0.0', True), ('6.4', True), ('6.4.9', True), ('6.4.post1', True),
-    ('5.9', False), ('6.5', False), ('6.5a1', False), ('6.10', False), ('7', False), ('unknown', False)])
+    ('6.0', True), ('6.0.1', True), ('6', True), ('6.0.0',
+                                                  True), ('6.4',
+                                                          True), ('6.4.9', True), ('6.4.post1',
+                                                                                   True),
+    ('5.9', False), ('6.5', False), ('6.5a1', False), ('6.10',
+                                                       False), ('7', False), ('unknown', False)])
 def test_which_versions_count_as_tested(version, tested):
     library = Library('ZODB', version, '6.0', '6.5')
     assert library.tested is tested
     words = upstream.untested([library])
     assert (words == '') is tested
     if not tested:
-        assert f'ZODB {version} (tested: 6.0 to below 6.5)' in words and 'pip install "ZODB>=6.0,<6.5"' in words
+        assert f'ZODB {version} (tested: 6.0 to below 6.5)' in words \
+            and 'pip install "ZODB>=6.0,<6.5"' in words
 
 
 def test_an_untested_version_is_told_of_once(monkeypatch, caplog):

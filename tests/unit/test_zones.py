@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Every tick around the clock changes of zones, against a look at each minute of UTC; tests/long has all zones there are."""
+"""Every tick around the clock changes of zones, against a look at each minute of UTC; tests/long
+has all zones there are."""
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -9,10 +10,13 @@ from p01.remote.clock.forms import Crontab
 from tests.unit.test_clocks import crontabOracle
 
 FIRST, LAST = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) for year in (2017, 2027))
-AROUND = 86_400                 # seconds before and after a change; the whole days that a day-of-month may need
-LINES = ['30 2 * * *', '0 0 * * *', '15,45 1-3 * * *', '59 23 * * *', '0 3 1,15 * 0', '*/20 * * * *', '7 */2 * * *',
+# seconds before and after a change; the whole days that a day-of-month may need
+AROUND = 86_400
+LINES = ['30 2 * * *', '0 0 * * *', '15,45 1-3 * * *', '59 23 * * *', '0 3 1,15 * 0',
+         '*/20 * * * *', '7 */2 * * *',
          '* 2 * * *', '0 1 * 3,10,11 *', '30 0 * * 6,0']
-SAMPLE = ['Europe/Zurich', 'America/New_York', 'Australia/Lord_Howe', 'Africa/Casablanca', 'Asia/Gaza']
+SAMPLE = ['Europe/Zurich', 'America/New_York', 'Australia/Lord_Howe', 'Africa/Casablanca',
+          'Asia/Gaza']
 
 
 def changes(tz):
@@ -24,7 +28,10 @@ def changes(tz):
             low, high = hour - 3600, hour
             while high - low > 1:
                 middle = (low + high) // 2
-                low, high = (low, middle) if datetime.fromtimestamp(middle, tz).utcoffset() != before else (middle, high)
+                low, high = (low,
+                             middle) if datetime.fromtimestamp(middle,
+                                                               tz).utcoffset() != before \
+                                                                   else (middle, high)
             found.append(high)
         before = offset
     return found
@@ -45,7 +52,8 @@ def matching(line, shown):
         if before is not None:
             skipped = before + timedelta(minutes=1)
             gap = []
-            while fixed and skipped < wall:         # the clock jumps forward: what it skipped runs now, once
+            # the clock jumps forward: what it skipped runs now, once
+            while fixed and skipped < wall:
                 gap.append(skipped)
                 skipped += timedelta(minutes=1)
             if matches(wall) and not (fixed and clock.fold) or any(map(matches, gap)):
@@ -56,19 +64,23 @@ def matching(line, shown):
 
 def expanded(line):
     """The line without ranges, as the oracle takes it."""
-    return ' '.join(','.join(map(str, range(int(field.split('-')[0]), int(field.split('-')[1]) + 1))) if '-' in field else field
+    return ' '.join(','.join(map(str,
+                                 range(int(field.split('-')[0]), int(field.split('-')[1]) + 1)))
+                    if '-' in field else field
                     for field in line.split())
 
 
 def compare(name):
-    """The mismatches of a zone: line, change, what is missing, what is too much; how many changes were looked at."""
+    """The mismatches of a zone: line, change, what is missing, what is too much; how many changes
+    were looked at."""
     tz, found, count = ZoneInfo(name), [], 0
     for change in changes(tz):
         start = change - AROUND - change % 60
         shown = minutes(tz, start, change + AROUND)
         count += 1
         for line in LINES:
-            expected, form, tick, ticks = matching(line, shown), Crontab(line, name), float(start), []
+            expected, form, tick, ticks = matching(line,
+                                                   shown), Crontab(line, name), float(start), []
             while (tick := form.next(tick)) < shown[-1][0] + 1:
                 ticks.append(int(tick))
             if ticks != expected:
@@ -78,23 +90,29 @@ def compare(name):
 
 @pytest.mark.parametrize('zone', SAMPLE)
 def test_every_tick_around_the_changes_of_ten_years(zone, monkeypatch):
-    monkeypatch.setattr('tests.unit.test_zones.FIRST', int(datetime(2024, 1, 1, tzinfo=UTC).timestamp()))
+    monkeypatch.setattr('tests.unit.test_zones.FIRST',
+                        int(datetime(2024, 1, 1, tzinfo=UTC).timestamp()))
     found, count = compare(zone)
     assert found == [] and count >= 3
 
 
 def test_a_mismatch_is_seen(monkeypatch):
-    monkeypatch.setattr(Crontab, 'next', lambda self, after, next=Crontab.next: next(self, after + 1800))
-    monkeypatch.setattr('tests.unit.test_zones.FIRST', int(datetime(2026, 1, 1, tzinfo=UTC).timestamp()))
+    monkeypatch.setattr(Crontab,
+                        'next', lambda self, after, next=Crontab.next: next(self, after + 1800))
+    monkeypatch.setattr('tests.unit.test_zones.FIRST',
+                        int(datetime(2026, 1, 1, tzinfo=UTC).timestamp()))
     assert compare('Europe/Zurich')[0]
 
 
 @pytest.mark.parametrize('line, expected', [
-    ('0,30 30 2 * * *', [(2024, 3, 31, 1, 0, 0)]),              # both are skipped, and run once at the end of the gap
+    # both are skipped, and run once at the end of the gap
+    ('0,30 30 2 * * *', [(2024, 3, 31, 1, 0, 0)]),
     ('15 30 3 * * *', [(2024, 3, 31, 1, 30, 15)]),
 ])
 def test_seconds_and_the_end_of_a_gap(line, expected):
-    form, tick, found = Crontab(line, 'Europe/Zurich'), datetime(2024, 3, 30, 22, tzinfo=UTC).timestamp(), []
+    form, tick, found = Crontab(line,
+                                'Europe/Zurich'), datetime(2024, 3, 30, 22,
+                                                           tzinfo=UTC).timestamp(), []
     while (tick := form.next(tick)) < datetime(2024, 3, 31, 20, tzinfo=UTC).timestamp():
         found.append(datetime.fromtimestamp(tick, UTC))
     assert found == [datetime(*each, tzinfo=UTC) for each in expected]
@@ -103,7 +121,9 @@ def test_seconds_and_the_end_of_a_gap(line, expected):
 def test_seconds_of_a_repeated_hour():
     """A time of day runs once, a rhythm goes on."""
     def count(line):
-        form, tick, found = Crontab(line, 'Europe/Zurich'), datetime(2024, 10, 26, 22, tzinfo=UTC).timestamp(), 0
+        form, tick, found = Crontab(line,
+                                    'Europe/Zurich'), datetime(2024, 10, 26, 22,
+                                                               tzinfo=UTC).timestamp(), 0
         while (tick := form.next(tick)) < datetime(2024, 10, 27, 2, tzinfo=UTC).timestamp():
             found += 1
         return found

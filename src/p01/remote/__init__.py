@@ -18,12 +18,15 @@ __all__ = [
     # errors a job raises, and the root of those it meets
     'JobError', 'RunLater', 'RemoteError',
 ]
-_PLACES = {'App': 'app', 'JobFunction': 'app', 'Handle': 'handle', 'current': 'engine.context', 'Policy': 'options',
-           'Unique': 'options', 'JobError': 'exceptions', 'RunLater': 'exceptions', 'RemoteError': 'exceptions'}
+_PLACES = {'App': 'app', 'JobFunction': 'app', 'Handle': 'handle', 'current': 'engine.context',
+           'Policy': 'options',
+           'Unique': 'options', 'JobError': 'exceptions', 'RunLater': 'exceptions',
+           'RemoteError': 'exceptions'}
 
 
 def __getattr__(name: str) -> Any:
-    """A name of the front, imported when it is asked for: a supervisor needs none of what comes with it."""
+    """A name of the front, imported when it is asked for: a supervisor needs none of what comes
+    with it."""
     if name not in _PLACES:
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
     globals()[name] = found = getattr(import_module(f'p01.remote.{_PLACES[name]}'), name)

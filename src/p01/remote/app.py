@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""The front: App, @app.job, handles. Everything here ends in the component's processJob and getJob."""
+"""The front: App, @app.job, handles. Everything here ends in the component's processJob and
+getJob."""
 from __future__ import annotations
 
 import weakref
@@ -51,7 +52,8 @@ class App:
     # whether a processor may be added, or brought forward; the command says no where it only looks
     adds = True
 
-    def __init__(self, database: str | DB = 'sqlite:./jobs', *, name: str | None = None, processor: str = '',
+    def __init__(self, database: str | DB = 'sqlite:./jobs', *, name: str | None = None,
+                 processor: str = '',
                  autocommit: bool = True, **settings: Any) -> None:
         storage.check(settings, 'App')
         self.settings = settings
@@ -61,7 +63,8 @@ class App:
         self._near = f'p01.remote.near.{id(self)}'
         self._opening = Opening(database, settings)
         self.home = Home(None if name is None else checks.nameOf(name, 'name'),
-                         checks.nameOf(processor, 'processor') if processor != '' else self._opening.processor)
+                         checks.nameOf(processor, 'processor') if processor != ''
+                         else self._opening.processor)
         self.name = self.home.name
         self.autocommit = checks.flagOf(autocommit, 'autocommit')
         if self._opening.address is None:
@@ -92,7 +95,8 @@ class App:
         return self._opening.open(self._install)
 
     def _install(self, db: DB) -> None:
-        home, oid = transact(db, lambda connection: self.home.install(connection, self.place, self.adds))
+        home, oid = transact(db, lambda connection: self.home.install(connection, self.place,
+                                                                      self.adds))
         if self.adds:
             migrate(home, oid)
 
@@ -182,10 +186,13 @@ class App:
     def job(self, function: Callable[P, Output], /) -> JobFunction[P, Output]: ...
 
     @overload
-    def job(self, /, **options: Unpack[JobChoice]) -> Callable[[Callable[P, Output]], JobFunction[P, Output]]: ...
+    def job(self, /,
+            **options: Unpack[JobChoice]) -> Callable[[Callable[P, Output]],
+                                                      JobFunction[P, Output]]: ...
 
     def job(self, function: Any = None, /, *, name: str | None = None, queue: str = DEFAULTQUEUE,
-            priority: int = 0, retries: int = 3, backoff: Span = BACKOFF, timeout: Span | None = None,
+            priority: int = 0, retries: int = 3, backoff: Span = BACKOFF,
+            timeout: Span | None = None,
             final: tuple[type[BaseException], ...] = (), conflicts: int = CONFLICTS,
             deaths: int | None = None, detached: bool = False, together: bool = False,
             **unknown: Any) -> Any:
@@ -201,7 +208,8 @@ class App:
             raise InputError('A detached job has no transaction that it could share; give detached '
                              'or together, not both.')
         name = None if name is None else checks.nameOf(name, 'name')
-        policy = Policy(retries=retries, backoff=backoff, timeout=timeout, final=final, conflicts=conflicts,
+        policy = Policy(retries=retries, backoff=backoff, timeout=timeout, final=final,
+                        conflicts=conflicts,
                         deaths=deaths)
 
         def register(function: Callable[P, Output]) -> JobFunction[P, Output]:
@@ -213,30 +221,36 @@ class App:
             made = JobFunction(self, name or path, function, prototype, {'priority': priority})
             known = self.jobs.get(made.name)
             if known is not None and known.prototype.path != path:
-                raise RegistrationError(f'{known.prototype.path} is registered as {made.name!r} already; '
-                                        f'give {path} another name.')
+                raise RegistrationError(f'{known.prototype.path} is registered as {made.name!r} '
+                                        f'already; give {path} another name.')
             self.jobs[made.name] = made
             return made
 
         return register if function is None else register(function)
 
-    def schedule(self, cron: str | None = None, /, *, name: str | None = None, args: Iterable[Any] = (),
+    def schedule(self, cron: str | None = None, /, *, name: str | None = None,
+                 args: Iterable[Any] = (),
                  kwargs: Mapping[str, Any] | None = None,
-                 **timing: Unpack[Timing]) -> Callable[[Callable[P, Output]], JobFunction[P, Output]]:
-        """Have a job enqueued by the clock, as @app.schedule('0 8 * * MON-FRI', tz='Europe/Zurich'); above @app.job, or
-        instead of it.
+                 **timing: Unpack[Timing]) -> Callable[[Callable[P, Output]],
+                                                       JobFunction[P, Output]]:
+        """Have a job enqueued by the clock, as @app.schedule('0 8 * * MON-FRI',
+        tz='Europe/Zurich'); above @app.job, or instead of it.
 
-        When: a crontab line of five fields, or of six that begin with seconds, or a word like @daily, or its fields as
-        minute=(0, 30), hour=8; or every='15m', counted from midnight UTC, with aligned=False from start, or from when it
-        was first declared; or delay='10m' after the last time; or once, at an aware datetime. tz is the zone of a crontab
-        line. From start until end, both included; jitter: up to so much later, the same for each tick wherever it is asked.
+        When: a crontab line of five fields, or of six that begin with seconds, or a word like
+        @daily, or its fields as minute=(0, 30), hour=8; or every='15m', counted from midnight UTC,
+        with aligned=False from start, or from when it was first declared; or delay='10m' after the
+        last time; or once, at an aware datetime. tz is the zone of a crontab line. From start until
+        end, both included; jitter: up to so much later, the same for each tick wherever it is
+        asked.
 
-        missed: of ticks that passed while nobody worked, one job stands for all ('one'), or each has one ('all', the last
-        100, or the last so many), or none has ('none'). overlap: while the job before waits or runs, 'skip' the tick, 'queue'
-        another one, or 'cancel' the one that waits.
+        missed: of ticks that passed while nobody worked, one job stands for all ('one'), or each
+        has one ('all', the last 100, or the last so many), or none has ('none'). overlap: while the
+        job before waits or runs, 'skip' the tick, 'queue' another one, or 'cancel' the one that
+        waits.
 
-        Several may stand above one function, each with args and kwargs, queue, priority and a name of its own; the first
-        one has the job's name. Workers bring the database in step with what is declared. Raises InputError, ArgumentsError.
+        Several may stand above one function, each with args and kwargs, queue, priority and a name
+        of its own; the first one has the job's name. Workers bring the database in step with what
+        is declared. Raises InputError, ArgumentsError.
         """
         made: Any = declared(self, cron, name, args, kwargs, dict(timing))
         return made

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Crontab lines: the arithmetic of the calendar is cronsim's, that of clock changes is here. Pure."""
+"""Crontab lines: the arithmetic of the calendar is cronsim's, that of clock changes is here.
+Pure."""
 import math
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -10,7 +11,8 @@ from p01.remote.exceptions import InputError
 from p01.remote.instants import EPOCH, clockChange, offset, short, utc
 
 # the crontab order, finest first: name, lowest and highest number of each field
-FIELDS = (('minute', 0, 59), ('hour', 0, 23), ('dayOfMonth', 1, 31), ('month', 1, 12), ('dayOfWeek', 0, 6))
+FIELDS = (('minute', 0, 59), ('hour', 0, 23), ('dayOfMonth', 1,
+                                               31), ('month', 1, 12), ('dayOfWeek', 0, 6))
 NAIVE = datetime(1970, 1, 1)
 GAP = 90_000        # seconds; no clock has ever skipped more at once
 
@@ -46,8 +48,8 @@ def _instant(wall: datetime, tz: tzinfo) -> float:
 def _rhythm(line: str, after: float, tz: tzinfo) -> float:
     """The same for a line that follows the clock through its changes.
 
-    cronsim only sees the wall clock between two changes. Left to itself it walks across them by whole
-    hours, and misses half an hour of runs where the clock moves by 30 minutes or at 00:01.
+    cronsim only sees the wall clock between two changes. Left to itself it walks across them by
+    whole hours, and misses half an hour of runs where the clock moves by 30 minutes or at 00:01.
     """
     start = math.floor(after)
     shift = offset(tz, start)
@@ -65,7 +67,8 @@ def _rhythm(line: str, after: float, tz: tzinfo) -> float:
 def completed(given: tuple[Values, ...]) -> list[Values]:
     """The five fields with those left out filled in; see Cron."""
     ranks = (0, 1, 2, 3, 2)             # both kinds of day are finer than the month
-    finest = min((rank for rank, value in zip(ranks, given, strict=True) if value is not None), default=0)
+    finest = min((rank for rank, value in zip(ranks, given, strict=True) if value is not None),
+                 default=0)
     firsts = (0, 0, 1, 1, ())           # no weekday is the first one
     return [value if value is not None else firsts[field] if ranks[field] < finest else ()
             for field, value in enumerate(given)]
@@ -80,8 +83,10 @@ def valuesOf(value: Values, name: str, lowest: int, highest: int) -> tuple[int, 
     numbers = value if isinstance(value, Iterable) else (value,)
     found = set()
     for number in numbers:
-        if isinstance(number, bool) or not isinstance(number, int) or not lowest <= number <= highest:
-            raise InputError(f'{name} must be whole numbers from {lowest} to {highest}, not {short(number)}.')
+        if isinstance(number, bool) or not isinstance(number, int) \
+                or not lowest <= number <= highest:
+            raise InputError(f'{name} must be whole numbers from {lowest} to {highest}, not '
+                             f'{short(number)}.')
         found.add(int.__int__(number))
     return tuple(sorted(found))
 

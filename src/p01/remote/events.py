@@ -161,7 +161,8 @@ class WorkerRescued:
 
 @dataclass(frozen=True)
 class WorkersStopping:
-    """Workers were told to stop, and these jobs run: id, name and seconds; they get so many more."""
+    """Workers were told to stop, and these jobs run: id, name and seconds; they get so many
+    more."""
 
     jobs: tuple[tuple[int, str, float], ...]
     grace: float
@@ -195,7 +196,8 @@ class LeftBehind:
 
 @dataclass(frozen=True)
 class SchedulesDeclared:
-    """Schedules were brought in step with the code that a worker has: those that are new, changed, retired."""
+    """Schedules were brought in step with the code that a worker has: those that are new, changed,
+    retired."""
 
     added: tuple[str, ...]
     changed: tuple[str, ...]
@@ -205,7 +207,9 @@ class SchedulesDeclared:
     def text(self) -> str:
         """What was done, in words."""
         return '; '.join(f'{word} {listed(names)}' for word, names in
-                         (('added', self.added), ('changed', self.changed), ('retired', self.retired)) if names)
+                         (('added', self.added), ('changed',
+                                                  self.changed), ('retired', self.retired))
+                         if names)
 
 
 @dataclass(frozen=True)
@@ -241,7 +245,8 @@ def worded(jobs: tuple[tuple[int, str, float], ...]) -> str:
 
 @dataclass(frozen=True)
 class WorkerFailed:
-    """A worker failed by a fault that is neither a job's nor the storage's; follows says what it does now."""
+    """A worker failed by a fault that is neither a job's nor the storage's; follows says what it
+    does now."""
 
     worker: str
     reason: str
@@ -264,7 +269,8 @@ def heard() -> bool:
 
 
 def notify(event: object) -> None:
-    """Tell each subscriber, whatever the others raise; what one raises is logged once, with its name."""
+    """Tell each subscriber, whatever the others raise; what one raises is logged once, with its
+    name."""
     for subscriber in list(zope.event.subscribers):
         found = guarded(handlers, subscriber, event)
         for each in [subscriber] if isinstance(found, Raised) else found:
@@ -278,7 +284,9 @@ def handlers(subscriber: Any, event: object) -> list[Any]:
     told each on its own."""
     if subscriber is not getattr(sys.modules.get('zope.component.event'), 'dispatch', None):
         return [subscriber]
-    return list(sys.modules['zope.component'].getSiteManager().adapters.subscriptions([providedBy(event)], None))
+    return list(
+        sys.modules['zope.component'].getSiteManager().adapters.subscriptions([providedBy(event)],
+                                                                              None))
 
 
 def notifyAfter(current: Any, event: object) -> None:
@@ -293,8 +301,10 @@ def _committed(done: bool, event: object) -> None:
 
 def complain(subscriber: Any, event: object, error: BaseException) -> None:
     """Say once of a subscriber that it raises."""
-    name = f'{getattr(subscriber, "__module__", "")}.{getattr(subscriber, "__qualname__", "") or shown(subscriber)}'
+    called = getattr(subscriber, '__qualname__', '') or shown(subscriber)
+    name = f'{getattr(subscriber, "__module__", "")}.{called}'
     if name not in faulty:
         faulty.add(name)
         logger.error('Subscriber %s raised at %s, which changes nothing for jobs; its further '
-                     'errors are not logged: %s\n%s', name, type(event).__name__, reasonOf(error), traced(error))
+                     'errors are not logged: %s\n%s', name, type(event).__name__, reasonOf(error),
+                     traced(error))

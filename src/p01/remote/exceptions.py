@@ -27,7 +27,8 @@ class OutputError(JobError, ValueError):
 
 
 class RunLater(RemoteError):
-    """The job asks to run again later; this counts neither as a failure nor as an attempt. The reason is told at level info."""
+    """The job asks to run again later; this counts neither as a failure nor as an attempt. The
+    reason is told at level info."""
 
     def __init__(self, delay: float | timedelta | str = 60.0, reason: str = '') -> None:
         length = delay.total_seconds() if isinstance(delay, timedelta) \
@@ -72,7 +73,8 @@ class NotLoaded(UnknownJob):
 
 
 class JobNotFound(RemoteError, LookupError):
-    """No job has this id; it never existed, was aborted with its transaction, or has been removed."""
+    """No job has this id; it never existed, was aborted with its transaction, or has been
+    removed."""
 
 
 class UnknownSchedule(RemoteError, LookupError):
@@ -150,7 +152,8 @@ class NoProcessor(RemoteError, LookupError):
 
 
 class OldProcessor(RemoteError):
-    """This processor was made by p01.remote 0.5, whose jobs this version does not read; add a new processor beside it."""
+    """This processor was made by p01.remote 0.5, whose jobs this version does not read; add a new
+    processor beside it."""
 
 
 class ProcessorGone(RemoteError):
@@ -180,7 +183,8 @@ def sentence(error: BaseException) -> str:
     if isinstance(error, RemoteError):
         return foreign.described(error)
     if isinstance(error, OSError):
-        return f'{error.filename}: {error.strerror}.' if error.filename and error.strerror else foreign.described(error)
+        return f'{error.filename}: {error.strerror}.' if error.filename \
+            and error.strerror else foreign.described(error)
     if isinstance(error, TransientError):
         return 'The database was changed by others again and again; try once more.'
     return f'{foreign.reasonOf(error)} ({TRACE}=1 shows where)'

@@ -100,19 +100,23 @@ class JobFunction(Generic[P, Output]):
         connection = self.app.around()
         if connection is None:
             return [Handle(self.app, jobid)
-                    for jobid in transact(self.app.db, lambda own: self.order(self.app.locate(own), calls))]
+                    for jobid
+                    in transact(self.app.db, lambda own: self.order(self.app.locate(own), calls))]
         manager = connection.transaction_manager
-        return [Handle(self.app, jobid, manager) for jobid in self.order(self.app.near(connection), calls)]
+        return [Handle(self.app, jobid, manager)
+                for jobid in self.order(self.app.near(connection), calls)]
 
     def order(self, processor: RemoteProcessor, calls: Sequence[Any]) -> list[int]:
         """Enqueue in a processor's transaction; returns the ids."""
         if not self.proven:
             self.prove(processor)
-        # by its path, which a worker can import whatever it knows of this App; the name is for people
+        # by its path, which a worker can import whatever it knows of this App; the name is for
+        # people
         return enqueue(processor, self.prototype.path, self.prototype, calls, **self.options)
 
     def prove(self, processor: RemoteProcessor) -> None:
-        """Raises RegistrationError when workers would not find the job under the path of its function."""
+        """Raises RegistrationError when workers would not find the job under the path of its
+        function."""
         path = self.prototype.path
         try:
             processor.registered(path)
@@ -152,5 +156,6 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     'at': lambda value: seconds(value, 'at'),
     'queue': lambda value: checks.nameOf(value, 'A queue'),
     'unique': lambda value: value if isinstance(value, Unique) else Unique(value),
-    'expires': lambda value: seconds(value, 'expires') if isinstance(value, datetime) else duration(value, 'expires'),
+    'expires': lambda value: seconds(value, 'expires') if isinstance(value, datetime)
+    else duration(value, 'expires'),
 }

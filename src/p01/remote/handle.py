@@ -11,7 +11,15 @@ from typing import Any, Generic, TypeVar, cast
 
 from p01.remote.engine.context import running
 from p01.remote.engine.requests import GRACE
-from p01.remote.exceptions import InputError, JobCancelled, JobFailed, JobNotFound, NotCommitted, RemoteError, WaitsForItself
+from p01.remote.exceptions import (
+    InputError,
+    JobCancelled,
+    JobFailed,
+    JobNotFound,
+    NotCommitted,
+    RemoteError,
+    WaitsForItself,
+)
 from p01.remote.front import scope
 from p01.remote.ground import foreign
 from p01.remote.instants import duration
@@ -192,7 +200,8 @@ def followed(processor: RemoteProcessor, jobid: int) -> View:
     """A job as it is now, or the one that it is a duplicate of. Raises JobNotFound."""
     view: View = processor.store.view(jobid)
     seen = {jobid}
-    while view.outcome is not None and view.outcome.holder is not None and view.outcome.holder not in seen:
+    while view.outcome is not None and view.outcome.holder is not None \
+            and view.outcome.holder not in seen:
         seen.add(view.outcome.holder)
         try:
             view = processor.store.view(view.outcome.holder)

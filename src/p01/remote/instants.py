@@ -11,14 +11,16 @@ from p01.remote.ground.foreign import short
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST = -62135596800.0          # the first second of year 1 and the end of year 9999: what a
 END = 253402300800.0            # datetime can show, so that a due time can always be displayed
-LONGEST = 9e9                   # seconds, some 285 years: what is longer is a mistake, and Python cannot wait for it
+# seconds, some 285 years: what is longer is a mistake, and Python cannot wait for it
+LONGEST = 9e9
 
 
 def seconds(instant: float | datetime, name: str = 'now') -> float:
     """POSIX seconds of an instant given as such or as an aware datetime; else InputError."""
     if isinstance(instant, datetime):
         if instant.utcoffset() is None:
-            raise InputError(f'{name} must be a timezone-aware datetime, not the naive {instant!r}.')
+            raise InputError(f'{name} must be a timezone-aware datetime, not the naive '
+                             f'{instant!r}.')
         value = instant.timestamp()
     else:
         value = _number(instant, name, 'POSIX seconds or a timezone-aware datetime')
@@ -35,7 +37,8 @@ def utc(instant: float) -> datetime:
 
 def duration(value: float | timedelta | str, name: str = 'delay', bare: bool = False,
              most: float = LONGEST) -> float:
-    """Seconds, 0 or more and finite, of a number of them, a timedelta, or a text such as '90s', '10m'; else InputError.
+    """Seconds, 0 or more and finite, of a number of them, a timedelta, or a text such as '90s',
+    '10m'; else InputError.
 
     A text without a unit is seconds only when bare: on a command line, where all is text.
     """
@@ -72,7 +75,8 @@ def offset(tz: tzinfo, instant: float) -> int:
 
 
 def clockChange(tz: tzinfo, start: int, end: int, shift: int) -> int | None:
-    """The first whole second after start, up to end, at which the zone's offset is not shift; or None."""
+    """The first whole second after start, up to end, at which the zone's offset is not shift; or
+    None."""
     low = start
     while low < end:
         # half a day at a time: no zone has changed its clock twice within that
@@ -103,8 +107,10 @@ def _lengthOf(text: str, name: str, bare: bool) -> float:
     length = spans.parsed(text, bare)
     if length is not None:
         return length
-    if spans.parsed(text.strip().removeprefix('-'), True) is not None:      # right but for its sign, or for a unit
-        what = 'not be negative:' if text.strip().startswith('-') else 'be seconds or a timedelta, not'
+    # right but for its sign, or for a unit
+    if spans.parsed(text.strip().removeprefix('-'), True) is not None:
+        what = 'not be negative:' if text.strip().startswith('-') \
+            else 'be seconds or a timedelta, not'
         raise InputError(f'{name} must {what} {short(text)}.')
     raise InputError(f"{name} must be seconds, a timedelta, or a text such as '90s', '10m', '2h', "
                      f"'1d', not {short(text)}.")

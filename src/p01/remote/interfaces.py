@@ -33,12 +33,15 @@ class IJob(Interface):
 
     With `together`, or `p01-remote worker --together` for all, jobs that change something share
     commits: those of one claim run one after the other in one transaction, each behind a savepoint,
-    for up to 50 ms, and what they change, their outputs, follow-ups and outcomes are one commit, still
+    for up to 50 ms, and what they change, their outputs, follow-ups and outcomes are one commit,
+    still
     exactly once. It is for many short jobs whose commits take longer than they do, and that do
     little outside the database: a kill or a conflict may repeat what all of a group did outside.
     Until the commit nobody else sees anything of them, and each sees what those before it did. One
-    that fails is taken back alone, and retried as ever. A conflict, or a commit that fails, has each
-    run again by itself; it costs no attempt, and makes the groups of these jobs smaller for a while.
+    that fails is taken back alone, and retried as ever. A conflict, or a commit that fails, has
+    each
+    run again by itself; it costs no attempt, and makes the groups of these jobs smaller for a
+    while.
     A job that took long, ends or dooms its transaction, or has taken a worker down, runs by itself;
     one that joins a data manager without savepoints, or says something of the transaction (note,
     user), ends the group. A detached job shares nothing; nor do jobs that are run by hand.
@@ -56,7 +59,8 @@ class IJob(Interface):
           └──▶ cancelled ◀── queued
     """
 
-    policy = Attribute('How it is retried: an options.Policy. The default runs a job at most 4 times.')
+    policy = Attribute('How it is retried: an options.Policy. The default runs a job at most 4 '
+                       'times.')
     detached = Attribute('True for work that runs with no transaction and no connection open.')
     together = Attribute('True for work that may share a commit with other jobs.')
     id = Attribute('The id; None in a behaviour.')
@@ -68,9 +72,11 @@ class IJob(Interface):
     queue = Attribute('The queue, a text.')
     priority = Attribute('From -100 to 100; a higher one runs sooner.')
     runCounter = Attribute('How many runs there were, the running one included.')
-    attempts = Attribute('The failed runs, oldest first: number, started, ended, worker, reason, trace.')
+    attempts = Attribute('The failed runs, oldest first: number, started, ended, worker, reason, '
+                         'trace.')
     conflicts = Attribute('(number, object) of the conflicts that its last run met, None for none.')
-    tid = Attribute('The transaction (8 bytes) that ended it with its changes; None where it had none.')
+    tid = Attribute('The transaction (8 bytes) that ended it with its changes; None where it had '
+                    'none.')
     worker = Attribute('The worker that runs it or ran it.')
     created = Attribute('When it was enqueued.')
     queued = Attribute('The same, as it was called before.')
@@ -103,7 +109,8 @@ class IRemoteProcessor(Interface):
     isProcessing = Attribute('Whether a worker thread of this process runs.')
     inputLimit = Attribute('Bytes that a pickled input may take; 1 MiB.')
     outputLimit = Attribute('Bytes that a pickled output may take; 1 MiB.')
-    retention = Attribute('How long finished jobs stay: an options.Retention; 7 days, failed ones 30.')
+    retention = Attribute('How long finished jobs stay: an options.Retention; 7 days, failed ones '
+                          '30.')
 
     def addJob(name, job):
         """Register a Job instance, or a callable that any process finds again by its name, and that
@@ -118,7 +125,8 @@ class IRemoteProcessor(Interface):
     def getJobByName(name):
         """The job that is registered, or imports, under this name; None without one."""
 
-    def processJob(name, input=None, *, queue=None, priority=0, delay=None, at=None, unique=None, expires=None):
+    def processJob(name, input=None, *, queue=None, priority=0, delay=None, at=None, unique=None,
+                   expires=None):
         """Enqueue in the current transaction; returns the id.
 
         The input of a Job is passed on as it is; that of a function is its arguments: a tuple is
@@ -180,7 +188,8 @@ class IRemoteProcessor(Interface):
         """Complete a job that was pulled. Raises ClaimLost."""
 
     def processNextJob(now=None):
-        """Run the next due job in a savepoint of the caller's transaction; returns whether there was one."""
+        """Run the next due job in a savepoint of the caller's transaction; returns whether there
+        was one."""
 
     def processJobs(now=None):
         """Run everything due, each job in a savepoint of the caller's transaction; returns how many
@@ -202,7 +211,8 @@ class IWorker(Interface):
     """Processes jobs of one processor; callable, as the target of a thread."""
 
     def processNextJob(now=None):
-        """Run the next due job, in transactions of the worker's own; returns whether there was one."""
+        """Run the next due job, in transactions of the worker's own; returns whether there was
+        one."""
 
     def stop():
         """End after the running job; for other threads."""

@@ -60,7 +60,8 @@ class Job(Placed, Persistent):
 
     def __call__(self, remoteProcessor: Any) -> Any:
         """Do the work; subclasses say how."""
-        raise RegistrationError(f'{type(self).__name__} has no __call__(self, remoteProcessor); write one.')
+        raise RegistrationError(f'{type(self).__name__} has no __call__(self, remoteProcessor); '
+                                'write one.')
 
     def prepare(self, input: Any) -> Any:
         """The input as it is stored; functions check it against their signature."""
@@ -79,7 +80,8 @@ class Job(Placed, Persistent):
         """A copy of this behaviour that has these values; not stored anywhere."""
         copy = type(self).__new__(type(self))
         self._p_activate()
-        copy.__dict__.update((key, value) for key, value in self.__dict__.items() if not key.startswith('_v_'))
+        copy.__dict__.update((key, value) for key, value in self.__dict__.items()
+                             if not key.startswith('_v_'))
         copy.__dict__.update(values)
         return copy
 
@@ -132,7 +134,8 @@ class FunctionJob(Job):
         return (args, kwargs) if args or kwargs else None
 
 
-def fit(path: str, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+def fit(path: str, function: Callable[..., Any], args: Sequence[Any],
+        kwargs: Mapping[str, Any]) -> None:
     """Raises ArgumentsError for arguments that the function of this path does not take."""
     signature, least, most = signatureOf(function)
     if signature is not None and (kwargs or not least <= len(args) <= most):
@@ -159,7 +162,9 @@ class Gone(Job):
     def __init__(self, reason: UnknownJob) -> None:
         self.reason = reason
         lacks = isinstance(reason.__cause__, ImportError | AttributeError)
-        self.policy = Policy(retries=0) if not isinstance(reason, NotLoaded) else LATER if lacks else RAISING
+        self.policy = Policy(retries=0) if not isinstance(reason,
+                                                          NotLoaded) else LATER if lacks \
+                                                              else RAISING
 
     def ready(self) -> Callable[[Any], Any]:
         return self
@@ -174,12 +179,14 @@ def wrapped(job: Any) -> Job:
         refuseLater(type(job).__call__, f'{type(job).__name__}.__call__')
         return job
     if isinstance(job, type) and issubclass(job, Job):
-        raise RegistrationError(f'{job.__name__} is a class; add an instance of it, {job.__name__}().')
+        raise RegistrationError(f'{job.__name__} is a class; add an instance of it, '
+                                f'{job.__name__}().')
     if isinstance(getattr(job, 'prototype', None), Job):
         refuseLater(job, job.prototype.path)        # another decorator's, above ours
         return job.prototype.filled({})     # a copy: the App's own belongs to no connection
     if not callable(job):
-        raise RegistrationError(f'{shown(job)} is no job: give a Job instance or an importable function.')
+        raise RegistrationError(f'{shown(job)} is no job: give a Job instance or an importable '
+                                'function.')
     path = pathOf(job)
     if isinstance(job, MethodType) and not isinstance(job.__self__, type):
         raise RegistrationError(f'{path} is a method of one object, which its name alone does not '
@@ -252,11 +259,15 @@ def signatureOf(function: Callable[..., Any]) -> Signed:
 
 
 def arity(signature: inspect.Signature) -> tuple[float, float]:
-    """How many positional arguments alone fit: at least, at most; none do where a keyword is needed."""
+    """How many positional arguments alone fit: at least, at most; none do where a keyword is
+    needed."""
     parameters = signature.parameters.values()
-    positional = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
-    needed = [each for each in parameters if each.default is each.empty and each.kind is each.KEYWORD_ONLY]
-    most = math.inf if any(each.kind is each.VAR_POSITIONAL for each in parameters) else len(positional)
+    positional = [each for each in parameters
+                  if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    needed = [each for each in parameters if each.default is each.empty
+              and each.kind is each.KEYWORD_ONLY]
+    most = math.inf if any(each.kind is each.VAR_POSITIONAL
+                           for each in parameters) else len(positional)
     return math.inf if needed else sum(each.default is each.empty for each in positional), most
 
 
@@ -275,7 +286,8 @@ class RemoveCompletedJobsJob(Job):
 
 
 class PackZODBJob(Job):
-    """Packs the database, whoever opened it. Its input is how many days of history stay, None for none."""
+    """Packs the database, whoever opened it. Its input is how many days of history stay, None for
+    none."""
 
     def __call__(self, remoteProcessor: Any) -> None:
         from p01.remote.storage.packing import pack  # here: most processes never pack

@@ -28,9 +28,11 @@ LINES: dict[type, tuple[int, str]] = {
     events.JobErred: (logging.ERROR, ('Job {0.id} {0.name}: {0.cause} in run {0.attempt} on '
                                      '{0.worker}: {0.reason}')),
     events.JobStopped: (logging.WARNING, 'Job {0.id} {0.name}: ended on {0.worker}: {0.reason}'),
-    events.ClaimRefused: (logging.WARNING, ('Job {0.id} {0.name}: {0.worker} finished too late; its '
+    events.ClaimRefused: (logging.WARNING, ('Job {0.id} {0.name}: {0.worker} finished too late; '
+                                            'its '
                                            'changes were undone')),
-    events.ScheduleFailed: (logging.ERROR, 'Schedule {0.key} of {0.jobName}: not enqueued: {0.reason}'),
+    events.ScheduleFailed: (logging.ERROR,
+                            'Schedule {0.key} of {0.jobName}: not enqueued: {0.reason}'),
     events.SchedulesDeclared: (logging.INFO, 'Schedules: {0.text}'),
     events.StorageLost: (logging.ERROR, ('Worker {0.worker}: the database is away, waiting for it: '
                                         '{0.reason}')),
@@ -40,7 +42,8 @@ LINES: dict[type, tuple[int, str]] = {
                                             'back: {0.jobs}')),
     events.WorkersStopping: (logging.WARNING, ('Stopping: workers wait for {0.text}; at most '
                                                '{0.grace:g} s, or until the next signal')),
-    events.WorkersEnded: (logging.WARNING, ('Stopping: workers are ended amidst {0.text}; what they '
+    events.WorkersEnded: (logging.WARNING, ('Stopping: workers are ended amidst {0.text}; what '
+                                            'they '
                                            'held goes back')),
     events.LeftBehind: (logging.WARNING, ('Worker process ends; jobs left {0.names} in it, for '
                                           'which it waits {0.patience:g} s at most')),
@@ -52,7 +55,8 @@ def write(event: object) -> None:
     found = LINES.get(type(event))
     if found is not None and logger.isEnabledFor(found[0]):
         text = found[1].format(event)
-        if not text.isprintable():      # what an error says: it may have several lines, or rule a terminal
+        # what an error says: it may have several lines, or rule a terminal
+        if not text.isprintable():
             text = ''.join(each if each.isprintable() else ' ' for each in text)
         logger.log(found[0], '%s', text)
 

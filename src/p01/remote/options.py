@@ -56,7 +56,8 @@ class Policy(Options):
     deaths: int | None = None
 
     if TYPE_CHECKING:       # what may be given, beside what is kept
-        def __init__(self, retries: int = 3, backoff: Span = 0.0, longest: Span = 600.0, timeout: Span | None = None,
+        def __init__(self, retries: int = 3, backoff: Span = 0.0, longest: Span = 600.0,
+                     timeout: Span | None = None,
                      final: tuple[type[BaseException], ...] = (), conflicts: int = CONFLICTS,
                      deaths: int | None = None) -> None:
             """See the class."""
@@ -72,10 +73,12 @@ class Policy(Options):
             raise InputError('timeout must be more than 0 seconds; None is no limit.')
         classes = self.final if isinstance(self.final, tuple) else (self.final,)
         if not all(isinstance(each, type) and issubclass(each, BaseException) for each in classes):
-            raise InputError(f'final must be a tuple of exception classes, not {short(self.final)}.')
+            raise InputError('final must be a tuple of exception classes, not '
+                             f'{short(self.final)}.')
 
     def pause(self, error: BaseException, runs: int, chance: float) -> float | None:
-        """Seconds until the next run after so many runs failed, the last with this error; None for never.
+        """Seconds until the next run after so many runs failed, the last with this error; None for
+        never.
 
         chance is a random number from 0 to 1.
         """
@@ -111,7 +114,8 @@ class Unique(Options):
 
 @dataclass(frozen=True)
 class Retention(Options):
-    """How long finished jobs are kept: seconds, a timedelta, or a text such as '30d'; None for ever.
+    """How long finished jobs are kept: seconds, a timedelta, or a text such as '30d'; None for
+    ever.
 
     most: how many finished jobs are kept at most, the oldest go first.
     """
@@ -162,15 +166,18 @@ class WorkerOptions(Options):
         for name, least in (('waitTime', 0.0), ('lease', 1.0), ('grace', 0.0)):
             self.keep(name, duration(getattr(self, name), name))
             if getattr(self, name) < least:
-                raise InputError(f'{name} must be at least {least:g} seconds, not {getattr(self, name):g}.')
+                raise InputError(f'{name} must be at least {least:g} seconds, not '
+                                 f'{getattr(self, name):g}.')
         # a single text would count as its letters
         if not isinstance(self.queues, tuple | list | set | frozenset):
-            raise InputError(f"queues must be a tuple of names such as ('mail',), not {short(self.queues)}.")
+            raise InputError("queues must be a tuple of names such as ('mail',), not "
+                             f"{short(self.queues)}.")
         self.keep('queues', tuple(checks.nameOf(queue, 'A queue') for queue in self.queues))
         checks.flagOf(self.drain, 'drain')
         checks.flagOf(self.together, 'together')
         if not isinstance(self.logLevel, str) or self.logLevel.lower() not in ('', *LEVELS):
-            raise InputError(f'logLevel must be one of {", ".join(LEVELS)}, not {short(self.logLevel)}.')
+            raise InputError(f'logLevel must be one of {", ".join(LEVELS)}, not '
+                             f'{short(self.logLevel)}.')
 
     @classmethod
     def read(cls, environ: dict[str, str] | None = None, **given: Any) -> WorkerOptions:
@@ -201,8 +208,10 @@ def parsed(name: str, text: str, default: Any) -> Any:
         if isinstance(default, tuple):
             return tuple(text.split())
         if isinstance(default, bool):
-            return {'1': True, 'true': True, 'yes': True, '0': False, 'false': False, 'no': False, '': False}[text.lower()]
-        return duration(text, name, bare=True) if isinstance(default, float) else type(default)(text)
+            return {'1': True, 'true': True, 'yes': True, '0': False, 'false': False, 'no': False,
+                    '': False}[text.lower()]
+        return duration(text, name,
+                        bare=True) if isinstance(default, float) else type(default)(text)
     except (ValueError, KeyError):
         what = {bool: 'yes or no', int: 'whole number',
                 float: "duration such as 90, '90s' or '10m'"}[type(default)]

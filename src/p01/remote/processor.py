@@ -56,7 +56,8 @@ class RemoteProcessor(Placed, Persistent):
         self.jobs, self.store, self.scheduler = OOBTree(), Store(), Scheduler(self)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Options are looked at where they are set: a wrong one would stop the workers. Raises InputError."""
+        """Options are looked at where they are set: a wrong one would stop the workers. Raises
+        InputError."""
         if name in ('inputLimit', 'outputLimit'):
             value = checks.wholeOf(value, name, 0)
         elif name == 'retention' and not isinstance(value, Retention):
@@ -94,7 +95,8 @@ class RemoteProcessor(Placed, Persistent):
             job = getattr(found(name), 'prototype', None)
         if not isinstance(job, Job):
             known = listed(sorted(self.jobs)) or 'none yet'
-            raise UnknownJob(f'No job is registered as {name!r}; add it with addJob (registered: {known}).')
+            raise UnknownJob(f'No job is registered as {name!r}; add it with addJob (registered: '
+                             f'{known}).')
         return job
 
     def behaviour(self, name: str) -> Job:
@@ -104,10 +106,13 @@ class RemoteProcessor(Placed, Persistent):
 
     # -- jobs
 
-    def processJob(self, name: str, input: Any = None, *, queue: str | None = None, priority: int = 0,
-                   delay: Any = None, at: Any = None, unique: str | Unique | None = None, expires: Any = None) -> int:
+    def processJob(self, name: str, input: Any = None, *, queue: str | None = None,
+                   priority: int = 0,
+                   delay: Any = None, at: Any = None, unique: str | Unique | None = None,
+                   expires: Any = None) -> int:
         """Enqueue a job in the current transaction; returns its id."""
-        name = str.__str__(name) if isinstance(name, str) else name     # stored plain, see checks.nameOf
+        # stored plain, see checks.nameOf
+        name = str.__str__(name) if isinstance(name, str) else name
         try:
             behaviour = self.registered(name)
         except NotLoaded as error:
@@ -115,12 +120,14 @@ class RemoteProcessor(Placed, Persistent):
             raise UnknownJob(f'No job is registered as {name!r}, and it cannot be imported '
                              f'({reasonOf(cause)}); name a job that can be, or add it with '
                              'addJob.') from cause
-        [jobid] = enqueue(self, name, behaviour, (input,), queue=queue, priority=priority, delay=delay, at=at,
+        [jobid] = enqueue(self, name, behaviour, (input,), queue=queue, priority=priority,
+                          delay=delay, at=at,
                           unique=unique, expires=expires)
         return jobid
 
     def getJob(self, jobid: int) -> Job:
-        """The job as it is now: its behaviour, filled with what is known of it. Raises JobNotFound."""
+        """The job as it is now: its behaviour, filled with what is known of it. Raises
+        JobNotFound."""
         return self.filled(self.store.view(jobid))
 
     def filled(self, view: View) -> Job:
@@ -130,10 +137,13 @@ class RemoteProcessor(Placed, Persistent):
         if isinstance(input, Raised):
             input = f'(cannot be loaded: {described(input.error)})'
         values: dict[str, Any] = {
-            'id': view.id, '__name__': str(view.id), '__parent__': self, 'name': record.name, 'input': input,
-            'status': view.status, 'queue': record.queue, 'priority': record.priority, 'runCounter': view.runs,
+            'id': view.id, '__name__': str(view.id), '__parent__': self, 'name': record.name,
+            'input': input,
+            'status': view.status, 'queue': record.queue, 'priority': record.priority,
+            'runCounter': view.runs,
             'attempts': view.attempts, 'worker': view.worker, 'output': None, 'error': view.error,
-            **instants(created=record.created, queued=record.created, due=view.due, started=None, completed=None)}
+            **instants(created=record.created, queued=record.created, due=view.due, started=None,
+                       completed=None)}
         if outcome is not None:
             values.update(conflicts=outcome.conflicts, tid=outcome.tid,
                           **instants(started=outcome.started, completed=outcome.completed))
@@ -158,12 +168,15 @@ class RemoteProcessor(Placed, Persistent):
         Raises JobNotFound."""
         return self.store.view(jobid).error
 
-    def cancelJob(self, jobid: int, running: bool = False, grace: Span = requests.GRACE, who: str = '') -> bool:
-        """Cancel a job that waits, or with running ask its worker to end it; see IRemoteProcessor."""
+    def cancelJob(self, jobid: int, running: bool = False, grace: Span = requests.GRACE,
+                  who: str = '') -> bool:
+        """Cancel a job that waits, or with running ask its worker to end it; see
+        IRemoteProcessor."""
         seconds, now = duration(grace, 'grace'), time.time()
         if verbs.cancel(self.store, jobid, now):
             return True
-        return running and requests.interrupt(self, jobid, Asked(str(who) or requests.asker(), now, seconds))
+        return running \
+            and requests.interrupt(self, jobid, Asked(str(who) or requests.asker(), now, seconds))
 
     def retryJob(self, jobid: int) -> bool:
         """Run a failed or cancelled job again; whether it was one. Raises JobNotFound."""
@@ -173,7 +186,8 @@ class RemoteProcessor(Placed, Persistent):
         return done
 
     def removeJobs(self, stati: Iterable[str] | str | None = None) -> dict[str, int]:
-        """Remove finished jobs of these stati, None for all that finished; returns how many by status.
+        """Remove finished jobs of these stati, None for all that finished; returns how many by
+        status.
 
         Raises ValueError for a status that is not a finished one.
         """
@@ -194,12 +208,14 @@ class RemoteProcessor(Placed, Persistent):
     # -- schedules
 
     def addScheduler(self, item: Any, now: Any = None) -> str:
-        """Add a Delay or Cron item; returns its key. Raises UnknownJob for a job that is not registered."""
+        """Add a Delay or Cron item; returns its key. Raises UnknownJob for a job that is not
+        registered."""
         if not isinstance(item, SchedulerItem):
             raise InputError(f'A scheduler takes Delay and Cron items, not {item!r}.')
         behaviour = self.registered(item.jobName)
         checks.priorityOf(item.priority)
-        payload.pack(prepared(behaviour, item.input, item.jobName), f'The input of {item.jobName!r}',
+        payload.pack(prepared(behaviour, item.input, item.jobName),
+                     f'The input of {item.jobName!r}',
                      self.inputLimit)
         key = self.scheduler.add(item, self.now(now))
         if now is None:
@@ -238,7 +254,8 @@ class RemoteProcessor(Placed, Persistent):
         return runDue(self, None if now is None else seconds(now, 'now'), 1) > 0
 
     def processJobs(self, now: Any = None) -> int:
-        """Run everything that is due, here, in the caller's transaction; returns how many runs there were."""
+        """Run everything that is due, here, in the caller's transaction; returns how many runs
+        there were."""
         return runDue(self, None if now is None else seconds(now, 'now'))
 
     # -- workers of this process

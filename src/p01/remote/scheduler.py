@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Jobs that run by the clock: Delay (every so many seconds), Cron (a crontab line), and their container.
+"""Jobs that run by the clock: Delay (every so many seconds), Cron (a crontab line), and their
+container.
 
 Deciding is pure: an item says from an instant when it runs next and never looks at a clock itself.
-Whoever fires a due item writes when it is due next in the same transaction in which it enqueues the job.
+Whoever fires a due item writes when it is due next in the same transaction in which it enqueues the
+job.
 """
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ NAMES = tuple(field[0] for field in FIELDS)
 
 
 class Delay(SchedulerItem):
-    """Run a job again and again, ``delay`` (seconds, a timedelta or a text such as '10m'; above 0) after the last time."""
+    """Run a job again and again, ``delay`` (seconds, a timedelta or a text such as '10m'; above 0)
+    after the last time."""
 
     def __init__(self, jobName: str, delay: float | timedelta | str = 10, active: bool = True,
                  startTime: float | datetime | None = None, input: Any = None,
@@ -41,7 +44,8 @@ class Delay(SchedulerItem):
         self.delay = duration(delay, 'delay', most=math.inf)
         if not self.delay:
             raise InputError('delay must be above 0 seconds: the job would never pause.')
-        utc(self.next(self.startTime or 0.0))       # beyond the calendar: told here, not by a dashboard
+        # beyond the calendar: told here, not by a dashboard
+        utc(self.next(self.startTime or 0.0))
 
     def next(self, after: float) -> float:
         """The delay after this instant."""
@@ -54,22 +58,26 @@ class Delay(SchedulerItem):
 class Cron(SchedulerItem):
     """Run a job at the wall-clock times of a crontab line, in the time zone ``tz``.
 
-    Each field is a tuple of numbers or a crontab field as text (``'*/15'``, ``'MON-FRI'``); an empty tuple
-    means any. In tuples dayOfWeek counts as Python's weekday() does, 0 is Monday and 6 Sunday; in text it
-    counts as cron does, 0 is Sunday. Fields left out are any when they are coarser than a field that is
-    given, and the first (0, day 1) when they are finer than all of these: ``hour=(8,)`` is 08:00 sharp.
-    As in every crontab, a day matches when dayOfMonth or dayOfWeek does, if both are restricted.
+    Each field is a tuple of numbers or a crontab field as text (``'*/15'``, ``'MON-FRI'``); an
+    empty tuple means any. In tuples dayOfWeek counts as Python's weekday() does, 0 is Monday and 6
+    Sunday; in text it counts as cron does, 0 is Sunday. Fields left out are any when they are
+    coarser than a field that is given, and the first (0, day 1) when they are finer than all of
+    these: ``hour=(8,)`` is 08:00 sharp. As in every crontab, a day matches when dayOfMonth or
+    dayOfWeek does, if both are restricted.
 
     A time of day that the clock skips in spring runs once at the end of the gap, one that the clock
-    shows twice in autumn runs once, the first time. A line with ``*`` or ``*/n`` (or an empty tuple) for
-    minute or hour means a rhythm instead: it runs whenever the clock shows a match, skipped or repeated.
+    shows twice in autumn runs once, the first time. A line with ``*`` or ``*/n`` (or an empty
+    tuple) for minute or hour means a rhythm instead: it runs whenever the clock shows a match,
+    skipped or repeated.
     """
 
     nominal = True
 
-    def __init__(self, jobName: str, minute: Values = None, hour: Values = None, dayOfMonth: Values = None,
+    def __init__(self, jobName: str, minute: Values = None, hour: Values = None,
+                 dayOfMonth: Values = None,
                  month: Values = None, dayOfWeek: Values = None, active: bool = True,
-                 startTime: float | datetime | None = None, input: Any = None, queue: str | None = None,
+                 startTime: float | datetime | None = None, input: Any = None,
+                 queue: str | None = None,
                  priority: int = 0, tz: str = 'UTC') -> None:
         super().__init__(jobName, active=active, startTime=startTime, input=input, queue=queue,
                          priority=priority)
@@ -77,15 +85,17 @@ class Cron(SchedulerItem):
         self.minute, self.hour, self.dayOfMonth, self.month, self.dayOfWeek = (
             valuesOf(value, *field) for value, field in zip(given, FIELDS, strict=True))
         self.tz = str.__str__(tz) if isinstance(tz, str) else tz
-        self.first(0.0)                 # bad times, an unknown zone and a date that never comes fail here
+        # bad times, an unknown zone and a date that never comes fail here
+        self.first(0.0)
 
     @classmethod
     def parse(cls, jobName: str, expression: str, tz: str = 'UTC', **options: Any) -> Cron:
-        """A Cron from five crontab fields or a word like @daily; options as for Cron; else InputError."""
+        """A Cron from five crontab fields or a word like @daily; options as for Cron; else
+        InputError."""
         fields = lineOf(expression).split()
         if len(fields) != len(FIELDS):
-            raise InputError(f'{short(expression)} is no crontab line: write five fields, minute hour '
-                             'day-of-month month day-of-week; a Cron has no seconds.')
+            raise InputError(f'{short(expression)} is no crontab line: write five fields, minute '
+                             'hour day-of-month month day-of-week; a Cron has no seconds.')
         options.update(zip(NAMES, fields, strict=True))
         return cls(jobName, tz=tz, **options)
 
@@ -93,7 +103,8 @@ class Cron(SchedulerItem):
     def expression(self) -> str:
         """The crontab line of this item, five fields in cron's own numbers."""
         # checked again: the fields are plain attributes, and a form may have changed them
-        return ' '.join(textOf(valuesOf(getattr(self, field[0]), *field), field[0]) for field in FIELDS)
+        return ' '.join(textOf(valuesOf(getattr(self, field[0]), *field), field[0])
+                        for field in FIELDS)
 
     def next(self, after: float) -> float:
         """The first match strictly after this instant; InputError when there is none."""
@@ -104,7 +115,8 @@ class Cron(SchedulerItem):
 
 
 class Failure(NamedTuple):
-    """Why an item could not be fired, first seen at an instant in POSIX seconds. It may be the fault of one host alone."""
+    """Why an item could not be fired, first seen at an instant in POSIX seconds. It may be the
+    fault of one host alone."""
 
     since: float
     reason: str
@@ -113,16 +125,18 @@ class Failure(NamedTuple):
 class Scheduler(Placed, Persistent):
     """The items of a processor by key.
 
-    Every item is a persistent object of its own and firing one writes its ``due``. So when two workers
-    fire the same tick in two transactions, both write that item: ZODB lets one commit and gives the other
-    a ConflictError, and the job that the other one enqueued vanishes with it. No lock, no leader is needed;
-    for that reason no item may ever get a ``_p_resolveConflict``.
+    Every item is a persistent object of its own and firing one writes its ``due``. So when two
+    workers fire the same tick in two transactions, both write that item: ZODB lets one commit and
+    gives the other a ConflictError, and the job that the other one enqueued vanishes with it. No
+    lock, no leader is needed; for that reason no item may ever get a ``_p_resolveConflict``.
     """
 
     # of what applications declare, see engine.declaring
-    codes: dict[str, tuple[str, ...]] = {}      # by application: those that were seen, the one that holds last
+    # by application: those that were seen, the one that holds last
+    codes: dict[str, tuple[str, ...]] = {}
     names: dict[str, tuple[str, ...]] = {}      # by code: the schedules that it declares
-    leaving: dict[str, tuple[str, ...]] = {}    # by application: those that are no longer declared, and have not retired
+    # by application: those that are no longer declared, and have not retired
+    leaving: dict[str, tuple[str, ...]] = {}
 
     def __init__(self, processor: Any = None) -> None:
         if processor is not None:
@@ -161,7 +175,8 @@ class Scheduler(Placed, Persistent):
         return not self._items
 
     def add(self, item: SchedulerItem, now: float | datetime, key: str = '') -> str:
-        """Take in an item, set its first due time and return its key: the given one, or jobName, jobName-2, …"""
+        """Take in an item, set its first due time and return its key: the given one, or jobName,
+        jobName-2, …"""
         if not isinstance(item, SchedulerItem):
             raise InputError(f'A scheduler takes Delay and Cron items, not {item!r}.')
         if item.__parent__ is not None:
@@ -183,7 +198,8 @@ class Scheduler(Placed, Persistent):
         item = self._find(key)
         del self._items[key]
         self.mended(key)
-        if isinstance(item, SchedulerItem):     # else its class is gone, and nothing can be said to it
+        # else its class is gone, and nothing can be said to it
+        if isinstance(item, SchedulerItem):
             was = item.when
             if was is not None:
                 self.parts[partOf(key)].leave(was, key)
@@ -209,7 +225,8 @@ class Scheduler(Placed, Persistent):
         return found.due
 
     def rescheduleAll(self, now: float | datetime) -> None:
-        """Reschedule every item from now; raises what the first one does that cannot be, when all others are."""
+        """Reschedule every item from now; raises what the first one does that cannot be, when all
+        others are."""
         done = [contained(self.reschedule, key, now) for key in self]
         for each in done:
             if isinstance(each, Raised):
@@ -236,7 +253,8 @@ class Scheduler(Placed, Persistent):
         return found.due
 
     def failed(self, key: str, reason: str, now: float) -> bool:
-        """Note why an item fails, the error's class first; whether that is news: the rest may say the time, or an address."""
+        """Note why an item fails, the error's class first; whether that is news: the rest may say
+        the time, or an address."""
         known = self.failures.get(key)
         if known is not None and known.reason.partition(':')[0] == reason.partition(':')[0]:
             return False
@@ -258,5 +276,6 @@ class Scheduler(Placed, Persistent):
         key = item.__name__ if isinstance(item, SchedulerItem) else item
         found = self._items.get(key) if isinstance(key, str) else None
         if found is None or (isinstance(item, SchedulerItem) and found is not item):
-            raise InputError(f'No item {item!r} is in this scheduler; list(scheduler) names those that are.')
+            raise InputError(f'No item {item!r} is in this scheduler; list(scheduler) names those '
+                             'that are.')
         return found

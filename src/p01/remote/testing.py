@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""For tests: a place with a log (setUp, tearDown), jobs that behave in a known way, a clock, a patient wait.
+"""For tests: a place with a log (setUp, tearDown), jobs that behave in a known way, a clock, a
+patient wait.
 
-The packages that setUp needs come with the extra p01.remote[test]; the jobs, the clock and waitFor need none.
+The packages that setUp needs come with the extra p01.remote[test]; the jobs, the clock and waitFor
+need none.
 """
 import logging
 import sys
@@ -19,17 +21,19 @@ from p01.remote.job import Job
 logger = logging.getLogger('p01.remote')
 Answer = TypeVar('Answer')
 
-# what the tearDowns still have to undo, newest last: setUp may be nested, and globs belong to the test
+# what the tearDowns still have to undo, newest last: setUp may be nested, and globs belong to the
+# test
 _undo: list[ExitStack] = []
 
 
 # -- a place
 
 def setUp(test: Any) -> None:
-    """Put root (a located root folder, the current site) and log_info (the log from INFO) into test.globs.
+    """Put root (a located root folder, the current site) and log_info (the log from INFO) into
+    test.globs.
 
-    Workers started by a RemoteProcessor wait 0 seconds instead of 1. Raises ImportError naming the extra
-    when a package is missing.
+    Workers started by a RemoteProcessor wait 0 seconds instead of 1. Raises ImportError naming the
+    extra when a package is missing.
     """
     try:
         from zope.security.management import endInteraction
@@ -59,13 +63,15 @@ def setUp(test: Any) -> None:
 
 
 def tearDown(test: Any) -> None:
-    """Undo setUp: end worker threads, the transaction, the interaction, the log handler and the site."""
+    """Undo setUp: end worker threads, the transaction, the interaction, the log handler and the
+    site."""
     if _undo:
         _undo.pop().close()
 
 
 def stopThreads() -> None:
-    """Stop the workers that this process's processors have started; AssertionError when one goes on."""
+    """Stop the workers that this process's processors have started; AssertionError when one goes
+    on."""
     worker = sys.modules.get('p01.remote.worker')       # never imported: none was started
     if worker is not None:
         worker.stopAll()
@@ -135,10 +141,13 @@ class FakeClock:
         return self.set(self._now + duration(delay))
 
 
-def waitFor(condition: Callable[[], Answer], timeout: float | timedelta | str = 10.0, message: str = '') -> Answer:
-    """The first true answer of the condition; AssertionError when there is none within the timeout, a duration.
+def waitFor(condition: Callable[[], Answer], timeout: float | timedelta | str = 10.0,
+            message: str = '') -> Answer:
+    """The first true answer of the condition; AssertionError when there is none within the timeout,
+    a duration.
 
-    A condition that reads the database begins a transaction first, to see what others have committed.
+    A condition that reads the database begins a transaction first, to see what others have
+    committed.
     """
     timeout = duration(timeout, 'timeout')
     deadline = time.monotonic() + timeout

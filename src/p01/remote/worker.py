@@ -18,7 +18,13 @@ from p01.remote.engine import surroundings
 from p01.remote.engine.closing import closed, hire, resign
 from p01.remote.engine.loop import Loop
 from p01.remote.engine.outage import Outage
-from p01.remote.exceptions import NewerDatabase, OldProcessor, ProcessorGone, RemoteError, StorageAway
+from p01.remote.exceptions import (
+    NewerDatabase,
+    OldProcessor,
+    ProcessorGone,
+    RemoteError,
+    StorageAway,
+)
 from p01.remote.ground import fork
 from p01.remote.ground.foreign import interrupts, reasonOf
 from p01.remote.instants import duration, seconds
@@ -52,7 +58,8 @@ class SimpleWorker:
     def loop(self) -> Loop:
         """A loop on a connection of its own."""
         # a wait of no time at all would spin; an idle worker is woken anyway
-        return Loop(self.db, self.follower.locate, '.'.join(self.queuePath), WorkerOptions(waitTime=max(self.waitTime, 0.01)))
+        return Loop(self.db, self.follower.locate, '.'.join(self.queuePath),
+                    WorkerOptions(waitTime=max(self.waitTime, 0.01)))
 
     def processNextJob(self, now: Any = None) -> bool:
         """Run the next job that is due; whether there was one."""
@@ -69,7 +76,8 @@ class SimpleWorker:
     def __call__(self) -> None:
         """Work until stop is called, or the database is closed."""
         hire(self.db, self, threading.current_thread())
-        others = [threading.Thread(target=begin, args=(self.work,), name=f'{self.name}.{number}', daemon=True)
+        others = [threading.Thread(target=begin, args=(self.work,), name=f'{self.name}.{number}',
+                                   daemon=True)
                   for number in range(2, self.threads + 1)]
         for thread in others:
             thread.start()
@@ -94,7 +102,8 @@ class SimpleWorker:
                 self.stopped.set()
                 logger.error('%s ends: %s', self.name, error)
                 return
-            except Exception as error:      # started before the processor was committed, or while the storage is away
+            except Exception as error:
+                # started before the processor was committed, or while the storage is away
                 loop.free()
                 self.loops.remove(loop)
                 missing = isinstance(error, RemoteError) and not isinstance(error, StorageAway)
@@ -110,7 +119,8 @@ class SimpleWorker:
             except MemoryError as error:
                 events.notify(events.WorkerFailed(self.name, reasonOf(error), 'it ends'))
                 raise
-            except BaseException as error:      # of whatever class: a thread that ends without a word looks alive
+            except BaseException as error:
+                # of whatever class: a thread that ends without a word looks alive
                 if interrupts(error):
                     raise
                 self.stopped.wait(outage.failed(error))
@@ -130,15 +140,20 @@ class SimpleWorker:
 class MultiWorker(SimpleWorker):
     """Runs so many jobs at a time, each in a thread with a connection of its own."""
 
-    def __init__(self, db: DB, queuePath: Sequence[str], waitTime: float = 1.0, maxThreads: int | None = None) -> None:
+    def __init__(self, db: DB, queuePath: Sequence[str], waitTime: float = 1.0,
+                 maxThreads: int | None = None) -> None:
         super().__init__(db, queuePath, waitTime)
         self.threads = maxThreads or 5
 
 
-# -- workers of this process, by database and the oid of their processor, or the path that they have instead
+# -- workers of this process, by database and the oid of their processor, or the path that they have
+# instead
 
 Key = bytes | tuple[str, ...] | None
-_running: weakref.WeakKeyDictionary[DB, dict[Key, tuple[Any, threading.Thread]]] = weakref.WeakKeyDictionary()
+_running: weakref.WeakKeyDictionary[DB,
+                                    dict[Key,
+                                         tuple[Any,
+                                               threading.Thread]]] = weakref.WeakKeyDictionary()
 _lock = fork.Lock()
 
 

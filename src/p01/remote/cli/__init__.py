@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""The command p01-remote. Each group of verbs has a module; here are the list of them and the way out of errors."""
+"""The command p01-remote. Each group of verbs has a module; here are the list of them and the way
+out of errors."""
 from __future__ import annotations
 
 import logging
@@ -17,10 +18,13 @@ from p01.remote.ground import streams
 from p01.remote.ground.foreign import interrupts
 from p01.remote.ground.upstream import over
 
-FAILED, WRONG, STOPPED = 1, 2, 130      # a job or check failed, or nothing was found; bad input; interrupted
+# a job or check failed, or nothing was found; bad input; interrupted
+FAILED, WRONG, STOPPED = 1, 2, 130
 # and their modules, in the order in which one meets them
-VERBS = {'demo': 'demo.command', 'worker': 'cli.worker', 'enqueue': 'cli.enqueue', 'jobs': 'cli.changes',
-         'queues': 'cli.queues', 'schedules': 'cli.scheduling', 'status': 'cli.status', 'doctor': 'cli.doctor',
+VERBS = {'demo': 'demo.command', 'worker': 'cli.worker', 'enqueue': 'cli.enqueue',
+         'jobs': 'cli.changes',
+         'queues': 'cli.queues', 'schedules': 'cli.scheduling', 'status': 'cli.status',
+         'doctor': 'cli.doctor',
          'pack': 'cli.pack', 'copy': 'cli.copy'}
 
 
@@ -50,16 +54,19 @@ def installed() -> str:
 
 
 @click.group(cls=Verbs, context_settings={'help_option_names': ['-h', '--help']}, epilog="""
-APP is where the jobs are: module:attribute of an App, or an address such as sqlite:./jobs; without it, P01_REMOTE_APP.
+APP is where the jobs are: module:attribute of an App, or an address such as sqlite:./jobs;
+without it, P01_REMOTE_APP.
 Exit status: 0 all well, 1 a job or a check failed or nothing was found, 2 bad input.
 """)
-@click.version_option(installed(), '--version', prog_name='p01-remote', message='%(prog)s %(version)s')
+@click.version_option(installed(), '--version', prog_name='p01-remote',
+                      message='%(prog)s %(version)s')
 def cli() -> None:
     """Durable background jobs that live in your object database and commit with your data."""
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit status, which says what happened to the jobs, whoever listens or does not.
+    """Run the command; returns its exit status, which says what happened to the jobs, whoever
+    listens or does not.
 
     Errors become one sentence on stderr, never a traceback.
     """
@@ -76,7 +83,8 @@ def run(args: Sequence[str] | None) -> int:
     # it logs tracebacks of what we tell in a sentence
     logging.getLogger('relstorage').addHandler(logging.NullHandler())
     try:
-        answer = cli.main(args=None if args is None else list(args), prog_name='p01-remote', standalone_mode=False)
+        answer = cli.main(args=None if args is None else list(args), prog_name='p01-remote',
+                          standalone_mode=False)
         return answer if isinstance(answer, int) else 0
     except click.exceptions.Abort:
         tell('Stopped.', err=True)
@@ -84,7 +92,8 @@ def run(args: Sequence[str] | None) -> int:
     except click.ClickException as error:
         error.show(sys.stderr)
         return WRONG
-    except BaseException as error:      # of whatever class: an application's code may raise SystemExit
+    except BaseException as error:
+        # of whatever class: an application's code may raise SystemExit
         if os.environ.get(TRACE) or interrupts(error):
             raise
         tell(f'Error: {shown(sentence(error), None)}', err=True)

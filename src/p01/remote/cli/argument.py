@@ -26,7 +26,8 @@ class Span(click.ParamType):
     name = 'duration'
 
     @over(click.ParamType)
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(self, value: Any, param: click.Parameter | None,
+                ctx: click.Context | None) -> float:
         """Seconds of 90, 90s, 1.5m, 2h or 1d."""
         try:
             return duration(value, 'The duration', bare=True)
@@ -35,7 +36,8 @@ class Span(click.ParamType):
                 self.fail(f'{value!r} is negative; a duration is 0 or more.', param, ctx)
             self.fail(f'{shown(value, 60)!r} is no duration; write seconds, or a number with a '
                       'unit: 90, 10m, 2h, 1d.'
-                      if isinstance(value, str) and spans.parsed(value, True) is None else str(error), param, ctx)
+                      if isinstance(value, str) and spans.parsed(value, True) is None
+                      else str(error), param, ctx)
 
 
 SPAN = Span()
@@ -62,7 +64,8 @@ class Verb(click.Command):
     @over(click.Command)
     def invoke(self, ctx: click.Context) -> Any:
         """Let the target say which processor is meant."""
-        path = ctx.params.pop('processor', None) if isinstance(self.params[0], AppArgument) else None
+        path = ctx.params.pop('processor',
+                              None) if isinstance(self.params[0], AppArgument) else None
         asked = ctx.get_parameter_source('processor') is not click.core.ParameterSource.ENVIRONMENT
         if path and (asked or not isAt(ctx.params['target'])):
             ctx.params['target'] = at(ctx.params['target'], path)
@@ -73,13 +76,17 @@ class Verb(click.Command):
         for, or nothing fits."""
         options = [each for each in self.params if isinstance(each, click.Option)]
         probe = click.Command(self.name, add_help_option=False, params=[
-            *options, click.Option(['-h', '--help', 'help'], is_flag=True), click.Argument(['words'], nargs=-1)])
+            *options, click.Option(['-h', '--help', 'help'], is_flag=True),
+            click.Argument(['words'], nargs=-1)])
         try:
-            found: dict[str, Any] = probe.make_parser(click.Context(probe)).parse_args(list(args))[0]
+            found: dict[str,
+                        Any] = probe.make_parser(click.Context(probe)).parse_args(list(args))[0]
         except click.UsageError:
             return None             # click tells of it with the context of the verb
         given = found.get('words')
-        return None if found.get('help') is True else list(given) if isinstance(given, tuple | list) else []
+        return None if found.get('help') is True else list(given) if isinstance(given,
+                                                                                tuple
+                                                                                | list) else []
 
     def named(self, words: list[str]) -> bool:
         """Whether the first of these words is APP."""
@@ -100,7 +107,8 @@ def appArgument(verb: Callable[..., Any]) -> Callable[..., Any]:
     stand. With --processor, whose path the target then ends with.
     """
     verb = click.option('--processor', metavar='PATH', envvar=PROCESSOR,
-                        help='The one that is meant, as /site/remote; default: what APP says.')(verb)
+                        help='The one that is meant, as /site/remote; default: what APP says.')(
+                            verb)
     return click.argument('target', metavar='[APP]', cls=AppArgument)(verb)
 
 
@@ -122,5 +130,7 @@ def isApp(word: str) -> bool:
     """Whether a word has the form of module:attribute or of an address."""
     from p01.remote.storage import isAddress
     kind, colon, rest = word.partition(':')
-    return bool(colon) and (isAddress(word) or bool(re.fullmatch(r'[^\W\d][\w.]*', kind)) and rest.partition('#')[0]
+    return bool(colon) \
+        and (isAddress(word) or bool(re.fullmatch(r'[^\W\d][\w.]*', kind))
+             and rest.partition('#')[0]
                             .replace('.', '').isidentifier())

@@ -28,7 +28,8 @@ LATER = 5.0     # seconds beyond its grace until a job that runs has ended, as a
 ASKED = 'asked to end, and has not yet'
 
 idsArgument = click.argument('jobids', metavar='[ID]...', nargs=-1, type=click.IntRange(1))
-dryOption = click.option('--dry-run', 'dry', is_flag=True, help='Say which jobs it would be, and do nothing.')
+dryOption = click.option('--dry-run', 'dry', is_flag=True,
+                         help='Say which jobs it would be, and do nothing.')
 
 
 @jobs.command(cls=Verb)
@@ -46,8 +47,8 @@ def retry(target: str, jobids: tuple[int, ...], allFailed: bool, dry: bool, asJs
     Exit status 1 when one of them could not be, or there was none.
     """
     if bool(jobids) == (allFailed or isNarrowed(which)):
-        raise click.UsageError('Name the ids of jobs, or those that failed by --all-failed, --queue, '
-                               '--name, --since or --older-than.')
+        raise click.UsageError('Name the ids of jobs, or those that failed by --all-failed, '
+                               '--queue, --name, --since or --older-than.')
     return bulk(target, jobids, [ERROR], which, RemoteProcessor.retryJob, 'queued', 'queued again',
                 dry, asJson)
 
@@ -62,15 +63,16 @@ def retry(target: str, jobids: tuple[int, ...], allFailed: bool, dry: bool, asJs
 @filterOptions
 @dryOption
 @jsonOption
-def cancel(target: str, jobids: tuple[int, ...], every: bool, running: bool, grace: float, dry: bool,
+def cancel(target: str, jobids: tuple[int, ...], every: bool, running: bool, grace: float,
+           dry: bool,
            asJson: bool, **which: Any) -> int:
     """Cancel jobs that wait; with --running also those that run, whose end it waits for.
 
     Exit status 1 when one of them could not be, or there was none.
     """
     if bool(jobids) == (every or isNarrowed(which)):
-        raise click.UsageError('Name the ids of jobs, or those that wait by --queue, --name, --since, '
-                               '--older-than or --all.')
+        raise click.UsageError('Name the ids of jobs, or those that wait by --queue, --name, '
+                               '--since, --older-than or --all.')
     def verb(processor: RemoteProcessor, jobid: int) -> bool:
         return processor.cancelJob(jobid, running, grace)
 
@@ -103,7 +105,8 @@ def awaited(app: App, jobids: list[int], patience: float) -> dict[int, str]:
 @dryOption
 @click.option('--yes', is_flag=True, help='Do not ask.')
 @jsonOption
-def remove(target: str, jobids: tuple[int, ...], stati: tuple[str, ...], dry: bool, yes: bool, asJson: bool,
+def remove(target: str, jobids: tuple[int, ...], stati: tuple[str, ...], dry: bool, yes: bool,
+           asJson: bool,
            **which: Any) -> int:
     """Remove finished jobs and all that is known of them: those with these ids at once, others
     after a question, which --yes must answer where there is no terminal.
@@ -111,8 +114,8 @@ def remove(target: str, jobids: tuple[int, ...], stati: tuple[str, ...], dry: bo
     Exit status 1 when one of them could not be, or there was none.
     """
     if jobids and (stati or isNarrowed(which)):
-        raise click.UsageError('Name the ids of jobs, or give --status, --queue, --name, --since and '
-                               '--older-than.')
+        raise click.UsageError('Name the ids of jobs, or give --status, --queue, --name, --since '
+                               'and --older-than.')
     with opened(target) as app:
         found = dict.fromkeys(jobids, '') if jobids else statiOf(app, stati or FINISHED, which)
         if found and not dry and not jobids and not yes:
@@ -141,22 +144,25 @@ def ask(stati: Iterable[str]) -> None:
     """Raises Abort unless somebody at the terminal agrees, UsageError where there is nobody."""
     stati = list(stati)
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise click.UsageError(f'This removes {count(len(stati), "job")} ({summed(stati)}) for good, and '
-                               'there is no terminal to ask; give --yes, or see them with --dry-run.')
+        raise click.UsageError(f'This removes {count(len(stati), "job")} ({summed(stati)}) for '
+                               'good, and there is no terminal to ask; give --yes, or see them '
+                               'with --dry-run.')
     print(f'Remove {count(len(stati), "job")} for good ({summed(stati)})? [y/N] ', end='',
           file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ('y', 'yes'):
         raise click.Abort
 
 
-def tried(app: App, jobids: list[int], verb: Callable[[RemoteProcessor, int], Any]) -> list[tuple[int, Any]]:
+def tried(app: App, jobids: list[int],
+          verb: Callable[[RemoteProcessor, int], Any]) -> list[tuple[int, Any]]:
     """What verb(processor, jobid) would return for each job; nothing is changed."""
     with app.reading() as processor:
         return [(jobid, verb(processor, jobid)) for jobid in jobids]
 
 
 def removeAll(app: App, jobids: Iterable[int], dry: bool) -> tuple[dict[int, str], dict[int, str]]:
-    """Remove these jobs; returns the status each had, and of those that are still there, what they are."""
+    """Remove these jobs; returns the status each had, and of those that are still there, what they
+    are."""
     def attempt(processor: RemoteProcessor, jobid: int) -> tuple[str, str]:
         try:
             status = verbs.remove(processor.store, jobid, time.time())
@@ -176,7 +182,8 @@ def summed(stati: Iterable[str]) -> str:
 
 
 def bulk(target: str, jobids: tuple[int, ...], stati: list[str], which: dict[str, Any],
-         verb: Callable[[RemoteProcessor, int], bool], kind: str, word: str, dry: bool, asJson: bool,
+         verb: Callable[[RemoteProcessor, int], bool], kind: str, word: str, dry: bool,
+         asJson: bool,
          unlike: Callable[[App, list[int]], dict[int, str]] = lambda app, jobids: {}) -> int:
     """Do a verb with these jobs, or with all of these stati; tell what came of it; returns the exit
     status. unlike: those it was done with that are something else all the same."""
@@ -212,4 +219,5 @@ def tellLeft(left: dict[int, str]) -> None:
     """Say of each job why it was left as it is."""
     for jobid, why in left.items():
         say(mark('warning', f'job {jobid}'),
-            ' does not exist' if why == 'unknown' else f' is {why}' if why == ASKED else f' is {why}; left as it is')
+            ' does not exist' if why == 'unknown' else f' is {why}' if why == ASKED
+            else f' is {why}; left as it is')

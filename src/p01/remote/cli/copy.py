@@ -11,7 +11,18 @@ import click
 
 from p01.remote.app import App
 from p01.remote.cli.target import check, database, placeOf
-from p01.remote.cli.terminal import console, count, isLive, jsonOption, mark, printJson, say, size, span, styled
+from p01.remote.cli.terminal import (
+    console,
+    count,
+    isLive,
+    jsonOption,
+    mark,
+    printJson,
+    say,
+    size,
+    span,
+    styled,
+)
 from p01.remote.engine.death import isDead
 from p01.remote.exceptions import CopyFailed
 from p01.remote.front.named import loadApp
@@ -51,25 +62,29 @@ def copy(source: str, target: str, force: bool, asJson: bool) -> int:
                 if not force:
                     refuse([old.connection.get(oid) for oid in oids], fromPlace)
 
-            idle([each.store._p_oid for each in old.connection.root().values() if isinstance(each, RemoteProcessor)])
+            idle([each.store._p_oid for each in old.connection.root().values()
+                  if isinstance(each, RemoteProcessor)])
             done = copyAll(old, there, (Store.__module__, Store.__name__), idle, told)
             taken = time.monotonic() - began
             with Snapshot(there) as new:
                 compare(old, new, done.oids, told)
-                found = [same(old.connection.get(oid), new.connection.get(oid), told) for oid in done.wanted]
+                found = [same(old.connection.get(oid), new.connection.get(oid), told)
+                         for oid in done.wanted]
             changed = old.changed()
     if asJson:
         printJson({'from': fromPlace, 'to': toPlace, 'objects': done.objects, 'bytes': done.size,
                    'seconds': round(taken, 3), 'processors': [each._asdict() for each in found],
                    'changed': changed})
     else:
-        say(mark('completed', 'copied'), f' {count(done.objects, "object")} ({size(done.size)}) from '
+        say(mark('completed', 'copied'),
+            f' {count(done.objects, "object")} ({size(done.size)}) from '
             f'{fromPlace} to {toPlace} in {span(taken)}; each was read back and is the same')
         for jobs in found:
             say(mark('completed', count(jobs.number, 'job')), ' compared: ', stati(jobs.counts),
                 f'; checksum {jobs.checksum}')
         if changed:
-            say(mark('warning', f'{fromPlace} has changed since'), '; the copy lacks that: stop what '
+            say(mark('warning', f'{fromPlace} has changed since'),
+                '; the copy lacks that: stop what '
                 'writes there, and copy into a new database')
     return 1 if changed else 0
 
@@ -78,8 +93,8 @@ def whole(target: str) -> App:
     """The App whose database is meant. Raises CopyFailed where one of its processors is named."""
     app = loadApp(target)
     if '#' in target and isinstance(app.database, str) and parse(app.database).processor:
-        raise CopyFailed(f'{target} names a processor, but whole databases are copied; leave out what '
-                         'follows the #.')
+        raise CopyFailed(f'{target} names a processor, but whole databases are copied; leave out '
+                         'what follows the #.')
     return app
 
 
@@ -103,7 +118,8 @@ def stati(counts: dict[str, dict[str, int]]) -> str:
 
 @contextmanager
 def meter(quiet: bool) -> Iterator[Any]:
-    """Tells how far it is: told(verb, number), on a terminal in place, elsewhere a line now and then."""
+    """Tells how far it is: told(verb, number), on a terminal in place, elsewhere a line now and
+    then."""
     last = [time.monotonic()]
     every = 0.1 if isLive() else 2.0
 

@@ -101,7 +101,8 @@ def examine(app: App, target: str) -> Iterator[Finding]:
         return
     except Exception as error:      # storages raise what their libraries raise
         text = f'{error.filename}: {error.strerror}; check the folder and its permissions' \
-            if isinstance(error, OSError) and error.filename and error.strerror else shown(error, None)
+            if isinstance(error, OSError) and error.filename \
+            and error.strerror else shown(error, None)
         yield Finding('database', 'wrong', text or type(error).__name__)
         app.close()
         return
@@ -109,7 +110,8 @@ def examine(app: App, target: str) -> Iterator[Finding]:
         with app.reading() as processor:
             scene = guarded(sceneOf, app, processor, target, time.time())
             if isinstance(scene, Raised):
-                yield Finding('database', 'wrong', f'could not be looked at: {reasonOf(scene.error)}')
+                yield Finding('database', 'wrong',
+                              f'could not be looked at: {reasonOf(scene.error)}')
                 return
             for name, look in LOOKS.items():
                 found = guarded(look, scene)
@@ -131,14 +133,16 @@ def libraries() -> tuple[str, str]:
     """Which versions of the libraries below there are, and whether they were tested."""
     found = upstream.libraries()
     text = upstream.untested(found)
-    return ('look', text) if text else ('good', ', '.join(f'{each.name} {each.version}' for each in found))
+    return ('look', text) if text else ('good',
+                                        ', '.join(f'{each.name} {each.version}' for each in found))
 
 
 def layout(scene: Scene) -> tuple[str, str]:
     """Whether this code and the data fit."""
     found = scene.processor.store.version
     verdict = 'good' if found == VERSION else 'look'
-    return verdict, f'version {found}' + ('' if found == VERSION else f'; this p01.remote has {VERSION}')
+    return verdict, f'version {found}' + ('' if found == VERSION
+                                          else f'; this p01.remote has {VERSION}')
 
 
 def workers(scene: Scene) -> tuple[str, str]:
@@ -165,8 +169,8 @@ def code(scene: Scene) -> tuple[str, str]:
     """Whether the workers run the application's code as it is here."""
     old = outdated(scene.app, scene.workers)
     if old:
-        return 'look', (f'{count(len(old), "worker")} ({listed(old)}) {verb(len(old), "run")} other code '
-                        f'than {scene.target} has here; restart when it has changed')
+        return 'look', (f'{count(len(old), "worker")} ({listed(old)}) {verb(len(old), "run")} '
+                        f'other code than {scene.target} has here; restart when it has changed')
     return 'good', 'no worker runs other code than there is here'
 
 
@@ -178,8 +182,8 @@ def oldest(scene: Scene) -> tuple[str, str]:
     age = max(0.0, scene.now - since)
     if age < LATE:
         return 'good', f'the oldest job since {span(age)}'
-    return 'look', (f'the oldest job waits since {span(age)}; start more workers, or see `p01-remote jobs '
-                    f'list {scene.target} --status queued`')
+    return 'look', (f'the oldest job waits since {span(age)}; start more workers, or see '
+                    f'`p01-remote jobs list {scene.target} --status queued`')
 
 
 def names(scene: Scene) -> tuple[str, str]:
@@ -189,9 +193,11 @@ def names(scene: Scene) -> tuple[str, str]:
     gone = [name for name in sorted(waiting) if lost(scene.processor, name)]
     if gone:
         return 'wrong', (listed(f'{shown(name)} ({waiting[name]:,} waiting)' for name in gone)
-                         + ' cannot be found; start workers with the application that defines it, or '
+                         + ' cannot be found; start workers with the application that defines it, '
+                           'or '
                          'restore it')
-    return 'good', f'{count(len(waiting), "name")} among the waiting jobs, all found' if waiting else \
+    return 'good', f'{count(len(waiting), "name")} among the waiting jobs, all found' if waiting \
+        else \
         'nothing to find'
 
 
@@ -203,23 +209,25 @@ def retries(scene: Scene) -> tuple[str, str]:
     if failed.total() < MANY:
         return 'good', text if failed else 'none failed that will run again'
     name, number = failed.most_common(1)[0]
-    return 'look', (f'{text}, most often {shown(name)} ({number:,}); `p01-remote jobs list {scene.target} '
-                    '--status delayed` shows why')
+    return 'look', (f'{text}, most often {shown(name)} ({number:,}); `p01-remote jobs list '
+                    f'{scene.target} --status delayed` shows why')
 
 
 def queues(scene: Scene) -> tuple[str, str]:
-    """Whether queues are held up: paused, or served by nobody; and whether somebody has misspelt one."""
+    """Whether queues are held up: paused, or served by nobody; and whether somebody has misspelt
+    one."""
     known, texts = knownQueues(scene.app, scene.processor), []
     for queue in scene.paused:
         held = scene.counts.get(queue, {}).get(QUEUED, 0)
         if held:
-            texts.append(f'{shown(queue)} is paused with {held:,} waiting; `p01-remote queues resume '
-                         f'{scene.target} {shown(queue)}` lets them run')
+            texts.append(f'{shown(queue)} is paused with {held:,} waiting; `p01-remote queues '
+                         f'resume {scene.target} {shown(queue)}` lets them run')
         elif queue not in known:
             texts.append(f'{shown(queue)} is paused, but {meant(queue, known)}')
     for queue, waiting in unserved(scene.counts, scene.workers, scene.paused).items():
-        texts.append(f'{count(waiting, "job")} in {shown(queue)} {verb(waiting, "wait")}, and no worker '
-                     f'serves it; `p01-remote worker {scene.target} --queue {shown(queue)}` does')
+        texts.append(f'{count(waiting, "job")} in {shown(queue)} {verb(waiting, "wait")}, and no '
+                     f'worker serves it; `p01-remote worker {scene.target} --queue {shown(queue)}` '
+                     'does')
     for queue in sorted({queue for worker in scene.workers for queue in worker['queues']} - known):
         texts.append(f'a worker serves {shown(queue)}, but {meant(queue, known)}')
     return ('look', listed(texts, '; ')) if texts else ('good', 'none is held up')
@@ -229,13 +237,16 @@ def schedules(scene: Scene) -> tuple[str, str]:
     """Whether all schedules enqueue what they should."""
     found = [each for each in standings(scene.processor, scene.now) if each.retired is None]
     broken = [f'{shown(each.name)} enqueues nothing: {each.fault}' for each in found if each.fault]
-    odd = [f'{shown(each.name)} is {"switched off" if each.source == "component" else "paused"}' for each in found
+    odd = [f'{shown(each.name)} is {"switched off" if each.source == "component" else "paused"}'
+           for each in found
            if not each.active and each.until is None and not each.fault]
     odd += [f'{shown(each.name)} is late: due {ago(each.due, scene.now)}' for each in found
-            if each.active and not each.fault and each.due is not None and each.due < scene.now - LATE]
+            if each.active and not each.fault and each.due is not None
+            and each.due < scene.now - LATE]
     if broken or odd:
         text = f'of {count(len(found), "schedule")} {listed(broken + odd, "; ")}'
-        return 'wrong' if broken else 'look', f'{text}; `p01-remote schedules list {scene.target}` shows all'
+        return 'wrong' if broken \
+            else 'look', f'{text}; `p01-remote schedules list {scene.target}` shows all'
     due = min((each.due for each in found if each.active and each.due is not None), default=None)
     if not found:
         return 'good', 'none'

@@ -25,16 +25,23 @@ from p01.remote.job import Arguments, FunctionJob
 @click.argument('name', metavar='NAME')
 @click.argument('text', metavar='[JSON]', required=False)
 @click.option('--queue', metavar='NAME', help="The queue; default: the job's own.")
-@click.option('--priority', type=int, metavar='N', help='From -100 to 100; a higher one runs sooner.')
-@click.option('--delay', type=SPAN, metavar='TIME', help='Not before this: seconds, or 10m, 2h, 1d.')
+@click.option('--priority', type=int, metavar='N',
+              help='From -100 to 100; a higher one runs sooner.')
+@click.option('--delay', type=SPAN, metavar='TIME',
+              help='Not before this: seconds, or 10m, 2h, 1d.')
 @click.option('--at', type=AT, metavar='TIME',
               help='Not before this date, as 2026-01-31T08:30, of UTC without a zone.')
-@click.option('--expires', type=SPAN, metavar='TIME', help='Cancelled when it has not started within this.')
-@click.option('--unique', metavar='KEY', help='Enqueue nothing while a job with this key waits or runs.')
-@click.option('--wait', type=SPAN, metavar='TIME', help='Wait at most so long for the result, and print it.')
+@click.option('--expires', type=SPAN, metavar='TIME',
+              help='Cancelled when it has not started within this.')
+@click.option('--unique', metavar='KEY',
+              help='Enqueue nothing while a job with this key waits or runs.')
+@click.option('--wait', type=SPAN, metavar='TIME',
+              help='Wait at most so long for the result, and print it.')
 @jsonOption
-def enqueue(target: str, name: str, text: str | None, queue: str | None, priority: int | None, delay: float | None,
-            at: float | None, expires: float | None, unique: str | None, wait: float | None, asJson: bool) -> int:
+def enqueue(target: str, name: str, text: str | None, queue: str | None, priority: int | None,
+            delay: float | None,
+            at: float | None, expires: float | None, unique: str | None, wait: float | None,
+            asJson: bool) -> int:
     """Enqueue a job and print its id.
 
     NAME is a registered name, or the dotted name of an @app.job function. A JSON list is its
@@ -46,7 +53,10 @@ def enqueue(target: str, name: str, text: str | None, queue: str | None, priorit
     """
     given = value(text)
     options = checked({key: option for key, option in (
-        ('queue', queue), ('priority', priority), ('delay', delay), ('at', at), ('expires', expires), ('unique', unique))
+        ('queue', queue), ('priority', priority), ('delay',
+                                                   delay), ('at',
+                                                            at), ('expires', expires), ('unique',
+                                                                                        unique))
         if option is not None})
     with opened(target, create=True) as app:
         name, jobid = add(app, name, given, text is not None, options)
@@ -84,14 +94,16 @@ def add(app: App, name: str, given: Any, isGiven: bool, options: dict[str, Any])
             name = full(app, name)
         if name in app.jobs:
             arguments = call(given, isGiven)
-            return name, app.jobs[name].using(**options).enqueue(*arguments.args, **arguments.kwargs).id
+            return name, app.jobs[name].using(**options).enqueue(*arguments.args,
+                                                                 **arguments.kwargs).id
         try:
             behaviour = processor.registered(name)
         except UnknownJob as error:
             if not app.jobs or '.' in name:
                 raise
             known = listed(shown(known) for known in sorted({*app.jobs, *processor.jobs}))
-            raise UnknownJob(f'No job is registered as {shown(name)!r}; there are {known}.') from error
+            raise UnknownJob(
+                f'No job is registered as {shown(name)!r}; there are {known}.') from error
         given = call(given, isGiven) if isinstance(behaviour, FunctionJob) else given
         return name, processor.processJob(name, given, **options)
 

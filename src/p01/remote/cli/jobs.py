@@ -10,7 +10,18 @@ import click
 from p01.remote.cli.argument import Verb, appArgument
 from p01.remote.cli.selection import filterOf, filterOptions, isNarrowed
 from p01.remote.cli.target import opened
-from p01.remote.cli.terminal import ago, hung, iso, jsonOption, mark, printJson, say, shown, span, table
+from p01.remote.cli.terminal import (
+    ago,
+    hung,
+    iso,
+    jsonOption,
+    mark,
+    printJson,
+    say,
+    shown,
+    span,
+    table,
+)
 from p01.remote.cli.values import written
 from p01.remote.engine.progress import Progress, saidBy
 from p01.remote.ground.foreign import Raised, guarded, reasonOf
@@ -42,7 +53,8 @@ def jobs() -> None:
 def listJobs(target: str, stati: tuple[str, ...], limit: int, asJson: bool, **which: Any) -> int:
     """List jobs, the newest first. Exit status 1 when there are none."""
     with opened(target) as app, app.reading() as processor:
-        views = list(find(processor.store, filterOf(app, stati or STATI, which)._replace(limit=limit + 1)))
+        views = list(find(processor.store,
+                          filterOf(app, stati or STATI, which)._replace(limit=limit + 1)))
     more, views, now = len(views) > limit, views[:limit], time.time()
     if asJson:
         printJson([summary(view) for view in views])
@@ -62,7 +74,8 @@ def listJobs(target: str, stati: tuple[str, ...], limit: int, asJson: bool, **wh
 def row(view: View, now: float) -> list[Any]:
     """A line of the list."""
     at = view.outcome.completed if view.outcome is not None else view.due or view.record.created
-    return [view.id, mark(view.status), shown(view.record.name), shown(view.record.queue, 20), view.runs or '',
+    return [view.id, mark(view.status), shown(view.record.name), shown(view.record.queue, 20),
+            view.runs or '',
             ago(at, now), view.worker.partition(':')[0], shown(view.error, 200)]
 
 
@@ -90,14 +103,19 @@ def show(target: str, jobid: int, asJson: bool) -> int:
         if asJson:
             asked = view.outcome and view.outcome.asked
             met = view.outcome and view.outcome.conflicts
-            printJson({**summary(view), 'input': given, 'output': output, 'progress': said and said._asdict(),
+            printJson({**summary(view), 'input': given, 'output': output,
+                       'progress': said and said._asdict(),
                        'conflicts': met and met._asdict(),
-                       'asked': asked and {'who': asked.who, 'when': iso(asked.when), 'grace': asked.grace},
-                       'transaction': view.outcome.tid.hex() if view.outcome and view.outcome.tid else None,
-                       'attempts': [{**attempt._asdict(), 'started': iso(attempt.started), 'ended': iso(attempt.ended)}
+                       'asked': asked
+                       and {'who': asked.who, 'when': iso(asked.when), 'grace': asked.grace},
+                       'transaction': view.outcome.tid.hex() if view.outcome and view.outcome.tid
+                       else None,
+                       'attempts': [{**attempt._asdict(), 'started': iso(attempt.started),
+                                     'ended': iso(attempt.ended)}
                                     for attempt in view.attempts]})
         else:
-            describe(view, called(processor, view.record.name, given), written(output, VALUE), said, time.time())
+            describe(view, called(processor, view.record.name, given), written(output, VALUE),
+                     said, time.time())
     return 0
 
 
@@ -111,7 +129,8 @@ def called(processor: RemoteProcessor, name: str, given: Any) -> str:
     """The input, as a call where it is a function's arguments."""
     if given is None and isFunction(processor, name):
         given = (), {}
-    if not (isinstance(given, tuple) and len(given) == 2 and type(given[0]) is tuple and type(given[1]) is dict):
+    if not (isinstance(given, tuple) and len(given) == 2 and type(given[0]) is tuple
+            and type(given[1]) is dict):
         return written(given, VALUE)
     parts = [written(value, VALUE) for value in given[0]]
     parts += [f'{key}={written(value, VALUE)}' for key, value in given[1].items()]
@@ -135,13 +154,17 @@ def describe(view: View, given: str, output: str, said: Progress | None, now: fl
     """Print all about a job."""
     record, outcome = view.record, view.outcome
     say(mark(view.status), f'  job {view.id}  ', (shown(record.name, None), 'bold'))
-    lines = [('queue', shown(record.queue)), ('priority', record.priority), ('created', when(record.created, now)),
+    lines = [('queue', shown(record.queue)), ('priority',
+                                              record.priority), ('created',
+                                                                 when(record.created, now)),
              ('due', when(view.due, now)), ('input', shown(given, VALUE))]
     if said is not None:
         lines.append(('progress', shown(said.words(), None)))
     if outcome is not None:
-        took = f', took {span(outcome.completed - outcome.started)}' if outcome.started is not None else ''
-        lines += [('started', when(outcome.started, now)), ('completed', when(outcome.completed, now) + took),
+        took = f', took {span(outcome.completed - outcome.started)}' \
+            if outcome.started is not None else ''
+        lines += [('started', when(outcome.started, now)), ('completed',
+                                                            when(outcome.completed, now) + took),
                   ('output', shown(output, VALUE)), ('error', shown(outcome.error, None))]
         if outcome.tid is not None:
             lines.append(('transaction', outcome.tid.hex()))
@@ -149,7 +172,8 @@ def describe(view: View, given: str, output: str, said: Progress | None, now: fl
             last = shown(outcome.conflicts.object, None)
             lines.append(('conflicts', f'{outcome.conflicts.number}, the last on {last}'))
         if outcome.asked is not None:
-            lines.append(('asked', f'by {shown(outcome.asked.who)}, {when(outcome.asked.when, now)}'))
+            lines.append(('asked',
+                          f'by {shown(outcome.asked.who)}, {when(outcome.asked.when, now)}'))
     for name, text in [*lines, ('runs', view.runs or ''), ('worker', view.worker)]:
         if text != '' and text is not None:
             hung([(f'  {name:12}', 'dim')], str(text))
@@ -158,9 +182,11 @@ def describe(view: View, given: str, output: str, said: Progress | None, now: fl
         hung([mark('retried', f'run {attempt.number}'), (' ', '')],
              f'failed {ago(attempt.ended, now)} on worker {host}: {shown(attempt.reason, None)}')
         for line in attempt.trace.splitlines():
-            say((f'    {"".join(letter if letter.isprintable() else " " for letter in line)}', 'dim'))
+            say((f'    {"".join(letter if letter.isprintable() else " " for letter in line)}',
+                 'dim'))
 
 
 def when(instant: float | None, now: float) -> str:
     """An instant in full and as seen from now."""
-    return '' if instant is None else f'{(iso(instant) or "")[:19].replace("T", " ")} UTC, {ago(instant, now)}'
+    return '' if instant is None \
+        else f'{(iso(instant) or "")[:19].replace("T", " ")} UTC, {ago(instant, now)}'

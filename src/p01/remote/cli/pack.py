@@ -21,10 +21,12 @@ DAY = 86400.0
               help='History that stays, where a storage has one: 7d, ...')
 @jsonOption
 def pack(target: str, keep: float, asJson: bool) -> int:
-    """Drop what nothing refers to any more, and the history. Workers may go on meanwhile; packs run one at a time."""
+    """Drop what nothing refers to any more, and the history. Workers may go on meanwhile; packs run
+    one at a time."""
     from p01.remote.storage.packing import pack as packDatabase
 
-    logging.getLogger('ZODB.DB').addHandler(logging.NullHandler())      # it logs a traceback of what we tell in a sentence
+    # it logs a traceback of what we tell in a sentence
+    logging.getLogger('ZODB.DB').addHandler(logging.NullHandler())
     app = loadApp(target)
     check(app, target, create=False)
     with database(app) as db:

@@ -11,7 +11,19 @@ from p01.remote import verbs
 from p01.remote.cli.argument import SPAN, Verb, appArgument
 from p01.remote.cli.survey import knownQueues, meant
 from p01.remote.cli.target import change, opened
-from p01.remote.cli.terminal import ago, console, fitted, iso, jsonOption, mark, printJson, say, shown, strung, table
+from p01.remote.cli.terminal import (
+    ago,
+    console,
+    fitted,
+    iso,
+    jsonOption,
+    mark,
+    printJson,
+    say,
+    shown,
+    strung,
+    table,
+)
 from p01.remote.ground import checks
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store.records import DELAYED, FINISHED, QUEUED
@@ -34,7 +46,8 @@ def listQueues(target: str, asJson: bool) -> int:
         found, reckoned = countsOf(processor)
         paused = pausedOf(processor, time.time())
     if asJson:
-        printJson([{'queue': queue, 'paused': queue in paused, 'until': iso(paused.get(queue)), **found[queue],
+        printJson([{'queue': queue, 'paused': queue in paused, 'until': iso(paused.get(queue)),
+                    **found[queue],
                     'reckoned': reckoned}
                    for queue in found])
     elif found:
@@ -49,7 +62,8 @@ def countsOf(processor: RemoteProcessor) -> figures.Counts:
     paused: dict[str, dict[str, int]] = {queue: {} for queue in processor.store.settings.paused}
     counts = figures.reckoned(processor.store)
     found = paused | counts.queues
-    return counts._replace(queues={queue: {status: found[queue].get(status, 0) for status in COLUMNS}
+    return counts._replace(queues={queue: {status: found[queue].get(status, 0)
+                                           for status in COLUMNS}
                                    for queue in sorted(found)})
 
 
@@ -59,7 +73,8 @@ def pausedOf(processor: RemoteProcessor, now: float) -> dict[str, float | None]:
     return {queue: until for queue, until in paused.items() if until is None or until > now}
 
 
-def printCounts(found: dict[str, dict[str, int]], paused: dict[str, float | None], now: float, reckoned: bool) -> None:
+def printCounts(found: dict[str, dict[str, int]], paused: dict[str, float | None], now: float,
+                reckoned: bool) -> None:
     """Print the table of queues; reckoned: what waits is not counted one by one."""
     def number(status: str, count: int) -> str:
         return f'{"≈" if reckoned and count and status in (QUEUED, DELAYED) else ""}{count:,}'
@@ -67,7 +82,8 @@ def printCounts(found: dict[str, dict[str, int]], paused: dict[str, float | None
     rows: list[list[Any]] = []
     states: dict[str, tuple[str, str]] = {}
     for queue, counts in found.items():
-        cells: list[Any] = [(number(status, counts[status]), mark(status)[1] if counts[status] else 'dim')
+        cells: list[Any] = [(number(status, counts[status]),
+                             mark(status)[1] if counts[status] else 'dim')
                             for status in COLUMNS]
         until = paused.get(queue)
         ends = '' if until is None else f', ends {ago(until, now)}'
@@ -88,7 +104,8 @@ def printCounts(found: dict[str, dict[str, int]], paused: dict[str, float | None
 @queues.command(cls=Verb)
 @appArgument
 @click.argument('queue', metavar='QUEUE')
-@click.option('--for', 'length', type=SPAN, metavar='TIME', help='Ends by itself after 10m, 2h, ...')
+@click.option('--for', 'length', type=SPAN, metavar='TIME',
+              help='Ends by itself after 10m, 2h, ...')
 @jsonOption
 def pause(target: str, queue: str, length: float | None, asJson: bool) -> int:
     """Let no more jobs of a queue start; running ones end as ever."""
@@ -101,7 +118,8 @@ def pause(target: str, queue: str, length: float | None, asJson: bool) -> int:
     if asJson:
         printJson({'queue': queue, 'paused': True, 'until': iso(until)})
     else:
-        end = f'it is resumed by `p01-remote queues resume {target} {shown(queue)}`' if until is None \
+        end = f'it is resumed by `p01-remote queues resume {target} {shown(queue)}`' \
+            if until is None \
             else f'and goes on by itself {ago(until, time.time())}'
         say(mark('paused', f'queue {shown(queue)} is paused'), f'; {end}')
         if queue not in known:
@@ -120,6 +138,7 @@ def resume(target: str, queue: str, asJson: bool) -> int:
     if asJson:
         printJson({'queue': queue, 'paused': False, 'was': was})
     else:
-        say(mark('processing', f'queue {shown(queue)} runs') if was else mark('warning', 'not paused'),
+        say(mark('processing', f'queue {shown(queue)} runs') if was
+            else mark('warning', 'not paused'),
             '' if was else f': queue {shown(queue)}')
     return 0 if was else 1

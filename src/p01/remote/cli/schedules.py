@@ -30,7 +30,8 @@ from p01.remote.engine.standing import Past, Standing
 from p01.remote.ground.foreign import Raised, guarded
 from p01.remote.instants import utc, zone
 
-MARKS = {'active': 'completed', 'paused': 'paused', 'over': 'cancelled', 'retired': 'cancelled', 'broken': 'error'}
+MARKS = {'active': 'completed', 'paused': 'paused', 'over': 'cancelled', 'retired': 'cancelled',
+         'broken': 'error'}
 DURATIONS = ('every', 'delay', 'jitter')
 TOLD = ('job', 'title', 'description', 'cron')      # elsewhere
 INSTANTS = ('start', 'end', 'at')
@@ -46,7 +47,8 @@ def schedules() -> None:
 @appArgument
 @jsonOption
 def listSchedules(target: str, asJson: bool) -> int:
-    """List the schedules, when each is next, and what came of the last time. Exit status 1 when there are none."""
+    """List the schedules, when each is next, and what came of the last time. Exit status 1 when
+    there are none."""
     now = time.time()
     with opened(target) as app:
         found = app.schedules.list()
@@ -55,8 +57,9 @@ def listSchedules(target: str, asJson: bool) -> int:
     elif found:
         printAll(found, now)
     else:
-        say("No schedules yet; @app.schedule('0 8 * * *') above a function makes one, or `p01-remote schedules add "
-            f"{target} NAME JOB --cron '0 8 * * *'`; a worker brings them in.")
+        say("No schedules yet; @app.schedule('0 8 * * *') above a function makes one, or "
+            f"`p01-remote schedules add {target} NAME JOB --cron '0 8 * * *'`; a worker brings "
+            "them in.")
     return 0 if found else 1
 
 
@@ -81,14 +84,16 @@ def show(target: str, name: str, asJson: bool) -> int:
 @schedules.command('next', cls=Verb)
 @appArgument
 @click.argument('name', metavar='NAME')
-@click.option('--count', 'number', type=click.IntRange(1, 1000), default=5, show_default=True, metavar='N', help='How many.')
+@click.option('--count', 'number', type=click.IntRange(1, 1000), default=5, show_default=True,
+              metavar='N', help='How many.')
 @click.option('--after', type=AT, metavar='TIME', help='After this instant; default: now.')
 @jsonOption
 def coming(target: str, name: str, number: int, after: float | None, asJson: bool) -> int:
     """Tell when a schedule comes next, whatever became of it. Exit status 1 when it never does."""
     now = time.time()
     with opened(target) as app:
-        found, tz = app.schedules.preview(name, number, now if after is None else after), app.schedules[name].tz
+        found, tz = app.schedules.preview(name, number,
+                                          now if after is None else after), app.schedules[name].tz
     if asJson:
         printJson(found)
     for tick in [] if asJson else found:
@@ -100,10 +105,13 @@ def coming(target: str, name: str, number: int, after: float | None, asJson: boo
 
 def facts(each: Standing) -> dict[str, Any]:
     """A schedule, for JSON."""
-    settings = {key: iso(value) if key in INSTANTS else value for key, value in each.settings.items()}
-    return {**each._asdict(), 'state': each.state, 'settings': settings, 'until': iso(each.until), 'retired': iso(each.retired),
+    settings = {key: iso(value) if key in INSTANTS else value
+                for key, value in each.settings.items()}
+    return {**each._asdict(), 'state': each.state, 'settings': settings, 'until': iso(each.until),
+            'retired': iso(each.retired),
             'due': iso(each.due), 'tick': iso(each.tick),
-            'history': [{**past._asdict(), 'tick': iso(past.tick), 'fired': iso(past.fired)} for past in each.history]}
+            'history': [{**past._asdict(), 'tick': iso(past.tick), 'fired': iso(past.fired)}
+                        for past in each.history]}
 
 
 def printAll(found: list[Standing], now: float) -> None:
@@ -117,7 +125,8 @@ def printAll(found: list[Standing], now: float) -> None:
                 if text:
                     hung([('  ', '')], text)
 
-    table(['state', 'schedule', 'when', 'next', 'in its zone', 'here', 'last', 'missed'], rows, right=['missed'],
+    table(['state', 'schedule', 'when', 'next', 'in its zone', 'here', 'last', 'missed'], rows,
+          right=['missed'],
           cut=('when', 'schedule'), drop=('here', 'missed'), fold=fold)
     for each in found:
         if each.fault:
@@ -128,7 +137,8 @@ def row(each: Standing, now: float) -> list[Any]:
     """A line of the list."""
     due = each.due if each.state == 'active' else each.until if each.state == 'paused' else None
     edited = ', edited' if set(each.edited) - {'paused'} else ''
-    return [mark(MARKS[each.state], each.state + edited), shown(each.name, 60), shown(each.title or each.when, 60),
+    return [mark(MARKS[each.state], each.state + edited), shown(each.name, 60),
+            shown(each.title or each.when, 60),
             '' if due is None else f'{"goes on " if each.state == "paused" else ""}{ago(due, now)}',
             there(due, each.tz), here(due, each.tz), lastOf(each, now), each.missed or '']
 
@@ -146,7 +156,8 @@ def here(instant: float | None, tz: str) -> str:
     if instant is None:
         return ''
     found, mine = guarded(zone, tz), utc(instant).astimezone()
-    if not isinstance(found, Raised) and utc(instant).astimezone(found).utcoffset() == mine.utcoffset():
+    if not isinstance(found, Raised) \
+            and utc(instant).astimezone(found).utcoffset() == mine.utcoffset():
         return ''
     return f'{mine:%a %H:%M:%S %Z}'
 
@@ -154,7 +165,8 @@ def here(instant: float | None, tz: str) -> str:
 def inWords(instant: float, tz: str, now: float) -> str:
     """An instant: as seen from now, in its zone, and here."""
     mine = here(instant, tz)
-    return f'{there(instant, tz) or iso(instant)}{f" ({mine} here)" if mine else ""}, {ago(instant, now)}'
+    return (f'{there(instant, tz) or iso(instant)}{f" ({mine} here)" if mine else ""}, '
+            f'{ago(instant, now)}')
 
 
 def lastOf(each: Standing, now: float) -> tuple[str, str]:
@@ -169,15 +181,23 @@ def lastOf(each: Standing, now: float) -> tuple[str, str]:
 
 def describe(each: Standing, ticks: list[datetime], now: float) -> None:
     """Print all about a schedule."""
-    say(mark(MARKS[each.state], each.state), f'  {shown(each.name, None)}  ', (shown(each.title, None), 'bold'))
+    say(mark(MARKS[each.state], each.state),
+        f'  {shown(each.name, None)}  ', (shown(each.title, None), 'bold'))
     changed = [name for name in each.edited if name != 'paused']
-    state = '' if each.active else 'until it is resumed' if each.until is None else f'until {inWords(each.until, each.tz, now)}'
+    state = '' if each.active else 'until it is resumed' if each.until is None \
+        else f'until {inWords(each.until, each.tz, now)}'
     lines: list[tuple[str, Any]] = [
-        ('description', each.description), ('job', each.job), ('when', each.when), ('fault', each.fault), ('paused', state),
-        ('retired', '' if each.retired is None else f'{ago(each.retired, now)}: no code declares it any more'),
+        ('description', each.description), ('job',
+                                            each.job), ('when',
+                                                        each.when), ('fault',
+                                                                     each.fault), ('paused', state),
+        ('retired',
+         '' if each.retired is None else f'{ago(each.retired, now)}: no code declares it any more'),
         ('from', SOURCES.get(each.source, each.source)),
-        ('edited', f'{", ".join(changed)}; `p01-remote schedules reset` takes that back' if changed else '')]
-    lines += [(key, span(value) if key in DURATIONS else inWords(value, each.tz, now) if key in INSTANTS else value)
+        ('edited',
+         f'{", ".join(changed)}; `p01-remote schedules reset` takes that back' if changed else '')]
+    lines += [(key, span(value) if key in DURATIONS else inWords(value, each.tz, now)
+               if key in INSTANTS else value)
               for key, value in each.settings.items() if key not in TOLD and value is not None]
     lines += [('skips', f'the next {count(each.skips, "tick")}' if each.skips else ''),
               ('so far', f'{each.fired:,} fired, {each.missed:,} missed, {each.skipped:,} skipped')]
@@ -185,7 +205,8 @@ def describe(each: Standing, ticks: list[datetime], now: float) -> None:
         if text not in ('', None):
             hung([(f'  {name:12}', 'dim')], shown(text, None))
     for number, tick in enumerate(ticks):
-        hung([(f'  {"next" if not number else "":12}', 'dim')], inWords(tick.timestamp(), each.tz, now))
+        hung([(f'  {"next" if not number else "":12}', 'dim')],
+             inWords(tick.timestamp(), each.tz, now))
     for past in each.history:
         printPast(past, each.tz, now)
 
@@ -193,5 +214,6 @@ def describe(each: Standing, ticks: list[datetime], now: float) -> None:
 def printPast(past: Past, tz: str, now: float) -> None:
     """Print what became of a tick."""
     job = f'job {past.jobid} ' if past.jobid else ''
-    say(mark(past.status or 'cancelled', f'{job}{past.status}{" (" if past.status and past.why else ""}{shown(past.why, 100)}'
+    say(mark(past.status or 'cancelled',
+             f'{job}{past.status}{" (" if past.status and past.why else ""}{shown(past.why, 100)}'
              f'{")" if past.status and past.why else ""}'), f'  for {inWords(past.tick, tz, now)}')

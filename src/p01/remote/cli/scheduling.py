@@ -22,18 +22,24 @@ nameArgument = click.argument('name', metavar='NAME')
 def timingOptions(verb: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say when, and how."""
     for option in reversed((
-            click.option('--cron', metavar='LINE', help="Five crontab fields, or six that begin with seconds, or @daily …"),
-            click.option('--every', type=SPAN, metavar='TIME', help='At a fixed rate: 90, 15m, 2h, 1d.'),
+            click.option('--cron', metavar='LINE',
+                         help="Five crontab fields, or six that begin with seconds, or @daily …"),
+            click.option('--every', type=SPAN, metavar='TIME',
+                         help='At a fixed rate: 90, 15m, 2h, 1d.'),
             click.option('--delay', type=SPAN, metavar='TIME', help='So long after the last time.'),
-            click.option('--at', type=AT, metavar='TIME', help='Once, as 2026-01-31T08:30, of UTC without a zone.'),
-            click.option('--tz', metavar='ZONE', help='The zone of a crontab line, as Europe/Zurich.'),
+            click.option('--at', type=AT, metavar='TIME',
+                         help='Once, as 2026-01-31T08:30, of UTC without a zone.'),
+            click.option('--tz', metavar='ZONE',
+                         help='The zone of a crontab line, as Europe/Zurich.'),
             click.option('--aligned/--not-aligned', default=None,
                          help='Count a rate from midnight UTC, as by default, or from --start.'),
             click.option('--start', type=AT, metavar='TIME', help='No run before this.'),
             click.option('--end', type=AT, metavar='TIME', help='No run after this.'),
             click.option('--jitter', type=SPAN, metavar='TIME', help='Up to so much later.'),
-            click.option('--missed', metavar='HOW', help="one, all, none, or a number: what runs that were missed become."),
-            click.option('--overlap', metavar='HOW', help='skip, queue or cancel, while the job before is not done.'),
+            click.option('--missed', metavar='HOW',
+                         help="one, all, none, or a number: what runs that were missed become."),
+            click.option('--overlap', metavar='HOW',
+                         help='skip, queue or cancel, while the job before is not done.'),
             click.option('--queue', metavar='NAME', help="The queue; default: the job's own."),
             click.option('--priority', type=int, metavar='N', help='From -100 to 100.'),
             click.option('--title', metavar='TEXT', help='What people call it.'),
@@ -53,18 +59,21 @@ def timingOf(given: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
 @schedules.command(cls=Verb)
 @appArgument
 @nameArgument
-@click.option('--for', 'length', type=SPAN, metavar='TIME', help='Goes on by itself after 10m, 2h, ...')
+@click.option('--for', 'length', type=SPAN, metavar='TIME',
+              help='Goes on by itself after 10m, 2h, ...')
 @click.option('--until', type=AT, metavar='TIME', help='Goes on by itself at this instant.')
 @jsonOption
 def pause(target: str, name: str, length: float | None, until: float | None, asJson: bool) -> int:
-    """Fire a schedule no more, for a while or until it is resumed; that outlives restarts and deployments."""
+    """Fire a schedule no more, for a while or until it is resumed; that outlives restarts and
+    deployments."""
     with opened(target) as app:
         app.schedules.pause(name, until, length)
         end = app.schedules[name].until
     if asJson:
         printJson({'name': name, 'paused': True, 'until': iso(end)})
     else:
-        say(mark('paused', f'{shown(name)} is paused'), f'; it goes on by `p01-remote schedules resume {target} {shown(name)}`'
+        say(mark('paused', f'{shown(name)} is paused'),
+            f'; it goes on by `p01-remote schedules resume {target} {shown(name)}`'
             if end is None else f', and goes on by itself {ago(end, time.time())}')
     return 0
 
@@ -80,7 +89,8 @@ def resume(target: str, name: str, asJson: bool) -> int:
     if asJson:
         printJson({'name': name, 'paused': False, 'was': was, 'due': iso(found.due)})
     else:
-        say(mark('processing', f'{shown(name)} goes on') if was else mark('warning', f'{shown(name)} was not paused'),
+        say(mark('processing', f'{shown(name)} goes on') if was
+            else mark('warning', f'{shown(name)} was not paused'),
             f'; next {inWords(found.due, found.tz, time.time())}' if found.due is not None else '')
     return 0 if was else 1
 
@@ -103,7 +113,8 @@ def run(target: str, name: str, asJson: bool) -> int:
 @schedules.command(cls=Verb)
 @appArgument
 @nameArgument
-@click.option('--count', 'number', type=click.IntRange(0), default=1, show_default=True, metavar='N',
+@click.option('--count', 'number', type=click.IntRange(0), default=1, show_default=True,
+              metavar='N',
               help='So many; 0: none after all.')
 @jsonOption
 def skip(target: str, name: str, number: int, asJson: bool) -> int:
@@ -113,7 +124,8 @@ def skip(target: str, name: str, number: int, asJson: bool) -> int:
     if asJson:
         printJson({'name': name, 'skips': number})
     else:
-        say(mark('completed' if not number else 'paused', f'{shown(name)} skips {count(number, "run")}'))
+        say(mark('completed' if not number else 'paused',
+                 f'{shown(name)} skips {count(number, "run")}'))
     return 0
 
 
@@ -127,8 +139,8 @@ def skip(target: str, name: str, number: int, asJson: bool) -> int:
 def add(target: str, name: str, job: str, text: str | None, asJson: bool, **given: Any) -> int:
     """Add a schedule that no code declares.
 
-    JOB and JSON are as for enqueue: a registered name or the dotted name of an @app.job function; a list is its
-    arguments, an object its keyword arguments, anything else its one argument.
+    JOB and JSON are as for enqueue: a registered name or the dotted name of an @app.job function; a
+    list is its arguments, an object its keyword arguments, anything else its one argument.
 
     \b
     p01-remote schedules add tasks:app nightly report '[7]' --cron '30 2 * * *' --tz Europe/Zurich
@@ -185,22 +197,27 @@ def remove(target: str, name: str, asJson: bool) -> int:
 @schedules.command(cls=Verb)
 @appArgument
 @nameArgument
-@click.option('--from', 'start', type=AT, required=True, metavar='TIME', help='The first instant, as 2026-01-31T08:30.')
-@click.option('--to', 'end', type=AT, required=True, metavar='TIME', help='The instant behind the last one.')
+@click.option('--from', 'start', type=AT, required=True, metavar='TIME',
+              help='The first instant, as 2026-01-31T08:30.')
+@click.option('--to', 'end', type=AT, required=True, metavar='TIME',
+              help='The instant behind the last one.')
 @click.option('--dry-run', 'dry', is_flag=True, help='Only say what would be enqueued.')
 @jsonOption
 def backfill(target: str, name: str, start: float, end: float, dry: bool, asJson: bool) -> int:
-    """Enqueue a job for each run of a span that had none, up to now; each once, however often this is called. Exit status
-    1 when there is none."""
+    """Enqueue a job for each run of a span that had none, up to now; each once, however often this
+    is called. Exit status 1 when there is none."""
     with opened(target) as app:
         found, tz = app.schedules.backfill(name, start, end, dry), app.schedules[name].tz
     if asJson:
-        printJson([{'tick': tick, 'id': handle.id if handle is not None else None} for tick, handle in found])
+        printJson([{'tick': tick, 'id': handle.id if handle is not None else None}
+                   for tick, handle in found])
         return 0 if found else 1
-    say(mark('queued' if found else 'warning', f'{count(len(found), "job")} {"would be " if dry else ""}enqueued'),
+    say(mark('queued' if found else 'warning',
+             f'{count(len(found), "job")} {"would be " if dry else ""}enqueued'),
         '' if found else f'; every run of {shown(name)} in this span had one')
     for tick, handle in found[:NAMED]:
-        say(f'  {f"job {handle.id} " if handle is not None else ""}for {inWords(tick.timestamp(), tz, time.time())}')
+        say(f'  {f"job {handle.id} " if handle is not None else ""}for '
+            f'{inWords(tick.timestamp(), tz, time.time())}')
     if len(found) > NAMED:
         say(f'  and {len(found) - NAMED:,} more')
     return 0 if found else 1

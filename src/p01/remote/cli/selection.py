@@ -22,7 +22,8 @@ class Date(click.ParamType):
     name = 'instant'
 
     @over(click.ParamType)
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(self, value: Any, param: click.Parameter | None,
+                ctx: click.Context | None) -> float:
         """POSIX seconds of 2026-01-31 or 2026-01-31T08:30."""
         if isinstance(value, float):
             return value
@@ -38,7 +39,8 @@ class Moment(Date):
     """An instant: how long ago, or a date."""
 
     @over(click.ParamType)
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(self, value: Any, param: click.Parameter | None,
+                ctx: click.Context | None) -> float:
         """POSIX seconds of 10m, 2h, 1d, 2026-01-31 or 2026-01-31T08:30."""
         try:
             return super().convert(value, param, ctx)
@@ -61,9 +63,11 @@ def filterOptions(verb: Callable[..., Any]) -> Callable[..., Any]:
             click.option('--name', metavar='NAME',
                          help='Only these jobs: a registered name, or its last part.'),
             click.option('--since', type=MOMENT, metavar='TIME',
-                         help='Only those that ended, or were enqueued, since then: 10m ago, or a date.'),
+                         help='Only those that ended, or were enqueued, since then: 10m ago, or a '
+                              'date.'),
             click.option('--older-than', 'before', type=MOMENT, metavar='TIME',
-                         help='Only those that ended, or were enqueued, before: 7d ago, or a date.'))):
+                         help='Only those that ended, or were enqueued, before: 7d ago, or a '
+                              'date.'))):
         verb = option(verb)
     return verb
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What status and doctor both look at: workers, queues, schedules. Looking at one bad thing never hides the others."""
+"""What status and doctor both look at: workers, queues, schedules. Looking at one bad thing never
+hides the others."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
@@ -16,13 +17,15 @@ from p01.remote.store.records import QUEUED
 from p01.remote.views import figures
 
 
-def unserved(counts: dict[str, dict[str, int]], workers: Iterable[dict[str, Any]], paused: Iterable[str]) -> dict[str, int]:
+def unserved(counts: dict[str, dict[str, int]], workers: Iterable[dict[str, Any]],
+             paused: Iterable[str]) -> dict[str, int]:
     """How many jobs wait in queues that no worker serves, though some work."""
     alive = [worker['queues'] for worker in workers if worker['alive']]
     if not alive or not all(alive):     # nobody works, or somebody serves all
         return {}
     served = {queue for queues in alive for queue in queues} | set(paused)
-    return {queue: found[QUEUED] for queue, found in counts.items() if found.get(QUEUED) and queue not in served}
+    return {queue: found[QUEUED] for queue, found in counts.items() if found.get(QUEUED)
+            and queue not in served}
 
 
 def outdated(app: App, workers: Iterable[dict[str, Any]]) -> list[str]:
@@ -34,13 +37,15 @@ def outdated(app: App, workers: Iterable[dict[str, Any]]) -> list[str]:
 
 def knownQueues(app: App, processor: RemoteProcessor) -> set[str]:
     """The queues that jobs have been in, or may come to be in, as far as can be seen from here."""
-    known = {DEFAULTQUEUE, *figures.reckoned(processor.store).queues, *(job.prototype.queue for job in app.jobs.values())}
+    known = {DEFAULTQUEUE, *figures.reckoned(processor.store).queues,
+             *(job.prototype.queue for job in app.jobs.values())}
     looks: tuple[Callable[[], list[str | None]], ...] = (
         lambda: [job.queue for job in processor.jobs.values()],
         lambda: [processor.scheduler[key].queue for key in processor.scheduler])
     for look in looks:
         found = guarded(look)
-        known.update(name for name in ([] if isinstance(found, Raised) else found) if isinstance(name, str))
+        known.update(name for name in ([] if isinstance(found, Raised) else found)
+                     if isinstance(name, str))
     return known
 
 

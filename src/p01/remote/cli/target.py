@@ -15,7 +15,8 @@ from p01.remote.processor import RemoteProcessor
 from p01.remote.storage import openDatabase, parse
 from p01.remote.storage.transactions import transact
 
-BATCH = 100         # jobs changed in one transaction: small enough not to meet the workers all the time
+# jobs changed in one transaction: small enough not to meet the workers all the time
+BATCH = 100
 
 Result = TypeVar('Result')
 
@@ -46,7 +47,8 @@ def database(app: App) -> Iterator[ZODB.DB]:
 
 
 def check(app: App, target: str, create: bool) -> None:
-    """Raises AddressError for a database that a command cannot share with others, or that is not there.
+    """Raises AddressError for a database that a command cannot share with others, or that is not
+    there.
 
     Only where it may be made may a processor be added, too.
     """
@@ -76,8 +78,10 @@ def change(app: App, work: Callable[[RemoteProcessor], Result]) -> Result:
     return transact(app.db, lambda connection: work(app.locate(connection)))
 
 
-def each(app: App, jobids: list[int], verb: Callable[[RemoteProcessor, int], Result]) -> Iterator[tuple[int, Result]]:
-    """Do verb(processor, jobid) for each job, in transactions of BATCH; gives what each returned, once committed."""
+def each(app: App, jobids: list[int],
+         verb: Callable[[RemoteProcessor, int], Result]) -> Iterator[tuple[int, Result]]:
+    """Do verb(processor, jobid) for each job, in transactions of BATCH; gives what each returned,
+    once committed."""
     for at in range(0, len(jobids), BATCH):
         batch = jobids[at:at + BATCH]
         yield from change(app, lambda processor, batch=batch:       # type: ignore[misc]

@@ -71,7 +71,8 @@ def tell(text: str, err: bool = False, end: str = '\n') -> None:
 def say(*parts: str | tuple[str, str] | Text, end: str = '\n') -> None:
     """Print a line of texts, each plain or with its style."""
     if not sys.stdout.isatty() and not os.environ.get('FORCE_COLOR'):       # nothing to be styled
-        tell(''.join(part if isinstance(part, str) else part[0] if isinstance(part, tuple) else part.plain for part in parts)
+        tell(''.join(part if isinstance(part, str) else part[0] if isinstance(part, tuple)
+                     else part.plain for part in parts)
              + end, end='')
         sys.stdout.flush()
         return
@@ -90,7 +91,8 @@ def mark(kind: str, word: str | None = None) -> tuple[str, str]:
     return f'{glyph} {kind if word is None else word}', colour
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[str] = (), cut: str | Sequence[str] = '',
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[str] = (),
+          cut: str | Sequence[str] = '',
           drop: Sequence[str] = (), fold: Callable[[], None] | None = None) -> None:
     """Print a table. Cells are texts or styled parts; columns named in right stand to the right;
     empty ones are left out.
@@ -116,12 +118,15 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence
             text = fitted(text, width)
             gap = ' ' * (width - wide(text))
             text = gap + text if columns[at] in right else text + gap
-            parts += [(text.rstrip() if at == last else text, style), (GAP if at != last else '', '')]
+            parts += [(text.rstrip() if at == last else text,
+                       style), (GAP if at != last else '', '')]
         say(*parts)
 
 
-def narrow(widths: dict[int, int], columns: Sequence[str], width: int, cut: Sequence[str], drop: Sequence[str]) -> None:
-    """Make the widths of columns, by number, fit a terminal; columns that have no room are taken out."""
+def narrow(widths: dict[int, int], columns: Sequence[str], width: int, cut: Sequence[str],
+           drop: Sequence[str]) -> None:
+    """Make the widths of columns, by number, fit a terminal; columns that have no room are taken
+    out."""
     def excess() -> int:
         return sum(widths.values()) + len(GAP) * (len(widths) - 1) - width
 
@@ -134,7 +139,8 @@ def narrow(widths: dict[int, int], columns: Sequence[str], width: int, cut: Sequ
             if excess() > 0 and len(widths) > 1:
                 del widths[at]
     for at in widths:
-        widths[at] = min(natural[at], widths[at] + max(0, -excess()))       # what was left out has made room
+        # what was left out has made room
+        widths[at] = min(natural[at], widths[at] + max(0, -excess()))
     while widths and excess() > 0:
         widest = max(widths, key=lambda at: widths[at])
         if widths[widest] <= 3:
@@ -188,10 +194,12 @@ def hung(parts: Sequence[tuple[str, str]], text: str) -> None:
 
 
 def shown(value: Any, most: int | None = 80) -> str:
-    """A text as one line without control characters, so that a job's words cannot move the cursor."""
+    """A text as one line without control characters, so that a job's words cannot move the
+    cursor."""
     if type(value) is not str:
         value = described(value) if isinstance(value, BaseException) else guarded(plain, value, str)
-    text = ' '.join((value if isinstance(value, str) else f'({value.error.__class__.__name__})').split())
+    text = ' '.join((value if isinstance(value, str)
+                     else f'({value.error.__class__.__name__})').split())
     text = ''.join(letter if letter.isprintable() else '�' for letter in text)
     return text if most is None or len(text) <= most else text[:most - 1] + '…'
 
@@ -210,7 +218,8 @@ def span(seconds: float) -> str:
     """A duration for people: 12 ms, 3.1 s, 5 min, 2 h, 4 d."""
     for unit, length in SPANS:
         if seconds >= length:
-            return f'{seconds / length:.0f} {unit}' if seconds >= 10 * length else f'{seconds / length:.1f} {unit}'
+            return f'{seconds / length:.0f} {unit}' if seconds >= 10 * length \
+                else f'{seconds / length:.1f} {unit}'
     return f'{seconds:.1f} s' if seconds >= 1 else f'{seconds * 1000:.0f} ms'
 
 
@@ -239,4 +248,5 @@ def iso(instant: float | None) -> str | None:
 def spark(values: Sequence[float]) -> str:
     """Values as a line of little bars, the highest one full."""
     top = max(values, default=0.0)
-    return ''.join(TICKS[math.ceil(value / top * (len(TICKS) - 1)) if top else 0] for value in values)
+    return ''.join(TICKS[math.ceil(value / top * (len(TICKS) - 1)) if top else 0]
+                   for value in values)

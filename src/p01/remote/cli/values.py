@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Values of jobs, as JSON and as text: whatever they are, shown within bounds, and never an error."""
+"""Values of jobs, as JSON and as text: whatever they are, shown within bounds, and never an
+error."""
 from __future__ import annotations
 
 import json
@@ -11,7 +12,8 @@ from typing import Any
 from p01.remote.ground import foreign
 
 DEPTH = 100             # levels of nesting that are shown
-NODES = 1_000_000       # values within a value that are shown: shared ones may count more often than memory holds
+# values within a value that are shown: shared ones may count more often than memory holds
+NODES = 1_000_000
 TEXT = 1000             # characters of a value that JSON lacks
 DIGITS = 4000           # of a whole number: Python refuses to write more
 MORE = '…'
@@ -22,7 +24,8 @@ class Full(Exception):
 
 
 def jsonOf(value: Any, indent: int | None = None) -> str:
-    """JSON of any value, which every parser takes. What JSON lacks becomes its text, instants are in ISO format."""
+    """JSON of any value, which every parser takes. What JSON lacks becomes its text, instants are
+    in ISO format."""
     return json.dumps(Plain().of(value), indent=indent, allow_nan=False)
 
 
@@ -141,7 +144,8 @@ def write(value: Any, put: Callable[[str], None], path: tuple[int, ...]) -> None
             write(each, put, (*path, id(value)))
         put('}')
     else:
-        first, last = {'list': '[]', 'tuple': '()', 'set': '{}', 'frozenset': ('frozenset({', '})')}[kind.__name__]
+        first, last = {'list': '[]', 'tuple': '()', 'set': '{}',
+                       'frozenset': ('frozenset({', '})')}[kind.__name__]
         if not value and kind in (set, frozenset):
             first, last = f'{kind.__name__}(', ')'
         put(first)

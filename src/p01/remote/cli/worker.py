@@ -19,7 +19,8 @@ from p01.remote.views.leftovers import Left
 @appArgument
 @click.option('--processes', type=int, metavar='N', help='Worker processes; default 1.')
 @click.option('--threads', type=int, metavar='N', help='Threads in each of them; default 1.')
-@click.option('--queue', 'queues', multiple=True, metavar='NAME', help='Only this queue; may be given again.')
+@click.option('--queue', 'queues', multiple=True, metavar='NAME',
+              help='Only this queue; may be given again.')
 @click.option('--lease', type=SPAN, metavar='TIME',
               help='A worker of another host, silent so long, is dead; default 60.')
 @click.option('--wait-time', 'waitTime', type=SPAN, metavar='TIME',
@@ -47,7 +48,8 @@ def worker(target: str, processes: int | None, threads: int | None, queues: tupl
     A process that dies is replaced, and its jobs go to the others. Every option may stand in the
     environment, as P01_REMOTE_PROCESSES and so on.
     """
-    options = WorkerOptions.read(processes=processes, threads=threads, queues=queues or None, lease=lease,
+    options = WorkerOptions.read(processes=processes, threads=threads, queues=queues or None,
+                                 lease=lease,
                                  waitTime=waitTime, drain=drain, together=together, grace=grace,
                                  logLevel=logLevel or ('info' if verbose else None))
     loglines.begin(options.logLevel)
@@ -55,10 +57,12 @@ def worker(target: str, processes: int | None, threads: int | None, queues: tupl
 
     def begun() -> None:
         if not asJson:
-            ends = 'ends when nothing is due' if options.drain else 'Ctrl-C ends it after the running jobs'
+            ends = 'ends when nothing is due' if options.drain \
+                else 'Ctrl-C ends it after the running jobs'
             say(mark('processing', count(options.processes, 'worker process', 'es')),
                 f' with {count(options.threads, "thread")} on {supervisor.place}',
-                f', queue {", ".join(options.queues)}' if options.queues else '', (f'  ({ends})', 'dim'))
+                f', queue {", ".join(options.queues)}' if options.queues
+                else '', (f'  ({ends})', 'dim'))
 
     answer = supervisor.run(begun)
     if asJson:
@@ -66,7 +70,8 @@ def worker(target: str, processes: int | None, threads: int | None, queues: tupl
                    'restarts': supervisor.restarts, 'status': answer,
                    'left': None if supervisor.left is None else supervisor.left._asdict()})
     else:
-        say(mark('completed', 'ended') if answer == 0 else mark('error', f'ended with status {answer}'),
+        say(mark('completed', 'ended') if answer == 0
+            else mark('error', f'ended with status {answer}'),
             f': {shown(supervisor.starts.reason, None)}' if supervisor.starts.reason else '',
             f'; {count(supervisor.restarts, "process", "es")} had to be replaced'
             if supervisor.restarts else '')

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""The forms of a schedule: a crontab line, a fixed rate, a pause after the last run, one instant. Pure.
+"""The forms of a schedule: a crontab line, a fixed rate, a pause after the last run, one instant.
+Pure.
 
 Each says from an instant, in POSIX seconds, when the next run is, and tells in words what it means.
 """
@@ -17,7 +18,8 @@ from p01.remote.ground.spans import worded
 from p01.remote.instants import utc, zone
 
 WORDS = {
-    '@yearly': '0 0 1 1 *', '@annually': '0 0 1 1 *', '@monthly': '0 0 1 * *', '@weekly': '0 0 * * 0',
+    '@yearly': '0 0 1 1 *', '@annually': '0 0 1 1 *', '@monthly': '0 0 1 * *',
+    '@weekly': '0 0 * * 0',
     '@daily': '0 0 * * *', '@midnight': '0 0 * * *', '@hourly': '0 * * * *',
 }
 LEAST = 0.001       # seconds between two runs at a fixed rate
@@ -25,13 +27,15 @@ LEAST = 0.001       # seconds between two runs at a fixed rate
 
 @dataclass(frozen=True)
 class Crontab:
-    """The wall-clock times of a line of five fields, or of six that begin with seconds, in a zone."""
+    """The wall-clock times of a line of five fields, or of six that begin with seconds, in a
+    zone."""
 
     line: str
     tz: str = 'UTC'
 
     def next(self, after: float) -> float:
-        """The first match strictly after an instant. Raises InputError when there is none, NoZone."""
+        """The first match strictly after an instant. Raises InputError when there is none,
+        NoZone."""
         tz = zone(self.tz)
         try:
             return match(self.line, after, tz)
@@ -39,7 +43,8 @@ class Crontab:
             raise
         # AssertionError, ValueError: cronsim lets some malformed fields through to Python
         except (CronSimError, AssertionError, ValueError) as error:
-            raise InputError(f'{short(self.line)} is no crontab line: {str(error) or "bad field"}.') from None
+            raise InputError(
+                f'{short(self.line)} is no crontab line: {str(error) or "bad field"}.') from None
         except (StopIteration, OverflowError):
             raise InputError(f'No date ever matches the crontab line {short(self.line)}.') from None
 
@@ -113,11 +118,12 @@ Form = Crontab | Rate | Pause | Once
 
 
 def lineOf(expression: object) -> str:
-    """A crontab line of five or six fields for such a text or a word like @daily; else InputError."""
+    """A crontab line of five or six fields for such a text or a word like @daily; else
+    InputError."""
     line = str.__str__(expression).strip().upper() if isinstance(expression, str) else ''
     fields = WORDS.get(line.lower(), line).split()
     if len(fields) not in (5, 6):
         raise InputError(f'{short(expression)} is no crontab line: write five fields, minute hour '
-                         'day-of-month month day-of-week, or six that begin with seconds, or one of '
-                         f'{", ".join(WORDS)}.')
+                         'day-of-month month day-of-week, or six that begin with seconds, or one '
+                         f'of {", ".join(WORDS)}.')
     return ' '.join(fields)

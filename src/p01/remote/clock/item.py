@@ -18,10 +18,12 @@ from p01.remote.store.dues import NEVER
 
 
 class SchedulerItem(Placed, Persistent):
-    """A job to run by the clock; ``due`` is the POSIX second of its next run, None before it is added.
+    """A job to run by the clock; ``due`` is the POSIX second of its next run, None before it is
+    added.
 
-    The job runs with ``input`` on ``queue`` (None: the job's own) at ``priority``. Setting ``active`` to
-    False pauses the item; call the scheduler's ``reschedule`` when it goes on, or after any other change.
+    The job runs with ``input`` on ``queue`` (None: the job's own) at ``priority``. Setting
+    ``active`` to False pauses the item; call the scheduler's ``reschedule`` when it goes on, or
+    after any other change.
     """
 
     # what may be chosen, see Schedule
@@ -42,13 +44,15 @@ class SchedulerItem(Placed, Persistent):
     tick: float | None = None           # what the next run stands for; due is that and its jitter
     linked: float | None = None         # the tick right before it
     spans: ticks.Spans = ()             # ticks that had their job
-    reckoned: float | None = None       # by which clock: when a worker computed due, in POSIX seconds
+    # by which clock: when a worker computed due, in POSIX seconds
+    reckoned: float | None = None
     skips = 0                           # ticks that an operator does not want
     lastJob: int | None = None
     history: tuple[tuple[float, float, int, str], ...] = ()      # see engine.firing.Firing
     fired = passed = skipped = 0        # ticks that had a job; that were missed; that were skipped
 
-    def __init__(self, jobName: str, *, active: bool = True, startTime: float | datetime | None = None,
+    def __init__(self, jobName: str, *, active: bool = True,
+                 startTime: float | datetime | None = None,
                  input: Any = None, queue: str | None = None, priority: int = 0) -> None:
         self.jobName = _name(jobName, 'jobName')
         self.active = checks.flagOf(active, 'active')
@@ -78,7 +82,8 @@ class SchedulerItem(Placed, Persistent):
         return found if found is None or self.end is None or found <= self.end else None
 
     def nextAfter(self, instant: float | datetime) -> datetime | None:
-        """When its first tick strictly after an instant is, whatever became of it; None when there is none.
+        """When its first tick strictly after an instant is, whatever became of it; None when there
+        is none.
 
         Takes POSIX seconds or an aware datetime, gives an aware one of UTC.
         """
@@ -134,7 +139,8 @@ class SchedulerItem(Placed, Persistent):
         return NEVER if self._due is None else self._due
 
     def plan(self, tick: float | None, due: float | None, linked: float | None = None) -> None:
-        """Have it due for a tick, which follows right behind the one that is linked; None: for none any more."""
+        """Have it due for a tick, which follows right behind the one that is linked; None: for none
+        any more."""
         was = self.when
         self._due, self.tick, self.linked = due, tick, linked
         self._place(was)

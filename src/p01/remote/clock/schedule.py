@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""A schedule as code declares it, or an operator adds it: settings, and what operators have changed of them."""
+"""A schedule as code declares it, or an operator adds it: settings, and what operators have changed
+of them."""
 from __future__ import annotations
 
 import pickle
@@ -11,7 +12,8 @@ from p01.remote.clock.settings import DEFAULTS, FORMS, TIMING, checked, formOf
 from p01.remote.store import payload
 
 # what is written at each firing, all of it plain values
-KEPT = ('base', 'edits', 'source', 'anchor', '_due', '_active', 'until', 'retired', 'tick', 'linked', 'spans', 'reckoned',
+KEPT = ('base', 'edits', 'source', 'anchor', '_due', '_active', 'until', 'retired', 'tick',
+        'linked', 'spans', 'reckoned',
         'skips', 'lastJob', 'history', 'fired', 'passed', 'skipped')
 CODE, HAND = 'code', 'hand'     # where a schedule comes from
 
@@ -28,7 +30,8 @@ class Chosen:
 
 
 class Schedule(SchedulerItem):
-    """An item whose settings are data: what the code says, and above it what operators say, until it is reset."""
+    """An item whose settings are data: what the code says, and above it what operators say, until
+    it is reset."""
 
     edits: dict[str, Any] = {}      # what operators have changed
     anchor = 0.0                    # since when it is there
@@ -49,14 +52,16 @@ class Schedule(SchedulerItem):
         state = super().__getstate__()
         if state is None or isinstance(self.packed, payload.Payload):
             return state
-        # the database's pickler would ask of each value whether it is persistent, which takes longer than all else
+        # the database's pickler would ask of each value whether it is persistent, which takes
+        # longer than all else
         kept = {name: state.pop(name) for name in KEPT if name in state}
         return {**state, 'kept': pickle.dumps(kept, 4)}
 
     def __setstate__(self, state: Any) -> None:
         kept = state.get('kept')
         super().__setstate__(state if kept is None else
-                             {**pickle.loads(kept), **{name: value for name, value in state.items() if name != 'kept'}})
+                             {**pickle.loads(kept),
+                              **{name: value for name, value in state.items() if name != 'kept'}})
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -112,5 +117,6 @@ class Schedule(SchedulerItem):
 
 def merged(base: dict[str, Any], edits: dict[str, Any]) -> dict[str, Any]:
     """Settings with some changed; a form that is given takes the place of another one."""
-    kept = {name: value for name, value in base.items() if name not in FORMS} if any(name in edits for name in FORMS) else base
+    kept = {name: value for name, value in base.items()
+            if name not in FORMS} if any(name in edits for name in FORMS) else base
     return {**kept, **edits}

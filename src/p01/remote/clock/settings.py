@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What may be chosen for a schedule, checked once: a dict of plain values, without those that are as by default. Pure."""
+"""What may be chosen for a schedule, checked once: a dict of plain values, without those that are
+as by default. Pure."""
 from __future__ import annotations
 
 import math
@@ -21,9 +22,11 @@ ALL = 100                   # missed ticks that are made up for by missed='all'
 MOST = ticks.COUNTED        # and by any number
 LOOKED = 10                 # ticks whose distance is looked at
 FORMS = ('cron', 'every', 'delay', 'at')
-TIMING = (*FORMS, 'tz', 'aligned', 'start', 'end', 'jitter')    # what is changed here changes the ticks
+# what is changed here changes the ticks
+TIMING = (*FORMS, 'tz', 'aligned', 'start', 'end', 'jitter')
 DEFAULTS: dict[str, Any] = {
-    'tz': 'UTC', 'aligned': True, 'start': None, 'end': None, 'jitter': 0.0, 'missed': 'one', 'overlap': 'skip',
+    'tz': 'UTC', 'aligned': True, 'start': None, 'end': None, 'jitter': 0.0, 'missed': 'one',
+    'overlap': 'skip',
     'queue': None, 'priority': 0, 'title': '', 'description': '', 'input': None}
 OVERLAPS = ('skip', 'queue', 'cancel')
 
@@ -53,12 +56,14 @@ class Timing(TypedDict, total=False):
 
 
 def settled(cron: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of what was given for a new schedule. Raises InputError, which names the field and the mend."""
+    """The settings of what was given for a new schedule. Raises InputError, which names the field
+    and the mend."""
     return checked(edited(cron, given))
 
 
 def edited(cron: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings to be changed, of what was given for them: each a value that makes sense. Raises InputError."""
+    """Settings to be changed, of what was given for them: each a value that makes sense. Raises
+    InputError."""
     checks.known(given, Timing.__annotations__, 'A schedule')
     values: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     parts = tuple(values.pop(name, None) for name, *_ in FIELDS)
@@ -82,48 +87,61 @@ def many(found: Mapping[str, Any]) -> bool:
 
 
 def checked(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings, each a value that makes sense, and those that are not as by default. Raises InputError."""
-    found = {name: CHECKS[name](value) if name in CHECKS else value for name, value in values.items()}
+    """Settings, each a value that makes sense, and those that are not as by default. Raises
+    InputError."""
+    found = {name: CHECKS[name](value) if name in CHECKS else value
+             for name, value in values.items()}
     forms = [name for name in FORMS if name in found]
     if len(forms) != 1:
         what = 'nothing' if not forms else ' and '.join(forms)
-        raise InputError("A schedule takes one of: a crontab line such as '0 8 * * MON-FRI', every='15m', delay='10m', "
+        raise InputError("A schedule takes one of: a crontab line such as '0 8 * * MON-FRI', "
+                         "every='15m', delay='10m', "
                          f'at=an instant; not {what}.')
     overlap = found.get('overlap', DEFAULTS['overlap'])
     if many(found) and overlap != 'queue':
-        raise InputError(f'missed={found["missed"]!r} enqueues several jobs at once, which overlap={overlap!r} does not let; '
+        raise InputError(f'missed={found["missed"]!r} enqueues several jobs at once, which '
+                         f'overlap={overlap!r} does not let; '
                          "give overlap='queue', or missed='one'.")
     start, end = found.get('start'), found.get('end')
     if start is not None and end is not None and end <= start:
         raise InputError(f'end must be after start ({utc(start):%Y-%m-%d %H:%M:%S} UTC), not '
                          f'{utc(end):%Y-%m-%d %H:%M:%S} UTC.')
     proven(found)
-    return {name: value for name, value in found.items() if name not in DEFAULTS or value != DEFAULTS[name]}
+    return {name: value for name, value in found.items() if name not in DEFAULTS
+            or value != DEFAULTS[name]}
 
 
 def proven(found: dict[str, Any]) -> None:
-    """Raises InputError for a form that has no run at all, or a jitter as long as the time between two of them."""
+    """Raises InputError for a form that has no run at all, or a jitter as long as the time between
+    two of them."""
     form, start, end = formOf(found, 0.0), found.get('start'), found.get('end')
     after = math.nextafter(start, -math.inf) if start is not None else 0.0
     first = form.next(after)
     if isinstance(form, Once) and first is None and start is not None:
-        raise InputError(f'at lies before start; give a start up to {utc(form.at):%Y-%m-%d %H:%M:%S} UTC, or none.')
+        raise InputError('at lies before start; give a start up to '
+                         f'{utc(form.at):%Y-%m-%d %H:%M:%S} UTC, or none.')
     if end is not None and first is not None and first > end:
-        raise InputError(f'No run lies up to end: the first one is at {utc(first):%Y-%m-%d %H:%M:%S} UTC; give a later end.')
+        raise InputError('No run lies up to end: the first one is at '
+                         f'{utc(first):%Y-%m-%d %H:%M:%S} UTC; give a later end.')
     if found.get('jitter') and not isinstance(form, Once):
         near = islice(ticks.walk(form.next, after, math.inf), LOOKED)
-        least = form.delay if isinstance(form, Pause) else min(late - early for early, late in pairwise(near))
+        least = form.delay if isinstance(form,
+                                         Pause) else min(late - early
+                                                         for early, late in pairwise(near))
         if found['jitter'] >= least:
-            raise InputError(f'jitter must be below the time between two runs, {least:g} s, not {found["jitter"]:g} s.')
+            raise InputError(f'jitter must be below the time between two runs, {least:g} s, not '
+                             f'{found["jitter"]:g} s.')
 
 
 def formOf(found: Mapping[str, Any], anchor: float) -> Form:
-    """The form of settings; anchor is what a rate that is not aligned counts from when it has no start."""
+    """The form of settings; anchor is what a rate that is not aligned counts from when it has no
+    start."""
     if 'cron' in found:
         return Crontab(found['cron'], found.get('tz', 'UTC'))
     if 'every' in found:
         start = found.get('start')
-        return Rate(found['every'], 0.0 if found.get('aligned', True) else anchor if start is None else start)
+        return Rate(found['every'],
+                    0.0 if found.get('aligned', True) else anchor if start is None else start)
     return Pause(found['delay']) if 'delay' in found else Once(found['at'])
 
 
@@ -143,7 +161,8 @@ def missedOf(value: Any) -> str | int:
         return str.__str__(value)
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST:
         return int.__int__(value)
-    raise InputError(f"missed must be 'one', 'all', 'none', or a number of ticks up to {MOST:,}, not {short(value)}.")
+    raise InputError(f"missed must be 'one', 'all', 'none', or a number of ticks up to {MOST:,}, "
+                     f"not {short(value)}.")
 
 
 def overlapOf(value: Any) -> str:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: ZPL-2.1
 """The ticks of a schedule: which have passed, how many, and which had their job already. Pure.
 
-A tick is the instant that a run stands for, in POSIX seconds. Next is a function that gives the first tick strictly after
-an instant, or None. Spans are pairs of ticks: every tick from the first to the last of a span had its job.
+A tick is the instant that a run stands for, in POSIX seconds. Next is a function that gives the
+first tick strictly after an instant, or None. Spans are pairs of ticks: every tick from the first
+to the last of a span had its job.
 """
 from __future__ import annotations
 
@@ -46,11 +47,13 @@ def counted(following: Next, first: float, until: float) -> int:
 
 
 def lasts(following: Next, first: float, until: float, most: int) -> list[float]:
-    """The last ticks from the first, which is one, up to an instant, at most so many, the oldest first."""
+    """The last ticks from the first, which is one, up to an instant, at most so many, the oldest
+    first."""
     found = [first, *islice(walk(following, first, until), most)]
     if len(found) <= most:
         return found
-    low, high = first, until                # more than there may be lie behind low, fewer behind high
+    # more than there may be lie behind low, fewer behind high
+    low, high = first, until
     while high - low > 1e-3:
         middle = (low + high) / 2
         found = list(islice(walk(following, middle, until), most + 1))
@@ -76,7 +79,8 @@ def within(tick: float, spans: Spans) -> bool:
 
 
 def joined(spans: Spans, ticks: Iterable[float], linked: float | None) -> Spans:
-    """The spans with some more ticks, each the next one of the one before it; SPANS of them stay, those that end last.
+    """The spans with some more ticks, each the next one of the one before it; SPANS of them stay,
+    those that end last.
 
     linked is the tick right before the first one, None when nobody knows.
     """
@@ -88,5 +92,6 @@ def joined(spans: Spans, ticks: Iterable[float], linked: float | None) -> Spans:
 
 
 def jitter(name: str, tick: float, most: float) -> float:
-    """How much later than its tick a run begins, below so many seconds: the same for all who ask."""
+    """How much later than its tick a run begins, below so many seconds: the same for all who
+    ask."""
     return most * (zlib.crc32(f'{name} {tick:.6f}'.encode()) / (1 << 32)) if most else 0.0

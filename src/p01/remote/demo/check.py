@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""The end of the demo: what the jobs left in the database, against a straight computation of the same folder."""
+"""The end of the demo: what the jobs left in the database, against a straight computation of the
+same folder."""
 from __future__ import annotations
 
 import os
@@ -24,18 +25,22 @@ class Verdict(NamedTuple):
     expected: int
     lost: list[str]                 # their entry was never written, or is gone
     twice: list[str]                # written more than once
-    different: list[str]            # written, but with other facts than the straight computation has
-    changed: list[str]              # differ because the file was changed or removed while the demo ran
+    # written, but with other facts than the straight computation has
+    different: list[str]
+    # differ because the file was changed or removed while the demo ran
+    changed: list[str]
     failed: list[str]               # errors of jobs that failed
 
     @property
     def good(self) -> bool:
         """Whether every promise was kept."""
-        return self.committed == self.expected and not (self.lost or self.twice or self.different or self.failed)
+        return self.committed == self.expected \
+            and not (self.lost or self.twice or self.different or self.failed)
 
     def line(self) -> str:
         """The verdict in one line."""
-        match = 'the index matches' if not self.different and not self.lost else 'the index does not match'
+        match = 'the index matches' if not self.different and not self.lost \
+            else 'the index does not match'
         parts = [f'{self.committed:,} committed', f'{len(self.lost):,} lost',
                  f'{len(self.twice):,} applied twice']
         if self.failed:
@@ -46,7 +51,8 @@ class Verdict(NamedTuple):
         """What is wrong, a line each."""
         named = (('never written', self.lost), ('applied twice', self.twice),
                  ('with other facts', self.different), ('failed', self.failed))
-        lines = [f'{len(paths):,} {what}: {", ".join(paths[:NAMED])}{" …" if len(paths) > NAMED else ""}'
+        lines = [f'{len(paths):,} {what}: '
+                 f'{", ".join(paths[:NAMED])}{" …" if len(paths) > NAMED else ""}'
                  for what, paths in named if paths]
         if self.committed != self.expected:
             lines.append(f'{self.expected:,} jobs were enqueued, {self.committed:,} completed')
@@ -62,17 +68,20 @@ class Times(NamedTuple):
 
 
 def judge(app: App, paths: list[str], began: float, tick: Callable[[], None]) -> Verdict:
-    """Compare the index with a straight computation of these files; tick is called for each of them.
+    """Compare the index with a straight computation of these files; tick is called for each of
+    them.
 
     began is when the demo began, in POSIX seconds.
     """
     with app.reading() as processor:
         root = processor._p_jar.root()
         index, folder = root[INDEX], root[FOLDER]
-        found: dict[str, tuple[int, Facts | None]] = {path: (entry.applied, entry.facts) for path, entry in index.items()}
+        found: dict[str, tuple[int, Facts | None]] = {path: (entry.applied, entry.facts)
+                                                      for path, entry in index.items()}
         counts = [queue.get(COMPLETED, 0) for queue in figures.exact(processor.store).values()]
         failed = failures(processor)
-    verdict = Verdict(sum(counts), len(paths), [], [], sorted(found.keys() - set(paths)), [], failed)
+    verdict = Verdict(sum(counts), len(paths), [], [], sorted(found.keys() - set(paths)), [],
+                      failed)
     for path in paths:
         applied, facts = found.get(path, (0, None))
         if applied == 0:
@@ -104,7 +113,8 @@ def changedSince(path: str, began: float) -> bool:
 
 def failures(processor: RemoteProcessor) -> list[str]:
     """The errors of the jobs that failed."""
-    views = (processor.store.view(jobid) for jobid, status in listing.finished(processor.store) if status == ERROR)
+    views = (processor.store.view(jobid) for jobid, status in listing.finished(processor.store)
+             if status == ERROR)
     return [view.outcome.error for view in views if view.outcome is not None]
 
 
@@ -125,7 +135,8 @@ def largest(app: App) -> list[dict[str, Any]]:
     """The files with the most lines, from the index."""
     with app.reading() as processor:
         index = processor._p_jar.root()[INDEX]
-        facts = [(entry.facts.lines, path, entry.facts) for path, entry in index.items() if entry.facts is not None]
+        facts = [(entry.facts.lines, path, entry.facts) for path, entry in index.items()
+                 if entry.facts is not None]
         return [{'lines': found.lines, 'words': found.words, 'functions': len(found.functions),
                  'imports': len(found.imports), 'path': path}
                 for _, path, found in sorted(facts, key=lambda each: (-each[0], each[1]))[:LARGEST]]

@@ -61,8 +61,8 @@ def demo(folder: Path | None, keep: Path | None, workers: int, spare: bool, asJs
         raise InputError(f'{folder} is no folder; name one that holds source files.')
     paths, unread = tasks.sources(folder)
     if not paths:
-        raise InputError(f'{folder} holds no source files (*.py, *.c, *.js and the like); name another '
-                         'folder.')
+        raise InputError(f'{folder} holds no source files (*.py, *.c, *.js and the like); name '
+                         'another folder.')
     with stage(keep) as place:
         app = App(f'sqlite:{place}')
         try:
@@ -76,8 +76,8 @@ def resolved(path: Path) -> Path:
     try:
         return path.expanduser().resolve()
     except RuntimeError:
-        raise InputError(f'{path} begins with the home of a user whom this host does not know; write the '
-                         'path from the root.') from None
+        raise InputError(f'{path} begins with the home of a user whom this host does not know; '
+                         'write the path from the root.') from None
 
 
 @contextmanager
@@ -86,8 +86,8 @@ def stage(keep: Path | None) -> Iterator[Path]:
     if keep is not None:
         keep = resolved(keep)
         if keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
-            raise InputError(f'{keep} exists and is not empty; name a new folder, or look at what is '
-                             f'there with `p01-remote status sqlite:{keep}`.')
+            raise InputError(f'{keep} exists and is not empty; name a new folder, or look at what '
+                             f'is there with `p01-remote status sqlite:{keep}`.')
         yield keep
         return
     # TERM as Ctrl-C, so that no temporary folder stays behind
@@ -100,11 +100,13 @@ def stage(keep: Path | None) -> Iterator[Path]:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def perform(app: App, folder: Path, paths: list[str], workers: int, spare: bool, quiet: bool) -> Performance:
+def perform(app: App, folder: Path, paths: list[str], workers: int, spare: bool,
+            quiet: bool) -> Performance:
     """Enqueue the jobs, let the workers run them, kill one of them; returns what happened."""
     from p01.remote.engine.supervisor import Supervisor
     began = time.time()
-    title = f'p01-remote demo   {count(workers, "worker")}   {count(len(paths), "source file")} of {folder}'
+    title = (f'p01-remote demo   {count(workers, "worker")}   {count(len(paths), "source file")} '
+             f'of {folder}')
     log = Path(storage.folder(app.db) or '.') / LOG
     with Stage(title, quiet) as scene, aside(log):
         enqueue(app, folder, paths, scene)
@@ -117,7 +119,8 @@ def perform(app: App, folder: Path, paths: list[str], workers: int, spare: bool,
         finally:
             supervisor.stop()
             supervisor.join(10.0)
-        return Performance(app, folder, paths, workers, began, scene.ended - started, strike, spare, log)
+        return Performance(app, folder, paths, workers, began, scene.ended - started, strike,
+                           spare, log)
 
 
 @contextmanager
@@ -151,7 +154,8 @@ def enqueue(app: App, folder: Path, paths: list[str], scene: Stage) -> None:
                 app.processor.processJob(JOB, (path,))
         made += len(batch)
         scene.show(Numbers(len(paths), waiting=made))
-    scene.tell(f'{count(made, "job")} enqueued, each in one transaction with its entry in the index')
+    scene.tell(f'{count(made, "job")} enqueued, each in one transaction with its entry in the '
+               'index')
 
 
 def watch(app: App, supervisor: Supervisor, scene: Stage, total: int, spare: bool) -> Strike | None:
@@ -174,8 +178,8 @@ def watch(app: App, supervisor: Supervisor, scene: Stage, total: int, spare: boo
         if numbers.done + numbers.failed != last:
             last, moved = numbers.done + numbers.failed, now
         if now - moved > STALLED:
-            raise RemoteError(f'No job has ended for {STALLED:g} seconds; {numbers.waiting:,} wait, '
-                              f'{numbers.running:,} run.')
+            raise RemoteError(f'No job has ended for {STALLED:g} seconds; {numbers.waiting:,} '
+                              f'wait, {numbers.running:,} run.')
         if strike is None and not spare and numbers.done * 3 >= total:
             strike = kill(app, supervisor)
             if strike is not None:
@@ -198,7 +202,8 @@ def numbersOf(app: App, total: int, workers: int, retried: int) -> Numbers:
     # a worker takes a few short jobs at once, and runs one after the other
     held = having(PROCESSING)
     running = min(held, workers)
-    return Numbers(total, having(QUEUED, DELAYED) + held - running, running, having(COMPLETED), retried,
+    return Numbers(total, having(QUEUED, DELAYED) + held - running, running, having(COMPLETED),
+                   retried,
                    having(ERROR, CANCELLED))
 
 

@@ -46,9 +46,11 @@ def report(played: Performance, unread: int, keep: Path | None, asJson: bool) ->
     tellStrike(played)
     tellVerdict(played, verdict, speed, unread)
     say()
-    say((f'The {len(top)} largest files of {played.folder}' if len(top) > 1 else 'The largest file', 'bold'))
+    say((f'The {len(top)} largest files of {played.folder}' if len(top) > 1
+         else 'The largest file', 'bold'))
     table(['lines', 'words', 'functions', 'path'],
-          [[f'{each["lines"]:,}', f'{each["words"]:,}', f'{each["functions"]:,}', shown(each['path'], None)]
+          [[f'{each["lines"]:,}', f'{each["words"]:,}', f'{each["functions"]:,}',
+            shown(each['path'], None)]
            for each in top], right=['lines', 'words', 'functions'])
     say()
     suggest(keep)
@@ -81,13 +83,16 @@ def tellStrike(played: Performance) -> None:
         return
     if strike is None:
         say(mark('warning', 'no worker was killed'),
-            ': the jobs were done before one could be caught at work; a larger folder gives it the time')
+            ': the jobs were done before one could be caught at work; a larger folder gives it the '
+            'time')
     elif strike.job:
         with played.app.reading() as processor:
             job = processor.getJob(strike.job)
-        again = f'ran again, as run {job.runCounter}, on worker {job.worker.partition(":")[0]}' if job.runCounter > 1 \
+        again = f'ran again, as run {job.runCounter}, on worker {job.worker.partition(":")[0]}' \
+            if job.runCounter > 1 \
             else 'had committed a moment before'
-        say(mark('retried', f'job {strike.job}'), f' {again}; a new worker took the place of the dead one')
+        say(mark('retried', f'job {strike.job}'),
+            f' {again}; a new worker took the place of the dead one')
 
 
 def tellVerdict(played: Performance, verdict: Verdict, speed: Times, unread: int) -> None:
@@ -106,8 +111,8 @@ def tellVerdict(played: Performance, verdict: Verdict, speed: Times, unread: int
     if unread:
         say(f'  {unread:,} could not be read and {"was" if unread == 1 else "were"} left out')
     if verdict.changed:
-        say(f'  {len(verdict.changed):,} changed on disk meanwhile, so there is nothing to compare with: '
-            f'{shown(", ".join(verdict.changed[:3]))}')
+        say(f'  {len(verdict.changed):,} changed on disk meanwhile, so there is nothing to compare '
+            f'with: {shown(", ".join(verdict.changed[:3]))}')
 
 
 def suggest(keep: Path | None) -> None:
@@ -127,15 +132,18 @@ def suggest(keep: Path | None) -> None:
         say('  ', (f'{line:{width}}', 'cyan'), f'   {what}')
 
 
-def facts(played: Performance, verdict: Verdict, speed: Times, top: list[dict[str, Any]], unread: int,
+def facts(played: Performance, verdict: Verdict, speed: Times, top: list[dict[str, Any]],
+          unread: int,
           keep: Path | None) -> dict[str, Any]:
     """All of it, for JSON."""
     strike = played.strike
     return {'folder': str(played.folder), 'database': None if keep is None else f'sqlite:{keep}',
-            'good': verdict.good, 'verdict': verdict.line(), 'files': len(played.paths), 'unreadable': unread,
+            'good': verdict.good, 'verdict': verdict.line(), 'files': len(played.paths),
+            'unreadable': unread,
             'committed': verdict.committed, 'lost': verdict.lost, 'twice': verdict.twice,
             'different': verdict.different, 'changed': verdict.changed, 'failed': verdict.failed,
             'retried': speed.retried, 'workers': played.workers,
             'killed': strike._asdict() if strike is not None else None,
-            'seconds': round(played.seconds, 3), 'rate': round(verdict.committed / max(played.seconds, 0.001), 1),
+            'seconds': round(played.seconds, 3),
+            'rate': round(verdict.committed / max(played.seconds, 0.001), 1),
             'median': round(speed.middle, 6), 'p95': round(speed.slow, 6), 'largest': top}

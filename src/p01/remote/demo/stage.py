@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What one sees while the demo runs: a live display on a terminal, else a plain line a second, or nothing for JSON."""
+"""What one sees while the demo runs: a live display on a terminal, else a plain line a second, or
+nothing for JSON."""
 from __future__ import annotations
 
 import time
@@ -28,7 +29,8 @@ class Numbers(NamedTuple):
     failed: int = 0
 
 
-COLUMNS = (('waiting', 'queued'), ('running', 'processing'), ('done', 'completed'), ('retried', 'retried'),
+COLUMNS = (('waiting', 'queued'), ('running',
+                                   'processing'), ('done', 'completed'), ('retried', 'retried'),
            ('failed', 'error'))
 
 
@@ -49,7 +51,8 @@ class Stage:
     def __enter__(self) -> Stage:
         if not self.quiet and isLive():
             from rich.live import Live
-            self.live = Live(self.picture(), console=console(), auto_refresh=False, redirect_stderr=False)
+            self.live = Live(self.picture(), console=console(), auto_refresh=False,
+                             redirect_stderr=False)
             self.live.start()
         elif not self.quiet:
             say(self.title)
@@ -116,7 +119,8 @@ class Stage:
         counts.add_row('default', *(f'{getattr(numbers, name):,}' for name, _ in COLUMNS))
         ended = numbers.done + numbers.failed
         bar = Table.grid(padding=(0, 2, 0, 0))
-        bar.add_row(styled(f'{"jobs":11}'), ProgressBar(total=max(numbers.total, 1), completed=ended, width=BARS),
+        bar.add_row(styled(f'{"jobs":11}'),
+                    ProgressBar(total=max(numbers.total, 1), completed=ended, width=BARS),
                     f'{ended:,}/{numbers.total:,}')
         title = styled((self.title, 'bold'))
         title.no_wrap, title.overflow = True, 'ellipsis'

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: ZPL-2.1
 """The application of `p01-remote demo`: an index of source files, filled by one job for each file.
 
-An entry is made together with its job, in one transaction, and the job then writes to its own entry alone; so jobs never
-meet, however many workers there are.
+An entry is made together with its job, in one transaction, and the job then writes to its own entry
+alone; so jobs never meet, however many workers there are.
 """
 from __future__ import annotations
 
@@ -24,10 +24,13 @@ from p01.remote.ground.door import Closed
 
 INDEX, FOLDER = 'index', 'folder'       # keys in the root of the database
 PYTHON = ('.py', '.pyi')
-SOURCES = frozenset((*PYTHON, '.c', '.cc', '.cpp', '.cs', '.css', '.go', '.h', '.hpp', '.html', '.java', '.js', '.jsx', '.kt',
-                     '.lua', '.php', '.pl', '.rb', '.rs', '.scala', '.sh', '.sql', '.swift', '.ts', '.tsx', '.zcml'))
+SOURCES = frozenset((*PYTHON, '.c', '.cc', '.cpp', '.cs', '.css', '.go', '.h', '.hpp', '.html',
+                     '.java', '.js', '.jsx', '.kt',
+                     '.lua', '.php', '.pl', '.rb', '.rs', '.scala', '.sh', '.sql', '.swift', '.ts',
+                     '.tsx', '.zcml'))
 SKIPPED = {'site-packages', 'dist-packages', '__pycache__', 'node_modules'}
-# the fields of statements that hold further statements; expressions hold neither functions nor imports
+# the fields of statements that hold further statements; expressions hold neither functions nor
+# imports
 BLOCKS = ('body', 'orelse', 'finalbody', 'handlers', 'cases')
 
 
@@ -39,7 +42,8 @@ class Facts(NamedTuple):
     words: int
     functions: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
-    parsed: bool = False            # whether it is Python that parses; else there are no functions and imports
+    # whether it is Python that parses; else there are no functions and imports
+    parsed: bool = False
 
 
 class Entry(Closed, Persistent):
@@ -71,7 +75,8 @@ def examine(path: str) -> Facts:
             with warnings.catch_warnings(), collectorOff():
                 warnings.simplefilter('ignore')     # about the file's own code
                 tree = ast.parse(data)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):      # it need not be good Python
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            # it need not be good Python
             pass
         else:
             functions, imports = definitions(tree)
@@ -81,7 +86,8 @@ def examine(path: str) -> Facts:
 
 @contextmanager
 def collectorOff() -> Iterator[None]:
-    """No garbage collection: it would search the growing tree, which has no circles, again and again (40 % of the time)."""
+    """No garbage collection: it would search the growing tree, which has no circles, again and
+    again (40 % of the time)."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -110,7 +116,8 @@ def definitions(tree: ast.Module) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def sources(folder: Path) -> tuple[list[str], int]:
-    """The source files of a folder, sorted, relative to it; and how many files and folders cannot be read.
+    """The source files of a folder, sorted, relative to it; and how many files and folders cannot
+    be read.
 
     Raises OSError when the folder itself cannot be read.
     """
@@ -118,7 +125,8 @@ def sources(folder: Path) -> tuple[list[str], int]:
     unread: list[Any] = []
     found = []
     for place, folders, names in os.walk(folder, onerror=unread.append):
-        folders[:] = sorted(name for name in folders if name not in SKIPPED and not name.startswith('.'))
+        folders[:] = sorted(name for name in folders if name not in SKIPPED
+                            and not name.startswith('.'))
         for name in sorted(names):
             if os.path.splitext(name)[1].lower() in SOURCES:
                 path = os.path.join(place, name)
@@ -130,7 +138,8 @@ def sources(folder: Path) -> tuple[list[str], int]:
 
 
 def isReadable(path: str) -> bool:
-    """Whether this is an ordinary file that can be read; a pipe would let its reader wait for ever."""
+    """Whether this is an ordinary file that can be read; a pipe would let its reader wait for
+    ever."""
     try:
         return stat.S_ISREG(os.stat(path).st_mode) and os.access(path, os.R_OK)
     except OSError:

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""How many jobs a worker claims at once: short ones share a commit, long ones are never hoarded. Pure."""
+"""How many jobs a worker claims at once: short ones share a commit, long ones are never hoarded.
+Pure."""
 from __future__ import annotations
 
 AIM = 0.05          # seconds of work in one claim
-SHARE = 20          # where bookkeeping is slow, so many times its duration, so that it stays a small part of the work
+# where bookkeeping is slow, so many times its duration, so that it stays a small part of the work
+SHARE = 20
 LARGEST = 0.25      # seconds of work in one claim, however slow bookkeeping is
 MOST = 1000         # jobs in one claim
 GROWTH = 8          # how many times larger a claim may be than the one before
@@ -17,9 +19,12 @@ class Batch:
         self.booking = 0.0          # of one bookkeeping
 
     def ran(self, duration: float, count: int) -> None:
-        """So many jobs took so long: what got slower counts half, what got faster at once, within GROWTH."""
+        """So many jobs took so long: what got slower counts half, what got faster at once, within
+        GROWTH."""
         each = duration / count
-        self.average = max(each, self.average / GROWTH) if each < self.average else (each + self.average) / 2
+        self.average = max(each,
+                           self.average / GROWTH) if each < self.average else (each
+                                                                               + self.average) / 2
 
     def booked(self, duration: float) -> None:
         """A bookkeeping with claims took so long."""

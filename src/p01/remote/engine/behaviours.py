@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""The behaviour of a name, or one that fails with the reason: to look for it runs an application's code."""
+"""The behaviour of a name, or one that fails with the reason: to look for it runs an application's
+code."""
 from __future__ import annotations
 
 from typing import Any
@@ -15,7 +16,8 @@ from p01.remote.storage.origin import contained
 
 
 def behaviourOf(processor: Any, name: str) -> Job:
-    """The job registered under a name, or one that raises UnknownJob when it is called. Raises what the storage does."""
+    """The job registered under a name, or one that raises UnknownJob when it is called. Raises what
+    the storage does."""
     job = contained(loaded, processor, name)
     if not isinstance(job, Raised):
         return job
@@ -33,7 +35,8 @@ def behaviourOf(processor: Any, name: str) -> Job:
 def loaded(processor: Any, name: str) -> Job:
     """The registered job, with its state. Raises UnknownJob, and whatever its loading does."""
     known = contained(processor.jobs.get, name)
-    if isinstance(known, Raised):       # perhaps by the class of another job: names that import need no registration
+    # perhaps by the class of another job: names that import need no registration
+    if isinstance(known, Raised):
         if '.' not in name:
             raise known.error
         job: Job = found(name).prototype
@@ -47,7 +50,8 @@ def loaded(processor: Any, name: str) -> Job:
 
 
 def prepared(behaviour: Job, input: Any, name: str) -> Any:
-    """A job's input as it is stored. Raises the Exception that the job's own code raises, InputError for what is none."""
+    """A job's input as it is stored. Raises the Exception that the job's own code raises,
+    InputError for what is none."""
     try:
         return behaviour.prepare(input)
     except Exception:
@@ -55,4 +59,5 @@ def prepared(behaviour: Job, input: Any, name: str) -> Any:
     except BaseException as error:
         if interrupts(error):
             raise
-        raise InputError(f'The input of {name!r} cannot be prepared ({reasonOf(error)}).') from error
+        raise InputError(
+            f'The input of {name!r} cannot be prepared ({reasonOf(error)}).') from error

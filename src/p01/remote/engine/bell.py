@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Wakes idle workers when a transaction with new jobs has committed. A lost ring costs one waitTime.
+"""Wakes idle workers when a transaction with new jobs has committed. A lost ring costs one
+waitTime.
 
 Workers of this process wake by a condition, those of other processes by the storage's signal.
 """
@@ -51,7 +52,8 @@ class Bell:
         return self.signal is None or self.signal.within(connection)
 
     def wait(self, heard: int, seconds: float) -> int:
-        """Wait for a ring after the heard ones, at most so many seconds; returns the rings so far."""
+        """Wait for a ring after the heard ones, at most so many seconds; returns the rings so
+        far."""
         with self.condition:
             if self.rings == heard and seconds > 0:
                 self.condition.wait(seconds)
@@ -93,7 +95,8 @@ def bellOf(db: DB) -> Bell:
 
 
 def wake(jar: Any) -> None:
-    """Have idle workers look when a connection's transaction has committed; None: of no database."""
+    """Have idle workers look when a connection's transaction has committed; None: of no
+    database."""
     if jar is None:
         return
     bell = bellOf(jar.db())

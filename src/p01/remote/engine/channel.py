@@ -108,7 +108,8 @@ def flags(words: list[str]) -> list[str]:
             found.append(word)
         else:
             letters = word[1:]
-            end = min((letters.index(letter) for letter in 'cm' if letter in letters), default=len(letters))
+            end = min((letters.index(letter) for letter in 'cm' if letter in letters),
+                      default=len(letters))
             if letters[:end].strip('i'):            # it is not for a person
                 found.append('-' + letters[:end].replace('i', ''))
             if end < len(letters):
@@ -131,7 +132,8 @@ class Line:
                 data = data[os.write(self.says, data):]
 
     def gone(self, seconds: float = 0.0) -> bool:
-        """Whether the supervisor has died, or dies within so many seconds: nobody would tell us to end."""
+        """Whether the supervisor has died, or dies within so many seconds: nobody would tell us to
+        end."""
         return bool(select.select([self.heard], [], [], seconds)[0])
 
 
@@ -148,7 +150,8 @@ class Wait:
     def signals(self, numbers: Iterable[int], told: list[int]) -> Iterator[None]:
         """Be woken by signals, whose numbers are told: a handler that raises could break a commit.
         In a main thread."""
-        old = {number: signal.signal(number, lambda number, frame: told.append(number)) for number in numbers
+        old = {number: signal.signal(number, lambda number, frame: told.append(number))
+               for number in numbers
                # ignored: nohup started us
                if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN}
         before = signal.set_wakeup_fd(self.outer, warn_on_full_buffer=False)
@@ -166,7 +169,8 @@ class Wait:
             os.write(self.outer, b'.')
 
     def wait(self, handles: Iterable[int], seconds: float | None) -> None:
-        """Wait until woken, or one of the handles can be read, at most so many seconds; None for ever."""
+        """Wait until woken, or one of the handles can be read, at most so many seconds; None for
+        ever."""
         poller = select.poll()
         for handle in (self.inner, *handles):
             poller.register(handle, select.POLLIN)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Jobs that meet conflicts: how long they pause before they are repeated, and on which object they met."""
+"""Jobs that meet conflicts: how long they pause before they are repeated, and on which object they
+met."""
 from __future__ import annotations
 
 from typing import Any
@@ -14,7 +15,8 @@ TOLD = 3                        # conflicts of one run from which on each is tol
 
 
 def hotOf(error: BaseException, connection: Connection) -> str:
-    """The object that two have changed, as people find it: its class, oid and name; else what the error says."""
+    """The object that two have changed, as people find it: its class, oid and name; else what the
+    error says."""
     oid = getattr(error, 'oid', None)
     if not isinstance(oid, bytes):
         return reasonOf(error)

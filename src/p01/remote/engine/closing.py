@@ -32,8 +32,10 @@ HELP = 5.0          # seconds at least for those who work alongside, whose stora
 logger = logging.getLogger('p01.remote')
 # the loops of each database
 guarded: weakref.WeakKeyDictionary[DB, weakref.WeakSet[Any]] = weakref.WeakKeyDictionary()
-hired: weakref.WeakKeyDictionary[DB, weakref.WeakKeyDictionary[Any, threading.Thread]] = weakref.WeakKeyDictionary()
-helpers: weakref.WeakKeyDictionary[DB, weakref.WeakSet[threading.Thread]] = weakref.WeakKeyDictionary()
+Hired = weakref.WeakKeyDictionary[Any, threading.Thread]
+hired: weakref.WeakKeyDictionary[DB, Hired] = weakref.WeakKeyDictionary()
+helpers: weakref.WeakKeyDictionary[DB,
+                                   weakref.WeakSet[threading.Thread]] = weakref.WeakKeyDictionary()
 ending: weakref.WeakSet[DB] = weakref.WeakSet()         # databases that are about to close
 _lock = fork.Lock()
 
@@ -93,7 +95,8 @@ def loopsOf(db: DB) -> list[Any]:
 
 
 def watch(db: DB) -> None:
-    """Have a database close behind its workers. It closes once: DB.close takes its own place, too."""
+    """Have a database close behind its workers. It closes once: DB.close takes its own place,
+    too."""
     close, known = db.close, weakref.ref(db)
 
     def closing() -> None:
@@ -111,7 +114,8 @@ def dismiss(db: DB) -> None:
     would be its own end."""
     loops = loopsOf(db)
     if any(loop.post.running and loop.post.thread == threading.get_ident() for loop in loops):
-        raise RemoteError('A job cannot close the database that it runs on; leave that to who opened it.')
+        raise RemoteError('A job cannot close the database that it runs on; leave that to who '
+                          'opened it.')
     with _lock:
         ending.add(db)
         workers, beside = list(hired.get(db, {}).items()), list(helpers.get(db, ()))
@@ -133,12 +137,14 @@ def dismiss(db: DB) -> None:
 
 
 def ended(loops: Iterable[Any], patience: float) -> list[Any]:
-    """Stop loops, and wait for those that work, at most so many seconds; returns those that have not left."""
+    """Stop loops, and wait for those that work, at most so many seconds; returns those that have
+    not left."""
     loops, until = list(loops), time.monotonic() + patience
     for loop in loops:
         loop.dismissed = True
         loop.stop()
-    return [loop for loop in loops if not loop.gone.wait(max(0.0, until - time.monotonic()) if loop.working else 0.0)]
+    return [loop for loop in loops
+            if not loop.gone.wait(max(0.0, until - time.monotonic()) if loop.working else 0.0)]
 
 
 def takeBack(loop: Any) -> None:

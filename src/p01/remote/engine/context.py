@@ -27,9 +27,11 @@ def never(jobid: int) -> bool:
 class Running:
     """A job that runs."""
 
-    __slots__ = ('processor', 'behaviour', 'task', 'input', 'started', 'worker', 'db', 'asked', 'thread', 'done', '_job')
+    __slots__ = ('processor', 'behaviour', 'task', 'input', 'started', 'worker', 'db', 'asked',
+                 'thread', 'done', '_job')
 
-    def __init__(self, processor: Any, behaviour: Any, task: Any, input: Any, started: float, worker: str,
+    def __init__(self, processor: Any, behaviour: Any, task: Any, input: Any, started: float,
+                 worker: str,
                  db: Any = None, asked: Callable[[int], bool] = never) -> None:
         self.processor = processor
         self.behaviour = behaviour
@@ -54,10 +56,13 @@ class Running:
         if self._job is None:
             record, claim = self.task.record, self.task.claim
             self._job = self.behaviour.filled({
-                'id': self.task.id, '__name__': str(self.task.id), '__parent__': self.processor, 'name': record.name,
-                'input': self.input, 'status': PROCESSING, 'queue': record.queue, 'priority': record.priority,
+                'id': self.task.id, '__name__': str(self.task.id), '__parent__': self.processor,
+                'name': record.name,
+                'input': self.input, 'status': PROCESSING, 'queue': record.queue,
+                'priority': record.priority,
                 'runCounter': self.run, 'worker': self.worker, 'attempts': claim.attempts,
-                **instants(created=record.created, queued=record.created, due=record.due, started=self.started)})
+                **instants(created=record.created, queued=record.created, due=record.due,
+                           started=self.started)})
         return self._job
 
 
@@ -65,7 +70,8 @@ running: ContextVar[Running | None] = ContextVar('running', default=None)
 
 
 def within(job: Running, perform: Callable[[Running], Any]) -> Any:
-    """Have a job performed, in a context of its own: no context variable that it sets outlives it."""
+    """Have a job performed, in a context of its own: no context variable that it sets outlives
+    it."""
     return copy_context().run(_within, job, perform)
 
 
@@ -100,7 +106,8 @@ class Current:
         """The root of the database, in the job's transaction."""
         jar = getattr(self._running().processor, '_p_jar', None)
         if jar is None:
-            raise RemoteError('A detached job has no database at hand; return what is to be stored.')
+            raise RemoteError('A detached job has no database at hand; return what is to be '
+                              'stored.')
         return jar.root()
 
     @property
@@ -110,7 +117,8 @@ class Current:
 
     @property
     def attempt(self) -> str:
-        """The attempt's id, 'jobid.number': pass it to other systems as the fencing token, or as the idempotency key's tail."""
+        """The attempt's id, 'jobid.number': pass it to other systems as the fencing token, or as
+        the idempotency key's tail."""
         found = self._running()
         return f'{found.task.id}.{found.run}'
 
@@ -123,7 +131,8 @@ class Current:
 
     @property
     def tick(self) -> datetime | None:
-        """The instant that the job stands for, an aware datetime of UTC; None for a job of no schedule."""
+        """The instant that the job stands for, an aware datetime of UTC; None for a job of no
+        schedule."""
         tick = (self._running().task.record.extras or {}).get('tick')
         return None if tick is None else utc(tick)
 
@@ -134,15 +143,17 @@ class Current:
 
     @property
     def cancelled(self) -> bool:
-        """Whether somebody wants the job to end: it may clean up, and then call check, or return what it has."""
+        """Whether somebody wants the job to end: it may clean up, and then call check, or return
+        what it has."""
         found = self._running()
         return found.asked(found.task.id)
 
     def check(self) -> None:
-        """Raises Cancelled when somebody wants the job to end: it then ends cancelled, and what it changed is undone.
+        """Raises Cancelled when somebody wants the job to end: it then ends cancelled, and what it
+        changed is undone.
 
-        Cancelled is no Exception, so that `except Exception` lets it pass. A job that does not end within the grace that
-        was given has its process killed.
+        Cancelled is no Exception, so that `except Exception` lets it pass. A job that does not end
+        within the grace that was given has its process killed.
         """
         found = self._running()
         if found.asked(found.task.id):
@@ -151,8 +162,8 @@ class Current:
     def progress(self, done: float, total: float | None = None, text: str = '') -> None:
         """Say how far the job is: so much, of how much if that is known, and what it does.
 
-        `p01-remote status` and `jobs show` of the same host tell it while the job runs; afterwards it is gone. Raises
-        InputError, and what check raises.
+        `p01-remote status` and `jobs show` of the same host tell it while the job runs; afterwards
+        it is gone. Raises InputError, and what check raises.
         """
         self.check()
         found = self._running()

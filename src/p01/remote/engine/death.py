@@ -40,7 +40,8 @@ class Death(NamedTuple):
 
 
 class Silence:
-    """How long workers have been silent as seen from here: the clocks of two hosts differ, and may jump."""
+    """How long workers have been silent as seen from here: the clocks of two hosts differ, and may
+    jump."""
 
     def __init__(self) -> None:
         # name → heartbeat, since when it is the last, monotonic
@@ -63,9 +64,11 @@ class Silence:
 def deathOf(seat: Seat, here: str, now: float, silence: Silence | None = None) -> Death | None:
     """How a worker ended, None for one that lives."""
     if seat.process == presence.PROCESS:
-        return None if seat.name in presence.live else Death('its thread ended', ran(seat, boxOf(seat)))
+        return None if seat.name in presence.live else Death('its thread ended',
+                                                             ran(seat, boxOf(seat)))
     if not seat.box or seat._p_jar is not None and presence.alone(seat._p_jar.db()):
-        return ended(seat, boxOf(seat))                     # a database of one process, and that is this one
+        # a database of one process, and that is this one
+        return ended(seat, boxOf(seat))
     near = seat.host.partition('/')[0] == here.partition('/')[0]
     box = boxOf(seat) if near else None
     if box is not None and blackbox.died(seat.path):
@@ -134,5 +137,6 @@ def boxOf(seat: Seat) -> Saying | None:
 def policyOf(processor: Any, jobid: int) -> Policy:
     """How a job is retried; the default where its behaviour cannot say so here, or says it by
     something else."""
-    found = foreign.guarded(lambda: processor.behaviour(processor.store.entry(jobid)[1].name).policy)
+    found = foreign.guarded(
+        lambda: processor.behaviour(processor.store.entry(jobid)[1].name).policy)
     return found if isinstance(found, Policy) else Policy()

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: ZPL-2.1
 """Keeps the schedules of a database in step with those that an application's code declares.
 
-Each set of declarations has a checksum, its code; the database knows those that it has seen. A code that is new holds at
-once. One that is known and does not hold is an older one, that is restarted amidst a deployment, or has been rolled back
-to: it holds again when no worker that lives has a newer one. What no code declares any more retires when the last worker
-has gone that does. An application is told from others by the top-level packages of its jobs.
+Each set of declarations has a checksum, its code; the database knows those that it has seen. A code
+that is new holds at once. One that is known and does not hold is an older one, that is restarted
+amidst a deployment, or has been rolled back to: it holds again when no worker that lives has a
+newer one. What no code declares any more retires when the last worker has gone that does. An
+application is told from others by the top-level packages of its jobs.
 """
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ serving = ''        # the code that this process serves
 
 
 class Declared(NamedTuple):
-    """A schedule as code declares it: its settings, and its input as the job takes it, (args, kwargs) or None."""
+    """A schedule as code declares it: its settings, and its input as the job takes it, (args,
+    kwargs) or None."""
 
     settings: dict[str, Any]
     input: Any
@@ -63,8 +65,8 @@ class Declaring:
                 self.told.add(event.reason)
 
     def keep(self, processor: Any) -> list[object]:
-        """Bring the schedules in step, where that is for this code to do; returns what to tell. Part of the caller's
-        transaction."""
+        """Bring the schedules in step, where that is for this code to do; returns what to tell.
+        Part of the caller's transaction."""
         scheduler = processor.scheduler
         if not self.declared and self.application not in scheduler.codes:
             return []
@@ -82,18 +84,21 @@ class Declaring:
         codes = (*(code for code in known if code != self.code), self.code)
         scheduler.codes = {**scheduler.codes, self.application: codes[-KNOWN:]}
         there = {code for codes in scheduler.codes.values() for code in codes}
-        scheduler.names = {**{code: names for code, names in scheduler.names.items() if code in there},
+        scheduler.names = {**{code: names for code, names in scheduler.names.items()
+                              if code in there},
                            self.code: tuple(self.declared)}
         told: list[object] = []
         now, done = time.time(), {'added': [], 'changed': []}       # type: ignore[var-annotated]
         for name, each in self.declared.items():
             found = contained(keep, processor, name, each, now)
             if isinstance(found, Raised):
-                told.append(events.ScheduleFailed(name, each.settings['job'], reasonOf(found.error)))
+                told.append(events.ScheduleFailed(name, each.settings['job'],
+                                                  reasonOf(found.error)))
             elif found:
                 done[found].append(name)
         before = {name for code in known for name in scheduler.names.get(code, ())}
-        scheduler.leaving = {**scheduler.leaving, self.application: tuple(sorted(before - set(self.declared)))}
+        scheduler.leaving = {**scheduler.leaving,
+                             self.application: tuple(sorted(before - set(self.declared)))}
         if done['added'] or done['changed']:
             wake(processor._p_jar)
             told.append(events.SchedulesDeclared(tuple(done['added']), tuple(done['changed']), ()))
@@ -102,9 +107,11 @@ class Declaring:
     def retire(self, processor: Any) -> list[object]:
         """Retire what no worker declares any more."""
         scheduler = processor.scheduler
-        live = {name for seat in processor.store.seats.values() for name in scheduler.names.get(seat.declares, ())}
+        live = {name for seat in processor.store.seats.values()
+                for name in scheduler.names.get(seat.declares, ())}
         leaving = scheduler.leaving[self.application]
-        gone, stay = [name for name in leaving if name not in live], [name for name in leaving if name in live]
+        gone, stay = [name for name in leaving
+                      if name not in live], [name for name in leaving if name in live]
         retired = [name for name in gone if contained(leave, scheduler, name, time.time()) is True]
         if gone:
             scheduler.leaving = {**scheduler.leaving, self.application: tuple(stay)}
@@ -121,8 +128,8 @@ def leave(scheduler: Any, name: str, now: float) -> bool:
 
 
 def keep(processor: Any, name: str, declared: Declared, now: float) -> str:
-    """Have a schedule as it is declared; returns what was done, '' for nothing. Raises InputError, before anything is
-    changed."""
+    """Have a schedule as it is declared; returns what was done, '' for nothing. Raises InputError,
+    before anything is changed."""
     scheduler = processor.scheduler
     item = scheduler.get(name)
     if isinstance(item, Schedule) and same(item, declared):
@@ -130,7 +137,8 @@ def keep(processor: Any, name: str, declared: Declared, now: float) -> str:
             return ''
         settings = item.base
     else:
-        packed = payload.pack(declared.input, f'The input of schedule {name!r}', processor.inputLimit, jar=processor._p_jar)
+        packed = payload.pack(declared.input, f'The input of schedule {name!r}',
+                              processor.inputLimit, jar=processor._p_jar)
         settings = declared.settings if packed is None else {**declared.settings, 'input': packed}
     if not isinstance(item, Schedule):
         if item is not None:            # a component's, which the code's takes the place of
@@ -140,13 +148,15 @@ def keep(processor: Any, name: str, declared: Declared, now: float) -> str:
         reckoned(scheduler, item, now)
         return 'added'
     edits = item.edits if item.source == CODE else \
-        {key: value for key, value in item.base.items() if settings.get(key) != value}      # an operator's own
+        {key: value for key, value in item.base.items()
+         if settings.get(key) != value}      # an operator's own
     back = item.retired is not None
     changed = guarded(item.choose, settings, edits)
     if isinstance(changed, Raised):
         if not isinstance(changed.error, InputError) or not edits:
             raise changed.error
-        changed = item.choose(settings, {})             # what an operator wanted makes no sense any more
+        # what an operator wanted makes no sense any more
+        changed = item.choose(settings, {})
     item.source = CODE
     item.retire(None)
     if changed or back:
@@ -171,7 +181,8 @@ def codeOf(declared: Mapping[str, Declared], application: str) -> str:
 def canonical(value: Any) -> str:
     """A value as a text that does not depend on the order of sets and dicts."""
     if isinstance(value, Mapping):
-        return '{' + ','.join(sorted(f'{canonical(key)}:{canonical(each)}' for key, each in value.items())) + '}'
+        return '{' + ','.join(sorted(f'{canonical(key)}:{canonical(each)}'
+                                     for key, each in value.items())) + '}'
     if isinstance(value, set | frozenset):
         return '{' + ','.join(sorted(map(canonical, value))) + '}'
     if isinstance(value, list | tuple):
@@ -179,4 +190,6 @@ def canonical(value: Any) -> str:
     if value is None or isinstance(value, str | bytes | int | float | bool):
         return repr(value)
     found = guarded(payload.pack, value, 'A value')
-    return type(value).__qualname__ if isinstance(found, Raised) else f'{type(value).__qualname__}{found!r}'
+    return type(value).__qualname__ if isinstance(found,
+                                                  Raised) \
+                                                      else f'{type(value).__qualname__}{found!r}'

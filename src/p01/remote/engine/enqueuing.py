@@ -20,8 +20,10 @@ from p01.remote.store.records import Record
 from p01.remote.verbs import adding
 
 
-def enqueue(processor: Any, name: str, behaviour: Job, inputs: Sequence[Any], *, queue: str | None = None,
-            priority: int = 0, delay: Any = None, at: Any = None, unique: str | Unique | None = None,
+def enqueue(processor: Any, name: str, behaviour: Job, inputs: Sequence[Any], *,
+            queue: str | None = None,
+            priority: int = 0, delay: Any = None, at: Any = None,
+            unique: str | Unique | None = None,
             expires: Any = None) -> list[int]:
     """Enqueue a job for each of these inputs in the processor's transaction; returns their ids.
 
@@ -76,7 +78,8 @@ def rare(unique: str | Unique | None, expires: Any, now: float) -> dict[str, Any
     extras: dict[str, Any] = {}
     if unique is not None:
         rule = unique if isinstance(unique, Unique) else Unique(unique)
-        extras['unique'] = (rule.key, 'period' if rule.period else rule.until, now + rule.period if rule.period else None)
+        extras['unique'] = (rule.key, 'period' if rule.period else rule.until,
+                            now + rule.period if rule.period else None)
     if expires is not None:
         extras['expires'] = seconds(expires, 'expires') if isinstance(expires, datetime) \
             else seconds(now + duration(expires, 'expires'), 'now + expires')

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Which code an application has: so that a worker which goes on with what it has loaded long ago can be told of."""
+"""Which code an application has: so that a worker which goes on with what it has loaded long ago
+can be told of."""
 from __future__ import annotations
 
 import hashlib
@@ -7,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-serving = ''        # of the application that this process serves, as it was loaded; '' when nobody knows
+# of the application that this process serves, as it was loaded; '' when nobody knows
+serving = ''
 
 
 def serve(app: Any) -> None:
@@ -17,7 +19,8 @@ def serve(app: Any) -> None:
 
 
 def fingerprintOf(app: Any) -> str:
-    """A checksum of the modules that have this App's jobs, as they stand on disk; '' when there is none to be read.
+    """A checksum of the modules that have this App's jobs, as they stand on disk; '' when there is
+    none to be read.
 
     Taken just after an application was loaded: what is imported later is not in it.
     """

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Fires one schedule: what its due tick becomes, and the jobs for it, as part of the caller's transaction."""
+"""Fires one schedule: what its due tick becomes, and the jobs for it, as part of the caller's
+transaction."""
 from __future__ import annotations
 
 import time
@@ -39,8 +40,8 @@ class Firing(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """What a due schedule does: the ticks that get a job, the number missed, the one that is left out and why, the next tick
-    and the one right before it."""
+    """What a due schedule does: the ticks that get a job, the number missed, the one that is left
+    out and why, the next tick and the one right before it."""
 
     ticks: list[float]
     missed: int
@@ -51,14 +52,18 @@ class Decision(NamedTuple):
 
 
 def decide(item: Any, now: float, held: str) -> Decision:
-    """What a schedule that is due does now; held: why no other job of it may start, '' when one may. Pure."""
+    """What a schedule that is due does now; held: why no other job of it may start, '' when one
+    may. Pure."""
     tick = item.due if item.tick is None else item.tick
     if not item.nominal:
         found, missed, last, coming = [tick], 0, None, item.coming(now)
     else:
         found, missed, last, coming = passed(item, tick, now)
-    if coming is not None and seconds(coming, f'The next time of schedule {item.__name__}') <= now and not item.nominal:
-        raise InputError(f'Schedule {item.__name__}: next({now!r}) must give a later instant, not {shown(coming, 60)}.')
+    if coming is not None \
+            and seconds(coming, f'The next time of schedule {item.__name__}') <= now \
+            and not item.nominal:
+        raise InputError(f'Schedule {item.__name__}: next({now!r}) must give a later instant, not '
+                         f'{shown(coming, 60)}.')
     left, why = None, ''
     if found and item.skips:
         left, why, found = found[0], UNWANTED, found[1:]
@@ -68,8 +73,8 @@ def decide(item: Any, now: float, held: str) -> Decision:
 
 
 def passed(item: Any, tick: float, now: float) -> tuple[list[float], int, float, float | None]:
-    """Of the ticks up to now, the first of which is this one: those that get a job, how many were missed, the last one; and
-    the next one."""
+    """Of the ticks up to now, the first of which is this one: those that get a job, how many were
+    missed, the last one; and the next one."""
     def following(after: float) -> float | None:
         return ticks.onward(item.coming, after, item.spans)
 
@@ -88,7 +93,8 @@ def passed(item: Any, tick: float, now: float) -> tuple[list[float], int, float,
 
 
 def held(store: Any, item: Any) -> str:
-    """Why no other job of a schedule should start: the last one still waits or runs; '' when none does."""
+    """Why no other job of a schedule should start: the last one still waits or runs; '' when none
+    does."""
     if item.lastJob is None:
         return ''
     try:
@@ -103,7 +109,8 @@ def records(processor: Any, item: Any, instants: Iterable[float]) -> list[Record
     instants = list(instants)
     if not instants:
         return []
-    if isinstance(item, Schedule):              # proven when it was made; a worker needs none of the job's code for it
+    # proven when it was made; a worker needs none of the job's code for it
+    if isinstance(item, Schedule):
         kept, queue = item.packed, item.queue
     else:
         behaviour = processor.registered(item.jobName)
@@ -124,8 +131,9 @@ def found(processor: Any, key: str) -> Any:
 
 
 def prepared(processor: Any, when: float, key: str, now: float) -> Callable[[], int]:
-    """What is to be done with a schedule that was to be looked at; called, it does it, and returns how many jobs it has
-    enqueued. Raises what the schedule's code or its job's raises, before anything is changed."""
+    """What is to be done with a schedule that was to be looked at; called, it does it, and returns
+    how many jobs it has enqueued. Raises what the schedule's code or its job's raises, before
+    anything is changed."""
     scheduler = processor.scheduler
     part = scheduler.parts[partOf(key)]
     if key not in scheduler:
@@ -166,8 +174,10 @@ def reckoned(scheduler: Any, item: Any, now: float) -> None:
     scheduler.parts[partOf(str(item.__name__))].saw(now)
 
 
-def fired(processor: Any, item: Any, decision: Decision, jobs: list[Record], now: float, busy: bool) -> int:
-    """Enqueue the jobs of a decision, and have the schedule due for its next tick; returns how many."""
+def fired(processor: Any, item: Any, decision: Decision, jobs: list[Record], now: float,
+          busy: bool) -> int:
+    """Enqueue the jobs of a decision, and have the schedule due for its next tick; returns how
+    many."""
     if busy and jobs and item.overlap == 'cancel':
         verbs.cancel(processor.store, item.lastJob, now)
     before = item.linked if decision.missed == 0 else None
@@ -180,13 +190,15 @@ def fired(processor: Any, item: Any, decision: Decision, jobs: list[Record], now
     if decision.missed:
         item.passed += decision.missed
         remember(item, Firing(decision.tick or now, now, 0, f'{decision.missed:,} missed'))
-    item.plan(decision.tick, None if decision.tick is None else item.dueOf(decision.tick), decision.linked)
+    item.plan(decision.tick, None if decision.tick is None else item.dueOf(decision.tick),
+              decision.linked)
     reckoned(processor.scheduler, item, now)
     processor.scheduler.mended(str(item.__name__))
     return len(ids)
 
 
-def enqueued(processor: Any, item: Any, jobs: list[Record], linked: float | None, now: float, why: str = '') -> list[int]:
+def enqueued(processor: Any, item: Any, jobs: list[Record], linked: float | None, now: float,
+             why: str = '') -> list[int]:
     """Enqueue jobs for ticks of a schedule, which remembers them; returns their ids."""
     ids = [put(processor, job) for job in jobs]
     instants = [job.extras['tick'] for job in jobs if job.extras]
@@ -206,9 +218,11 @@ def remember(item: Any, firing: Firing) -> None:
 
 
 def passedOver(processor: Any, item: SchedulerItem, now: float) -> None:
-    """Have a schedule due for its next tick without a job for this one. Raises what its code raises."""
+    """Have a schedule due for its next tick without a job for this one. Raises what its code
+    raises."""
     tick = ticks.onward(item.coming, now, item.spans)
     if tick is not None and seconds(tick, f'The next time of schedule {item.__name__}') <= now:
-        raise InputError(f'Schedule {item.__name__}: next({now!r}) must give a later instant, not {shown(tick, 60)}.')
+        raise InputError(f'Schedule {item.__name__}: next({now!r}) must give a later instant, not '
+                         f'{shown(tick, 60)}.')
     item.plan(tick, None if tick is None else item.dueOf(tick))
     reckoned(processor.scheduler, item, now)

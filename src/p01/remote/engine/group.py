@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Jobs that share a commit: they run one after the other in one transaction, each behind a savepoint.
+"""Jobs that share a commit: they run one after the other in one transaction, each behind a
+savepoint.
 
 What they did is committed with all their outcomes at once. Until then nothing is known of them
 anywhere else: whatever ends the transaction, they only run again, each by itself. What a job that
@@ -16,7 +17,16 @@ from transaction.interfaces import TransientError
 from p01.remote import events
 from p01.remote.engine.runner import Runner, Way
 from p01.remote.engine.sizes import LASTS, LEAST, WEIGHT, Sizes
-from p01.remote.engine.verdict import COMMITTED, JOINED, Committed, Done, Runs, Task, Verdict, failure
+from p01.remote.engine.verdict import (
+    COMMITTED,
+    JOINED,
+    Committed,
+    Done,
+    Runs,
+    Task,
+    Verdict,
+    failure,
+)
 from p01.remote.ground.foreign import Raised, guarded, interrupts
 from p01.remote.storage.insides import weightOf
 from p01.remote.storage.marks import BEGIN, Mark, markable
@@ -37,9 +47,10 @@ class Group:
         self.apart: set[str] = set()        # names of jobs that end or doom their transactions
         self.names: set[str] = set()        # of those that are open
         self.more = False                   # whether another job waits behind the one that runs
-        self.began = 0.0                    # when the first one of the group did, on the monotonic clock
-        # those that run by themselves, now or once more; an outage leaves them here, as long as nobody
-        # knows how their transaction ended
+        # when the first one of the group did, on the monotonic clock
+        self.began = 0.0
+        # those that run by themselves, now or once more; an outage leaves them here, as long as
+        # nobody knows how their transaction ended
         self.unsure: list[Task] = []
         runner.share = self.open
 
@@ -50,7 +61,8 @@ class Group:
             if self.admits(task) and self.along(task, more):
                 return JOINED
             self.finish()
-        self.more = more and not task.claim.deaths      # one that took its worker down may do so again
+        # one that took its worker down may do so again
+        self.more = more and not task.claim.deaths
         self.unsure = [task]
         verdict = self.runner.run(task)
         self.unsure = []
@@ -68,10 +80,12 @@ class Group:
         self.sizes.took(name, endOf(outcome) - startOf(outcome))
         if manager.parts:
             self.apart.add(name)
-        if not self.more or runner.conflicts or name in self.apart or self.sizes.most((name,)) < LEAST:
+        if not self.more or runner.conflicts or name in self.apart \
+                or self.sizes.most((name,)) < LEAST:
             return False
         self.began, current = runner.post.began, begun(manager)
-        if self.full() or current.status != LIVE[0] or not markable(current) or BEGIN.spoken(current) \
+        if self.full() or current.status != LIVE[0] or not markable(current) \
+                or BEGIN.spoken(current) \
                 or BEGIN.hooked(current) and not runner.around.intact():
             return False
         self.mark = Mark(current)
@@ -91,7 +105,8 @@ class Group:
 
     def full(self) -> bool:
         """Whether it is enough for one commit."""
-        return time.monotonic() - self.began > LASTS or weightOf(self.runner.session.connection) > WEIGHT
+        return time.monotonic() - self.began > LASTS \
+            or weightOf(self.runner.session.connection) > WEIGHT
 
     # -- along with others
 
@@ -113,7 +128,8 @@ class Group:
                 return False
             verdict = failure(task, runner.ways[task.record.name].policy, found.error, started,
                               runner.clock(), runner.name, runner.chance())
-            last = isinstance(found.error, MemoryError) or runner.late()    # written soon, see Loop.keep
+            # written soon, see Loop.keep
+            last = isinstance(found.error, MemoryError) or runner.late()
         if runner.around.entered and not runner.around.intact():
             runner.around.leave()
         runner.session.shared.append((task, verdict))
@@ -129,10 +145,12 @@ class Group:
         runner, manager = self.runner, self.runner.session.manager
         runner.conflicts = None
         if events.heard():
-            runner.tell(events.JobStarted(task.id, task.record.name, task.claim.runs + 1, runner.name))
+            runner.tell(events.JobStarted(task.id, task.record.name, task.claim.runs + 1,
+                                          runner.name))
         manager.shared, manager.refused = True, False
         try:
-            found = guarded(runner.outcome, task, runner.ways[task.record.name], runner.found, started)
+            found = guarded(runner.outcome, task, runner.ways[task.record.name], runner.found,
+                            started)
         finally:
             manager.shared = False
         if manager.refused:
@@ -146,8 +164,8 @@ class Group:
             and (runner.around.intact() or not mark.place.hooked(mark.current))
 
     def back(self, task: Task) -> bool:
-        """Take back what the job at hand did; where that cannot be, all have run again by themselves,
-        and False is returned."""
+        """Take back what the job at hand did; where that cannot be, all have run again by
+        themselves, and False is returned."""
         if self.mark.stands() and not isinstance(guarded(self.mark.back), Raised):
             return True
         self.again([*self.runner.session.shared, (task, JOINED)], True)
@@ -164,8 +182,8 @@ class Group:
     # -- the end
 
     def finish(self) -> None:
-        """Commit what is open; what cannot be committed together runs again. Raises what the storage
-        does."""
+        """Commit what is open; what cannot be committed together runs again. Raises what the
+        storage does."""
         runner, runs = self.runner, self.runner.session.shared
         if not runs:
             return
@@ -199,11 +217,12 @@ class Group:
             for task, verdict in runs:
                 if isinstance(verdict, Done):
                     self.runner.completed(task, verdict.outcome)
-        self.keep([(task, COMMITTED if isinstance(verdict, Done) else verdict) for task, verdict in runs])
+        self.keep([(task, COMMITTED if isinstance(verdict, Done) else verdict)
+                   for task, verdict in runs])
 
     def again(self, runs: Runs, broken: bool) -> None:
-        """Run jobs again, each by itself, whose transaction was not committed, unless it was; broken
-        says that the connection is. Raises what the storage does."""
+        """Run jobs again, each by itself, whose transaction was not committed, unless it was;
+        broken says that the connection is. Raises what the storage does."""
         self.unsure = [task for task, _ in runs]
         if broken:
             self.runner.renew()

@@ -44,7 +44,8 @@ class Heartbeat(threading.Thread):
         self.chores: weakref.WeakKeyDictionary[Any, threading.Thread] = weakref.WeakKeyDictionary()
         # when people were heard last, on the monotonic clock, and who still listens
         self.heard = 0.0
-        self.listening: weakref.WeakKeyDictionary[Any, threading.Thread] = weakref.WeakKeyDictionary()
+        self.listening: weakref.WeakKeyDictionary[Any,
+                                                  threading.Thread] = weakref.WeakKeyDictionary()
         self.neighbours = Neighbours()
 
     def run(self) -> None:
@@ -109,7 +110,8 @@ class Heartbeat(threading.Thread):
         end = post.end()
         if end and now > end + (SLACK if loop.supervised else 0.0):
             chores.append(overrun)
-        if not post.alone and now - max(post.began, self.beaten.get(loop, 0.0)) > loop.options.lease / BEATS:
+        if not post.alone \
+                and now - max(post.began, self.beaten.get(loop, 0.0)) > loop.options.lease / BEATS:
             chores.append(beat)
         return chores
 
@@ -121,7 +123,8 @@ class Heartbeat(threading.Thread):
                 if chore is beat:
                     self.beaten[loop] = now
             except Exception as error:          # the storage is away
-                logger.warning('Worker %s, %s: %s', loop.name, chore.__name__, foreign.reasonOf(error))
+                logger.warning('Worker %s, %s: %s', loop.name, chore.__name__,
+                               foreign.reasonOf(error))
 
 
 def beat(loop: Any) -> None:
@@ -141,7 +144,8 @@ def spare(loop: Any) -> None:
     spared = []
     with suppress(IndexError):
         while True:
-            spared.append(tasks.pop())          # whoever takes a job from the loop's deque has it: it, or we
+            # whoever takes a job from the loop's deque has it: it, or we
+            spared.append(tasks.pop())
 
     def work(connection: Any) -> None:
         store = loop.locate(connection).store
@@ -177,7 +181,8 @@ def overrun(loop: Any) -> None:
             told.append(requests.taken(processor.store, seat, jobid, time.time(), stack=stack))
             return
         policy = death.policyOf(processor, jobid)
-        told.append(janitor.blame(processor.store, seat, jobid, seat.claims[jobid], time.time(), '', policy, True, stack))
+        told.append(janitor.blame(processor.store, seat, jobid, seat.claims[jobid], time.time(),
+                                  '', policy, True, stack))
 
     if jobid:
         transact(loop.db, work)

@@ -7,8 +7,10 @@ from ZODB.POSException import Unsupported
 from p01.remote.ground.foreign import described
 
 THREAD = 'main thread'      # as Python says it of signal.signal
-HINT = '; workers run jobs in other threads, and signals belong to the main one: use timeout=, or a process of its own'
-BLOBS = '; this database has no folder for blobs: keep data in files and store their paths, or name one in its address, as in postgresql://host/jobs?blobstorage_dir=/srv/blobs'
+HINT = ('; workers run jobs in other threads, and signals belong to the main one: use timeout=, or '
+        'a process of its own')
+BLOBS = ('; this database has no folder for blobs: keep data in files and store their paths, or '
+         'name one in its address, as in postgresql://host/jobs?blobstorage_dir=/srv/blobs')
 
 
 def hintFor(error: BaseException) -> str:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Runs what is due in the caller's own transaction, each job in a savepoint: for tests, scripts and one's own loop."""
+"""Runs what is due in the caller's own transaction, each job in a savepoint: for tests, scripts and
+one's own loop."""
 from __future__ import annotations
 
 import random
@@ -28,14 +29,17 @@ from p01.remote.store.seats import Holder
 
 
 def runDue(processor: Any, now: float | None, most: int | None = None) -> int:
-    """Run due jobs one by one, as of now or of the clock, at most so many; returns how many runs there were.
+    """Run due jobs one by one, as of now or of the clock, at most so many; returns how many runs
+    there were.
 
-    Raises TransientError when a job meets a conflict: the caller's transaction must then be repeated as a whole.
+    Raises TransientError when a job meets a conflict: the caller's transaction must then be
+    repeated as a whole.
     """
     hand, clock, count = Holder(), ticker.Ticker(), 0
     jar = processor._p_jar
     manager = jar.transaction_manager if jar is not None else transaction.manager
-    later: set[int] = set()         # those that asked to run later ran here once, however soon that is
+    # those that asked to run later ran here once, however soon that is
+    later: set[int] = set()
     while most is None or count < most:
         instant = time.time() if now is None else now
         ticker.tick(processor, instant, clock, manager)
@@ -55,7 +59,8 @@ def runDue(processor: Any, now: float | None, most: int | None = None) -> int:
 
 
 class Kept:
-    """A transaction that is its caller's while a job runs in it: part of it can be no run, and the claim is in it, too."""
+    """A transaction that is its caller's while a job runs in it: part of it can be no run, and the
+    claim is in it, too."""
 
     @over(transaction.Transaction)
     def commit(self) -> None:
@@ -84,7 +89,8 @@ def kept(current: Any) -> Iterator[None]:
 
 
 def runOne(processor: Any, hand: Holder, jobid: int, now: float | None, manager: Any) -> bool:
-    """Run a claimed job in a savepoint, and write down what came of it; whether it asked to run later.
+    """Run a claimed job in a savepoint, and write down what came of it; whether it asked to run
+    later.
 
     Raises TransientError for a conflict.
     """
@@ -96,7 +102,8 @@ def runOne(processor: Any, hand: Holder, jobid: int, now: float | None, manager:
     try:
         with kept(current):
             output = call(processor, behaviour, task, started, manager)
-        packed = packOutput(output, f'The output of job {jobid} ({task.record.name})', processor.outputLimit,
+        packed = packOutput(output, f'The output of job {jobid} ({task.record.name})',
+                            processor.outputLimit,
                             processor._p_jar)
     except TransientError:
         raise
@@ -105,7 +112,8 @@ def runOne(processor: Any, hand: Holder, jobid: int, now: float | None, manager:
             raise
         savepoint.rollback()
         ended = time.time() if now is None else now
-        verdict = failure(task, policyOf(behaviour), error, started, ended, hand.name, random.random())
+        verdict = failure(task, policyOf(behaviour), error, started, ended, hand.name,
+                          random.random())
         for event in ends(task, verdict, hand.name):
             events.notifyAfter(current, event)
         if isinstance(verdict, Failed):
@@ -114,7 +122,9 @@ def runOne(processor: Any, hand: Holder, jobid: int, now: float | None, manager:
         verbs.retry(store, hand, jobid, verdict.due, verdict.attempt)
         return verdict.attempt is None
     ended = time.time() if now is None else now
-    verbs.settle(store, hand, {jobid: success(packed, task.claim.runs + 1, started, ended, task.claim.attempts)})
+    verbs.settle(store,
+                 hand, {jobid: success(packed, task.claim.runs + 1, started, ended,
+                                       task.claim.attempts)})
     return False
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Looks after what others left: jobs of workers that died, segments that nobody writes to any more."""
+"""Looks after what others left: jobs of workers that died, segments that nobody writes to any
+more."""
 from __future__ import annotations
 
 import random
@@ -31,7 +32,8 @@ End = events.JobRetried | events.JobErred
 Policies = Callable[[int], Policy]      # of a job, by its id
 
 
-def rescue(store: Store, seat: Seat, now: float, ran: Iterable[int] | None, why: str = 'its worker died',
+def rescue(store: Store, seat: Seat, now: float, ran: Iterable[int] | None,
+           why: str = 'its worker died',
            late: Mapping[int, Policy] = MappingProxyType({}),
            policies: Policies = lambda jobid: DEFAULT) -> list[End]:
     """Give a dead worker's jobs to others, and fence the worker off, should it still live; returns
@@ -47,7 +49,8 @@ def rescue(store: Store, seat: Seat, now: float, ran: Iterable[int] | None, why:
     blamed = set(late) or (None if ran is None else set(ran))
     for jobid, claim in list(seat.claims.items()):
         if jobid in seat.asked:
-            told.append(requests.taken(store, seat, jobid, now, why if jobid in (ran or ()) else ''))
+            told.append(requests.taken(store, seat, jobid, now,
+                                       why if jobid in (ran or ()) else ''))
         elif blamed is None:
             verbs.retry(store, seat, jobid, None, None, suspect=True)
         elif jobid not in blamed:
@@ -79,7 +82,9 @@ def blame(store: Store, seat: Seat, jobid: int, claim: Claim, now: float, why: s
         verbs.retry(store, seat, jobid, due, attempt, died=not late)
         return events.JobRetried(jobid, name, runs, seat.name, attempt.reason, due)
     text = attempt.reason if late else f'Put aside: {fatal(deaths)} this job ({why}).'
-    verbs.settle(store, seat, {jobid: Outcome(ERROR, None, text, runs, None, now, seat.name, claim.after(attempt))})
+    verbs.settle(store,
+                 seat, {jobid: Outcome(ERROR, None, text, runs, None, now, seat.name,
+                                       claim.after(attempt))})
     return events.JobErred(jobid, name, runs, seat.name, text, 'timeout' if late else 'put aside')
 
 
@@ -93,7 +98,8 @@ def survives(policy: Policy, runs: int, deaths: int) -> bool:
 
 def fatal(deaths: int) -> str:
     """How many workers died, in words."""
-    return 'its worker died while it ran' if deaths == 1 else f'{deaths} workers died while they ran'
+    return 'its worker died while it ran' if deaths == 1 \
+        else f'{deaths} workers died while they ran'
 
 
 def bury(processor: Any, seat: Seat, found: Death, now: float) -> events.WorkerRescued:
@@ -104,12 +110,14 @@ def bury(processor: Any, seat: Seat, found: Death, now: float) -> events.WorkerR
     jobs = len(seat.claims)
     late = {jobid: policies(jobid) for jobid in found.late}
     ends = rescue(processor.store, seat, now, found.ran, found.why, late, policies)
-    return events.WorkerRescued(seat.name, jobs, tuple(sorted(found.ran or ())), found.why, tuple(ends))
+    return events.WorkerRescued(seat.name, jobs, tuple(sorted(found.ran or ())), found.why,
+                                tuple(ends))
 
 
 def round(processor: Any, here: str, now: float,
           silence: Silence | None = None) -> list[events.WorkerRescued]:
-    """Rescue the jobs of all dead workers, seal abandoned segments; part of the caller's transaction."""
+    """Rescue the jobs of all dead workers, seal abandoned segments; part of the caller's
+    transaction."""
     store: Store = processor.store
     told = []
     for seat in list(store.seats.values()):
@@ -132,20 +140,22 @@ def forgotten(processor: Any, seat: Seat, now: float) -> list[events.WorkerRescu
     late = {jobid: claim for jobid, claim in seat.claims.items()
             if now - seat.pulled.get(jobid, seat.beat) > seat.lease}
     why = f'nobody completed what was pulled by hand within {seat.lease:g} s'
-    ends = tuple(blame(processor.store, seat, jobid, claim, now, why, death.policyOf(processor, jobid), False)
+    ends = tuple(blame(processor.store, seat, jobid, claim, now, why,
+                       death.policyOf(processor, jobid), False)
                  for jobid, claim in late.items())
     return [events.WorkerRescued(seat.name, len(late), tuple(late), why, ends)] if late else []
 
 
 class Janitor:
-    """The rounds of one worker: rescues, and removes finished jobs whose time is over, a few segments
-    in each commit, round and round through the worker's own shards."""
+    """The rounds of one worker: rescues, and removes finished jobs whose time is over, a few
+    segments in each commit, round and round through the worker's own shards."""
 
     def __init__(self) -> None:
         self.at: dict[int, int] = {}        # shard → the segment looked at last
         self.places: dict[int, upkeep.Place] = {}
         self.looked = -EVERY                # when the last round ended, on the monotonic clock
-        self.swept: int | None = None       # jobs removed in the transaction that is open, None for no round
+        # jobs removed in the transaction that is open, None for no round
+        self.swept: int | None = None
         self.silence = Silence()
         # boxes and slots of those rescued in the transaction that is open
         self.settled: list[tuple[Path, int]] = []
@@ -195,14 +205,16 @@ class Janitor:
                   ((COMPLETED, keep.completed), (CANCELLED, keep.cancelled), (ERROR, keep.error))}
         excess = 0
         if keep.most is not None:
-            finished = sum(count for (_, status), count in figures.tallied(store).items() if status in FINISHED)
+            finished = sum(count for (_, status), count in figures.tallied(store).items()
+                           if status in FINISHED)
             excess = max(0, finished - keep.most) // workers
         elif all(limit is None for limit in limits.values()):
             return 0
         count = 0
         for shard in own:
             after = self.at.get(shard.number, 0)
-            gone, self.at[shard.number] = verbs.prune(store, shard, after, limits, SWEPT, excess - count)
+            gone, self.at[shard.number] = verbs.prune(store, shard, after, limits, SWEPT,
+                                                      excess - count)
             count += gone
         return count
 

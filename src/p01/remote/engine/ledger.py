@@ -24,7 +24,8 @@ class Ledger:
     """Keeps each verdict through outages and conflicts, and tells of it once, after the commit that
     made it so.
 
-    write(work) does work(store, seat, now) in a bookkeeping transaction. It raises what the storage does.
+    write(work) does work(store, seat, now) in a bookkeeping transaction. It raises what the storage
+    does.
     """
 
     def __init__(self, worker: str, write: Write, drain: bool) -> None:
@@ -35,14 +36,16 @@ class Ledger:
         self.later: set[int] = set()
         self.outcomes: dict[int, Stored | Outcome] = {}                 # of jobs without effects
         self.verdicts: dict[int, tuple[Task, Failed | Again]] = {}      # on runs that failed
-        self.told: list[object] = []                                    # what to tell after the commit
+        # what to tell after the commit
+        self.told: list[object] = []
 
     def take(self, runs: Runs) -> bool:
         """Keep what came of jobs; whether any of them failed."""
         failed = False
         for task, verdict in runs:
             if isinstance(verdict, Done):
-                if len(verdict.outcome) > 3 and refers(verdict.outcome):        # the length spares the call
+                # the length spares the call
+                if len(verdict.outcome) > 3 and refers(verdict.outcome):
                     self.keep(task, verdict.outcome)
                 else:
                     self.outcomes[task.id] = verdict.outcome
@@ -82,7 +85,8 @@ class Ledger:
             error = OutputError(f'The output of job {task.id} ({task.record.name}) cannot be '
                                 f'stored ({reasonOf(done.error)}); return plain values.')
             started, ended = outcome[:2]
-            self.verdicts[task.id] = task, failure(task, Policy(), error, started, ended, self.worker, 0.0)
+            self.verdicts[task.id] = task, failure(task, Policy(), error, started, ended,
+                                                   self.worker, 0.0)
             self.write(self.settle)
         self.committed()
 

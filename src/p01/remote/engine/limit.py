@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: ZPL-2.1
 """Time limits of jobs: where a job stood that ran too long, and what becomes of it.
 
-A worker process is killed by its supervisor. A thread of another process cannot be: there the run has failed as soon as the
-limit is over, others may have the job, and whatever it still does to the database is refused.
+A worker process is killed by its supervisor. A thread of another process cannot be: there the run
+has failed as soon as the limit is over, others may have the job, and whatever it still does to the
+database is refused.
 """
 from __future__ import annotations
 
@@ -41,7 +42,8 @@ def text(timeout: float | None, stack: Stack) -> str:
 
 def where(stack: Stack) -> str:
     """Where it stood, as the end of a sentence; '' when nobody knows."""
-    return f', and stood in {stack[0].name} ({stack[0].file}, line {stack[0].line})' if stack else ''
+    return f', and stood in {stack[0].name} ({stack[0].file}, line {stack[0].line})' if stack \
+        else ''
 
 
 def trace(stack: Stack) -> str:
@@ -67,20 +69,24 @@ def standing(thread: int) -> Stack:
     frame = sys._current_frames().get(thread)
     if frame is None:
         return []
-    return cut(Frame(each.filename, each.lineno or 0, each.name) for each in reversed(traceback.extract_stack(frame)))
+    return cut(Frame(each.filename, each.lineno or 0, each.name)
+               for each in reversed(traceback.extract_stack(frame)))
 
 
 # -- of another process
 
 def register(box: presence.Box) -> None:
-    """Have this process write down where its threads stand whenever it is asked to, even by code that holds on to the GIL."""
+    """Have this process write down where its threads stand whenever it is asked to, even by code
+    that holds on to the GIL."""
     if box.file is not None:
-        box.stack = open(box.path.with_suffix(blackbox.STACK), 'wb', buffering=0)   # noqa: SIM115 - as long as the process
+        path = box.path.with_suffix(blackbox.STACK)
+        box.stack = open(path, 'wb', buffering=0)   # noqa: SIM115 - as long as the process
         faulthandler.register(blackbox.SIGNAL, box.stack, all_threads=True, chain=False)
 
 
 def left(seat: Any) -> Stack:
-    """Where the thread of a worker stood when its process was asked; nothing where that cannot be read."""
+    """Where the thread of a worker stood when its process was asked; nothing where that cannot be
+    read."""
     path = seat.path
     try:
         thread = blackbox.read(path).slots[seat.slot].thread

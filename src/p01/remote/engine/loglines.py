@@ -27,7 +27,8 @@ class Within(logging.Filter):
     nothing is shown, ofJobs that of lines from within jobs.
     """
 
-    def __init__(self, running: Callable[[], Any], least: int = logging.NOTSET, ofJobs: int = logging.NOTSET) -> None:
+    def __init__(self, running: Callable[[], Any], least: int = logging.NOTSET,
+                 ofJobs: int = logging.NOTSET) -> None:
         super().__init__()
         self.running = running
         self.least = least
@@ -39,7 +40,8 @@ class Within(logging.Filter):
         jobid, name = (None, '') if job is None else (job.task.id, job.task.record.name)
         record.__dict__.update(jobid=jobid, jobName=name)
         record.job = '' if job is None or record.name == OWN else f'job {jobid} {name}: '
-        return record.levelno >= (self.ofJobs if job is not None or record.name.startswith(OWN) else self.least)
+        return record.levelno >= (self.ofJobs if job is not None or record.name.startswith(OWN)
+                                  else self.least)
 
 
 class Lines(logging.Formatter):
@@ -47,7 +49,8 @@ class Lines(logging.Formatter):
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
         """The time of a record."""
-        return datetime.fromtimestamp(record.created, UTC).isoformat(timespec='milliseconds').replace('+00:00', 'Z')
+        return datetime.fromtimestamp(record.created,
+                                      UTC).isoformat(timespec='milliseconds').replace('+00:00', 'Z')
 
 
 def begin(level: str = '', running: Callable[[], Any] = lambda: None) -> None:

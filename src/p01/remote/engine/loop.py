@@ -44,14 +44,18 @@ logger = logging.getLogger('p01.remote.loop')
 
 
 class Loop:
-    """Works on the jobs of the processor that locate(connection) finds, in the thread that calls."""
+    """Works on the jobs of the processor that locate(connection) finds, in the thread that
+    calls."""
 
-    def __init__(self, db: DB, locate: Callable[[Any], Any], name: str, options: WorkerOptions | None = None) -> None:
+    def __init__(self, db: DB, locate: Callable[[Any], Any], name: str,
+                 options: WorkerOptions | None = None) -> None:
         self.db = db
         self.locate = locate
         self.options = options or WorkerOptions()
-        self.session = Session(db, locate)          # first: what cannot be opened leaves nothing behind
-        self.supervised = False                     # somebody ends this process for a job beyond its limit
+        # first: what cannot be opened leaves nothing behind
+        self.session = Session(db, locate)
+        # somebody ends this process for a job beyond its limit
+        self.supervised = False
         self.post = Post(db, name, self.options)
         self.name = self.post.name
         self.outage = Outage(self.name)
@@ -67,7 +71,8 @@ class Loop:
         self.idle = False
         self.janitor = Janitor()
         self.wide = time.time()                     # when other workers' shards were looked at last
-        self.working = self.dismissed = False       # a thread is in work; our database is about to close
+        # a thread is in work; our database is about to close
+        self.working = self.dismissed = False
         self.gone = threading.Event()
         heartbeat.watch(self)
         closing.enter(self)
@@ -137,7 +142,8 @@ class Loop:
             self.ledger.committed()
 
     def write(self, work: Callable[[Store, Seat, float], Any]) -> Any:
-        """Do work in a bookkeeping transaction, which holds no job's changes and can be repeated freely."""
+        """Do work in a bookkeeping transaction, which holds no job's changes and can be repeated
+        freely."""
         self.runner.end()
         for tried in range(TRIES):
             self.session.begin()
@@ -177,24 +183,28 @@ class Loop:
             look[:] = [self.ticker.look(processor, now)]
             told[:] = [*gone, *self.janitor.poll(processor, self.post.rank(store), now)]
             told.extend(refused(store, seat, self.group.unsure))
-            verbs.release(store, seat, list(seat.claims)[count:])      # jobs take longer than they did
+            # jobs take longer than they did
+            verbs.release(store, seat, list(seat.claims)[count:])
             free = count - len(seat.claims) + len(self.ledger.later & seat.claims.keys())
             if free > 0 and not self.stopping.is_set():
-                verbs.claim(store, seat, free, now, self.options.queues or None, self.post.rank(store), wide)
+                verbs.claim(store, seat, free, now, self.options.queues or None,
+                            self.post.rank(store), wide)
             if self.supervised:             # the process is ours, and so are its caches
                 deepen(store._p_jar.db(), sum(len(shard.intake.open) for shard in store.shards))
             told.extend(expired(seat))
             if self.stopping.is_set():
                 verbs.release(store, seat, seat.claims)
             tasks = [Task(jobid, record, claim)
-                     for (jobid, claim), (_, record) in zip(seat.claims.items(), store.entries(seat.claims), strict=True)
+                     for (jobid, claim), (_, record) in zip(seat.claims.items(),
+                                                            store.entries(seat.claims), strict=True)
                      if jobid not in self.ledger.later]
             if tasks:
                 seat.round += 1
                 turned[:] = [seat.round]
             elif figures.behind(store):
                 return tasks, 0.0
-            due = [instant for instant in (figures.nextDue(store), look[0].coming) if instant is not None]
+            due = [instant for instant in (figures.nextDue(store), look[0].coming)
+                   if instant is not None]
             return tasks, max(0.0, min(due, default=now + IDLE) - now)
 
         told: list[object] = []
@@ -215,7 +225,8 @@ class Loop:
         janitor.tell(told)
         if self.ticker.turn(look[0], now, self.change) and not tasks:
             return tasks, 0.0
-        return tasks, min(max(0.0, due - taken), self.options.waitTime)      # due was reckoned from now
+        # due was reckoned from now
+        return tasks, min(max(0.0, due - taken), self.options.waitTime)
 
     def work(self) -> None:
         """Poll until stopped, or with options.drain until nothing is due."""

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""A database is brought to the layout of this code, piece by piece, each in a commit; see verbs.migration."""
+"""A database is brought to the layout of this code, piece by piece, each in a commit; see
+verbs.migration."""
 from __future__ import annotations
 
 from ZODB.DB import DB

@@ -38,7 +38,8 @@ class Neighbours:
     def __init__(self) -> None:
         self.poller = select.poll()
         self.handles: dict[Path, int] = {}      # of the living, by their boxes
-        self.looked: dict[Path, int] = {}       # when each folder had changed last, as it says itself
+        # when each folder had changed last, as it says itself
+        self.looked: dict[Path, int] = {}
         self.known: dict[Path, set[str]] = {}   # the boxes of the dead there that were looked after
 
     def dead(self, folder: Path) -> list[Path]:
@@ -55,7 +56,8 @@ class Neighbours:
             self.looked[folder] = changed
         boxes = [Path(each.path) for each in os.scandir(folder) if each.name.endswith('.box')]
         known = self.known[folder] = self.known.get(folder, set()) & {box.name for box in boxes}
-        found = [box for box in boxes if box.name not in known and box.name not in blackbox.near and not self.lives(box)]
+        found = [box for box in boxes if box.name not in known and box.name not in blackbox.near
+                 and not self.lives(box)]
         known.update(box.name for box in found)
         return found
 
@@ -109,7 +111,8 @@ def bury(boxes: Iterable[Path], places: Iterable[tuple[Any, Any]]) -> None:
             given = [give(box, db, locate) for db, locate in places] if box.exists() else []
             # It may have died before it had a seat; elsewhere than in a database's own folder it
             # may be another one's.
-            if given and all(given) and all(storage.folder(db) is not None for db, _ in places) and \
+            if given and all(given) and all(storage.folder(db) is not None for db, _ in places) \
+                    and \
                     not any(slot.round > 0 for slot in blackbox.slots(box)):
                 blackbox.remove(box)
 

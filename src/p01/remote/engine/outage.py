@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""A storage that is away, or another fault of a worker: told once, waited for with growing pauses, told when it is back."""
+"""A storage that is away, or another fault of a worker: told once, waited for with growing pauses,
+told when it is back."""
 from __future__ import annotations
 
 import logging
@@ -20,10 +21,12 @@ class Outage:
     def __init__(self, name: str) -> None:
         self.name = name            # who needs it, as events tell
         self.troubles = 0
-        self.away: bool | None = None       # whether the last one was the storage's; None when all is well
+        # whether the last one was the storage's; None when all is well
+        self.away: bool | None = None
 
     def failed(self, error: BaseException) -> float:
-        """It failed again; returns the seconds until the next try. What is not the storage's is told as what it is."""
+        """It failed again; returns the seconds until the next try. What is not the storage's is
+        told as what it is."""
         self.troubles += 1
         away = fromStorage(error)
         if away is not self.away:
@@ -43,5 +46,6 @@ class Outage:
 
 
 def pauseAfter(count: int, first: float, longest: float) -> float:
-    """Seconds to wait after so many failures in a row, from 1: twice as long each time, with jitter for those who come back."""
+    """Seconds to wait after so many failures in a row, from 1: twice as long each time, with jitter
+    for those who come back."""
     return float(min(first * 2.0 ** (min(count, 30) - 1), longest) * (0.5 + random.random() / 2))

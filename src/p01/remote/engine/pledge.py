@@ -38,7 +38,8 @@ class Pledge(Follower):
         self.jobid = jobid                  # the first one
         self.name = name
         self.where = caller()
-        self.bells: dict[Bell, bool] = {}       # and whether the commit itself reaches other processes
+        # and whether the commit itself reaches other processes
+        self.bells: dict[Bell, bool] = {}
         self.since = time.monotonic()
         self.told = not watched
         self.reference = weakref.ref(current, self.dropped)
@@ -52,9 +53,11 @@ class Pledge(Follower):
                 (bell.ring if told else bell.tell)()
 
     def aborted(self) -> None:
-        """The transaction is aborted, which is what somebody wants, unless he only begins another one."""
+        """The transaction is aborted, which is what somebody wants, unless he only begins another
+        one."""
         if _open.pop(self.number, None) is not None and begins(sys._getframe()):
-            self.tell('another transaction was begun before it was committed, so that they are lost', True)
+            self.tell('another transaction was begun before it was committed, so that they are '
+                      'lost', True)
 
     def dropped(self, _: Any) -> None:
         """The transaction is garbage. Only those that were neither committed nor aborted are still
@@ -70,7 +73,8 @@ class Pledge(Follower):
 
 
 _held: weakref.WeakKeyDictionary[Any, Pledge] = weakref.WeakKeyDictionary()     # by transaction
-_open: dict[int, Pledge] = {}                                                   # those that have not ended
+# those that have not ended
+_open: dict[int, Pledge] = {}
 _watch: list[threading.Thread] = []
 
 
@@ -143,7 +147,8 @@ def look(now: float) -> float | None:
             held.tell(f'it has been open for {now - held.since:.0f} s, and until it commits no '
                       'worker sees them', False)
     here = _watch[:]
-    _watch.clear()                      # before the last look: who comes after that begins another thread
+    # before the last look: who comes after that begins another thread
+    _watch.clear()
     waiting = [held for held in list(_open.values()) if not held.told]
     if not waiting:
         return None

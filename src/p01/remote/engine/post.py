@@ -49,10 +49,12 @@ class Post:
         self.spot = placeOf(self.slot)              # where others note that a run is to end
         self.place = '-' if self.box.file is None and not self.alone else str(self.box.path)
         self.running = 0                            # the job that runs, 0 for none
-        self.began = self.deadline = 0.0            # since when, and until when at most; 0 for never
+        # since when, and until when at most; 0 for never
+        self.began = self.deadline = 0.0
         self.blurred = False                        # whether it may as well be another one
         self.thread = 0                             # in which thread
-        self.round = 0                              # how often claims were handed out, see seats.Seat
+        # how often claims were handed out, see seats.Seat
+        self.round = 0
         # the round, and the tasks of it that have not begun
         self.hand: tuple[int, deque[Any]] = (0, deque())
 
@@ -67,8 +69,8 @@ class Post:
         verbs.complete(store, self.sitting(store, next(iter(outcomes))), outcomes)
 
     def fence(self, processor: Any, jobid: int, part: int = 0) -> None:
-        """Have what a job commits itself meet whoever has taken the job over; see Seat.fence. part: of the attempts that
-        may commit at once, see Seat.prepare."""
+        """Have what a job commits itself meet whoever has taken the job over; see Seat.fence. part:
+        of the attempts that may commit at once, see Seat.prepare."""
         seat = self.sitting(processor.store, jobid)
         seat.held(jobid)
         seat.slip(part).touch()
@@ -93,8 +95,10 @@ class Post:
 
     def sit(self, now: float) -> Seat:
         """A new seat of ours."""
-        seat = Seat(self.name, HOST, os.getpid(), presence.PROCESS, self.place, self.options.lease, now)
-        seat.slot, seat.round, seat.label, seat.queues = self.slot, self.round, self.label, self.options.queues
+        seat = Seat(self.name, HOST, os.getpid(), presence.PROCESS, self.place, self.options.lease,
+                    now)
+        seat.slot, seat.round = self.slot, self.round
+        seat.label, seat.queues = self.label, self.options.queues
         seat.code, seat.declares = fingerprint.serving, declaring.serving
         return seat
 
@@ -108,7 +112,8 @@ class Post:
     def rank(self, store: Store) -> tuple[int, int]:
         """Which of the workers of the same queues we are, and how many there are."""
         queues = sorted(self.options.queues)
-        names = [name for name, seat in store.seats.items() if sorted(seat.queues) == queues and name != PULLED]
+        names = [name for name, seat in store.seats.items() if sorted(seat.queues) == queues
+                 and name != PULLED]
         return names.index(self.name), len(names)
 
     # -- in the box
@@ -126,7 +131,8 @@ class Post:
         return left
 
     def mark(self, jobid: int, timeout: float | None) -> float:
-        """Say which job runs, and how long it may; one that meets a conflict has no more time than before.
+        """Say which job runs, and how long it may; one that meets a conflict has no more time than
+        before.
 
         Returns until when, 0 for ever.
         """
@@ -146,7 +152,8 @@ class Post:
         if self.box.map.closed:
             return None
         found = Note(*NOTE.unpack_from(self.box.map, self.spot))
-        return found if found.jobid and (found.jobid, found.began) == (self.running, self.began) else None
+        return found if found.jobid \
+            and (found.jobid, found.began) == (self.running, self.began) else None
 
     def asked(self, jobid: int) -> bool:
         """Whether the run of this job, which is at hand, is to end."""

@@ -69,12 +69,13 @@ class Box:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             prove(folder)
             fresh = self.path.with_suffix('.new')   # nobody may see it before it is locked
-            self.file = open(fresh, 'w+b')          # noqa: SIM115 - stays open as long as the process
+            self.file = open(fresh, 'w+b')      # noqa: SIM115 - as long as the process
             fcntl.flock(self.file, fcntl.LOCK_EX)
             self.file.truncate(size)
             self.map = mmap.mmap(self.file.fileno(), size)
         since = started(parent) if parent else 0
-        HEAD.pack_into(self.map, 0, WORKS, time.monotonic(), started(os.getpid()), parent, since, UNKNOWN, 0)
+        HEAD.pack_into(self.map, 0, WORKS, time.monotonic(), started(os.getpid()), parent, since,
+                       UNKNOWN, 0)
         if folder is not None:
             fresh.rename(self.path)
         near[self.path.name] = self.map
@@ -99,7 +100,8 @@ class Box:
                 self.free.append(slot)
 
     def write(self, slot: int, jobid: int, deadline: float, began: float = 0.0) -> None:
-        """Say what a thread runs: until when at most, 0 for ever, and since when; a negative id has ended."""
+        """Say what a thread runs: until when at most, 0 for ever, and since when; a negative id has
+        ended."""
         if not self.map.closed:
             JOB.pack_into(self.map, HEAD.size + slot * SIZE, jobid, began, deadline)
 
@@ -109,10 +111,12 @@ class Box:
         return partial(JOB.pack_into, self.map, HEAD.size + slot * SIZE)
 
     def turn(self, slot: int, number: int) -> None:
-        """Say which round of its seat's claims a thread, this one, works on, of which none has begun."""
+        """Say which round of its seat's claims a thread, this one, works on, of which none has
+        begun."""
         self.write(slot, 0, 0.0)
         if not self.map.closed:
-            TURN.pack_into(self.map, HEAD.size + slot * SIZE + JOB.size, number, threading.get_ident())
+            TURN.pack_into(self.map, HEAD.size + slot * SIZE + JOB.size, number,
+                           threading.get_ident())
 
     def beat(self, now: float) -> None:
         """Give a sign of life, at an instant of the monotonic clock."""
@@ -145,7 +149,8 @@ class Box:
 
 
 def tidy(folder: Path) -> None:
-    """Remove what processes left that were killed while they made their box, or after it was removed."""
+    """Remove what processes left that were killed while they made their box, or after it was
+    removed."""
     for fresh in folder.glob('*.new'):
         if died(fresh):
             fresh.unlink(missing_ok=True)
@@ -197,7 +202,8 @@ def alone(db: DB) -> bool:
 
 
 def made(folder: Path | None) -> Box:
-    """A box of this process; another one when somebody tidied up while it was made. Raises OSError."""
+    """A box of this process; another one when somebody tidied up while it was made. Raises
+    OSError."""
     try:
         return Box(folder)
     except FileNotFoundError:

@@ -72,7 +72,8 @@ def attempt(line: Line, step: Callable[P, Result], *args: P.args, **kwargs: P.kw
     done = guarded(step, *args, **kwargs)
     if not isinstance(done, Raised):
         return done
-    fail(line, described(done.error) if isinstance(done.error, RemoteError) else reasonOf(done.error))
+    fail(line,
+         described(done.error) if isinstance(done.error, RemoteError) else reasonOf(done.error))
     raise AssertionError('unreachable')
 
 
@@ -90,25 +91,30 @@ def load(target: str) -> App:
 
 
 def fit(app: App) -> App:
-    """An App that several processes can open, opened. Raises AddressError, and whatever opening raises."""
-    logging.disable()                           # of what is told in a sentence storages write tracebacks
+    """An App that several processes can open, opened. Raises AddressError, and whatever opening
+    raises."""
+    # of what is told in a sentence storages write tracebacks
+    logging.disable()
     try:
-        kind = storage.parse(app.database).kind if isinstance(app.database, str) else storage.kind(app.db)
+        kind = storage.parse(app.database).kind if isinstance(app.database,
+                                                              str) else storage.kind(app.db)
         if kind not in presence.ALONE:
             app.open()
     finally:
         logging.disable(logging.NOTSET)
     if kind in presence.ALONE:
         serves = 'lives in one process only' if kind == 'memory' else 'serves a single process'
-        raise AddressError(f'{app.place} {serves}, and worker starts processes of its own; use sqlite: or '
-                           'zeo:, or call processor.startProcessing() in your own process.')
+        raise AddressError(f'{app.place} {serves}, and worker starts processes of its own; use '
+                           'sqlite: or zeo:, or call processor.startProcessing() in your own '
+                           'process.')
     return app
 
 
 class Served:
     """An App that is served here."""
 
-    def __init__(self, line: Line, target: str, options: WorkerOptions, number: int, first: bool) -> None:
+    def __init__(self, line: Line, target: str, options: WorkerOptions, number: int,
+                 first: bool) -> None:
         self.line = line
         self.options = options
         self.number = number
@@ -138,7 +144,8 @@ class Served:
         """Work until TERM, until the supervisor is gone, or a drain has nothing left."""
         with self.rest.signals({signal.SIGTERM}, self.flagged):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-            if not attempt(self.line, reach, self.app, str(self.number), lambda: bool(self.flagged) or self.line.gone()):
+            if not attempt(self.line, reach, self.app,
+                           str(self.number), lambda: bool(self.flagged) or self.line.gone()):
                 return
             folder = blackbox.folderFor(storage.folder(self.app.db))
             self.line.say('checked', {'place': self.app.place, 'folder': str(folder)})
@@ -157,7 +164,8 @@ class Served:
     def made(self) -> list[Loop]:
         """The loops."""
         number, threads = self.number, self.options.threads
-        loops = [Loop(self.app.db, self.app.locate, f'{number}.{thread}' if threads > 1 else str(number), self.options)
+        loops = [Loop(self.app.db, self.app.locate,
+                      f'{number}.{thread}' if threads > 1 else str(number), self.options)
                  for thread in range(1, threads + 1)]
         for loop in loops:
             loop.supervised = True
@@ -167,7 +175,8 @@ class Served:
 
     def turn(self) -> None:
         """Let the loops run, each in its thread, and wait for their end."""
-        threads = [threading.Thread(target=self.run, args=(loop,), name=f'p01.remote.{loop.name}') for loop in self.loops]
+        threads = [threading.Thread(target=self.run, args=(loop,), name=f'p01.remote.{loop.name}')
+                   for loop in self.loops]
         for thread in threads:
             thread.start()
         box = presence.mine(self.app.db)
@@ -207,11 +216,13 @@ class Served:
             self.rest.wake()
 
     def note(self) -> None:
-        """Say which jobs are waited for; and in the database, for other hosts, that we were told to stop."""
+        """Say which jobs are waited for; and in the database, for other hosts, that we were told to
+        stop."""
         names: dict[int, str] = {}
         # without names when the storage is away
         with contextlib.suppress(Exception), self.app.reading() as processor:
-            names.update((jobid, processor.store.entry(jobid)[1].name) for loop in self.loops if (jobid := loop.post.running))
+            names.update((jobid, processor.store.entry(jobid)[1].name) for loop in self.loops
+                         if (jobid := loop.post.running))
         self.line.say('runs', names)
         with contextlib.suppress(Exception):
             mark(self.app, {Path(presence.mine(self.app.db).path)})
@@ -233,7 +244,8 @@ def reach(app: App, name: str, ended: Callable[[], bool]) -> bool:
     outage, again = Outage(name), 0.0
     while not ended():
         if time.monotonic() < again:
-            time.sleep(0.1)                             # short, so that it ends soon when it is to end
+            # short, so that it ends soon when it is to end
+            time.sleep(0.1)
             continue
         try:
             app.open()
@@ -263,11 +275,13 @@ def errand(line: Line, target: str, options: WorkerOptions) -> None:
     stop who cannot say so, give back what the dead held, and say what a drain has left."""
     with contextlib.closing(loadApp(target)) as app:
         folder = blackbox.folderFor(storage.folder(app.db))
-        mark(app, {box for box in folder.glob('*.box') if blackbox.isTold(box) and not blackbox.died(box)})
+        mark(app, {box for box in folder.glob('*.box') if blackbox.isTold(box)
+                   and not blackbox.died(box)})
         bury(Neighbours().dead(folder), [(app.db, app.locate)])
         with app.reading() as processor:
             now = time.monotonic()
-            line.say('ended', [now, leftOf(processor.store, options.queues, time.time()) if options.drain else None])
+            line.say('ended', [now, leftOf(processor.store, options.queues, time.time())
+                               if options.drain else None])
 
 
 def linger(patience: float) -> None:

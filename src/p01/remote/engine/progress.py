@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""How far jobs are, for others on this host: a small file beside the box of a process, as long as one of its jobs says so."""
+"""How far jobs are, for others on this host: a small file beside the box of a process, as long as
+one of its jobs says so."""
 from __future__ import annotations
 
 import json
@@ -40,7 +41,8 @@ def checked(done: Any, total: Any, text: Any) -> Progress:
     """What a job says, when it makes sense. Raises InputError."""
     for name, value in (('done', done), ('total', total)):
         if not (value is None and name == 'total') and (
-                isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value)):
+                isinstance(value, bool) or not isinstance(value, int | float)
+                or not math.isfinite(value)):
             raise InputError(f'{name} must be a number, not {short(value)}.')
     if not isinstance(text, str):
         raise InputError(f'text must be a text, not {short(text)}.')
@@ -56,7 +58,8 @@ class Board:
         self.lock = threading.Lock()
 
     def keep(self, jobid: int, said: Progress | None) -> None:
-        """Keep what a job says; None when it has ended. A place that cannot be written keeps nothing."""
+        """Keep what a job says; None when it has ended. A place that cannot be written keeps
+        nothing."""
         with self.lock:
             if said is None:
                 self.said.pop(jobid, None)
@@ -94,7 +97,8 @@ def boardOf(db: DB) -> Board | None:
     path = box.path.with_suffix(SUFFIX)
     with _lock:
         board = _boards.get(db)
-        if board is None or board.path != path:     # none yet, or that of the process we were forked from
+        # none yet, or that of the process we were forked from
+        if board is None or board.path != path:
             tidy(path.parent)
             board = _boards[db] = Board(path)
         return board

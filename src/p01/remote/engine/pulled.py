@@ -14,7 +14,8 @@ from p01.remote.store.outcomes import success
 
 
 def pull(processor: Any, now: float) -> Job | None:
-    """Take the next job that is due into the caller's hands, for a lease of its own; None when there is none."""
+    """Take the next job that is due into the caller's hands, for a lease of its own; None when
+    there is none."""
     seat = verbs.pulled(processor.store, now)
     told = janitor.forgotten(processor, seat, now)
     ticker.tick(processor, now)
@@ -30,5 +31,7 @@ def complete(processor: Any, jobid: int, output: Any) -> None:
     now = time.time()
     seat = verbs.pulled(processor.store, now)
     claim = seat.held(jobid)
-    kept = payload.packOutput(output, f'The output of job {jobid}', processor.outputLimit, processor._p_jar)
-    verbs.settle(processor.store, seat, {jobid: success(kept, claim.runs + 1, None, now, claim.attempts)})
+    kept = payload.packOutput(output, f'The output of job {jobid}', processor.outputLimit,
+                              processor._p_jar)
+    verbs.settle(processor.store,
+                 seat, {jobid: success(kept, claim.runs + 1, None, now, claim.attempts)})

@@ -71,7 +71,8 @@ def hear(db: Any, locate: Any, loops: Iterable[Any]) -> None:
 def relent(store: Store, seat: Seat, now: float) -> list[object]:
     """Cancel the claimed jobs that were asked to end before they began; returns what to tell. For
     their worker, between two jobs, when what has ended is settled."""
-    return [end(store, seat, jobid, withdrawn(seat, jobid, now)) for jobid in seat.asked if jobid in seat.claims]
+    return [end(store, seat, jobid, withdrawn(seat, jobid, now)) for jobid in seat.asked
+            if jobid in seat.claims]
 
 
 def taken(store: Store, seat: Seat, jobid: int, now: float, why: str = '',
@@ -85,7 +86,8 @@ def taken(store: Store, seat: Seat, jobid: int, now: float, why: str = '',
     stack = stood(seat, jobid) if stack is None else stack
     if stack is not None:
         why = f'it did not end within {seat.asked[jobid].grace:g} s{limit.where(stack)}'
-    attempt = Attempt(seat.claims[jobid].runs + 1, seat.asked[jobid].when, now, seat.name, f'Cancelled: {why}',
+    attempt = Attempt(seat.claims[jobid].runs + 1, seat.asked[jobid].when, now, seat.name,
+                      f'Cancelled: {why}',
                       limit.trace(stack or [])) if why else None
     return end(store, seat, jobid, withdrawn(seat, jobid, now, attempt))
 

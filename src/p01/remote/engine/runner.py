@@ -18,7 +18,19 @@ from p01.remote.engine.outage import pauseAfter
 from p01.remote.engine.post import Post
 from p01.remote.engine.session import SNAPSHOT, Session
 from p01.remote.engine.surroundings import Surroundings
-from p01.remote.engine.verdict import COMMITTED, JOINED, Again, Committed, Done, Failed, Lost, Task, Verdict, failure, policyOf
+from p01.remote.engine.verdict import (
+    COMMITTED,
+    JOINED,
+    Again,
+    Committed,
+    Done,
+    Failed,
+    Lost,
+    Task,
+    Verdict,
+    failure,
+    policyOf,
+)
 from p01.remote.exceptions import ClaimLost, TimedOut
 from p01.remote.ground.foreign import interrupts
 from p01.remote.options import CONFLICTS
@@ -121,7 +133,8 @@ class Runner:
         self.conflicts = Conflicts(count, hotOf(error, self.session.connection))
         self.end()
         if count >= TOLD:
-            self.tell(events.JobConflicted(task.id, task.record.name, task.claim.runs + 1, self.name, *self.conflicts))
+            self.tell(events.JobConflicted(task.id, task.record.name, task.claim.runs + 1,
+                                           self.name, *self.conflicts))
         time.sleep(pauseAfter(count, FIRST, LONGEST))
 
     def settled(self, task: Task) -> bool:
@@ -185,7 +198,8 @@ class Runner:
                 raise
             self.end()
             if self.late() and task.id not in self.post.held(self.fresh().store):
-                return Lost()               # the time limit was told of already, see heartbeat.overrun
+                # the time limit was told of already, see heartbeat.overrun
+                return Lost()
             return self.failed(task, error, started)
         if way.detached or not (self.session.joined() or refers(outcome)):
             verdict: Verdict = Done(outcome)
@@ -199,11 +213,12 @@ class Runner:
         return verdict
 
     def outcome(self, task: Task, way: Way, processor: Any, started: float) -> Stored:
-        """Run a job and pack what it returns: the outcome of a success, see segments.success. Raises
-        what the job does."""
+        """Run a job and pack what it returns: the outcome of a success, see segments.success.
+        Raises what the job does."""
         output = self.call(task, way, processor, started)
         kept = None if output is None else \
-            packOutput(output, f'The output of job {task.id} ({task.record.name})', processor.outputLimit,
+            packOutput(output, f'The output of job {task.id} ({task.record.name})',
+                       processor.outputLimit,
                        self.session.connection)
         return success(kept, task.claim.runs + 1, started, self.clock(), task.claim.attempts,
                        self.conflicts)
@@ -261,9 +276,11 @@ class Runner:
         """Undo what a run did that failed; what follows. Raises what the storage does."""
         policy = self.policy(task)
         self.end()
-        return failure(task, policy, error, started, self.clock(), self.name, self.chance(), self.conflicts)
+        return failure(task, policy, error, started, self.clock(), self.name, self.chance(),
+                       self.conflicts)
 
-    def commit(self, task: Task, way: Way, processor: Any, outcome: Stored, started: float) -> Verdict:
+    def commit(self, task: Task, way: Way, processor: Any, outcome: Stored,
+               started: float) -> Verdict:
         """Commit a job's changes together with its outcome, unless it leaves that to those that
         follow it."""
         try:
@@ -281,5 +298,6 @@ class Runner:
             self.renew()
             if not self.settled(task):
                 self.end()
-                return failure(task, policy, error, started, self.clock(), self.name, self.chance(), self.conflicts)
+                return failure(task, policy, error, started, self.clock(), self.name,
+                               self.chance(), self.conflicts)
         return COMMITTED

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What people do with schedules. Each is part of the transaction of the processor that it is given."""
+"""What people do with schedules. Each is part of the transaction of the processor that it is
+given."""
 from __future__ import annotations
 
 import time
@@ -25,7 +26,8 @@ def known(processor: Any, name: str) -> None:
     """Raises UnknownSchedule for a name that no schedule has."""
     if not isinstance(name, str) or name not in processor.scheduler:
         near = checks.nearest(name, processor.scheduler) if isinstance(name, str) else ''
-        hint = f'; did you mean {short(near)}?' if near else f'; there are {listed(processor.scheduler) or "none"}.'
+        hint = f'; did you mean {short(near)}?' if near \
+            else f'; there are {listed(processor.scheduler) or "none"}.'
         raise UnknownSchedule(f'There is no schedule {short(name)}{hint}')
 
 
@@ -40,15 +42,19 @@ def add(processor: Any, name: str, settings: dict[str, Any], input: Any) -> None
     """Add a schedule that no code declares, with an input that its job takes. Raises InputError."""
     checks.nameOf(name, 'name')
     if name in processor.scheduler:
-        raise InputError(f'There is a schedule {short(name)} already; give another name, or change that one.')
-    packed = payload.pack(input, f'The input of schedule {name!r}', processor.inputLimit, jar=processor._p_jar)
+        raise InputError(f'There is a schedule {short(name)} already; give another name, or change '
+                         'that one.')
+    packed = payload.pack(input, f'The input of schedule {name!r}', processor.inputLimit,
+                          jar=processor._p_jar)
     if packed is not None:
         settings = {**settings, 'input': packed}
     item, now = Schedule(settings, HAND), time.time()
     if item.form.next(now) is None:
-        raise InputError(f'at lies in the past ({utc(settings["at"]):%Y-%m-%d %H:%M:%S} UTC); give a later instant.')
+        raise InputError(f'at lies in the past ({utc(settings["at"]):%Y-%m-%d %H:%M:%S} UTC); give '
+                         'a later instant.')
     if item.end is not None and item.coming(now) is None:
-        raise InputError(f'end lies before the next run; no run is left up to {utc(item.end):%Y-%m-%d %H:%M:%S} UTC.')
+        raise InputError('end lies before the next run; no run is left up to '
+                         f'{utc(item.end):%Y-%m-%d %H:%M:%S} UTC.')
     processor.scheduler.add(item, now, name)
     reckoned(processor.scheduler, item, now)
     wake(processor._p_jar)
@@ -57,12 +63,14 @@ def add(processor: Any, name: str, settings: dict[str, Any], input: Any) -> None
 def change(processor: Any, name: str, edits: Mapping[str, Any]) -> None:
     """Change settings of a schedule, until it is reset. Raises UnknownSchedule, InputError."""
     item = editable(processor, name)
-    kept = {key: value for key, value in item.edits.items() if key not in FORMS or not any(form in edits for form in FORMS)}
+    kept = {key: value for key, value in item.edits.items() if key not in FORMS
+            or not any(form in edits for form in FORMS)}
     chosen(processor, item, {**kept, **edits})
 
 
 def reset(processor: Any, name: str) -> bool:
-    """Have a schedule as the code declares it, and go on; whether it was edited. Raises UnknownSchedule."""
+    """Have a schedule as the code declares it, and go on; whether it was edited. Raises
+    UnknownSchedule."""
     item = itemOf(processor, name)
     was = not item.active or bool(getattr(item, 'edits', {}))
     if isinstance(item, Schedule) and item.source == CODE and item.edits:
@@ -77,7 +85,8 @@ def chosen(processor: Any, item: Schedule, edits: dict[str, Any]) -> None:
     base = item.base
     if item.source == HAND:
         base, edits = checked({**{key: value for key, value in base.items()
-                                  if key not in FORMS or not any(form in edits for form in FORMS)}, **edits}), {}
+                                  if key not in FORMS or not any(form in edits for form in FORMS)},
+                               **edits}), {}
     if item.choose(base, edits):
         replan(processor, item)
 
@@ -94,15 +103,17 @@ def editable(processor: Any, name: str) -> Schedule:
     """A schedule whose settings are data. Raises UnknownSchedule, InputError."""
     item = itemOf(processor, name)
     if not isinstance(item, Schedule):
-        raise InputError(f'Schedule {short(name)} is a {type(item).__name__} of a component; change its attributes, and call '
-                         'reScheduleItem.')
+        raise InputError(f'Schedule {short(name)} is a {type(item).__name__} of a component; '
+                         'change its attributes, and call reScheduleItem.')
     return item
 
 
 def pause(processor: Any, name: str, until: float | None) -> None:
-    """Fire a schedule no more, until an instant or until it is resumed. Raises UnknownSchedule, InputError."""
+    """Fire a schedule no more, until an instant or until it is resumed. Raises UnknownSchedule,
+    InputError."""
     if until is not None and until <= time.time():
-        raise InputError(f'until lies in the past ({utc(until):%Y-%m-%d %H:%M:%S} UTC); give a later instant.')
+        raise InputError(f'until lies in the past ({utc(until):%Y-%m-%d %H:%M:%S} UTC); give a '
+                         'later instant.')
     itemOf(processor, name).pause(until)
     wake(processor._p_jar)
 
@@ -118,48 +129,54 @@ def resume(processor: Any, name: str) -> bool:
 
 
 def skip(processor: Any, name: str, count: int) -> None:
-    """Have the next ticks of a schedule go by without a job, so many, 0 for none after all. Raises UnknownSchedule,
-    InputError."""
+    """Have the next ticks of a schedule go by without a job, so many, 0 for none after all. Raises
+    UnknownSchedule, InputError."""
     itemOf(processor, name).skips = checks.wholeOf(count, 'count', 0, ticks.COUNTED)
 
 
 def runNow(processor: Any, name: str) -> int:
-    """Enqueue the job of a schedule now, whatever its times; returns the job's id. Raises UnknownSchedule, and what the
-    job's own code raises."""
+    """Enqueue the job of a schedule now, whatever its times; returns the job's id. Raises
+    UnknownSchedule, and what the job's own code raises."""
     item, now = itemOf(processor, name), time.time()
     [jobid] = enqueued(processor, item, records(processor, item, [now]), None, now, BYHAND)
     return jobid
 
 
 def remove(processor: Any, name: str) -> None:
-    """Remove a schedule, with its history. Raises UnknownSchedule, InputError for one that code declares."""
+    """Remove a schedule, with its history. Raises UnknownSchedule, InputError for one that code
+    declares."""
     item = processor.scheduler.get(name) if isinstance(name, str) else None
     if item is None:
         itemOf(processor, name)
     if isinstance(item, Schedule) and item.source == CODE and item.retired is None:
-        raise InputError(f'Schedule {short(name)} is declared by code, and would be back; remove it there, or pause it here.')
+        raise InputError(f'Schedule {short(name)} is declared by code, and would be back; remove '
+                         'it there, or pause it here.')
     processor.scheduler.remove(name)
 
 
 def span(processor: Any, name: str, start: float, end: float) -> list[float]:
-    """The ticks of a span, start included, end not, up to now, that have had no job. Raises UnknownSchedule, InputError."""
+    """The ticks of a span, start included, end not, up to now, that have had no job. Raises
+    UnknownSchedule, InputError."""
     item = itemOf(processor, name)
     if not item.nominal:
-        raise InputError(f'Schedule {short(name)} has no ticks of its own: it counts from the last time.')
+        raise InputError(f'Schedule {short(name)} has no ticks of its own: it counts from the last '
+                         'time.')
     if end <= start:
-        raise InputError(f'end must be after start ({utc(start):%Y-%m-%d %H:%M:%S} UTC), not {utc(end):%Y-%m-%d %H:%M:%S} UTC.')
+        raise InputError(f'end must be after start ({utc(start):%Y-%m-%d %H:%M:%S} UTC), not '
+                         f'{utc(end):%Y-%m-%d %H:%M:%S} UTC.')
     instants: list[float] = []
     for tick in ticks.walk(item.coming, start - 1e-6, min(end, time.time())):
         if tick < end and not ticks.within(tick, item.spans):
             instants.append(tick)
         if len(instants) > SPAN:
-            raise InputError(f'There are more than {SPAN:,} ticks in this span; enqueue a shorter one first.')
+            raise InputError(f'There are more than {SPAN:,} ticks in this span; enqueue a shorter '
+                             'one first.')
     return instants
 
 
 def backfill(processor: Any, name: str, start: float, end: float) -> list[tuple[float, int]]:
-    """Enqueue a job for each tick of a span that has had none; returns the ticks with the ids. Raises UnknownSchedule,
-    InputError."""
+    """Enqueue a job for each tick of a span that has had none; returns the ticks with the ids.
+    Raises UnknownSchedule, InputError."""
     instants, item = span(processor, name, start, end), itemOf(processor, name)
     jobs, now = records(processor, item, instants), time.time()
     found = []

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""One worker thread's way to the database: a connection, its transaction manager, and the snapshot that jobs share."""
+"""One worker thread's way to the database: a connection, its transaction manager, and the snapshot
+that jobs share."""
 from __future__ import annotations
 
 import logging
@@ -15,14 +16,16 @@ from p01.remote.ground.foreign import guarded, reasonOf
 from p01.remote.storage.opened import widen
 from p01.remote.storage.transactions import Lasting, joined, undo
 
-CONNECTIONS = 2     # of a worker thread: its own, and one for the system's own transactions meanwhile
+# of a worker thread: its own, and one for the system's own transactions meanwhile
+CONNECTIONS = 2
 SNAPSHOT = 0.05     # seconds that jobs without effects share a snapshot
 
 logger = logging.getLogger('p01.remote')
 
 
 class Session:
-    """A connection whose transactions are its own; the processor in it is what locate(connection) finds."""
+    """A connection whose transactions are its own; the processor in it is what locate(connection)
+    finds."""
 
     connection: Connection
     manager: Lasting
@@ -30,8 +33,10 @@ class Session:
     def __init__(self, db: DB, locate: Callable[[Connection], Any]) -> None:
         self.db = db
         self.locate = locate
-        self.begun: float | None = None     # when the shared snapshot was taken, on the monotonic clock
-        self.shared: list[Any] = []         # what is in the open transaction of jobs that share it, see group
+        # when the shared snapshot was taken, on the monotonic clock
+        self.begun: float | None = None
+        # what is in the open transaction of jobs that share it, see group
+        self.shared: list[Any] = []
         self.fence: Callable[[], None] | None = None
         self.opened = False
         self.open()
@@ -49,12 +54,14 @@ class Session:
         self.fence = self.manager.fence = fence
 
     def begin(self) -> None:
-        """Begin a transaction. Raises StorageAway: nothing has begun, so that there is nothing to repeat at once."""
+        """Begin a transaction. Raises StorageAway: nothing has begun, so that there is nothing to
+        repeat at once."""
         try:
             self.manager.begin()
         except Exception as error:
             self.manager.abort()
-            raise StorageAway(f'No transaction can begin: {type(error).__name__}: {error}') from error
+            raise StorageAway(
+                f'No transaction can begin: {type(error).__name__}: {error}') from error
 
     def share(self) -> None:
         """Have a new snapshot that jobs share; there is none."""

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""How many jobs share a commit: as many as are done in a while that may be lost, fewer where they meet
-others. Pure."""
+"""How many jobs share a commit: as many as are done in a while that may be lost, fewer where they
+meet others. Pure."""
 from __future__ import annotations
 
 from collections.abc import Collection
 
-LASTS = 0.05        # seconds of work that share a commit: what a kill, or one that meets others, repeats
+# seconds of work that share a commit: what a kill, or one that meets others, repeats
+LASTS = 0.05
 LONG = LASTS / 2    # seconds; a job that took longer has a commit of its own the next time
 MOST = 1000         # jobs of one commit
 LEAST = 2           # else it is none that they share

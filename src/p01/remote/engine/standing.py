@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""How schedules stand, as plain values for those who show them. Looking at a bad one never hides the others."""
+"""How schedules stand, as plain values for those who show them. Looking at a bad one never hides
+the others."""
 from __future__ import annotations
 
 from typing import Any, NamedTuple
@@ -17,7 +18,8 @@ COMPONENT = 'component'     # where a Delay or Cron comes from
 
 
 class Past(NamedTuple):
-    """What became of a tick, and of its job: its status, '' when there is none, or it is forgotten."""
+    """What became of a tick, and of its job: its status, '' when there is none, or it is
+    forgotten."""
 
     tick: float
     fired: float
@@ -85,12 +87,15 @@ def look(processor: Any, name: str, now: float, most: int) -> Standing:
         failed = processor.scheduler.failures.get(name)
         fault = fault or ('' if failed is None else failed.reason)
     words = guarded(item.explain)
-    settings, edits = (dict(item.settings), tuple(item.edits)) if isinstance(item, Schedule) else ({}, ())
+    settings, edits = (dict(item.settings),
+                       tuple(item.edits)) if isinstance(item, Schedule) else ({}, ())
     return Standing(
         name, job, '' if isinstance(words, Raised) else words, str(getattr(item, 'tz', 'UTC')),
         getattr(item, 'source', COMPONENT), item.title, item.description,
-        {key: value for key, value in settings.items() if key != 'input'}, edits + (() if active else ('paused',)),
-        active, item.until, item.retired, item.due, item.tick, item.skips, item.fired, item.passed, item.skipped,
+        {key: value for key, value in settings.items() if key != 'input'},
+        edits + (() if active else ('paused',)),
+        active, item.until, item.retired, item.due, item.tick, item.skips, item.fired, item.passed,
+        item.skipped,
         tuple(past(processor.store, Firing(*each)) for each in item.history[:-most - 1:-1]), fault)
 
 

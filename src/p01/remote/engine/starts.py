@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Worker processes that cannot begin, or end by a fault of their own: begun again after growing pauses, given up in the end."""
+"""Worker processes that cannot begin, or end by a fault of their own: begun again after growing
+pauses, given up in the end."""
 from __future__ import annotations
 
 import random
@@ -19,8 +20,10 @@ class Starts:
         self.works: set[int] = set()                # the numbers of those that have begun to work
         self.said: dict[int, str] = {}              # why they ended
         self.failures: dict[int, int] = {}          # in a row
-        self.again: dict[int, float] = {}           # when to begin once more, on the monotonic clock
-        self.reason = ''                            # why the command gives up; '' as long as it does not
+        # when to begin once more, on the monotonic clock
+        self.again: dict[int, float] = {}
+        # why the command gives up; '' as long as it does not
+        self.reason = ''
 
     def begins(self, number: int) -> None:
         """A process is to begin."""
@@ -31,8 +34,8 @@ class Starts:
     def pause(self, number: int, code: int, how: str) -> float:
         """Seconds until a process that ended may begin again, 0 for at once; how says how it ended.
 
-        One that could not begin, or ended by a fault of its own, is told of, and waits; reason is set when there is no end of
-        it, and nobody else works.
+        One that could not begin, or ended by a fault of its own, is told of, and waits; reason is
+        set when there is no end of it, and nobody else works.
         """
         if number in self.again:
             return max(0.0, self.again[number] - time.monotonic())
@@ -46,7 +49,8 @@ class Starts:
         if count >= TRIES and not working:
             self.reason = reason
         wait = FIRST * 2 ** min(count - 1, 6) * (0.75 + random.random() / 4)
-        follows = f'after {count} failures in a row the command gives up' if self.reason else f'it begins again in {wait:.1f} s'
+        follows = f'after {count} failures in a row the command gives up' if self.reason \
+            else f'it begins again in {wait:.1f} s'
         events.notify(events.WorkerFailed(str(number), reason, follows))
         self.again[number] = time.monotonic() + wait
         return wait

@@ -37,7 +37,8 @@ class Supervisor:
         self.options = options
         # by number, with the start on the monotonic clock
         self.children: dict[int, tuple[Child, float]] = {}
-        self.fallen: set[int] = set()               # those that have died, of which something may be left
+        # those that have died, of which something may be left
+        self.fallen: set[int] = set()
         self.starts = Starts()
         self.restarts = 0
         self.stopping = False
@@ -70,7 +71,8 @@ class Supervisor:
 
     def child(self, number: int, errand: bool = False) -> Child:
         """A new process."""
-        return Child(number, {'target': self.target, 'options': asdict(self.options), 'first': not self.place,
+        return Child(number, {'target': self.target, 'options': asdict(self.options),
+                              'first': not self.place,
                               'errand': errand})
 
     def pids(self) -> list[int]:
@@ -114,7 +116,8 @@ class Supervisor:
     def ended(self, number: int, child: Child, began: float) -> float:
         """Replace a process that has ended, where that is to be; returns the seconds until it is
         time for it."""
-        if self.refusal or child.ended and child.code == 0 and (self.options.drain or self.stopping):
+        if self.refusal or child.ended and child.code == 0 \
+                and (self.options.drain or self.stopping):
             self.forget(number)
             return 0.0
         self.fallen.add(child.pid)
@@ -138,7 +141,8 @@ class Supervisor:
 
     def pause(self, seconds: float) -> None:
         """Wait until a process says something, or a signal comes, at most so many seconds."""
-        self.rest.wait([child.line for child, _ in self.children.values() if child.line >= 0], seconds)
+        self.rest.wait([child.line for child, _ in self.children.values() if child.line >= 0],
+                       seconds)
 
     def boxes(self, pid: int) -> list[Path]:
         """The boxes of a process; it takes them along when it ends in good order."""
@@ -173,7 +177,8 @@ class Supervisor:
         hurry; it goes back."""
         began, told = time.monotonic(), False
         errand: Child | None = None
-        while (alive := self.alive()) and not hurried() and (lasts := time.monotonic() - began) < grace:
+        while (alive := self.alive()) and not hurried() \
+                and (lasts := time.monotonic() - began) < grace:
             for child in alive:
                 self.hear(child)
                 self.watch(child)
@@ -195,7 +200,8 @@ class Supervisor:
         self.poll(time.time())
         if errand is not None:
             self.finish(errand)
-        if any(self.boxes(pid) for pid in self.fallen) or self.options.drain and self.left is None and self.place:
+        if any(self.boxes(pid) for pid in self.fallen) or self.options.drain \
+                and self.left is None and self.place:
             self.finish(self.child(0, errand=True))
 
     def finish(self, errand: Child) -> None:
@@ -216,7 +222,8 @@ class Supervisor:
         found: list[tuple[int, str, float]] = []
         for child in self.alive():
             for box in self.boxes(child.pid):
-                found += [(slot.jobid, (child.names or {}).get(slot.jobid, ''), time.monotonic() - slot.began)
+                found += [(slot.jobid, (child.names or {}).get(slot.jobid, ''),
+                           time.monotonic() - slot.began)
                           for slot in blackbox.slots(box) if slot.jobid]
         return tuple(found)
 

@@ -113,7 +113,8 @@ class Stack:
 
 # Looked at only where somebody has imported the module: else nobody can have changed anything.
 AMBIENTS: dict[str, type[Ambient]] = {
-    'AccessControl.SecurityManagement': Security, 'zope.globalrequest': Request, 'pyramid.threadlocal': Stack}
+    'AccessControl.SecurityManagement': Security, 'zope.globalrequest': Request,
+    'pyramid.threadlocal': Stack}
 
 
 class Surroundings:
@@ -126,7 +127,8 @@ class Surroundings:
     from memory after each fsync.
     """
 
-    __slots__ = ('ambients', 'entered', 'here', 'imported', 'interaction', 'interactions', 'located', 'made', 'manager',
+    __slots__ = ('ambients', 'entered', 'here', 'imported', 'interaction', 'interactions',
+                 'located', 'made', 'manager',
                  'managers', 'old', 'own', 'parts', 'site', 'sites')
 
     ambients: dict[str, Ambient]
@@ -135,7 +137,8 @@ class Surroundings:
     def __init__(self, processor: Any, manager: Any) -> None:
         self.manager = manager
         self.site = siteOf(processor)
-        self.located = processor is not None        # else the job is detached, and has no interaction
+        # else the job is detached, and has no interaction
+        self.located = processor is not None
         self.entered = False
 
     def enter(self) -> None:
@@ -163,7 +166,8 @@ class Surroundings:
             hooks.setSite(self.here)
             self.sites = sitesOf(hooks)
         self.manager = transaction.manager.manager
-        self.ambients = {name: make(sys.modules[name]) for name, make in AMBIENTS.items() if name in sys.modules}
+        self.ambients = {name: make(sys.modules[name]) for name, make in AMBIENTS.items()
+                         if name in sys.modules}
         self.imported = len(sys.modules)
 
     def intact(self) -> bool:
@@ -176,7 +180,8 @@ class Surroundings:
             return False
         return (self.managers['manager'] is self.manager and self.sites.get('site') is self.here
                 and not (self.made and self.interaction.participations)
-                and self.interactions.get('interaction') is self.interaction and len(sys.modules) == self.imported)
+                and self.interactions.get('interaction') is self.interaction
+                and len(sys.modules) == self.imported)
 
     def leave(self) -> None:
         """Have what the thread had before."""
@@ -188,7 +193,8 @@ class Surroundings:
             management.endInteraction()     # if no job has done so
             if self.interaction is not None and not self.made:
                 setInteraction(management, self.interaction)
-                for part in [part for part in self.interaction.participations if part not in self.parts]:
+                for part in [part for part in self.interaction.participations
+                             if part not in self.parts]:
                     self.interaction.remove(part)
         if hooks is not None:
             hooks.setSite(self.old)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Enqueues what schedules have due, many in a transaction; one that fails is told of once, and stops nobody else.
+"""Enqueues what schedules have due, many in a transaction; one that fails is told of once, and
+stops nobody else.
 
-Any worker may fire any schedule: each is one object, so that of two who try the same tick one commits. So that they
-rarely try, each looks at its own part of them first; at another's when that one does not come.
+Any worker may fire any schedule: each is one object, so that of two who try the same tick one
+commits. So that they rarely try, each looks at its own part of them first; at another's when that
+one does not come.
 """
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ from p01.remote.store.seats import PULLED
 AGAIN = 30.0        # seconds until a schedule that could not be advanced is looked at again
 PATIENCE = 10.0     # seconds that what this host alone may lack is left to others
 ASTRAY = 1.0        # seconds that clocks may differ
-BATCH = 200         # schedules of a part that are fired in one transaction, and between two looks for jobs
+# schedules of a part that are fired in one transaction, and between two looks for jobs
+BATCH = 200
 STAGGER = 0.05      # seconds that each worker leaves a part to those before it
 LONGEST = 1.0       # and at most
 
@@ -35,7 +38,8 @@ Do = Callable[[Callable[[Any], Any]], Any]
 
 
 class Look(NamedTuple):
-    """What a look has found: the schedules to fire, the parts whose clock was put back, and when to look again."""
+    """What a look has found: the schedules to fire, the parts whose clock was put back, and when to
+    look again."""
 
     ready: list[Pair]
     astray: list[int]
@@ -51,7 +55,8 @@ class Ticker:
     def __init__(self, name: str = '') -> None:
         self.name = name
         self.declaring: Declaring | None = None     # of the application, in one loop of its process
-        # by key: since when, and for how long, schedules are left alone that failed here, in POSIX seconds
+        # by key: since when, and for how long, schedules are left alone that failed here, in POSIX
+        # seconds
         self.failed: dict[str, tuple[float, float]] = {}
 
     def look(self, processor: Any, now: float) -> Look:
@@ -59,18 +64,21 @@ class Ticker:
         scheduler = processor.scheduler
         if scheduler.idle():
             return Look([], [], None)
-        for key in [key for key, (since, pause) in self.failed.items() if abs(now - since) >= pause]:
+        for key in [key for key, (since, pause) in self.failed.items()
+                    if abs(now - since) >= pause]:
             del self.failed[key]
         ready: list[Pair] = []
         coming = [since + pause for since, pause in self.failed.values()]
         rows = places(processor.store, self.name) if self.name else [0] * PARTS
         for part, place in zip(scheduler.parts, rows, strict=True):
             ready += self.share(part, place, now, coming)
-        return Look(sorted(ready), [number for number, part in enumerate(scheduler.parts) if part.latest > now + ASTRAY],
+        return Look(sorted(ready), [number for number, part in enumerate(scheduler.parts)
+                                    if part.latest > now + ASTRAY],
                     min(coming, default=None))
 
     def turn(self, look: Look, now: float, do: Do) -> bool:
-        """Bring the schedules in step with the code, and fire those of a look; whether there were any."""
+        """Bring the schedules in step with the code, and fire those of a look; whether there were
+        any."""
         if self.declaring is not None:
             self.declaring.poll(do)
         if look:
@@ -78,12 +86,14 @@ class Ticker:
         return bool(look)
 
     def share(self, part: Dues, place: int, now: float, coming: list[float]) -> list[Pair]:
-        """What a worker fires of a part who has this place in its row; when to look again is added to what is coming."""
+        """What a worker fires of a part who has this place in its row; when to look again is added
+        to what is coming."""
         wait = min(place * STAGGER, LONGEST)
         head = next(part.after(now), None)
         if head is not None and head[0] != NEVER:
             coming.append(head[0] + wait)
-        pairs = [pair for pair in part.ready(now, (place + 1) * BATCH + len(self.failed)) if pair[1] not in self.failed]
+        pairs = [pair for pair in part.ready(now, (place + 1) * BATCH + len(self.failed))
+                 if pair[1] not in self.failed]
         if not pairs:
             return []
         until = max(pairs[0][0], min(part.latest, now)) + wait
@@ -92,7 +102,8 @@ class Ticker:
         coming.append(until)            # whoever is before us is at it, from the front
         return pairs[place * BATCH:(place + 1) * BATCH]
 
-    def fire(self, look: Look, now: float, do: Do, tell: Callable[[object], None] = events.notify) -> int:
+    def fire(self, look: Look, now: float, do: Do,
+             tell: Callable[[object], None] = events.notify) -> int:
         """Fire schedules; returns how many jobs were enqueued.
 
         do(work) does work(processor) in a transaction or savepoint of its own, which is undone when
@@ -141,18 +152,21 @@ def passOn(error: BaseException) -> None:
 
 
 def places(store: Any, name: str) -> list[int]:
-    """The places of a worker in the rows of those who fire the parts; those with nothing else to do stand before others."""
+    """The places of a worker in the rows of those who fire the parts; those with nothing else to do
+    stand before others."""
     idle: list[str] = []
     busy: list[str] = []
     for each, seat in store.seats.items():
         if each != PULLED:
             (busy if seat.claims else idle).append(each)
     row, before = (idle, 0) if name in idle else (busy, len(idle))
-    return [before + (row.index(name) - number) % len(row) for number in range(PARTS)] if name in row else [0] * PARTS
+    return [before + (row.index(name) - number) % len(row)
+            for number in range(PARTS)] if name in row else [0] * PARTS
 
 
 def several(processor: Any, pairs: list[Pair], now: float) -> tuple[int, list[Pair]]:
-    """Fire schedules; returns how many jobs that made, and those that failed and were left as they are."""
+    """Fire schedules; returns how many jobs that made, and those that failed and were left as they
+    are."""
     count, left = 0, []
     for when, key in pairs:
         work = contained(prepared, processor, when, key, now)
@@ -175,7 +189,8 @@ def skip(processor: Any, pair: Pair, now: float, reason: str) -> events.Schedule
 
 
 def note(processor: Any, pair: Pair, now: float, reason: str) -> events.ScheduleFailed | None:
-    """Note why one fails, and look at it later; what is to be told, None when that is known already."""
+    """Note why one fails, and look at it later; what is to be told, None when that is known
+    already."""
     when, key = pair
     part = processor.scheduler.parts[partOf(key)]
     part.leave(when, key)
@@ -192,7 +207,8 @@ def noted(processor: Any, key: str, now: float, reason: str) -> events.ScheduleF
 
 
 def mend(processor: Any, number: int, now: float) -> None:
-    """Reckon anew what was reckoned by a clock that was ahead of this one. No tick has a second job for that."""
+    """Reckon anew what was reckoned by a clock that was ahead of this one. No tick has a second job
+    for that."""
     scheduler = processor.scheduler
     part = scheduler.parts[number]
     for key in {key for _, key in part.entries}:

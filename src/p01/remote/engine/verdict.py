@@ -82,16 +82,19 @@ Verdict = Done | Committed | Joined | Failed | Again | Lost
 Runs = Sequence[tuple[Task, Verdict]]
 
 
-def failure(task: Task, policy: Any, error: BaseException, started: float, ended: float, worker: str,
+def failure(task: Task, policy: Any, error: BaseException, started: float, ended: float,
+            worker: str,
             chance: float, conflicts: Conflicts | None = None) -> Failed | Again:
-    """What follows when a job raised. Instants are POSIX seconds, chance is a random number from 0 to 1."""
+    """What follows when a job raised. Instants are POSIX seconds, chance is a random number from 0
+    to 1."""
     if isinstance(error, RunLater):
         delay = guarded(lambda: max(float(error.delay), 0.0))
         if not isinstance(delay, Raised):
             return Again(ended + delay, None, described(error))
     runs = task.claim.runs + 1
     if isinstance(error, Cancelled):
-        outcome = Outcome(CANCELLED, None, described(error), runs, started, ended, worker, task.claim.attempts, conflicts)
+        outcome = Outcome(CANCELLED, None, described(error), runs, started, ended, worker,
+                          task.claim.attempts, conflicts)
         return Failed(outcome, 'cancelled')
     attempt = Attempt(runs, started, ended, worker, reasonOf(error) + hintFor(error), traced(error))
     pause = None if final(error) else pauseOf(policy, error, runs, chance)
@@ -104,7 +107,8 @@ def failure(task: Task, policy: Any, error: BaseException, started: float, ended
         attempts = task.claim.after(attempt)
         cause = 'not loaded' if isinstance(error, UnknownJob) else \
             'timeout' if isinstance(error, TimedOut) else 'error'
-        return Failed(Outcome(ERROR, None, text, runs, started, ended, worker, attempts, conflicts), cause)
+        return Failed(Outcome(ERROR, None, text, runs, started, ended, worker, attempts,
+                              conflicts), cause)
     return Again(ended + pause if pause else None, attempt)
 
 
@@ -142,7 +146,8 @@ def refused(store: Any, seat: Seat, tasks: Iterable[Task]) -> list[object]:
     """The events that tell of those of some jobs, whose runs an outage ended, that are somebody
     else's by now."""
     return [events.ClaimRefused(task.id, task.record.name, seat.name)
-            for task in tasks if task.id not in seat.claims and workerOf(store, task.id) != seat.name]
+            for task in tasks if task.id not in seat.claims
+            and workerOf(store, task.id) != seat.name]
 
 
 def workerOf(store: Any, jobid: int) -> str:
@@ -166,9 +171,12 @@ def ends(task: Task, verdict: Failed | Again, worker: str) -> list[object]:
     if isinstance(verdict, Failed):
         outcome = verdict.outcome
         if outcome.status == CANCELLED:
-            return [events.JobStopped(task.id, task.record.name, outcome.runs, worker, outcome.error)]
-        return [events.JobErred(task.id, task.record.name, outcome.runs, worker, outcome.error, verdict.cause)]
+            return [events.JobStopped(task.id, task.record.name, outcome.runs, worker,
+                                      outcome.error)]
+        return [events.JobErred(task.id, task.record.name, outcome.runs, worker, outcome.error,
+                                verdict.cause)]
     if verdict.attempt is None:
         return [events.JobPostponed(task.id, task.record.name, worker, verdict.reason, verdict.due)]
     attempt = verdict.attempt
-    return [events.JobRetried(task.id, task.record.name, attempt.number, worker, attempt.reason, verdict.due)]
+    return [events.JobRetried(task.id, task.record.name, attempt.number, worker, attempt.reason,
+                              verdict.due)]

@@ -23,7 +23,8 @@ from p01.remote.storage.transactions import READONLY, begun, release
 def own(db: DB) -> Iterator[Connection]:
     """A transaction of its own; commits at the end, or aborts on an exception, which it passes on.
 
-    Whatever happens, the connection goes back. Within, old code may commit or abort in the middle, see Lasting.
+    Whatever happens, the connection goes back. Within, old code may commit or abort in the middle,
+    see Lasting.
     """
     manager = Lent()
     connection = db.open(manager)
@@ -50,7 +51,8 @@ def own(db: DB) -> Iterator[Connection]:
 
 @contextmanager
 def part(connection: Connection) -> Iterator[Connection]:
-    """A part of a transaction that is under way: an exception takes it back and is passed on, all else is the whole's."""
+    """A part of a transaction that is under way: an exception takes it back and is passed on, all
+    else is the whole's."""
     manager = connection.transaction_manager
     savepoint = manager.savepoint(optimistic=True)
     scope = Scope(connection)
@@ -60,7 +62,8 @@ def part(connection: Connection) -> Iterator[Connection]:
     except BaseException:
         try:
             savepoint.rollback()
-        except InvalidSavepointRollbackError:   # the part has committed or aborted in the middle: what came since is its own
+        except InvalidSavepointRollbackError:
+            # the part has committed or aborted in the middle: what came since is its own
             if begun(manager) is not None:
                 manager.abort()
         except Exception:       # a data manager has no savepoints, so that nothing may be committed
@@ -73,7 +76,8 @@ def part(connection: Connection) -> Iterator[Connection]:
 
 @contextmanager
 def within(db: DB, what: Any) -> Iterator[Connection]:
-    """What is called within joins the transaction of a connection or of a manager. Raises InputError, TransactionOver."""
+    """What is called within joins the transaction of a connection or of a manager. Raises
+    InputError, TransactionOver."""
     connection = followed(db, what)
     scope = Scope(connection)
     scope.enter()

@@ -72,7 +72,8 @@ class Home:
             connection.add(found.store)
         if not add:
             found.store.check()
-        return found.store._p_jar.db(), found.store._p_oid      # it may live in another database of several
+        # it may live in another database of several
+        return found.store._p_jar.db(), found.store._p_oid
 
 
 def checked(found: object, path: str) -> RemoteProcessor:

@@ -26,14 +26,15 @@ def threads() -> transaction.TransactionManager:
 
 
 class Lent(Lasting):
-    """The manager of app.transaction(), which the thread has as its own meanwhile, unless there are others who use theirs."""
+    """The manager of app.transaction(), which the thread has as its own meanwhile, unless there are
+    others who use theirs."""
 
     before: Any = None          # what the thread had
     over = False
 
     def lend(self) -> None:
-        """Be the thread's manager, so that `transaction.commit()` means this one: unless somebody else's transaction has begun
-        there, or tasks of an event loop take turns in this thread."""
+        """Be the thread's manager, so that `transaction.commit()` means this one: unless somebody
+        else's transaction has begun there, or tasks of an event loop take turns in this thread."""
         own = threads()
         if looping() or not isinstance(own, Lasting) and (begun(own) is not None or shared(own)):
             return
@@ -43,7 +44,8 @@ class Lent(Lasting):
     def giveBack(self) -> None:
         """Let the thread have its own again."""
         self.over = True
-        self.explicit = False       # should this be another thread, then that one has an ordinary manager
+        # should this be another thread, then that one has an ordinary manager
+        self.explicit = False
         if transaction.manager.manager is self:
             transaction.manager.manager = self.before
 
@@ -58,7 +60,8 @@ def looping() -> bool:
 
 
 def shared(manager: Any) -> bool:
-    """Whether a connection follows the thread's manager, whichever it is: what is changed there would join another one."""
+    """Whether a connection follows the thread's manager, whichever it is: what is changed there
+    would join another one."""
     return any(connection.transaction_manager is not manager for connection in connections(manager))
 
 
@@ -68,7 +71,8 @@ def connections(manager: Any) -> list[Connection]:
 
 
 def known(manager: Any, db: DB, looked: bool = False) -> Connection | None:
-    """A connection of this database under a manager; of those that we have opened to look only on request."""
+    """A connection of this database under a manager; of those that we have opened to look only on
+    request."""
     for connection in connections(manager):
         if connection.db() is db and (looked or not merelyLooked(manager, connection)):
             return connection
@@ -123,10 +127,12 @@ def under(manager: Any, db: DB) -> Connection:
 
 
 def merelyLooked(manager: Any, connection: Connection | None = None) -> bool:
-    """Whether a transaction has begun for no other reason than that we had to look into a database, by this connection."""
+    """Whether a transaction has begun for no other reason than that we had to look into a database,
+    by this connection."""
     current = begun(manager)
     return current is not None and not joined(current) and any(
-        closer.first and closer.manager is manager and connection in (None, closer.connection) for closer in _here.closers)
+        closer.first and closer.manager is manager and connection in (None, closer.connection)
+        for closer in _here.closers)
 
 
 # -- a forked child has a manager of its own, if its parent's has connections

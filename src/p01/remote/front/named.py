@@ -30,5 +30,6 @@ def loadApp(target: str) -> App:
             raise
         form = imports.corrected(target)
         hint = f'; did you mean {form}?' if form else '.'
-        raise AddressError(f'{foreign.shown(storage.hidden(target))} is of no kind known here: APP is '
-                           f'module:attribute of an App, or an address such as sqlite:./jobs{hint}') from error
+        raise AddressError(f'{foreign.shown(storage.hidden(target))} is of no kind known here: APP '
+                           'is module:attribute of an App, or an address such as '
+                           f'sqlite:./jobs{hint}') from error

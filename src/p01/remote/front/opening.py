@@ -16,8 +16,10 @@ from p01.remote.exceptions import RemoteError
 from p01.remote.ground import fork
 from p01.remote.storage import databases
 
-SOLITARY = {'memory': 'memory: lives in the process that opened it; use sqlite: for several processes',
-            'file': 'a FileStorage serves a single process; open it after the fork, or use sqlite: or zeo:'}
+SOLITARY = {'memory': 'memory: lives in the process that opened it; use sqlite: for several '
+                      'processes',
+            'file': 'a FileStorage serves a single process; open it after the fork, or use sqlite: '
+                    'or zeo:'}
 OPENING = ('This thread is opening the database just now; what comes between, as a signal handler, '
            'cannot use it yet.')
 FOREIGN = ('The ZODB.DB of this App was opened before the process was forked, and belongs to the '

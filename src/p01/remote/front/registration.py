@@ -54,12 +54,14 @@ def refuseLater(function: Any, path: str) -> None:
 
 
 def decorated(function: Any) -> Callable[..., Any]:
-    """What @app.job was put above, when that can be a job. Raises RegistrationError, saying what to do."""
+    """What @app.job was put above, when that can be a job. Raises RegistrationError, saying what to
+    do."""
     name = foreign.shown(getattr(function, '__qualname__', function), 100).strip("'")
     if hasattr(type(function), 'enqueue'):
         raise RegistrationError(f'{name} is a job already; write @app.job once above the function.')
     if isinstance(function, staticmethod):
-        function = function.__func__        # what takes its place in the class is bound to nothing, either
+        # what takes its place in the class is bound to nothing, either
+        function = function.__func__
     elif isinstance(function, classmethod | MethodType) or isMethod(function):
         raise RegistrationError(f'{name} is a method, and a job is called without an object or '
                                 'class to belong to; write a function at the top of the module, '
@@ -78,8 +80,10 @@ def decorated(function: Any) -> Callable[..., Any]:
 
 
 def isMethod(function: Any) -> bool:
-    """Whether this is a function in the body of a class that takes the object, or the class, first."""
-    if not isinstance(function, FunctionType) or '.' not in function.__qualname__.rpartition('<locals>.')[2]:
+    """Whether this is a function in the body of a class that takes the object, or the class,
+    first."""
+    if not isinstance(function, FunctionType) \
+            or '.' not in function.__qualname__.rpartition('<locals>.')[2]:
         return False
     names = function.__code__.co_varnames[:function.__code__.co_argcount]
     return bool(names) and names[0] in ('self', 'cls')

@@ -36,17 +36,21 @@ def declared(app: Any, cron: str | None, name: str | None, args: Iterable[Any], 
     name = None if name is None else checks.nameOf(name, 'name')
 
     def declare(function: Any) -> JobFunction[..., Any]:
-        job: JobFunction[..., Any] = function if isinstance(function, JobFunction) else app.job(function)
+        job: JobFunction[..., Any] = function if isinstance(function,
+                                                            JobFunction) else app.job(function)
         if job.app is not app:
-            raise RegistrationError(f'{job.name} is a job of another App; write @app.schedule of that one.')
+            raise RegistrationError(f'{job.name} is a job of another App; write @app.schedule of '
+                                    'that one.')
         path, key = job.prototype.path, name or job.name
         if key in app.declared:
-            raise InputError(f'There are two schedules {key!r}; give the second one a name of its own, as '
+            raise InputError(f'There are two schedules {key!r}; give the second one a name of its '
+                             'own, as '
                              f"name='{key} weekly'.")
         fit(path, job.function, *arguments)
         input = tuple(arguments) if arguments.args or arguments.kwargs else None
         payload.pack(input, f'The input of schedule {key!r}')
-        app.declared[key] = Declared(placed(settings, path, job.prototype.queue, job.options['priority']), input)
+        app.declared[key] = Declared(placed(settings, path, job.prototype.queue,
+                                            job.options['priority']), input)
         return job
 
     return declare
@@ -54,7 +58,8 @@ def declared(app: Any, cron: str | None, name: str | None, args: Iterable[Any], 
 
 def placed(settings: dict[str, Any], name: str, queue: str | None, priority: int) -> dict[str, Any]:
     """Settings with their job, and its queue and priority where they name none."""
-    return {'queue': queue or DEFAULTQUEUE, **({'priority': priority} if priority else {}), **settings, 'job': name}
+    return {'queue': queue or DEFAULTQUEUE, **({'priority': priority} if priority else {}),
+            **settings, 'job': name}
 
 
 def argumentsOf(args: Iterable[Any], kwargs: Keywords) -> Arguments:
@@ -68,13 +73,14 @@ def argumentsOf(args: Iterable[Any], kwargs: Keywords) -> Arguments:
 
 def declaringOf(app: Any) -> Declaring:
     """What keeps the database in step with the code of this App."""
-    return Declaring(app.declared, {job.prototype.path.partition('.')[0] for job in app.jobs.values()})
+    return Declaring(app.declared, {job.prototype.path.partition('.')[0]
+                                    for job in app.jobs.values()})
 
 
 class Schedules:
-    """The schedules of an App in its database. What changes one is part of the transaction around it; without one, it is
-    committed when it returns. Names are those of declarations, or those given to add; an unknown one raises
-    UnknownSchedule."""
+    """The schedules of an App in its database. What changes one is part of the transaction around
+    it; without one, it is committed when it returns. Names are those of declarations, or those
+    given to add; an unknown one raises UnknownSchedule."""
 
     def __init__(self, app: Any) -> None:
         self.app = app
@@ -93,14 +99,19 @@ class Schedules:
             return standing(processor, name, time.time())
 
     def preview(self, name: str, count: int = 5, after: datetime | float | None = None) -> Instants:
-        """The next ticks of one after an instant, None for now: aware datetimes of UTC, at most so many."""
+        """The next ticks of one after an instant, None for now: aware datetimes of UTC, at most so
+        many."""
         with self.app.reading() as processor:
-            return scheduling.itemOf(processor, name).preview(count, time.time() if after is None else seconds(after, 'after'))
+            return scheduling.itemOf(processor,
+                                     name).preview(count, time.time() if after is None
+                                                   else seconds(after, 'after'))
 
     # -- changing
 
-    def pause(self, name: str, until: datetime | float | None = None, length: Span | None = None) -> None:
-        """Fire one no more: until an instant, for so long, or until it is resumed. Ticks meanwhile are not made up for."""
+    def pause(self, name: str, until: datetime | float | None = None,
+              length: Span | None = None) -> None:
+        """Fire one no more: until an instant, for so long, or until it is resumed. Ticks meanwhile
+        are not made up for."""
         if until is not None and length is not None:
             raise InputError('Give until or length, not both.')
         end = None if until is None else seconds(until, 'until')
@@ -120,7 +131,8 @@ class Schedules:
         self._do(lambda processor: scheduling.skip(processor, name, count))
 
     def change(self, name: str, cron: str | None = None, /, **timing: Unpack[Timing]) -> None:
-        """Change what was chosen for one, until it is reset; None in place of a value changes nothing. Raises InputError."""
+        """Change what was chosen for one, until it is reset; None in place of a value changes
+        nothing. Raises InputError."""
         edits = edited(cron, dict(timing))
         if not edits:
             raise InputError('Give what is to be changed, as a crontab line, every or queue.')
@@ -130,35 +142,45 @@ class Schedules:
         """Have one as the code declares it, and not paused; whether that was different."""
         return self._do(lambda processor: scheduling.reset(processor, name))
 
-    def add(self, name: str, job: JobFunction[..., Any] | str, cron: str | None = None, /, *, args: Iterable[Any] = (),
+    def add(self, name: str, job: JobFunction[..., Any] | str, cron: str | None = None, /, *,
+            args: Iterable[Any] = (),
             kwargs: Keywords = None, **timing: Unpack[Timing]) -> None:
-        """Add one that no code declares, of a job or a job's name. Raises UnknownJob, ArgumentsError, InputError."""
+        """Add one that no code declares, of a job or a job's name. Raises UnknownJob,
+        ArgumentsError, InputError."""
         settings, arguments = settled(cron, dict(timing)), argumentsOf(args, kwargs)
         known = self.app.jobs.get(job) if isinstance(job, str) else job
         path = known.prototype.path if isinstance(known, JobFunction) else str(job)
 
         def work(processor: Any) -> None:
-            behaviour = known.prototype if isinstance(known, JobFunction) else processor.registered(path)
-            given = arguments if isinstance(behaviour, FunctionJob) else arguments.args[0] if arguments.args else None
+            behaviour = known.prototype if isinstance(known,
+                                                      JobFunction) else processor.registered(path)
+            given = arguments if isinstance(behaviour,
+                                            FunctionJob) else arguments.args[0] if arguments.args \
+                                                else None
             input = prepared(behaviour, given, path)
             priority = known.options['priority'] if isinstance(known, JobFunction) else 0
-            scheduling.add(processor, name, placed(settings, path, behaviour.queue, priority), input)
+            scheduling.add(processor, name, placed(settings, path, behaviour.queue, priority),
+                           input)
 
         self._do(work)
 
     def remove(self, name: str) -> None:
-        """Remove one that no code declares, with its history. Raises InputError for one that some code does."""
+        """Remove one that no code declares, with its history. Raises InputError for one that some
+        code does."""
         self._do(lambda processor: scheduling.remove(processor, name))
 
-    def backfill(self, name: str, start: datetime | float, end: datetime | float, dry: bool = False) -> Filled:
-        """Enqueue a job for each tick of a span (start included, end not) that has had none, up to now; returns the ticks
-        with the jobs' handles. dry: only say which ticks, with None. Raises InputError."""
+    def backfill(self, name: str, start: datetime | float, end: datetime | float,
+                 dry: bool = False) -> Filled:
+        """Enqueue a job for each tick of a span (start included, end not) that has had none, up to
+        now; returns the ticks with the jobs' handles. dry: only say which ticks, with None. Raises
+        InputError."""
         first, last = seconds(start, 'start'), seconds(end, 'end')
         if dry:
             with self.app.reading() as processor:
                 return [(utc(tick), None) for tick in scheduling.span(processor, name, first, last)]
         return [(utc(tick), Handle(self.app, jobid))
-                for tick, jobid in self._do(lambda processor: scheduling.backfill(processor, name, first, last))]
+                for tick, jobid
+                in self._do(lambda processor: scheduling.backfill(processor, name, first, last))]
 
     def _do(self, work: Callable[[Any], Result]) -> Result:
         connection = self.app.around()

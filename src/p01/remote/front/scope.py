@@ -50,7 +50,8 @@ class Scope:
 
     def fits(self) -> bool:
         """Whether it is what is around this call, and takes changes."""
-        if self.ended or self.job is not running.get() or self.thread != get_ident() or self.mark is not fork.mark:
+        if self.ended or self.job is not running.get() or self.thread != get_ident() \
+                or self.mark is not fork.mark:
             return False
         if self.connection.opened is None:
             return False
@@ -155,7 +156,8 @@ def around(db: DB) -> Connection | None:
 
 
 def always(db: DB) -> Connection:
-    """The same, or a connection that joins the thread's transaction, which is begun by this if need be."""
+    """The same, or a connection that joins the thread's transaction, which is begun by this if need
+    be."""
     connection = around(db)
     if connection is None:
         manager = threads()

@@ -25,7 +25,8 @@ from typing import NamedTuple
 
 WORKS, TOLD, ENDS, KILLED = range(4)    # how a process ends, see Head
 HEAD = struct.Struct('<qdqqqqq')        # end, beat, start, parent, since, code, top
-END, BEAT = struct.Struct('<q'), struct.Struct('<d')    # the first two of them, which several may write
+# the first two of them, which several may write
+END, BEAT = struct.Struct('<q'), struct.Struct('<d')
 CODE = TOP = struct.Struct('<q')        # the last two
 JOB = struct.Struct('<qdd')             # jobid, began, deadline: what a slot says anew for each job
 TURN = struct.Struct('<qQ')             # round, thread: what it says anew for each claim
@@ -48,7 +49,8 @@ FEW = HEAD.size + 16 * SIZE             # bytes; most processes have no more slo
 # beside a box: where the threads of its process stood, see engine.limit
 STACK = '.stack'
 STAT = '/proc/{}/stat'
-DEAD = 'ZXx'                            # states of processes that only wait to be noticed by their parents
+# states of processes that only wait to be noticed by their parents
+DEAD = 'ZXx'
 BOOT = Path('/proc/sys/kernel/random/boot_id')
 
 # the boxes of this process, by name: what is mapped of them
@@ -115,7 +117,8 @@ class Saying(NamedTuple):
 
     def late(self) -> set[int]:
         """The jobs for whose time limit the process was killed."""
-        return {slot.jobid for slot in self.slots if slot.jobid and 0 < slot.deadline <= self.head.beat} \
+        return {slot.jobid for slot in self.slots if slot.jobid
+                and 0 < slot.deadline <= self.head.beat} \
             if self.head.end == KILLED else set()
 
 
@@ -141,7 +144,8 @@ def slot(data: bytes, at: int) -> Slot:
 
 
 def died(path: str | Path) -> bool:
-    """Whether the process of this box is dead for sure: its file is there and nobody holds its lock."""
+    """Whether the process of this box is dead for sure: its file is there and nobody holds its
+    lock."""
     try:
         with open(path, 'rb') as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -180,7 +184,8 @@ def heard(path: Path) -> None:
     nor for a dead one."""
     until = time.monotonic() + WORD
     with contextlib.suppress(OSError, struct.error):
-        while (head := read(path).head).code == UNKNOWN and attended(head) and time.monotonic() < until:
+        while (head := read(path).head).code == UNKNOWN and attended(head) \
+                and time.monotonic() < until:
             time.sleep(0.005)
 
 
@@ -218,7 +223,8 @@ def remove(path: Path) -> None:
 
 
 def ask(pid: int, path: Path) -> None:
-    """Have a worker process write down where its threads stand, and wait until it has, but not for long."""
+    """Have a worker process write down where its threads stand, and wait until it has, but not for
+    long."""
     stack, size = path.with_suffix(STACK), 0
     if not stack.exists():
         return                      # the signal would end it: it does not know it yet
@@ -242,7 +248,8 @@ def slots(path: str | Path) -> list[Slot]:
 def respite(path: str | Path) -> float:
     """Seconds until one of the jobs that run has run longer than it may, by the box of its process;
     infinite for never."""
-    return min((slot.end() for slot in slots(path) if slot.jobid), default=math.inf) - time.monotonic()
+    return min((slot.end() for slot in slots(path) if slot.jobid),
+               default=math.inf) - time.monotonic()
 
 
 def isTold(path: str | Path) -> bool:
@@ -276,7 +283,9 @@ def replaced(path: str | Path, head: Head) -> bool:
 
 def booted() -> float:
     """When this host began, in POSIX seconds."""
-    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, 'CLOCK_BOOTTIME') else 0.0
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time,
+                                                                            'CLOCK_BOOTTIME') \
+                                                                                else 0.0
 
 
 def folderFor(place: Path | None) -> Path:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Options at the door: what is no name, no number or no option is refused with a sentence, before anything is done with it."""
+"""Options at the door: what is no name, no number or no option is refused with a sentence, before
+anything is done with it."""
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -14,11 +15,14 @@ LENGTH = 100_000                # characters of a name or key; longer ones are d
 
 
 def nameOf(value: Any, what: str) -> str:
-    """A text that names something: not empty, and UTF-8, since it becomes bytes in keys and logs; else InputError.
+    """A text that names something: not empty, and UTF-8, since it becomes bytes in keys and logs;
+    else InputError.
 
-    Given back is a plain str, also of an Enum's member: others who read the database may not have the class.
+    Given back is a plain str, also of an Enum's member: others who read the database may not have
+    the class.
     """
-    if type(value) is str and value.isascii() and 0 < len(value) <= LENGTH:     # as a rule; the rest tells why not
+    # as a rule; the rest tells why not
+    if type(value) is str and value.isascii() and 0 < len(value) <= LENGTH:
         return value
     if not isinstance(value, str) or not (value := str.__str__(value)):
         raise InputError(f'{what} must be a text that is not empty, not {short(value)}.')
@@ -58,7 +62,8 @@ def flagOf(value: Any, what: str) -> bool:
 
 
 def known(given: Iterable[str], options: Iterable[str], what: str) -> None:
-    """Raises OptionError for a name that is none of the options, with the one that was probably meant."""
+    """Raises OptionError for a name that is none of the options, with the one that was probably
+    meant."""
     options = sorted(options)
     for name in sorted(set(given) - set(options)):
         near = nearest(name, options)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from persistent import Persistent
 
 NOBODY: tuple[str, ...] = ()            # roles that may: none, not even Manager
-SHUT = {'__roles__': NOBODY, '__zpublishable__': False, '__allow_access_to_unprotected_subobjects__': 0}
+SHUT = {'__roles__': NOBODY, '__zpublishable__': False,
+        '__allow_access_to_unprotected_subobjects__': 0}
 PACKAGE = 'p01.remote.'
 OLD = '_processor'                      # what a processor of 0.5 has and ours have not
 

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""The boundary of other people's code: whatever it raises becomes a value here, and never stops anybody else.
+"""The boundary of other people's code: whatever it raises becomes a value here, and never stops
+anybody else.
 
-Foreign is what an application brings: modules and what they do when they are imported, functions of jobs, `prepare`, a
-schedule's `next`, subscribers, hooks, `__str__`, `__repr__`, and what pickles call. An error that it raises may be of any
-class, `SystemExit` included, and the error's own text is foreign code again.
+Foreign is what an application brings: modules and what they do when they are imported, functions of
+jobs, `prepare`, a schedule's `next`, subscribers, hooks, `__str__`, `__repr__`, and what pickles
+call. An error that it raises may be of any class, `SystemExit` included, and the error's own text
+is foreign code again.
 """
 from __future__ import annotations
 
@@ -31,12 +33,14 @@ class Raised(NamedTuple):
 def guarded(function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result | Raised:
     """What foreign code returns, or Raised with whatever it raises.
 
-    Only Ctrl-C passes: a KeyboardInterrupt in the main thread, where alone it can come from the terminal. Whoever is within
-    a transaction looks whether the error is a TransientError, which wants the transaction repeated.
+    Only Ctrl-C passes: a KeyboardInterrupt in the main thread, where alone it can come from the
+    terminal. Whoever is within a transaction looks whether the error is a TransientError, which
+    wants the transaction repeated.
     """
     try:
         return function(*args, **kwargs)
-    except BaseException as error:      # SystemExit, CancelledError, GeneratorExit …: foreign code may raise any of them
+    except BaseException as error:
+        # SystemExit, CancelledError, GeneratorExit …: foreign code may raise any of them
         if interrupts(error):
             raise
         return Raised(error)
@@ -44,7 +48,8 @@ def guarded(function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) ->
 
 def interrupts(error: BaseException) -> bool:
     """Whether an error is somebody at the terminal who wants this process to end."""
-    return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
+    return isinstance(error, KeyboardInterrupt) \
+        and threading.current_thread() is threading.main_thread()
 
 
 def described(error: BaseException) -> str:
@@ -65,14 +70,16 @@ def nameOf(value: object) -> str:
 
 
 def traced(error: BaseException) -> str:
-    """The bounded text of a traceback: it shows errors that others caused, and lines of foreign sources."""
+    """The bounded text of a traceback: it shows errors that others caused, and lines of foreign
+    sources."""
     lines = guarded(traceback.format_exception, error, limit=-30)
     text = reasonOf(error) if isinstance(lines, Raised) else ''.join(lines)
     return text if len(text) <= TRACE else '…' + text[-TRACE:]
 
 
 def shown(value: object, limit: int = VALUE) -> str:
-    """A value as a sentence or a list shows it, on one line of at most so many characters; never raises."""
+    """A value as a sentence or a list shows it, on one line of at most so many characters; never
+    raises."""
     text = guarded(plain, value, repr)
     if isinstance(text, Raised):
         text = f'<{nameOf(value)} that cannot be shown: {nameOf(text.error)}>'
@@ -86,12 +93,14 @@ def short(value: object) -> str:
 
 
 def listed(texts: Iterable[str], separator: str = ', ') -> str:
-    """The first texts of some, and how many more there are: there may be thousands, and a sentence is for people."""
+    """The first texts of some, and how many more there are: there may be thousands, and a sentence
+    is for people."""
     texts = list(texts)
     rest = f'{separator}and {len(texts) - LISTED:,} more' if len(texts) > LISTED else ''
     return separator.join(texts[:LISTED]) + rest
 
 
 def plain(value: object, show: Callable[[object], str]) -> str:
-    """The text that show makes of a value, as a str and of no subclass, whose methods would be foreign again."""
+    """The text that show makes of a value, as a str and of no subclass, whose methods would be
+    foreign again."""
     return str.__str__(show(value))

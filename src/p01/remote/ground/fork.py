@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Which process this is: a forked child is another one, and must touch nothing that its parent has open."""
+"""Which process this is: a forked child is another one, and must touch nothing that its parent has
+open."""
 from __future__ import annotations
 
 import ctypes
@@ -20,9 +21,11 @@ class Mark:
 
 
 class Lock:
-    """A lock that a forked child has free: its parent's may be held by a thread that was not forked.
+    """A lock that a forked child has free: its parent's may be held by a thread that was not
+    forked.
 
-    Its own thread may take it again: what comes between, as a signal handler, may do all that others may.
+    Its own thread may take it again: what comes between, as a signal handler, may do all that
+    others may.
     """
 
     def __init__(self) -> None:
@@ -44,14 +47,17 @@ since = 0.0         # when this process was forked, in POSIX seconds; 0 for one 
 
 
 def leave(parents: Any) -> None:
-    """Let something of the parent's be, for ever: to close it, or to have it collected, would be felt by the parent."""
+    """Let something of the parent's be, for ever: to close it, or to have it collected, would be
+    felt by the parent."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(parents))       # also when the interpreter ends
 
 
 def end(error: BaseException | None, parent: str) -> NoReturn:
-    """End this child, which has come to the end of what its parent does: all that follows is the parent's alone.
+    """End this child, which has come to the end of what its parent does: all that follows is the
+    parent's alone.
 
-    As with multiprocessing, an error ends it with status 1, unless it is a SystemExit with another one.
+    As with multiprocessing, an error ends it with status 1, unless it is a SystemExit with another
+    one.
     """
     code = error.code if isinstance(error, SystemExit) else 0 if error is None else 1
     status = code if isinstance(code, int) else code is not None

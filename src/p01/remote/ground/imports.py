@@ -17,7 +17,8 @@ from p01.remote.exceptions import RegistrationError
 from p01.remote.ground import checks, foreign
 
 HERE = str(Path(__file__).parent.parent)
-LIBRARIES = tuple({sysconfig.get_path(name) for name in ('stdlib', 'platstdlib', 'purelib', 'platlib')})
+LIBRARIES = tuple({sysconfig.get_path(name)
+                   for name in ('stdlib', 'platstdlib', 'purelib', 'platlib')})
 
 
 def split(text: str) -> tuple[str, str] | None:
@@ -49,15 +50,20 @@ def found(module: str, attribute: str, kind: type) -> Any:
 
 def unimported(target: str, module: str, error: BaseException) -> str:
     """Why a module cannot be imported."""
-    if isinstance(error, ModuleNotFoundError) and error.name and f'{module}.'.startswith(f'{error.name}.'):
+    if isinstance(error, ModuleNotFoundError) and error.name \
+            and f'{module}.'.startswith(f'{error.name}.'):
         near = checks.nearest(module, (path.stem for path in Path('.').glob('*.py')))
         hint = 'give module:attribute, or an address such as sqlite:./jobs.'
         if near:
             hint = f'did you mean {near}:{target.partition(":")[2]}?'
-        return f'{target} cannot be imported: there is no module {error.name} in {folder()} or on the path of Python; {hint}'
+        return (f'{target} cannot be imported: there is no module {error.name} in {folder()} or on '
+                f'the path of Python; {hint}')
     if isinstance(error, FileNotFoundError) and folder() == '.':
-        return f'{target} cannot be imported: the current folder was removed; change to one that is there.'
-    what = f'it ends Python with {error.code!r}' if isinstance(error, SystemExit) else foreign.reasonOf(error)
+        return (f'{target} cannot be imported: the current folder was removed; change to one that '
+                'is there.')
+    what = f'it ends Python with {error.code!r}' if isinstance(error,
+                                                               SystemExit) \
+                                                                   else foreign.reasonOf(error)
     what = ' '.join(what.split()).rstrip('.')
     return f'{target} cannot be imported: {placeOf(error)}{what}.'
 

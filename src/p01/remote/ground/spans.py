@@ -2,7 +2,8 @@
 """Durations as people write them: 90s, 10m, 1.5h, 2d, 1h30m."""
 import re
 
-UNITS = {'ms': 0.001, 's': 1.0, 'sec': 1.0, 'm': 60.0, 'min': 60.0, 'h': 3600.0, 'd': 86400.0, 'w': 604800.0}
+UNITS = {'ms': 0.001, 's': 1.0, 'sec': 1.0, 'm': 60.0, 'min': 60.0, 'h': 3600.0, 'd': 86400.0,
+         'w': 604800.0}
 WORDS = (('week', 604800.0), ('day', 86400.0), ('hour', 3600.0), ('minute', 60.0))
 NUMBER = r'(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)'
 PART = re.compile(rf'({NUMBER})\s*([a-z]+)\s*')
@@ -10,7 +11,8 @@ BARE = re.compile(NUMBER)
 
 
 def parsed(text: str, bare: bool = False) -> float | None:
-    """The seconds of a text; None when it is no duration. A number without a unit is one, of seconds, only when bare.
+    """The seconds of a text; None when it is no duration. A number without a unit is one, of
+    seconds, only when bare.
 
     May be infinite, never negative.
     """

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Standard streams that never stop anybody: closed ones lead nowhere, full or broken ones swallow, poor ones get ASCII signs.
+"""Standard streams that never stop anybody: closed ones lead nowhere, full or broken ones swallow,
+poor ones get ASCII signs.
 
 What a command or a job did must not depend on who listens.
 """
@@ -14,8 +15,10 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-ASCII = {'○': 'o', '◷': '@', '▶': '>', '✔': '+', '✖': 'x', '⊘': '/', '↻': '~', '▲': '!', '⏸': '=', '…': '~', '–': '-', '—': '-',
-         '×': 'x', 'µ': 'u', '─': '-', '━': '-', '╸': '-', '╺': '-', '│': '|', '·': '.', '“': '"', '”': '"', '‘': "'", '’': "'",
+ASCII = {'○': 'o', '◷': '@', '▶': '>', '✔': '+', '✖': 'x', '⊘': '/', '↻': '~', '▲': '!', '⏸': '=',
+         '…': '~', '–': '-', '—': '-',
+         '×': 'x', 'µ': 'u', '─': '-', '━': '-', '╸': '-', '╺': '-', '│': '|', '·': '.', '“': '"',
+         '”': '"', '‘': "'", '’': "'",
          **dict(zip('▁▂▃▄▅▆▇█', '.,:-=+*#')), **dict.fromkeys(map(chr, range(0x2800, 0x2900)), '*')}
 HANDLER = 'p01.remote.signs'        # for errors of encoding
 
@@ -23,7 +26,8 @@ HANDLER = 'p01.remote.signs'        # for errors of encoding
 def _signs(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    return ''.join(ASCII.get(letter, '?') for letter in error.object[error.start:error.end]), error.end
+    return ''.join(ASCII.get(letter, '?')
+                   for letter in error.object[error.start:error.end]), error.end
 
 
 codecs.register_error(HANDLER, _signs)
@@ -62,13 +66,15 @@ class Lenient(io.RawIOBase):
 
 
 def prepare() -> None:
-    """Make the standard streams of this process lenient. Streams that somebody else has put there stay."""
+    """Make the standard streams of this process lenient. Streams that somebody else has put there
+    stay."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
-        except OSError:     # closed: else the next file that is opened takes its place, and what is printed
+        except OSError:
+            # closed: else the next file that is opened takes its place, and what is printed
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
-    sys.stdin = sys.stdin or open(os.devnull)                                       # noqa: SIM115 - as long as the process
+    sys.stdin = sys.stdin or open(os.devnull)       # noqa: SIM115 - as long as the process
     sys.stdout = lenient(sys.stdout, sys.__stdout__, 1)
     sys.stderr = lenient(sys.stderr, sys.__stderr__, 2)
 
@@ -77,10 +83,12 @@ def lenient(stream: Any, own: Any, descriptor: int) -> Any:
     """A lenient stream in the place of one of Python's own."""
     if stream is None:
         return open(os.devnull, 'w', encoding='utf-8', errors='replace')
-    if stream is own and isinstance(stream, io.TextIOWrapper) and not isinstance(rawOf(stream), Lenient):
+    if stream is own and isinstance(stream, io.TextIOWrapper) \
+            and not isinstance(rawOf(stream), Lenient):
         buffer = io.BufferedWriter(Lenient(descriptor))
         real = os.isatty(descriptor)
-        return io.TextIOWrapper(buffer, 'ascii' if real and isPlain(os.environ) else stream.encoding, HANDLER,
+        return io.TextIOWrapper(buffer, 'ascii' if real and isPlain(os.environ)
+                                else stream.encoding, HANDLER,
                                 line_buffering=real or descriptor == 2)
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors=HANDLER)
@@ -103,7 +111,8 @@ def isPlain(environ: Mapping[str, str]) -> bool:
 
 
 def finish() -> str:
-    """Write what is left; returns why it could not be written, '' when it was, or when nobody wants it any more."""
+    """Write what is left; returns why it could not be written, '' when it was, or when nobody wants
+    it any more."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

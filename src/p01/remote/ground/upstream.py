@@ -60,11 +60,13 @@ def prove(insides: Iterable[Inside]) -> None:
             raise changed(owner, f'has no {shown(owner, name)}', lost)
         found = None if takes is None else taken(getattr(owner, name))
         if found is not None and found != takes:
-            raise changed(owner, f'has a {shown(owner, name)} of {found} arguments, not {takes}', lost)
+            raise changed(owner, f'has a {shown(owner, name)} of {found} arguments, not {takes}',
+                          lost)
 
 
 def has(owner: Any, name: str) -> bool:
-    """Whether a class or module has a name, be it that __init__ gives it to objects of the class."""
+    """Whether a class or module has a name, be it that __init__ gives it to objects of the
+    class."""
     if hasattr(owner, name):
         return True
     makers = (vars(each).get('__init__') for each in getattr(owner, '__mro__', ()))
@@ -100,14 +102,17 @@ def changed(owner: Any, what: str, lost: str) -> LibraryChanged:
     module = owner.__module__ if isinstance(owner, type) else getattr(owner, '__name__', str(owner))
     name = '.'.join(module.split('.')[:2 if module.startswith(('zope.', 'zc.')) else 1])
     first, below = RANGES.get(name, ('', ''))
-    mend = f'pip install "{name}>={first},<{below}"' if first else 'p01.remote needs another version of it'
-    return LibraryChanged(f'{name} {versionOf(name) or "(unknown)"} {what}, and p01.remote needs it as it was: '
-                          f'else {lost}; install a version that was tested: {mend}.')
+    mend = f'pip install "{name}>={first},<{below}"' if first \
+        else 'p01.remote needs another version of it'
+    return LibraryChanged(f'{name} {versionOf(name) or "(unknown)"} {what}, and p01.remote needs '
+                          f'it as it was: else {lost}; install a version that was tested: {mend}.')
 
 
 def shown(owner: Any, name: str) -> str:
     """Something of a library as people look for it."""
-    return f'{owner.__module__}.{owner.__qualname__}.{name}' if isinstance(owner, type) else f'{owner.__name__}.{name}'
+    if isinstance(owner, type):
+        return f'{owner.__module__}.{owner.__qualname__}.{name}'
+    return f'{owner.__name__}.{name}'
 
 
 # -- versions
@@ -139,9 +144,11 @@ def numbers(text: str) -> tuple[int, ...]:
 def untested(found: Iterable[Library]) -> str:
     """What to say of versions that were not tested; '' when all were."""
     odd = [each for each in found if not each.tested]
-    names = ', '.join(f'{each.name} {each.version} (tested: {each.first} to below {each.below})' for each in odd)
+    names = ', '.join(f'{each.name} {each.version} (tested: {each.first} to below {each.below})'
+                      for each in odd)
     wanted = ' '.join(f'"{each.name}>={each.first},<{each.below}"' for each in odd)
-    return f'p01.remote was not tested with {names}; pip install {wanted} brings what was.' if odd else ''
+    return f'p01.remote was not tested with {names}; pip install {wanted} brings what was.' \
+        if odd else ''
 
 
 def warn() -> None:

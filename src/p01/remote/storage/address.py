@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: ZPL-2.1
 """The grammar of addresses, KIND:REST?OPTION=VALUE#PROCESSOR, and the registry of kinds.
 
-The options are those of storage.query. The path of a processor, such as #/site/remote, says which one of a database is meant.
-In postgresql: libpq reads all else that follows the question mark, and the path begins with a slash.
+The options are those of storage.query. The path of a processor, such as #/site/remote, says which
+one of a database is meant. In postgresql: libpq reads all else that follows the question mark, and
+the path begins with a slash.
 """
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ from p01.remote.storage import query
 
 @dataclass(frozen=True)
 class Kind:
-    """A row of the registry. The module is imported on first use, so that nobody pays for another's."""
+    """A row of the registry. The module is imported on first use, so that nobody pays for
+    another's."""
 
     module: str             # has openDatabase(address, **settings)
     example: str
@@ -32,14 +34,17 @@ class Kind:
 
 
 KINDS = {
-    'sqlite': Kind('p01.remote.storage.sqlite', 'sqlite:./jobs', onDisk=True, options=('data_dir',)),
+    'sqlite': Kind('p01.remote.storage.sqlite', 'sqlite:./jobs', onDisk=True,
+                   options=('data_dir',)),
     'file': Kind('p01.remote.storage.file', 'file:./jobs.fs', onDisk=True,
                  options=('blobstorage_dir', 'quota')),
     'memory': Kind('p01.remote.storage.memory', 'memory:', options=()),
     'zeo': Kind('p01.remote.storage.zeo', 'zeo:localhost:8100', extra='zeo',
-                options=('storage', 'wait_timeout', 'wait', 'cache_size', 'client_label', 'blob_dir', 'shared_blob_dir',
+                options=('storage', 'wait_timeout', 'wait', 'cache_size', 'client_label',
+                         'blob_dir', 'shared_blob_dir',
                          'blob_cache_size', 'ssl', 'cert', 'key', 'hostname')),
-    'postgresql': Kind('p01.remote.storage.postgresql', 'postgresql://localhost/jobs', extra='postgresql',
+    'postgresql': Kind('p01.remote.storage.postgresql', 'postgresql://localhost/jobs',
+                       extra='postgresql',
                        options=('blobstorage_dir',), foreign=True),
     'zconfig': Kind('p01.remote.storage.zconfig', 'zconfig:./zodb.conf', described=True,
                     options=()),
@@ -49,7 +54,8 @@ ALIASES = {'postgres': 'postgresql'}    # as in libpq
 
 @dataclass(frozen=True)
 class Address:
-    """A parsed address. Its text is safe to print; rest may hold a password and is therefore not shown."""
+    """A parsed address. Its text is safe to print; rest may hold a password and is therefore not
+    shown."""
 
     kind: str
     text: str
@@ -72,7 +78,8 @@ def isAddress(text: str) -> bool:
 
 
 def parse(address: str) -> Address:
-    """The parts of an address. Raises AddressError when it names no known kind or has no usable path."""
+    """The parts of an address. Raises AddressError when it names no known kind or has no usable
+    path."""
     if not isinstance(address, str):
         raise AddressError('An address is a text like sqlite:./jobs or an open ZODB.DB, not '
                            f'{foreign.shown(address, 60)}.')
@@ -119,8 +126,8 @@ def pathOf(rest: str, text: str, example: str) -> Path:
     """The absolute path in PATH, ~/PATH or ///ABSOLUTE/PATH, as it is typed: nothing is decoded."""
     if rest.startswith('//'):
         if not rest.startswith('///'):
-            raise AddressError(f'{text!r} names a host where a path belongs; write for example {example}, '
-                               f'or three slashes before an absolute path.')
+            raise AddressError(f'{text!r} names a host where a path belongs; write for example '
+                               f'{example}, or three slashes before an absolute path.')
         encoded = re.search('%[0-9a-fA-F]{2}', rest)
         if encoded is not None:     # zodburi takes it literally, what reads URIs else decodes it
             raise AddressError(f'{text!r} has {encoded[0]} in a URI, for {unquote(encoded[0])!r} '

@@ -91,7 +91,8 @@ class Blobs:
 
 
 class Blobbed:
-    """What a view of a database with a folder for blobs can do; see ZODB's IBlobStorageRestoreable."""
+    """What a view of a database with a folder for blobs can do; see ZODB's
+    IBlobStorageRestoreable."""
 
     shared: Any
     committing: Any

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""The classes of stored objects: to look for one may import a module, which is other people's code."""
+"""The classes of stored objects: to look for one may import a module, which is other people's
+code."""
 from __future__ import annotations
 
 import logging
@@ -14,12 +15,14 @@ _raised: set[str] = set()       # modules that raised, of which that has been to
 
 
 def classOf(connection: Any, module: str, name: str) -> Any:
-    """The class of this name for a ZODB.DB; a broken one where it is gone, or where its module raises when it is imported.
+    """The class of this name for a ZODB.DB; a broken one where it is gone, or where its module
+    raises when it is imported.
 
-    ZODB's own lets pass what a module raises, unless it is an ImportError: one object of such a class would take with it
-    all that are named beside it, be it in the root of the database.
+    ZODB's own lets pass what a module raises, unless it is an ImportError: one object of such a
+    class would take with it all that are named beside it, be it in the root of the database.
     """
-    try:                                # guarded would be one more call for each object that is loaded
+    # guarded would be one more call for each object that is loaded
+    try:
         return find_global(module, name)
     except BaseException as error:
         if interrupts(error):

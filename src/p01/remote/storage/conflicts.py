@@ -25,7 +25,8 @@ MEND = {
 
 
 class Told:
-    """The message of a conflict, found out when somebody reads it: most are repeated and never shown."""
+    """The message of a conflict, found out when somebody reads it: most are repeated and never
+    shown."""
 
     def __init__(self, error: ConflictError, oid: bytes, db: DB) -> None:
         self.message = str(error.message)
@@ -37,7 +38,8 @@ class Told:
         if self.text is None:
             where = placeOf(self.db, self.oid)
             mend = MEND.get(self.oid, MEND[None])
-            self.text = f'Two transactions changed the same object at once: {where or "an object"}; {mend}'
+            self.text = ('Two transactions changed the same object at once: '
+                         f'{where or "an object"}; {mend}')
         return self.text
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -73,14 +75,17 @@ def placeOf(db: DB, oid: bytes) -> str:
 
 
 def children(obj: Persistent) -> Iterator[tuple[str, Persistent]]:
-    """The persistent objects in the state of one, with the step there: an attribute, a key, nothing for a tree's own nodes."""
+    """The persistent objects in the state of one, with the step there: an attribute, a key, nothing
+    for a tree's own nodes."""
     state = obj.__getstate__()
     if isinstance(state, dict):
         for name, value in state.items():
-            yield from within(value, '' if name == 'data' and isinstance(value, dict) else f'.{name}')
+            yield from within(value,
+                              '' if name == 'data' and isinstance(value, dict) else f'.{name}')
     elif hasattr(obj, 'keys') and hasattr(obj, 'items'):        # a tree or one of its buckets
         nodes = list(within(state, ''))
-        known = {child._p_oid for _, child in nodes if type(child).__module__ == type(obj).__module__}
+        known = {child._p_oid for _, child in nodes
+                 if type(child).__module__ == type(obj).__module__}
         yield from ((step, child) for step, child in nodes if child._p_oid in known)
         yield from (each for key, value in leaf(obj) for each in within(value, f'[{key!r}]'))
     else:

@@ -61,7 +61,8 @@ class Guarded(Connection):
         self.heal()
         super().open(manager, delegate)
         manager = self.transaction_manager
-        if not isinstance(manager, Lasting) and getattr(manager, 'manager', manager) is not transaction.manager.manager:
+        if not isinstance(manager, Lasting) \
+                and getattr(manager, 'manager', manager) is not transaction.manager.manager:
             known = ((ref, opening) for ref, opening in _apart.get() if isOpen(ref(), opening))
             _apart.set((*known, (weakref.ref(self), self.opening)))
 
@@ -118,7 +119,8 @@ class Guarded(Connection):
         save a message."""
         storage = storageOf(self)
         if hasattr(storage, 'alone'):
-            storage.alone = all(each is self or getattr(each, 'rides', False) for each in participants(txn))
+            storage.alone = all(each is self or getattr(each, 'rides', False)
+                                for each in participants(txn))
         super().tpc_vote(txn)
 
     @over(Connection)
@@ -176,8 +178,8 @@ class Guarded(Connection):
 
 
 class Filed(Guarded):
-    """Of a FileStorage, whose commits wait for all who read: nobody may commit in the midst of it in
-    the same thread, as a signal handler would."""
+    """Of a FileStorage, whose commits wait for all who read: nobody may commit in the midst of it
+    in the same thread, as a signal handler would."""
 
     @over(Connection)
     def open(self, manager: Any = None, delegate: bool = True) -> None:
@@ -209,7 +211,8 @@ def why(connection: Connection) -> str:
 
 def isOpen(connection: Connection | None, opening: object) -> bool:
     """Whether a connection is still open since that opening."""
-    return isinstance(connection, Guarded) and connection.opening is opening and connection.opened is not None
+    return isinstance(connection, Guarded) and connection.opening is opening \
+        and connection.opened is not None
 
 
 def apart(db: DB, own: Any) -> Connection | None:

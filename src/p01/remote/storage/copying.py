@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Copies what one snapshot of a database shows into an empty database of any kind: each object with its id, as it is stored.
+"""Copies what one snapshot of a database shows into an empty database of any kind: each object with
+its id, as it is stored.
 
-The root object is written last: until then whoever opens the copy sees an empty database, and a copy that was broken off
-can be begun again.
+The root object is written last: until then whoever opens the copy sees an empty database, and a
+copy that was broken off can be begun again.
 """
 from __future__ import annotations
 
@@ -67,15 +68,17 @@ class Snapshot:
         try:
             return str(self.storage.loadBlob(p64(oid), self.storage.load(p64(oid))[1]))
         except (AttributeError, Unsupported, POSKeyError) as error:
-            raise CopyFailed(f'Object {oid:#x} is a blob, and its file is not there; name the folder '
-                             'of blobs in the address (blobstorage_dir), or restore it.') from error
+            raise CopyFailed(f'Object {oid:#x} is a blob, and its file is not there; name the '
+                             'folder of blobs in the address (blobstorage_dir), or restore '
+                             'it.') from error
 
     def prefetch(self, oids: list[int]) -> None:
         """Say what is needed next: one query for all, where a server is asked."""
         self.connection.prefetch([p64(oid) for oid in oids])
 
     def changed(self) -> bool:
-        """Whether somebody has committed since. It ends with that: a snapshot of now takes its place."""
+        """Whether somebody has committed since. It ends with that: a snapshot of now takes its
+        place."""
         self.storage.sync()
         return bool(self.storage.poll_invalidations() != [])
 
@@ -90,12 +93,14 @@ class Snapshot:
         self.close()
 
 
-def copy(source: Snapshot, target: ZODB.DB, wanted: tuple[str, str], last: Callable[[list[bytes]], None],
+def copy(source: Snapshot, target: ZODB.DB, wanted: tuple[str, str],
+         last: Callable[[list[bytes]], None],
          told: Told) -> Copied:
     """Copy all that the root of the source leads to.
 
-    wanted is the module and name of a class; last is called with the ids of its objects before the root is written, and may
-    raise to give up. Raises CopyFailed when the target is not empty, or the source has what cannot be copied.
+    wanted is the module and name of a class; last is called with the ids of its objects before the
+    root is written, and may raise to give up. Raises CopyFailed when the target is not empty, or
+    the source has what cannot be copied.
     """
     with Snapshot(target) as there:
         if len(there.connection.root()):
@@ -157,8 +162,8 @@ class Writer:
         """Store a record with this transaction or a later one, and a copy of the file of a blob.
         Raises CopyFailed."""
         if file and not IBlobStorage.providedBy(self.storage):
-            raise CopyFailed('The database holds blobs, and the one to copy to has no folder for them; '
-                             'name one in its address (blobstorage_dir).')
+            raise CopyFailed('The database holds blobs, and the one to copy to has no folder for '
+                             'them; name one in its address (blobstorage_dir).')
         self.records.append((oid, data, file))
         self.size += len(data)
         if len(self.records) >= BATCH or self.size >= SIZE:
@@ -171,7 +176,8 @@ class Writer:
         try:
             for oid, data, file in self.records:
                 if file:
-                    self.storage.storeBlob(p64(oid), self.serial(oid), data, self.taken(file), '', made)
+                    self.storage.storeBlob(p64(oid), self.serial(oid), data, self.taken(file), '',
+                                           made)
                 else:
                     self.storage.store(p64(oid), self.serial(oid), data, '', made)
             self.storage.tpc_vote(made)
@@ -213,5 +219,6 @@ def compare(source: Snapshot, target: Snapshot, oids: LLTreeSet, told: Told) -> 
             data = source.load(oid)
             if data != target.load(oid) or is_blob_record(data) \
                     and not filecmp.cmp(source.file(oid), target.file(oid), shallow=False):
-                raise CopyFailed(f'Object {oid:#x} differs in the copy; copy again into a new database.')
+                raise CopyFailed(f'Object {oid:#x} differs in the copy; copy again into a new '
+                                 'database.')
         told('compared', count)

@@ -17,7 +17,13 @@ from typing import Any
 from persistent.TimeStamp import TimeStamp
 from ZODB import interfaces
 from ZODB.ConflictResolution import ConflictResolvingStorage
-from ZODB.POSException import ConflictError, POSKeyError, ReadOnlyError, StorageError, StorageTransactionError
+from ZODB.POSException import (
+    ConflictError,
+    POSKeyError,
+    ReadOnlyError,
+    StorageError,
+    StorageTransactionError,
+)
 from ZODB.utils import newTid, p64, u64, z64
 from zope.interface import alsoProvides, implementer
 
@@ -29,8 +35,10 @@ from p01.remote.storage.pending import Pending
 CHANGES = 100_000   # more than so many changes are not told one by one
 
 
-@implementer(interfaces.IMVCCAfterCompletionStorage, interfaces.IMultiCommitStorage, interfaces.ReadVerifyingStorage,
-             interfaces.IStorageRestoreable, interfaces.IStorageIteration, interfaces.IStorageCurrentRecordIteration)
+@implementer(interfaces.IMVCCAfterCompletionStorage, interfaces.IMultiCommitStorage,
+             interfaces.ReadVerifyingStorage,
+             interfaces.IStorageRestoreable, interfaces.IStorageIteration,
+             interfaces.IStorageCurrentRecordIteration)
 class View(Blobbed, Iterated, ConflictResolvingStorage, ABC):
     """One view of a database."""
 
@@ -121,7 +129,8 @@ class View(Blobbed, Iterated, ConflictResolvingStorage, ABC):
         """poll_invalidations does it all."""
 
     def poll_invalidations(self) -> list[bytes] | None:
-        """Begin a new snapshot; the objects that others changed since the one before, None for all."""
+        """Begin a new snapshot; the objects that others changed since the one before, None for
+        all."""
         with self.lock:
             self.shared.own()
             changed = self.poll()
@@ -163,7 +172,8 @@ class View(Blobbed, Iterated, ConflictResolvingStorage, ABC):
     def history(self, oid: bytes, size: int = 1) -> list[dict[str, Any]]:
         """The current revision alone."""
         state, tid = self.load(oid)
-        return [{'time': TimeStamp(tid).timeTime(), 'tid': tid, 'serial': tid, 'user_name': b'', 'description': b'',
+        return [{'time': TimeStamp(tid).timeTime(), 'tid': tid, 'serial': tid, 'user_name': b'',
+                 'description': b'',
                  'size': len(state)}][:size]
 
     def getName(self) -> str:
@@ -194,7 +204,8 @@ class View(Blobbed, Iterated, ConflictResolvingStorage, ABC):
             raise ReadOnlyError()
 
     def committing(self, transaction: Any) -> Pending:
-        """What it stores. Raises StorageTransactionError unless it is this one that is being committed."""
+        """What it stores. Raises StorageTransactionError unless it is this one that is being
+        committed."""
         if transaction is not self.transaction or transaction is None:
             self.writable()
             raise StorageTransactionError(self, transaction)
@@ -213,11 +224,13 @@ class View(Blobbed, Iterated, ConflictResolvingStorage, ABC):
         """The transaction that is being committed."""
         return self.transaction
 
-    def store(self, oid: bytes, serial: bytes | None, data: bytes, version: str, transaction: Any) -> None:
+    def store(self, oid: bytes, serial: bytes | None, data: bytes, version: str,
+              transaction: Any) -> None:
         """Kept until the vote."""
         self.committing(transaction).store(u64(oid), u64(serial or z64), data)
 
-    def restore(self, oid: bytes, serial: bytes, data: bytes | None, version: str, prevTxn: Any, transaction: Any) -> None:
+    def restore(self, oid: bytes, serial: bytes, data: bytes | None, version: str, prevTxn: Any,
+                transaction: Any) -> None:
         """Kept until the vote, which writes it whatever there is, unless that is newer."""
         self.committing(transaction).restore(u64(oid), u64(serial), data)
 
@@ -244,14 +257,17 @@ class View(Blobbed, Iterated, ConflictResolvingStorage, ABC):
                 current, state = found[oid]
                 if not current:     # it was garbage, and packed
                     raise ConflictError(oid=p64(oid), serials=(z64, p64(serial)), data=data)
-                again.store(oid, current, self.tryToResolveConflict(p64(oid), p64(current), p64(serial), data, state))
+                again.store(oid, current,
+                            self.tryToResolveConflict(p64(oid), p64(current), p64(serial), data,
+                                                      state))
             if self.vote(again):
                 raise StorageError('An object has changed that nobody else could change.')
         finally:
             again.clear()
         return [p64(oid) for oid in found]
 
-    def tpc_finish(self, transaction: Any, func: Callable[[bytes], object] = lambda tid: None) -> bytes:
+    def tpc_finish(self, transaction: Any,
+                   func: Callable[[bytes], object] = lambda tid: None) -> bytes:
         """Make it last, and call func with its id."""
         with self.lock:
             self.committing(transaction)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: ZPL-2.1
 """The databases of this process: one for each address, whoever asks for it.
 
-A job may enqueue through the App of its own module, while its worker opened the address for itself; two ZODB.DB of one
-storage in one transaction would wait for each other's locks.
+A job may enqueue through the App of its own module, while its worker opened the address for itself;
+two ZODB.DB of one storage in one transaction would wait for each other's locks.
 """
 from __future__ import annotations
 
@@ -32,11 +32,13 @@ class Entry:
 _shared: dict[str, Entry] = {}
 _lock = fork.Lock()
 _all: weakref.WeakSet[DB] = weakref.WeakSet()       # all that were borrowed or taken
-_kept: list[Any] = []                               # during a fork: what the child must not have collected
+# during a fork: what the child must not have collected
+_kept: list[Any] = []
 
 
 def borrow(address: Address, **settings: Any) -> DB:
-    """The database of an address; giveBack it. A bare memory: is everybody's own. Raises AddressError."""
+    """The database of an address; giveBack it. A bare memory: is everybody's own. Raises
+    AddressError."""
     key = keyOf(address)
     if not key:
         return take(openDatabase(address, **settings))

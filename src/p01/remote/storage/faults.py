@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What goes wrong in a storage of ours, as errors of ZODB. A class's docstring is its message when it is raised without one."""
+"""What goes wrong in a storage of ours, as errors of ZODB. A class's docstring is its message when
+it is raised without one."""
 from __future__ import annotations
 
 from transaction.interfaces import TransientError
@@ -30,11 +31,13 @@ class Full(Fault):
 
 
 class Forked(Fault):
-    """This was opened before the process was forked, and belongs to the parent; open the database anew in the child."""
+    """This was opened before the process was forked, and belongs to the parent; open the database
+    anew in the child."""
 
 
 class Midst(Fault):
-    """This thread is committing to the same database, and would wait for itself; do one after the other."""
+    """This thread is committing to the same database, and would wait for itself; do one after the
+    other."""
 
 
 class Packed(Fault):

@@ -28,19 +28,23 @@ def openDatabase(address: Address, **settings: Any) -> ZODB.DB:
     """The database in a file, which is made on first use. Raises AddressError or DatabaseLocked."""
     path = address.path
     assert path is not None     # parse sees to it
-    quota = query.size(address.options['quota'], 'quota', address.text) if 'quota' in address.options else None
+    quota = query.size(address.options['quota'], 'quota',
+                       address.text) if 'quota' in address.options else None
     if os.path.isdir(path):         # False for a name that is too long, where Path's raises
         raise AddressError(f'{address.text} is a folder, and file: wants a file; write '
                            f'file:{path / "jobs.fs"}, or sqlite: for a database in a folder.')
     try:
-        # Before FileStorage looks: it makes .lock and empties .tmp beside whatever file it is given.
+        # Before FileStorage looks: it makes .lock and empties .tmp beside whatever file it is
+        # given.
         if path.exists() and magicOf(path) not in (b'', packed_version):
             raise AddressError(old(path) or f'{path} is not a FileStorage; name another path.')
         path.parent.mkdir(parents=True, exist_ok=True)
-        storage = FileStorage(str(path), quota=quota, blob_dir=address.options.get('blobstorage_dir'))
+        storage = FileStorage(str(path), quota=quota,
+                              blob_dir=address.options.get('blobstorage_dir'))
     except LockError as error:
-        raise DatabaseLocked(f'{path} is open already, and a FileStorage serves a single process; close it '
-                             f'there, or use sqlite: or zeo: for several processes.') from error
+        raise DatabaseLocked(f'{path} is open already, and a FileStorage serves a single process; '
+                             'close it there, or use sqlite: or zeo: for several '
+                             'processes.') from error
     except OSError as error:
         raise AddressError(f'{address.text} cannot be opened ({error}); check the path and its '
                            f'permissions.') from error
@@ -55,7 +59,8 @@ def openDatabase(address: Address, **settings: Any) -> ZODB.DB:
 
 
 def magicOf(path: Path) -> bytes | None:
-    """What a file begins with; b'' for an empty one, which FileStorage takes for new, None for what is no file."""
+    """What a file begins with; b'' for an empty one, which FileStorage takes for new, None for what
+    is no file."""
     if not path.is_file():      # reading a pipe would wait for ever
         return None
     with path.open('rb') as stream:

@@ -18,9 +18,11 @@ class FileLock:
         self._handle: int | None = None
 
     def acquire(self, wait: float = 0.0) -> bool:
-        """Whether the lock was got within this many seconds. Raises OSError when the file cannot be made."""
+        """Whether the lock was got within this many seconds. Raises OSError when the file cannot be
+        made."""
         deadline = time.monotonic() + wait
-        # An open file of its own, so that threads exclude each other too; spawned children do not inherit it.
+        # An open file of its own, so that threads exclude each other too; spawned children do not
+        # inherit it.
         handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         while not _taken(handle):
             if time.monotonic() >= deadline:

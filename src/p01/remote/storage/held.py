@@ -27,8 +27,8 @@ def _sqlite(file: Any) -> str:
     log = file.path.with_name(f'{file.path.name}-wal')
     size = log.stat().st_size if log.exists() else 0
     return '' if size <= LOG else (
-        f'the log {log} has {size >> 20:,} MB, since a transaction that somebody keeps open needs it; '
-        'end that one, or the process that has forgotten it')
+        f'the log {log} has {size >> 20:,} MB, since a transaction that somebody keeps open needs '
+        'it; end that one, or the process that has forgotten it')
 
 
 def _postgresql(server: Any) -> str:
@@ -40,9 +40,9 @@ def _postgresql(server: Any) -> str:
     if not found.ntuples:
         return ''
     pid, name, seconds = (found.get_value(0, column).decode() for column in range(3))
-    return (f'a transaction of {name} (process {pid} of the server) is open for {int(seconds) // 60:,} '
-            'minutes, and all that others replace is kept for it; end it, or SELECT '
-            f'pg_terminate_backend({pid})')
+    return (f'a transaction of {name} (process {pid} of the server) is open for '
+            f'{int(seconds) // 60:,} minutes, and all that others replace is kept for it; end it, '
+            f'or SELECT pg_terminate_backend({pid})')
 
 
 _KINDS: dict[str, Callable[[Any], str]] = {'sqlite': _sqlite, 'postgresql': _postgresql}

@@ -32,7 +32,8 @@ def begun(manager: Any) -> Any:
 
     A manager's get would begin one, and a connection under it would have a new snapshot.
     """
-    manager = getattr(manager, 'manager', manager)      # the thread's own, of what all threads share
+    # the thread's own, of what all threads share
+    manager = getattr(manager, 'manager', manager)
     try:
         return manager._txn
     except AttributeError:      # somebody's own class
@@ -60,7 +61,8 @@ def participants(current: Any) -> list[Any]:
 def hooksOf(current: Any) -> tuple[Hooks, Hooks, Hooks, Hooks]:
     """The hooks of a transaction, of all kinds, as lists that can be cut: a savepoint does not take
     back what was added behind it."""
-    return current._before_commit, current._after_commit, current._before_abort, current._after_abort
+    return (current._before_commit, current._after_commit, current._before_abort,
+            current._after_abort)
 
 
 def followers(manager: Any) -> list[Any]:
@@ -160,8 +162,8 @@ def loadError(error: BaseException) -> BaseException:
 # -- ZODB's databases
 
 class Ear:
-    """Stands among the storages of a database's connections, and calls `heard` whenever they are told
-    of a commit: ZODB tells nobody else."""
+    """Stands among the storages of a database's connections, and calls `heard` whenever they are
+    told of a commit: ZODB tells nobody else."""
 
     def __init__(self, db: DB, heard: Callable[[], None]) -> None:
         self.heard = heard
@@ -206,7 +208,8 @@ def base(storage: Any) -> Any:
         if found is not None:
             return found
     if 'relstorage.storage.RelStorage' in names(storage):
-        raise changed(type(storage), 'has no RelStorage._adapter', 'the faults of its kinds cannot be told')
+        raise changed(type(storage), 'has no RelStorage._adapter',
+                      'the faults of its kinds cannot be told')
     return None
 
 
@@ -221,8 +224,8 @@ SITEMANAGER = '_sm'     # where zope.component.hooks and zope.site find a site's
 
 
 def interactionsOf(management: Any) -> dict[str, Any]:
-    """Where zope.security.management keeps the interaction of this thread. To look there is no call,
-    and makes nothing."""
+    """Where zope.security.management keeps the interaction of this thread. To look there is no
+    call, and makes nothing."""
     return vars(management.thread_local)
 
 
@@ -241,7 +244,8 @@ def proveZope(management: Any, hooks: Any) -> None:
     """Raises LibraryChanged; for the modules, None where they are not installed."""
     lost = 'a job cannot be told from the next by its {}'
     prove(Inside(module, name, lost.format(what)) for module, name, what in (
-        (management, 'thread_local', 'interaction'), (hooks, 'siteinfo', 'site')) if module is not None)
+        (management, 'thread_local', 'interaction'), (hooks, 'siteinfo', 'site'))
+          if module is not None)
 
 
 # -- ZEO's client
@@ -260,12 +264,14 @@ def proveZeo(client: type, cache: type) -> None:
     """Raises LibraryChanged; for the classes of ZEO, which few need."""
     ids = 'two clients use the same ids after their server has started anew'
     order = 'what the server tells late is an error in the log each time'
-    prove([Inside(client, '_oids', ids), Inside(client, '_cache', order), Inside(cache, 'setLastTid', order, 2),
+    prove([Inside(client, '_oids', ids), Inside(client, '_cache', order),
+           Inside(cache, 'setLastTid', order, 2),
            Inside(cache, 'getLastTid', order, 1), Inside(cache, '__len__', order, 1)])
 
 
 def of(owner: Any, lost: str, **names: int | None) -> list[Inside]:
-    """Names of one owner that are needed for one thing; with how many arguments, where they are methods."""
+    """Names of one owner that are needed for one thing; with how many arguments, where they are
+    methods."""
     return [Inside(owner, name, lost, takes) for name, takes in names.items()]
 
 
@@ -274,13 +280,16 @@ BESIDE = 'a job cannot be taken back from a transaction that others share'
 NEWER = 'a job cannot be enqueued to a segment that is newer than its snapshot'
 SIGNAL = 'workers are not told of new jobs by ZEO'
 INSIDES = [
-    *of(transaction.TransactionManager, 'nobody can tell whether a transaction has begun', _txn=None),
-    *of(transaction.TransactionManager, 'the connections of a transaction cannot be found', _synchs=None),
+    *of(transaction.TransactionManager, 'nobody can tell whether a transaction has begun',
+        _txn=None),
+    *of(transaction.TransactionManager, 'the connections of a transaction cannot be found',
+        _synchs=None),
     *of(transaction.Transaction, BESIDE, _resources=None, _before_commit=None, _after_commit=None,
         _before_abort=None, _after_abort=None),
     *of(transaction.Transaction, OUTCOME, data=2),
     *of(transaction.Transaction, 'it cannot be of a class of ours', __dict__=None),
-    *of(transaction.ThreadTransactionManager, 'a job cannot have a manager of its own', manager=None),
+    *of(transaction.ThreadTransactionManager, 'a job cannot have a manager of its own',
+        manager=None),
     *of(Connection, 'records cannot be copied and compared', _storage=None),
     *of(Connection, 'workers are not told of new jobs by PostgreSQL', _normal_storage=None),
     *of(Connection, OUTCOME, _savepoint_storage=None, _registered_objects=None, _modified=None),
@@ -291,6 +300,7 @@ INSIDES = [
     *of(DB, 'nobody can tell whether a database was closed', __dict__=None),
     *of(MVCCAdapter, SIGNAL, _instances=None, _lock=None, closed=None),
     *of(MVCCAdapterInstance, SIGNAL, _invalidate=3, _invalidateCache=1),
-    *of(BlobStorage, 'the kind of a database with blobs cannot be told', _BlobStorage__storage=None),
+    *of(BlobStorage, 'the kind of a database with blobs cannot be told',
+        _BlobStorage__storage=None),
 ]
 prove(INSIDES)

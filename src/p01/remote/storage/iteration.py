@@ -39,11 +39,14 @@ class Iterated:
     after: Any
     load: Any
 
-    def iterator(self, start: bytes | None = None, stop: bytes | None = None) -> Iterator[Transaction]:
+    def iterator(self, start: bytes | None = None,
+                 stop: bytes | None = None) -> Iterator[Transaction]:
         """Transactions, each with what is still current of it."""
-        return transactions(self.rows(u64(start or z64), min(u64(stop or b'\x7f' * 8), 2 ** 63 - 1)))
+        return transactions(self.rows(u64(start or z64),
+                                      min(u64(stop or b'\x7f' * 8), 2 ** 63 - 1)))
 
-    def record_iternext(self, next: bytes | None = None) -> tuple[bytes, bytes, bytes, bytes | None]:
+    def record_iternext(self,
+                        next: bytes | None = None) -> tuple[bytes, bytes, bytes, bytes | None]:
         """One object after the other: id, revision, state, and the id of the next one."""
         with self.lock:
             self.shared.own()

@@ -9,8 +9,8 @@ from p01.remote.storage.transactions import LIVE
 
 
 class Follower:
-    """One whose hooks stay with a transaction when they were added in what is taken back: they do no
-    harm there."""
+    """One whose hooks stay with a transaction when they were added in what is taken back: they do
+    no harm there."""
 
 
 class Place(NamedTuple):

@@ -17,7 +17,8 @@ _lock = fork.Lock()
 
 
 class NamedDatabase(ZODB.DB):
-    """Ends when everybody who opened it has closed it, since its openers do not know of each other."""
+    """Ends when everybody who opened it has closed it, since its openers do not know of each
+    other."""
 
     def __init__(self, name: str, **settings: Any) -> None:
         super().__init__(_storage(), **settings)
@@ -36,7 +37,8 @@ class NamedDatabase(ZODB.DB):
 
 
 def openDatabase(address: Address, **settings: Any) -> ZODB.DB:
-    """A database that is gone when it is closed; a named one has the settings of its first opener."""
+    """A database that is gone when it is closed; a named one has the settings of its first
+    opener."""
     if not address.rest:
         return ZODB.DB(_storage(), **settings)
     with _lock:
@@ -48,7 +50,8 @@ def openDatabase(address: Address, **settings: Any) -> ZODB.DB:
 
 
 def _storage() -> Any:
-    # Not a bare MappingStorage, which refuses all conflicts: DemoStorage puts conflict resolution around one.
+    # Not a bare MappingStorage, which refuses all conflicts: DemoStorage puts conflict resolution
+    # around one.
     return DemoStorage(name='memory')
 
 

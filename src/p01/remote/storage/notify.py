@@ -113,7 +113,8 @@ class Listener(threading.Thread):
         os.close(self.ending)
 
     def hear(self, raw: Any) -> bool:
-        """Listen on a connection until it breaks, which raises, or until close is called: then True."""
+        """Listen on a connection until it breaks, which raises, or until close is called: then
+        True."""
         while True:
             ready = select.select([raw.socket, self.ending], [], [], CHECK)[0]
             if self.ending in ready:

@@ -57,13 +57,15 @@ def folder(db: ZODB.DB) -> Path | None:
 
 
 def widen(db: ZODB.DB, number: int) -> None:
-    """Have the pool of a database, whoever opened it, fit so many connections more, or less again."""
+    """Have the pool of a database, whoever opened it, fit so many connections more, or less
+    again."""
     with _widening:
         db.setPoolSize(db.getPoolSize() + number)
 
 
 def deepen(db: ZODB.DB, number: int) -> None:
-    """Have its connections keep so many objects that are looked at again and again, and as many others."""
+    """Have its connections keep so many objects that are looked at again and again, and as many
+    others."""
     if 2 * number > db.getCacheSize():
         db.setCacheSize(4 * number)
 
@@ -79,8 +81,8 @@ def renew(db: ZODB.DB) -> None:
 
 
 def useClasses(db: ZODB.DB, factory: Callable[[Any, str, str], Any]) -> None:
-    """Have a database find classes by factory(connection, module, name), as its setting class_factory
-    does since ZODB 6.3."""
+    """Have a database find classes by factory(connection, module, name), as its setting
+    class_factory does since ZODB 6.3."""
     db.classFactory = factory
     renew(db)
 
@@ -88,11 +90,13 @@ def useClasses(db: ZODB.DB, factory: Callable[[Any, str, str], Any]) -> None:
 def _inspect(db: ZODB.DB) -> tuple[str, Any]:
     """The kind, and the storage that showed it."""
     part = _made(db, _KINDS)
-    return (next(_KINDS[name] for name in names(part) if name in _KINDS), part) if part is not None else ('', None)
+    return (next(_KINDS[name] for name in names(part) if name in _KINDS),
+            part) if part is not None else ('', None)
 
 
 def _made(db: ZODB.DB, classes: Container[str]) -> Any:
-    """The first of what a storage stands on that is of one of these classes; None when nothing is."""
+    """The first of what a storage stands on that is of one of these classes; None when nothing
+    is."""
     part: Any = db.storage
     while part is not None and not any(name in classes for name in names(part)):
         part = base(part)

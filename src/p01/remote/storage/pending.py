@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What a transaction is about to write: kept until the vote in memory, and beyond some megabytes in a temporary file."""
+"""What a transaction is about to write: kept until the vote in memory, and beyond some megabytes in
+a temporary file."""
 from __future__ import annotations
 
 import contextlib
@@ -12,18 +13,24 @@ from p01.remote.storage.faults import Full
 
 ROOM = 8 << 20      # bytes that are kept in memory
 
-Kept = bytes | tuple[int, int]      # a state, or its place in the file: from which byte on, and how many
+# a state, or its place in the file: from which byte on, and how many
+Kept = bytes | tuple[int, int]
 
 
 class Pending:
     """The stores of one transaction. Ids and revisions are integers, as databases have them."""
 
     def __init__(self, given: bytes | None = None) -> None:
-        self.given = given                                  # the revision that it must have, when it is a copy
-        self.stores: dict[int, tuple[int, Kept]] = {}       # id → the revision that it is based on, 0 for a new object
-        self.restores: dict[int, tuple[int, Kept | None]] = {}      # id → revision; without a state it is gone
-        self.checks: dict[int, int] = {}                    # id → the revision that must still be the current one
-        self.blobs: dict[int, str] = {}                     # id → file, until it stands under its revision
+        # the revision that it must have, when it is a copy
+        self.given = given
+        # id → the revision that it is based on, 0 for a new object
+        self.stores: dict[int, tuple[int, Kept]] = {}
+        # id → revision; without a state it is gone
+        self.restores: dict[int, tuple[int, Kept | None]] = {}
+        # id → the revision that must still be the current one
+        self.checks: dict[int, int] = {}
+        # id → file, until it stands under its revision
+        self.blobs: dict[int, str] = {}
         self.size = 0                                       # bytes of all states
         self.file: Any = None
 
@@ -45,18 +52,21 @@ class Pending:
         stores = self.stores
         for oid in stores if oids is None else oids:
             serial, kept = stores[oid]
-            yield oid, serial, kept if type(kept) is bytes else self.get(kept)      # type: ignore[arg-type]
+            yield oid, serial, kept if type(kept) is bytes \
+                else self.get(kept)      # type: ignore[arg-type]
 
     def restoring(self) -> Iterator[tuple[int, int, bytes | None]]:
         """Id, revision and state of what is restored."""
         for oid, (tid, kept) in self.restores.items():
-            yield oid, tid, self.get(kept) if type(kept) is tuple else kept         # type: ignore[misc]
+            yield oid, tid, self.get(kept) if type(kept) is tuple \
+                else kept         # type: ignore[misc]
 
     def put(self, data: bytes) -> tuple[int, int]:
         """Append to the file. Raises Full."""
         try:
             if self.file is None:
-                self.file = tempfile.TemporaryFile(prefix='p01.remote-')    # noqa: SIM115 - clear() closes it
+                # clear() closes it
+                self.file = tempfile.TemporaryFile(prefix='p01.remote-')    # noqa: SIM115
             place = self.file.seek(0, os.SEEK_END), len(data)
             self.file.write(data)
         except OSError as error:
@@ -83,5 +93,6 @@ class Pending:
         for oid in list(self.blobs):
             self.forget(oid)
         if self.file is not None:
-            with contextlib.suppress(OSError):      # it writes out what it has, and the disk may be full
+            # it writes out what it has, and the disk may be full
+            with contextlib.suppress(OSError):
                 self.file.close()

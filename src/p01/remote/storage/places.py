@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Where things are in a database: a path of names to an object, and the paths of all objects of a kind."""
+"""Where things are in a database: a path of names to an object, and the paths of all objects of a
+kind."""
 from __future__ import annotations
 
 from collections import deque
@@ -43,7 +44,8 @@ def traverse(connection: Any, path: Sequence[str]) -> Any:
                 break
         if found is not None and path:
             return found
-    raise RemoteError(f'There is no processor at {"/".join(path)!r}; commit it before a worker looks for it.')
+    raise RemoteError(f'There is no processor at {"/".join(path)!r}; commit it before a worker '
+                      'looks for it.')
 
 
 def pathOf(here: Any) -> Path:
@@ -95,11 +97,13 @@ def step(here: Any, name: str) -> Any:
         return here[name]
     except (KeyError, TypeError, AttributeError):
         pass
-    held = vars(here) if isinstance(here, Persistent) else {}       # its own, and nothing that is acquired
+    # its own, and nothing that is acquired
+    held = vars(here) if isinstance(here, Persistent) else {}
     return held.get(SITEMANAGER if name == SITE else name)
 
 
-def search(connection: Any, wanted: Callable[[Any], bool], most: int = MOST) -> tuple[list[tuple[Path, Any]], bool]:
+def search(connection: Any, wanted: Callable[[Any], bool],
+           most: int = MOST) -> tuple[list[tuple[Path, Any]], bool]:
     """The objects that are wanted, each with its path, at most so many, those nearest to the root
     first; whether all were looked at. Nothing within these is looked at, and no more than some
     thousand objects in all.
@@ -141,7 +145,8 @@ def within(here: Any) -> list[tuple[str, Any]]:
             if name == SITEMANAGER:
                 found.append((SITE, there))
             elif name.startswith('_') or name == 'data':
-                found += named(there) if IBTree.providedBy(there) or isinstance(there, Mapping) else []
+                found += named(there) if IBTree.providedBy(there) or isinstance(there,
+                                                                                Mapping) else []
             else:
                 found.append((name, there))
         return found
@@ -151,7 +156,8 @@ def within(here: Any) -> list[tuple[str, Any]]:
 
 def named(mapping: Any) -> list[tuple[str, Any]]:
     """The items of a mapping whose keys are texts."""
-    return [(name, there) for name, there in islice(mapping.items(), WIDE + 1) if isinstance(name, str)]
+    return [(name, there) for name, there in islice(mapping.items(), WIDE + 1)
+            if isinstance(name, str)]
 
 
 class Follower:
@@ -159,7 +165,8 @@ class Follower:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.known: tuple[str, bytes] | None = None     # its database, one of several perhaps, and its oid
+        # its database, one of several perhaps, and its oid
+        self.known: tuple[str, bytes] | None = None
         self.found = False                              # whether it was ever found
 
     def locate(self, connection: Any) -> Any:
@@ -192,7 +199,8 @@ class Follower:
             name = '/'.join(self.path)
             if self.found:
                 raise ProcessorGone(f'The processor {name!r} is no longer there; it was deleted.')
-            raise RemoteError(f'There is no processor at {name!r}; commit it before a worker looks for it.')
+            raise RemoteError(f'There is no processor at {name!r}; commit it before a worker looks '
+                              'for it.')
         return here
 
 

@@ -14,7 +14,8 @@ from urllib.parse import parse_qsl
 from p01.remote.exceptions import AddressError
 
 PREFIX = 'connection_'
-NUMBERS = ('pool_size', 'pool_timeout', 'cache_size', 'historical_pool_size', 'historical_cache_size', 'historical_timeout')
+NUMBERS = ('pool_size', 'pool_timeout', 'cache_size', 'historical_pool_size',
+           'historical_cache_size', 'historical_timeout')
 SIZES = ('cache_size_bytes', 'historical_cache_size_bytes', 'large_record_size')
 NAME = 'database_name'
 UNITS = {'': 1, 'kb': 1 << 10, 'mb': 1 << 20, 'gb': 1 << 30}
@@ -34,7 +35,8 @@ def settings(options: dict[str, str], text: str) -> dict[str, Any]:
     """Those of the options that are settings of ZODB.DB, which go from these. Raises AddressError
     for a value that is none."""
     found: dict[str, Any] = {}
-    for option in [option for option in options if option == NAME or option.removeprefix(PREFIX) in (*NUMBERS, *SIZES)]:
+    for option in [option for option in options if option == NAME
+                   or option.removeprefix(PREFIX) in (*NUMBERS, *SIZES)]:
         if option == NAME:
             found[option] = options.pop(option)
         elif option.startswith(PREFIX):
@@ -43,7 +45,8 @@ def settings(options: dict[str, str], text: str) -> dict[str, Any]:
     return found
 
 
-def extract(rest: str, own: tuple[str, ...], text: str) -> tuple[str, dict[str, str], dict[str, Any]]:
+def extract(rest: str, own: tuple[str, ...],
+            text: str) -> tuple[str, dict[str, str], dict[str, Any]]:
     """A URI that others read without what is the kind's own or a setting of ZODB.DB; these options,
     and these settings. Raises AddressError."""
     before, sign, options = rest.partition('?')

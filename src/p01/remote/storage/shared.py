@@ -39,7 +39,8 @@ class Shared(ABC):
 
     @abstractmethod
     def reserve(self, view: Any) -> range:
-        """Ids for this process alone, also when it ends at once: a commit of its own, never below what any object has."""
+        """Ids for this process alone, also when it ends at once: a commit of its own, never below
+        what any object has."""
 
     @abstractmethod
     def close(self) -> None:

@@ -25,11 +25,13 @@ class Signal(Protocol):
         where that cannot be."""
 
     def listen(self, heard: Callable[[], None]) -> Callable[[], None]:
-        """Call heard() for each signal, in a thread of its own, until what is returned is called."""
+        """Call heard() for each signal, in a thread of its own, until what is returned is
+        called."""
 
 
 def signal(db: ZODB.DB) -> Signal | None:
-    """The signal of an open database; None where other processes cannot be told, or cannot be there."""
+    """The signal of an open database; None where other processes cannot be told, or cannot be
+    there."""
     name = MODULES.get(kind(db))
     if name is None:
         return None

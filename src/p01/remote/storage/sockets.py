@@ -148,7 +148,8 @@ def tell(folder: Path) -> int:
                 remove(file)
                 continue
             name = nameIn(file)
-            if not ring(name):                  # it lives where no signal gets, as in another container
+            # it lives where no signal gets, as in another container
+            if not ring(name):
                 continue
             if len(_heard) >= KNOWN:            # others have removed the files of those that ended
                 _heard.clear()
@@ -197,7 +198,8 @@ def nameIn(file: str) -> bytes:
 
 
 def remove(file: str) -> None:
-    """Remove what a process left that was killed. In a copy, the socket may be that of somebody who lives."""
+    """Remove what a process left that was killed. In a copy, the socket may be that of somebody who
+    lives."""
     name = nameIn(file)
     Path(file).unlink(missing_ok=True)
     if not HASNAMES and not ring(name):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Transactions of the system's own, and the manager of those that are lent to other people's code."""
+"""Transactions of the system's own, and the manager of those that are lent to other people's
+code."""
 from __future__ import annotations
 
 import logging
@@ -23,7 +24,8 @@ from p01.remote.storage.insides import begun, joined, turn
 TRIES = 100
 LIVE = ('Active', 'Doomed')     # statuses of a transaction that takes changes
 
-READONLY = 'The database was opened read-only: nothing can be enqueued or changed in it; open it for writing.'
+READONLY = ('The database was opened read-only: nothing can be enqueued or changed in it; open it '
+            'for writing.')
 
 logger = logging.getLogger('p01.remote')
 
@@ -44,8 +46,8 @@ class Part(transaction.Transaction):
 
     @over(transaction.Transaction)
     def commit(self) -> None:
-        """Commit; what follows is the next part. Raises StorageAway for a part that could not begin,
-        and Apart."""
+        """Commit; what follows is the next part. Raises StorageAway for a part that could not
+        begin, and Apart."""
         self.keeper.refuse()
         if self.keeper.mark is not fork.mark:
             raise TransactionOver('This transaction was begun before the process was forked, and '
@@ -94,8 +96,10 @@ class Lasting(transaction.TransactionManager):
             manager.lasting = False
         manager.commit()                # or abort
 
-    While `shared` is set as well, there are others' changes in the transaction, which that code must
-    not end or doom: it gets an Apart when it tries to end it, and `refused` is set, whatever it makes
+    While `shared` is set as well, there are others' changes in the transaction, which that code
+    must
+    not end or doom: it gets an Apart when it tries to end it, and `refused` is set, whatever it
+    makes
     of that.
     """
 
@@ -142,8 +146,8 @@ class Lasting(transaction.TransactionManager):
         """Raises Apart when the code that has it shares its transaction."""
         if self.shared and self.lasting:
             self.refused = True
-            raise Apart('This job shares its transaction with others and cannot end it; it runs again '
-                        'in one of its own.')
+            raise Apart('This job shares its transaction with others and cannot end it; it runs '
+                        'again in one of its own.')
 
     def renew(self) -> None:
         """Begin the next part, if it lasts."""
@@ -163,7 +167,8 @@ def undo(manager: Lasting) -> BaseException | None:
     stops an abort half way."""
     raised = None
     while begun(manager) is not None:
-        done = foreign.guarded(manager.abort)       # hooks that have been called are not called again
+        # hooks that have been called are not called again
+        done = foreign.guarded(manager.abort)
         if isinstance(done, foreign.Raised):
             raised = done.error
     return raised

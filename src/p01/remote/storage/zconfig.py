@@ -33,7 +33,8 @@ from p01.remote.storage.file import old
 
 MAIN = 'main'
 SECTIONS = ('zodb', 'zodb_db')
-SETTINGS = {'xrefs': 'allow_implicit_cross_references'}     # what ZODB.DB and the file call differently
+# what ZODB.DB and the file call differently
+SETTINGS = {'xrefs': 'allow_implicit_cross_references'}
 ZOPES = {'mount-point', 'connection-class', 'container-class'}      # of zodb_db, for Zope alone
 
 
@@ -138,8 +139,10 @@ def _factories(path: Path, text: str) -> dict[str, Any]:
         raise AddressError(f'{text} cannot be read ({getattr(error, "reason", error)}); name a '
                            'configuration file of ZODB or a zope.conf.') from error
     except ZConfig.ConfigurationError as error:
-        raise AddressError(f'{text} cannot be understood ({_line(error)}); mend that line.') from error
-    sections = [part for part in reader.top.parts if isinstance(part, Section) and part.word in SECTIONS]
+        raise AddressError(
+            f'{text} cannot be understood ({_line(error)}); mend that line.') from error
+    sections = [part for part in reader.top.parts if isinstance(part, Section)
+                and part.word in SECTIONS]
     if not sections:
         raise AddressError(f'{text} has no <zodb> or <zodb_db> section; name a configuration file '
                            'of ZODB or a zope.conf.')
@@ -151,7 +154,8 @@ def _factories(path: Path, text: str) -> dict[str, Any]:
         raise AddressError(f'{text} is no configuration of a database ({_line(error.message)}); '
                            'mend the file, or install the package that brings what it '
                            'names.') from error
-    names = [(factory.config.database_name or factory.name or '').lower() for factory in config.database]
+    names = [(factory.config.database_name or factory.name or '').lower()
+             for factory in config.database]
     if len(set(names)) < len(names):
         raise AddressError(f'{text} describes several databases by the same name '
                            f'({", ".join(names)}); give each its own.')

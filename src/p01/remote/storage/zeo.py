@@ -74,7 +74,8 @@ def _open(server: Server, name: str, settings: dict[str, Any]) -> ZODB.DB:
     # Server sync: a transaction sees what was committed before it began, also when it was another
     # process that committed, and told us of it in another way. Without it a signal to look may come
     # before its reason.
-    storage = Client(server.where, server.storage, name=name, wait_timeout=server.wait, ssl=server.context,
+    storage = Client(server.where, server.storage, name=name, wait_timeout=server.wait,
+                     ssl=server.context,
                             ssl_server_hostname=server.hostname, server_sync=True, **server.client)
     lenient(cacheOf(storage))
     try:
@@ -128,14 +129,17 @@ def serverOf(address: Address) -> Server:
     if 'wait' in options and not query.flag(options['wait'], 'wait', text):
         raise AddressError(f'{text} has wait=0, and a job queue is of no use without its server; '
                            'leave wait out.')
-    return Server(where, options.get('storage', '1'), wait, _context(where, options, text), options.get('hostname'),
+    return Server(where, options.get('storage', '1'), wait, _context(where, options, text),
+                  options.get('hostname'),
                   _clientOf(options, text))
 
 
 def _clientOf(options: dict[str, str], text: str) -> dict[str, Any]:
     """What ZEO's client is told besides. Raises AddressError."""
-    found: dict[str, Any] = {name: options[name] for name in ('client_label', 'blob_dir') if name in options}
-    found.update((name, query.size(options[name], name, text)) for name in ('cache_size', 'blob_cache_size') if name in options)
+    found: dict[str, Any] = {name: options[name] for name in ('client_label', 'blob_dir')
+                             if name in options}
+    found.update((name, query.size(options[name], name, text))
+                 for name in ('cache_size', 'blob_cache_size') if name in options)
     if 'shared_blob_dir' in options:
         found['shared_blob_dir'] = query.flag(options['shared_blob_dir'], 'shared_blob_dir', text)
     return found
@@ -150,12 +154,13 @@ def _where(rest: str, text: str) -> str | tuple[str, int]:
     if host.startswith('[') and host.endswith(']'):     # as IPv6 is written beside a port
         host = host[1:-1]
     if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536 or '/' in host:
-        raise AddressError(f'{text} names no server; write zeo:HOST:PORT or zeo:/PATH/OF/SOCKET, for example '
-                           f'zeo:localhost:8100.')
+        raise AddressError(f'{text} names no server; write zeo:HOST:PORT or zeo:/PATH/OF/SOCKET, '
+                           f'for example zeo:localhost:8100.')
     return host, int(port)
 
 
-def _context(where: str | tuple[str, int], options: dict[str, str], text: str) -> ssl.SSLContext | None:
+def _context(where: str | tuple[str, int], options: dict[str, str],
+             text: str) -> ssl.SSLContext | None:
     """What TLS needs to know; None without TLS. Raises AddressError."""
     trust = options.get('ssl', '')
     if trust in ('', '0'):
@@ -171,7 +176,8 @@ def _context(where: str | tuple[str, int], options: dict[str, str], text: str) -
         context = ssl.create_default_context()
         if trust != '1':        # those alone
             folder = os.path.isdir(trust)
-            context = ssl.create_default_context(cafile=None if folder else trust, capath=trust if folder else None)
+            context = ssl.create_default_context(cafile=None if folder else trust,
+                                                 capath=trust if folder else None)
         if 'cert' in options:
             context.load_cert_chain(options['cert'], options.get('key'), password=_noPassword)
         return context
@@ -198,10 +204,12 @@ def _reason(server: Server) -> str:
             probe = socket.create_connection(server.where, PROBE)   # type: ignore[arg-type]
         with probe:
             if server.context is not None:
-                with server.context.wrap_socket(probe, server_hostname=server.hostname or server.where[0]):
+                with server.context.wrap_socket(probe,
+                                                server_hostname=server.hostname or server.where[0]):
                     pass
     except ssl.SSLError as error:
         return f'TLS fails ({error}); check ssl, cert, key and hostname'
     except OSError as error:
         return f'no server answers there ({error}); start it, or name another'
-    return f'a server answers there, but not for a storage named {server.storage!r}; check storage, and whether it wants TLS'
+    return (f'a server answers there, but not for a storage named {server.storage!r}; check '
+            'storage, and whether it wants TLS')

@@ -15,17 +15,20 @@ from ZODB.POSException import ConflictError
 from p01.remote.ground.door import Closed
 
 PARTS = 4
-NEVER = math.inf        # when to look at a schedule that has no more ticks, unless a clock was wrong
+# when to look at a schedule that has no more ticks, unless a clock was wrong
+NEVER = math.inf
 
 
 class Dues(Closed, Persistent):
     """One part of the schedules, by when to look at them: pairs of an instant and a key.
 
-    The pairs are hints: what holds is what the schedule says. One too many costs a look in vain; of each schedule that
-    has a tick to come there is one that is no later. Workers keep to different parts, so that they rarely meet.
+    The pairs are hints: what holds is what the schedule says. One too many costs a look in vain; of
+    each schedule that has a tick to come there is one that is no later. Workers keep to different
+    parts, so that they rarely meet.
     """
 
-    latest = 0.0        # when one of the schedules was reckoned or fired last, by the clock of who did it
+    # when one of the schedules was reckoned or fired last, by the clock of who did it
+    latest = 0.0
 
     def __init__(self) -> None:
         self.entries: OOTreeSet[tuple[float, str]] = OOTreeSet()
@@ -51,8 +54,10 @@ class Dues(Closed, Persistent):
         """A schedule was reckoned now."""
         self.latest = max(self.latest, now)
 
-    def _p_resolveConflict(self, old: dict[str, Any], saved: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-        """Two workers have reckoned schedules at once; one that has put the clock back is not to be outdone."""
+    def _p_resolveConflict(self, old: dict[str, Any], saved: dict[str, Any],
+                           new: dict[str, Any]) -> dict[str, Any]:
+        """Two workers have reckoned schedules at once; one that has put the clock back is not to be
+        outdone."""
         before = old.get('latest', 0.0)
         ours, theirs = new.get('latest', before), saved.get('latest', before)
         if min(ours, theirs) < before:

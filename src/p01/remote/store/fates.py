@@ -12,20 +12,23 @@ Kind = tuple[str, str, str]                 # status, queue, name
 
 
 class Fates(Packed):
-    """What became of the jobs of one segment, written by workers: in which journal the outcome is, why it waits again, or
-    that it was removed."""
+    """What became of the jobs of one segment, written by workers: in which journal the outcome is,
+    why it waits again, or that it was removed."""
 
     _packed = 'entries'
     oldest = float('inf')       # none of its jobs has ended before, in POSIX seconds
     newest = float('-inf')      # none has ended after
 
     def __init__(self) -> None:
-        self.entries: dict[int, int | Pending | None] = {}    # the number of a journal; None for a removed job
+        # the number of a journal; None for a removed job
+        self.entries: dict[int, int | Pending | None] = {}
         self.journals: dict[int, Journal] = {}
-        self.kinds: dict[Kind, int] = {}    # how many of its jobs there are, of those that kinds.Kinds keeps
+        # how many of its jobs there are, of those that kinds.Kinds keeps
+        self.kinds: dict[Kind, int] = {}
 
     def end(self, jobids: Iterable[int], journal: Journal, since: float, until: float) -> None:
-        """Jobs whose outcomes are in this journal have ended, none of them before the one instant or after the other."""
+        """Jobs whose outcomes are in this journal have ended, none of them before the one instant
+        or after the other."""
         number = next(reversed(self.journals), 0)
         if self.journals.get(number) is not journal:
             number += 1

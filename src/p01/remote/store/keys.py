@@ -13,19 +13,22 @@ _IDS, _RANKS, _TIMES = (1 << _ID) - 1, (1 << _RANK) - 1, (1 << _TIME) - 1
 def micros(instant: float) -> int:
     """Microseconds since ORIGIN of an instant in POSIX seconds, clipped to what a key can hold.
 
-    Never rounded up beyond what a datetime shows of the instant: who waits until then must find the job due.
+    Never rounded up beyond what a datetime shows of the instant: who waits until then must find the
+    job due.
     """
     value = int((instant - ORIGIN) * 1_000_000 + 0.4)
     return value if 0 <= value <= _TIMES else min(max(value, 0), _TIMES)
 
 
 def waitingKey(priority: int, instant: float, jobid: int) -> int:
-    """Where a job stands in line: higher priority first, then the older one, then the smaller id."""
+    """Where a job stands in line: higher priority first, then the older one, then the smaller
+    id."""
     return ((HIGHEST - priority) << _TIME | micros(instant)) << _ID | jobid
 
 
 def dueKey(priority: int, instant: float, jobid: int) -> int:
-    """Where a delayed job stands: the earlier due first, then higher priority, then the smaller id."""
+    """Where a delayed job stands: the earlier due first, then higher priority, then the smaller
+    id."""
     return (micros(instant) << _RANK | HIGHEST - priority) << _ID | jobid
 
 
@@ -68,8 +71,8 @@ def dueLimit(now: float) -> int:
 def shardOf(first: int) -> int:
     """The shard of the segment that begins with this id.
 
-    Fibonacci hashing (Knuth, The Art of Computer Programming 3, 6.4): segments are of several sizes, so that the plain
-    remainder would put a bulk's segments all into one shard.
+    Fibonacci hashing (Knuth, The Art of Computer Programming 3, 6.4): segments are of several
+    sizes, so that the plain remainder would put a bulk's segments all into one shard.
     """
     return scattered(first) % SHARDS
 
@@ -90,5 +93,6 @@ def partsOf(shard: int, workers: int) -> int:
 
 
 def ownerOf(shard: int, lane: int, workers: int) -> int:
-    """Which of so many workers a lane is for; with fewer workers than shards, each has several shards."""
+    """Which of so many workers a lane is for; with fewer workers than shards, each has several
+    shards."""
     return shard % workers + SHARDS * (lane % partsOf(shard, workers))

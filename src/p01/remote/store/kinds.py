@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Where jobs may be found: in which segments there are any of a queue and name, and any that failed or were cancelled.
+"""Where jobs may be found: in which segments there are any of a queue and name, and any that failed
+or were cancelled.
 
-Written once for many jobs: when the first one of a segment is taken in, or fails. Jobs that complete cost nothing here. What
-the index has may be too much, as jobs are removed one by one; it is never too little.
+Written once for many jobs: when the first one of a segment is taken in, or fails. Jobs that
+complete cost nothing here. What the index has may be too much, as jobs are removed one by one; it
+is never too little.
 """
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ from p01.remote.store.segments import Segment
 
 ANY = ''                        # status of what is taken in, whatever became of it
 RARE = ERROR, CANCELLED
-recordOf, pairOf = itemgetter(1), itemgetter(3, 0)      # of a job with its id; queue and name of a record
+# of a job with its id; queue and name of a record
+recordOf, pairOf = itemgetter(1), itemgetter(3, 0)
 
 
 class Firsts(Closed, LLTreeSet):
@@ -50,14 +53,16 @@ class Kinds(Closed, Persistent):
         if firsts is not None and -first in firsts:
             firsts.remove(-first)
             if not firsts:
-                del self.found[kind]    # who marks another one meanwhile conflicts: a set that got empty cannot be merged
+                # who marks another one meanwhile conflicts: a set that got empty cannot be merged
+                del self.found[kind]
 
     def came(self, first: int, jobs: Iterable[tuple[int, Record]]) -> None:
         """Jobs of a segment were taken in."""
         for queue, name in set(map(pairOf, map(recordOf, jobs))):
             self.mark((ANY, queue, name), first)
 
-    def turned(self, first: int, fates: Fates, record: Record, old: str | None, new: str | None) -> None:
+    def turned(self, first: int, fates: Fates, record: Record, old: str | None,
+               new: str | None) -> None:
         """A job has turned from one status into another; only failed and cancelled ones count."""
         for status, change in ((old, -1), (new, 1)):
             if status in RARE:
@@ -77,14 +82,18 @@ class Kinds(Closed, Persistent):
         for pair in set(map(pairOf, segment.entries.values())):
             self.unmark((ANY, *pair), segment.first)
 
-    def matching(self, status: str, queue: str | None, name: str | None, most: int) -> list[Firsts] | None:
-        """What has the segments of a kind, None for any queue or name; None when there are more than so many of them."""
+    def matching(self, status: str, queue: str | None, name: str | None,
+                 most: int) -> list[Firsts] | None:
+        """What has the segments of a kind, None for any queue or name; None when there are more
+        than so many of them."""
         if status in RARE and queue is None and name is None:
             queue = name = ''
         if queue is not None and name is not None:
             found = self.found.get((status, queue, name))
             return [] if found is None else [found]
-        low, high = ((status,), (status + '\0',)) if queue is None else ((status, queue), (status, queue + '\0'))
+        low, high = ((status,), (status
+                                 + '\0',)) if queue is None else ((status, queue), (status,
+                                                                                    queue + '\0'))
         fitting = (firsts for kind, firsts in self.found.items(low, high)
                    if kind[1:] != ('', '') and (name is None or kind[2] == name))
         some = list(islice(fitting, most + 1))

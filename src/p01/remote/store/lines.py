@@ -12,7 +12,16 @@ from BTrees.OOBTree import OOBTree
 from persistent import Persistent
 
 from p01.remote.ground.door import Closed
-from p01.remote.store.keys import behind, dueKey, dueLimit, dueOf, idOf, ripened, sinceOf, waitingKey
+from p01.remote.store.keys import (
+    behind,
+    dueKey,
+    dueLimit,
+    dueOf,
+    idOf,
+    ripened,
+    sinceOf,
+    waitingKey,
+)
 from p01.remote.store.records import DELAYED, QUEUED, Pending, Record
 from p01.remote.store.segments import Segment
 
@@ -23,11 +32,12 @@ class Stretches(Closed, OOBTree):
     """The waiting key of a stretch's first job → the id of its last.
 
     A stretch is one job, or jobs of one segment that stand in line in the order of their ids: those
-    from the first to the last that have no fate. Whoever takes one of them out replaces the stretch's
-    entry, so that two who do so at once conflict.
+    from the first to the last that have no fate. Whoever takes one of them out replaces the
+    stretch's entry, so that two who do so at once conflict.
     """
 
-    # larger leaves than by default: where stretches are short, hundreds of neighbours change at once
+    # larger leaves than by default: where stretches are short, hundreds of neighbours change at
+    # once
     max_leaf_size = 120
     max_internal_size = 500
 
@@ -44,7 +54,8 @@ class Stretch:
 
     __slots__ = ('at', 'entries', 'fate', 'ids', 'key', 'last', 'line', 'queue')
 
-    def __init__(self, line: Line, key: int, last: int, segment: Segment, fates: Known, most: int) -> None:
+    def __init__(self, line: Line, key: int, last: int, segment: Segment, fates: Known,
+                 most: int) -> None:
         self.line = line
         self.key = key
         self.last = last
@@ -71,7 +82,8 @@ class Stretch:
             return ids
         if self.keyOf(ids[-1]) < limit:
             self.at = len(ids)
-        else:                                       # the limit is near, as a rule: steps that double
+        else:
+            # the limit is near, as a rule: steps that double
             low, step = begin, 1
             while low + step < len(ids) and self.keyOf(ids[low + step]) < limit:
                 low, step = low + step, 2 * step
@@ -91,7 +103,8 @@ class Line(Closed, Persistent):
 
     def __init__(self, bound: int) -> None:
         self.waiting = Stretches()
-        self.bound = bound          # none of its jobs stands before this key: where the heads have it
+        # none of its jobs stands before this key: where the heads have it
+        self.bound = bound
 
 
 class Lines(Closed, Persistent):
@@ -110,8 +123,8 @@ class Lines(Closed, Persistent):
         self.delayed = Delays()      # by due key
 
     def join(self, queue: str, key: int, last: int | None = None) -> Line:
-        """Let a job wait, or all of a stretch up to its last. The caller touches this, or the line that
-        he is given."""
+        """Let a job wait, or all of a stretch up to its last. The caller touches this, or the line
+        that he is given."""
         line: Line | None = self.queues.get(queue)
         if line is None:
             line = self.queues[queue] = Line(key)
@@ -145,7 +158,8 @@ class Lines(Closed, Persistent):
         due = (fate or record).due
         return due is not None and dueKey(record.priority, due, jobid) in self.delayed
 
-    def withdraw(self, jobid: int, record: Record, fate: Pending | None, segment: Segment, fates: Known) -> str | None:
+    def withdraw(self, jobid: int, record: Record, fate: Pending | None, segment: Segment,
+                 fates: Known) -> str | None:
         """Take one job out, wherever it stands; returns the status that it had, None when it stands
         nowhere."""
         due = (fate or record).due
@@ -181,7 +195,8 @@ class Lines(Closed, Persistent):
         return [queue for _, queue in due]
 
     def trim(self, queues: Iterable[str]) -> None:
-        """Have the bounds of these lines where their first jobs stand, and remove those that are empty."""
+        """Have the bounds of these lines where their first jobs stand, and remove those that are
+        empty."""
         for queue in queues:
             line: Line = self.queues[queue]
             head = next(iter(line.waiting.keys()), None)
@@ -222,7 +237,8 @@ def members(jobid: int, last: int, segment: Segment, fates: Known) -> Iterator[i
     """The ids of a stretch."""
     if jobid == last:
         return iter((jobid,))
-    return (each for each in range(jobid, last + 1) if each in segment.entries and each not in fates)
+    return (each for each in range(jobid, last + 1) if each in segment.entries
+            and each not in fates)
 
 
 def standing(jobid: int, record: Record, fate: Pending | None) -> int:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: ZPL-2.1
 """Outcomes as they are stored. Pure.
 
-(started, ended) is a job that completed with nothing else to tell, as most do; (started, ended, tid)
-the same with the transaction that ended it; what differs from that stands by its name in a dict
-behind. A field that is added to Outcome needs a default, and nothing here; one that is not known
-here, written by newer code, is passed over.
+(started, ended) is a job that completed with nothing else to tell, as most do; (started, ended,
+tid) the same with the transaction that ended it; what differs from that stands by its name in a
+dict behind. A field that is added to Outcome needs a default, and nothing here; one that is not
+known here, written by newer code, is passed over.
 """
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ def toStored(outcome: Outcome | Stored, worker: str) -> Stored:
     """What is stored of an outcome, in a journal of this worker; what success has made stays."""
     if not isinstance(outcome, Outcome):
         return outcome
-    rare = {name: value for name, usual in RARE.items() if (value := getattr(outcome, name)) != usual}
+    rare = {name: value for name, usual in RARE.items()
+            if (value := getattr(outcome, name)) != usual}
     if outcome.worker != worker:
         rare['worker'] = outcome.worker
     if rare:
@@ -53,12 +54,14 @@ def fromStored(stored: Stored, worker: str) -> Outcome:
     """The outcome that is stored so in a journal of this worker."""
     found = USUAL._replace(started=stored[0], completed=stored[1], worker=worker, tid=tidOf(stored))
     if len(stored) > 3:
-        found = found._replace(**{name: value for name, value in stored[3].items() if name in Outcome._fields})
+        found = found._replace(**{name: value for name, value in stored[3].items()
+                                  if name in Outcome._fields})
     return found
 
 
 def tidOf(stored: Stored) -> bytes | None:
-    """The transaction that ended the job, with what the job changed; None where that is not known."""
+    """The transaction that ended the job, with what the job changed; None where that is not
+    known."""
     return stored[2] if len(stored) > 2 else None
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""How objects that hold many values keep them: pickled for themselves, or appended piece by piece."""
+"""How objects that hold many values keep them: pickled for themselves, or appended piece by
+piece."""
 from __future__ import annotations
 
 import pickle
@@ -18,9 +19,9 @@ HEAD = PROTOCOL + LIST
 class Packed(Closed, Persistent):
     """Keeps one dict as a pickle of its own within its state.
 
-    The database's pickler asks of each value whether it is persistent, which took half of the time of a commit; and one
-    value that fails to load would take all others with it. The named tuples in it are stored as plain ones, which takes a
-    third of the time.
+    The database's pickler asks of each value whether it is persistent, which took half of the time
+    of a commit; and one value that fails to load would take all others with it. The named tuples in
+    it are stored as plain ones, which takes a third of the time.
     """
 
     _packed: str        # which attribute
@@ -32,7 +33,8 @@ class Packed(Closed, Persistent):
         return state
 
     def __setstate__(self, state: Any) -> None:
-        super().__setstate__({**state, self._packed: self.fromStored(pickle.loads(state[self._packed]))})
+        super().__setstate__({**state,
+                              self._packed: self.fromStored(pickle.loads(state[self._packed]))})
 
     def toStored(self, values: dict[int, Any]) -> dict[int, Any]:
         """The dict as it is stored."""
@@ -46,7 +48,8 @@ class Packed(Closed, Persistent):
 def piece(value: Any) -> bytes:
     """A value as an item of the pickle of a list, which is HEAD, such pieces and END.
 
-    Of protocol 3: in later ones, what a piece memorizes would have other numbers behind other pieces.
+    Of protocol 3: in later ones, what a piece memorizes would have other numbers behind other
+    pieces.
     """
     return pickle.dumps(value, 3)[len(PROTOCOL):-len(END)] + APPEND
 
@@ -54,13 +57,15 @@ def piece(value: Any) -> bytes:
 class Appended(Closed, Persistent):
     """Entries that are only appended: each is pickled once, however often the journal is written.
 
-    The pickles of all entries since the last writing make one piece; the pieces together are the pickle of a list. A
-    journal with Payloads in it is left to the database's pickler, which makes references of them.
+    The pickles of all entries since the last writing make one piece; the pieces together are the
+    pickle of a list. A journal with Payloads in it is left to the database's pickler, which makes
+    references of them.
     """
 
     entries: dict[int, Any]
     references = False
-    _v_kept: tuple[dict[int, Any], int, bytes] | None = None    # of which entries the first so many are in these pieces
+    # of which entries the first so many are in these pieces
+    _v_kept: tuple[dict[int, Any], int, bytes] | None = None
 
     def __getstate__(self) -> Any:
         state = super().__getstate__()

@@ -20,18 +20,21 @@ from p01.remote.front.registration import MAIN
 from p01.remote.ground.door import Closed
 from p01.remote.ground.foreign import guarded, interrupts, reasonOf
 
-INLINE = 1024       # bytes; beyond, a payload gets an object of its own, so that segments stay small
+# bytes; beyond, a payload gets an object of its own, so that segments stay small
+INLINE = 1024
 LIMIT = 1 << 20     # bytes; the default of options.inputLimit
 _PLAIN = (int, str, float, bool, type(None), bytes)
 UNRUN: dict[type, str] = {      # what a function returns that has not run at all
     CoroutineType: 'a coroutine, so that nothing has run; write the job with def, and call '
                    'asyncio.run within it',
     GeneratorType: 'a generator, so that nothing has run; return a list of what it yields',
-    AsyncGeneratorType: 'an asynchronous generator, so that nothing has run; return a list of what it yields'}
+    AsyncGeneratorType: 'an asynchronous generator, so that nothing has run; return a list of what '
+                        'it yields'}
 
 
 class Payload(Closed, Persistent):
-    """A value in an object of its own: it is big, or it refers to the application's persistent objects."""
+    """A value in an object of its own: it is big, or it refers to the application's persistent
+    objects."""
 
     def __init__(self, value: Any, packed: bool) -> None:
         self.value = value
@@ -48,7 +51,8 @@ class _Pickler(pickle.Pickler):
     def persistent_id(self, obj: Any) -> Any:
         # what ZODB loads in place of an object whose class is gone; it must reach no job
         if isinstance(obj, Broken):
-            raise UnpicklingError(f'the class {type(obj).__module__}.{type(obj).__name__} cannot be imported')
+            raise UnpicklingError(f'the class {type(obj).__module__}.{type(obj).__name__} cannot '
+                                  'be imported')
         if isinstance(obj, Persistent) and not isinstance(obj, type):
             self.objects.append(obj)
             return len(self.objects) - 1
@@ -78,7 +82,8 @@ class _Finder(pickle.Pickler):
         return NotImplemented
 
 
-def pack(value: Any, what: str, limit: int = LIMIT, verb: str = 'pass', option: str = 'inputLimit', jar: Any = None) -> Any:
+def pack(value: Any, what: str, limit: int = LIMIT, verb: str = 'pass', option: str = 'inputLimit',
+         jar: Any = None) -> Any:
     """What to keep for a value as it is now: None, its pickle, or a Payload.
 
     It may refer to persistent objects of the connection that it will be stored by, the jar, and to
@@ -136,9 +141,11 @@ def refuseMain(value: Any, what: str, verb: str) -> None:
 def refuseBlobs(objects: list[Any], what: str, verb: str, jar: Any) -> None:
     """Raises InputError for a blob that the database has no place for: its commit would fail, with
     all that is in it."""
-    if jar is not None and any(isinstance(obj, Blob) for obj in objects) and not IBlobStorage.providedBy(jar.db().storage):
+    if jar is not None and any(isinstance(obj, Blob) for obj in objects) \
+            and not IBlobStorage.providedBy(jar.db().storage):
         raise InputError('it has a blob, and this database has no folder for blobs; keep the data '
-                         f'in a file and {verb} its path, or name one in its address (blobstorage_dir).')
+                         f'in a file and {verb} its path, or name one in its address '
+                         '(blobstorage_dir).')
 
 
 def packOutput(output: Any, what: str, limit: int = LIMIT, jar: Any = None) -> Any:
@@ -165,7 +172,8 @@ def unpack(kept: Any) -> Any:
         return pickle.loads(kept)
     except Exception:
         raise
-    except BaseException as error:      # SystemExit …: the code of a value must not end who looks at it
+    except BaseException as error:
+        # SystemExit …: the code of a value must not end who looks at it
         if interrupts(error):
             raise
         raise RemoteError(f'A stored value cannot be loaded ({reasonOf(error)}).') from error
@@ -185,7 +193,8 @@ def refuseStrangers(objects: list[Any], what: str, verb: str, jar: Any) -> None:
     open or closed."""
     for obj in objects:
         other = obj._p_jar
-        if jar is not None and other is not None and jar.connections.get(other.db().database_name) is not other:
+        if jar is not None and other is not None \
+                and jar.connections.get(other.db().database_name) is not other:
             raise InputError(f'{what} refers to a {type(obj).__module__}.{type(obj).__name__} of '
                              f'another connection, which this one cannot store; {verb} its id or '
                              'path, or stay in the transaction that it is of.')

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Plain values kept in segments: what was asked, what came of it, what still waits. Their fields and defaults are schema."""
+"""Plain values kept in segments: what was asked, what came of it, what still waits. Their fields
+and defaults are schema."""
 from __future__ import annotations
 
 from typing import Any, NamedTuple
@@ -36,7 +37,8 @@ class Attempt(NamedTuple):
 
 
 def remembered(attempts: tuple[Attempt, ...], attempt: Attempt) -> tuple[Attempt, ...]:
-    """The attempts of a job after one more, bounded in sum: the first ones and the last ones, the newest with their traces.
+    """The attempts of a job after one more, bounded in sum: the first ones and the last ones, the
+    newest with their traces.
 
     Which ones are missing show the numbers of those that are there.
     """
@@ -44,7 +46,8 @@ def remembered(attempts: tuple[Attempt, ...], attempt: Attempt) -> tuple[Attempt
     if len(kept) > FIRST + LAST:
         kept = kept[:FIRST] + kept[-LAST:]
     room, found = TRACES, list(kept)
-    for place in (len(kept) - 1, 0, *range(len(kept) - 2, 0, -1)):       # the last one matters most, then the first one
+    # the last one matters most, then the first one
+    for place in (len(kept) - 1, 0, *range(len(kept) - 2, 0, -1)):
         each = kept[place]
         room -= len(each.trace)
         if room < 0:
@@ -60,14 +63,16 @@ class Pending(NamedTuple):
     runs: int
     attempts: tuple[Attempt, ...] = ()
     deaths: int = 0
-    suspect: bool = False               # its worker died and nobody knows on which job: run it alone
+    # its worker died and nobody knows on which job: run it alone
+    suspect: bool = False
 
 
 class Claim(NamedTuple):
     """A job in a worker's hands."""
 
     queue: str
-    key: int | None = None              # its waiting key, to go back to the same place; None: its record says where
+    # its waiting key, to go back to the same place; None: its record says where
+    key: int | None = None
     runs: int = 0                       # runs that counted before this claim
     attempts: tuple[Attempt, ...] = ()
     deaths: int = 0
@@ -79,7 +84,8 @@ class Claim(NamedTuple):
 
 
 class Conflicts(NamedTuple):
-    """How often one run was repeated because others had changed what it changed, and the last object that they met on."""
+    """How often one run was repeated because others had changed what it changed, and the last
+    object that they met on."""
 
     number: int
     object: str
@@ -106,7 +112,8 @@ class Outcome(NamedTuple):
     attempts: tuple[Attempt, ...] = ()
     conflicts: Conflicts | None = None      # of its last run
     holder: int | None = None           # the job that it is a duplicate of
-    tid: bytes | None = None            # the transaction that ended it together with what it changed
+    # the transaction that ended it together with what it changed
+    tid: bytes | None = None
     asked: Asked | None = None          # who had it cancelled while it ran
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Who works here: a seat for each worker thread, written by that thread alone until it is rescued."""
+"""Who works here: a seat for each worker thread, written by that thread alone until it is
+rescued."""
 from __future__ import annotations
 
 import struct
@@ -50,7 +51,8 @@ class Holder:
         self.outcomes = Journal(self.name)
 
     def written(self) -> dict[int, Stored]:
-        """The outcomes of claimed jobs that their own commits have written, as outcomes.toStored makes them."""
+        """The outcomes of claimed jobs that their own commits have written, as outcomes.toStored
+        makes them."""
         return {}
 
     def forget(self, jobid: int) -> None:
@@ -96,15 +98,18 @@ class Seat(Holder, Packed):
 
     _v_seen: tuple[Any, blackbox.Slot | None] | None = None     # in which transaction, and what
 
-    parts = 1                           # attempts that may commit at once: the k-th has the slips k modulo so many
+    # attempts that may commit at once: the k-th has the slips k modulo so many
+    parts = 1
     slot = 0                            # of the box: what its thread runs
     round = 0                           # how often claims were handed out to be run
     told = False                        # its process was told to stop
     label = ''                          # how people call it
     queues: tuple[str, ...] = ()        # those it serves; () for all
-    pulled: Mapping[int, float] = {}    # since when jobs are in the hands of a caller, in POSIX seconds
+    # since when jobs are in the hands of a caller, in POSIX seconds
+    pulled: Mapping[int, float] = {}
 
-    def __init__(self, name: str, host: str, pid: int, process: str, box: str, lease: float, now: float) -> None:
+    def __init__(self, name: str, host: str, pid: int, process: str, box: str, lease: float,
+                 now: float) -> None:
         self.name = name
         super().__init__()
         self.host = host            # with the boot's id: pids mean nothing after a restart
@@ -134,15 +139,16 @@ class Seat(Holder, Packed):
             self._v_open = {**self._v_open, part: number}
             slip = slips.get(number)
         if slip is None and self.parts > 1 and number >= self.parts:
-            slip = slips[number - self.parts]       # it may grow: to begin one writes the shelf, where the others meet
+            # it may grow: to begin one writes the shelf, where the others meet
+            slip = slips[number - self.parts]
         if slip is None:
             slip = Slip()
             self.shelf.slips = {**slips, number: slip}
         return slip
 
     def prepare(self, parts: int) -> None:
-        """Have slips for so many attempts that may commit at once; in a bookkeeping, so that they do not meet when they
-        begin one."""
+        """Have slips for so many attempts that may commit at once; in a bookkeeping, so that they
+        do not meet when they begin one."""
         if parts > self.parts:
             self.touch()
             self.parts = parts
@@ -162,7 +168,8 @@ class Seat(Holder, Packed):
                 for jobid, stored in slip.written().items() if jobid in self.claims}
 
     def waiting(self, anew: bool = False) -> list[int]:
-        """The claimed jobs that have not begun, as far as can be seen from here: they are queued still.
+        """The claimed jobs that have not begun, as far as can be seen from here: they are queued
+        still.
 
         The same for all who ask within one transaction, unless they look anew.
         """
@@ -175,10 +182,12 @@ class Seat(Holder, Packed):
             return jobids[1:]
         if slot.round == self.round and slot.last:
             return jobids[jobids.index(slot.last) + 1:] if slot.last in jobids else []
-        return jobids if slot.round <= self.round else []       # else what we see of the claims is old
+        # else what we see of the claims is old
+        return jobids if slot.round <= self.round else []
 
     def seen(self) -> blackbox.Slot | None:
-        """What our thread said in its box when this transaction asked first; None where it cannot be read."""
+        """What our thread said in its box when this transaction asked first; None where it cannot
+        be read."""
         current = self._p_jar.transaction_manager.get()
         of, slot = self._v_seen or (None, None)
         if of is None or of() is not current:

@@ -17,7 +17,8 @@ class Segment(Appended):
     Ids of aborted transactions leave holes. When its ids are used up it never changes again.
     """
 
-    astray = False          # whether jobs in it are younger than the next ones, by a clock that was put back
+    # whether jobs in it are younger than the next ones, by a clock that was put back
+    astray = False
 
     def __init__(self, first: int, size: int, born: float) -> None:
         self.first = first

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Where jobs wait: every eighth segment, its waiting lines in lanes, and what became of its jobs. Written by
-workers only."""
+"""Where jobs wait: every eighth segment, its waiting lines in lanes, and what became of its jobs.
+Written by workers only."""
 from __future__ import annotations
 
 import zlib
@@ -87,7 +87,8 @@ class Shard(Closed, Persistent):
         self.dealt = 1                      # to so many of them jobs go
         self.fates: LOBTree[Fates] = LOBTree()      # by the first id of a segment
         self.kinds = Kinds()
-        self.uniques: OOBTree[str, tuple[int, float | None]] = OOBTree()      # by unique key: id, until
+        # by unique key: id, until
+        self.uniques: OOBTree[str, tuple[int, float | None]] = OOBTree()
         self.tally = Tally()
 
     def taken(self, first: int, jobid: int) -> bool:
@@ -130,7 +131,8 @@ class Shard(Closed, Persistent):
         """Whether a job of a segment is among those not yet due."""
         return any(lines.delays(jobid, record, fate) for lines in self.near(first))
 
-    def withdraw(self, jobid: int, record: Record, fate: Pending | None, segment: Segment) -> str | None:
+    def withdraw(self, jobid: int, record: Record, fate: Pending | None,
+                 segment: Segment) -> str | None:
         """Take one job out, wherever it stands; returns the status that it had, None when it stands
         nowhere."""
         fates = self.known(segment.first)
@@ -143,7 +145,8 @@ class Shard(Closed, Persistent):
         return None
 
     def ripen(self, now: float, most: int) -> Tally:
-        """Let jobs wait that have become due, at most about so many; returns how the counts change."""
+        """Let jobs wait that have become due, at most about so many; returns how the counts
+        change."""
         moved = Tally()
         for lines in self.lanes:
             for queue, count in Counter(lines.ripen(now, most)).items():
@@ -152,11 +155,13 @@ class Shard(Closed, Persistent):
 
     def oldest(self) -> float | None:
         """Since when the oldest job waits, in POSIX seconds."""
-        return min((instant for lines in self.lanes if (instant := lines.oldest()) is not None), default=None)
+        return min((instant for lines in self.lanes if (instant := lines.oldest()) is not None),
+                   default=None)
 
     def nextDue(self) -> float | None:
         """When the next delayed job is due, in POSIX seconds."""
-        return min((instant for lines in self.lanes if (instant := lines.nextDue()) is not None), default=None)
+        return min((instant for lines in self.lanes if (instant := lines.nextDue()) is not None),
+                   default=None)
 
 
 def uniqueShard(key: str) -> int:

@@ -30,7 +30,8 @@ class Slip(Closed, Persistent):
         super().__setstate__({'entries': state})
 
     def write(self, outcomes: Mapping[int, Stored], claims: Container[int]) -> None:
-        """Take outcomes in, in their jobs' transaction; those of jobs that are claimed no more may go."""
+        """Take outcomes in, in their jobs' transaction; those of jobs that are claimed no more may
+        go."""
         self.touch()                    # before the change: what fails amidst must be undone
         # settled; so are, as a rule, all the others
         if self.entries and next(iter(self.entries)) not in claims:
@@ -56,7 +57,8 @@ class Slip(Closed, Persistent):
             self._p_jar.transaction_manager.get().join(Rider(self))
 
     def full(self, claims: Container[int]) -> bool:
-        """Whether it has so many outcomes of claimed jobs that another slip should take the next one."""
+        """Whether it has so many outcomes of claimed jobs that another slip should take the next
+        one."""
         return len(self.entries) >= ROOM and next(iter(self.entries)) in claims
 
     def references(self) -> bool:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What a processor has in the database, and where in it a job stands. Who changes it are the verbs, see p01.remote.verbs."""
+"""What a processor has in the database, and where in it a job stands. Who changes it are the verbs,
+see p01.remote.verbs."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
@@ -38,8 +39,9 @@ class Store(Closed, Persistent):
     """Everything a processor's jobs need in the database."""
 
     migrating: tuple[int, Any] | None = None            # see verbs.migration
-    # kinds of things that some databases have and code must know to leave whole; written with the first one of a kind, so
-    # that a layout can grow for those who use it, without a new version for all
+    # kinds of things that some databases have and code must know to leave whole; written with the
+    # first one of a kind, so that a layout can grow for those who use it, without a new version for
+    # all
     uses: tuple[str, ...] = ()
 
     def __init__(self) -> None:
@@ -60,8 +62,8 @@ class Store(Closed, Persistent):
                                 f'layouts up to {VERSION}; upgrade the package.')
         unknown = [kind for kind in self.uses if kind not in KNOWN]
         if unknown:
-            raise NewerDatabase(f'The database has {listed(unknown)}, which this p01.remote does not know; '
-                                'upgrade the package.')
+            raise NewerDatabase(f'The database has {listed(unknown)}, which this p01.remote does '
+                                'not know; upgrade the package.')
         if not migrating and (self.version < VERSION or self.migrating is not None):
             raise OlderDatabase(f'The database has layout {self.version}, this p01.remote needs '
                                 f'layout {VERSION}; start a worker, which brings it forward.')
@@ -99,7 +101,8 @@ class Store(Closed, Persistent):
     def home(self, jobid: int) -> Segment:
         """The segment that a job is in. Raises JobNotFound."""
         near: Segment | None = getattr(self, '_v_near', None)
-        if near is None or not isinstance(jobid, int) or not writers.loadable(near) or jobid not in near.entries:
+        if near is None or not isinstance(jobid, int) or not writers.loadable(near) \
+                or jobid not in near.entries:
             near = self._v_near = self.segment(self.floor(jobid))
             if jobid not in near.entries:
                 raise JobNotFound(f'There is no job {jobid}; it never existed, was aborted, or has '
@@ -107,7 +110,8 @@ class Store(Closed, Persistent):
         return near
 
     def entries(self, jobids: Iterable[int]) -> Iterator[tuple[int, Record]]:
-        """Of each job what entry gives; quick for neighbours. For use at once, within one transaction."""
+        """Of each job what entry gives; quick for neighbours. For use at once, within one
+        transaction."""
         near, entries = 0, NOTHING
         for jobid in jobids:
             record = entries.get(jobid)
@@ -151,8 +155,10 @@ class Store(Closed, Persistent):
             if first > seen[number] and first not in opened[number]:
                 yield first, first - 1
 
-    def untaken(self, segments: Iterable[tuple[int, int]] | None = None) -> Iterator[tuple[int, Record]]:
-        """Jobs that no worker has noticed yet; in some of the segments that may have any, or in all."""
+    def untaken(self,
+                segments: Iterable[tuple[int, int]] | None = None) -> Iterator[tuple[int, Record]]:
+        """Jobs that no worker has noticed yet; in some of the segments that may have any, or in
+        all."""
         for first, cursor in self.unnoticed() if segments is None else segments:
             segment = self.segment(first)
             if segment.top > cursor:
@@ -173,8 +179,10 @@ class Store(Closed, Persistent):
                 if outcome is not None:
                     return ended(jobid, record, outcome)
                 if jobid in seat.waiting():
-                    return View(jobid, record, QUEUED, claim.runs, None, claim.attempts, None, seat.name)
-                return View(jobid, record, PROCESSING, claim.runs + 1, None, claim.attempts, None, seat.name)
+                    return View(jobid, record, QUEUED, claim.runs, None, claim.attempts, None,
+                                seat.name)
+                return View(jobid, record, PROCESSING, claim.runs + 1, None, claim.attempts, None,
+                            seat.name)
         runs, due = 0, record.due
         attempts: tuple[Attempt, ...] = ()
         if isinstance(fate, Pending):

@@ -19,13 +19,15 @@ def holder(store: Store, key: str, now: float) -> int | None:
     """The job that holds a unique key, whether a worker has looked at it or not."""
     found = held(store, key, now)
     if found is None:
-        found = min((jobid for register in registers(store) if (jobid := register.get(key)) is not None
+        found = min((jobid for register in registers(store)
+                     if (jobid := register.get(key)) is not None
                      and waits(store, jobid, now)), default=None)
     return found
 
 
 def held(store: Store, key: str, now: float) -> int | None:
-    """The job that holds a unique key since a worker has taken it in; never one that was removed."""
+    """The job that holds a unique key since a worker has taken it in; never one that was
+    removed."""
     found = store.shards[uniqueShard(key)].uniques.get(key)
     if found is None or found[1] is not None and found[1] <= now:
         return None

@@ -29,4 +29,5 @@ class View(NamedTuple):
 
 def ended(jobid: int, record: Record, outcome: Outcome) -> View:
     """The view of a finished job."""
-    return View(jobid, record, outcome.status, outcome.runs, None, outcome.attempts, outcome, outcome.worker)
+    return View(jobid, record, outcome.status, outcome.runs, None, outcome.attempts, outcome,
+                outcome.worker)

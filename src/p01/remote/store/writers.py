@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What one connection knows of the segments that are reserved for it, and sees of them beyond its snapshot.
+"""What one connection knows of the segments that are reserved for it, and sees of them beyond its
+snapshot.
 
 In memory only; lost with the process, it leaves a gap of ids.
 """
@@ -45,15 +46,16 @@ class Writer:
         self.spares: deque[Spare] = deque()
         self.segment: Segment | None = None
         self.ahead = 1
-        self.fresh = False                                      # the spares were reserved in this transaction
+        # the spares were reserved in this transaction
+        self.fresh = False
         self.reserved = self.used = NEVER
         self.stamp = 0.0
         self.transaction: Callable[[], Any] = lambda: None      # a weak reference
         self.here = 0                                           # jobs of this transaction
         self.adopted: dict[int, Segment] = {}                   # of this transaction, by first id
         self.next = 0
-        # what verbs.registers knows: the register, its number, the transaction that had it made, and
-        # the place of the sweep
+        # what verbs.registers knows: the register, its number, the transaction that had it made,
+        # and the place of the sweep
         self.register: Any = None
         self.number = self.keys = 0
         self.registered: Callable[[], Any] = lambda: None
@@ -78,7 +80,8 @@ class Writer:
     def present(self) -> dict[int, Segment]:
         """The adopted segments that there are, whatever savepoints were rolled back."""
         if self.adopted:
-            for first in [first for first, segment in self.adopted.items() if not loadable(segment)]:
+            for first in [first for first, segment in self.adopted.items()
+                          if not loadable(segment)]:
                 del self.adopted[first]
         return self.adopted
 
@@ -111,7 +114,8 @@ WRITERS = 'p01.remote.writers'
 
 def known(store: Any) -> Writer | None:
     """The writer of this store's connection, if it has enqueued."""
-    found: Writer | None = getattr(store, '_v_writer', None)    # lost when the cache drops the store's state
+    # lost when the cache drops the store's state
+    found: Writer | None = getattr(store, '_v_writer', None)
     if found is None and store._p_jar is not None:
         found = pocketOf(store._p_jar).get(WRITERS, {}).get(store._p_oid)
         store._v_writer = found

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: ZPL-2.1
 """Edge a of a job's life: an application's transaction enqueues without meeting anybody.
 
-It writes only to objects that nobody else writes: segments reserved for its connection, see reserving. Its snapshot may be
-older than the reservation; the connection then adopts the empty segment.
+It writes only to objects that nobody else writes: segments reserved for its connection, see
+reserving. Its snapshot may be older than the reservation; the connection then adopts the empty
+segment.
 """
 from __future__ import annotations
 
@@ -26,23 +27,26 @@ from p01.remote.verbs.reserving import LARGE, SMALL, adopt, reserve
 
 AHEAD = 8                   # segments reserved at once by a busy connection
 BUSY = 1.0                  # seconds between two reservations of a busy connection
-ASTRAY = 1.0                # seconds that a clock is put back at once at most, when it is right as a rule
-ABANDON = 30 * 60.0         # seconds; the janitor seals a segment that nobody wrote to for twice as long
+# seconds that a clock is put back at once at most, when it is right as a rule
+ASTRAY = 1.0
+# seconds; the janitor seals a segment that nobody wrote to for twice as long
+ABANDON = 30 * 60.0
 MIDST = ('This was called in the midst of an enqueue of the same thread to the same transaction; '
          'enqueue when that is done, not in a signal handler, __del__ or the like that comes '
          'between.')
 
 
 def add(store: Store, record: Record) -> int:
-    """Enqueue; returns the job's id, or that of the job that holds its unique key. Conflicts with nobody."""
+    """Enqueue; returns the job's id, or that of the job that holds its unique key. Conflicts with
+    nobody."""
     return put(store, record)[0]
 
 
 def put(store: Store, record: Record) -> tuple[int, int]:
     """Enqueue; returns the job's id, and how many jobs this transaction has enqueued here by now.
 
-    When another job holds its unique key, it is that one's id, and 0. Raises TransactionOver when the transaction can take
-    no more; nothing is changed then.
+    When another job holds its unique key, it is that one's id, and 0. Raises TransactionOver when
+    the transaction can take no more; nothing is changed then.
     """
     mine = None if writers.isLocal(store) else writers.writerOf(store)
     if mine is not None:
@@ -94,16 +98,19 @@ def write(writer: Writer, connection: Connection, record: Record) -> int:
     """See append."""
     now = time.monotonic()
     segment = writer.segment
-    if segment is None or now - writer.used > ABANDON or not loadable(segment) or writer.next > segment.last:
+    if segment is None or now - writer.used > ABANDON or not loadable(segment) \
+            or writer.next > segment.last:
         segment = turn(writer, connection, now)
     writer.used = now
-    # strictly increasing, so that one connection's jobs keep their order whatever the clock's resolution
+    # strictly increasing, so that one connection's jobs keep their order whatever the clock's
+    # resolution
     if record.created < writer.stamp - ASTRAY:
         writer.stamp, segment.astray = record.created, True       # the clock was put back
     writer.stamp = max(record.created, writer.stamp + 0.000_002)
     jobid, writer.next = writer.next, writer.next + 1
     writer.here += 1
-    segment.append(jobid, record if record.created == writer.stamp else record._replace(created=writer.stamp))
+    segment.append(jobid, record if record.created == writer.stamp
+                   else record._replace(created=writer.stamp))
     return jobid
 
 

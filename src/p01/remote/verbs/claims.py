@@ -20,12 +20,14 @@ from p01.remote.verbs.lanes import END, adopted, heads, shared
 from p01.remote.verbs.registers import letGo
 
 GRACE = 1.0         # seconds that a job of another worker's shard may wait longer than ours
-FEW = 8             # lines of a shard that are looked at in vain, rather than to write where they stand
+# lines of a shard that are looked at in vain, rather than to write where they stand
+FEW = 8
 EXPIRED = 'It expired before it could start.'
 queueOf = attrgetter('queue')
 
 
-def claim(store: Store, owner: Holder, count: int, now: float, queues: Collection[str] | None = None,
+def claim(store: Store, owner: Holder, count: int, now: float,
+          queues: Collection[str] | None = None,
           rank: tuple[int, int] = (0, 1), wide: bool = False) -> list[int]:
     """Take up to so many jobs that are due, of these queues (None: of all); returns their ids
     in order.
@@ -42,7 +44,8 @@ def claim(store: Store, owner: Holder, count: int, now: float, queues: Collectio
         ids, stretches = picks(store, owner, count - len(claimed), now, queues, rank, wide, looked)
         for stretch in stretches:
             if stretch.fate is not None and stretch.fate.suspect and stretch.ids[0] in ids:
-                at = ids.index(stretch.ids[0])      # it must run alone, so that the next death tells
+                # it must run alone, so that the next death tells
+                at = ids.index(stretch.ids[0])
                 del ids[at if at or owner.claims else 1:]
         if ids:
             owner.touch()       # before the change: what fails amidst must be undone
@@ -65,7 +68,8 @@ def claim(store: Store, owner: Holder, count: int, now: float, queues: Collectio
     return claimed
 
 
-def take(store: Store, owner: Holder, stretch: Stretch, count: int, taken: dict[int, Claim], now: float) -> None:
+def take(store: Store, owner: Holder, stretch: Stretch, count: int, taken: dict[int, Claim],
+         now: float) -> None:
     """Take so many jobs out of their line; those of them that start, with their claims, are
     added to what is taken."""
     stretch.leave(count)
@@ -74,14 +78,16 @@ def take(store: Store, owner: Holder, stretch: Stretch, count: int, taken: dict[
         taken.update(dict.fromkeys(ids, Claim(stretch.queue)))
     else:
         owner.forget(ids[0])
-        taken[ids[0]] = Claim(stretch.queue, stretch.key, fate.runs, fate.attempts, fate.deaths, fate.suspect)
+        taken[ids[0]] = Claim(stretch.queue, stretch.key, fate.runs, fate.attempts, fate.deaths,
+                              fate.suspect)
     for jobid in ids:
         record = stretch.entries[jobid]
         if record.extras is not None and not starts(store, owner, jobid, record, fate, now):
             del taken[jobid]
 
 
-def picks(store: Store, owner: Holder, count: int, now: float, queues: Collection[str] | None, rank: tuple[int, int],
+def picks(store: Store, owner: Holder, count: int, now: float, queues: Collection[str] | None,
+          rank: tuple[int, int],
           wide: bool, looked: dict[Lines, set[str]]) -> tuple[list[int], list[Stretch]]:
     """The jobs to claim next in order, and the stretches that these are the heads of.
 
@@ -115,14 +121,17 @@ def picks(store: Store, owner: Holder, count: int, now: float, queues: Collectio
     first = next(heads(store, foreign, now, queues, {}), None)
     if first is not None and sooner(first[0]):
         others, more = ahead(store, foreign, count, now, queues, {})
-        soon = sum(sooner(stretch.keyOf(jobid)) for stretch in more for jobid in stretch.ids[:stretch.at])
+        soon = sum(sooner(stretch.keyOf(jobid)) for stretch in more
+                   for jobid in stretch.ids[:stretch.at])
         return (others[:soon] + ids)[:count], stretches + more
     return ids, stretches
 
 
-def ahead(store: Store, lanes: Iterable[Lane], count: int, now: float, queues: Collection[str] | None,
+def ahead(store: Store, lanes: Iterable[Lane], count: int, now: float,
+          queues: Collection[str] | None,
           looked: dict[Lines, set[str]]) -> tuple[list[int], list[Stretch]]:
-    """The first jobs that wait in these lanes in order, and the stretches that these are the heads of."""
+    """The first jobs that wait in these lanes in order, and the stretches that these are the heads
+    of."""
     coming = heads(store, lanes, now, queues, looked)
     ids: list[int] = []
     stretches: list[Stretch] = []
@@ -149,7 +158,8 @@ def ahead(store: Store, lanes: Iterable[Lane], count: int, now: float, queues: C
     return ids[:count], stretches
 
 
-def starts(store: Store, owner: Holder, jobid: int, record: Record, fate: Pending | None, now: float) -> bool:
+def starts(store: Store, owner: Holder, jobid: int, record: Record, fate: Pending | None,
+           now: float) -> bool:
     """Whether a job that left its line may start; else it has expired. What it holds until its
     start, it gives back."""
     extras = record.extras or {}

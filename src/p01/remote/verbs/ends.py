@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Edges d and e: what a worker does with its claims. Each is conditional on the claim being its own still.
+"""Edges d and e: what a worker does with its claims. Each is conditional on the claim being its own
+still.
 
 An owner is a Seat, or the Holder of a caller who runs jobs in his own transaction.
 """
@@ -11,7 +12,15 @@ from collections.abc import Iterable, Mapping
 from p01.remote.store.keys import SHARDS, dueKey, shardOf
 from p01.remote.store.lines import standing
 from p01.remote.store.outcomes import Stored, endOf, statusOf, toStored
-from p01.remote.store.records import COMPLETED, DELAYED, PROCESSING, QUEUED, Attempt, Outcome, Pending
+from p01.remote.store.records import (
+    COMPLETED,
+    DELAYED,
+    PROCESSING,
+    QUEUED,
+    Attempt,
+    Outcome,
+    Pending,
+)
 from p01.remote.store.seats import BRIEF, FULL, Holder, Seat
 from p01.remote.store.shards import Tally
 from p01.remote.store.store import Store
@@ -21,7 +30,8 @@ from p01.remote.verbs.requests import applied, withdrawn
 MANY = 64           # entries of a seat's tally
 
 
-def complete(store: Store, owner: Seat, outcomes: Mapping[int, Outcome | Stored], part: int = 0) -> None:
+def complete(store: Store, owner: Seat, outcomes: Mapping[int, Outcome | Stored],
+             part: int = 0) -> None:
     """Write the outcomes of jobs in their own transaction: one small object of ours. settle does
     the rest later. Raises ClaimLost when a job is no longer the owner's.
 
@@ -29,7 +39,8 @@ def complete(store: Store, owner: Seat, outcomes: Mapping[int, Outcome | Stored]
     """
     for jobid in outcomes:
         owner.held(jobid)
-    owner.slip(part).write({jobid: toStored(each, owner.name) for jobid, each in outcomes.items()}, owner.claims)
+    owner.slip(part).write({jobid: toStored(each, owner.name) for jobid, each in outcomes.items()},
+                           owner.claims)
 
 
 def settle(store: Store, owner: Holder, outcomes: Mapping[int, Outcome | Stored]) -> None:
@@ -42,7 +53,8 @@ def settle(store: Store, owner: Holder, outcomes: Mapping[int, Outcome | Stored]
     """
     if owner.asked:
         outcomes = applied(owner, outcomes)
-    known = {jobid: toStored(outcome, owner.name) for jobid, outcome in outcomes.items() if jobid in owner.claims}
+    known = {jobid: toStored(outcome, owner.name) for jobid, outcome in outcomes.items()
+             if jobid in owner.claims}
     known.update(owner.written())
     if not known:
         return
@@ -65,9 +77,11 @@ def settle(store: Store, owner: Holder, outcomes: Mapping[int, Outcome | Stored]
             segment._p_deactivate()     # nobody asks for it soon
     if len(owner.outcomes.entries) >= BRIEF:
         owner.turn()
-    for (queue, status), count in Counter(zip(owner.end(known), map(statusOf, known.values()), strict=True)).items():
+    for (queue, status), count in Counter(zip(owner.end(known), map(statusOf, known.values()),
+                                              strict=True)).items():
         owner.tally.move(queue, PROCESSING, status, count)
-    for jobid in [jobid for jobid, fields in known.items() if len(fields) > 3 and statusOf(fields) != COMPLETED]:
+    for jobid in [jobid for jobid, fields in known.items() if len(fields) > 3
+                  and statusOf(fields) != COMPLETED]:
         first, record = store.entry(jobid)
         shard = store.shards[shardOf(first)]
         shard.kinds.turned(first, shard.fatesOf(first), record, None, statusOf(known[jobid]))
@@ -75,7 +89,8 @@ def settle(store: Store, owner: Holder, outcomes: Mapping[int, Outcome | Stored]
         keep(store, owner)
 
 
-def retry(store: Store, owner: Holder, jobid: int, due: float | None, attempt: Attempt | None, *, died: bool = False,
+def retry(store: Store, owner: Holder, jobid: int, due: float | None, attempt: Attempt | None, *,
+          died: bool = False,
           suspect: bool = False) -> None:
     """Put a claimed job back, due at an instant, None for its old place in line.
 

@@ -40,7 +40,8 @@ def takeIn(store: Store, shard: Shard, owner: Holder, now: float, workers: int =
         for (queue, _, due), group in groupby(new, alike):
             jobs = list(group)
             for status, some in parted(store, owner, jobs, now):
-                came[queue, status or (QUEUED if due is None or due <= now else DELAYED)] += len(some)
+                came[queue,
+                     status or (QUEUED if due is None or due <= now else DELAYED)] += len(some)
                 if not status:
                     lines.enter(queue, some, now)
     moved = shard.ripen(now, INTAKE)
@@ -52,18 +53,22 @@ def takeIn(store: Store, shard: Shard, owner: Holder, now: float, workers: int =
 
 def parted(store: Store, owner: Holder, jobs: list[tuple[int, Record]],
            now: float) -> Iterator[tuple[str, list[tuple[int, Record]]]]:
-    """Neighbours that are alike in runs: '' for those that get in line, or the status of those that do not.
+    """Neighbours that are alike in runs: '' for those that get in line, or the status of those that
+    do not.
 
-    A stretch of the line goes from its first job to its last, so that no other one may be between them.
+    A stretch of the line goes from its first job to its last, so that no other one may be between
+    them.
     """
     if all(record.extras is None for _, record in jobs):
         yield '', jobs
         return
-    for status, run in groupby(jobs, lambda job: '' if job[1].extras is None else admits(store, owner, job[0], job[1], now)):
+    for status, run in groupby(jobs, lambda job: '' if job[1].extras is None
+                               else admits(store, owner, job[0], job[1], now)):
         yield status, list(run)
 
 
-def rightened(store: Store, shard: Shard, lines: Lines, first: int, new: list[tuple[int, Record]], owner: Holder,
+def rightened(store: Store, shard: Shard, lines: Lines, first: int, new: list[tuple[int, Record]],
+              owner: Holder,
               now: float) -> list[tuple[int, Record]]:
     """Put new jobs in line whose clock was ahead, at their place by what stands around them;
     returns the others."""
@@ -106,7 +111,8 @@ def news(store: Store, shard: Shard, most: int) -> Iterator[tuple[int, list[tupl
             return
         shard.intake.open[first] = first - 1
         shard.intake._p_changed = True
-        if first <= newest:             # one beyond is our own, and the snapshot may lack some before it
+        # one beyond is our own, and the snapshot may lack some before it
+        if first <= newest:
             shard.intake.seen = first
         new = taking(store, shard, first, first - 1)
         count += len(new)
@@ -135,7 +141,8 @@ def taking(store: Store, shard: Shard, first: int, cursor: int) -> list[tuple[in
     segment: Segment = store.segment(first)
     top, last = segment.top, segment.last
     fates = shard.known(first)       # a job may be cancelled before anybody took it in
-    new = [(jobid, record) for jobid, record in segment.entries.items() if jobid > cursor and jobid not in fates] \
+    new = [(jobid, record) for jobid, record in segment.entries.items() if jobid > cursor
+           and jobid not in fates] \
         if top > cursor else []
     if top < last or first > intake.seen:
         if top != cursor:
@@ -161,7 +168,8 @@ def deal(store: Store, shard: Shard, workers: int) -> int:
     elif lanes > shard.dealt:
         if lanes > len(shard.lanes):
             shard.lanes += tuple(Lines() for _ in range(lanes - len(shard.lanes)))
-        astray = [(key, last, queue, lines, there) for lines in shard.lanes for queue, line in lines.queues.items()
+        astray = [(key, last, queue, lines, there) for lines in shard.lanes
+                  for queue, line in lines.queues.items()
                   for key, last in line.waiting.items()
                   if (there := shard.lanes[laneOf(store.floor(idOf(key)), lanes)]) is not lines]
         if len(astray) > PIECE:
@@ -176,8 +184,8 @@ def deal(store: Store, shard: Shard, workers: int) -> int:
 
 
 def admits(store: Store, owner: Holder, jobid: int, record: Record, now: float) -> str:
-    """'' for a new job that may get in line, whose unique key it then holds; else the status that it has: it has ended as
-    a duplicate."""
+    """'' for a new job that may get in line, whose unique key it then holds; else the status that
+    it has: it has ended as a duplicate."""
     unique = (record.extras or {}).get('unique')
     if unique is None:
         return ''

@@ -20,12 +20,14 @@ def shared(store: Store, rank: tuple[int, int]) -> tuple[list[Lane], list[Lane]]
     foreign: list[Lane] = []
     for shard in store.shards:
         for at, lines in enumerate(shard.lanes):
-            (own if ownerOf(shard.number, at, rank[1]) == rank[0] else foreign).append((shard, lines))
+            (own if ownerOf(shard.number, at, rank[1]) == rank[0]
+             else foreign).append((shard, lines))
     return own, foreign
 
 
 def adopted(lanes: list[Lane], number: int) -> tuple[list[Lane], list[Lane]]:
-    """A lane for the worker of this number whose own ones are empty, not the same one for all of them; and the others."""
+    """A lane for the worker of this number whose own ones are empty, not the same one for all of
+    them; and the others."""
     full = [lane for lane in lanes if lane[1].heads]
     own = full[number % len(full):][:1] if full else []
     return own, [lane for lane in full if lane not in own]
@@ -33,17 +35,21 @@ def adopted(lanes: list[Lane], number: int) -> tuple[list[Lane], list[Lane]]:
 
 def heads(store: Store, lanes: Iterable[Lane], now: float, queues: Collection[str] | None,
           looked: dict[Lines, set[str]]) -> Iterator[tuple[int, int, Line, Shard]]:
-    """The stretches that wait in these lanes in order: key, last id, line, shard; of these queues, but not of paused ones.
+    """The stretches that wait in these lanes in order: key, last id, line, shard; of these queues,
+    but not of paused ones.
 
     Looks at a line only when its bound is reached, and notes that.
     """
-    paused = {queue for queue, until in store.settings.paused.items() if until is None or until > now}
+    paused = {queue for queue, until in store.settings.paused.items() if until is None
+              or until > now}
     lanes = [lane for lane in lanes if lane[1].heads]
     bounds: Iterable[tuple[tuple[int, str], int]]
     if queues is None:
-        bounds = heapq.merge(*(zip(lines.heads.items(), repeat(at)) for at, (_, lines) in enumerate(lanes)))
+        bounds = heapq.merge(*(zip(lines.heads.items(), repeat(at))
+                               for at, (_, lines) in enumerate(lanes)))
     else:
-        bounds = sorted(((line.bound, queue), at) for at, (_, lines) in enumerate(lanes) for queue in queues
+        bounds = sorted(((line.bound, queue), at) for at, (_, lines) in enumerate(lanes)
+                        for queue in queues
                         if (line := lines.queues.get(queue)) is not None)
     ahead: list[tuple[int, int, Line, Shard, Iterator[tuple[int, int]]]] = []
     for (bound, queue), at in chain(bounds, [((END, ''), -1)]):

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: ZPL-2.1
 """Brings an older layout forward, in small commits, while nothing else uses it.
 
-A step takes (store, at): it changes a bounded piece of the database, beginning at a position that it understands itself, None
-at first, and returns the position where the next piece begins, or None when it is done. The store's version is the new one
-from the first piece on, so that older code keeps out; `migrating` says which step is how far, so that any process can go on
-where another one was killed.
+A step takes (store, at): it changes a bounded piece of the database, beginning at a position that
+it understands itself, None at first, and returns the position where the next piece begins, or None
+when it is done. The store's version is the new one from the first piece on, so that older code
+keeps out; `migrating` says which step is how far, so that any process can go on where another one
+was killed.
 """
 from __future__ import annotations
 

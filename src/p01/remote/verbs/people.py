@@ -5,7 +5,16 @@ from __future__ import annotations
 from p01.remote.store import uniques
 from p01.remote.store.journals import Journal
 from p01.remote.store.keys import shardOf, waitingKey
-from p01.remote.store.records import CANCELLED, ERROR, PROCESSING, QUEUED, Asked, Outcome, Pending, Record
+from p01.remote.store.records import (
+    CANCELLED,
+    ERROR,
+    PROCESSING,
+    QUEUED,
+    Asked,
+    Outcome,
+    Pending,
+    Record,
+)
 from p01.remote.store.seats import PULLED, Holder, Seat
 from p01.remote.store.shards import Tally, uniqueShard
 from p01.remote.store.store import Store
@@ -67,7 +76,8 @@ def recall(store: Store, seat: Seat, jobid: int, record: Record, now: float) -> 
     seat.fence()
     claim = seat.claims.pop(jobid)
     letGo(store, jobid, record, True)
-    finish(store, jobid, Holder(), Outcome(CANCELLED, None, WITHDRAWN, claim.runs, None, now, '', claim.attempts))
+    finish(store, jobid, Holder(),
+           Outcome(CANCELLED, None, WITHDRAWN, claim.runs, None, now, '', claim.attempts))
     seat.tally.move(claim.queue, PROCESSING, CANCELLED)
     return True
 

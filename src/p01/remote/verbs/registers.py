@@ -29,7 +29,8 @@ KEPT = 60.0
 def letGo(store: Store, jobid: int, record: Record, ended: bool, now: float = 0.0) -> None:
     """Give a unique key back, when the job's rule says so at its start, at its end, or by now."""
     unique = (record.extras or {}).get('unique')
-    if unique is None or unique[1] == 'period' and unique[2] > now or unique[1] == 'finish' and not ended:
+    if unique is None or unique[1] == 'period' and unique[2] > now or unique[1] == 'finish' \
+            and not ended:
         return      # one that ends without having started is freed at its end, whatever the rule
     holders = store.shards[uniqueShard(unique[0])].uniques
     found = holders.get(unique[0])
@@ -67,7 +68,9 @@ def sweep(store: Store, mine: Writer) -> None:
 
 
 def tidy(store: Store, now: float) -> None:
-    """Remove registers that say nothing any more; a connection that still used one has another one made."""
+    """Remove registers that say nothing any more; a connection that still used one has another one
+    made."""
     for number, register in list(store.registers.items()):
-        if number < (now - KEPT) * 1_000_000 and all(taken(store, jobid) for jobid in register.values()):
+        if number < (now - KEPT) * 1_000_000 \
+                and all(taken(store, jobid) for jobid in register.values()):
             del store.registers[number]

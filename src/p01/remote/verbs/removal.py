@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Edge i: finished jobs are removed, by people or when their time is over, and with the last one its segment."""
+"""Edge i: finished jobs are removed, by people or when their time is over, and with the last one
+its segment."""
 from __future__ import annotations
 
 from itertools import islice
@@ -35,7 +36,8 @@ def remove(store: Store, jobid: int, now: float = 0.0) -> str | None:
 def drop(store: Store, shard: Shard, first: int) -> None:
     """Remove a segment that takes no more jobs, when it has none or all were removed."""
     segment, fates = store.segment(first), shard.known(first)
-    if first not in shard.intake.open and shard.taken(first, segment.last) and len(fates) >= len(segment.entries) \
+    if first not in shard.intake.open and shard.taken(first, segment.last) \
+            and len(fates) >= len(segment.entries) \
             and all(fate is None for fate in fates.values()):
         if first in shard.fates:
             del shard.fates[first]
@@ -47,9 +49,11 @@ def drop(store: Store, shard: Shard, first: int) -> None:
 
 def prune(store: Store, shard: Shard, after: int, limits: dict[str, float | None], most: int,
           excess: int = 0) -> tuple[int, int]:
-    """Remove a shard's finished jobs that ended before the limit of their status, and so many whatever their age.
+    """Remove a shard's finished jobs that ended before the limit of their status, and so many
+    whatever their age.
 
-    Looks at so many segments after the one of that id. Returns how many jobs went, and the last one looked at, 0 at the end.
+    Looks at so many segments after the one of that id. Returns how many jobs went, and the last one
+    looked at, 0 at the end.
     """
     count = seen = 0
     newest = max((limit for limit in limits.values() if limit is not None), default=float('-inf'))
@@ -74,7 +78,8 @@ def seal(store: Store, before: float) -> None:
     for shard in store.shards:
         for first, cursor in list(shard.intake.open.items()):
             segment = store.segment(first)
-            newest = segment.entries[segment.top].created if segment.top in segment.entries else segment.born
+            newest = segment.entries[segment.top].created if segment.top in segment.entries \
+                else segment.born
             if newest < before and segment.top == cursor and first <= shard.intake.seen:
                 segment.size = segment.top - first + 1      # its connection sees it full
                 shard.intake.shut(first)

@@ -39,7 +39,8 @@ def withdrawn(owner: Holder, jobid: int, ended: float, attempt: Attempt | None =
                    attempts, asked=asked)
 
 
-def applied(owner: Holder, outcomes: Mapping[int, Outcome | Stored]) -> Mapping[int, Outcome | Stored]:
+def applied(owner: Holder,
+            outcomes: Mapping[int, Outcome | Stored]) -> Mapping[int, Outcome | Stored]:
     """Outcomes as they count where jobs were asked to end: what has failed was cancelled."""
     return {jobid: applying(owner.asked[jobid], each)
             if jobid in owner.asked and isinstance(each, Outcome) else each

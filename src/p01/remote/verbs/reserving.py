@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Segments reserved for one connection, made and registered in transactions of the system's own: the only commits of a verb."""
+"""Segments reserved for one connection, made and registered in transactions of the system's own:
+the only commits of a verb."""
 from __future__ import annotations
 
 import time
@@ -16,7 +17,8 @@ from p01.remote.store.segments import Segment
 from p01.remote.store.store import Store
 from p01.remote.store.writers import Spare
 
-SMALL, LARGE = 32, 512      # ids of a segment: about 4 KB for jobs that come one by one, about 64 KB in bulk
+# ids of a segment: about 4 KB for jobs that come one by one, about 64 KB in bulk
+SMALL, LARGE = 32, 512
 
 
 def reserve(db: DB, oid: bytes, count: int, size: int) -> list[Spare]:
@@ -55,7 +57,8 @@ def adopt(connection: Connection, spare: Spare, look: bool = False) -> Segment:
             return loaded
         except (POSKeyError, ReadConflictError):
             pass
-    segment: Segment = place(connection, spare.oid, spare.serial, Segment(spare.first, spare.size, spare.born))
+    segment: Segment = place(connection, spare.oid, spare.serial,
+                             Segment(spare.first, spare.size, spare.born))
     return segment
 
 

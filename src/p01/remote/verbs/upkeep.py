@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What goes by itself: what was used once, and says nothing any more. A bounded piece at a time, by whoever works.
+"""What goes by itself: what was used once, and says nothing any more. A bounded piece at a time, by
+whoever works.
 
-A database that has seen 1,000 queues and unique keys and is idle again is as small, and costs as much, as one that has not.
+A database that has seen 1,000 queues and unique keys and is idle again is as small, and costs as
+much, as one that has not.
 """
 from __future__ import annotations
 
@@ -25,13 +27,16 @@ class Place(NamedTuple):
 
 
 def sweep(store: Store, shard: Shard, at: Place, now: float) -> tuple[int, Place]:
-    """Remove what is over among the next lines and unique keys; returns how many keys went, and where to go on."""
+    """Remove what is over among the next lines and unique keys; returns how many keys went, and
+    where to go on."""
     lines = shard.lanes[at.lane % len(shard.lanes)]
     heads = list(islice(lines.heads.items(at.bound), LINES))
     lines.trim(queue for _, queue in heads if not lines.queues[queue].waiting)
-    on = Place(at.lane, heads[-1][0] + 1) if len(heads) == LINES else Place((at.lane + 1) % len(shard.lanes))
+    on = Place(at.lane,
+               heads[-1][0] + 1) if len(heads) == LINES else Place((at.lane + 1) % len(shard.lanes))
     keys = list(islice(shard.uniques.items(at.key, excludemin=bool(at.key)), KEYS))
-    gone = [key for key, (jobid, until) in keys if (until <= now if until is not None else store.over(jobid))]
+    gone = [key for key, (jobid, until) in keys
+            if (until <= now if until is not None else store.over(jobid))]
     for key in gone:
         del shard.uniques[key]
     return len(gone), on._replace(key=keys[-1][0] if len(keys) == KEYS else '')
@@ -40,9 +45,11 @@ def sweep(store: Store, shard: Shard, at: Place, now: float) -> tuple[int, Place
 def balance(store: Store, now: float) -> None:
     """Forget pauses that have ended, and have the shards' tallies cancel each other out.
 
-    A job may be counted in by one shard's tally and out by another's, as its worker had it, and as it was removed.
+    A job may be counted in by one shard's tally and out by another's, as its worker had it, and as
+    it was removed.
     """
-    over = [queue for queue, until in store.settings.paused.items() if until is not None and until <= now]
+    over = [queue for queue, until in store.settings.paused.items() if until is not None
+            and until <= now]
     for queue in over:
         resume(store, queue)
     if sum(len(shard.tally) for shard in store.shards) > MANY:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""A worker's seat: taken, given up, taken away; edge f is evict with ends' retry, release or settle in one commit."""
+"""A worker's seat: taken, given up, taken away; edge f is evict with ends' retry, release or settle
+in one commit."""
 from __future__ import annotations
 
 from collections.abc import Mapping

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Whether two databases hold the same jobs. Looks at one after the other, so that any number of them fits in memory."""
+"""Whether two databases hold the same jobs. Looks at one after the other, so that any number of
+them fits in memory."""
 from __future__ import annotations
 
 import hashlib
@@ -25,10 +26,11 @@ class Jobs(NamedTuple):
 
 
 def checksum(store: Store, jobid: int) -> bytes:
-    """16 bytes that differ when anything about a job differs: what was asked, where it stands, what came of it."""
+    """16 bytes that differ when anything about a job differs: what was asked, where it stands, what
+    came of it."""
     view = store.view(jobid)
     record, outcome = view.record, view.outcome
-    facts = (view._replace(record=None, outcome=None),                                      # type: ignore[arg-type]
+    facts = (view._replace(record=None, outcome=None),      # type: ignore[arg-type]
              record._replace(input=None), stored(record.input),
              outcome and outcome._replace(output=None), outcome and stored(outcome.output))
     return hashlib.blake2b(repr(facts).encode(), digest_size=16).digest()

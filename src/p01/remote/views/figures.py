@@ -20,7 +20,8 @@ END = float('inf')
 class Counts(NamedTuple):
     """How many jobs of each queue have which status.
 
-    reckoned: how many of them no worker has noticed was reckoned from a part of them. What a worker has taken in is exact.
+    reckoned: how many of them no worker has noticed was reckoned from a part of them. What a worker
+    has taken in is exact.
     """
 
     queues: dict[str, dict[str, int]]
@@ -28,7 +29,8 @@ class Counts(NamedTuple):
 
 
 def reckoned(store: Store) -> Counts:
-    """The counts; exact while the jobs that no worker has noticed are in at most LOOK segments, 3,000 to 50,000 jobs."""
+    """The counts; exact while the jobs that no worker has noticed are in at most LOOK segments,
+    3,000 to 50,000 jobs."""
     segments = list(store.unnoticed())
     if len(segments) <= LOOK:
         return Counts(exact(store))
@@ -79,12 +81,15 @@ def oldest(store: Store) -> float | None:
 
     Of jobs that no worker has noticed, as many are looked at as are in LOOK segments.
     """
-    found = min((instant for shard in store.shards if (instant := shard.oldest()) is not None), default=END)
+    found = min((instant for shard in store.shards if (instant := shard.oldest()) is not None),
+                default=END)
     for first, cursor in islice(store.unnoticed(), LOOK):
         segment = store.segment(first)
         if segment.born > found and first > cursor:
             break           # this one, and all that were reserved after it, have younger jobs
-        found = min([found, *(record.created for _, record in store.untaken([(first, cursor)]) if record.due is None)])
+        found = min([found,
+                     *(record.created for _, record in store.untaken([(first, cursor)])
+                       if record.due is None)])
     return None if found == END else found
 
 
@@ -93,7 +98,8 @@ def nextDue(store: Store, noticed: bool = True) -> float | None:
     noticed, else of the others as well, as many as are in LOOK segments."""
     found = [instant for shard in store.shards if (instant := shard.nextDue()) is not None]
     if not noticed:
-        found += [record.due for _, record in store.untaken(islice(store.unnoticed(), LOOK)) if record.due is not None]
+        found += [record.due for _, record in store.untaken(islice(store.unnoticed(), LOOK))
+                  if record.due is not None]
     return min(found, default=None)
 
 

@@ -31,8 +31,8 @@ EVERY = 50          # segments after which memory is given back
 class Filter(NamedTuple):
     """Which jobs: those that all of this holds for. Instants are POSIX seconds.
 
-    since and before are about when a job ended, or when it was enqueued while it has not: since ≤ instant < before. limit:
-    at most so many, the newest.
+    since and before are about when a job ended, or when it was enqueued while it has not: since ≤
+    instant < before. limit: at most so many, the newest.
     """
 
     stati: Collection[str] = STATI
@@ -50,13 +50,15 @@ class Filter(NamedTuple):
 
     def asked(self, record: Record) -> bool:
         """Whether queue and name fit."""
-        return (self.queue is None or record.queue == self.queue) and (self.name is None or record.name == self.name)
+        return (self.queue is None or record.queue == self.queue) \
+            and (self.name is None or record.name == self.name)
 
     def fits(self, view: View) -> bool:
         """Whether all fits."""
         at = view.record.created if view.outcome is None else view.outcome.completed
         return view.status in self.stati and self.asked(view.record) \
-            and (self.since is None or self.since <= at) and (self.before is None or at < self.before)
+            and (self.since is None or self.since <= at) \
+            and (self.before is None or at < self.before)
 
 
 ALL = Filter()
@@ -84,16 +86,19 @@ def fitting(store: Store, which: Filter) -> Iterator[View]:
 
 
 def candidates(store: Store, which: Filter) -> Iterator[Iterator[int]]:
-    """The ids of the jobs that may fit, each stream the newest first. They get all that fit, and not many others."""
+    """The ids of the jobs that may fit, each stream the newest first. They get all that fit, and
+    not many others."""
     wanted = set(which.stati)
     if wanted >= set(STATI):
-        firsts = merged(store, lambda shard: shard.kinds.matching(ANY, which.queue, which.name, SETS))
+        firsts = merged(store, lambda shard: shard.kinds.matching(ANY, which.queue, which.name,
+                                                                  SETS))
         if which.queue is None and which.name is None or firsts is None:
             firsts = descending(store.segments)
         yield members(store, firsts, lambda shard, first, jobid: True)
     else:
         # a worker's newest outcomes stand in its seat, where its claims are too
-        yield iter(sorted((jobid for seat in store.seats.values() for jobid in seat.claims), reverse=True))
+        yield iter(sorted((jobid for seat in store.seats.values() for jobid in seat.claims),
+                          reverse=True))
         for status in FINISHED:
             if status in wanted:
                 yield ended(store, which, status)
@@ -113,7 +118,8 @@ def ended(store: Store, which: Filter, status: str) -> Iterator[int]:
     firsts = None
     if status in RARE or which.queue is not None or which.name is not None:
         kind = status if status in RARE else ANY
-        firsts = merged(store, lambda shard: shard.kinds.matching(kind, which.queue, which.name, SETS))
+        firsts = merged(store, lambda shard: shard.kinds.matching(kind, which.queue, which.name,
+                                                                  SETS))
     if firsts is None:
         firsts = heapq.merge(*(descending(shard.fates) for shard in store.shards), reverse=True)
     return members(store, (first for first in firsts if timely(store, first, which)), kept)
@@ -130,8 +136,10 @@ def waiting(store: Store, which: Filter) -> Iterator[int]:
     """Those in line: of a few all that there are, else by segments."""
     total = tallied(store)
     stati = [status for status in (QUEUED, DELAYED) if status in which.stati]
-    few = sum(count for (queue, status), count in total.items() if status in stati and which.queue in (None, queue)) <= FEW \
-        and (DELAYED not in stati or sum(count for (_, status), count in total.items() if status == DELAYED) <= FEW)
+    few = sum(count for (queue, status), count in total.items() if status in stati
+              and which.queue in (None, queue)) <= FEW \
+        and (DELAYED not in stati
+             or sum(count for (_, status), count in total.items() if status == DELAYED) <= FEW)
     if few:
         return iter(sorted(inLine(store, which.queue, stati), reverse=True))
     firsts = merged(store, lambda shard: shard.kinds.matching(ANY, which.queue, which.name, SETS))
@@ -154,10 +162,13 @@ def inLine(store: Store, queue: str | None, stati: Collection[str]) -> Iterator[
 def untaken(store: Store) -> Iterator[int]:
     """Those that no worker has noticed."""
     cursors = dict(store.unnoticed())
-    return members(store, sorted(cursors, reverse=True), lambda shard, first, jobid: jobid > cursors[first])
+    return members(store,
+                   sorted(cursors,
+                          reverse=True), lambda shard, first, jobid: jobid > cursors[first])
 
 
-def members(store: Store, firsts: Iterable[int], kept: Callable[[Shard, int, int], bool]) -> Iterator[int]:
+def members(store: Store, firsts: Iterable[int],
+            kept: Callable[[Shard, int, int], bool]) -> Iterator[int]:
     """The ids in these segments that are kept, but not those of removed jobs."""
     for number, first in enumerate(firsts, 1):
         shard = store.shards[shardOf(first)]
@@ -174,7 +185,8 @@ def members(store: Store, firsts: Iterable[int], kept: Callable[[Shard, int, int
 
 
 def merged(store: Store, matching: Callable[[Shard], list[Firsts] | None]) -> Iterator[int] | None:
-    """The first ids of the shards' segments that match, the newest first; None when there is too much to merge."""
+    """The first ids of the shards' segments that match, the newest first; None when there is too
+    much to merge."""
     found: list[Firsts] = []
     for shard in store.shards:
         more = matching(shard)

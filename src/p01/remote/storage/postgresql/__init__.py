@@ -31,7 +31,8 @@ __all__ = ['View', 'openDatabase', 'openStorage']
 
 
 def openDatabase(address: Address, **settings: Any) -> ZODB.DB:
-    """The database on a server; its tables are made on first use. Raises AddressError or DatabaseLocked."""
+    """The database on a server; its tables are made on first use. Raises AddressError or
+    DatabaseLocked."""
     parts = partsOf(address)
     try:
         # One at a time: ZODB looks for the root object and makes it in two transactions, as we do
@@ -43,13 +44,14 @@ def openDatabase(address: Address, **settings: Any) -> ZODB.DB:
             guard.finish()      # which lets go of the lock
     except Refused as error:
         if error.state == '55P03':
-            raise DatabaseLocked(f'{address.text} has been held for {schema.OPENING} seconds by others '
-                                 'that open it; see in pg_stat_activity what hangs there.') from error
+            raise DatabaseLocked(f'{address.text} has been held for {schema.OPENING} seconds by '
+                                 'others that open it; see in pg_stat_activity what hangs '
+                                 'there.') from error
         if error.state == '42501':
-            raise AddressError(f'{address.text} has no tables yet, or others have made them, and its user '
-                               f'may not make or use them ({error}); let the user own the database, or '
-                               'GRANT CREATE ON SCHEMA public to it, and the rights on tables that are '
-                               'there.') from error
+            raise AddressError(f'{address.text} has no tables yet, or others have made them, and '
+                               f'its user may not make or use them ({error}); let the user own the '
+                               'database, or GRANT CREATE ON SCHEMA public to it, and the rights '
+                               'on tables that are there.') from error
         mend = _mend(str(error), parts)
         raise AddressError(f'{address.text} cannot be opened ({error}); {mend}.') from error
     except StorageError as error:
@@ -86,17 +88,21 @@ def openStorage(conninfo: str, readOnly: bool = False, wait: float = WAIT,
 
 def serverOf(name: str, parts: dict[str, Any], readOnly: bool = False, wait: float = WAIT,
              blobs: str | Path | None = None) -> Server:
-    """A database on a server. Its parts stand in a function, where nothing that is shown shows them."""
+    """A database on a server. Its parts stand in a function, where nothing that is shown shows
+    them."""
     folder = None if blobs is None else Path(blobs)
     return Server(name, lambda: make_conninfo(**parts), readOnly, wait, folder)
 
 
 def guarding(conninfo: str) -> Any:
-    """A connection of psycopg.pq that keeps others from opening until it is closed. Raises Refused."""
+    """A connection of psycopg.pq that keeps others from opening until it is closed. Raises
+    Refused."""
     raw = connected(conninfo)
     try:
         settings = f"SET client_min_messages TO error; SET lock_timeout TO '{schema.OPENING}s'"
-        asked(raw, f'{settings}; {patience(raw)}SELECT pg_advisory_lock({schema.LOCK[0]}, {schema.LOCK[1]})')
+        asked(raw,
+              f'{settings}; {patience(raw)}SELECT pg_advisory_lock({schema.LOCK[0]}, '
+              f'{schema.LOCK[1]})')
     except BaseException:
         raw.finish()
         raise
@@ -117,9 +123,10 @@ def partsOf(address: Address) -> dict[str, Any]:
             reason = f' ({line(str(error))})'
     if not parts and text not in ('', 'postgresql://') or _misread(parts):
         raise AddressError(f'{address.text} cannot be read{reason}; write '
-                           'postgresql://user:password@host:port/database, with %40 for an @ in the '
-                           'password, %2F for a / and so on, or postgresql:service=name.')
-    if 'service' not in parts and 'PGSERVICE' not in os.environ:   # ours would win over those of the service
+                           'postgresql://user:password@host:port/database, with %40 for an @ in '
+                           'the password, %2F for a / and so on, or postgresql:service=name.')
+    # ours would win over those of the service
+    if 'service' not in parts and 'PGSERVICE' not in os.environ:
         parts = {**PATIENCE, **parts}
     return parts
 
@@ -137,7 +144,8 @@ def _mend(text: str, parts: dict[str, Any]) -> str:
     languages."""
     if 'database' in text and 'does not exist' in text:
         return f'make the database with createdb {parts.get("dbname", "NAME")}, or name another'
-    if 'password' in text or 'role' in text and 'does not exist' in text or 'authentication' in text:
+    if 'password' in text or 'role' in text and 'does not exist' in text \
+            or 'authentication' in text:
         return 'give the right user and password, in the address, in ~/.pgpass or in a service file'
     if 'service' in text and 'not found' in text:
         return 'name a service of ~/.pg_service.conf'

@@ -18,10 +18,13 @@ from ZODB.POSException import ConflictError
 from p01.remote.storage.faults import Disconnected, Fault, Full, LockTimeout
 
 # So that a connection that was cut without a word is noticed within a minute, and not after hours.
-PATIENCE = {'connect_timeout': '10', 'keepalives_idle': '30', 'keepalives_interval': '10', 'keepalives_count': '3',
+PATIENCE = {'connect_timeout': '10', 'keepalives_idle': '30', 'keepalives_interval': '10',
+            'keepalives_count': '3',
             'tcp_user_timeout': '60000', 'fallback_application_name': 'p01.remote'}
-# The server's words for the same: a host that is cut off within a commit would else keep its locks for hours.
-SERVER = {'keepalives_idle': 'tcp_keepalives_idle', 'keepalives_interval': 'tcp_keepalives_interval',
+# The server's words for the same: a host that is cut off within a commit would else keep its locks
+# for hours.
+SERVER = {'keepalives_idle': 'tcp_keepalives_idle',
+          'keepalives_interval': 'tcp_keepalives_interval',
           'keepalives_count': 'tcp_keepalives_count', 'tcp_user_timeout': 'tcp_user_timeout'}
 GOOD = {pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK}
 SYNC = pq.ExecStatus.PIPELINE_SYNC
@@ -55,7 +58,8 @@ class Link:
     def __init__(self, conninfo: str, settings: str, statements: dict[bytes, str]) -> None:
         """Raises Refused; then nothing is left open."""
         self.raw = raw = connected(conninfo)
-        self.awaited = 0                # answers that are still to come, of what was sent together each
+        # answers that are still to come, of what was sent together each
+        self.awaited = 0
         try:
             asked(raw, f'SET client_min_messages TO error; {patience(raw)}{settings}')
             raw.nonblocking = 1
@@ -108,8 +112,10 @@ class Link:
         except OperationalError as error:
             text = line(str(error))
             self.close()
-            raise Disconnected(f'The connection to PostgreSQL was lost ({text}); try again.') from error
-        except BaseException:           # a signal came in between: what stands where is not known any more
+            raise Disconnected(
+                f'The connection to PostgreSQL was lost ({text}); try again.') from error
+        except BaseException:
+            # a signal came in between: what stands where is not known any more
             self.close()
             raise
         if failed is not None:
@@ -160,13 +166,14 @@ class Link:
         if state in CONFLICTS:
             return ConflictError(text)
         if state == '55P03':
-            return LockTimeout(f'Others have held for too long what this transaction changes ({text}); see in pg_stat_activity '
-                               'what hangs there.')
+            return LockTimeout('Others have held for too long what this transaction changes '
+                               f'({text}); see in pg_stat_activity what hangs there.')
         if state in ('53100', '53200'):
             return Full(f'PostgreSQL has no room left ({text}); make some there.')
         if state == '42501':
-            return Fault(f'PostgreSQL does not let this user do that ({text}); GRANT it the rights on the tables zodb_object, '
-                         'zodb_change and zodb_store, and on the sequence zodb_block.')
+            return Fault(f'PostgreSQL does not let this user do that ({text}); GRANT it the rights '
+                         'on the tables zodb_object, zodb_change and zodb_store, and on the '
+                         'sequence zodb_block.')
         return Fault(f'PostgreSQL could not do it ({text}).')
 
     def close(self) -> None:
@@ -187,7 +194,8 @@ def connected(conninfo: str) -> Any:
 def patience(raw: Any) -> str:
     """Statements that make the server as patient with a connection as we are."""
     ours = {option.keyword.decode(): option.val for option in raw.info}
-    return ''.join(f'SET {theirs} TO {int(ours[name])}; ' for name, theirs in SERVER.items() if ours.get(name))
+    return ''.join(f'SET {theirs} TO {int(ours[name])}; ' for name, theirs in SERVER.items()
+                   if ours.get(name))
 
 
 def asked(raw: Any, statements: str) -> list[str]:
@@ -195,7 +203,8 @@ def asked(raw: Any, statements: str) -> list[str]:
     result = raw.exec_(statements.encode())
     if result.status not in GOOD:
         raise Refused(line(result.get_error_message()), stateOf(result))
-    return [(result.get_value(0, column) or b'').decode() for column in range(result.nfields if result.ntuples else 0)]
+    return [(result.get_value(0, column) or b'').decode()
+            for column in range(result.nfields if result.ntuples else 0)]
 
 
 def line(text: str) -> str:

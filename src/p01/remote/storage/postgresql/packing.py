@@ -22,9 +22,11 @@ from p01.remote.storage.postgresql.schema import LOCK, OTHERS
 TOLD = 10.0         # seconds between two lines of the log
 LOOK = 1.0          # seconds between two looks at what others commit
 TRIES = 3           # of marking, when others have changed more than can be told
-PATIENCE = 200      # milliseconds that those who commit wait behind us for one who does not come to an end
+# milliseconds that those who commit wait behind us for one who does not come to an end
+PATIENCE = 200
 WAITS = 100         # times that we wait so long
-ALONE = b"SET LOCAL lock_timeout TO %d" % PATIENCE, b'LOCK TABLE zodb_object IN SHARE ROW EXCLUSIVE MODE'
+ALONE = (b"SET LOCAL lock_timeout TO %d" % PATIENCE,
+         b'LOCK TABLE zodb_object IN SHARE ROW EXCLUSIVE MODE')
 
 logger = logging.getLogger('p01.remote')
 
@@ -49,14 +51,17 @@ class Pack:
         """Pack. Raises Packed while another pack runs, of whatever process."""
         self.link = self.server.connect()
         try:
-            if self.link.run(b'SELECT pg_try_advisory_lock(%d, 3)' % LOCK[0])[0].get_value(0, 0) != b'\1':
-                raise Packed(f'{self.server.name} is being packed already; try again when that pack has ended.')
+            [answer] = self.link.run(b'SELECT pg_try_advisory_lock(%d, 3)' % LOCK[0])
+            if answer.get_value(0, 0) != b'\1':
+                raise Packed(f'{self.server.name} is being packed already; try again when that '
+                             'pack has ended.')
             for _ in range(TRIES):
                 try:
                     return self.collect(Marking(references, self.marked))
                 except Behind:
                     self.link.send(Step(b'rollback'))
-            raise Fault(f'{self.server.name} changes faster than it can be packed; try again at a quieter time.')
+            raise Fault(f'{self.server.name} changes faster than it can be packed; try again at a '
+                        'quieter time.')
         finally:
             self.link.close()       # which lets go of the lock
 
@@ -70,7 +75,8 @@ class Pack:
         after = -1
         while True:
             self.renew(marking)
-            found = self.link.run(Step(b'older', [long(after), long(limit), long(BATCH)], (1, 1, 1)))[0]
+            found = self.link.run(Step(b'older', [long(after), long(limit),
+                                                  long(BATCH)], (1, 1, 1)))[0]
             oids = [LONG.unpack(found.get_value(row, 0))[0] for row in range(found.ntuples)]
             garbage += [oid for oid in oids if oid not in marking]
             if len(garbage) >= BATCH or not oids:
@@ -87,7 +93,8 @@ class Pack:
         self.lock()
         self.renew(marking)         # nobody else writes now: what is not marked, nobody can have
         garbage = [oid for oid in garbage if oid not in marking]
-        self.link.run(Step(b'remove', [longs(garbage), longs([limit] * len(garbage))], (1, 1)), Step(b'commit'))
+        self.link.run(Step(b'remove', [longs(garbage), longs([limit] * len(garbage))], (1, 1)),
+                      Step(b'commit'))
         self.deleted += len(garbage)
         self.tell('%s: %s objects of it deleted', self.deleted)
 
@@ -105,7 +112,8 @@ class Pack:
 
     def states(self, oids: Ids) -> Iterable[bytes]:
         """States of objects."""
-        return [state for _, _, state in loaded(self.link.run(Step(b'loads', [longs(oids)], (1,)))[0])]
+        return [state
+                for _, _, state in loaded(self.link.run(Step(b'loads', [longs(oids)], (1,)))[0])]
 
     def renew(self, marking: Marking) -> None:
         """Mark what was committed since."""
@@ -118,7 +126,8 @@ class Pack:
         """Note what was committed since. Raises Behind."""
         self.looked = time.monotonic()
         low, high, running = self.seen.encode().split(b':')
-        result = self.link.run(Step(b'poll', [high, b'{%s}' % running, low, long(0)], (0, 0, 0, 1)))[0]
+        result = self.link.run(Step(b'poll', [high, b'{%s}' % running, low,
+                                              long(0)], (0, 0, 0, 1)))[0]
         self.seen, changed = result.get_value(0, 0).decode(), numbers(result.get_value(0, 1))
         if OTHERS in changed or len(changed) >= CHANGES:
             raise Behind()

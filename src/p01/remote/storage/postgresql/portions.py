@@ -36,8 +36,10 @@ def valued(items: list[Item], checks: dict[int, int]) -> list[bytes]:
     news = [item for item in items if not item[1]]
     if news:
         items = [item for item in items if item[1]]
-    return [longs([item[0] for item in news]), strings([item[2] for item in news]), longs([item[0] for item in items]),
-            longs([item[1] for item in items]), strings([item[2] for item in items]), longs(list(checks)),
+    return [longs([item[0] for item in news]), strings([item[2] for item in news]),
+            longs([item[0] for item in items]),
+            longs([item[1] for item in items]), strings([item[2] for item in items]),
+            longs(list(checks)),
             longs(list(checks.values()))]
 
 
@@ -68,10 +70,12 @@ def restoring(pending: Pending) -> Iterator[tuple[bytes, list[bytes]]]:
 
 def restored(rows: list[Row]) -> list[bytes]:
     """Ids, revisions and states."""
-    return [longs([row[0] for row in rows]), longs([row[1] for row in rows]), strings([row[2] for row in rows])]
+    return [longs([row[0] for row in rows]), longs([row[1] for row in rows]),
+            strings([row[2] for row in rows])]
 
 
 def loaded(result: Any) -> list[Row]:
     """Rows of id, revision and state."""
     value, number = result.get_value, LONG.unpack
-    return [(number(value(row, 0))[0], number(value(row, 1))[0], value(row, 2)) for row in range(result.ntuples)]
+    return [(number(value(row, 0))[0], number(value(row, 1))[0], value(row, 2))
+            for row in range(result.ntuples)]

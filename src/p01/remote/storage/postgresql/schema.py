@@ -3,7 +3,8 @@
 
     zodb_object(oid, tid, state)            one row for each object: id, revision, state
     zodb_change(tid, xid, session, oids)    one row for each commit, as long as somebody may ask: its
-                                            revision, PostgreSQL's own transaction, the view that made
+                                            revision, PostgreSQL's own transaction, the view that
+                                            made
                                             it, the objects; NULL for very many
     zodb_store(version, code, trimmed)      one row: versions of tables and functions; who has not
                                             asked since that transaction is to forget all objects
@@ -143,7 +144,8 @@ BEGIN
     RETURN {IDS} * CASE WHEN got > used THEN got ELSE setval('zodb_block', used + 1) END;
 END $$'''
 
-# Numbers of transactions that this server has never had: the tables were dumped elsewhere, and restored here.
+# Numbers of transactions that this server has never had: the tables were dumped elsewhere, and
+# restored here.
 FOREIGN = '''SELECT EXISTS (SELECT FROM zodb_store WHERE trimmed > pg_snapshot_xmax(pg_current_snapshot())
     UNION ALL SELECT FROM zodb_change WHERE xid >= pg_snapshot_xmax(pg_current_snapshot()))'''
 RESTORED = "BEGIN; DELETE FROM zodb_change; UPDATE zodb_store SET trimmed = '0'; COMMIT"
@@ -178,7 +180,8 @@ STATEMENTS = {
         $6::bigint[], $7::bytea[], $8::bigint[], $9::bigint[], $10::bigint[])''',
     b'judge': '''SELECT * FROM zodb_judge($1::bigint, $2::bigint[], $3::bytea[], $4::bigint[], $5::bigint[],
         $6::bytea[], $7::bigint[], $8::bigint[])''',
-    b'note': 'INSERT INTO zodb_change VALUES ($1::bigint, pg_current_xact_id(), $2::bigint, $3::bigint[])',
+    b'note': 'INSERT INTO zodb_change VALUES ($1::bigint, pg_current_xact_id(), $2::bigint, '
+             '$3::bigint[])',
     b'renote': '''INSERT INTO zodb_change VALUES ($1::bigint, pg_current_xact_id(), $2::bigint, $3::bigint[])
         ON CONFLICT (tid) DO UPDATE SET xid = excluded.xid, session = excluded.session,
         oids = zodb_change.oids || excluded.oids''',
@@ -211,7 +214,8 @@ def prepare(raw: Any, name: str, readOnly: bool) -> None:
     raw is a connection of psycopg.pq. Raises Unfit and Refused.
     """
     if raw.server_version < OLDEST * 10_000:
-        raise Unfit(f'{name} is on PostgreSQL {raw.server_version // 10_000}; move it to {OLDEST} or newer.')
+        raise Unfit(f'{name} is on PostgreSQL {raw.server_version // 10_000}; move it to {OLDEST} '
+                    'or newer.')
     known = asked(raw, "SELECT to_regclass('zodb_store') IS NOT NULL, "
                        "to_regclass('object_state') IS NOT NULL")
     if known[0] == 't':
@@ -228,9 +232,9 @@ def prepare(raw: Any, name: str, readOnly: bool) -> None:
         made = ''
     else:
         if known[1] == 't':
-            raise Unfit(f'{name} holds a database of RelStorage; describe it in a configuration file '
-                        'and open it by zconfig:FILE, or move it to a new one: p01-remote copy '
-                        'zconfig:FILE postgresql://HOST/NAME.')
+            raise Unfit(f'{name} holds a database of RelStorage; describe it in a configuration '
+                        'file and open it by zconfig:FILE, or move it to a new one: p01-remote '
+                        'copy zconfig:FILE postgresql://HOST/NAME.')
         if readOnly:
             raise Unfit(f'{name} has no tables yet; open it for writing once.')
         made = f'{TABLES};'

@@ -23,12 +23,15 @@ AGAIN = 0.05, 1.0   # seconds between two tries to connect, at first and in the 
 class Server(Shared):
     """A database on a server, for all views of this process."""
 
-    def __init__(self, name: str, conninfo: Callable[[], str], readOnly: bool = False, wait: float = WAIT,
+    def __init__(self, name: str, conninfo: Callable[[], str], readOnly: bool = False,
+                 wait: float = WAIT,
                  blobs: Path | None = None) -> None:
         super().__init__(name, readOnly, blobs)
-        self.conninfo = conninfo        # a function, since what it returns may have a password in it
+        # a function, since what it returns may have a password in it
+        self.conninfo = conninfo
         self.wait = wait
-        self.commits = itertools.count(random.randrange(1_000_000))     # of this process; at random, for those of few commits
+        # of this process; at random, for those of few commits
+        self.commits = itertools.count(random.randrange(1_000_000))
 
     def connect(self) -> Link:
         """A new connection. Raises Disconnected."""
@@ -58,13 +61,14 @@ class Server(Shared):
                 link = self.connect()
                 try:
                     settled = link.run(Step(b'settle', values, (1, 1)))[0].get_value(0, 0)
-                    return not any(settled) and any(link.run(Step(b'done', values, (1, 1)))[0].get_value(0, 0))
+                    return not any(settled) \
+                        and any(link.run(Step(b'done', values, (1, 1)))[0].get_value(0, 0))
                 finally:
                     link.close()
             except (Disconnected, LockTimeout) as error:
                 if time.monotonic() > deadline:
-                    raise Disconnected(f'{self.name} was lost within a commit, and is away since; whether the commit was done '
-                                       'is not known.') from error
+                    raise Disconnected(f'{self.name} was lost within a commit, and is away since; '
+                                       'whether the commit was done is not known.') from error
             time.sleep(pause)
             pause = min(2 * pause, AGAIN[1])
 

@@ -20,7 +20,8 @@ from p01.remote.storage.postgresql.server import Server
 
 BEGIN, WRITE, START, ROLLBACK = (Step(name) for name in (b'begin', b'write', b'start', b'rollback'))
 POLLED = 0, 0, 0, 1     # which of poll's values are binary
-SLOTS = 4096            # of revisions, which are 14 ns each; connections at the same time have different ones, as a rule
+# of revisions, which are 14 ns each; connections at the same time have different ones, as a rule
+SLOTS = 4096
 
 
 class Session:
@@ -28,13 +29,15 @@ class Session:
 
     def __init__(self, server: Server) -> None:
         self.server = server
-        self.number = random.getrandbits(62) + 1        # marks our commits, whose changes we need not be told
+        # marks our commits, whose changes we need not be told
+        self.number = random.getrandbits(62) + 1
         self.slot = self.number % SLOTS
         self.link: Link | None = None
         self.open = False           # whether a transaction is
         self.snapshot = False       # whether it is a snapshot
         self.polls = False          # whether a ZODB connection uses us, with transactions
-        self.lost = False           # whether the snapshot was lost with its connection, in the midst of a transaction
+        # whether the snapshot was lost with its connection, in the midst of a transaction
+        self.lost = False
         self.seen = ''              # the snapshot whose changes have been told
 
     def run(self, *steps: Any, behind: Sequence[Step] = ()) -> list[Any]:
@@ -52,7 +55,8 @@ class Session:
         if self.link is not None and self.link.broken:
             self.lose()
         if self.lost:
-            raise Disconnected('The connection to PostgreSQL was lost in the midst of this transaction; abort, and try again.')
+            raise Disconnected('The connection to PostgreSQL was lost in the midst of this '
+                               'transaction; abort, and try again.')
         if self.link is None:
             try:
                 self.link = self.server.connect()
@@ -63,7 +67,8 @@ class Session:
         return self.link
 
     def lose(self) -> None:
-        """The connection is gone, and with it the snapshot; what has changed since it nobody can tell."""
+        """The connection is gone, and with it the snapshot; what has changed since it nobody can
+        tell."""
         link, self.link = self.link, None
         if link is not None:
             link.close()
@@ -74,7 +79,10 @@ class Session:
         """Begin a snapshot; the objects that others changed since the one before, None for all."""
         polled, self.polls = self.polls, True
         result = self.begin()
-        now, changed = result.get_value(0, 0).decode(), numbers(result.get_value(0, 1)) if self.seen else ()
+        now, changed = result.get_value(0,
+                                        0).decode(), numbers(result.get_value(0,
+                                                                              1)) if self.seen \
+                                                                                  else ()
         forget, self.seen = polled and not self.seen, now
         if forget or len(changed) >= CHANGES or OTHERS in changed:
             return None

@@ -36,14 +36,16 @@ ROOM = 64 << 20         # bytes of objects that were asked for in advance
 TRIM = 1_000            # commits of a process after which it trims the table of changes
 COMMIT, NOTIFY, TRIMMING = (Step(name) for name in (b'commit', b'notify', b'trim'))
 VOTED, JUDGED = (1,) * 10, (1,) * 8     # all their values are binary
-KEYS = b'DECLARE keys CURSOR FOR SELECT oid, tid FROM zodb_object WHERE tid BETWEEN %d AND %d ORDER BY tid, oid'
+KEYS = (b'DECLARE keys CURSOR FOR SELECT oid, tid FROM zodb_object WHERE tid BETWEEN %d AND %d '
+        b'ORDER BY tid, oid')
 
 
 class View(core.View):
     """One view of a database on a server."""
 
     shared: Server
-    alone = False           # whether nothing else takes part in the transaction, so that the vote may commit it
+    # whether nothing else takes part in the transaction, so that the vote may commit it
+    alone = False
     telling = False         # whether the commit wakes those who listen
 
     def __init__(self, shared: Server, first: bool = True) -> None:
@@ -51,8 +53,10 @@ class View(core.View):
         self.session = Session(shared)
         self.known = 0              # no revision of ours is older
         self.fetched: dict[int, tuple[bytes, int]] = {}         # what was asked for in advance
-        self.kept: dict[int, tuple[bytes, int]] | None = None   # what is left of a snapshot that the vote has let go of
-        self.noted: list[int] | None = None                     # in such a vote: all objects that are written
+        # what is left of a snapshot that the vote has let go of
+        self.kept: dict[int, tuple[bytes, int]] | None = None
+        # in such a vote: all objects that are written
+        self.noted: list[int] | None = None
         self.committed = False      # whether the vote has committed
 
     # -- reading
@@ -70,9 +74,11 @@ class View(core.View):
         self.kept, self.session.lost, self.alone, self.telling = None, False, False, False
 
     def ask(self, name: bytes, *values: bytes) -> Any:
-        """What a statement finds in the snapshot. Raises ReadConflictError when the vote has let go of it."""
+        """What a statement finds in the snapshot. Raises ReadConflictError when the vote has let go
+        of it."""
         if self.kept is not None and not self.session.snapshot:
-            raise ReadConflictError('This transaction has met a conflict, and cannot load any more.')
+            raise ReadConflictError('This transaction has met a conflict, and cannot load any '
+                                    'more.')
         return self.session.ask(name, *values)
 
     def count(self, name: bytes) -> int:
@@ -126,7 +132,8 @@ class View(core.View):
                     oids = [LONG.unpack(keys.get_value(row, 0))[0] for row in range(keys.ntuples)]
                     if not oids:
                         break
-                    have = {row[0]: row for row in loaded(link.run(Step(b'loads', [longs(oids)], (1,)))[0])}
+                    have = {row[0]: row
+                            for row in loaded(link.run(Step(b'loads', [longs(oids)], (1,)))[0])}
                     yield from map(have.__getitem__, oids)
             finally:
                 link.close()
@@ -168,8 +175,8 @@ class View(core.View):
     def number(self, given: bytes | None) -> None:
         """The revision that is being committed, behind all that we know of.
 
-        Two views that commit in the same moment would have the same one, some times in a second: the
-        clocks of their processes are not that fine. So each has slots of its own.
+        Two views that commit in the same moment would have the same one, some times in a second:
+        the clocks of their processes are not that fine. So each has slots of its own.
         """
         now = u64(newTid(None))
         tid = now - now % SLOTS + self.session.slot
@@ -185,10 +192,12 @@ class View(core.View):
         if not self.session.open:
             self.session.begin()
         for values, last in portions(pending):
-            step = Step(b'vote', [self.tid, long(self.session.number if last else 0), *values, noted], VOTED)
+            step = Step(b'vote', [self.tid, long(self.session.number if last else 0), *values,
+                                  noted], VOTED)
             found = self.finish(step) if alone else self.session.run(step)[-1]
             if found is not None and found.ntuples:
-                self.kept = {oid: (state, tid) for oid, tid, state in loaded(found) if oid != CONFLICT}
+                self.kept = {oid: (state, tid) for oid, tid, state in loaded(found)
+                             if oid != CONFLICT}
                 return False
         self.committed = alone
         return True
@@ -202,13 +211,16 @@ class View(core.View):
         for oid, current, _ in found:
             if oid < CONFLICT:
                 oid = CONFLICT - 1 - oid
-                raise ReadConflictError(oid=p64(oid), serials=(p64(current), p64(pending.checks[oid])))
+                raise ReadConflictError(oid=p64(oid),
+                                        serials=(p64(current), p64(pending.checks[oid])))
             if current >= u64(self.tid):        # the clock of another host is ahead
                 self.known = max(self.known, current)
-                raise ConflictError(oid=p64(oid), serials=(p64(current), p64(pending.stores[oid][0])))
+                raise ConflictError(oid=p64(oid),
+                                    serials=(p64(current), p64(pending.stores[oid][0])))
         if not found:
             name = b'renote' if pending.given or pending.restores else b'note'
-            note = Step(name, [self.tid, long(self.session.number), objects(self.noted or [])], (1, 1, 1))
+            note = Step(name, [self.tid, long(self.session.number),
+                               objects(self.noted or [])], (1, 1, 1))
             if self.alone:
                 self.finish(note)
                 self.committed = True
@@ -245,14 +257,16 @@ class View(core.View):
 
     def rollback(self) -> None:
         """See core."""
-        if self.committed:              # what came between vote and commit raised: the caller does not know
+        # what came between vote and commit raised: the caller does not know
+        if self.committed:
             self.session.seen = ''
         self.session.end()
         self.noted, self.kept = None, {} if self.session.polls else None
 
     # -- the rest
 
-    def pack(self, t: float, referencesf: Callable[[bytes], Iterable[bytes]], gc: bool = True) -> None:
+    def pack(self, t: float, referencesf: Callable[[bytes], Iterable[bytes]],
+             gc: bool = True) -> None:
         """Delete what nothing leads to and is older than t, in POSIX seconds. Raises Packed while
         another pack runs."""
         self.writable()

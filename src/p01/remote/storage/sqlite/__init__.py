@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""sqlite:FOLDER, a storage of our own in one SQLite database: several processes of one host, no server.
+"""sqlite:FOLDER, a storage of our own in one SQLite database: several processes of one host, no
+server.
 
 docs/storages.md says what it guarantees, to any ZODB application.
 """
@@ -25,12 +26,14 @@ OPENING = 60.0      # seconds to wait for others that open the same folder
 
 
 def openDatabase(address: Address, **settings: Any) -> ZODB.DB:
-    """The database in a folder, which is made on first use. Raises AddressError or DatabaseLocked."""
+    """The database in a folder, which is made on first use. Raises AddressError or
+    DatabaseLocked."""
     folder = address.path
     assert folder is not None   # parse sees to it
-    if os.path.exists(folder) and not os.path.isdir(folder):    # False for a name that is too long, where Path's raise
-        raise AddressError(f'{address.text} is a file, and sqlite: wants a folder; name another path, or use '
-                           f'file: if it is a FileStorage.')
+    # False for a name that is too long, where Path's raise
+    if os.path.exists(folder) and not os.path.isdir(folder):
+        raise AddressError(f'{address.text} is a file, and sqlite: wants a folder; name another '
+                           f'path, or use file: if it is a FileStorage.')
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return _open(folder, settings)
@@ -46,8 +49,8 @@ def openDatabase(address: Address, **settings: Any) -> ZODB.DB:
     except LockTimeout as error:
         raise DatabaseLocked(str(error)) from error
     except sqlite3.DatabaseError as error:
-        raise AddressError(f'{address.text} holds no database that can be read ({error}); name another '
-                           f'folder, or restore it from a backup.') from error
+        raise AddressError(f'{address.text} holds no database that can be read ({error}); name '
+                           f'another folder, or restore it from a backup.') from error
     except StorageError as error:
         raise AddressError(str(error)) from error
 

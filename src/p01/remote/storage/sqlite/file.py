@@ -19,26 +19,33 @@ from p01.remote.storage.sqlite.gate import Gate
 NAME, LOCK, BLOBS = 'main.sqlite3', 'commit.lock', 'blobs'
 WAIT = 30.0                 # seconds to wait for others that commit
 IDS = 128                   # object ids that a process reserves at once, with an fsync
-LOG = 64 << 20              # bytes that the log keeps when it begins anew; beyond them somebody holds an old snapshot
-CHECKPOINT = 1_000          # pages of a process, about, after which it has the log copied into the file
+# bytes that the log keeps when it begins anew; beyond them somebody holds an old snapshot
+LOG = 64 << 20
+# pages of a process, about, after which it has the log copied into the file
+CHECKPOINT = 1_000
 PAGE, EACH = 4096, 4        # bytes of a page, and pages that a commit changes at least
 FRAME = PAGE + 24           # bytes of a page in the log
 AHEAD = 8 << 20             # bytes that the log is longer than it need be
-SPARE = 4 << 20             # bytes that must be free beyond what is written: the log, until it is copied into the file
+# bytes that must be free beyond what is written: the log, until it is copied into the file
+SPARE = 4 << 20
 # Sync every commit, on macOS to the disk itself; what is sorted stands in memory.
-SETTINGS = ('synchronous = FULL', 'fullfsync = ON', 'temp_store = MEMORY', f'journal_size_limit = {LOG}',
+SETTINGS = ('synchronous = FULL', 'fullfsync = ON', 'temp_store = MEMORY',
+            f'journal_size_limit = {LOG}',
             'wal_autocheckpoint = 0')
 NEXT = 'SELECT MAX(oid, (SELECT IFNULL(MAX(zoid), 0) + 1 FROM object_state)) FROM known'
 
 
 class File(Shared):
-    """A database in a folder, for all views of this process. All checkpoints happen with the right to write.
+    """A database in a folder, for all views of this process. All checkpoints happen with the right
+    to write.
 
-    SQLite before 3.51.3 can damage a file when one process commits while another copies the log into it. Who has the right to
-    write does so at the end of a commit; the last one to close, and a pack, ask for it first.
+    SQLite before 3.51.3 can damage a file when one process commits while another copies the log
+    into it. Who has the right to write does so at the end of a commit; the last one to close, and a
+    pack, ask for it first.
     """
 
-    def __init__(self, folder: Path, readOnly: bool = False, wait: float = WAIT, blobs: Path | None = None) -> None:
+    def __init__(self, folder: Path, readOnly: bool = False, wait: float = WAIT,
+                 blobs: Path | None = None) -> None:
         super().__init__(str(folder), readOnly, blobs or folder / BLOBS)
         self.folder, self.path, self.wait = folder, folder / NAME, wait
         mounts.check(folder)
@@ -62,7 +69,8 @@ class File(Shared):
 
     def connect(self, writing: bool = False) -> sqlite3.Connection:
         """A new connection."""
-        connection = sqlite3.connect(self.path, timeout=self.wait, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(self.path, timeout=self.wait, isolation_level=None,
+                                     check_same_thread=False)
         try:
             for setting in (*SETTINGS, f'query_only = {int(not writing)}'):
                 connection.execute(f'PRAGMA {setting}').fetchall()
@@ -72,7 +80,8 @@ class File(Shared):
         return connection
 
     def begin(self) -> Any:
-        """Begin to write; what is returned executes statements. Call end() then. Raises LockTimeout."""
+        """Begin to write; what is returned executes statements. Call end() then. Raises
+        LockTimeout."""
         self.gate.acquire()
         try:
             self.execute('BEGIN IMMEDIATE')
@@ -97,9 +106,9 @@ class File(Shared):
     def checkpoint(self) -> None:
         """Copy of the log what no reader needs there, now and then.
 
-        SQLite would try it after each commit while others read, and with a sync of its own. So long the log cannot begin
-        anew, as when two processes take turns; then it is made longer in advance, since a sync of a file that grows takes
-        two to three times as long.
+        SQLite would try it after each commit while others read, and with a sync of its own. So long
+        the log cannot begin anew, as when two processes take turns; then it is made longer in
+        advance, since a sync of a file that grows takes two to three times as long.
         """
         if self.pages >= CHECKPOINT:
             self.pages = 0
@@ -138,18 +147,20 @@ class File(Shared):
         return range(first, first + IDS)
 
     def room(self, size: int) -> None:
-        """Raises Full unless so many bytes can be written: a commit that fails for the disk had better fail before its end."""
+        """Raises Full unless so many bytes can be written: a commit that fails for the disk had
+        better fail before its end."""
         disk = os.statvfs(self.folder)
         free = disk.f_bavail * disk.f_frsize
         if free < 2 * size + SPARE:
-            raise Full(f'The disk of {self.folder} has {free / 1e6:.1f} MB left, and a commit needs '
-                       f'{(2 * size + SPARE) / 1e6:.1f}; make room there.')
+            raise Full(f'The disk of {self.folder} has {free / 1e6:.1f} MB left, and a commit '
+                       f'needs {(2 * size + SPARE) / 1e6:.1f}; make room there.')
 
     def told(self, error: sqlite3.Error) -> Exception:
         """An error of SQLite in our words."""
         name = getattr(error, 'sqlite_errorname', '')
         if name.startswith(('SQLITE_BUSY', 'SQLITE_LOCKED', 'SQLITE_PROTOCOL')):
-            return LockTimeout(f'{self.path} is locked by another program ({error}); close it there.')
+            return LockTimeout(f'{self.path} is locked by another program ({error}); close it '
+                               'there.')
         if name.startswith(('SQLITE_CORRUPT', 'SQLITE_NOTADB')):
             return Damaged(f'{self.path} is damaged ({error}); restore it from a backup.')
         if name == 'SQLITE_FULL':

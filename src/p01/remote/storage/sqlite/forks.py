@@ -51,13 +51,15 @@ def _inParent() -> None:
 def _inChild() -> None:
     global _kept
     for file, writer, views in _kept:
-        file.gate.close()       # who holds it in the parent would else hold it until this child ends, too
+        # who holds it in the parent would else hold it until this child ends, too
+        file.gate.close()
         if writer.in_transaction or any(view.snapshot for view, _ in views):
             _busy.add(file.path)
             continue
         for suffix, (start, length) in LOCKS.items():
             with contextlib.suppress(OSError):      # the folder is gone
-                held = open(f'{file.path}{suffix}', 'rb')     # noqa: SIM115 - to close it, or any other of this file, would free the lock
+                # to close it, or any other of this file, would free the lock
+                held = open(f'{file.path}{suffix}', 'rb')       # noqa: SIM115
                 fcntl.lockf(held, fcntl.LOCK_SH, length, start)
                 fork.leave(held)
     fork.leave(_kept)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Which file systems can have a database: processes share memory by way of a file, and locks, which a network's do not keep."""
+"""Which file systems can have a database: processes share memory by way of a file, and locks, which
+a network's do not keep."""
 from __future__ import annotations
 
 import re
@@ -8,7 +9,8 @@ from pathlib import Path
 from p01.remote.storage.sqlite.schema import Unfit
 
 TABLE = Path('/proc/mounts')        # Linux; elsewhere nobody is asked
-REMOTE = ('nfs', 'cifs', 'smb', 'ncpfs', 'afs', 'fuse.sshfs', 'fuse.gvfs', 'fuse.rclone', 'fuse.s3fs')
+REMOTE = ('nfs', 'cifs', 'smb', 'ncpfs', 'afs', 'fuse.sshfs', 'fuse.gvfs', 'fuse.rclone',
+          'fuse.s3fs')
 
 
 def check(folder: Path) -> None:
@@ -31,6 +33,7 @@ def kindOf(folder: Path) -> str:
     for line in lines:
         fields = line.split(' ')
         point = Path(re.sub(r'\\([0-7]{3})', lambda octal: chr(int(octal[1], 8)), fields[1]))
-        if place.is_relative_to(point) and len(point.parts) >= len(found.parts):      # the last one mounted there
+        # the last one mounted there
+        if place.is_relative_to(point) and len(point.parts) >= len(found.parts):
             found, kind = point, fields[2]
     return kind

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""A pack of a SQLite database: marks without a long snapshot, deletes and gives back room in steps, so that others commit."""
+"""A pack of a SQLite database: marks without a long snapshot, deletes and gives back room in steps,
+so that others commit."""
 from __future__ import annotations
 
 import logging
@@ -37,10 +38,12 @@ class Pack:
         self.next = time.monotonic() + TOLD
 
     def run(self, references: Callable[[bytes], Iterable[bytes]] | None) -> None:
-        """Pack; without references no object is garbage. Raises Packed while another pack runs, of whatever process."""
+        """Pack; without references no object is garbage. Raises Packed while another pack runs, of
+        whatever process."""
         lock = FileLock(self.file.folder / LOCK)
         if not lock.acquire():
-            raise Packed(f'{self.file.folder} is being packed already; try again when that pack has ended.')
+            raise Packed(f'{self.file.folder} is being packed already; try again when that pack '
+                         'has ended.')
         try:
             reader = self.file.connect()
             try:
@@ -61,7 +64,8 @@ class Pack:
         after = -1
         while True:
             with self.file.writing() as execute:
-                self.renew(execute, marking)        # nobody else writes now: what is not marked, nobody can have
+                # nobody else writes now: what is not marked, nobody can have
+                self.renew(execute, marking)
                 found = [oid for oid, in execute(NEXT, (after, limit, BATCH)).fetchall()]
                 garbage = [(oid,) for oid in found if oid not in marking]
                 if garbage:
@@ -87,9 +91,11 @@ class Pack:
             with self.file.writing() as execute:
                 execute(f'PRAGMA incremental_vacuum({PAGES})').fetchall()
             before, free = free, ask('PRAGMA freelist_count').fetchone()[0]
-            if free >= before:      # the file was made without auto_vacuum: the room is used again, and not given back
+            # the file was made without auto_vacuum: the room is used again, and not given back
+            if free >= before:
                 break
-        with self.file.gate:        # nobody writes; passively, so that nobody waits for those who read
+        # nobody writes; passively, so that nobody waits for those who read
+        with self.file.gate:
             self.file.execute('PRAGMA wal_checkpoint(PASSIVE)').fetchall()
 
     def marked(self, count: int) -> None:

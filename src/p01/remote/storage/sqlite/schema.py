@@ -59,7 +59,8 @@ def check(connection: sqlite3.Connection, path: Path) -> bool:
     """Whether the file has all tables; it may also be new, or RelStorage's. Raises Unfit."""
     application, version = (connection.execute(f'PRAGMA {name}').fetchone()[0]
                             for name in ('application_id', 'user_version'))
-    tables = {name for name, in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    tables = {name for name,
+              in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if application == APPLICATION:
         if version > VERSION:
             raise Unfit(f'{path} was written by a newer p01.remote (version {version} of its '

@@ -23,13 +23,15 @@ from p01.remote.storage.sqlite.schema import LAST
 CHANGED = 'SELECT zoid, tid FROM object_state WHERE tid > ? ORDER BY tid LIMIT ?'
 LOAD = 'SELECT state, tid FROM object_state WHERE zoid = ?'
 CHANGE = 'UPDATE object_state SET tid = ?, state_size = ?, state = ? WHERE zoid = ? AND tid = ?'
-ADD = 'INSERT INTO object_state (tid, state_size, state, zoid) VALUES (?, ?, ?, ?) ON CONFLICT (zoid) DO NOTHING'
+ADD = ('INSERT INTO object_state (tid, state_size, state, zoid) VALUES (?, ?, ?, ?) ON CONFLICT '
+       '(zoid) DO NOTHING')
 RESTORE = ('INSERT INTO object_state (tid, state_size, state, zoid) VALUES (?, ?, ?, ?) ON '
            'CONFLICT (zoid) DO UPDATE SET tid = excluded.tid, state_size = excluded.state_size, '
            'state = excluded.state WHERE excluded.tid >= tid')
 REMOVE = 'DELETE FROM object_state WHERE zoid = ? AND tid <= ?'
 AFTER = 'SELECT zoid FROM object_state WHERE zoid >= ? AND state IS NOT NULL ORDER BY zoid LIMIT ?'
-ROWS = 'SELECT zoid, tid, state FROM object_state WHERE tid BETWEEN ? AND ? AND state IS NOT NULL ORDER BY tid, zoid'
+ROWS = ('SELECT zoid, tid, state FROM object_state WHERE tid BETWEEN ? AND ? AND state IS NOT NULL '
+        'ORDER BY tid, zoid')
 
 
 class View(core.View):
@@ -52,7 +54,8 @@ class View(core.View):
     # -- reading
 
     def begin(self) -> Any:
-        """Begin a snapshot, which the first statement fixes; what is returned executes statements."""
+        """Begin a snapshot, which the first statement fixes; what is returned executes
+        statements."""
         ask = self.ask
         if ask is None:
             self.reader = self.shared.connect()
@@ -83,7 +86,8 @@ class View(core.View):
                 self.seen = ask(LAST).fetchone()[0]
                 return None
             self.seen = rows[-1][1]
-            return [oid for oid, tid in rows if tid not in own] if own else [oid for oid, tid in rows]
+            return [oid for oid, tid in rows
+                    if tid not in own] if own else [oid for oid, tid in rows]
         except sqlite3.Error as error:
             raise self.shared.told(error) from error
 
@@ -107,7 +111,8 @@ class View(core.View):
             raise self.shared.told(error) from error
 
     def number(self, statement: str) -> int:
-        """What a statement counts in the snapshot; when there is none, nothing is held afterwards."""
+        """What a statement counts in the snapshot; when there is none, nothing is held
+        afterwards."""
         held = self.snapshot
         try:
             return int(self.one(statement)[0])
@@ -165,7 +170,9 @@ class View(core.View):
                 for oid, serial in pending.checks.items():
                     found = execute(LOAD, (oid,)).fetchone()
                     if found is None or found[1] != serial:
-                        raise ReadConflictError(oid=p64(oid), serials=(p64(found[1] if found else 0), p64(serial)))
+                        raise ReadConflictError(oid=p64(oid),
+                                                serials=(p64(found[1] if found else 0),
+                                                         p64(serial)))
                 if pending.restores:
                     self.restoring(pending)
             return self.put(pending)
@@ -189,12 +196,15 @@ class View(core.View):
         done = 0
         if changes:
             stores = pending.storing(changes)
-            done = many(CHANGE, ((tid, len(data), data, oid, serial) for oid, serial, data in stores)).rowcount
+            done = many(CHANGE, ((tid, len(data), data, oid, serial)
+                                 for oid, serial, data in stores)).rowcount
         if news:
-            done += many(ADD, ((tid, len(data), data, oid) for oid, _, data in pending.storing(news))).rowcount
+            done += many(ADD, ((tid, len(data), data, oid)
+                               for oid, _, data in pending.storing(news))).rowcount
         if done == len(pending.stores):
             return []
-        found = ((oid, self.shared.execute(LOAD, (oid,)).fetchone() or (b'', 0)) for oid in pending.stores)
+        found = ((oid, self.shared.execute(LOAD, (oid,)).fetchone() or (b'', 0))
+                 for oid in pending.stores)
         return [(oid, current, state) for oid, (state, current) in found if current != tid]
 
     def restoring(self, pending: Pending) -> None:
@@ -228,7 +238,8 @@ class View(core.View):
 
     # -- the rest
 
-    def pack(self, t: float, referencesf: Callable[[bytes], Iterable[bytes]], gc: bool = True) -> None:
+    def pack(self, t: float, referencesf: Callable[[bytes], Iterable[bytes]],
+             gc: bool = True) -> None:
         """Delete what nothing leads to and is older than t, in POSIX seconds. Raises Packed while
         another pack runs."""
         self.writable()
@@ -251,10 +262,13 @@ class View(core.View):
             self.disconnect()
 
 
-def openStorage(folder: str | Path, readOnly: bool = False, wait: float = WAIT, blobs: str | Path | None = None) -> View:
+def openStorage(folder: str | Path, readOnly: bool = False, wait: float = WAIT,
+                blobs: str | Path | None = None) -> View:
     """The storage in a folder, which is there; its database is made on first use. Blobs are in its
     folder blobs, or in the one that is named.
 
-    Who commits waits for others for so many seconds at most. Raises Unfit, a Fault, and what SQLite raises.
+    Who commits waits for others for so many seconds at most. Raises Unfit, a Fault, and what SQLite
+    raises.
     """
-    return View(File(Path(folder).absolute(), readOnly, wait, None if blobs is None else Path(blobs)))
+    return View(File(Path(folder).absolute(), readOnly, wait,
+                     None if blobs is None else Path(blobs)))

@@ -352,3 +352,20 @@ def test_real_time_goes_by_unharmed(clock, processor):
     clock.add('now', every='1m', at=now - 120)
     assert processor.processJobs(now) == 1
     assert processor.processJobs(now) == 0
+
+
+def test_those_with_nothing_else_to_do_stand_before_those_with_jobs(clock, loops, processor):
+    left, right = loops('left'), loops('right')
+    for number in range(40):
+        processor.processJob('echo', number)
+    commit(processor)
+    left.stopping.clear()
+    left.book(time.time(), 5)
+    abort(processor)
+    assert len(processor.store.seats[left.name].claims) == 5
+    assert ticker.places(processor.store, right.name) == [0] * 4
+    assert ticker.places(processor.store, left.name) == [1] * 4
+    clock.add('item', every='1m')
+    assert len(right.ticker.look(processor, MINUTE + 60).ready) == 1
+    assert left.ticker.look(processor, MINUTE + 60).ready == []
+    assert len(left.ticker.look(processor, MINUTE + 60 + ticker.STAGGER).ready) == 1

@@ -150,6 +150,29 @@ def test_a_host_without_time_zones_is_no_fact_of_the_database(place, processor, 
     assert names(processor) == ['echo']
 
 
+def test_a_host_without_time_zones_leaves_the_item_to_others(place, processor, poll, monkeypatch):
+    now = time.time()
+    key = processor.addScheduler(Cron.parse('echo', '* * * * *', tz='Europe/Zurich'), now)
+    due = processor.scheduler[key].due
+
+    def missing(name):
+        raise LookupError(name)
+
+    monkeypatch.setattr(instants, 'ZoneInfo', missing)
+    assert poll(due + 1) == []
+    assert dict(processor.scheduler.failures) == {} and names(processor) == []
+    monkeypatch.undo()
+    other = Loop(place.db, lambda connection: traverse(connection, [NAME]), 'two')
+    other.ready()
+    while not other.poll(due + 2):
+        pass
+    other.close()
+    processor._p_jar.transaction_manager.begin()
+    assert names(processor) == ['echo']
+    monkeypatch.setattr(instants, 'ZoneInfo', missing)
+    assert poll(due + 3) == [] and names(processor) == ['echo']
+
+
 @pytest.mark.parametrize('kind', [ValueError, SystemExit])
 def test_an_item_whose_job_refuses_its_input(place, processor, poll, monkeypatch, kind):
     now = time.time()

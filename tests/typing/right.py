@@ -26,6 +26,23 @@ def nothing() -> None:
     """Returns nothing."""
 
 
+@app.schedule('0 8 * * MON-FRI', tz='Europe/Zurich', args=(1,))
+@app.schedule(every='15m', name='often', missed='all', jitter=5)
+@app.job
+def timed(one: int) -> int:
+    """By the clock."""
+    return one
+
+
+@app.schedule('@daily', start=datetime(2030, 1, 1), overlap='queue')
+def daily() -> str:
+    """By the clock alone."""
+    return 'day'
+
+
+assert_type(timed.enqueue(1).result(), int)
+assert_type(daily.enqueue().result(), str)
+assert_type(app.schedules.preview('often'), list[datetime])
 assert_type(add(1), int)
 assert_type(add.enqueue(1, two=2), Handle[int])
 assert_type(add.enqueue(1).result(), int)

@@ -21,3 +21,6 @@ text: str = add.enqueue(1).result()  # wrong
 app.job(retry=3)  # wrong
 app.job(queue=3)  # wrong
 add.map(1)  # wrong
+app.schedule(evry='1m')  # wrong
+app.schedule(every=None, tz=5)  # wrong
+app.schedules.change('x', jitter=[])  # wrong

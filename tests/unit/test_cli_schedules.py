@@ -103,7 +103,9 @@ def test_paused_and_resumed(run, shop):
 
 def test_run_and_skip(run, shop):
     status, facts, _ = run('schedules', 'run', shop, 'often', '--json')
-    assert status == 0 and run('jobs', 'show', shop, facts['id'], '--json')[1]['input'] == [[5], {}]
+    job = run('jobs', 'show', shop, facts['id'], '--json')[1]
+    assert status == 0 and (job['input'], job['schedule']) == ([[5], {}], 'often') and job['tick']
+    assert 'often, for ' in run('jobs', 'show', shop, facts['id'])[1]
     assert 'job of often is queued' in run('schedules', 'run', shop, 'often')[1]
     assert run('schedules', 'skip', shop, 'often', '--count', 2,
                '--json')[1] == {'name': 'often', 'skips': 2}

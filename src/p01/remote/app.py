@@ -245,8 +245,8 @@ class App:
 
         missed: of ticks that passed while nobody worked, one job stands for all ('one'), or each
         has one ('all', the last 100, or the last so many), or none has ('none'). overlap: while the
-        job before waits or runs, 'skip' the tick, 'queue' another one, or 'cancel' the one that
-        waits.
+        job before waits or runs, 'skip' the tick, 'queue' another one, or 'cancel' the one
+        before.
 
         Several may stand above one function, each with args and kwargs, queue, priority and a name
         of its own; the first one has the job's name. Workers bring the database in step with what

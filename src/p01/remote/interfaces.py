@@ -172,7 +172,12 @@ class IRemoteProcessor(Interface):
         other stati."""
 
     def addScheduler(item, now=None):
-        """Add a Delay or Cron item; returns its key. Raises UnknownJob."""
+        """Add a Delay or Cron item; returns its key. Raises UnknownJob.
+
+        Any worker fires it. item.missed ('one', 'all', 'none', a number) says what becomes of ticks
+        that passed while nobody worked, item.overlap ('skip', 'queue', 'cancel') of a tick while
+        the job before waits or runs; see docs/schedules.md. item.nextAfter(instant),
+        item.preview(n) and item.explain() tell when it runs; set item.active, and it is paused."""
 
     def reScheduleItem(item, now=None):
         """Compute anew when the item is due."""

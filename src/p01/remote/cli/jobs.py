@@ -85,6 +85,8 @@ def summary(view: View) -> dict[str, Any]:
     return {'id': view.id, 'name': record.name, 'queue': record.queue, 'priority': record.priority,
             'status': view.status, 'runs': view.runs, 'worker': view.worker, 'error': view.error,
             'created': iso(record.created), 'due': iso(view.due),
+            'schedule': (record.extras or {}).get('schedule'),
+            'tick': iso((record.extras or {}).get('tick')),
             'started': iso(outcome.started) if outcome is not None else None,
             'completed': iso(outcome.completed) if outcome is not None else None}
 
@@ -158,6 +160,9 @@ def describe(view: View, given: str, output: str, said: Progress | None, now: fl
                                               record.priority), ('created',
                                                                  when(record.created, now)),
              ('due', when(view.due, now)), ('input', shown(given, VALUE))]
+    if record.extras and 'schedule' in record.extras:
+        name, tick = shown(record.extras['schedule']), when(record.extras['tick'], now)
+        lines.append(('schedule', f'{name}, for {tick}'))
     if said is not None:
         lines.append(('progress', shown(said.words(), None)))
     if outcome is not None:

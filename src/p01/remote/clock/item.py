@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from datetime import datetime
 from typing import Any
 
@@ -90,10 +91,10 @@ class SchedulerItem(Placed, Persistent):
         found = self.coming(seconds(instant, 'The instant'))
         return None if found is None else utc(found)
 
-    def preview(self, count: int, after: float | datetime) -> list[datetime]:
-        """Its next ticks after an instant, at most so many."""
+    def preview(self, count: int, after: float | datetime | None = None) -> list[datetime]:
+        """Its next ticks after an instant, None for now, at most so many."""
         found: list[datetime] = []
-        tick = self.nextAfter(after)
+        tick = self.nextAfter(time.time() if after is None else after)
         while tick is not None and len(found) < count:
             found.append(tick)
             tick = self.nextAfter(tick)

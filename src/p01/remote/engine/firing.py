@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from ZODB.broken import Broken
 
-from p01.remote import verbs
 from p01.remote.clock import ticks
 from p01.remote.clock.item import SchedulerItem
 from p01.remote.clock.schedule import Schedule
@@ -179,7 +178,7 @@ def fired(processor: Any, item: Any, decision: Decision, jobs: list[Record], now
     """Enqueue the jobs of a decision, and have the schedule due for its next tick; returns how
     many."""
     if busy and jobs and item.overlap == 'cancel':
-        verbs.cancel(processor.store, item.lastJob, now)
+        processor.cancelJob(item.lastJob, True, who=f'schedule {item.__name__}')
     before = item.linked if decision.missed == 0 else None
     ids = enqueued(processor, item, jobs, before, now)
     if decision.left is not None:

@@ -102,9 +102,7 @@ class Schedules:
         """The next ticks of one after an instant, None for now: aware datetimes of UTC, at most so
         many."""
         with self.app.reading() as processor:
-            return scheduling.itemOf(processor,
-                                     name).preview(count, time.time() if after is None
-                                                   else seconds(after, 'after'))
+            return scheduling.itemOf(processor, name).preview(count, after)
 
     # -- changing
 

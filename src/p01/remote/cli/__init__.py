@@ -23,9 +23,9 @@ FAILED, WRONG, STOPPED = 1, 2, 130
 # and their modules, in the order in which one meets them
 VERBS = {'demo': 'demo.command', 'worker': 'cli.worker', 'enqueue': 'cli.enqueue',
          'jobs': 'cli.changes',
-         'queues': 'cli.queues', 'schedules': 'cli.scheduling', 'status': 'cli.status',
-         'doctor': 'cli.doctor',
-         'pack': 'cli.pack', 'copy': 'cli.copy'}
+         'queues': 'cli.queues', 'schedules': 'cli.scheduling', 'workers': 'cli.workers',
+         'status': 'cli.status',
+         'doctor': 'cli.doctor', 'pack': 'cli.pack', 'copy': 'cli.copy'}
 
 
 class Verbs(click.Group):

@@ -4,8 +4,8 @@ for each other, and signals.
 
 The supervisor gives orders once, and holds its end of the line as long as it lives. The process
 says pairs of a word and a value: 'checked' (what its App is), 'works' (its box), 'fault' (why it
-ends), 'runs' (names of jobs that it waits for) and 'ended' (in good order: when, and what a drain
-had left then).
+ends), 'runs' (names of jobs that it waits for), 'leaves' (people want it to end) and
+'ended' (in good order: when, and what a drain had left then).
 """
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}        # each asks a supervisor to end
+QUIT = signal.SIGQUIT               # and this one what its processes do
 TELL = 0.5          # seconds after which a stop says what it waits for
 
 # nothing is imported before the paths are those of the supervisor but what is within Python
@@ -40,12 +41,14 @@ class Child:
         # of the jobs that it waits for, by their ids, once it has said so
         self.names: dict[int, str] | None = None
         self.ended = False                      # in good order
+        # until when it is to end that people want to end, on the monotonic clock; 0 for none
+        self.leaves = 0.0
         self.line, says = os.pipe()
         heard, self.orders = os.pipe()
         self.rest = b''
         os.set_blocking(self.line, False)
         # until it has said what it does with them
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {*SIGNALS, QUIT})
         try:
             code = CODE.format(heard=heard, says=says)
             self.process = subprocess.Popen([sys.executable, *flags(sys.orig_argv), '-c', code],

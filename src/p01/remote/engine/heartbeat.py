@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from p01.remote import events, verbs
-from p01.remote.engine import closing, death, janitor, limit, presence, requests
+from p01.remote.engine import closing, death, janitor, limit, orders, presence, requests
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.neighbours import Neighbours, bury
 from p01.remote.ground import foreign, fork
@@ -77,7 +77,7 @@ class Heartbeat(threading.Thread):
 
     def hear(self, loops: list[Any], now: float) -> None:
         """Hear what people ask of the jobs that run long enough."""
-        if now - self.heard < requests.EVERY:
+        if now - self.heard < orders.EVERY:
             return
         places: dict[tuple[Any, Any], list[Any]] = {}
         for loop in loops:
@@ -86,7 +86,7 @@ class Heartbeat(threading.Thread):
         for (db, locate), busy in places.items():
             if self.listening.get(db) is None or not self.listening[db].is_alive():
                 self.heard = now
-                thread = closing.alongside(db, requests.hear, db, locate, busy)
+                thread = closing.alongside(db, orders.hear, db, locate, busy)
                 if thread is not None:
                     self.listening[db] = thread
 

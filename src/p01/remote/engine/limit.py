@@ -16,11 +16,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from p01.remote.engine import presence
+from p01.remote.engine.stacks import THREAD
 from p01.remote.ground import blackbox
 
 FRAMES = 30
 OURS = tuple(os.path.join('p01', 'remote', part) for part in ('engine' + os.sep, 'job.py'))
-THREAD = re.compile(r'^(?:Current thread|Thread) 0x([0-9a-f]+)')
 FRAME = re.compile(r'^  File "(.*)", line (\d+) in (.*)$')
 
 
@@ -80,7 +80,7 @@ def register(box: presence.Box) -> None:
     that holds on to the GIL."""
     if box.file is not None:
         path = box.path.with_suffix(blackbox.STACK)
-        box.stack = open(path, 'wb', buffering=0)   # noqa: SIM115 - as long as the process
+        box.stack = open(path, 'ab', buffering=0)   # noqa: SIM115 - as long as the process
         faulthandler.register(blackbox.SIGNAL, box.stack, all_threads=True, chain=False)
 
 

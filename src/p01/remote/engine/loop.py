@@ -13,7 +13,7 @@ from transaction.interfaces import TransientError
 from ZODB.DB import DB
 
 from p01.remote import verbs
-from p01.remote.engine import closing, heartbeat, janitor, presence, requests
+from p01.remote.engine import closing, heartbeat, janitor, orders, presence
 from p01.remote.engine.batch import Batch
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.group import Group
@@ -39,7 +39,6 @@ from p01.remote.views import figures
 PATIENCE = 5        # troubles in a row after which a drain gives up
 IDLE = 3600.0       # seconds; nothing is due sooner than this
 
-
 logger = logging.getLogger('p01.remote.loop')
 
 
@@ -47,6 +46,7 @@ class Loop:
     """Works on the jobs of the processor that locate(connection) finds, in the thread that
     calls."""
 
+    leave: Callable[[], None] | None = None     # what it does instead when people want it to end
     def __init__(self, db: DB, locate: Callable[[Any], Any], name: str,
                  options: WorkerOptions | None = None) -> None:
         self.db = db
@@ -71,8 +71,7 @@ class Loop:
         self.idle = False
         self.janitor = Janitor()
         self.wide = time.time()                     # when other workers' shards were looked at last
-        # a thread is in work; our database is about to close
-        self.working = self.dismissed = False
+        self.working = self.dismissed = self.quiet = False
         self.gone = threading.Event()
         heartbeat.watch(self)
         closing.enter(self)
@@ -178,7 +177,7 @@ class Loop:
         when there are none."""
         def work(store: Store, seat: Seat, _: float) -> tuple[list[Task], float]:
             self.ledger.settle(store, seat)
-            gone = requests.relent(store, seat, now)
+            gone = orders.attend(self, store, seat, now)
             processor = self.session.processor()
             look[:] = [self.ticker.look(processor, now)]
             told[:] = [*gone, *self.janitor.poll(processor, self.post.rank(store), now)]
@@ -186,7 +185,7 @@ class Loop:
             # jobs take longer than they did
             verbs.release(store, seat, list(seat.claims)[count:])
             free = count - len(seat.claims) + len(self.ledger.later & seat.claims.keys())
-            if free > 0 and not self.stopping.is_set():
+            if free > 0 and not self.quiet and not self.stopping.is_set():
                 verbs.claim(store, seat, free, now, self.options.queues or None,
                             self.post.rank(store), wide)
             if self.supervised:             # the process is ours, and so are its caches

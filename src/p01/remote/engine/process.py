@@ -20,7 +20,7 @@ from p01.remote import events, storage
 from p01.remote.app import App
 from p01.remote.engine import closing, fingerprint, limit, loglines, presence
 from p01.remote.engine.bell import bellOf
-from p01.remote.engine.channel import TELL, Line, Wait
+from p01.remote.engine.channel import QUIT, TELL, Line, Wait
 from p01.remote.engine.context import running
 from p01.remote.engine.loop import Loop
 from p01.remote.engine.neighbours import Neighbours, bury
@@ -54,9 +54,10 @@ Result = TypeVar('Result')
 def main(orders: dict[str, Any], heard: int, says: int) -> None:
     """What a process of a supervisor does, by its orders, see engine.channel."""
     # the terminal sends these to all; the supervisor tells us with TERM
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGHUP})
+    quiet = {signal.SIGINT, signal.SIGHUP, QUIT}
+    for number in quiet:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, quiet)
     presence.parent = orders['parent']
     line, options = Line(heard, says), WorkerOptions(**orders['options'])
     loglines.begin(options.logLevel, running.get)
@@ -169,6 +170,7 @@ class Served:
                  for thread in range(1, threads + 1)]
         for loop in loops:
             loop.supervised = True
+            loop.leave = self.leave
         loops[0].ticker.declaring = self.declaring
         limit.register(presence.mine(self.app.db))
         return loops
@@ -195,6 +197,12 @@ class Served:
                 closing.alongside(self.app.db, self.note)
         for thread in threads:
             thread.join()
+
+    def leave(self) -> None:
+        """People want this process to end; for its loops."""
+        self.line.say('leaves')
+        self.flagged.append(0)
+        self.rest.wake()
 
     def run(self, loop: Loop) -> None:
         """The thread of one loop. When it fails, all end with it, and the next process has all of

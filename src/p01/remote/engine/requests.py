@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What people ask of the jobs that run in a process: a job is to end.
+"""That a job that runs is to end: how it is asked for, and how it ends that does not end itself.
 
 A request is in the database, see verbs.requests. On the worker's own host it is noted in its box at
 once; elsewhere the worker looks every second while a job runs. The job sees the note; when its
@@ -11,7 +11,6 @@ from __future__ import annotations
 import getpass
 import struct
 import time
-from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -20,13 +19,11 @@ from p01.remote.engine import limit
 from p01.remote.ground import blackbox
 from p01.remote.ground.foreign import guarded
 from p01.remote.ground.notes import note
-from p01.remote.storage.transactions import opened
 from p01.remote.store.records import CANCELLED, Asked, Attempt, Outcome
 from p01.remote.store.seats import Seat
 from p01.remote.store.store import Store
 from p01.remote.verbs.requests import withdrawn
 
-EVERY = 1.0         # seconds between two looks of a process whose job runs
 GRACE = 10.0        # seconds that a job gets to end, unless who asks says otherwise
 
 
@@ -56,24 +53,7 @@ def interrupt(processor: Any, jobid: int, asked: Asked) -> bool:
     return True
 
 
-# -- the worker
-
-def hear(db: Any, locate: Any, loops: Iterable[Any]) -> None:
-    """Note in the box of this process what is asked of the jobs that it runs."""
-    with opened(db) as connection:
-        seats = locate(connection).store.seats
-        for loop in loops:
-            seat = seats.get(loop.name)
-            for jobid, asked in seat.asked.items() if seat is not None else ():
-                note(loop.post.box.path, loop.post.slot, jobid, time.monotonic() + asked.grace)
-
-
-def relent(store: Store, seat: Seat, now: float) -> list[object]:
-    """Cancel the claimed jobs that were asked to end before they began; returns what to tell. For
-    their worker, between two jobs, when what has ended is settled."""
-    return [end(store, seat, jobid, withdrawn(seat, jobid, now)) for jobid in seat.asked
-            if jobid in seat.claims]
-
+# -- who ends it
 
 def taken(store: Store, seat: Seat, jobid: int, now: float, why: str = '',
           stack: limit.Stack | None = None) -> events.JobStopped:

@@ -8,14 +8,18 @@ errand.
 """
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from p01.remote import events, logs  # noqa: F401 - logs subscribes itself
-from p01.remote.engine.channel import SIGNALS, TELL, Child, Wait
+from p01.remote.engine import orphans, stacks
+from p01.remote.engine.channel import QUIT, SIGNALS, TELL, Child, Wait
+from p01.remote.engine.notices import Notices
 from p01.remote.engine.starts import FAULT, Starts
 from p01.remote.exceptions import RemoteError
 from p01.remote.ground import blackbox
@@ -49,6 +53,8 @@ class Supervisor:
         self.left: Left | None = None               # what a drain has left,
         self.leftAt = 0.0                           # and when, on the monotonic clock
         self.rest = Wait()
+        self.notices = Notices()
+        self.asked: list[int] = []                  # signals that ask where all stand
 
     def start(self, ended: Callable[[], bool] = lambda: False) -> None:
         """Start the worker processes; returns when the first one has opened the database, or is to
@@ -107,6 +113,8 @@ class Supervisor:
                     self.refusal = value
                 case 'runs':
                     child.names = {int(jobid): name for jobid, name in value.items()}
+                case 'leaves':
+                    child.leaves = time.monotonic() + self.options.grace
                 case 'ended':
                     child.ended = True
                     # the last one who looked saw what all left
@@ -116,14 +124,14 @@ class Supervisor:
     def ended(self, number: int, child: Child, began: float) -> float:
         """Replace a process that has ended, where that is to be; returns the seconds until it is
         time for it."""
-        if self.refusal or child.ended and child.code == 0 \
-                and (self.options.drain or self.stopping):
+        leaves = self.stopping or child.leaves > 0
+        if self.refusal or child.ended and child.code == 0 and (self.options.drain or leaves):
             self.forget(number)
             return 0.0
         self.fallen.add(child.pid)
         for box in self.boxes(child.pid):           # whoever gives back its jobs wants to know
             blackbox.tellCode(box, child.code)
-        if self.stopping:
+        if leaves:
             self.forget(number)
             return 0.0
         pause = self.starts.pause(number, child.code, howOf(child.code))
@@ -140,9 +148,24 @@ class Supervisor:
         self.children.pop(number)[0].close()
 
     def pause(self, seconds: float) -> None:
-        """Wait until a process says something, or a signal comes, at most so many seconds."""
+        """Wait until a process says something, or a signal comes, at most so many seconds; then do
+        what is asked for meanwhile."""
+        seconds = min(seconds, self.notices.beat(time.monotonic()))
         self.rest.wait([child.line for child, _ in self.children.values() if child.line >= 0],
                        seconds)
+        orphans.reap([child.pid for child, _ in self.children.values()])
+        if self.asked:
+            self.asked.clear()
+            self.show()
+
+    def show(self) -> None:
+        """Print where all processes stand, and which jobs they run."""
+        for child in self.alive():
+            for box in self.boxes(child.pid):
+                text = ('Worker process '
+                        f'{child.pid}\n{stacks.beside(box) or "does not say where it stands"}')
+                with suppress(OSError, ValueError):     # closed, or nobody reads it
+                    print(text, file=sys.stderr, flush=True)
 
     def boxes(self, pid: int) -> list[Path]:
         """The boxes of a process; it takes them along when it ends in good order."""
@@ -151,6 +174,9 @@ class Supervisor:
     def watch(self, child: Child) -> float:
         """Kill a process one of whose jobs has run longer than its timeout; returns the seconds
         until that may be so."""
+        if child.leaves and time.monotonic() > child.leaves:
+            events.notify(events.WorkersEnded(self.running(child)))
+            child.process.kill()
         if not child.box:
             return LOOK
         if blackbox.respite(child.box) < 0:
@@ -216,11 +242,11 @@ class Supervisor:
         errand.process.wait()
         errand.close()
 
-    def running(self) -> tuple[tuple[int, str, float], ...]:
-        """The jobs that run, by their ids, with their names, where these are known, and for how
-        many seconds they do."""
+    def running(self, *children: Child) -> tuple[tuple[int, str, float], ...]:
+        """The jobs that run, in these processes or all, by their ids, with their names, where these
+        are known, and for how many seconds they do."""
         found: list[tuple[int, str, float]] = []
-        for child in self.alive():
+        for child in children or self.alive():
             for box in self.boxes(child.pid):
                 found += [(slot.jobid, (child.names or {}).get(slot.jobid, ''),
                            time.monotonic() - slot.began)
@@ -235,14 +261,16 @@ class Supervisor:
         served.
         """
         flagged: list[int] = []
-        with self.rest.signals(SIGNALS, flagged):
+        with self.rest.signals(SIGNALS, flagged), self.rest.signals({QUIT}, self.asked):
             try:
                 self.start(lambda: bool(flagged))
                 if self.place:
                     begun()
+                    self.notices.tell('READY=1', f'STATUS=works on {self.place}')
                 while self.children and not flagged and not self.starts.reason:
                     self.pause(self.poll(time.time()))
             finally:
+                self.notices.tell('STOPPING=1')
                 self.stop()
                 self.join(self.options.grace, lambda: len(flagged) > 1)
         if self.starts.reason:

@@ -228,6 +228,7 @@ def ask(pid: int, path: Path) -> None:
     stack, size = path.with_suffix(STACK), 0
     if not stack.exists():
         return                      # the signal would end it: it does not know it yet
+    os.truncate(stack, 0)           # of what was asked for before
     os.kill(pid, SIGNAL)
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:

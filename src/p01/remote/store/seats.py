@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from persistent import Persistent
 
@@ -76,6 +76,21 @@ class Holder:
         """Say that claims or tally have changed."""
 
 
+class Order(NamedTuple):
+    """What somebody wants of a worker: who, and since when, in POSIX seconds."""
+
+    who: str
+    when: float
+
+
+class Answer(Closed, Persistent):
+    """What a worker answered to an order, apart from its claims, which are written all the time."""
+
+    def __init__(self, text: str, when: float) -> None:
+        self.text = text
+        self.when = when        # that of the order
+
+
 class Shelf(Closed, Persistent):
     """The slips of a seat, apart from its claims: a job's own commit writes little and never meets
     a heartbeat.
@@ -103,6 +118,8 @@ class Seat(Holder, Packed):
     slot = 0                            # of the box: what its thread runs
     round = 0                           # how often claims were handed out to be run
     told = False                        # its process was told to stop
+    orders: Mapping[str, Order] = {}    # what people want of it, by a word; see verbs.requests
+    answer: Answer | None = None        # what it answered last
     label = ''                          # how people call it
     queues: tuple[str, ...] = ()        # those it serves; () for all
     # since when jobs are in the hands of a caller, in POSIX seconds

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What people ask of the worker of a job that runs: to end it.
+"""What people ask of workers: to end a job that runs; to claim no more, to leave, to say where they
+stand.
 
 A request stands in the worker's seat, beside the claim that it is about. So it is written in one
 commit with the look at the claim, whatever ends the claim meets it, and it is gone with both; the
@@ -11,7 +12,10 @@ from collections.abc import Mapping
 
 from p01.remote.store.outcomes import Stored
 from p01.remote.store.records import CANCELLED, COMPLETED, Asked, Attempt, Outcome
-from p01.remote.store.seats import Holder, Seat
+from p01.remote.store.seats import Answer, Holder, Order, Seat
+
+# orders: claim no more; end; say where you stand
+QUIET, STOP, STACKS = 'quiet', 'stop', 'stacks'
 
 
 def ask(seat: Seat, jobid: int, asked: Asked) -> None:
@@ -52,3 +56,36 @@ def applying(asked: Asked, outcome: Outcome) -> Outcome:
     if outcome.status == COMPLETED:
         return outcome
     return outcome._replace(status=CANCELLED, error=f'Cancelled by {asked.who}.', asked=asked)
+
+
+def order(seat: Seat, word: str, wanted: Order) -> None:
+    """Want something of a worker, until it is done or revoked; who wanted it first stays."""
+    if word not in seat.orders:
+        seat.orders = {**seat.orders, word: wanted}
+        seat.touch()
+
+
+def revoke(seat: Seat, word: str) -> bool:
+    """Want it no more; whether somebody did."""
+    if word not in seat.orders:
+        return False
+    seat.orders = {known: each for known, each in seat.orders.items() if known != word}
+    seat.touch()
+    return True
+
+
+def reply(seat: Seat, text: str) -> None:
+    """Say where the threads of a worker's process stand, if somebody still wants to know."""
+    wanted = seat.orders.get(STACKS)
+    if wanted is not None and revoke(seat, STACKS):
+        seat.answer = Answer(text, wanted.when)
+
+
+def heard(seat: Seat, wanted: Order) -> str | None:
+    """What a worker answered to an order; it is forgotten. None as long as it has not."""
+    answer = seat.answer
+    if answer is None or answer.when != wanted.when:
+        return None
+    seat.answer = None
+    seat.touch()
+    return str(answer.text)

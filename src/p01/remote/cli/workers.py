@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""p01-remote workers: list, stop, quiet, unquiet, stacks; of any host, as far as its workers reach
+the database."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import click
+
+from p01.remote.app import App
+from p01.remote.cli.argument import Verb, appArgument
+from p01.remote.cli.target import change, opened
+from p01.remote.cli.terminal import (
+    ago,
+    count,
+    iso,
+    jsonOption,
+    mark,
+    printJson,
+    say,
+    shown,
+    span,
+    table,
+    tell,
+)
+from p01.remote.engine import stacks as standing
+from p01.remote.engine.bell import bellOf
+from p01.remote.engine.death import isDead
+from p01.remote.engine.requests import asker
+from p01.remote.exceptions import JobNotFound
+from p01.remote.ground import blackbox
+from p01.remote.processor import RemoteProcessor
+from p01.remote.store.seats import Order, Seat
+from p01.remote.verbs.requests import QUIET, STACKS, STOP, heard, order, revoke
+
+PATIENCE = 5.0      # seconds that a worker gets to say where it stands
+
+namesArgument = click.argument('names', metavar='[NAME]...', nargs=-1)
+allOption = click.option('--all', 'every', is_flag=True, help='All workers.')
+
+
+class Worker(NamedTuple):
+    """A worker thread as its seat and its box say. Instants are POSIX seconds."""
+
+    name: str
+    label: str
+    host: str
+    pid: int
+    process: str
+    state: str                          # alive, dead, quiet, stopping
+    since: float
+    queues: tuple[str, ...]
+    jobs: tuple[int, ...]               # in hand
+    # the job that runs, 0 for none, or where that cannot be seen
+    runs: int
+    job: str                            # its name
+    lasts: float                        # for how many seconds it runs
+
+    def meant(self, word: str) -> bool:
+        """Whether a word means it: its name or label, its host, its process."""
+        return word in (self.name, self.label, self.host, str(self.pid), f'{self.host}:{self.pid}')
+
+
+def workersOf(processor: RemoteProcessor, now: float) -> list[Worker]:
+    """All workers."""
+    return [workerOf(processor, seat, now) for seat in processor.store.seats.values() if seat.pid]
+
+
+def workerOf(processor: RemoteProcessor, seat: Seat, now: float) -> Worker:
+    """A worker, by its seat."""
+    held = tuple(sorted(jobid for jobid in seat.claims if seat.outcome(jobid) is None))
+    slot = seat.seen()
+    runs = slot.jobid if slot is not None and slot.jobid in held else 0
+    told = seat.told or STOP in seat.orders or bool(seat.box) and seat.host == blackbox.HOST \
+        and blackbox.isTold(seat.path)
+    state = 'dead' if isDead(seat, blackbox.HOST, now) else 'stopping' if told else \
+        'quiet' if QUIET in seat.orders else 'alive'
+    lasts = time.monotonic() - slot.began if slot is not None and runs else 0.0
+    return Worker(seat.name, seat.label or seat.name, seat.host.partition('/')[0], seat.pid,
+                  seat.process, state,
+                  seat.since, tuple(sorted(seat.queues)), held, runs, nameOf(processor, runs),
+                  lasts)
+
+
+def nameOf(processor: RemoteProcessor, jobid: int) -> str:
+    """The name of a job; '' for none."""
+    try:
+        return str(processor.store.entry(jobid)[1].name) if jobid else ''
+    except JobNotFound:
+        return ''
+
+
+@click.group()
+def workers() -> None:
+    """Look at workers; stop them, let them take no more jobs, see where they stand.
+
+    NAME is a label, a host, a process, or a name, as `workers list` shows them.
+    """
+
+
+@workers.command('list', cls=Verb)
+@appArgument
+@jsonOption
+def listWorkers(target: str, asJson: bool) -> int:
+    """List the workers, and what they run. Exit status 1 when there are none."""
+    now = time.time()
+    with opened(target) as app, app.reading() as processor:
+        found = workersOf(processor, now)
+    if asJson:
+        printJson([{**each._asdict(), 'since': iso(each.since)} for each in found])
+    elif found:
+        table(['state', 'worker', 'host', 'pid', 'since', 'queues', 'runs',
+               'in hand'], [row(each, now) for each in found],
+              right=['pid', 'in hand'], cut=('runs', 'queues'), drop=('in hand', 'since', 'host'))
+    else:
+        say(f'No workers; `p01-remote worker {target}` starts one.')
+    return 0 if found else 1
+
+
+KINDS = {'alive': 'processing', 'dead': 'error', 'quiet': 'paused', 'stopping': 'warning'}
+
+
+def row(each: Worker, now: float) -> list[Any]:
+    """A line of the list."""
+    runs = f'{each.runs} {shown(each.job)} for {span(each.lasts)}' if each.runs else '–'
+    return [mark(KINDS[each.state], each.state), shown(each.label), shown(each.host), each.pid,
+            ago(each.since, now),
+            shown(', '.join(each.queues) or 'all', 40), runs, len(each.jobs) or '']
+
+
+@workers.command(cls=Verb)
+@appArgument
+@namesArgument
+@allOption
+@jsonOption
+def stop(target: str, names: tuple[str, ...], every: bool, asJson: bool) -> int:
+    """Let processes end after their running jobs, which get the --grace that they were started
+    with; they are not replaced.
+
+    Exit status 1 when a name means none.
+    """
+    return ordered(target, names, every, asJson, STOP, 'asked to end')
+
+
+@workers.command(cls=Verb)
+@appArgument
+@namesArgument
+@allOption
+@jsonOption
+def quiet(target: str, names: tuple[str, ...], every: bool, asJson: bool) -> int:
+    """Let workers claim no more jobs, and go on with those in their hands, until unquiet or their
+    end.
+
+    Exit status 1 when a name means none.
+    """
+    return ordered(target, names, every, asJson, QUIET, 'asked to claim no more')
+
+
+@workers.command(cls=Verb)
+@appArgument
+@namesArgument
+@allOption
+@jsonOption
+def unquiet(target: str, names: tuple[str, ...], every: bool, asJson: bool) -> int:
+    """Let workers claim jobs again. Exit status 1 when a name means none."""
+    return ordered(target, names, every, asJson, QUIET,
+                   'may claim again', lambda seat, word, wanted: revoke(seat, word))
+
+
+@workers.command(cls=Verb)
+@appArgument
+@namesArgument
+@jsonOption
+def stacks(target: str, names: tuple[str, ...], asJson: bool) -> int:
+    """Show where the threads of processes stand, of all or of those named; worker processes of this
+    host answer even while a job holds on to the interpreter.
+
+    Exit status 1 when one does not answer, or a name means none.
+    """
+    with opened(target) as app:
+        meant, unknown = chosen(app, names, not names)
+        processes = {each.process: each for each in meant}.values()
+        found = {each: stackOf(app, each) for each in processes}
+    if asJson:
+        printJson({'stacks': [{'host': each.host, 'pid': each.pid, 'stacks': text}
+                              for each, text in found.items()],
+                   'unknown': unknown})
+    else:
+        for each, text in found.items():
+            say((f'{each.host}:{each.pid}', 'bold'))
+            tell(text if text is not None else 'does not answer')
+        tellUnknown(unknown, found)
+    return 0 if found and not unknown and None not in found.values() else 1
+
+
+def stackOf(app: App, worker: Worker) -> str | None:
+    """Where the threads of a worker's process stand; None when it does not answer."""
+    with app.reading() as processor:
+        seat = processor.store.seats.get(worker.name)
+        path = seat.path if seat is not None and seat.box and seat.host == blackbox.HOST else None
+    text = standing.beside(path) if path is not None and not blackbox.died(path) else ''
+    return text or answered(app, worker.name)
+
+
+def answered(app: App, name: str) -> str | None:
+    """Where the threads of a process stand, as it answers to an order; None when it does not in
+    time."""
+    def ask(processor: RemoteProcessor) -> Order:
+        seat = processor.store.seats[name]
+        order(seat, STACKS, Order(asker(), time.time()))
+        return seat.orders[STACKS]
+
+    def hear(processor: RemoteProcessor) -> str | None:
+        seat = processor.store.seats.get(name)
+        return None if seat is None else heard(seat, wanted)
+
+    wanted = change(app, ask)
+    bellOf(app.db).tell()
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        text = change(app, hear)
+        if text is not None:
+            return text
+        time.sleep(0.1)
+    change(app, lambda processor: name in processor.store.seats
+           and revoke(processor.store.seats[name], STACKS))
+    return None
+
+
+# -- whom a verb means
+
+def ordered(target: str, names: tuple[str, ...], every: bool, asJson: bool, word: str, text: str,
+            verb: Callable[[Seat, str, Order], Any] = order) -> int:
+    """Want something of workers; tell of whom; returns the exit status."""
+    if bool(names) == every:
+        raise click.UsageError('Name workers, as `workers list` shows them, or all of them by '
+                               '--all.')
+    wanted = Order(asker(), time.time())
+
+    def work(processor: RemoteProcessor) -> None:
+        for each in meant:
+            seat = processor.store.seats.get(each.name)
+            if seat is not None:
+                verb(seat, word, wanted)
+
+    with opened(target) as app:
+        meant, unknown = chosen(app, names, every, word == STOP)
+        change(app, work)
+        bellOf(app.db).tell()
+    if asJson:
+        printJson({'workers': [each.name for each in meant], 'unknown': unknown})
+    else:
+        if meant:
+            labels = ', '.join(shown(each.label) for each in meant)
+            say(mark('completed', f'{count(len(meant), "worker")} {text}'), f': {labels}')
+        tellUnknown(unknown, meant)
+    return 0 if meant and not unknown else 1
+
+
+def tellUnknown(unknown: list[str], found: Any) -> None:
+    """Say which names mean nobody, or that there is nobody."""
+    for name in unknown:
+        say(mark('warning', shown(name)), ' is no worker; `workers list` shows them')
+    if not found and not unknown:
+        say('No workers.')
+
+
+def chosen(app: App, names: Iterable[str], every: bool,
+           whole: bool = False) -> tuple[list[Worker], list[str]]:
+    """The living workers that are meant, of whole processes if so asked, and names that mean
+    none."""
+    with app.reading() as processor:
+        living = [each for each in workersOf(processor, time.time()) if each.state != 'dead']
+    meant = [each for each in living if every or any(map(each.meant, names))]
+    if whole:
+        processes = {each.process for each in meant}
+        meant = [each for each in living if each.process in processes]
+    return meant, [name for name in names if not any(each.meant(name) for each in living)]

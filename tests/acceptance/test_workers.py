@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""`p01-remote workers`, from this host and as from another one, with real processes; signals;
+service managers."""
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from p01.remote.ground import blackbox
+from p01.remote.testing import waitFor
+from tests.acceptance.test_death import house  # noqa: F401 - a fixture
+from tests.acceptance.test_requests import APP, command
+from tests.acceptance.trees import CODE, DEADLINE, ROOT, environment
+
+
+def listed(house):     # noqa: F811
+    return {each['pid']: each for each in command(house, 'workers', 'list', APP)}
+
+
+def test_they_are_listed_with_what_they_run(house):     # noqa: F811
+    house.tree(processes=1, threads=2, queues=('default', 'other'))
+    [jobid] = house.stage.enqueue('wait', (1, str(house.marks)))
+    pid = house.pidOf(1, jobid)
+    found = waitFor(lambda: len(found := command(house, 'workers', 'list', APP)) == 2 and found,
+                    DEADLINE)
+    assert {(each['pid'], each['state'], tuple(each['queues']))
+            for each in found} == {(pid, 'alive', ('default', 'other'))}
+    assert sorted(each['label'] for each in found) == ['1.1', '1.2']
+    assert sorted((each['runs'], each['job'])
+                  for each in found) == [(0, ''), (jobid, 'tests.acceptance.tasks.wait')]
+    house.go(1)
+
+
+@pytest.mark.parametrize('busy', [False, True], ids=['idle', 'busy'])
+def test_one_that_is_stopped_ends_after_its_job_and_is_not_replaced(house, busy):     # noqa: F811
+    tree = house.tree(processes=2, threads=2)
+    [jobid] = house.stage.enqueue('wait', (1, str(house.marks)))
+    runner = house.pidOf(1, jobid)
+    tree.ready()
+    waitFor(lambda: len(command(house, 'workers', 'list', APP)) == 4, DEADLINE)
+    [idle] = set(listed(house)) - {runner}
+    pid, other = (runner, idle) if busy else (idle, runner)
+    assert len(command(house, 'workers', 'stop', APP, pid)['workers']) == 2
+    if busy:
+        waitFor(lambda: listed(house)[pid]['state'] == 'stopping', DEADLINE)
+        assert house.stage.stati([jobid]) == ['processing']
+        house.go(1)
+    waitFor(lambda: tree.workers() == [other], DEADLINE, 'it does not end')
+    house.go(1)
+    assert {each.status
+            for each in house.finish([jobid,
+                                      *house.stage.enqueue('effect', 5, 6)])} == {'completed'}
+    assert tree.workers() == [other] and house.stage.effects == {1: 1, 5: 1, 6: 1}
+    assert command(house, 'workers', 'stop', APP, '--all')['unknown'] == []
+    assert tree.wait() == 0
+
+
+def test_one_that_does_not_end_within_its_grace_is_ended(house):     # noqa: F811
+    tree = house.tree(processes=1, grace=0.5)
+    [jobid] = house.stage.enqueue('wait', (1, str(house.marks)))
+    house.pidOf(1, jobid)
+    command(house, 'workers', 'stop', APP, '1')
+    assert tree.wait() == 0
+    view = house.stage.view(jobid)
+    assert (view.status, view.runs, view.attempts) == ('queued', 0, ())
+
+
+def test_quiet_ones_claim_no_more_until_unquiet(house):     # noqa: F811
+    house.tree(processes=1)
+    [jobid] = house.stage.enqueue('wait', (1, str(house.marks)))
+    house.pidOf(1, jobid)
+    assert command(house, 'workers', 'quiet', APP, blackbox.HOST.partition('/')[0])['unknown'] == []
+    house.go(1)
+    assert house.finish([jobid])[0].status == 'completed'
+    others = house.stage.enqueue('effect', 5, 6)
+    tree = house.tree(processes=1, queues=('none',))
+    tree.ready(1)
+    assert house.stage.stati(others) == ['queued'] * 2
+    assert {each['state'] for each in command(house, 'workers', 'list', APP)} == {'quiet', 'alive'}
+    assert command(house, 'workers', 'unquiet', APP, '--all')['unknown'] == []
+    assert {each.status for each in house.finish(others)} == {'completed'}
+
+
+@pytest.mark.parametrize('way', ['blind', 'hold'])
+def test_stacks_are_shown(house, way):     # noqa: F811
+    tree = house.tree(processes=1)
+    [jobid] = house.stage.enqueue('heed', (1, str(house.marks), way))
+    pid = house.pidOf(1, jobid)
+    tree.ready(1)
+    for _ in range(2):
+        [found] = command(house, 'workers', 'stacks', APP)['stacks']
+        assert found['pid'] == pid
+        assert re.search(rf'which runs job {jobid} for [\d.]+ s:\n  File ".*tasks.py", line \d+ in '
+                         r'heed', found['stacks'])
+        assert found['stacks'].count(' in heed') == 1           # those of now only
+    os.kill(tree.process.pid, signal.SIGQUIT)
+    waitFor(lambda: f'which runs job {jobid}' in tree.said and ' in heed' in tree.said, DEADLINE)
+    assert tree.process.poll() is None and tree.workers() == [pid]
+    os.killpg(tree.process.pid, signal.SIGQUIT)                 # as a terminal does, to all of them
+    waitFor(lambda: tree.said.count(' in heed') == 2, DEADLINE)
+    assert tree.process.poll() is None and tree.workers() == [pid]
+
+
+@pytest.mark.parametrize('busy', [False, True], ids=['idle', 'busy'])
+def test_one_of_another_host_answers_by_the_database(house, busy, monkeypatch):     # noqa: F811
+    tree = house.tree(processes=1)
+    tree.ready(1)
+    if busy:
+        [jobid] = house.stage.enqueue('wait', (1, str(house.marks)))
+        house.pidOf(1, jobid)
+    from p01.remote.cli import workers
+    monkeypatch.setattr(blackbox, 'HOST', 'elsewhere/1234')
+    monkeypatch.setattr(workers, 'PATIENCE', DEADLINE)
+    [one] = waitFor(lambda: workers.chosen(house.stage.app, (), True)[0], DEADLINE)
+    text = workers.stackOf(house.stage.app, one)
+    assert 'Thread MainThread' in text and ('tasks.py' in text) is busy \
+        and ('which runs job' in text) is busy
+    left = house.stage.do(lambda processor: [(seat.orders, seat.answer)
+                                             for seat in processor.store.seats.values()])
+    assert left == [({}, None)]
+    house.go(1)
+
+
+# -- a service manager
+
+def test_a_service_manager_is_told(house, tmp_path):     # noqa: F811
+    place = str(tmp_path / 'notify')
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as way:
+        way.bind(place)
+        way.settimeout(DEADLINE)
+        process = subprocess.Popen([sys.executable, '-c', CODE, repr({'processes': 1}), APP],
+                                   cwd=ROOT,
+                                   env=environment(house.address) | {'NOTIFY_SOCKET': place,
+                                                                     'WATCHDOG_USEC': '1000000'})
+        try:
+            ready, told = f'READY=1\nSTATUS=works on {house.address}', [way.recv(4096).decode()]
+            while ready not in told or told[-1] != 'WATCHDOG=1':
+                told.append(way.recv(4096).decode())
+            process.terminate()
+            while told[-1] != 'STOPPING=1':
+                told.append(way.recv(4096).decode())
+        finally:
+            if told[-1] != 'STOPPING=1':
+                process.kill()
+            process.wait(DEADLINE)
+
+
+# -- a web process
+
+WEB = '''
+import sys, time
+from pathlib import Path
+from tests.acceptance.tasks import app
+with app.transaction():
+    app.processor.startProcessing()
+while not Path(sys.argv[1]).exists():
+    time.sleep(0.01)
+if sys.argv[2] == 'exit':
+    sys.exit(3)
+raise KeyboardInterrupt
+'''
+
+
+@pytest.mark.parametrize('way', ['exit', 'interrupt'])
+def test_workers_end_with_the_web_process_that_has_them(house, way):     # noqa: F811
+    """It does not wait for a job that runs; that goes to others, and nobody is blamed."""
+    [jobid] = house.stage.enqueue('wait', (1, str(house.marks)))
+    process = subprocess.Popen([sys.executable, '-c', WEB, str(house.marks / f'1.{jobid}.1'), way],
+                               cwd=ROOT,
+                               env=environment(house.address), stderr=subprocess.DEVNULL)
+    try:
+        assert process.wait(DEADLINE) == (3 if way == 'exit' else -signal.SIGINT)
+    finally:
+        process.kill()
+    house.go(1)
+    house.tree(processes=1)
+    [view] = house.finish([jobid])
+    assert (view.status, view.runs, house.stage.effects) == ('completed', 1, {1: 1})
+
+
+# -- the first process of a container
+
+ORPHANS = '''
+import os, sys, time
+from p01.remote.engine.supervisor import Supervisor
+from p01.remote.options import WorkerOptions
+if os.fork() == 0:
+    if os.fork():
+        os._exit(0)
+    time.sleep(0.5)             # its parent is gone: it is the first process's by now
+    os._exit(0)
+os.wait()
+sys.exit(Supervisor(sys.argv[2], WorkerOptions(**eval(sys.argv[1]))).run())
+'''
+
+
+@pytest.mark.skipif(shutil.which('unshare') is None, reason='needs unshare')
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_as_the_first_process_of_a_container(house, number):     # noqa: F811
+    """It has no default actions for signals there, and is the parent of all orphans."""
+    probe = subprocess.run(['unshare', '--pid', '--fork', '--mount-proc', 'true'], check=False,
+                           capture_output=True)
+    if probe.returncode:
+        pytest.skip('no namespace of processes can be made here')
+    tree = subprocess.Popen(['unshare', '--pid', '--fork', '--mount-proc', sys.executable, '-c',
+                             ORPHANS,
+                             repr({'processes': 1, 'waitTime': 0.2}), APP], cwd=ROOT,
+                            env=environment(house.address))
+    try:
+        assert {each.status
+                for each in house.finish(house.stage.enqueue('effect', 1, 2))} == {'completed'}
+        [first] = children(tree.pid)
+        waitFor(lambda: len(children(first)) == 1, DEADLINE, 'zombies stay')
+        os.kill(first, number)
+        assert tree.wait(DEADLINE) == 0
+    finally:
+        tree.kill()
+        tree.wait()
+
+
+def children(pid):
+    """The processes whose parent this is, zombies too."""
+    with open(f'/proc/{pid}/task/{pid}/children') as file:
+        return [int(each) for each in file.read().split()]

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 import transaction
+from persistent.mapping import PersistentMapping
 
 from p01.remote import App
 from p01.remote.exceptions import RemoteError, TransactionOver
@@ -186,6 +187,42 @@ def test_at_every_point_of_an_enqueue(app, block):
     assert len(set(ids)) == len(ids)
     assert app.drain() == len(ids)
     assert {handle.status for handle in kept + between} == {'completed'}
+
+
+class Slow(PersistentMapping):
+    """Something comes when it is made, as a signal handler may."""
+
+    meanwhile: list = []
+
+    def __new__(cls, *args, **kwargs):
+        for do in [cls.meanwhile.pop() for _ in cls.meanwhile[:1]]:
+            do()
+        return super().__new__(cls, *args, **kwargs)
+
+
+@pytest.mark.parametrize('load', [lambda root: root['slow'], lambda root: root['holds']['slow']])
+def test_nobody_enqueues_in_the_midst_of_a_load_of_the_same_connection(app, load):
+    """It may need what is being loaded, which would then be there twice."""
+    with app.transaction() as root:
+        root['slow'] = Slow(one=1)
+        root['holds'] = PersistentMapping(slow=root['slow'])
+    said = []
+
+    def between():
+        for call in (lambda: note.enqueue('between'),
+                     lambda: app.processor.processJob(note.prototype.path, (('between',), {}))):
+            try:
+                said.append(call())
+            except TransactionOver as error:
+                said.append(str(error))
+
+    with app.transaction() as root:
+        root._p_jar.cacheMinimize()
+        Slow.meanwhile.append(between)
+        assert load(root)['one'] == 1 and not Slow.meanwhile
+        assert len(said) == 2 and all('in the midst' in str(each) for each in said)
+        note.enqueue('behind')
+    assert app.drain() == 1
 
 
 def test_at_every_point_of_a_load(app):

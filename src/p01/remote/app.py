@@ -29,6 +29,7 @@ from p01.remote.handle import Handle
 from p01.remote.job import FunctionJob
 from p01.remote.options import CONFLICTS, DEFAULTQUEUE, Policy, Span, WorkerOptions
 from p01.remote.processor import RemoteProcessor
+from p01.remote.storage.connection import idle
 from p01.remote.storage.insides import pocketOf
 from p01.remote.storage.transactions import begun, opened, pause, transact
 
@@ -107,6 +108,7 @@ class App:
 
     def locate(self, connection: Connection) -> RemoteProcessor:
         """The processor in a connection. Raises RemoteError."""
+        idle(connection)
         return self.home.locate(connection)
 
     # -- transactions
@@ -157,6 +159,7 @@ class App:
 
     def near(self, connection: Connection) -> RemoteProcessor:
         """The processor in a connection, looked up once a transaction. Raises RemoteError."""
+        idle(connection)
         kept, current = pocketOf(connection).get(self._near), begun(connection.transaction_manager)
         if kept is None or kept[0]() is not current or current is None:
             current = weakref.ref(connection.transaction_manager.get())

@@ -53,6 +53,7 @@ class Guarded(Connection):
     opening: object = None              # which time it was
     database = 0                        # the number by which locks know its database
     spoiled: tuple[Any, ...] = ()       # objects that were changed too late
+    loading = 0                         # how many loads it is in the midst of
 
     @over(Connection)
     def open(self, manager: Any = None, delegate: bool = True) -> None:
@@ -96,11 +97,24 @@ class Guarded(Connection):
             super().afterCompletion(txn)
 
     @over(Connection)
+    def get(self, oid: bytes) -> Any:
+        """See ZODB."""
+        self.loading += 1
+        try:
+            return super().get(oid)
+        finally:
+            self.loading -= 1
+
+    @over(Connection)
     def setstate(self, obj: Any) -> None:
         """See ZODB. Raises TransactionOver in a forked child."""
         if self.mark is not fork.mark:
             self.own()
-        super().setstate(obj)
+        self.loading += 1
+        try:
+            super().setstate(obj)
+        finally:
+            self.loading -= 1
 
     @over(Connection)
     def tpc_begin(self, txn: Any) -> None:
@@ -199,6 +213,13 @@ class Filed(Guarded):
             return inner(oid)
         finally:
             _locked.discard(key)
+
+
+def idle(connection: Connection) -> None:
+    """Raises TransactionOver in the midst of a load, as in a signal handler: the object that is
+    loaded first would be made twice, and its connection is of no use any more."""
+    if getattr(connection, 'loading', 0):
+        raise TransactionOver(MIDST)
 
 
 def why(connection: Connection) -> str:

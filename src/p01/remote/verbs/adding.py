@@ -14,7 +14,7 @@ from ZODB.Connection import Connection
 
 from p01.remote.exceptions import TransactionOver
 from p01.remote.ground import fork
-from p01.remote.storage.connection import FORKED, why
+from p01.remote.storage.connection import FORKED, idle, why
 from p01.remote.storage.transactions import LIVE
 from p01.remote.store import uniques, writers
 from p01.remote.store.keys import shardOf
@@ -71,6 +71,7 @@ def admit(writer: Writer, connection: Connection) -> None:
     take no more."""
     if writer.mark is not fork.mark:
         raise TransactionOver(FORKED)
+    idle(connection)
     current = writer.meet(connection)
     if current.status not in LIVE:
         raise TransactionOver('No job can be enqueued here, since the transaction is over: '

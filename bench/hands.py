@@ -91,7 +91,7 @@ def intake(loop: Loop, every: int = 0) -> list[Sample]:
         return bool(figures.behind(store))
 
     before = sample(loop)
-    while loop.write(work):
+    while loop.booking.write(work):
         pass
     return [before, sample(loop)]
 
@@ -111,7 +111,8 @@ def sweep(loop: Loop, every: int = 0) -> list[Sample]:
     samples = [sample(loop)]
     while True:
         loop.poll(time.time())
-        loop.janitor.looked = -1e9      # look after what is left at once, not every few seconds
+        # look after what is left at once, not every few seconds
+        loop.booking.janitor.looked = -1e9
         counts = figures.exact(loop.runner.fresh().store)
         loop.runner.end()
         if not any(queue.get(status) for queue in counts.values() for status in FINISHED):
@@ -126,7 +127,7 @@ def serve(address: str, what: Callable[[Loop, int], list[Sample]], every: int,
     try:
         loop.ready()
         # takes its seat, so that all know how many they are
-        loop.write(lambda store, seat, now: None)
+        loop.booking.write(lambda store, seat, now: None)
         line.send('ready')
         line.recv()
         line.send(what(loop, every))

@@ -61,7 +61,7 @@ def fail(place: Place) -> None:
         ids = verbs.claim(store, seat, 10, now)
         verbs.settle(store,
                      seat, {jobid: Outcome('error', None, 'no', 1, now, now) for jobid in ids})
-    loop.write(work)
+    loop.booking.write(work)
     loop.close()
 
 

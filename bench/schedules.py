@@ -95,8 +95,9 @@ class Looking:
         """The seconds until so many schedules have fired that are due at once."""
         began, fired = time.perf_counter(), 0
         while fired < count:
-            look = self.loop.change(lambda processor: self.loop.ticker.look(processor, BEGIN + 2))
-            fired += self.loop.ticker.fire(look, BEGIN + 2, self.loop.change)
+            look = self.loop.booking.change(
+                lambda processor: self.loop.booking.ticker.look(processor, BEGIN + 2))
+            fired += self.loop.booking.ticker.fire(look, BEGIN + 2, self.loop.booking.change)
         return time.perf_counter() - began
 
 

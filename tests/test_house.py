@@ -63,6 +63,41 @@ PACKAGE = 'p01.remote'
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / 'src' / 'p01' / 'remote'
 
+# What is anybody's, and may be Any: what users give and have stored, whatever a text of theirs
+# means, and what ZODB, transaction, Zope and libpq hand us or want of us. What is ours has a type;
+# whoever stands above is a Protocol, in a module of SEAMS.
+FREE = {
+    'value', 'input', 'output', 'kept', 'given', 'what', 'data', 'default', 'settings', 'options',
+    'unknown', 'args', 'kwargs',
+    'function', 'job', 'here', 'mapping', 'obj', 'instance', 'subscriber', 'remoteProcessor',
+    'which', 'test', 'parents',
+    'done', 'total', 'text', 'state', 'pid', 'stream', 'own', 'frame', 'module', 'request', '_',
+    'manager', 'current', 'transaction', 'txn', 'prevTxn', 'storage', 'other', 'wrapper', 'blob',
+    'oids', 'position', 'factory',
+    'raw', 'ask', 'result', 'values', 'steps', 'guard', 'view',
+}
+FREERESULTS = {
+    '__call__', '__getattr__', '__getstate__', '__reduce__', '__get__', '__new__', 'persistent_id',
+    'persistent_load',
+    # as others want them
+    'reducer_override', 'invoke', 'tpc_finish', 'tpc_transaction', 'openCommittedBlobFile',
+    'input', 'value', 'of', 'container', 'parsed', 'loaded', 'found', 'job', 'root', 'processor',
+    'getJobResult', 'picture',
+    'prepare', 'prepared', 'perform', 'call', 'within', '_within', 'pack', 'packOutput', 'unpack',
+    '_copied', '_loaded',
+    'optional', 'siteOf', 'lenient', 'rawOf', 'gone', 'classOf', 'traverse', 'parentOf', 'step',
+    'locate', 'follow', 'do',
+    'begun', 'get', 'meet', 'load', 'part', '_made', '_storage', 'guarding', 'connected', 'objects',
+    'begin', 'ask', 'finish', 'one',
+}
+FOREIGN = {'storage.insides', 'ground.upstream'}       # where the insides of others are named
+SEAMS = {'interfaces', 'job', 'engine.seams', 'front.schedules', 'store.writers',
+         'storage.signals', 'engine.surroundings'}
+# Who only knows data begins and ends no transactions, does not wait, and has no threads.
+QUIET = ('store', 'verbs', 'views')
+# reserves ids in a transaction of its own: in the application's, all who enqueue would meet
+TRANSACTS = {'verbs.reserving'}
+
 Tree = dict[str, ast.Module]        # module names below p01.remote; '' is its __init__
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -284,6 +319,55 @@ def owned(tree: Tree) -> set[str]:
     return found
 
 
+# -- types
+
+def untyped(tree: Tree) -> Iterator[str]:
+    """Parameters and results that are Any and might be ours: these have a type."""
+    for module, body in tree.items():
+        for node in ast.walk(body) if module not in FOREIGN else ():
+            if isinstance(node, FUNCTIONS):
+                several = filter(None, (node.args.vararg, node.args.kwarg))
+                for arg in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs,
+                            *several):
+                    if isAny(arg.annotation) and arg.arg not in FREE:
+                        yield f'{module}:{node.lineno} {node.name} takes {arg.arg} as Any'
+                if isAny(node.returns) and node.name not in FREERESULTS:
+                    yield f'{module}:{node.lineno} {node.name} returns Any'
+
+
+def isAny(node: ast.AST | None) -> bool:
+    match node:
+        case ast.Name(id='Any') | ast.Attribute(attr='Any') | ast.Constant(value='Any'):
+            return True
+        case ast.BinOp(left=left, right=right):
+            return isAny(left) or isAny(right)
+        case ast.Subscript(value=ast.Name(id='Optional'), slice=inner):
+            return isAny(inner)
+    return False
+
+
+def astray(tree: Tree) -> Iterator[str]:
+    """Protocols, by which those below call those above, where nobody looks for them."""
+    for module, body in tree.items():
+        for node in ast.walk(body) if module not in SEAMS else ():
+            if isinstance(node, ast.ClassDef) \
+                    and any(nameOf(base) == 'Protocol' for base in node.bases):
+                yield f'{module}:{node.lineno} Protocol {node.name} stands in no module of SEAMS'
+
+
+# -- who ends transactions, waits, and has threads
+
+def busy(tree: Tree) -> Iterator[str]:
+    for module, body in tree.items():
+        for node in ast.walk(body) if module.partition('.')[0] in QUIET else ():
+            if any(name.partition('.')[0] in ('threading', 'concurrent', 'asyncio', 'subprocess')
+                   for name in imported(node)):
+                yield f'{module}:{node.lineno} has threads or processes'
+            name = nameOf(node.func) if isinstance(node, ast.Call) else ''
+            if name in ('commit', 'sleep') or name == 'transact' and module not in TRANSACTS:
+                yield f'{module}:{node.lineno} calls {name}, which is for engine and storage'
+
+
 # -- words
 
 def undocumented(tree: Tree) -> Iterator[str]:
@@ -356,7 +440,8 @@ def unplaced(names: Iterable[str], text: str) -> Iterator[str]:
 
 # -- the laws hold
 
-CHECKS = [upward, circles, long, misnamed, statusWriters, private, undocumented]
+CHECKS = [upward, circles, long, misnamed, statusWriters, untyped, astray, busy, private,
+          undocumented]
 
 
 @pytest.mark.parametrize('check', CHECKS, ids=lambda check: check.__name__)
@@ -422,12 +507,35 @@ BAD = [
         'from ZODB import _timestamp', 'from ZODB._compat import loads',
         'import transaction._manager',
         'x.__class__ = A', 'obj._p_oid = 1', 'obj._p_jar = None', 'obj._p_serial = z64')],
+    *[(untyped, {'engine.runner': text}) for text in (
+        'def f(processor: Any): pass', 'def f(self, loop: Any | None = None): pass',
+        'def f(*, store: typing.Any): pass',
+        'class A:\n    async def f(self, seat: "Any"): pass',
+        'def f(value: Any, task: Optional[Any]): pass',
+        'def f(*loops: Any): pass', 'def store() -> Any: pass')],
+    (astray, {'verbs.claims': 'class Loop(Protocol):\n    def stop(self) -> None: ...'}),
+    (astray, {'engine.heartbeat': 'class Loop(Beating, typing.Protocol): pass'}),
+    *[(busy, {module: text}) for module in ('store.slips', 'verbs.claims', 'views') for text in (
+        'transaction.commit()', 'def f():\n    manager.commit()', 'time.sleep(1)', 'sleep(1)',
+        'transact(db, work)',
+        'import threading', 'from concurrent.futures import ThreadPoolExecutor')],
+    (busy, {'verbs.reserving': 'time.sleep(1)'}),
     *[(undocumented, {'job': text}) for text in (
         'x = 1', '"""Doc."""\nclass A: pass', '"""Doc."""\ndef f(): pass',
         '"""Doc."""\nclass A:\n    """Doc."""\n    def f(self): pass',
         '"""Doc."""\n@implementer(IOther)\nclass A:\n    """Doc."""\n    def f(self): pass')],
 ]
 GOOD = [
+    (untyped, {'engine.runner': 'def f(value: Any, *args: Any, **kwargs: Any) -> list[Any]: pass',
+               'storage.insides':
+               'def f(jar: Any) -> Any: pass'}),
+    (untyped, {'job': 'def f(processor: Processor, work: Callable[[Any], None]) -> Store: pass',
+               'store': 'def unpack(kept: Any) -> Any: pass'}),
+    (astray, {'engine.seams': 'class Loop(Protocol): pass',
+              'engine.loop': 'class Loop(Base): pass'}),
+    (busy, {'verbs.reserving': 'transact(db, work)',
+            'engine.loop': 'import threading\nsession.commit()\nsleep(1)',
+            'store.slips': 'class Rider:\n    def commit(self, transaction): jar.store(1)'}),
     (upward, {'app': 'from p01.remote import store\nfrom p01.remote.store.verbs import add',
               'store': '',
               'store.verbs': '', 'cli.dash': 'import p01.remote'}),

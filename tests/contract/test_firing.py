@@ -296,11 +296,12 @@ def test_each_worker_has_its_part_first_and_anothers_when_that_one_does_not_come
         clock.add(f'item {number}', every='1m')
     left, right = loops('left'), loops('right')
     abort(processor)
-    looks = [loop.ticker.look(processor, MINUTE + 60) for loop in (left, right)]
+    looks = [loop.booking.ticker.look(processor, MINUTE + 60) for loop in (left, right)]
     keys = [{key for _, key in look.ready} for look in looks]
     assert not keys[0] & keys[1] and len(keys[0] | keys[1]) == 100
     assert min(look.coming for look in looks) == MINUTE + 60 + ticker.STAGGER
-    looks = [loop.ticker.look(processor, MINUTE + 60 + ticker.STAGGER) for loop in (left, right)]
+    looks = [loop.booking.ticker.look(processor, MINUTE + 60 + ticker.STAGGER)
+             for loop in (left, right)]
     assert [len(look.ready) for look in looks] == [100, 100]
 
 
@@ -309,9 +310,9 @@ def test_two_who_fire_the_same_leave_one_job_for_each(clock, loops, processor):
         clock.add(f'item {number}', every='1m')
     left, right = loops('left'), loops('right')
     look = ticker.Ticker().look(processor, MINUTE + 60)
-    count = left.ticker.fire(look, MINUTE + 60, left.change)
+    count = left.booking.ticker.fire(look, MINUTE + 60, left.booking.change)
     # as one does whose look was too old
-    count += right.ticker.fire(look, MINUTE + 60, right.change)
+    count += right.booking.ticker.fire(look, MINUTE + 60, right.booking.change)
     abort(processor)
     assert count == len(clock.jobs()) == 250
     assert {item.due for item in processor.scheduler.values()} == {MINUTE + 120}
@@ -327,7 +328,7 @@ def test_a_burst_is_shared(clock, loops, processor):
     abort(processor)
     for part in processor.scheduler.parts:
         part.latest = MINUTE + 60
-    looks = [loop.ticker.look(processor, MINUTE + 60) for loop in (left, right)]
+    looks = [loop.booking.ticker.look(processor, MINUTE + 60) for loop in (left, right)]
     keys = [{key for _, key in look.ready} for look in looks]
     assert not keys[0] & keys[1]
 

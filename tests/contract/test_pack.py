@@ -137,7 +137,7 @@ def test_what_was_pruned_takes_no_room(place):
     loop = Loop(place.db, inside, 'sweep', WorkerOptions())
     while jobsLeft(place):
         loop.poll(time.time())
-        loop.janitor.looked = -1e9      # at once, not after a while
+        loop.booking.janitor.looked = -1e9      # at once, not after a while
     loop.close()
     for connection in place.opened:
         leave(connection)

@@ -129,7 +129,7 @@ def run(place, processor):
         loop = Loop(place.db, inside, 'loop')
         try:
             for _ in range(10):
-                loop.poll(loop.runner.clock())
+                loop.poll(loop.clock.now())
         finally:
             loop.close()
         abort(processor)

@@ -27,7 +27,7 @@ def loop(place):
 def later(loop, now):
     """Rounds of the worker until there is nothing to do, as it makes them in a while."""
     for _ in range(20):
-        loop.janitor.looked = -1e9
+        loop.booking.janitor.looked = -1e9
         loop.book(now, 100)
 
 

@@ -163,7 +163,7 @@ class Quick(Job):
 
 def test_supervised_processes_are_left_to_their_supervisor(stage):
     loop = stage.loop()
-    loop.supervised = True
+    loop.post.supervised = True
     loop.post.began, loop.post.deadline = 100.0, 101.0
     heart = heartbeat.Heartbeat()
     assert heartbeat.overrun not in heart.due(loop, 101.5)

@@ -139,7 +139,7 @@ def test_a_thousand_queues_once_used_leave_nothing(memory):
     loop.work()
     assert loop.done == 1000
     loop.book(time.time(), 1)
-    loop.janitor.looked = -1e9      # as after a while
+    loop.booking.janitor.looked = -1e9      # as after a while
     loop.book(time.time(), 1)
     connection = memory.connect()
     assert lines(inside(connection).store) == 0

@@ -46,11 +46,11 @@ class Mortal:
     def step(self, now):
         """Look, or fire what the last look has found."""
         if self.look is None:
-            self.look, self.now = self.loop.change(
-                lambda processor: self.loop.ticker.look(processor, now)), now
+            self.look, self.now = self.loop.booking.change(
+                lambda processor: self.loop.booking.ticker.look(processor, now)), now
         else:
             look, self.look = self.look, None
-            self.loop.ticker.fire(look, self.now, self.loop.change)
+            self.loop.booking.ticker.fire(look, self.now, self.loop.booking.change)
 
     def close(self):
         self.loop.session.commit = self.commit

@@ -40,7 +40,7 @@ def fill():
     loop = Loop(app.db, app.locate, 'gone', WorkerOptions(lease=1.0))
     for number in range(6):         # one by one, so that slips are used again
         mark.enqueue(number)
-        loop.poll(loop.runner.clock())
+        loop.poll(loop.clock.now())
     plain.map(range(40))
     plain.enqueue('x' * 10_000)
     plain.using(unique=Unique('period', period=DAY)).enqueue({'a': [1, 2.5, None]})
@@ -53,22 +53,22 @@ def fill():
     with app.transaction() as root:
         plain.enqueue(root['thing'])
     for _ in range(20):
-        loop.poll(loop.runner.clock())
+        loop.poll(loop.clock.now())
     fail.enqueue('removed').cancel()
     gone = plain.enqueue('gone')
     gone.cancel()
     revived = fail.enqueue('revived')
-    loop.poll(loop.runner.clock())
+    loop.poll(loop.clock.now())
     transact(app.db, lambda connection: verbs.remove(app.locate(connection).store, gone.id))
     transact(app.db, lambda connection: verbs.revive(app.locate(connection).store, revived.id,
-                                                     loop.runner.clock()))
+                                                     loop.clock.now()))
     plain.using(queue='paused').enqueue('waits')
     transact(app.db, lambda connection: verbs.pause(app.locate(connection).store, 'paused'))
     plain.using(delay=DAY).enqueue('delayed')
     plain.using(expires=DAY).enqueue('expires')
     plain.using(unique='finish').enqueue('held')
     mark.enqueue('claimed')
-    loop.book(loop.runner.clock(), 2)           # these are in the hands of a worker that dies
+    loop.book(loop.clock.now(), 2)           # these are in the hands of a worker that dies
     mark.enqueue('fresh')                       # nobody has noticed it
     plain.map(range(5))
 

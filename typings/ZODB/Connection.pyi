@@ -9,6 +9,7 @@ class Connection:
     before: bytes | None
     transaction_manager: Any            # whichever its owner chose
     _db: DB
+    connections: dict[str, Connection]
     _cache: Any
     _storage: Any
     _normal_storage: Any

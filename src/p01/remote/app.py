@@ -271,7 +271,7 @@ class App:
         """Run everything that is due, here and now, in transactions of its own; returns how many
         runs there were."""
         loop = Loop(self.db, self.locate, 'drain', WorkerOptions(drain=True))
-        loop.ticker.declaring = declaringOf(self)
+        loop.booking.ticker.declaring = declaringOf(self)
         try:
             loop.work()
             return loop.done

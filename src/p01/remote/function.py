@@ -9,6 +9,7 @@ from types import MethodType
 from typing import Any, Generic, ParamSpec, TypedDict, TypeVar, Unpack
 
 from p01.remote.engine.enqueuing import enqueue
+from p01.remote.engine.seams import Application, Processor
 from p01.remote.exceptions import InputError, RegistrationError, UnknownJob
 from p01.remote.front.registration import refuseLater
 from p01.remote.ground import checks
@@ -16,7 +17,6 @@ from p01.remote.handle import Handle
 from p01.remote.instants import duration, seconds
 from p01.remote.job import Arguments, FunctionJob, found
 from p01.remote.options import Span, Unique
-from p01.remote.processor import RemoteProcessor
 from p01.remote.storage.transactions import transact
 
 P = ParamSpec('P')      # of a job's function
@@ -53,7 +53,8 @@ class Choice(TypedDict, total=False):
 class JobFunction(Generic[P, Output]):
     """A function that can be enqueued. Calling it calls the function."""
 
-    def __init__(self, app: Any, name: str, function: Callable[P, Output], prototype: FunctionJob,
+    def __init__(self, app: Application, name: str, function: Callable[P, Output],
+                 prototype: FunctionJob,
                  options: dict[str, Any]) -> None:
         functools.update_wrapper(self, function)
         self.app = app
@@ -106,7 +107,7 @@ class JobFunction(Generic[P, Output]):
         return [Handle(self.app, jobid, manager)
                 for jobid in self.order(self.app.near(connection), calls)]
 
-    def order(self, processor: RemoteProcessor, calls: Sequence[Any]) -> list[int]:
+    def order(self, processor: Processor, calls: Sequence[Any]) -> list[int]:
         """Enqueue in a processor's transaction; returns the ids."""
         if not self.proven:
             self.prove(processor)
@@ -114,7 +115,7 @@ class JobFunction(Generic[P, Output]):
         # people
         return enqueue(processor, self.prototype.path, self.prototype, calls, **self.options)
 
-    def prove(self, processor: RemoteProcessor) -> None:
+    def prove(self, processor: Processor) -> None:
         """Raises RegistrationError when workers would not find the job under the path of its
         function."""
         path = self.prototype.path

@@ -9,8 +9,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Generic, TypeVar, cast
 
+from ZODB.Connection import Connection
+
 from p01.remote.engine.context import running
 from p01.remote.engine.requests import GRACE
+from p01.remote.engine.seams import Application, Processor
 from p01.remote.exceptions import (
     InputError,
     JobCancelled,
@@ -25,10 +28,9 @@ from p01.remote.ground import foreign
 from p01.remote.instants import duration
 from p01.remote.job import Job
 from p01.remote.options import Span
-from p01.remote.processor import RemoteProcessor
 from p01.remote.storage.transactions import begun, transact
 from p01.remote.store.payload import unpack
-from p01.remote.store.records import CANCELLED, COMPLETED, ERROR, PROCESSING
+from p01.remote.store.records import CANCELLED, COMPLETED, ERROR, PROCESSING, Outcome
 from p01.remote.store.views import View
 
 LONG = 10.0         # seconds after which a job that waits for another one is told of
@@ -51,7 +53,7 @@ class Handle(Generic[Output]):
     result.
     """
 
-    def __init__(self, app: Any, jobid: int, manager: Any = None) -> None:
+    def __init__(self, app: Application, jobid: int, manager: Any = None) -> None:
         self.app = app
         self.id = jobid
         # of the transaction that enqueued it; weakly, so that one that is forgotten ends although
@@ -67,7 +69,7 @@ class Handle(Generic[Output]):
         within, manager = self._within(), self._manager()
         return within is not None and manager is not None and begun(manager) is within
 
-    def _ask(self, question: Callable[[RemoteProcessor], Result]) -> Result:
+    def _ask(self, question: Callable[[Processor], Result]) -> Result:
         """Ask in the transaction that enqueued it, in that of app.transaction(), or as of now."""
         connection = None
         if self._open() or scope.entered(self.app.db):
@@ -110,8 +112,8 @@ class Handle(Generic[Output]):
 
         Within the current transaction if there is one, else at once.
         """
-        def cancel(connection: Any) -> bool:
-            return bool(self.app.locate(connection).cancelJob(self.id, running, grace, who))
+        def cancel(connection: Connection) -> bool:
+            return self.app.locate(connection).cancelJob(self.id, running, grace, who)
 
         connection = scope.around(self.app.db) if self._open() else scope.inside(self.app.db)
         return cancel(connection) if connection is not None else transact(self.app.db, cancel)
@@ -124,11 +126,11 @@ class Handle(Generic[Output]):
         transaction is open, and WaitsForItself in a job that waits for what only its own worker
         could run.
         """
-        view, output = self._wait(timeout)
-        if view.status == CANCELLED:
-            raise JobCancelled(f'Job {view.id} was cancelled: {view.outcome.error}')
-        if view.status == ERROR:
-            raise JobFailed(view.outcome.error)
+        jobid, outcome, output = self._wait(timeout)
+        if outcome.status == CANCELLED:
+            raise JobCancelled(f'Job {jobid} was cancelled: {outcome.error}')
+        if outcome.status == ERROR:
+            raise JobFailed(outcome.error)
         if isinstance(output, foreign.Raised):
             raise unloadable(output) from output.error
         return cast(Output, output)         # as its function says
@@ -136,14 +138,14 @@ class Handle(Generic[Output]):
     def exception(self, timeout: Span | None = None) -> JobFailed | None:
         """What result would raise of its failure, a JobFailed; None when it completed. Waits and
         raises as result does."""
-        view, output = self._wait(timeout)
-        if view.status == CANCELLED:
-            raise JobCancelled(f'Job {view.id} was cancelled: {view.outcome.error}')
+        jobid, outcome, output = self._wait(timeout)
+        if outcome.status == CANCELLED:
+            raise JobCancelled(f'Job {jobid} was cancelled: {outcome.error}')
         if isinstance(output, foreign.Raised):
             return unloadable(output)
-        return JobFailed(view.outcome.error) if view.status == ERROR else None
+        return JobFailed(outcome.error) if outcome.status == ERROR else None
 
-    def _wait(self, timeout: Span | None) -> tuple[Any, Any]:
+    def _wait(self, timeout: Span | None) -> tuple[int, Outcome, Any]:
         """How the job has ended, or the one that it is a duplicate of, and its output."""
         if self._open():
             raise NotCommitted(f'Job {self.id} was enqueued in this transaction, so no worker can '
@@ -156,7 +158,7 @@ class Handle(Generic[Output]):
             with self.app.reading() as processor:
                 view = followed(processor, jobid)
                 if view.outcome is not None:
-                    return view, foreign.guarded(unpack, view.outcome.output)
+                    return view.id, view.outcome, foreign.guarded(unpack, view.outcome.output)
                 jobid = view.id
                 seats = list(processor.store.seats)
             told = told or self._stuck(jobid, seats, time.monotonic() - began)
@@ -196,9 +198,9 @@ def unloadable(output: foreign.Raised) -> JobFailed:
     return JobFailed(f'The output cannot be loaded ({foreign.reasonOf(output.error)}).')
 
 
-def followed(processor: RemoteProcessor, jobid: int) -> View:
+def followed(processor: Processor, jobid: int) -> View:
     """A job as it is now, or the one that it is a duplicate of. Raises JobNotFound."""
-    view: View = processor.store.view(jobid)
+    view = processor.store.view(jobid)
     seen = {jobid}
     while view.outcome is not None and view.outcome.holder is not None \
             and view.outcome.holder not in seen:

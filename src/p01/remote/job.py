@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from types import MethodType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from persistent import Persistent
 from zope.interface import implementer
@@ -29,6 +29,22 @@ class Arguments(NamedTuple):
 
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = {}
+
+
+class JobRun(Protocol):
+    """A run of a job, as its behaviour sees it."""
+
+    @property
+    def input(self) -> Any:
+        """What it was enqueued with."""
+
+    @property
+    def processor(self) -> Any:
+        """The IRemoteProcessor; None in a detached job."""
+
+    @property
+    def job(self) -> Callable[[Any], Any]:
+        """The IJob, made when it is asked for."""
 
 
 @implementer(IJob)
@@ -67,12 +83,12 @@ class Job(Placed, Persistent):
         """The input as it is stored; functions check it against their signature."""
         return input
 
-    def ready(self) -> Callable[[Any], Any]:
+    def ready(self) -> Callable[[JobRun], Any]:
         """What does the work, given the context.Running of a job; a worker asks once a claim.
         Raises UnknownJob."""
         return self.perform
 
-    def perform(self, running: Any) -> Any:
+    def perform(self, running: JobRun) -> Any:
         """Do the work; running.job is the job, made when it is asked for."""
         return running.job(running.processor)
 
@@ -105,10 +121,10 @@ class FunctionJob(Job):
         args, kwargs = self.input if self.input is not None else ((), {})
         return self.function(*args, **kwargs)
 
-    def ready(self) -> Callable[[Any], Any]:
+    def ready(self) -> Callable[[JobRun], Any]:
         function = self.function
 
-        def perform(running: Any) -> Any:
+        def perform(running: JobRun) -> Any:
             if running.input is None:
                 return function()
             args, kwargs = running.input
@@ -166,7 +182,7 @@ class Gone(Job):
                                                           NotLoaded) else LATER if lacks \
                                                               else RAISING
 
-    def ready(self) -> Callable[[Any], Any]:
+    def ready(self) -> Callable[[JobRun], Any]:
         return self
 
     def __call__(self, remoteProcessor: Any) -> Any:

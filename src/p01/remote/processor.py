@@ -4,7 +4,8 @@ IRemoteProcessor."""
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import Any
 
 from BTrees.OOBTree import OOBTree
@@ -20,6 +21,7 @@ from p01.remote.engine.enqueuing import enqueue
 from p01.remote.engine.firing import reckoned
 from p01.remote.engine.inline import runDue
 from p01.remote.engine.pledge import pledge
+from p01.remote.engine.seams import Hired
 from p01.remote.exceptions import InputError, NotLoaded, RemoteError, UnknownJob
 from p01.remote.ground import checks
 from p01.remote.ground.door import Part, Placed
@@ -45,7 +47,7 @@ class RemoteProcessor(Placed, Persistent):
     jobs: Part[OOBTree[str, Job]] = Part(lambda processor: OOBTree())       # by name
     store: Part[Store] = Part(lambda processor: Store())
     scheduler: Part[Scheduler] = Part(Scheduler)
-    workerFactory: Any = worker.SimpleWorker
+    workerFactory: Callable[..., Hired] = worker.SimpleWorker
     workerArguments: dict[str, Any] = {'waitTime': 1.0}
     inputLimit = payload.LIMIT      # bytes of a job's pickled input
     outputLimit = payload.LIMIT     # bytes of a job's pickled output
@@ -108,8 +110,9 @@ class RemoteProcessor(Placed, Persistent):
 
     def processJob(self, name: str, input: Any = None, *, queue: str | None = None,
                    priority: int = 0,
-                   delay: Any = None, at: Any = None, unique: str | Unique | None = None,
-                   expires: Any = None) -> int:
+                   delay: Span | None = None,
+                   at: datetime | float | None = None, unique: str | Unique | None = None,
+                   expires: Span | datetime | None = None) -> int:
         """Enqueue a job in the current transaction; returns its id."""
         # stored plain, see checks.nameOf
         name = str.__str__(name) if isinstance(name, str) else name
@@ -207,7 +210,7 @@ class RemoteProcessor(Placed, Persistent):
 
     # -- schedules
 
-    def addScheduler(self, item: Any, now: Any = None) -> str:
+    def addScheduler(self, item: SchedulerItem, now: datetime | float | None = None) -> str:
         """Add a Delay or Cron item; returns its key. Raises UnknownJob for a job that is not
         registered."""
         if not isinstance(item, SchedulerItem):
@@ -223,23 +226,23 @@ class RemoteProcessor(Placed, Persistent):
         wake(self._p_jar)
         return key
 
-    def reScheduleItem(self, item: Any, now: Any = None) -> None:
+    def reScheduleItem(self, item: SchedulerItem, now: datetime | float | None = None) -> None:
         """Compute anew when an item is due."""
         self.scheduler.reschedule(item, self.now(now))
         wake(self._p_jar)
 
-    def reScheduleItems(self, now: Any = None) -> None:
+    def reScheduleItems(self, now: datetime | float | None = None) -> None:
         """Compute anew when each item is due."""
         self.scheduler.rescheduleAll(self.now(now))
         wake(self._p_jar)
 
-    def now(self, now: Any) -> float:
+    def now(self, now: datetime | float | None) -> float:
         """An instant in POSIX seconds; None is now."""
         return time.time() if now is None else seconds(now, 'now')
 
     # -- processing in the caller's transaction
 
-    def pullNextJob(self, now: Any = None) -> Job | None:
+    def pullNextJob(self, now: datetime | float | None = None) -> Job | None:
         """Take the next job that is due into the caller's hands; None when there is none. Finish it
         with completeJob."""
         return pulled.pull(self, self.now(now))
@@ -248,12 +251,12 @@ class RemoteProcessor(Placed, Persistent):
         """Complete a job that was pulled. Raises ClaimLost when it is not in anybody's hands."""
         pulled.complete(self, jobid, output)
 
-    def processNextJob(self, now: Any = None) -> bool:
+    def processNextJob(self, now: datetime | float | None = None) -> bool:
         """Run the next job that is due, here, in a savepoint of the caller's transaction; whether
         there was one."""
         return runDue(self, None if now is None else seconds(now, 'now'), 1) > 0
 
-    def processJobs(self, now: Any = None) -> int:
+    def processJobs(self, now: datetime | float | None = None) -> int:
         """Run everything that is due, here, in the caller's transaction; returns how many runs
         there were."""
         return runDue(self, None if now is None else seconds(now, 'now'))

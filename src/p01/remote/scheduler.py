@@ -138,7 +138,7 @@ class Scheduler(Placed, Persistent):
     # by application: those that are no longer declared, and have not retired
     leaving: dict[str, tuple[str, ...]] = {}
 
-    def __init__(self, processor: Any = None) -> None:
+    def __init__(self, processor: Persistent | None = None) -> None:
         if processor is not None:
             self.__parent__ = processor
         self._items: OOBTree[str, SchedulerItem] = OOBTree()

@@ -8,6 +8,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 from ZODB.DB import DB
@@ -18,6 +19,7 @@ from p01.remote.engine import surroundings
 from p01.remote.engine.closing import closed, hire, resign
 from p01.remote.engine.loop import Loop
 from p01.remote.engine.outage import Outage
+from p01.remote.engine.seams import Hired
 from p01.remote.exceptions import (
     NewerDatabase,
     OldProcessor,
@@ -61,7 +63,7 @@ class SimpleWorker:
         return Loop(self.db, self.follower.locate, '.'.join(self.queuePath),
                     WorkerOptions(waitTime=max(self.waitTime, 0.01)))
 
-    def processNextJob(self, now: Any = None) -> bool:
+    def processNextJob(self, now: datetime | float | None = None) -> bool:
         """Run the next job that is due; whether there was one."""
         loop = self.loop()
         try:
@@ -163,11 +165,11 @@ def begin(target: Callable[[], None]) -> None:
     target()
 
 
-def start(db: DB, worker: Any, key: Key = None) -> bool:
+def start(db: DB, worker: Hired, key: Key = None) -> bool:
     """Let a worker run in a daemon thread; whether none ran for its processor before."""
     if isinstance(key, bytes) and isinstance(worker, SimpleWorker):
         worker.follower.known = db.database_name, key
-    key = key or worker.queuePath
+    key = key or tuple(worker.queuePath)
     with _lock:
         mine = _running.setdefault(db, {})
         known = mine.get(key)

@@ -4,7 +4,7 @@ the database."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from typing import Any, NamedTuple
 
 import click
@@ -259,7 +259,7 @@ def ordered(target: str, names: tuple[str, ...], every: bool, asJson: bool, word
     return 0 if meant and not unknown else 1
 
 
-def tellUnknown(unknown: list[str], found: Any) -> None:
+def tellUnknown(unknown: list[str], found: Sized) -> None:
     """Say which names mean nobody, or that there is nobody."""
     for name in unknown:
         say(mark('warning', shown(name)), ' is no worker; `workers list` shows them')

@@ -24,7 +24,7 @@ class Chosen:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def __get__(self, item: Any, owner: type) -> Any:
+    def __get__(self, item: Schedule | None, owner: type) -> Any:
         default = DEFAULTS.get(self.name)
         return default if item is None else item.settings.get(self.name, default)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ZODB.broken import Broken
 
+from p01.remote.engine.seams import Processor
 from p01.remote.exceptions import InputError, NotLoaded, UnknownJob
 from p01.remote.ground.foreign import Raised, interrupts, reasonOf
 from p01.remote.job import Gone, Job, found
@@ -15,7 +16,7 @@ from p01.remote.storage.insides import loadError
 from p01.remote.storage.origin import contained
 
 
-def behaviourOf(processor: Any, name: str) -> Job:
+def behaviourOf(processor: Processor, name: str) -> Job:
     """The job registered under a name, or one that raises UnknownJob when it is called. Raises what
     the storage does."""
     job = contained(loaded, processor, name)
@@ -32,7 +33,7 @@ def behaviourOf(processor: Any, name: str) -> Job:
     return Gone(lost)
 
 
-def loaded(processor: Any, name: str) -> Job:
+def loaded(processor: Processor, name: str) -> Job:
     """The registered job, with its state. Raises UnknownJob, and whatever its loading does."""
     known = contained(processor.jobs.get, name)
     # perhaps by the class of another job: names that import need no registration

@@ -11,8 +11,8 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Any
 
+from ZODB.Connection import Connection
 from ZODB.DB import DB
 
 from p01.remote import storage
@@ -46,7 +46,7 @@ class Bell:
             except Exception as error:      # it only wakes; who sleeps looks by himself
                 logger.info('Workers elsewhere could not be told of new jobs: %s', error)
 
-    def within(self, connection: Any) -> bool:
+    def within(self, connection: Connection) -> bool:
         """Have the commit of a connection's transaction tell other processes by itself; False where
         that cannot be."""
         return self.signal is None or self.signal.within(connection)
@@ -94,7 +94,7 @@ def bellOf(db: DB) -> Bell:
         return bell
 
 
-def wake(jar: Any) -> None:
+def wake(jar: Connection | None) -> None:
     """Have idle workers look when a connection's transaction has committed; None: of no
     database."""
     if jar is None:

@@ -17,9 +17,11 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ZODB.Connection import Connection
 from ZODB.DB import DB
 
 from p01.remote.engine import janitor, presence
+from p01.remote.engine.seams import Hired, Working
 from p01.remote.exceptions import RemoteError
 from p01.remote.ground import fork
 from p01.remote.ground.foreign import reasonOf
@@ -31,16 +33,16 @@ HELP = 5.0          # seconds at least for those who work alongside, whose stora
 
 logger = logging.getLogger('p01.remote')
 # the loops of each database
-guarded: weakref.WeakKeyDictionary[DB, weakref.WeakSet[Any]] = weakref.WeakKeyDictionary()
-Hired = weakref.WeakKeyDictionary[Any, threading.Thread]
-hired: weakref.WeakKeyDictionary[DB, Hired] = weakref.WeakKeyDictionary()
+guarded: weakref.WeakKeyDictionary[DB, weakref.WeakSet[Working]] = weakref.WeakKeyDictionary()
+Threads = weakref.WeakKeyDictionary[Hired, threading.Thread]        # of workers
+hired: weakref.WeakKeyDictionary[DB, Threads] = weakref.WeakKeyDictionary()
 helpers: weakref.WeakKeyDictionary[DB,
                                    weakref.WeakSet[threading.Thread]] = weakref.WeakKeyDictionary()
 ending: weakref.WeakSet[DB] = weakref.WeakSet()         # databases that are about to close
 _lock = fork.Lock()
 
 
-def enter(loop: Any) -> None:
+def enter(loop: Working) -> None:
     """A loop works on its database from now on."""
     with _lock:
         if loop.db not in guarded:
@@ -49,17 +51,17 @@ def enter(loop: Any) -> None:
         guarded[loop.db].add(loop)
 
 
-def leave(loop: Any) -> None:
+def leave(loop: Working) -> None:
     """A loop has left."""
     with _lock:
-        guarded.get(loop.db, weakref.WeakSet[Any]()).discard(loop)
+        guarded.get(loop.db, weakref.WeakSet[Working]()).discard(loop)
     loop.gone.set()
 
 
-def resign(db: DB, worker: Any) -> None:
+def resign(db: DB, worker: Hired) -> None:
     """A worker has ended."""
     with _lock:
-        hired.get(db, weakref.WeakKeyDictionary[Any, threading.Thread]()).pop(worker, None)
+        hired.get(db, Threads()).pop(worker, None)
 
 
 def closed(db: DB) -> bool:
@@ -67,7 +69,7 @@ def closed(db: DB) -> bool:
     return isClosed(db)
 
 
-def hire(db: DB, worker: Any, thread: threading.Thread) -> None:
+def hire(db: DB, worker: Hired, thread: threading.Thread) -> None:
     """A worker works on a database from now on, in a thread that begins and ends its own."""
     with _lock:
         if db not in guarded:
@@ -88,7 +90,7 @@ def alongside(db: DB, work: Callable[..., None], *args: Any) -> threading.Thread
     return thread
 
 
-def loopsOf(db: DB) -> list[Any]:
+def loopsOf(db: DB) -> list[Working]:
     """The loops that work on a database."""
     with _lock:
         return list(guarded.get(db, ()))
@@ -136,7 +138,7 @@ def dismiss(db: DB) -> None:
     presence.forget(db)
 
 
-def ended(loops: Iterable[Any], patience: float) -> list[Any]:
+def ended(loops: Iterable[Working], patience: float) -> list[Working]:
     """Stop loops, and wait for those that work, at most so many seconds; returns those that have
     not left."""
     loops, until = list(loops), time.monotonic() + patience
@@ -147,14 +149,14 @@ def ended(loops: Iterable[Any], patience: float) -> list[Any]:
             if not loop.gone.wait(max(0.0, until - time.monotonic()) if loop.working else 0.0)]
 
 
-def takeBack(loop: Any) -> None:
+def takeBack(loop: Working) -> None:
     """Give the jobs of a worker to others that cannot end; no job is blamed, and what it still does
     is refused."""
-    def work(connection: Any) -> None:
+    def work(connection: Connection) -> None:
         store = loop.locate(connection).store
         seat = store.seats.get(loop.name)
         if seat is not None:
-            janitor.rescue(store, seat, time.time(), ())
+            janitor.rescue(store, seat, loop.clock.now(), ())
 
     transact(loop.db, work)
 

@@ -10,12 +10,16 @@ from datetime import datetime
 from threading import get_ident
 from typing import Any
 
+from ZODB.DB import DB
+
 from p01.remote.engine import progress
 from p01.remote.engine.progress import Progress
+from p01.remote.engine.seams import Processor
+from p01.remote.engine.verdict import Task
 from p01.remote.exceptions import Cancelled, RemoteError
 from p01.remote.ground import fork
 from p01.remote.instants import utc
-from p01.remote.job import instants
+from p01.remote.job import Job, instants
 from p01.remote.store.records import PROCESSING
 
 
@@ -30,9 +34,9 @@ class Running:
     __slots__ = ('processor', 'behaviour', 'task', 'input', 'started', 'worker', 'db', 'asked',
                  'thread', 'done', '_job')
 
-    def __init__(self, processor: Any, behaviour: Any, task: Any, input: Any, started: float,
-                 worker: str,
-                 db: Any = None, asked: Callable[[int], bool] = never) -> None:
+    def __init__(self, processor: Processor | None, behaviour: Job, task: Task, input: Any,
+                 started: float, worker: str,
+                 db: DB | None = None, asked: Callable[[int], bool] = never) -> None:
         self.processor = processor
         self.behaviour = behaviour
         self.task = task            # a runner's Task
@@ -43,7 +47,7 @@ class Running:
         self.asked = asked          # whether the run of a job is to end, given its id
         self.thread = get_ident()
         self.done: Progress | None = None
-        self._job: Any = None
+        self._job: Job | None = None
 
     @property
     def run(self) -> int:
@@ -51,7 +55,7 @@ class Running:
         return int(self.task.claim.runs + 1)
 
     @property
-    def job(self) -> Any:
+    def job(self) -> Job:
         """The job; made when it is asked for."""
         if self._job is None:
             record, claim = self.task.record, self.task.claim
@@ -111,7 +115,7 @@ class Current:
         return jar.root()
 
     @property
-    def job(self) -> Any:
+    def job(self) -> Job:
         """The job, see IJob."""
         return self._running().job
 

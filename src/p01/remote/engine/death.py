@@ -9,12 +9,14 @@ and there only as far as they can be believed.
 from __future__ import annotations
 
 import struct
-import time
-from typing import Any, NamedTuple
+from collections.abc import Container
+from typing import NamedTuple
 
 from p01.remote.engine import presence
+from p01.remote.engine.seams import Processor
 from p01.remote.ground import blackbox, foreign
 from p01.remote.ground.blackbox import BLURRED, KILLED, UNKNOWN, WORKS, Head, Saying, howOf
+from p01.remote.ground.clocks import CLOCK, Clock
 from p01.remote.options import Policy
 from p01.remote.store.seats import PULLED, Seat
 
@@ -43,7 +45,8 @@ class Silence:
     """How long workers have been silent as seen from here: the clocks of two hosts differ, and may
     jump."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock = CLOCK) -> None:
+        self.clock = clock
         # name → heartbeat, since when it is the last, monotonic
         self.seen: dict[str, tuple[float, float]] = {}
 
@@ -55,7 +58,7 @@ class Silence:
             self.seen[seat.name] = seat.beat, now
         return now - since >= seat.lease * WATCHED
 
-    def forget(self, names: Any) -> None:
+    def forget(self, names: Container[str]) -> None:
         """Keep in mind the workers of these names only."""
         for name in [name for name in self.seen if name not in names]:
             del self.seen[name]
@@ -63,6 +66,7 @@ class Silence:
 
 def deathOf(seat: Seat, here: str, now: float, silence: Silence | None = None) -> Death | None:
     """How a worker ended, None for one that lives."""
+    clock = CLOCK if silence is None else silence.clock
     if seat.process == presence.PROCESS:
         return None if seat.name in presence.live else Death('its thread ended',
                                                              ran(seat, boxOf(seat)))
@@ -74,10 +78,10 @@ def deathOf(seat: Seat, here: str, now: float, silence: Silence | None = None) -
     if box is not None and blackbox.died(seat.path):
         return Death('its host was restarted', set()) if seat.host != here else ended(seat, box)
     if box is not None and seat.host == here:
-        hangs = seat.claims and box.head.beat < time.monotonic() - seat.lease
+        hangs = seat.claims and box.head.beat < clock.monotonic() - seat.lease
         return Death(f'it hung for {seat.lease:g} s', ran(seat, box)) if hangs else None
     silent = now - seat.beat > (seat.lease if seat.claims else EMPTY)
-    if silence is not None and not silence.lasts(seat, time.monotonic()) or not silent:
+    if silence is not None and not silence.lasts(seat, clock.monotonic()) or not silent:
         return None
     if seat.told:
         return Death(STOPPED, set())
@@ -134,7 +138,7 @@ def boxOf(seat: Seat) -> Saying | None:
         return None
 
 
-def policyOf(processor: Any, jobid: int) -> Policy:
+def policyOf(processor: Processor, jobid: int) -> Policy:
     """How a job is retried; the default where its behaviour cannot say so here, or says it by
     something else."""
     found = foreign.guarded(

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from p01.remote import events
 from p01.remote.clock.schedule import CODE, Schedule
 from p01.remote.engine.bell import wake
 from p01.remote.engine.firing import reckoned
+from p01.remote.engine.seams import Do, Processor
 from p01.remote.exceptions import InputError
 from p01.remote.ground.foreign import Raised, guarded, reasonOf
+from p01.remote.scheduler import Scheduler
 from p01.remote.storage.origin import contained
 from p01.remote.store import payload
 
@@ -52,7 +54,7 @@ class Declaring:
         global serving
         serving = self.code
 
-    def poll(self, do: Callable[[Callable[[Any], Any]], Any]) -> None:
+    def poll(self, do: Do) -> None:
         """Look, if it is time. do(work) does work(processor) in a transaction of its own."""
         now = time.monotonic()
         if now - self.looked < EVERY:
@@ -64,7 +66,7 @@ class Declaring:
             if isinstance(event, events.ScheduleFailed):
                 self.told.add(event.reason)
 
-    def keep(self, processor: Any) -> list[object]:
+    def keep(self, processor: Processor) -> list[object]:
         """Bring the schedules in step, where that is for this code to do; returns what to tell.
         Part of the caller's transaction."""
         scheduler = processor.scheduler
@@ -78,7 +80,7 @@ class Declaring:
             return []
         return self.hold(processor, known)
 
-    def hold(self, processor: Any, known: tuple[str, ...]) -> list[object]:
+    def hold(self, processor: Processor, known: tuple[str, ...]) -> list[object]:
         """Have this code hold."""
         scheduler = processor.scheduler
         codes = (*(code for code in known if code != self.code), self.code)
@@ -104,7 +106,7 @@ class Declaring:
             told.append(events.SchedulesDeclared(tuple(done['added']), tuple(done['changed']), ()))
         return told + self.retire(processor)
 
-    def retire(self, processor: Any) -> list[object]:
+    def retire(self, processor: Processor) -> list[object]:
         """Retire what no worker declares any more."""
         scheduler = processor.scheduler
         live = {name for seat in processor.store.seats.values()
@@ -118,7 +120,7 @@ class Declaring:
         return [events.SchedulesDeclared((), (), tuple(retired))] if retired else []
 
 
-def leave(scheduler: Any, name: str, now: float) -> bool:
+def leave(scheduler: Scheduler, name: str, now: float) -> bool:
     """Retire a schedule that code has declared; whether there is one."""
     item = scheduler.get(name)
     if not isinstance(item, Schedule) or item.source != CODE or item.retired is not None:
@@ -127,7 +129,7 @@ def leave(scheduler: Any, name: str, now: float) -> bool:
     return True
 
 
-def keep(processor: Any, name: str, declared: Declared, now: float) -> str:
+def keep(processor: Processor, name: str, declared: Declared, now: float) -> str:
     """Have a schedule as it is declared; returns what was done, '' for nothing. Raises InputError,
     before anything is changed."""
     scheduler = processor.scheduler

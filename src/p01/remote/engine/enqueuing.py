@@ -10,21 +10,21 @@ from typing import Any
 from p01.remote import events
 from p01.remote.engine.behaviours import prepared
 from p01.remote.engine.pledge import pledge
+from p01.remote.engine.seams import Processor
 from p01.remote.exceptions import InputError
 from p01.remote.ground import checks
 from p01.remote.instants import duration, seconds
 from p01.remote.job import Job
-from p01.remote.options import DEFAULTQUEUE, Unique
+from p01.remote.options import DEFAULTQUEUE, Span, Unique
 from p01.remote.store import payload
 from p01.remote.store.records import Record
 from p01.remote.verbs import adding
 
 
-def enqueue(processor: Any, name: str, behaviour: Job, inputs: Sequence[Any], *,
-            queue: str | None = None,
-            priority: int = 0, delay: Any = None, at: Any = None,
-            unique: str | Unique | None = None,
-            expires: Any = None) -> list[int]:
+def enqueue(processor: Processor, name: str, behaviour: Job, inputs: Sequence[Any], *,
+            queue: str | None = None, priority: int = 0, delay: Span | None = None,
+            at: datetime | float | None = None, unique: str | Unique | None = None,
+            expires: Span | datetime | None = None) -> list[int]:
     """Enqueue a job for each of these inputs in the processor's transaction; returns their ids.
 
     Raises InputError and what the job's own code raises, before anything is enqueued.
@@ -39,7 +39,7 @@ def enqueue(processor: Any, name: str, behaviour: Job, inputs: Sequence[Any], *,
             for kept in packed(processor, name, behaviour, inputs)]
 
 
-def packed(processor: Any, name: str, behaviour: Job, inputs: Sequence[Any]) -> list[Any]:
+def packed(processor: Processor, name: str, behaviour: Job, inputs: Sequence[Any]) -> list[Any]:
     """The inputs as they are stored; an error says which of several it is about."""
     what, limit, jar = f'The input of {name!r}', processor.inputLimit, processor._p_jar
     found: list[Any] = []
@@ -53,7 +53,7 @@ def packed(processor: Any, name: str, behaviour: Job, inputs: Sequence[Any]) -> 
     return found
 
 
-def put(processor: Any, record: Record) -> int:
+def put(processor: Processor, record: Record) -> int:
     """Hand one to the store; returns its id."""
     jobid, count = adding.put(processor.store, record)
     if count:
@@ -64,7 +64,7 @@ def put(processor: Any, record: Record) -> int:
     return jobid
 
 
-def dueOf(delay: Any, at: Any, now: float) -> float | None:
+def dueOf(delay: Span | None, at: datetime | float | None, now: float) -> float | None:
     """When jobs are due, None for at once. Raises InputError."""
     if delay is not None and at is not None:
         raise InputError('Give delay or at, not both.')
@@ -73,7 +73,8 @@ def dueOf(delay: Any, at: Any, now: float) -> float | None:
     return None if at is None else seconds(at, 'at')
 
 
-def rare(unique: str | Unique | None, expires: Any, now: float) -> dict[str, Any]:
+def rare(unique: str | Unique | None, expires: Span | datetime | None,
+         now: float) -> dict[str, Any]:
     """The options that few jobs have, as the record keeps them."""
     extras: dict[str, Any] = {}
     if unique is not None:

@@ -6,19 +6,20 @@ from __future__ import annotations
 import hashlib
 import sys
 from pathlib import Path
-from typing import Any
+
+from p01.remote.engine.seams import Application
 
 # of the application that this process serves, as it was loaded; '' when nobody knows
 serving = ''
 
 
-def serve(app: Any) -> None:
+def serve(app: Application) -> None:
     """Keep the fingerprint of the application that this process serves; it was loaded just now."""
     global serving
     serving = fingerprintOf(app)
 
 
-def fingerprintOf(app: Any) -> str:
+def fingerprintOf(app: Application) -> str:
     """A checksum of the modules that have this App's jobs, as they stand on disk; '' when there is
     none to be read.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ZODB.broken import Broken
 
@@ -14,13 +14,16 @@ from p01.remote.clock.item import SchedulerItem
 from p01.remote.clock.schedule import Schedule
 from p01.remote.clock.settings import ALL
 from p01.remote.engine.enqueuing import packed, put
+from p01.remote.engine.seams import Processor
 from p01.remote.exceptions import InputError, JobNotFound, NotLoaded
 from p01.remote.ground.foreign import shown
 from p01.remote.instants import seconds
 from p01.remote.options import DEFAULTQUEUE
+from p01.remote.scheduler import Scheduler
 from p01.remote.storage.classes import reasonFor
 from p01.remote.store.dues import Dues, partOf
 from p01.remote.store.records import FINISHED, Record
+from p01.remote.store.store import Store
 
 LATE = 60.0         # seconds after which missed='none' lets a tick go
 HISTORY = 20        # firings that are remembered
@@ -50,10 +53,11 @@ class Decision(NamedTuple):
     linked: float | None
 
 
-def decide(item: Any, now: float, held: str) -> Decision:
+def decide(item: SchedulerItem, now: float, held: str) -> Decision:
     """What a schedule that is due does now; held: why no other job of it may start, '' when one
     may. Pure."""
     tick = item.due if item.tick is None else item.tick
+    assert tick is not None         # it is due
     if not item.nominal:
         found, missed, last, coming = [tick], 0, None, item.coming(now)
     else:
@@ -71,7 +75,8 @@ def decide(item: Any, now: float, held: str) -> Decision:
     return Decision(found, missed, left, why, coming, last if found and found[-1] == last else None)
 
 
-def passed(item: Any, tick: float, now: float) -> tuple[list[float], int, float, float | None]:
+def passed(item: SchedulerItem, tick: float,
+           now: float) -> tuple[list[float], int, float, float | None]:
     """Of the ticks up to now, the first of which is this one: those that get a job, how many were
     missed, the last one; and the next one."""
     def following(after: float) -> float | None:
@@ -82,7 +87,8 @@ def passed(item: Any, tick: float, now: float) -> tuple[list[float], int, float,
         last = ticks.latest(following, tick, now)
         if item.dueOf(last) > now:              # by its jitter
             last = ticks.latest(following, tick, last - 1e-6)
-        many = {'one': 1, 'none': 1, 'all': ALL}.get(item.missed, item.missed)
+        many = item.missed if isinstance(item.missed,
+                                         int) else {'one': 1, 'none': 1, 'all': ALL}[item.missed]
         found = ticks.lasts(following, tick, last, many)
         missed = ticks.counted(following, tick, last) - len(found)
         coming = following(last)
@@ -91,7 +97,7 @@ def passed(item: Any, tick: float, now: float) -> tuple[list[float], int, float,
     return [each for each in found if not ticks.within(each, item.spans)], missed, last, coming
 
 
-def held(store: Any, item: Any) -> str:
+def held(store: Store, item: SchedulerItem) -> str:
     """Why no other job of a schedule should start: the last one still waits or runs; '' when none
     does."""
     if item.lastJob is None:
@@ -103,7 +109,7 @@ def held(store: Any, item: Any) -> str:
     return '' if status in FINISHED else f'job {item.lastJob} is {status}'
 
 
-def records(processor: Any, item: Any, instants: Iterable[float]) -> list[Record]:
+def records(processor: Processor, item: SchedulerItem, instants: Iterable[float]) -> list[Record]:
     """The jobs for some ticks. Raises what the job's own code raises, UnknownJob, InputError."""
     instants = list(instants)
     if not instants:
@@ -120,7 +126,7 @@ def records(processor: Any, item: Any, instants: Iterable[float]) -> list[Record
                    {'tick': tick, 'schedule': str(item.__name__)}) for tick in instants]
 
 
-def found(processor: Any, key: str) -> Any:
+def found(processor: Processor, key: str) -> SchedulerItem:
     """A schedule, as it is now. Raises KeyError, NotLoaded, and whatever its loading does."""
     item = processor.scheduler[key]
     if isinstance(item, Broken):
@@ -129,7 +135,7 @@ def found(processor: Any, key: str) -> Any:
     return item
 
 
-def prepared(processor: Any, when: float, key: str, now: float) -> Callable[[], int]:
+def prepared(processor: Processor, when: float, key: str, now: float) -> Callable[[], int]:
     """What is to be done with a schedule that was to be looked at; called, it does it, and returns
     how many jobs it has enqueued. Raises what the schedule's code or its job's raises, before
     anything is changed."""
@@ -159,7 +165,7 @@ def moved(part: Dues, when: float | None, was: float, key: str) -> int:
     return 0
 
 
-def resumed(scheduler: Any, item: Any, tick: float | None, now: float) -> int:
+def resumed(scheduler: Scheduler, item: SchedulerItem, tick: float | None, now: float) -> int:
     """A pause is over."""
     item.active = True
     item.plan(tick, None if tick is None else item.dueOf(tick))
@@ -167,17 +173,17 @@ def resumed(scheduler: Any, item: Any, tick: float | None, now: float) -> int:
     return 0
 
 
-def reckoned(scheduler: Any, item: Any, now: float) -> None:
+def reckoned(scheduler: Scheduler, item: SchedulerItem, now: float) -> None:
     """When a schedule is due next was reckoned now."""
     item.reckoned = now
     scheduler.parts[partOf(str(item.__name__))].saw(now)
 
 
-def fired(processor: Any, item: Any, decision: Decision, jobs: list[Record], now: float,
-          busy: bool) -> int:
+def fired(processor: Processor, item: SchedulerItem, decision: Decision, jobs: list[Record],
+          now: float, busy: bool) -> int:
     """Enqueue the jobs of a decision, and have the schedule due for its next tick; returns how
     many."""
-    if busy and jobs and item.overlap == 'cancel':
+    if busy and jobs and item.overlap == 'cancel' and item.lastJob is not None:
         processor.cancelJob(item.lastJob, True, who=f'schedule {item.__name__}')
     before = item.linked if decision.missed == 0 else None
     ids = enqueued(processor, item, jobs, before, now)
@@ -196,7 +202,8 @@ def fired(processor: Any, item: Any, decision: Decision, jobs: list[Record], now
     return len(ids)
 
 
-def enqueued(processor: Any, item: Any, jobs: list[Record], linked: float | None, now: float,
+def enqueued(processor: Processor, item: SchedulerItem, jobs: list[Record], linked: float | None,
+             now: float,
              why: str = '') -> list[int]:
     """Enqueue jobs for ticks of a schedule, which remembers them; returns their ids."""
     ids = [put(processor, job) for job in jobs]
@@ -211,12 +218,12 @@ def enqueued(processor: Any, item: Any, jobs: list[Record], linked: float | None
     return ids
 
 
-def remember(item: Any, firing: Firing) -> None:
+def remember(item: SchedulerItem, firing: Firing) -> None:
     """Keep a firing, the newest last."""
-    item.history = (*item.history, tuple(firing))[-HISTORY:]
+    item.history = (*item.history, (*firing,))[-HISTORY:]
 
 
-def passedOver(processor: Any, item: SchedulerItem, now: float) -> None:
+def passedOver(processor: Processor, item: SchedulerItem, now: float) -> None:
     """Have a schedule due for its next tick without a job for this one. Raises what its code
     raises."""
     tick = ticks.onward(item.coming, now, item.spans)

@@ -9,7 +9,6 @@ committed first, and runs by itself.
 """
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from transaction.interfaces import TransientError
@@ -105,7 +104,7 @@ class Group:
 
     def full(self) -> bool:
         """Whether it is enough for one commit."""
-        return time.monotonic() - self.began > LASTS \
+        return self.runner.clock.monotonic() - self.began > LASTS \
             or weightOf(self.runner.session.connection) > WEIGHT
 
     # -- along with others
@@ -113,7 +112,7 @@ class Group:
     def along(self, task: Task, more: bool) -> bool:
         """Run a job in the open transaction; False when it has to run by itself: what it did there
         is taken back."""
-        runner, started = self.runner, self.runner.clock()
+        runner, started = self.runner, self.runner.clock.now()
         found = self.outcome(task, started)
         verdict: Verdict
         if not isinstance(found, Raised) and self.tidy():
@@ -127,7 +126,7 @@ class Group:
                     or isinstance(found.error, TransientError):
                 return False
             verdict = failure(task, runner.ways[task.record.name].policy, found.error, started,
-                              runner.clock(), runner.name, runner.chance())
+                              runner.clock.now(), runner.name, runner.chance())
             # written soon, see Loop.keep
             last = isinstance(found.error, MemoryError) or runner.late()
         if runner.around.entered and not runner.around.intact():
@@ -149,7 +148,7 @@ class Group:
                                           runner.name))
         manager.shared, manager.refused = True, False
         try:
-            found = guarded(runner.outcome, task, runner.ways[task.record.name], runner.found,
+            found = guarded(runner.outcome, task, runner.ways[task.record.name], runner.processor,
                             started)
         finally:
             manager.shared = False
@@ -204,7 +203,8 @@ class Group:
             runner.post.blur()
         if not runner.around.entered:       # hooks are the jobs', too
             runner.around.enter()
-        runner.post.complete(runner.found.store, {task.id: verdict.outcome for task, verdict in runs
+        runner.post.complete(runner.processor.store, {task.id: verdict.outcome
+                                                      for task, verdict in runs
                                                   if isinstance(verdict, Done)})
         runner.session.commit()
         if not runner.around.intact():

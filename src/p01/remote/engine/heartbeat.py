@@ -11,18 +11,21 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+
+from ZODB.Connection import Connection
+from ZODB.DB import DB
 
 from p01.remote import events, verbs
 from p01.remote.engine import closing, death, janitor, limit, orders, presence, requests
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.neighbours import Neighbours, bury
+from p01.remote.engine.seams import Locate, Working
 from p01.remote.ground import foreign, fork
+from p01.remote.ground.clocks import CLOCK
 from p01.remote.storage.transactions import transact
 from p01.remote.store.seats import BEATS
 
@@ -39,19 +42,20 @@ class Heartbeat(threading.Thread):
 
     def __init__(self) -> None:
         super().__init__(name='p01-heartbeat', daemon=True)
-        self.loops: weakref.WeakSet[Any] = weakref.WeakSet()
-        self.beaten: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
-        self.chores: weakref.WeakKeyDictionary[Any, threading.Thread] = weakref.WeakKeyDictionary()
+        self.loops: weakref.WeakSet[Working] = weakref.WeakSet()
+        self.beaten: weakref.WeakKeyDictionary[Working, float] = weakref.WeakKeyDictionary()
+        self.chores: weakref.WeakKeyDictionary[Working,
+                                               threading.Thread] = weakref.WeakKeyDictionary()
         # when people were heard last, on the monotonic clock, and who still listens
         self.heard = 0.0
-        self.listening: weakref.WeakKeyDictionary[Any,
+        self.listening: weakref.WeakKeyDictionary[DB,
                                                   threading.Thread] = weakref.WeakKeyDictionary()
         self.neighbours = Neighbours()
 
     def run(self) -> None:
         """Beat as long as there are loops."""
         while True:
-            self.neighbours.wait(self.poll(time.monotonic()))
+            self.neighbours.wait(self.poll(CLOCK.monotonic()))
             with _lock:
                 if not self.loops:
                     _heartbeat.clear()
@@ -75,11 +79,11 @@ class Heartbeat(threading.Thread):
         self.hear(loops, now)
         return LOOK
 
-    def hear(self, loops: list[Any], now: float) -> None:
+    def hear(self, loops: list[Working], now: float) -> None:
         """Hear what people ask of the jobs that run long enough."""
         if now - self.heard < orders.EVERY:
             return
-        places: dict[tuple[Any, Any], list[Any]] = {}
+        places: dict[tuple[DB, Locate], list[Working]] = {}
         for loop in loops:
             if loop.post.running and now - loop.post.began > LONG:
                 places.setdefault((loop.db, loop.locate), []).append(loop)
@@ -90,9 +94,9 @@ class Heartbeat(threading.Thread):
                 if thread is not None:
                     self.listening[db] = thread
 
-    def mourn(self, loops: list[Any]) -> None:
+    def mourn(self, loops: list[Working]) -> None:
         """Have the jobs of those of this host go back who have died."""
-        folders: dict[Path, dict[tuple[Any, Any], None]] = {}
+        folders: dict[Path, dict[tuple[DB, Locate], None]] = {}
         for loop in loops:
             if loop.post.box.file is not None and not loop.post.alone:
                 folders.setdefault(loop.post.box.path.parent, {})[loop.db, loop.locate] = None
@@ -101,21 +105,21 @@ class Heartbeat(threading.Thread):
             for place in places if boxes else ():
                 closing.alongside(place[0], bury, boxes, [place])
 
-    def due(self, loop: Any, now: float) -> list[Callable[[Any], None]]:
+    def due(self, loop: Working, now: float) -> list[Callable[[Working], None]]:
         """What a loop needs whose job runs."""
-        chores: list[Callable[[Any], None]] = []
+        chores: list[Callable[[Working], None]] = []
         post = loop.post
         if now - post.began > LONG and post.hand[1]:
             chores.append(spare)
         end = post.end()
-        if end and now > end + (SLACK if loop.supervised else 0.0):
+        if end and now > end + (SLACK if loop.post.supervised else 0.0):
             chores.append(overrun)
         if not post.alone \
                 and now - max(post.began, self.beaten.get(loop, 0.0)) > loop.options.lease / BEATS:
             chores.append(beat)
         return chores
 
-    def work(self, loop: Any, chores: list[Callable[[Any], None]], now: float) -> None:
+    def work(self, loop: Working, chores: list[Callable[[Working], None]], now: float) -> None:
         """Do what a loop needs; what the storage refuses is due again at the next look."""
         for chore in chores:
             try:
@@ -127,17 +131,17 @@ class Heartbeat(threading.Thread):
                                foreign.reasonOf(error))
 
 
-def beat(loop: Any) -> None:
+def beat(loop: Working) -> None:
     """Write one heartbeat, if the worker still has its seat."""
-    def work(connection: Any) -> None:
+    def work(connection: Connection) -> None:
         seat = loop.locate(connection).store.seats.get(loop.name)
         if seat is not None:
-            seat.beat = time.time()
+            seat.beat = loop.clock.now()
 
     transact(loop.db, work)
 
 
-def spare(loop: Any) -> None:
+def spare(loop: Working) -> None:
     """Give back what a loop has claimed and not begun. What is not written so is handed out by its
     next bookkeeping."""
     number, tasks = loop.post.hand
@@ -147,7 +151,7 @@ def spare(loop: Any) -> None:
             # whoever takes a job from the loop's deque has it: it, or we
             spared.append(tasks.pop())
 
-    def work(connection: Any) -> None:
+    def work(connection: Connection) -> None:
         store = loop.locate(connection).store
         seat = store.seats.get(loop.name)
         if seat is not None and seat.round == number:
@@ -162,14 +166,14 @@ def spare(loop: Any) -> None:
     bellOf(loop.db).tell()
 
 
-def overrun(loop: Any) -> None:
+def overrun(loop: Working) -> None:
     """End a run whose time is over, in a thread that nobody can end: its job goes back or has
     failed, as its policy says."""
     jobid, thread = loop.post.running, loop.post.thread
     stack = limit.standing(thread)
     told: list[object] = []
 
-    def work(connection: Any) -> None:
+    def work(connection: Connection) -> None:
         told.clear()
         processor = loop.locate(connection)
         seat = processor.store.seats.get(loop.name)
@@ -178,11 +182,11 @@ def overrun(loop: Any) -> None:
         # what it still tries to commit conflicts, and finds that it is not ours any more
         seat.fence()
         if jobid in seat.asked:
-            told.append(requests.taken(processor.store, seat, jobid, time.time(), stack=stack))
+            told.append(requests.taken(processor.store, seat, jobid, loop.clock.now(), stack=stack))
             return
         policy = death.policyOf(processor, jobid)
-        told.append(janitor.blame(processor.store, seat, jobid, seat.claims[jobid], time.time(),
-                                  '', policy, True, stack))
+        told.append(janitor.blame(processor.store, seat, jobid, seat.claims[jobid],
+                                  loop.clock.now(), '', policy, True, stack))
 
     if jobid:
         transact(loop.db, work)
@@ -195,7 +199,7 @@ _lock = fork.Lock()
 _heartbeat: list[Heartbeat] = []
 
 
-def watch(loop: Any) -> None:
+def watch(loop: Working) -> None:
     """Beat for a loop from now on, as long as it is there."""
     with _lock:
         if not _heartbeat or not _heartbeat[0].is_alive():
@@ -205,7 +209,7 @@ def watch(loop: Any) -> None:
         _heartbeat[0].loops.add(loop)
 
 
-def unwatch(loop: Any) -> None:
+def unwatch(loop: Working) -> None:
     """Beat for a loop no more."""
     with _lock:
         for each in _heartbeat:

@@ -17,18 +17,20 @@ from p01.remote import events, verbs
 from p01.remote.engine import ticker
 from p01.remote.engine.context import Running, within
 from p01.remote.engine.limit import text as limitText
+from p01.remote.engine.seams import Processor
 from p01.remote.engine.surroundings import Surroundings
 from p01.remote.engine.verdict import Failed, Task, ends, expired, failure, policyOf
 from p01.remote.exceptions import TimedOut, TransactionOver
 from p01.remote.ground.foreign import interrupts
 from p01.remote.ground.upstream import over
+from p01.remote.job import Job
 from p01.remote.storage.insides import turn
 from p01.remote.store.outcomes import success
 from p01.remote.store.payload import packOutput, unpack
 from p01.remote.store.seats import Holder
 
 
-def runDue(processor: Any, now: float | None, most: int | None = None) -> int:
+def runDue(processor: Processor, now: float | None, most: int | None = None) -> int:
     """Run due jobs one by one, as of now or of the clock, at most so many; returns how many runs
     there were.
 
@@ -88,7 +90,7 @@ def kept(current: Any) -> Iterator[None]:
         turn(current, kind)
 
 
-def runOne(processor: Any, hand: Holder, jobid: int, now: float | None, manager: Any) -> bool:
+def runOne(processor: Processor, hand: Holder, jobid: int, now: float | None, manager: Any) -> bool:
     """Run a claimed job in a savepoint, and write down what came of it; whether it asked to run
     later.
 
@@ -128,7 +130,7 @@ def runOne(processor: Any, hand: Holder, jobid: int, now: float | None, manager:
     return False
 
 
-def call(processor: Any, behaviour: Any, task: Task, started: float, manager: Any) -> Any:
+def call(processor: Processor, behaviour: Job, task: Task, started: float, manager: Any) -> Any:
     """Call the behaviour, with the job's surroundings."""
     job = Running(processor, behaviour, task, unpack(task.record.input), started, Holder.name)
     around = Surroundings(processor, manager)

@@ -4,18 +4,18 @@ more."""
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from p01.remote import events, verbs
 from p01.remote.engine import death, limit, requests
 from p01.remote.engine.death import Death, Silence
+from p01.remote.engine.seams import Processor
 from p01.remote.engine.verdict import pauseOf
 from p01.remote.exceptions import TimedOut
 from p01.remote.ground import blackbox
+from p01.remote.ground.clocks import CLOCK, Clock
 from p01.remote.options import DEATHS, Policy
 from p01.remote.store.records import CANCELLED, COMPLETED, ERROR, FINISHED, Attempt, Claim, Outcome
 from p01.remote.store.seats import PULLED, Seat
@@ -102,7 +102,7 @@ def fatal(deaths: int) -> str:
         else f'{deaths} workers died while they ran'
 
 
-def bury(processor: Any, seat: Seat, found: Death, now: float) -> events.WorkerRescued:
+def bury(processor: Processor, seat: Seat, found: Death, now: float) -> events.WorkerRescued:
     """Rescue the jobs of a worker that ended so; returns what to tell."""
     def policies(jobid: int) -> Policy:
         return death.policyOf(processor, jobid)
@@ -114,7 +114,7 @@ def bury(processor: Any, seat: Seat, found: Death, now: float) -> events.WorkerR
                                 tuple(ends))
 
 
-def round(processor: Any, here: str, now: float,
+def round(processor: Processor, here: str, now: float,
           silence: Silence | None = None) -> list[events.WorkerRescued]:
     """Rescue the jobs of all dead workers, seal abandoned segments; part of the caller's
     transaction."""
@@ -134,7 +134,7 @@ def round(processor: Any, here: str, now: float,
     return told
 
 
-def forgotten(processor: Any, seat: Seat, now: float) -> list[events.WorkerRescued]:
+def forgotten(processor: Processor, seat: Seat, now: float) -> list[events.WorkerRescued]:
     """Take back the jobs that were pulled by hand and not completed within their lease; each counts
     a failed run."""
     late = {jobid: claim for jobid, claim in seat.claims.items()
@@ -150,22 +150,24 @@ class Janitor:
     """The rounds of one worker: rescues, and removes finished jobs whose time is over, a few
     segments in each commit, round and round through the worker's own shards."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock = CLOCK) -> None:
+        self.clock = clock
         self.at: dict[int, int] = {}        # shard → the segment looked at last
         self.places: dict[int, upkeep.Place] = {}
         self.looked = -EVERY                # when the last round ended, on the monotonic clock
         # jobs removed in the transaction that is open, None for no round
         self.swept: int | None = None
-        self.silence = Silence()
+        self.silence = Silence(clock)
         # boxes and slots of those rescued in the transaction that is open
         self.settled: list[tuple[Path, int]] = []
 
-    def poll(self, processor: Any, rank: tuple[int, int], now: float) -> list[events.WorkerRescued]:
+    def poll(self, processor: Processor, rank: tuple[int, int],
+             now: float) -> list[events.WorkerRescued]:
         """A round, if it is time for one; returns what to tell when the caller's transaction has
         committed."""
         self.swept = None
         self.settled = []
-        if time.monotonic() - self.looked <= EVERY:
+        if self.clock.monotonic() - self.looked <= EVERY:
             return []
         near = {seat.name: (seat.path, seat.slot) for seat in processor.store.seats.values()
                 if seat.box and seat.host == blackbox.HOST}
@@ -178,12 +180,12 @@ class Janitor:
         """The caller's transaction has committed. When there is more to sweep, the next round
         follows at once."""
         if self.swept == 0:
-            self.looked = time.monotonic()
+            self.looked = self.clock.monotonic()
         for path, slot in self.settled:
             if blackbox.died(path):
                 blackbox.settle(path, slot)
 
-    def sweep(self, processor: Any, rank: tuple[int, int], now: float) -> int:
+    def sweep(self, processor: Processor, rank: tuple[int, int], now: float) -> int:
         """One commit's worth; returns how many jobs and unique keys went. Part of the caller's
         transaction."""
         store: Store = processor.store
@@ -197,7 +199,7 @@ class Janitor:
             upkeep.balance(store, now)
         return count + self.prune(processor, own, rank[1], now)
 
-    def prune(self, processor: Any, own: list[Shard], workers: int, now: float) -> int:
+    def prune(self, processor: Processor, own: list[Shard], workers: int, now: float) -> int:
         """Remove finished jobs whose time is over from these shards; returns how many went."""
         store: Store = processor.store
         keep = processor.retention
@@ -219,13 +221,13 @@ class Janitor:
         return count
 
 
-def lost(processor: Any, box: Path) -> tuple[list[events.WorkerRescued], list[int]]:
+def lost(processor: Processor, box: Path) -> tuple[list[events.WorkerRescued], list[int]]:
     """Rescue the jobs of a process that is dead for sure, by its box; returns what to tell, and the
     slots that are settled."""
     told, slots = [], []
     for seat in list(processor.store.seats.values()):
         if seat.box and seat.path == box:
-            told.append(bury(processor, seat, death.ended(seat, death.boxOf(seat)), time.time()))
+            told.append(bury(processor, seat, death.ended(seat, death.boxOf(seat)), CLOCK.now()))
             slots.append(seat.slot)
     return told, slots
 

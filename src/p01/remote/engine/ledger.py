@@ -2,35 +2,26 @@
 """What came of the jobs that a worker ran, until a bookkeeping has committed it."""
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from transaction.interfaces import TransientError
 
 from p01.remote import events, verbs
-from p01.remote.engine.verdict import Again, Done, Failed, Runs, Task, ends, failure, withdrawal
+from p01.remote.engine.verdict import Again, Failed, Task, ends, failure, withdrawal
 from p01.remote.exceptions import OutputError
-from p01.remote.ground.foreign import Raised, guarded, reasonOf
+from p01.remote.ground.foreign import reasonOf
 from p01.remote.options import Policy
 from p01.remote.storage.origin import fromStorage
-from p01.remote.store.outcomes import Stored, refers
+from p01.remote.store.outcomes import Stored
 from p01.remote.store.records import Outcome
 from p01.remote.store.seats import Seat
 from p01.remote.store.store import Store
 
-Write = Callable[[Callable[[Store, Seat, float], None]], None]
-
 
 class Ledger:
     """Keeps each verdict through outages and conflicts, and tells of it once, after the commit that
-    made it so.
+    made it so."""
 
-    write(work) does work(store, seat, now) in a bookkeeping transaction. It raises what the storage
-    does.
-    """
-
-    def __init__(self, worker: str, write: Write, drain: bool) -> None:
+    def __init__(self, worker: str, drain: bool) -> None:
         self.worker = worker
-        self.write = write
         self.drain = drain
         # jobs that asked to run later: a drain runs them once, else it had no end
         self.later: set[int] = set()
@@ -39,22 +30,23 @@ class Ledger:
         # what to tell after the commit
         self.told: list[object] = []
 
-    def take(self, runs: Runs) -> bool:
-        """Keep what came of jobs; whether any of them failed."""
-        failed = False
-        for task, verdict in runs:
-            if isinstance(verdict, Done):
-                # the length spares the call
-                if len(verdict.outcome) > 3 and refers(verdict.outcome):
-                    self.keep(task, verdict.outcome)
-                else:
-                    self.outcomes[task.id] = verdict.outcome
-            elif isinstance(verdict, Failed | Again):
-                failed = True
-                self.verdicts[task.id] = task, verdict
-                if self.drain and isinstance(verdict, Again) and verdict.attempt is None:
-                    self.later.add(task.id)
-        return failed
+    def take(self, task: Task, verdict: Failed | Again) -> None:
+        """Keep what follows from a run that failed."""
+        self.verdicts[task.id] = task, verdict
+        if self.drain and isinstance(verdict, Again) and verdict.attempt is None:
+            self.later.add(task.id)
+
+    def fail(self, task: Task, outcome: Stored, error: BaseException) -> None:
+        """A job's output cannot be stored, which fails the job. Raises an error that is the
+        storage's."""
+        if isinstance(error, TransientError | MemoryError) or fromStorage(error):
+            raise error
+        del self.outcomes[task.id]
+        cause = OutputError(f'The output of job {task.id} ({task.record.name}) cannot be '
+                            f'stored ({reasonOf(error)}); return plain values.')
+        started, ended = outcome[:2]
+        self.verdicts[task.id] = task, failure(task, Policy(), cause, started, ended, self.worker,
+                                               0.0)
 
     def settle(self, store: Store, seat: Seat, now: float = 0.0) -> None:
         """Write everything; part of the caller's transaction, which may be repeated."""
@@ -71,24 +63,6 @@ class Ledger:
                 verbs.retry(store, seat, jobid, verdict.due, verdict.attempt)
             self.told += ends(task, verdict, self.worker)
         verbs.settle(store, seat, outcomes)
-
-    def keep(self, task: Task, outcome: Stored) -> None:
-        """Write the outcome of a job whose output is pickled with the commit: what its code raises
-        there fails the job. Raises what the storage does.
-        """
-        self.outcomes[task.id] = outcome
-        done = guarded(self.write, self.settle)
-        if isinstance(done, Raised):
-            if isinstance(done.error, TransientError | MemoryError) or fromStorage(done.error):
-                raise done.error
-            del self.outcomes[task.id]
-            error = OutputError(f'The output of job {task.id} ({task.record.name}) cannot be '
-                                f'stored ({reasonOf(done.error)}); return plain values.')
-            started, ended = outcome[:2]
-            self.verdicts[task.id] = task, failure(task, Policy(), error, started, ended,
-                                                   self.worker, 0.0)
-            self.write(self.settle)
-        self.committed()
 
     def committed(self) -> None:
         """What settle wrote is committed: tell of it, and forget it."""

@@ -13,11 +13,12 @@ import re
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from p01.remote.engine import presence
 from p01.remote.engine.stacks import THREAD
 from p01.remote.ground import blackbox
+from p01.remote.store.seats import Seat
 
 FRAMES = 30
 OURS = tuple(os.path.join('p01', 'remote', part) for part in ('engine' + os.sep, 'job.py'))
@@ -84,7 +85,7 @@ def register(box: presence.Box) -> None:
         faulthandler.register(blackbox.SIGNAL, box.stack, all_threads=True, chain=False)
 
 
-def left(seat: Any) -> Stack:
+def left(seat: Seat) -> Stack:
     """Where the thread of a worker stood when its process was asked; nothing where that cannot be
     read."""
     path = seat.path

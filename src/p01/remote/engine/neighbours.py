@@ -14,13 +14,14 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from transaction.interfaces import TransientError
+from ZODB.DB import DB
 
 from p01.remote import storage
 from p01.remote.engine import janitor
 from p01.remote.engine.bell import bellOf
+from p01.remote.engine.seams import Locate
 from p01.remote.exceptions import RemoteError
 from p01.remote.ground import blackbox
 from p01.remote.ground.foreign import reasonOf
@@ -97,7 +98,7 @@ class Neighbours:
             self.drop(box)
 
 
-def bury(boxes: Iterable[Path], places: Iterable[tuple[Any, Any]]) -> None:
+def bury(boxes: Iterable[Path], places: Iterable[tuple[DB, Locate]]) -> None:
     """Give back what processes held that died, by their boxes, for each database with what locates
     its processor there.
 
@@ -117,7 +118,7 @@ def bury(boxes: Iterable[Path], places: Iterable[tuple[Any, Any]]) -> None:
                 blackbox.remove(box)
 
 
-def give(box: Path, db: Any, locate: Any) -> bool:
+def give(box: Path, db: DB, locate: Locate) -> bool:
     """Give back what the process of a box held in one processor; whether that could be done."""
     try:
         told, slots = transact(db, lambda connection: janitor.lost(locate(connection), box))

@@ -4,14 +4,16 @@ read by the bookkeeping between two jobs, and every second while a job runs."""
 from __future__ import annotations
 
 import threading
-import time
 import weakref
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from functools import partial
-from typing import Any
+
+from ZODB.Connection import Connection
+from ZODB.DB import DB
 
 from p01.remote.engine import closing, requests, stacks
+from p01.remote.engine.seams import Locate, Working
 from p01.remote.ground import fork
 from p01.remote.ground.notes import note
 from p01.remote.storage.transactions import opened, transact
@@ -22,11 +24,11 @@ from p01.remote.verbs.requests import QUIET, STACKS, STOP, reply, withdrawn
 EVERY = 1.0         # seconds between two looks of a process whose job runs
 
 # those who answer for loops just now
-_replies: weakref.WeakKeyDictionary[Any, threading.Thread] = weakref.WeakKeyDictionary()
+_replies: weakref.WeakKeyDictionary[Working, threading.Thread] = weakref.WeakKeyDictionary()
 _lock = fork.Lock()
 
 
-def hear(db: Any, locate: Any, loops: Iterable[Any]) -> None:
+def hear(db: DB, locate: Locate, loops: Iterable[Working]) -> None:
     """Hear what is asked of the loops of this process whose jobs run: those that are to end are
     noted in its box."""
     with opened(db) as connection:
@@ -34,23 +36,21 @@ def hear(db: Any, locate: Any, loops: Iterable[Any]) -> None:
         found = [(loop, seat) for loop in loops if (seat := seats.get(loop.name)) is not None]
         for loop, seat in found:
             for jobid, asked in seat.asked.items():
-                note(loop.post.box.path, loop.post.slot, jobid, time.monotonic() + asked.grace)
+                note(loop.post.box.path, loop.post.slot, jobid,
+                     loop.clock.monotonic() + asked.grace)
         wanted = [(loop, set(seat.orders)) for loop, seat in found]
     for loop, words in wanted:
         obey(loop, words)
 
 
-def attend(loop: Any, store: Store, seat: Seat, now: float) -> list[object]:
-    """What a worker does as asked between two jobs, when what has ended is settled: it cancels the
-    claimed jobs that were asked to end before they began. Returns what to tell. Part of its
-    bookkeeping."""
-    if loop.quiet or seat.orders:
-        obey(loop, set(seat.orders))
+def withdraw(store: Store, seat: Seat, now: float) -> list[object]:
+    """Cancel the claimed jobs that were asked to end before they began; returns what to tell. For
+    their worker's bookkeeping, when what has ended is settled."""
     return [requests.end(store, seat, jobid, withdrawn(seat, jobid, now)) for jobid in seat.asked
             if jobid in seat.claims]
 
 
-def obey(loop: Any, words: Collection[str]) -> None:
+def obey(loop: Working, words: Collection[str]) -> None:
     """Do what is wanted of a worker, for who reads its seat."""
     loop.quiet = QUIET in words
     if STOP in words and not loop.stopping.is_set():
@@ -63,17 +63,17 @@ def obey(loop: Any, words: Collection[str]) -> None:
                     _replies[loop] = thread
 
 
-def dismiss(loop: Any) -> None:
+def dismiss(loop: Working) -> None:
     """Have a loop end for good, after its running job."""
     loop.dismissed = True
     loop.stop()
 
 
-def answer(loop: Any) -> None:
+def answer(loop: Working) -> None:
     """Write where the threads of this process stand, for who wants to know."""
     text = stacks.here(closing.loopsOf(loop.db))
 
-    def work(connection: Any) -> None:
+    def work(connection: Connection) -> None:
         seat = loop.locate(connection).store.seats.get(loop.name)
         if seat is not None:
             reply(seat, text)

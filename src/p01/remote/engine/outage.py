@@ -4,9 +4,9 @@ told when it is back."""
 from __future__ import annotations
 
 import logging
-import random
 
 from p01.remote import events
+from p01.remote.ground.clocks import pauseAfter
 from p01.remote.ground.foreign import reasonOf, traced
 from p01.remote.storage.origin import fromStorage
 
@@ -43,9 +43,3 @@ class Outage:
         if self.away:
             events.notify(events.StorageBack(self.name))
         self.troubles, self.away = 0, None
-
-
-def pauseAfter(count: int, first: float, longest: float) -> float:
-    """Seconds to wait after so many failures in a row, from 1: twice as long each time, with jitter
-    for those who come back."""
-    return float(min(first * 2.0 ** (min(count, 30) - 1), longest) * (0.5 + random.random() / 2))

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import transaction
+from ZODB.Connection import Connection
 
 from p01.remote import events
 from p01.remote.engine.bell import Bell, bellOf
@@ -78,7 +79,7 @@ _open: dict[int, Pledge] = {}
 _watch: list[threading.Thread] = []
 
 
-def pledge(jar: Any, jobid: int, name: str) -> None:
+def pledge(jar: Connection, jobid: int, name: str) -> None:
     """Note that a connection's transaction holds a job; the bell of the database rings when it has
     committed."""
     manager = jar.transaction_manager

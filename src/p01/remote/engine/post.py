@@ -6,18 +6,19 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-import time
 import uuid
 from collections import deque
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ZODB.DB import DB
 
 from p01.remote import verbs
 from p01.remote.engine import declaring, fingerprint, presence
+from p01.remote.engine.verdict import Task
 from p01.remote.exceptions import ClaimLost
 from p01.remote.ground.blackbox import BLURRED, HOST, NOTE
+from p01.remote.ground.clocks import CLOCK, Clock
 from p01.remote.ground.notes import placeOf
 from p01.remote.options import WorkerOptions
 from p01.remote.store.outcomes import Stored
@@ -38,10 +39,13 @@ class Post:
     """Who a worker is, and what it runs, as memory and the box of its process say. Instants are on
     the monotonic clock."""
 
-    def __init__(self, db: DB, label: str, options: WorkerOptions) -> None:
+    def __init__(self, db: DB, label: str, options: WorkerOptions, clock: Clock = CLOCK) -> None:
         self.label = label
         self.name = f'{label}:{os.getpid()}:{uuid.uuid4().hex[:6]}'
         self.options = options
+        self.clock = clock
+        # somebody ends this process for a job beyond its limit
+        self.supervised = False
         self.alone = presence.alone(db)
         self.box = presence.mine(db)
         self.slot = self.box.take()
@@ -56,7 +60,7 @@ class Post:
         # how often claims were handed out, see seats.Seat
         self.round = 0
         # the round, and the tasks of it that have not begun
-        self.hand: tuple[int, deque[Any]] = (0, deque())
+        self.hand: tuple[int, deque[Task]] = (0, deque())
 
     # -- in the database
 
@@ -68,10 +72,10 @@ class Post:
         """Write the outcomes of jobs into the transaction that they share."""
         verbs.complete(store, self.sitting(store, next(iter(outcomes))), outcomes)
 
-    def fence(self, processor: Any, jobid: int, part: int = 0) -> None:
+    def fence(self, store: Store, jobid: int, part: int = 0) -> None:
         """Have what a job commits itself meet whoever has taken the job over; see Seat.fence. part:
         of the attempts that may commit at once, see Seat.prepare."""
-        seat = self.sitting(processor.store, jobid)
+        seat = self.sitting(store, jobid)
         seat.held(jobid)
         seat.slip(part).touch()
 
@@ -123,7 +127,7 @@ class Post:
         self.round, self.thread = number, threading.get_ident()
         self.box.turn(self.slot, number)
 
-    def hold(self, tasks: Iterable[Any]) -> deque[Any]:
+    def hold(self, tasks: Iterable[Task]) -> deque[Task]:
         """Hold tasks of this round that are to begin one after the other. Whoever takes one out of
         the deque has it."""
         left = deque(tasks)
@@ -138,7 +142,7 @@ class Post:
         """
         if jobid != self.running or self.blurred:
             self.blurred = False
-            now = time.monotonic()
+            now = self.clock.monotonic()
             self.deadline = now + timeout if timeout else 0.0
             self.running, self.began = jobid, now
             self.write(jobid, now, self.deadline)

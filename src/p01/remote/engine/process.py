@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+from ZODB.Connection import Connection
+
 from p01.remote import events, storage
 from p01.remote.app import App
 from p01.remote.engine import closing, fingerprint, limit, loglines, presence
@@ -24,6 +26,7 @@ from p01.remote.engine.channel import QUIT, TELL, Line, Wait
 from p01.remote.engine.context import running
 from p01.remote.engine.loop import Loop
 from p01.remote.engine.neighbours import Neighbours, bury
+from p01.remote.engine.orphans import linger
 from p01.remote.engine.outage import Outage
 from p01.remote.engine.starts import FAULT
 from p01.remote.exceptions import (
@@ -169,9 +172,9 @@ class Served:
                       f'{number}.{thread}' if threads > 1 else str(number), self.options)
                  for thread in range(1, threads + 1)]
         for loop in loops:
-            loop.supervised = True
+            loop.post.supervised = True
             loop.leave = self.leave
-        loops[0].ticker.declaring = self.declaring
+        loops[0].booking.ticker.declaring = self.declaring
         limit.register(presence.mine(self.app.db))
         return loops
 
@@ -270,7 +273,7 @@ def reach(app: App, name: str, ended: Callable[[], bool]) -> bool:
 def mark(app: App, boxes: set[Path]) -> None:
     """Say in the database that the processes of these boxes were told to stop: other hosts do not
     see them."""
-    def work(connection: Any) -> None:
+    def work(connection: Connection) -> None:
         for seat in app.locate(connection).store.seats.values():
             if seat.box and seat.path in boxes:
                 seat.told = True
@@ -290,23 +293,3 @@ def errand(line: Line, target: str, options: WorkerOptions) -> None:
             now = time.monotonic()
             line.say('ended', [now, leftOf(processor.store, options.queues, time.time())
                                if options.drain else None])
-
-
-def linger(patience: float) -> None:
-    """Wait for threads and processes that jobs left, at most so many seconds: Python would wait for
-    them for ever."""
-    several: Any = sys.modules.get('multiprocessing')       # else nobody has started any
-    left: list[Any] = [*threading.enumerate(), *(several.active_children() if several else ())]
-    left = [each for each in left if not each.daemon and each is not threading.main_thread()]
-    if not left:
-        return
-    events.notify(events.LeftBehind(tuple(each.name for each in left), patience))
-    until = time.monotonic() + patience
-    for each in left:
-        each.join(max(0.0, until - time.monotonic()))
-    if any(each.is_alive() for each in left):
-        logging.shutdown()
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(Exception):        # closed, or a pipe that nobody reads
-                stream.flush()
-        os._exit(0)

@@ -17,6 +17,7 @@ from p01.remote.engine import presence
 from p01.remote.exceptions import InputError
 from p01.remote.ground import blackbox, fork
 from p01.remote.ground.foreign import short
+from p01.remote.store.seats import Seat
 
 SUFFIX = '.progress'
 TEXT = 200          # characters of a text that are kept
@@ -112,7 +113,7 @@ def tidy(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def saidBy(seat: Any) -> dict[int, Progress]:
+def saidBy(seat: Seat) -> dict[int, Progress]:
     """What the running jobs of a worker's process say; nothing for a worker of another host."""
     if seat.host != blackbox.HOST or not seat.box:
         return {}

@@ -7,13 +7,14 @@ from typing import Any
 
 from p01.remote import events, verbs
 from p01.remote.engine import janitor, ticker
+from p01.remote.engine.seams import Processor
 from p01.remote.engine.verdict import expired
 from p01.remote.job import Job
 from p01.remote.store import payload
 from p01.remote.store.outcomes import success
 
 
-def pull(processor: Any, now: float) -> Job | None:
+def pull(processor: Processor, now: float) -> Job | None:
     """Take the next job that is due into the caller's hands, for a lease of its own; None when
     there is none."""
     seat = verbs.pulled(processor.store, now)
@@ -26,7 +27,7 @@ def pull(processor: Any, now: float) -> Job | None:
     return processor.getJob(claimed[0]) if claimed else None
 
 
-def complete(processor: Any, jobid: int, output: Any) -> None:
+def complete(processor: Processor, jobid: int, output: Any) -> None:
     """Complete a job that was pulled. Raises ClaimLost when it is not in anybody's hands."""
     now = time.time()
     seat = verbs.pulled(processor.store, now)

@@ -12,10 +12,10 @@ import getpass
 import struct
 import time
 from contextlib import suppress
-from typing import Any
 
 from p01.remote import events, verbs
 from p01.remote.engine import limit
+from p01.remote.engine.seams import Processor
 from p01.remote.ground import blackbox
 from p01.remote.ground.foreign import guarded
 from p01.remote.ground.notes import note
@@ -35,7 +35,7 @@ def asker() -> str:
 
 # -- who asks
 
-def interrupt(processor: Any, jobid: int, asked: Asked) -> bool:
+def interrupt(processor: Processor, jobid: int, asked: Asked) -> bool:
     """Ask for the end of a job that runs; whether it runs. Part of the caller's transaction, behind
     whose commit the worker's box says so, where that is of this host."""
     seat = verbs.interrupt(processor.store, jobid, asked)

@@ -4,7 +4,6 @@ policies do."""
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable, Container
 from typing import Any, NamedTuple
 
@@ -14,8 +13,8 @@ from p01.remote import events
 from p01.remote.engine import limit
 from p01.remote.engine.clashes import FIRST, LONGEST, TOLD, hotOf
 from p01.remote.engine.context import Running, within
-from p01.remote.engine.outage import pauseAfter
 from p01.remote.engine.post import Post
+from p01.remote.engine.seams import Processor
 from p01.remote.engine.session import SNAPSHOT, Session
 from p01.remote.engine.surroundings import Surroundings
 from p01.remote.engine.verdict import (
@@ -32,8 +31,10 @@ from p01.remote.engine.verdict import (
     policyOf,
 )
 from p01.remote.exceptions import ClaimLost, TimedOut
+from p01.remote.ground.clocks import pauseAfter
 from p01.remote.ground.foreign import interrupts
-from p01.remote.options import CONFLICTS
+from p01.remote.job import Job
+from p01.remote.options import CONFLICTS, Policy
 from p01.remote.store.outcomes import Stored, endOf, refers, startOf, success
 from p01.remote.store.payload import packOutput, unpack
 from p01.remote.store.records import Conflicts
@@ -42,11 +43,11 @@ from p01.remote.store.records import Conflicts
 class Way(NamedTuple):
     """How a job of some name is run."""
 
-    behaviour: Any
+    behaviour: Job
     perform: Callable[[Running], Any]
     detached: bool
     together: bool
-    policy: Any
+    policy: Policy
     timeout: float | None
 
 
@@ -60,10 +61,11 @@ class Runner:
         self.mark = post.mark
         self.mine: Container[int] = ()      # what is held in this snapshot
         self.deadline = 0.0                 # of the job that runs, as mark says
-        self.clock = time.time
-        self.found: Any = None              # the processor, looked up once for all jobs until end
+        self.clock = session.clock
+        # the processor, looked up once for all jobs until end
+        self.found: Processor | None = None
         self.around = Surroundings(None, session.manager)
-        self.behaviours: dict[str, Any] = {}    # by name, looked up as the processor is
+        self.behaviours: dict[str, Job] = {}    # by name, looked up as the processor is
         self.ways: dict[str, Way] = {}          # what these say
         self.conflicts: Conflicts | None = None     # that the running job has met
         self.chance = random.random
@@ -72,10 +74,10 @@ class Runner:
         self.share: Callable[[Task, Way, Stored], bool] | None = None
         session.guard(self.fence)
 
-    def fresh(self) -> Any:
+    def fresh(self) -> Processor:
         """The processor, in a transaction: the last one if nothing has used it, or a new one."""
         session = self.session
-        if session.begun is None or time.monotonic() - session.begun > SNAPSHOT:
+        if session.begun is None or self.clock.monotonic() - session.begun > SNAPSHOT:
             if session.begun is not None:       # else a job has committed: what was looked up stays
                 self.end()
             session.share()
@@ -85,6 +87,12 @@ class Runner:
             self.mine = self.post.held(self.found.store)
             self.behaviours.clear()
             self.ways.clear()
+        return self.found
+
+    @property
+    def processor(self) -> Processor:
+        """The processor, in the transaction that is open."""
+        assert self.found is not None
         return self.found
 
     def end(self) -> None:
@@ -110,7 +118,7 @@ class Runner:
                     if self.settled(task):
                         return COMMITTED
                     if self.met() >= getattr(self.policy(task), 'conflicts', CONFLICTS):
-                        return self.failed(task, conflict, self.clock())
+                        return self.failed(task, conflict, self.clock.now())
                 return self.once(task, conflict is not None)
             except ClaimLost:
                 self.end()
@@ -135,24 +143,24 @@ class Runner:
         if count >= TOLD:
             self.tell(events.JobConflicted(task.id, task.record.name, task.claim.runs + 1,
                                            self.name, *self.conflicts))
-        time.sleep(pauseAfter(count, FIRST, LONGEST))
+        self.clock.sleep(pauseAfter(count, FIRST, LONGEST))
 
     def settled(self, task: Task) -> bool:
         """Whether its outcome is committed: a commit that raised, whatever it raised, may have done
         its work."""
         return self.post.recorded(self.fresh().store, task.id)
 
-    def behaviour(self, task: Task) -> Any:
+    def behaviour(self, task: Task) -> Job:
         """The behaviour of a job; fresh has been called. Raises what the storage does."""
         name = task.record.name
         found = self.behaviours.get(name)
         if found is None:
             # to look for it may import a module, which may take the process down
             self.mark(task.id, None)
-            found = self.behaviours[name] = self.found.behaviour(name)
+            found = self.behaviours[name] = self.processor.behaviour(name)
         return found
 
-    def policy(self, task: Task) -> Any:
+    def policy(self, task: Task) -> Policy:
         """The policy of a job. Raises what the storage does."""
         way = self.ways.get(task.record.name)
         if way is not None:
@@ -160,7 +168,7 @@ class Runner:
         self.fresh()
         return policyOf(self.behaviour(task))
 
-    def way(self, task: Task, behaviour: Any) -> Way:
+    def way(self, task: Task, behaviour: Job) -> Way:
         """How a job is run. Raises what the application's code does."""
         if not self.around.entered:
             self.around.enter()
@@ -180,7 +188,7 @@ class Runner:
             if again:
                 raise ClaimLost
             return Lost()
-        started = self.clock()
+        started = self.clock.now()
         way = self.ways.get(task.record.name)
         behaviour = self.behaviour(task) if way is None else way.behaviour
         heard = events.heard()
@@ -212,7 +220,7 @@ class Runner:
             self.completed(task, outcome)
         return verdict
 
-    def outcome(self, task: Task, way: Way, processor: Any, started: float) -> Stored:
+    def outcome(self, task: Task, way: Way, processor: Processor, started: float) -> Stored:
         """Run a job and pack what it returns: the outcome of a success, see segments.success.
         Raises what the job does."""
         output = self.call(task, way, processor, started)
@@ -220,7 +228,7 @@ class Runner:
             packOutput(output, f'The output of job {task.id} ({task.record.name})',
                        processor.outputLimit,
                        self.session.connection)
-        return success(kept, task.claim.runs + 1, started, self.clock(), task.claim.attempts,
+        return success(kept, task.claim.runs + 1, started, self.clock.now(), task.claim.attempts,
                        self.conflicts)
 
     def completed(self, task: Task, outcome: Stored) -> None:
@@ -228,7 +236,7 @@ class Runner:
         self.tell(events.JobCompleted(task.id, task.record.name, task.claim.runs + 1, self.name,
                                       endOf(outcome) - startOf(outcome)))
 
-    def call(self, task: Task, way: Way, processor: Any, started: float) -> Any:
+    def call(self, task: Task, way: Way, processor: Processor | None, started: float) -> Any:
         """Call the behaviour, with the job's surroundings."""
         if way.detached:
             self.end()
@@ -256,11 +264,11 @@ class Runner:
     def fence(self) -> None:
         """Ready a part that the running job commits itself. Raises ClaimLost for a job that is no
         longer ours."""
-        self.post.fence(self.found, self.jobid)
+        self.post.fence(self.processor.store, self.jobid)
 
     def late(self) -> bool:
         """Whether the time of the running job is over."""
-        return self.deadline != 0.0 and time.monotonic() > self.deadline
+        return self.deadline != 0.0 and self.clock.monotonic() > self.deadline
 
     def punctual(self, way: Way) -> None:
         """Raises TimedOut when the time of the running job is over."""
@@ -276,10 +284,10 @@ class Runner:
         """Undo what a run did that failed; what follows. Raises what the storage does."""
         policy = self.policy(task)
         self.end()
-        return failure(task, policy, error, started, self.clock(), self.name, self.chance(),
+        return failure(task, policy, error, started, self.clock.now(), self.name, self.chance(),
                        self.conflicts)
 
-    def commit(self, task: Task, way: Way, processor: Any, outcome: Stored,
+    def commit(self, task: Task, way: Way, processor: Processor, outcome: Stored,
                started: float) -> Verdict:
         """Commit a job's changes together with its outcome, unless it leaves that to those that
         follow it."""
@@ -298,6 +306,6 @@ class Runner:
             self.renew()
             if not self.settled(task):
                 self.end()
-                return failure(task, policy, error, started, self.clock(), self.name,
+                return failure(task, policy, error, started, self.clock.now(), self.name,
                                self.chance(), self.conflicts)
         return COMMITTED

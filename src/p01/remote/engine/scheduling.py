@@ -13,6 +13,7 @@ from p01.remote.clock.schedule import CODE, HAND, Schedule
 from p01.remote.clock.settings import FORMS, checked
 from p01.remote.engine.bell import wake
 from p01.remote.engine.firing import BACKFILL, BYHAND, enqueued, found, reckoned, records
+from p01.remote.engine.seams import Processor
 from p01.remote.exceptions import InputError, UnknownSchedule
 from p01.remote.ground import checks
 from p01.remote.ground.foreign import listed, short
@@ -22,7 +23,7 @@ from p01.remote.store import payload
 SPAN = 10_000       # ticks of a span that may be enqueued at once
 
 
-def known(processor: Any, name: str) -> None:
+def known(processor: Processor, name: str) -> None:
     """Raises UnknownSchedule for a name that no schedule has."""
     if not isinstance(name, str) or name not in processor.scheduler:
         near = checks.nearest(name, processor.scheduler) if isinstance(name, str) else ''
@@ -31,14 +32,14 @@ def known(processor: Any, name: str) -> None:
         raise UnknownSchedule(f'There is no schedule {short(name)}{hint}')
 
 
-def itemOf(processor: Any, name: str) -> SchedulerItem:
+def itemOf(processor: Processor, name: str) -> SchedulerItem:
     """The schedule of this name. Raises UnknownSchedule, and NotLoaded where its class is gone."""
     known(processor, name)
     item: SchedulerItem = found(processor, name)
     return item
 
 
-def add(processor: Any, name: str, settings: dict[str, Any], input: Any) -> None:
+def add(processor: Processor, name: str, settings: dict[str, Any], input: Any) -> None:
     """Add a schedule that no code declares, with an input that its job takes. Raises InputError."""
     checks.nameOf(name, 'name')
     if name in processor.scheduler:
@@ -60,7 +61,7 @@ def add(processor: Any, name: str, settings: dict[str, Any], input: Any) -> None
     wake(processor._p_jar)
 
 
-def change(processor: Any, name: str, edits: Mapping[str, Any]) -> None:
+def change(processor: Processor, name: str, edits: Mapping[str, Any]) -> None:
     """Change settings of a schedule, until it is reset. Raises UnknownSchedule, InputError."""
     item = editable(processor, name)
     kept = {key: value for key, value in item.edits.items() if key not in FORMS
@@ -68,7 +69,7 @@ def change(processor: Any, name: str, edits: Mapping[str, Any]) -> None:
     chosen(processor, item, {**kept, **edits})
 
 
-def reset(processor: Any, name: str) -> bool:
+def reset(processor: Processor, name: str) -> bool:
     """Have a schedule as the code declares it, and go on; whether it was edited. Raises
     UnknownSchedule."""
     item = itemOf(processor, name)
@@ -80,7 +81,7 @@ def reset(processor: Any, name: str) -> bool:
     return was
 
 
-def chosen(processor: Any, item: Schedule, edits: dict[str, Any]) -> None:
+def chosen(processor: Processor, item: Schedule, edits: dict[str, Any]) -> None:
     """Have other edits; of one that an operator has added, they are its settings."""
     base = item.base
     if item.source == HAND:
@@ -91,7 +92,7 @@ def chosen(processor: Any, item: Schedule, edits: dict[str, Any]) -> None:
         replan(processor, item)
 
 
-def replan(processor: Any, item: SchedulerItem) -> None:
+def replan(processor: Processor, item: SchedulerItem) -> None:
     """Have a schedule due for its next tick from now."""
     now = time.time()
     processor.scheduler.reschedule(item, now)
@@ -99,7 +100,7 @@ def replan(processor: Any, item: SchedulerItem) -> None:
     wake(processor._p_jar)
 
 
-def editable(processor: Any, name: str) -> Schedule:
+def editable(processor: Processor, name: str) -> Schedule:
     """A schedule whose settings are data. Raises UnknownSchedule, InputError."""
     item = itemOf(processor, name)
     if not isinstance(item, Schedule):
@@ -108,7 +109,7 @@ def editable(processor: Any, name: str) -> Schedule:
     return item
 
 
-def pause(processor: Any, name: str, until: float | None) -> None:
+def pause(processor: Processor, name: str, until: float | None) -> None:
     """Fire a schedule no more, until an instant or until it is resumed. Raises UnknownSchedule,
     InputError."""
     if until is not None and until <= time.time():
@@ -118,7 +119,7 @@ def pause(processor: Any, name: str, until: float | None) -> None:
     wake(processor._p_jar)
 
 
-def resume(processor: Any, name: str) -> bool:
+def resume(processor: Processor, name: str) -> bool:
     """Have a schedule go on with its next tick; whether it was paused. Raises UnknownSchedule."""
     item = itemOf(processor, name)
     if item.active:
@@ -128,13 +129,13 @@ def resume(processor: Any, name: str) -> bool:
     return True
 
 
-def skip(processor: Any, name: str, count: int) -> None:
+def skip(processor: Processor, name: str, count: int) -> None:
     """Have the next ticks of a schedule go by without a job, so many, 0 for none after all. Raises
     UnknownSchedule, InputError."""
     itemOf(processor, name).skips = checks.wholeOf(count, 'count', 0, ticks.COUNTED)
 
 
-def runNow(processor: Any, name: str) -> int:
+def runNow(processor: Processor, name: str) -> int:
     """Enqueue the job of a schedule now, whatever its times; returns the job's id. Raises
     UnknownSchedule, and what the job's own code raises."""
     item, now = itemOf(processor, name), time.time()
@@ -142,7 +143,7 @@ def runNow(processor: Any, name: str) -> int:
     return jobid
 
 
-def remove(processor: Any, name: str) -> None:
+def remove(processor: Processor, name: str) -> None:
     """Remove a schedule, with its history. Raises UnknownSchedule, InputError for one that code
     declares."""
     item = processor.scheduler.get(name) if isinstance(name, str) else None
@@ -154,7 +155,7 @@ def remove(processor: Any, name: str) -> None:
     processor.scheduler.remove(name)
 
 
-def span(processor: Any, name: str, start: float, end: float) -> list[float]:
+def span(processor: Processor, name: str, start: float, end: float) -> list[float]:
     """The ticks of a span, start included, end not, up to now, that have had no job. Raises
     UnknownSchedule, InputError."""
     item = itemOf(processor, name)
@@ -174,7 +175,7 @@ def span(processor: Any, name: str, start: float, end: float) -> list[float]:
     return instants
 
 
-def backfill(processor: Any, name: str, start: float, end: float) -> list[tuple[float, int]]:
+def backfill(processor: Processor, name: str, start: float, end: float) -> list[tuple[float, int]]:
     """Enqueue a job for each tick of a span that has had none; returns the ticks with the ids.
     Raises UnknownSchedule, InputError."""
     instants, item = span(processor, name, start, end), itemOf(processor, name)

@@ -4,14 +4,15 @@ that jobs share."""
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
-from typing import Any
 
 from ZODB.Connection import Connection
 from ZODB.DB import DB
 
+from p01.remote.engine.seams import Locate, Processor
+from p01.remote.engine.verdict import Task, Verdict
 from p01.remote.exceptions import StorageAway
+from p01.remote.ground.clocks import CLOCK, Clock
 from p01.remote.ground.foreign import guarded, reasonOf
 from p01.remote.storage.opened import widen
 from p01.remote.storage.transactions import Lasting, joined, undo
@@ -30,13 +31,14 @@ class Session:
     connection: Connection
     manager: Lasting
 
-    def __init__(self, db: DB, locate: Callable[[Connection], Any]) -> None:
+    def __init__(self, db: DB, locate: Locate, clock: Clock = CLOCK) -> None:
         self.db = db
         self.locate = locate
+        self.clock = clock
         # when the shared snapshot was taken, on the monotonic clock
         self.begun: float | None = None
         # what is in the open transaction of jobs that share it, see group
-        self.shared: list[Any] = []
+        self.shared: list[tuple[Task, Verdict]] = []
         self.fence: Callable[[], None] | None = None
         self.opened = False
         self.open()
@@ -66,9 +68,9 @@ class Session:
     def share(self) -> None:
         """Have a new snapshot that jobs share; there is none."""
         self.begin()
-        self.begun = time.monotonic()
+        self.begun = self.clock.monotonic()
 
-    def processor(self) -> Any:
+    def processor(self) -> Processor:
         """The processor, in this connection's transaction."""
         return self.locate(self.connection)
 

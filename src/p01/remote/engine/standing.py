@@ -10,9 +10,11 @@ from ZODB.broken import Broken
 from p01.remote.clock.item import SchedulerItem
 from p01.remote.clock.schedule import Schedule
 from p01.remote.engine.firing import HISTORY, Firing
+from p01.remote.engine.seams import Processor
 from p01.remote.exceptions import JobNotFound
 from p01.remote.ground.foreign import Raised, guarded, reasonOf, shown
 from p01.remote.job import FunctionJob, Gone
+from p01.remote.store.store import Store
 
 COMPONENT = 'component'     # where a Delay or Cron comes from
 
@@ -62,20 +64,20 @@ class Standing(NamedTuple):
         return 'paused' if not self.active else 'over' if self.due is None else 'active'
 
 
-def standings(processor: Any, now: float) -> list[Standing]:
+def standings(processor: Processor, now: float) -> list[Standing]:
     """How all schedules stand, each with its last firing; nothing is fired."""
     return [standing(processor, name, now, 1) for name in list(processor.scheduler)]
 
 
-def standing(processor: Any, name: str, now: float, most: int = HISTORY) -> Standing:
+def standing(processor: Processor, name: str, now: float, most: int = HISTORY) -> Standing:
     """How one schedule stands, with so many of its last firings."""
     found = guarded(look, processor, name, now, most)
     return Standing(name, fault=reasonOf(found.error)) if isinstance(found, Raised) else found
 
 
-def look(processor: Any, name: str, now: float, most: int) -> Standing:
+def look(processor: Processor, name: str, now: float, most: int) -> Standing:
     """How one schedule stands. Raises what its code does."""
-    item: Any = processor.scheduler[name]
+    item: SchedulerItem = processor.scheduler[name]
     if isinstance(item, Broken):
         cls = type(item)
         return Standing(name, fault=f'its class {cls.__module__}.{cls.__name__} is gone')
@@ -105,7 +107,7 @@ def unfit(item: SchedulerItem, now: float) -> str:
     return reasonOf(coming.error) if isinstance(coming, Raised) else ''
 
 
-def past(store: Any, firing: Firing) -> Past:
+def past(store: Store, firing: Firing) -> Past:
     """What became of a tick, and of its job."""
     try:
         status = store.view(firing.jobid).status if firing.jobid else ''
@@ -114,7 +116,7 @@ def past(store: Any, firing: Firing) -> Past:
     return Past(*firing, status)
 
 
-def lost(processor: Any, name: str) -> str:
+def lost(processor: Processor, name: str) -> str:
     """Why a worker here would not find the behaviour of this name; '' when it would."""
     def seek() -> str:
         behaviour = processor.behaviour(name)

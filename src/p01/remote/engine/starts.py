@@ -3,13 +3,13 @@
 pauses, given up in the end."""
 from __future__ import annotations
 
-import random
 import time
 
 from p01.remote import events
+from p01.remote.ground.clocks import pauseAfter
 
 TRIES = 5           # failures in a row after which the command gives up
-FIRST = 0.5         # seconds after the first failure, twice as long after each further one
+FIRST, LONGEST = 0.5, 32.0      # seconds after the first failure, and at most
 FAULT = 1           # exit status of a process that could not begin, or whose loops ended by a fault
 
 
@@ -48,7 +48,7 @@ class Starts:
         count = self.failures[number] = self.failures.get(number, 0) + 1
         if count >= TRIES and not working:
             self.reason = reason
-        wait = FIRST * 2 ** min(count - 1, 6) * (0.75 + random.random() / 4)
+        wait = pauseAfter(count, FIRST, LONGEST)
         follows = f'after {count} failures in a row the command gives up' if self.reason \
             else f'it begins again in {wait:.1f} s'
         events.notify(events.WorkerFailed(str(number), reason, follows))

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import transaction
 
+from p01.remote.engine.seams import Processor
 from p01.remote.storage.insides import interactionsOf, proveZope, setInteraction, sitesOf
 from p01.remote.storage.places import parentOf
 
@@ -134,7 +135,7 @@ class Surroundings:
     ambients: dict[str, Ambient]
     interaction: Any
 
-    def __init__(self, processor: Any, manager: Any) -> None:
+    def __init__(self, processor: Processor | None, manager: Any) -> None:
         self.manager = manager
         self.site = siteOf(processor)
         # else the job is detached, and has no interaction
@@ -213,11 +214,11 @@ def clear() -> None:
             ambient.clear(sys.modules[name])
 
 
-def siteOf(processor: Any) -> Any:
+def siteOf(processor: Processor | None) -> Any:
     """The nearest site that a processor is in, or None."""
     if processor is None or ISite is None:
         return None
-    here = processor
+    here: Any = processor
     while here is not None:
         if ISite.providedBy(here):
             return here

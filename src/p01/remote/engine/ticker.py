@@ -18,11 +18,14 @@ from transaction.interfaces import TransientError
 from p01.remote import events
 from p01.remote.engine.declaring import Declaring
 from p01.remote.engine.firing import found, passedOver, prepared, reckoned
+from p01.remote.engine.seams import Do, Processor
 from p01.remote.exceptions import NotLoaded, NoZone
 from p01.remote.ground.foreign import Raised, guarded, reasonOf
+from p01.remote.scheduler import Scheduler
 from p01.remote.storage.origin import contained, fromStorage
 from p01.remote.store.dues import NEVER, PARTS, Dues, partOf
 from p01.remote.store.seats import PULLED
+from p01.remote.store.store import Store
 
 AGAIN = 30.0        # seconds until a schedule that could not be advanced is looked at again
 PATIENCE = 10.0     # seconds that what this host alone may lack is left to others
@@ -34,7 +37,6 @@ LONGEST = 1.0       # and at most
 
 Pair = tuple[float, str]                                # when to look at it, and its key
 Step = Callable[..., Any]                               # of processor, pair, now, reason
-Do = Callable[[Callable[[Any], Any]], Any]
 
 
 class Look(NamedTuple):
@@ -59,7 +61,7 @@ class Ticker:
         # seconds
         self.failed: dict[str, tuple[float, float]] = {}
 
-    def look(self, processor: Any, now: float) -> Look:
+    def look(self, processor: Processor, now: float) -> Look:
         """The schedules to fire now, and when to look again."""
         scheduler = processor.scheduler
         if scheduler.idle():
@@ -151,7 +153,7 @@ def passOn(error: BaseException) -> None:
         raise error
 
 
-def places(store: Any, name: str) -> list[int]:
+def places(store: Store, name: str) -> list[int]:
     """The places of a worker in the rows of those who fire the parts; those with nothing else to do
     stand before others."""
     idle: list[str] = []
@@ -164,7 +166,7 @@ def places(store: Any, name: str) -> list[int]:
             for number in range(PARTS)] if name in row else [0] * PARTS
 
 
-def several(processor: Any, pairs: list[Pair], now: float) -> tuple[int, list[Pair]]:
+def several(processor: Processor, pairs: list[Pair], now: float) -> tuple[int, list[Pair]]:
     """Fire schedules; returns how many jobs that made, and those that failed and were left as they
     are."""
     count, left = 0, []
@@ -177,18 +179,18 @@ def several(processor: Any, pairs: list[Pair], now: float) -> tuple[int, list[Pa
     return count, left
 
 
-def enqueue(processor: Any, pair: Pair, now: float, reason: str) -> int:
+def enqueue(processor: Processor, pair: Pair, now: float, reason: str) -> int:
     """Fire one that is still due; returns how many jobs that made."""
     return prepared(processor, *pair, now)()
 
 
-def skip(processor: Any, pair: Pair, now: float, reason: str) -> events.ScheduleFailed | None:
+def skip(processor: Processor, pair: Pair, now: float, reason: str) -> events.ScheduleFailed | None:
     """Advance one whose job cannot be enqueued, and note why. Raises what advancing does."""
     passedOver(processor, found(processor, pair[1]), now)
     return noted(processor, pair[1], now, reason)
 
 
-def note(processor: Any, pair: Pair, now: float, reason: str) -> events.ScheduleFailed | None:
+def note(processor: Processor, pair: Pair, now: float, reason: str) -> events.ScheduleFailed | None:
     """Note why one fails, and look at it later; what is to be told, None when that is known
     already."""
     when, key = pair
@@ -198,7 +200,7 @@ def note(processor: Any, pair: Pair, now: float, reason: str) -> events.Schedule
     return noted(processor, key, now, reason)
 
 
-def noted(processor: Any, key: str, now: float, reason: str) -> events.ScheduleFailed | None:
+def noted(processor: Processor, key: str, now: float, reason: str) -> events.ScheduleFailed | None:
     """Note why one fails; what is to be told, None when that is known already."""
     if not processor.scheduler.failed(key, reason, now):
         return None
@@ -206,7 +208,7 @@ def noted(processor: Any, key: str, now: float, reason: str) -> events.ScheduleF
     return events.ScheduleFailed(key, '' if isinstance(name, Raised) else name, reason)
 
 
-def mend(processor: Any, number: int, now: float) -> None:
+def mend(processor: Processor, number: int, now: float) -> None:
     """Reckon anew what was reckoned by a clock that was ahead of this one. No tick has a second job
     for that."""
     scheduler = processor.scheduler
@@ -216,7 +218,7 @@ def mend(processor: Any, number: int, now: float) -> None:
     part.latest = now
 
 
-def right(scheduler: Any, processor: Any, key: str, now: float) -> None:
+def right(scheduler: Scheduler, processor: Processor, key: str, now: float) -> None:
     """Reckon one anew, if a clock that was ahead has reckoned it."""
     item = found(processor, key)
     if item.reckoned is not None and item.reckoned > now + ASTRAY:
@@ -224,7 +226,8 @@ def right(scheduler: Any, processor: Any, key: str, now: float) -> None:
         reckoned(scheduler, item, now)
 
 
-def tick(processor: Any, now: float, ticker: Ticker | None = None, manager: Any = None) -> int:
+def tick(processor: Processor, now: float, ticker: Ticker | None = None,
+         manager: Any = None) -> int:
     """Enqueue the jobs of all schedules that are due; returns how many. Part of the caller's
     transaction, in savepoints."""
     ticker = ticker or Ticker()

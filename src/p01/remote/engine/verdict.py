@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from p01.remote import events
 from p01.remote.engine.hints import hintFor, isBlobless
@@ -22,11 +22,12 @@ from p01.remote.exceptions import (
 )
 from p01.remote.ground.foreign import Raised, described, guarded, reasonOf, traced
 from p01.remote.instants import duration
-from p01.remote.job import RAISING
+from p01.remote.job import RAISING, Job
 from p01.remote.options import Policy
 from p01.remote.store.outcomes import Stored
 from p01.remote.store.records import CANCELLED, ERROR, Attempt, Claim, Conflicts, Outcome, Record
 from p01.remote.store.seats import Holder, Seat
+from p01.remote.store.store import Store
 from p01.remote.verbs.claims import EXPIRED
 from p01.remote.verbs.requests import applying, withdrawn
 
@@ -82,7 +83,7 @@ Verdict = Done | Committed | Joined | Failed | Again | Lost
 Runs = Sequence[tuple[Task, Verdict]]
 
 
-def failure(task: Task, policy: Any, error: BaseException, started: float, ended: float,
+def failure(task: Task, policy: Policy, error: BaseException, started: float, ended: float,
             worker: str,
             chance: float, conflicts: Conflicts | None = None) -> Failed | Again:
     """What follows when a job raised. Instants are POSIX seconds, chance is a random number from 0
@@ -119,13 +120,13 @@ def final(error: BaseException) -> bool:
         or isinstance(error, UnknownJob) and not isinstance(error, NotLoaded)
 
 
-def policyOf(behaviour: Any) -> Any:
+def policyOf(behaviour: Job) -> Policy:
     """How a job is retried; the default where its behaviour cannot say so."""
     policy = guarded(getattr, behaviour, 'policy')
     return Policy() if isinstance(policy, Raised) else policy
 
 
-def pauseOf(policy: Any, error: BaseException, runs: int, chance: float) -> float | None:
+def pauseOf(policy: Policy, error: BaseException, runs: int, chance: float) -> float | None:
     """What a policy says, see Policy.pause; None as well when it raises or gives no duration: it is
     the application's."""
     pause = guarded(lambda: policy.pause(error, runs, chance))
@@ -142,7 +143,7 @@ def expired(owner: Holder) -> list[object]:
     return [events.JobErred(jobid, name, 0, '', EXPIRED, 'expired') for jobid, name in found]
 
 
-def refused(store: Any, seat: Seat, tasks: Iterable[Task]) -> list[object]:
+def refused(store: Store, seat: Seat, tasks: Iterable[Task]) -> list[object]:
     """The events that tell of those of some jobs, whose runs an outage ended, that are somebody
     else's by now."""
     return [events.ClaimRefused(task.id, task.record.name, seat.name)
@@ -150,7 +151,7 @@ def refused(store: Any, seat: Seat, tasks: Iterable[Task]) -> list[object]:
             and workerOf(store, task.id) != seat.name]
 
 
-def workerOf(store: Any, jobid: int) -> str:
+def workerOf(store: Store, jobid: int) -> str:
     """Who ran a job last, '' when that is not known; if it was we who ended it, it was committed
     all the same."""
     with suppress(JobNotFound):         # it has ended since, and was removed

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any, TypeAlias, TypeVar, Unpack
+from typing import Any, Protocol, TypeAlias, TypeVar, Unpack
 
 from p01.remote.clock.settings import Timing, edited, settled
 from p01.remote.engine import scheduling
 from p01.remote.engine.behaviours import prepared
 from p01.remote.engine.declaring import Declared, Declaring
+from p01.remote.engine.seams import Application, Processor
 from p01.remote.engine.standing import Standing, standing, standings
 from p01.remote.exceptions import InputError, RegistrationError
 from p01.remote.function import JobFunction
@@ -29,7 +30,24 @@ Instants: TypeAlias = list[datetime]
 Filled: TypeAlias = list[tuple[datetime, Handle[Any] | None]]
 
 
-def declared(app: Any, cron: str | None, name: str | None, args: Iterable[Any], kwargs: Keywords,
+class Declarer(Application, Protocol):
+    """An App, as its schedules know it."""
+
+    @property
+    def jobs(self) -> Mapping[str, JobFunction[..., Any]]:
+        """Its jobs by name."""
+
+    @property
+    def declared(self) -> dict[str, Declared]:
+        """Its schedules by name."""
+
+    @property
+    def job(self) -> Callable[[Any], JobFunction[..., Any]]:
+        """Makes a function a job."""
+
+
+def declared(app: Declarer, cron: str | None, name: str | None, args: Iterable[Any],
+             kwargs: Keywords,
              timing: dict[str, Any]) -> Callable[[Any], JobFunction[..., Any]]:
     """What @app.schedule puts above a function, see App.schedule. Raises InputError."""
     settings, arguments = settled(cron, timing), argumentsOf(args, kwargs)
@@ -71,7 +89,7 @@ def argumentsOf(args: Iterable[Any], kwargs: Keywords) -> Arguments:
     return Arguments(tuple(args), dict(kwargs or {}))
 
 
-def declaringOf(app: Any) -> Declaring:
+def declaringOf(app: Declarer) -> Declaring:
     """What keeps the database in step with the code of this App."""
     return Declaring(app.declared, {job.prototype.path.partition('.')[0]
                                     for job in app.jobs.values()})
@@ -82,7 +100,7 @@ class Schedules:
     it; without one, it is committed when it returns. Names are those of declarations, or those
     given to add; an unknown one raises UnknownSchedule."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Declarer) -> None:
         self.app = app
 
     # -- looking
@@ -149,7 +167,7 @@ class Schedules:
         known = self.app.jobs.get(job) if isinstance(job, str) else job
         path = known.prototype.path if isinstance(known, JobFunction) else str(job)
 
-        def work(processor: Any) -> None:
+        def work(processor: Processor) -> None:
             behaviour = known.prototype if isinstance(known,
                                                       JobFunction) else processor.registered(path)
             given = arguments if isinstance(behaviour,

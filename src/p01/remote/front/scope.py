@@ -115,6 +115,7 @@ def entered(db: DB) -> bool:
 
 def ofJob(job: Running) -> Connection:
     """The connection of a job with one. Raises TransactionOver in another thread."""
+    assert job.processor is not None
     jar: Connection = job.processor._p_jar
     if getattr(jar, 'mark', fork.mark) is not fork.mark:
         raise TransactionOver(FORKED)

@@ -23,6 +23,8 @@ from ZODB.interfaces import IBlobStorage
 from ZODB.POSException import POSKeyError, ReadOnlyError
 from ZODB.utils import p64, u64
 
+from p01.remote.storage.pending import Pending
+
 # seconds that a file may still be needed: of a commit under way, or by who reads an old snapshot
 NEEDED = 60 * 60.0
 LEFT = 24 * NEEDED      # seconds after which a file that was being written is taken for forgotten
@@ -114,7 +116,7 @@ class Blobbed:
         self.restore(oid, serial, data, '', prevTxn, transaction)
         self.shared.blobs.place(u64(oid), serial, self.shared.blobs.keep(name))
 
-    def place(self, pending: Any) -> None:
+    def place(self, pending: Pending) -> None:
         """Have files where the revision is looked for that is being committed."""
         for oid, name in pending.blobs.items():
             self.shared.blobs.place(oid, self.tid, name)

@@ -7,6 +7,7 @@ import logging
 from typing import Any
 
 from ZODB.broken import Broken, broken_cache, find_global
+from ZODB.Connection import Connection
 
 from p01.remote.ground.foreign import Raised, guarded, interrupts, reasonOf
 
@@ -14,7 +15,7 @@ logger = logging.getLogger('p01.remote')
 _raised: set[str] = set()       # modules that raised, of which that has been told
 
 
-def classOf(connection: Any, module: str, name: str) -> Any:
+def classOf(connection: Connection, module: str, name: str) -> Any:
     """The class of this name for a ZODB.DB; a broken one where it is gone, or where its module
     raises when it is imported.
 

@@ -31,6 +31,7 @@ from p01.remote.ground.upstream import over
 from p01.remote.storage.blobs import Blobbed
 from p01.remote.storage.iteration import Iterated, Row
 from p01.remote.storage.pending import Pending
+from p01.remote.storage.shared import Shared
 
 CHANGES = 100_000   # more than so many changes are not told one by one
 
@@ -44,7 +45,7 @@ class View(Blobbed, Iterated, ConflictResolvingStorage, ABC):
 
     tid = z64                       # of the transaction that is being committed, from its vote on
 
-    def __init__(self, shared: Any, first: bool = True) -> None:
+    def __init__(self, shared: Shared, first: bool = True) -> None:
         self.shared = shared
         self.first = first          # which closes what is shared
         self.__name__ = shared.name

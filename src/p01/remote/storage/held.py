@@ -8,6 +8,8 @@ from typing import Any
 import ZODB
 
 from p01.remote.storage import opened
+from p01.remote.storage.postgresql.server import Server
+from p01.remote.storage.sqlite.file import File
 
 LONG = 5 * 60.0     # seconds that a transaction on a server may be open
 LOG = 128 << 20     # bytes of SQLite's log, which begins anew at half of that when nobody needs it
@@ -23,7 +25,7 @@ def held(db: ZODB.DB) -> str:
     return _KINDS[kind](opened.part(db).shared) if kind in _KINDS else ''
 
 
-def _sqlite(file: Any) -> str:
+def _sqlite(file: File) -> str:
     log = file.path.with_name(f'{file.path.name}-wal')
     size = log.stat().st_size if log.exists() else 0
     return '' if size <= LOG else (
@@ -31,7 +33,7 @@ def _sqlite(file: Any) -> str:
         'it; end that one, or the process that has forgotten it')
 
 
-def _postgresql(server: Any) -> str:
+def _postgresql(server: Server) -> str:
     link = server.connect()
     try:
         found = link.run(OLD % LONG)[0]

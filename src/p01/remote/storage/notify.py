@@ -10,11 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 import ZODB
+from ZODB.Connection import Connection
 
 from p01.remote.storage import opened
 from p01.remote.storage.faults import Fault
 from p01.remote.storage.insides import committing
 from p01.remote.storage.postgresql.link import Link, Step, asked, connected, patience
+from p01.remote.storage.postgresql.server import Server
 
 CHECK = 60.0        # seconds between two looks whether the connection is still there
 FIRST, LONGEST = 0.2, 30.0      # seconds between two tries to connect again
@@ -39,7 +41,7 @@ class Signal:
 
         db.storage.close = close
 
-    def within(self, connection: Any) -> bool:
+    def within(self, connection: Connection) -> bool:
         """See storage.signals."""
         committing(connection).telling = True
         return True
@@ -85,7 +87,7 @@ class Signal:
 class Listener(threading.Thread):
     """Listens, and connects again, with growing pauses, when the server has gone away."""
 
-    def __init__(self, server: Any, heard: Callable[[], None]) -> None:
+    def __init__(self, server: Server, heard: Callable[[], None]) -> None:
         super().__init__(name='p01-listener', daemon=True)
         self.server = server
         self.heard = heard

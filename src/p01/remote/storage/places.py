@@ -10,6 +10,7 @@ from typing import Any
 
 from BTrees.Interfaces import IBTree
 from persistent import Persistent
+from ZODB.Connection import Connection
 from ZODB.POSException import POSKeyError
 
 from p01.remote.exceptions import ProcessorGone, RemoteError
@@ -29,7 +30,7 @@ def split(path: str) -> Path:
     return tuple(name for name in path.split('/') if name)
 
 
-def traverse(connection: Any, path: Sequence[str]) -> Any:
+def traverse(connection: Connection, path: Sequence[str]) -> Any:
     """The object at a path of names, from Zope's root folder if the path begins there, else from
     the database's root.
 
@@ -102,7 +103,7 @@ def step(here: Any, name: str) -> Any:
     return held.get(SITEMANAGER if name == SITE else name)
 
 
-def search(connection: Any, wanted: Callable[[Any], bool],
+def search(connection: Connection, wanted: Callable[[Any], bool],
            most: int = MOST) -> tuple[list[tuple[Path, Any]], bool]:
     """The objects that are wanted, each with its path, at most so many, those nearest to the root
     first; whether all were looked at. Nothing within these is looked at, and no more than some
@@ -169,7 +170,7 @@ class Follower:
         self.known: tuple[str, bytes] | None = None
         self.found = False                              # whether it was ever found
 
-    def locate(self, connection: Any) -> Any:
+    def locate(self, connection: Connection) -> Any:
         """The processor in a connection, with its context where the path still leads to it.
 
         Raises RemoteError when there is none yet, ProcessorGone when there was one.
@@ -185,7 +186,7 @@ class Follower:
         self.known, self.found = identity(here), True
         return here
 
-    def follow(self, connection: Any, database: str, oid: bytes) -> Any:
+    def follow(self, connection: Connection, database: str, oid: bytes) -> Any:
         """The processor at the place where it is now, or without one where nobody can say."""
         there, whole = search(connection, lambda here: identity(here) == (database, oid), 1)
         if there:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import ZODB
+from ZODB.Connection import Connection
 
 from p01.remote.storage.insides import Ear
 
@@ -19,7 +19,7 @@ class Signal:
     def tell(self) -> None:
         """The server has told already."""
 
-    def within(self, connection: Any) -> bool:
+    def within(self, connection: Connection) -> bool:
         """Every commit tells."""
         return True
 

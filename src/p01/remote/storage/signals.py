@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Protocol
 
 import ZODB
+from ZODB.Connection import Connection
 
 from p01.remote.storage.opened import kind
 
@@ -20,7 +21,7 @@ class Signal(Protocol):
     def tell(self) -> None:
         """Wake all who listen, in whatever process. May raise what the storage raises."""
 
-    def within(self, connection: Any) -> bool:
+    def within(self, connection: Connection) -> bool:
         """Have the commit of a connection's transaction, which is under way, tell by itself; False
         where that cannot be."""
 

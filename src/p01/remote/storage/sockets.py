@@ -20,9 +20,9 @@ import threading
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import ZODB
+from ZODB.Connection import Connection
 
 from p01.remote.storage import opened
 
@@ -123,7 +123,7 @@ class Signal:
         """Signal to all listeners."""
         tell(self.folder)
 
-    def within(self, connection: Any) -> bool:
+    def within(self, connection: Connection) -> bool:
         """See storage.signals."""
         return False
 

@@ -233,6 +233,6 @@ def transact(db: DB, work: Callable[[Connection], Result]) -> Result:
     raise AssertionError('unreachable')
 
 
-def pause(tried: int) -> None:
+def pause(tried: int, sleep: Callable[[float], None] = time.sleep) -> None:
     """Let the other one finish, after so many conflicts."""
-    time.sleep(random.random() * min(0.002 * 2 ** tried, 0.1))
+    sleep(random.random() * min(0.002 * 2 ** tried, 0.1))

@@ -13,6 +13,7 @@ from persistent import Persistent
 from transaction.interfaces import TransientError
 from ZODB.blob import Blob
 from ZODB.broken import Broken
+from ZODB.Connection import Connection
 from ZODB.interfaces import IBlobStorage
 
 from p01.remote.exceptions import InputError, OutputError, RemoteError
@@ -83,7 +84,7 @@ class _Finder(pickle.Pickler):
 
 
 def pack(value: Any, what: str, limit: int = LIMIT, verb: str = 'pass', option: str = 'inputLimit',
-         jar: Any = None) -> Any:
+         jar: Connection | None = None) -> Any:
     """What to keep for a value as it is now: None, its pickle, or a Payload.
 
     It may refer to persistent objects of the connection that it will be stored by, the jar, and to
@@ -138,7 +139,7 @@ def refuseMain(value: Any, what: str, verb: str) -> None:
                          f'import; move it to a module of its own, or {verb} plain values.')
 
 
-def refuseBlobs(objects: list[Any], what: str, verb: str, jar: Any) -> None:
+def refuseBlobs(objects: list[Any], what: str, verb: str, jar: Connection | None) -> None:
     """Raises InputError for a blob that the database has no place for: its commit would fail, with
     all that is in it."""
     if jar is not None and any(isinstance(obj, Blob) for obj in objects) \
@@ -148,7 +149,7 @@ def refuseBlobs(objects: list[Any], what: str, verb: str, jar: Any) -> None:
                          '(blobstorage_dir).')
 
 
-def packOutput(output: Any, what: str, limit: int = LIMIT, jar: Any = None) -> Any:
+def packOutput(output: Any, what: str, limit: int = LIMIT, jar: Connection | None = None) -> Any:
     """What to keep for what a job returned. Raises OutputError, naming what: the next run would
     return the same."""
     if isinstance(output, tuple(UNRUN)):
@@ -188,7 +189,7 @@ def _copied(value: Any) -> Any:
     return _loaded(pickler, stream)
 
 
-def refuseStrangers(objects: list[Any], what: str, verb: str, jar: Any) -> None:
+def refuseStrangers(objects: list[Any], what: str, verb: str, jar: Connection | None) -> None:
     """Raises InputError for objects that the connection cannot refer to: they are of another one,
     open or closed."""
     for obj in objects:

@@ -43,6 +43,8 @@ class Store(Closed, Persistent):
     # first one of a kind, so that a layout can grow for those who use it, without a new version for
     # all
     uses: tuple[str, ...] = ()
+    _v_writer: writers.Writer | None                    # see writers.known; gone with the state
+    _v_near: Segment
 
     def __init__(self) -> None:
         self.version = VERSION

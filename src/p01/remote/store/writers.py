@@ -9,8 +9,9 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
+from BTrees.OOBTree import OOBTree
 from persistent import Persistent
 from transaction.interfaces import NoTransaction
 from ZODB.Connection import Connection
@@ -36,11 +37,22 @@ class Spare(NamedTuple):
     born: float
 
 
+class Written(Protocol):
+    """What a connection may enqueue in: a store.Store, as it is seen from below."""
+
+    _p_oid: bytes | Any
+    _p_jar: Connection | Any
+    _p_serial: bytes
+    _v_writer: Writer | None
+
+    def _p_activate(self) -> None: ...
+
+
 class Writer:
     """What one connection knows of the segments reserved for it. In memory only; lost with the
     process, it leaves a gap."""
 
-    def __init__(self, store: Any) -> None:
+    def __init__(self, store: Written) -> None:
         self.oid = store._p_oid
         self.mark = fork.mark
         self.spares: deque[Spare] = deque()
@@ -56,7 +68,7 @@ class Writer:
         self.next = 0
         # what verbs.registers knows: the register, its number, the transaction that had it made,
         # and the place of the sweep
-        self.register: Any = None
+        self.register: OOBTree[str, int] | None = None
         self.number = self.keys = 0
         self.registered: Callable[[], Any] = lambda: None
         self.at = ''
@@ -99,7 +111,7 @@ def loadable(segment: Persistent) -> bool:
         return False
 
 
-def isLocal(store: Any) -> bool:
+def isLocal(store: Written) -> bool:
     """Whether nobody else can see this store yet."""
     if store._p_jar is None:
         return True
@@ -112,7 +124,7 @@ def isLocal(store: Any) -> bool:
 WRITERS = 'p01.remote.writers'
 
 
-def known(store: Any) -> Writer | None:
+def known(store: Written) -> Writer | None:
     """The writer of this store's connection, if it has enqueued."""
     # lost when the cache drops the store's state
     found: Writer | None = getattr(store, '_v_writer', None)
@@ -122,7 +134,7 @@ def known(store: Any) -> Writer | None:
     return found
 
 
-def writerOf(store: Any) -> Writer:
+def writerOf(store: Written) -> Writer:
     """The writer of this store's connection."""
     found = known(store)
     if found is None:

@@ -47,24 +47,24 @@ def note(store: Store, key: str, jobid: int) -> None:
         register[key] = jobid
         return
     mine = writers.writerOf(store)
-    known = mine.register is not None and writers.loadable(mine.register) and (
-        mine.number in store.registers or mine.registered() is mine.transaction())
-    if not known:
-        mine.number, mine.register = reserving.reserved(store)
-        mine.registered = mine.transaction
+    register = mine.register
+    if register is None or not writers.loadable(register) or not (
+            mine.number in store.registers or mine.registered() is mine.transaction()):
+        mine.number, register = reserving.reserved(store)
+        mine.register, mine.registered = register, mine.transaction
     mine.keys += 1
     if mine.keys % EVERY == 0:
-        sweep(store, mine)
-    mine.register[key] = jobid
+        sweep(store, mine, register)
+    register[key] = jobid
 
 
-def sweep(store: Store, mine: Writer) -> None:
+def sweep(store: Store, mine: Writer, register: OOBTree[str, int]) -> None:
     """Forget some keys of jobs that workers have taken in."""
-    items = list(islice(mine.register.items(mine.at), PIECE))
+    items = list(islice(register.items(mine.at), PIECE))
     mine.at = items[-1][0] if len(items) == PIECE else ''
     for key, jobid in items:
         if taken(store, jobid):
-            del mine.register[key]
+            del register[key]
 
 
 def tidy(store: Store, now: float) -> None:

@@ -67,7 +67,7 @@ def reserved(store: Store) -> tuple[int, OOBTree[str, int]]:
     with its number."""
     made: list[Any] = []
 
-    def work(connection: Any) -> None:
+    def work(connection: Connection) -> None:
         theirs = connection.get(oid)
         number = int(time.time() * 1_000_000)       # tells when it was made
         while number in theirs.registers:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from persistent.TimeStamp import TimeStamp
 from ZODB.utils import u64
@@ -18,6 +17,7 @@ from p01.remote.storage.postgresql.arrays import LONG, long, longs, numbers
 from p01.remote.storage.postgresql.link import Step
 from p01.remote.storage.postgresql.portions import loaded
 from p01.remote.storage.postgresql.schema import LOCK, OTHERS
+from p01.remote.storage.postgresql.server import Server
 
 TOLD = 10.0         # seconds between two lines of the log
 LOOK = 1.0          # seconds between two looks at what others commit
@@ -38,7 +38,7 @@ class Behind(Exception):
 class Pack:
     """One pack, of what is older than an instant in POSIX seconds."""
 
-    def __init__(self, server: Any, before: float) -> None:
+    def __init__(self, server: Server, before: float) -> None:
         self.server = server
         self.before = u64(TimeStamp(*time.gmtime(before)[:5], before % 60).raw())
         self.seen = ''              # the snapshot until which all changes are known

@@ -14,6 +14,7 @@ from ZODB.utils import u64
 from p01.remote.storage.faults import Packed
 from p01.remote.storage.flock import FileLock
 from p01.remote.storage.marking import BATCH, ROOT, Ids, Marking
+from p01.remote.storage.sqlite.file import File
 from p01.remote.storage.sqlite.schema import LAST
 
 LOCK = 'pack.lock'
@@ -30,7 +31,7 @@ logger = logging.getLogger('p01.remote')
 class Pack:
     """One pack, of what is older than an instant in POSIX seconds."""
 
-    def __init__(self, file: Any, before: float) -> None:
+    def __init__(self, file: File, before: float) -> None:
         self.file = file
         self.before = u64(TimeStamp(*time.gmtime(before)[:5], before % 60).raw())
         self.looked = 0             # the last transaction whose objects have been marked anew

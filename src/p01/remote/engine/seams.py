@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""The inner seams: what the engine asks of those who stand above it, or beside it, as types.
+Nothing here runs."""
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeAlias
+
+from BTrees.OOBTree import OOBTree
+from ZODB.Connection import Connection
+from ZODB.DB import DB
+
+from p01.remote.engine.presence import Box
+from p01.remote.engine.verdict import Task
+from p01.remote.ground.clocks import Clock
+from p01.remote.job import Job
+from p01.remote.options import Retention, Span, WorkerOptions
+from p01.remote.scheduler import Scheduler
+from p01.remote.store.store import Store
+from p01.remote.store.views import View
+
+
+class Processor(Protocol):
+    """A RemoteProcessor."""
+
+    jobs: OOBTree[str, Job]
+    store: Store
+    scheduler: Scheduler
+    inputLimit: int
+    outputLimit: int
+    retention: Retention
+    _p_oid: bytes | Any
+    _p_jar: Connection | Any
+
+    def registered(self, name: str) -> Job:
+        """The job that is registered or imports under this name. Raises UnknownJob."""
+
+    def behaviour(self, name: str) -> Job:
+        """The same, or one that raises UnknownJob when it is called. Raises what the storage
+        does."""
+
+    def getJob(self, jobid: int) -> Job:
+        """See IRemoteProcessor."""
+
+    def getJobStatus(self, jobid: int) -> str:
+        """See IRemoteProcessor."""
+
+    def cancelJob(self, jobid: int, running: bool = ..., grace: Span = ..., who: str = ...) -> bool:
+        """See IRemoteProcessor."""
+
+    def filled(self, view: View) -> Job:
+        """A job from its view."""
+
+
+Locate: TypeAlias = Callable[[Connection], Processor]       # finds the processor in a connection
+# does work(processor) in a transaction of its own
+Do: TypeAlias = Callable[[Callable[[Processor], Any]], Any]
+
+
+class Function(Protocol):
+    """What @app.job makes of a function."""
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """The function."""
+
+
+class Application(Protocol):
+    """An App, as its jobs and their handles know it."""
+
+    @property
+    def jobs(self) -> Mapping[str, Function]:
+        """Its jobs by name."""
+
+    @property
+    def db(self) -> DB:
+        """The open database."""
+
+    @property
+    def locate(self) -> Locate:
+        """Finds its processor."""
+
+    def reading(self) -> AbstractContextManager[Processor]:
+        """The processor as of now, in a short transaction that is aborted."""
+
+    def around(self) -> Connection | None:
+        """The connection of the transaction around the caller; None when there is none."""
+
+    def near(self, connection: Connection) -> Processor:
+        """The processor in a connection, looked up once a transaction."""
+
+
+class Hired(Protocol):
+    """A worker that runs in a thread of this process."""
+
+    @property
+    def queuePath(self) -> Sequence[str]:
+        """The path of its processor."""
+
+    @property
+    def name(self) -> str:
+        """The name of its thread."""
+
+    def __call__(self) -> None:
+        """Work until stop is called."""
+
+    def stop(self) -> None:
+        """End after the running jobs; for other threads."""
+
+
+class Posted(Protocol):
+    """A Post, as those see it who look after its worker."""
+
+    alone: bool
+    slot: int
+    supervised: bool
+    box: Box
+    running: int
+    began: float
+    deadline: float
+    thread: int
+    hand: tuple[int, deque[Task]]
+
+    def end(self) -> float:
+        """Until when the run at hand may go on, on the monotonic clock; 0 for ever."""
+
+
+class Working(Protocol):
+    """A Loop, as those see it who look after it."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def db(self) -> DB:
+        """Its database."""
+
+    @property
+    def locate(self) -> Locate:
+        """Finds its processor."""
+
+    @property
+    def options(self) -> WorkerOptions:
+        """How it works."""
+
+    @property
+    def clock(self) -> Clock:
+        """What it goes by."""
+
+    @property
+    def post(self) -> Posted:
+        """What it runs."""
+
+    @property
+    def gone(self) -> threading.Event:
+        """Whether it has left."""
+
+    @property
+    def stopping(self) -> threading.Event:
+        """Whether it is to end."""
+
+    working: bool
+    dismissed: bool
+    quiet: bool
+    leave: Callable[[], None] | None
+
+    def stop(self) -> None:
+        """End after the running job."""

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""The clocks that a worker goes by, and the pauses that it makes. A simulation hands it others."""
+from __future__ import annotations
+
+import random
+import time
+
+
+class Clock:
+    """The clocks of this host."""
+
+    def now(self) -> float:
+        """The wall clock, in POSIX seconds; it may be set, and jump."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """A clock that nobody sets, in seconds since some instant; it stands still while the host
+        sleeps."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+
+CLOCK = Clock()
+
+
+def pauseAfter(count: int, first: float, longest: float) -> float:
+    """Seconds to wait after so many failures in a row, from 1: twice as long each time, with jitter
+    for those who come back."""
+    return float(min(first * 2.0 ** (min(count, 30) - 1), longest) * (0.5 + random.random() / 2))

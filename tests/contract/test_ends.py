@@ -8,7 +8,7 @@ import zope.event
 from transaction.interfaces import TransientError
 
 from p01.remote import events, exceptions, job
-from p01.remote.engine import janitor
+from p01.remote.engine import rescuing
 from p01.remote.engine.loop import Loop
 from p01.remote.scheduler import Cron, Delay
 from p01.remote.views import listing
@@ -287,7 +287,7 @@ def test_a_run_that_an_outage_ended_is_told_of_when_somebody_else_has_its_job(pr
     loop.group.unsure = loop.book(time.time(), 1)[0]
     processor._p_jar.transaction_manager.begin()
     # somebody thought it dead
-    janitor.rescue(processor.store, processor.store.seats[loop.name], time.time(), [])
+    rescuing.rescue(processor.store, processor.store.seats[loop.name], time.time(), [])
     commit(processor)
     told = []
     monkeypatch.setattr(zope.event, 'subscribers', [told.append])

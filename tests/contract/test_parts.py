@@ -9,7 +9,7 @@ import zope.event
 from BTrees.OOBTree import OOBTree
 
 from p01.remote import current, events
-from p01.remote.engine import janitor, runner
+from p01.remote.engine import rescuing, runner
 from p01.remote.engine.loop import Loop
 from p01.remote.engine.outage import pauseAfter
 from p01.remote.job import Job
@@ -110,7 +110,7 @@ def test_a_part_after_a_rescue_is_refused(loop, processor, monkeypatch, last):
         manager.begin()
         store = traverse(connection, [NAME]).store
         for seat in list(store.seats.values()):
-            janitor.rescue(store, seat, time.time(), ())
+            rescuing.rescue(store, seat, time.time(), ())
         manager.commit()
         connection.close()
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as some
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
 
 from p01.remote import storage, verbs
-from p01.remote.engine import janitor
+from p01.remote.engine import rescuing
 from p01.remote.exceptions import JobNotFound
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store.keys import shardOf
@@ -134,7 +134,7 @@ class Modelled(RuleBasedStateMachine):
                 if known.status not in ('cancelled',):
                     assert view.runs == known.runs + (known.status in ('processing', *FINISHED)
                                                       and not getattr(known, 'deaths',
-                                                                      0) >= janitor.DEATHS)
+                                                                      0) >= rescuing.DEATHS)
                 totals.setdefault(known.record.queue, Counter())[view.status] += 1
             for key in ('a', 'b'):
                 keep = [jobid for jobid, known in self.jobs.items() if known.unique

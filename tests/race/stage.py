@@ -8,7 +8,7 @@ import BTrees.check
 import transaction
 
 from p01.remote import App
-from p01.remote.engine import janitor
+from p01.remote.engine import rescuing
 from p01.remote.engine.loop import Loop
 from p01.remote.options import WorkerOptions
 from p01.remote.storage.transactions import transact
@@ -53,7 +53,7 @@ class Stage:
         def work(processor):
             seat = processor.store.seats.get(loop.name)
             if seat is not None:
-                janitor.rescue(processor.store, seat, time.time(), ran, why)
+                rescuing.rescue(processor.store, seat, time.time(), ran, why)
         self.do(work)
 
     def drain(self, most=1000, later=0.0):

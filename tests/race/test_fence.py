@@ -7,7 +7,7 @@ import pytest
 from ZODB.POSException import ConflictError
 
 from p01.remote import verbs
-from p01.remote.engine import janitor
+from p01.remote.engine import rescuing
 from p01.remote.store.slips import ROOM
 from tests.acceptance import tasks
 from tests.race.stage import session
@@ -73,7 +73,7 @@ def test_a_late_commit_meets_the_eviction(stage, before):
 
 def test_a_late_commit_is_refused_when_its_job_was_put_aside(stage):
     jobids = stage.enqueue('effect', *range(ROOM + 1))
-    for number in range(janitor.DEATHS - 1):
+    for number in range(rescuing.DEATHS - 1):
         dead = stage.loop(f'dead{number}')
         stage.claim(dead, 1)
         stage.rescue(dead, {jobids[0]})
@@ -176,7 +176,7 @@ def test_outcomes_only_in_memory_are_dropped_while_others_run_the_jobs(stage):
 
 def rescued(processor, loop):
     seat = processor.store.seats[loop.name]
-    janitor.rescue(processor.store, seat, time.time(), set())
+    rescuing.rescue(processor.store, seat, time.time(), set())
 
 
 def test_rescue_overtakes_settle(stage):

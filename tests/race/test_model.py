@@ -6,7 +6,7 @@ from hypothesis.stateful import precondition, rule
 from transaction.interfaces import TransientError
 
 from p01.remote import verbs
-from p01.remote.engine import janitor
+from p01.remote.engine import rescuing
 from p01.remote.store.records import Attempt, Outcome, Record
 from tests.race.modelled import FINISHED, QUEUES, Known, Modelled
 
@@ -190,7 +190,7 @@ class TheStore(Modelled):
             store = late.root()['p'].store
             verbs.complete(store, store.seats[name], {ran: outcome})
         with self.within(self.people) as store:
-            janitor.rescue(store, store.seats[name], self.tick(), () if ran is None else (ran,))
+            rescuing.rescue(store, store.seats[name], self.tick(), () if ran is None else (ran,))
         if ran is not None:
             try:
                 late.transaction_manager.commit()
@@ -204,7 +204,7 @@ class TheStore(Modelled):
                 self.back(known, None, jobid == ran)
                 if jobid == ran:
                     known.deaths = getattr(known, 'deaths', 0) + 1
-                    if known.deaths >= janitor.DEATHS:
+                    if known.deaths >= rescuing.DEATHS:
                         known.status = 'error'
         self.replace(name)
 

@@ -8,7 +8,7 @@ import pytest
 from ZODB.POSException import ConflictError
 
 from p01.remote import storage, verbs
-from p01.remote.engine import janitor, presence
+from p01.remote.engine import presence, rescuing
 from p01.remote.ground import blackbox
 from p01.remote.ground.blackbox import HOST
 from p01.remote.options import Policy
@@ -30,7 +30,7 @@ def seated(stage, count, *, host=HOST, process='another', box='-', lease=60.0, b
 def look(stage, now, host=HOST):
     """One round of a janitor; returns whom it rescued."""
     return [event.worker
-            for event in stage.do(lambda processor: janitor.round(processor, host, now))]
+            for event in stage.do(lambda processor: rescuing.rescueAll(processor, host, now))]
 
 
 def deaths(stage, jobid):
@@ -119,7 +119,7 @@ def test_of_two_rescuers_at_once_one_does_it(stage):
     dead = stage.loop('dead')
     stage.claim(dead, 2)
     with session(stage) as (processor, manager):
-        janitor.rescue(processor.store, processor.store.seats[dead.name], time.time(), {jobids[0]})
+        rescuing.rescue(processor.store, processor.store.seats[dead.name], time.time(), {jobids[0]})
         stage.rescue(dead, {jobids[0]})
         with pytest.raises(ConflictError):
             manager.commit()
@@ -137,7 +137,7 @@ def test_of_two_rescuers_at_once_one_does_it_when_there_is_nothing_to_rescue(sta
     dead.act(*stage.claim(dead))
     stage.claim(dead, 0)
     with session(stage) as (processor, manager):
-        janitor.rescue(processor.store, processor.store.seats[dead.name], time.time(), set())
+        rescuing.rescue(processor.store, processor.store.seats[dead.name], time.time(), set())
         stage.rescue(dead, set())
         with pytest.raises(ConflictError):
             manager.commit()
@@ -243,12 +243,12 @@ def test_the_worker_of_an_earlier_process_is_dead_though_its_pid_lives(stage):
 def test_the_time_out_of_a_neighbour_is_no_death(stage):
     """E8: both ran when their process was killed, for one of them."""
     innocent, late = stage.enqueue('effect', 1, 2)
-    for number in range(janitor.DEATHS):
+    for number in range(rescuing.DEATHS):
         dead = stage.loop(f'dead{number}')
         stage.claim(dead, 2)
 
         def work(processor, dead=dead):
-            janitor.rescue(processor.store, processor.store.seats[dead.name],
+            rescuing.rescue(processor.store, processor.store.seats[dead.name],
                            time.time(), {innocent, late}, 'killed',
                            {late: Policy(retries=10, timeout=2)})
         stage.do(work)
@@ -270,7 +270,7 @@ def test_a_death_is_a_failed_run_unless_the_job_says_otherwise(stage, policy, ru
         stage.claim(dead)
 
         def work(processor, dead=dead):
-            janitor.rescue(processor.store, processor.store.seats[dead.name], time.time(), {jobid},
+            rescuing.rescue(processor.store, processor.store.seats[dead.name], time.time(), {jobid},
                            'killed',
                            policies=lambda jobid: policy)
         stage.do(work)
@@ -282,7 +282,7 @@ def test_a_death_is_a_failed_run_unless_the_job_says_otherwise(stage, policy, ru
 def test_a_process_that_was_to_end_takes_no_job_with_it(shared, tmp_path):
     """However often: told by a signal, or at the end of a server that works beside other things."""
     [jobid] = shared.enqueue('effect', 1)
-    for end in [blackbox.TOLD, blackbox.ENDS] * janitor.DEATHS:
+    for end in [blackbox.TOLD, blackbox.ENDS] * rescuing.DEATHS:
         box = presence.Box(boxes(shared, tmp_path))
         box.write(box.take(), jobid, 0.0)
         seated(shared, 1, box=str(box.path))

@@ -8,7 +8,7 @@ import transaction
 from ZODB.POSException import ConflictError
 
 from p01.remote import verbs
-from p01.remote.engine import janitor
+from p01.remote.engine import rescuing
 from p01.remote.exceptions import ClaimLost
 from p01.remote.store.outcomes import success
 from p01.remote.store.seats import ROWS
@@ -120,7 +120,7 @@ def testOneThatWasTakenOverIsRefusedAlone(parts):
     def take(processor):
         seat = processor.store.seats[loop.name]
         seat.fence()
-        janitor.verbs.retry(processor.store, seat, jobids[0], None, None)
+        rescuing.verbs.retry(processor.store, seat, jobids[0], None, None)
     for part, jobid in zip(attempts, jobids):
         part.write(jobid)
     stage.do(take)

@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar
 from transaction.interfaces import TransientError
 
 from p01.remote import verbs
-from p01.remote.engine import janitor, orders
+from p01.remote.engine import orders, rescuing
 from p01.remote.engine.janitor import Janitor
 from p01.remote.engine.ledger import Ledger
 from p01.remote.engine.runner import Runner
@@ -110,7 +110,7 @@ class Booking:
             self.post.turn(booked.round)
         self.ledger.committed()
         self.janitor.committed()
-        janitor.tell(booked.told)
+        rescuing.tell(booked.told)
         return booked
 
     def fire(self, look: Look, now: float) -> bool:

@@ -20,7 +20,7 @@ from typing import Any
 from ZODB.Connection import Connection
 from ZODB.DB import DB
 
-from p01.remote.engine import janitor, presence
+from p01.remote.engine import presence, rescuing
 from p01.remote.engine.seams import Hired, Working
 from p01.remote.exceptions import RemoteError
 from p01.remote.ground import fork
@@ -156,7 +156,7 @@ def takeBack(loop: Working) -> None:
         store = loop.locate(connection).store
         seat = store.seats.get(loop.name)
         if seat is not None:
-            janitor.rescue(store, seat, loop.clock.now(), ())
+            rescuing.rescue(store, seat, loop.clock.now(), ())
 
     transact(loop.db, work)
 

@@ -20,7 +20,7 @@ from ZODB.Connection import Connection
 from ZODB.DB import DB
 
 from p01.remote import events, verbs
-from p01.remote.engine import closing, death, janitor, limit, orders, presence, requests
+from p01.remote.engine import closing, death, limit, orders, presence, requests, rescuing
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.neighbours import Neighbours, bury
 from p01.remote.engine.seams import Locate, Working
@@ -185,7 +185,7 @@ def overrun(loop: Working) -> None:
             told.append(requests.taken(processor.store, seat, jobid, loop.clock.now(), stack=stack))
             return
         policy = death.policyOf(processor, jobid)
-        told.append(janitor.blame(processor.store, seat, jobid, seat.claims[jobid],
+        told.append(rescuing.blame(processor.store, seat, jobid, seat.claims[jobid],
                                   loop.clock.now(), '', policy, True, stack))
 
     if jobid:

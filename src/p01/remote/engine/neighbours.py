@@ -19,7 +19,7 @@ from transaction.interfaces import TransientError
 from ZODB.DB import DB
 
 from p01.remote import storage
-from p01.remote.engine import janitor
+from p01.remote.engine import rescuing
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.seams import Locate
 from p01.remote.exceptions import RemoteError
@@ -121,7 +121,8 @@ def bury(boxes: Iterable[Path], places: Iterable[tuple[DB, Locate]]) -> None:
 def give(box: Path, db: DB, locate: Locate) -> bool:
     """Give back what the process of a box held in one processor; whether that could be done."""
     try:
-        told, slots = transact(db, lambda connection: janitor.lost(locate(connection), box))
+        told, slots = transact(
+            db, lambda connection: rescuing.rescueProcess(locate(connection), box))
     except Exception as error:
         # a storage that is away is told of by those who work; all else is a fault
         quiet = isinstance(error, TransientError | RemoteError) or fromStorage(error)
@@ -130,7 +131,7 @@ def give(box: Path, db: DB, locate: Locate) -> bool:
         return False
     for slot in slots:
         blackbox.settle(box, slot)
-    janitor.tell(told)
+    rescuing.tell(told)
     if told:
         bellOf(db).tell()
     return True

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from p01.remote import events, verbs
-from p01.remote.engine import janitor, ticker
+from p01.remote.engine import rescuing, ticker
 from p01.remote.engine.seams import Processor
 from p01.remote.engine.verdict import expired
 from p01.remote.job import Job
@@ -18,11 +18,11 @@ def pull(processor: Processor, now: float) -> Job | None:
     """Take the next job that is due into the caller's hands, for a lease of its own; None when
     there is none."""
     seat = verbs.pulled(processor.store, now)
-    told = janitor.forgotten(processor, seat, now)
+    told = rescuing.forgotten(processor, seat, now)
     ticker.tick(processor, now)
     claimed = verbs.claim(processor.store, seat, 1, now)
     seat.pull(claimed, now)
-    for event in (*janitor.each(told), *expired(seat)):
+    for event in (*rescuing.each(told), *expired(seat)):
         events.notifyAfter(processor._p_jar.transaction_manager.get(), event)
     return processor.getJob(claimed[0]) if claimed else None
 

@@ -47,6 +47,43 @@ def test_what_waits_behind_a_long_job_goes_to_the_others(stage):
     stage.check()
 
 
+def test_what_has_ended_before_a_long_job_is_known_at_once(stage):
+    """Its outcome rides with the next bookkeeping, which the long job would keep waiting."""
+    loop, seen = stage.loop(), []
+    loop.batch.average = 0.001
+    short = stage.enqueue('pure', 1, 2)
+    [long] = stage.enqueue('effect', 1)
+
+    def meanwhile():
+        seen.append(stage.stati(short))
+        spare(loop)
+        seen.append(stage.stati([*short, long]))
+        spare(loop)             # there is nothing more to write
+    tasks.interlude.extend([int, int, meanwhile])
+    loop.poll(time.time())
+    assert seen == [['processing'] * 2, ['completed'] * 2 + ['processing']]
+    stage.claim(loop)
+    assert set(stage.stati([*short, long])) == {'completed'} and stage.effects == {1: 1}
+    stage.check()
+
+
+def test_what_has_ended_before_a_job_that_kills_its_worker_does_not_run_again(stage):
+    loop, other = stage.loop(), stage.loop('other')
+    loop.batch.average = 0.001
+    short = stage.enqueue('pure', 1, 2)
+    [long] = stage.enqueue('effect', 1)
+    killed = []
+
+    def meanwhile():
+        spare(loop)
+        stage.rescue(loop, {long})
+        killed.append(stage.stati(short))
+    tasks.interlude.extend([int, int, meanwhile])
+    loop.poll(time.time())
+    assert killed == [['completed'] * 2]
+    assert [task.id for task in stage.claim(other, 5)] == [long]
+
+
 def test_what_cannot_be_given_back_is_kept(stage, monkeypatch):
     """The storage is away: nothing is lost, and the worker goes on with it itself."""
     loop = stage.loop()

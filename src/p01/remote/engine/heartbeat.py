@@ -109,8 +109,9 @@ class Heartbeat(threading.Thread):
         """What a loop needs whose job runs."""
         chores: list[Callable[[Working], None]] = []
         post = loop.post
-        if now - post.began > LONG and post.hand[1]:
-            chores.append(spare)
+        if now - post.began > LONG:
+            chores += [spare] if post.hand[1] else []
+            chores += [settle] if loop.known else []
         end = post.end()
         if end and now > end + (SLACK if loop.post.supervised else 0.0):
             chores.append(overrun)
@@ -164,6 +165,22 @@ def spare(loop: Working) -> None:
         tasks.extend(reversed(spared))
         raise
     bellOf(loop.db).tell()
+
+
+def settle(loop: Working) -> None:
+    """Write the outcomes of jobs that have ended before the one that runs: it may run for an hour,
+    and until then nobody else knew of them."""
+    number, known = loop.post.round, dict(loop.known)
+
+    def work(connection: Connection) -> None:
+        store = loop.locate(connection).store
+        seat = store.seats.get(loop.name)
+        if seat is not None and seat.round == number:
+            verbs.settle(store, seat, known)
+
+    transact(loop.db, work)
+    for jobid in known:
+        loop.known.pop(jobid, None)
 
 
 def overrun(loop: Working) -> None:

@@ -25,6 +25,8 @@ from p01.remote.exceptions import ProcessorGone
 from p01.remote.ground.clocks import CLOCK, Clock
 from p01.remote.ground.foreign import interrupts, reasonOf
 from p01.remote.options import WorkerOptions
+from p01.remote.store.outcomes import Stored
+from p01.remote.store.records import Outcome
 
 PATIENCE = 5        # troubles in a row after which a drain gives up
 IDLE = 3600.0       # seconds; nothing is due sooner than this
@@ -62,6 +64,11 @@ class Loop:
         self.gone = threading.Event()
         heartbeat.watch(self)
         closing.enter(self)
+
+    @property
+    def known(self) -> dict[int, Stored | Outcome]:
+        """See seams.Working."""
+        return self.booking.ledger.outcomes
 
     # -- the loop
 

@@ -221,7 +221,7 @@ class Runner:
         return verdict
 
     def outcome(self, task: Task, way: Way, processor: Processor, started: float) -> Stored:
-        """Run a job and pack what it returns: the outcome of a success, see segments.success.
+        """Run a job and pack what it returns: the outcome of a success, see outcomes.success.
         Raises what the job does."""
         output = self.call(task, way, processor, started)
         kept = None if output is None else \

@@ -19,6 +19,8 @@ from p01.remote.ground.clocks import Clock
 from p01.remote.job import Job
 from p01.remote.options import Retention, Span, WorkerOptions
 from p01.remote.scheduler import Scheduler
+from p01.remote.store.outcomes import Stored
+from p01.remote.store.records import Outcome
 from p01.remote.store.store import Store
 from p01.remote.store.views import View
 
@@ -122,6 +124,7 @@ class Posted(Protocol):
     began: float
     deadline: float
     thread: int
+    round: int
     hand: tuple[int, deque[Task]]
 
     def end(self) -> float:
@@ -162,6 +165,10 @@ class Working(Protocol):
     @property
     def stopping(self) -> threading.Event:
         """Whether it is to end."""
+
+    @property
+    def known(self) -> dict[int, Stored | Outcome]:
+        """Outcomes of jobs that have ended and that are known in this process alone."""
 
     working: bool
     dismissed: bool

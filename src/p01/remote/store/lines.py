@@ -25,7 +25,7 @@ from p01.remote.store.keys import (
 from p01.remote.store.records import DELAYED, QUEUED, Pending, Record
 from p01.remote.store.segments import Segment
 
-Known = Mapping[int, Any]           # the fates of a segment's jobs, see segments.Fates
+Known = Mapping[int, Any]           # the fates of a segment's jobs, see fates.Fates
 
 
 class Stretches(Closed, OOBTree):

@@ -26,7 +26,7 @@ class Record(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """One failed run. The trace is bounded, see engine.runner."""
+    """One failed run. The trace is bounded, see ground.foreign."""
 
     number: int
     started: float

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
 """Where jobs wait: every eighth segment, its waiting lines in lanes, and what became of its jobs.
-Written by workers only."""
+Written by workers, and by people who cancel or revive."""
 from __future__ import annotations
 
 import zlib

@@ -53,7 +53,7 @@ class Store(Closed, Persistent):
         self.shards = tuple(Shard(number) for number in range(SHARDS))
         self.seats: OOBTree[str, Seat] = OOBTree()      # by name
         self.settings = Settings()
-        # when it was made, in microseconds → register, see uniques
+        # when it was made, in microseconds → register, see verbs.registers
         self.registers: LOBTree[OOBTree[str, int]] = LOBTree()
 
     def check(self, migrating: bool = False) -> None:

@@ -83,10 +83,10 @@ class Place:
 
 def unhurry(monkeypatch):
     """Have jobs claimed at once, and share a commit, however slow this machine is."""
-    monkeypatch.setattr(group, 'LASTS', 60.0)
-    monkeypatch.setattr(sizes, 'LONG', 60.0)
+    monkeypatch.setattr(group, 'GROUPLASTS', 60.0)
+    monkeypatch.setattr(sizes, 'LONGALONE', 60.0)
     monkeypatch.setattr(batch, 'AIM', 60.0)
-    monkeypatch.setattr(batch, 'LARGEST', 60.0)
+    monkeypatch.setattr(batch, 'LARGESTCLAIM', 60.0)
 
 
 def leave(connection):

@@ -6,4 +6,4 @@ from tests.acceptance.tasks import app
 
 __all__ = ['app']
 
-janitor.EVERY = 3600.0
+janitor.ROUNDEVERY = 3600.0

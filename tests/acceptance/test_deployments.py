@@ -80,4 +80,4 @@ def test_a_rolling_deployment_and_back(release):
     assert new.terminate() == 0
     waitFor(lambda: rates(app) == {'stays': 1.0, 'goes': 1.0}, DEADLINE)
     assert app.schedules['goes'].fired >= gone.fired
-    assert back.terminate() == 0 and declaring.EVERY > 1
+    assert back.terminate() == 0 and declaring.DECLAREEVERY > 1

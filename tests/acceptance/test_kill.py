@@ -14,7 +14,7 @@ from collections import Counter
 
 import pytest
 
-from p01.remote.engine.sizes import LASTS
+from p01.remote.engine.sizes import GROUPLASTS
 from p01.remote.testing import waitFor
 from p01.remote.views import listing
 from tests.acceptance import tasks, zygote
@@ -157,7 +157,7 @@ def test_a_kill_repeats_no_more_than_what_shared_a_commit(tmp_path):
         tree = Tree(address, tmp_path, processes=1, drain=True)
         assert tree.wait() == 0, tree.said[-5000:]
         ran = runs(log)
-        assert MANY < ran <= MANY + KILLS * (LASTS / TAKES + 2), f'{ran} runs (seed {seed})'
+        assert MANY < ran <= MANY + KILLS * (GROUPLASTS / TAKES + 2), f'{ran} runs (seed {seed})'
         print(f'{KILLS} kills: {MANY} jobs ran {ran} times, 0 lost, 0 doubled (seed {seed})')
         assert set(stage.stati(jobids)) == {'completed'}
         assert stage.do(lambda processor: [processor.getJobResult(jobid)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from p01.remote.engine.starts import TRIES
+from p01.remote.engine.starts import FAILURES
 from p01.remote.testing import waitFor
 
 COMMAND = str(Path(sys.executable).with_name('p01-remote'))
@@ -83,7 +83,7 @@ def test_an_application_that_cannot_be_served_ends_the_command(tmp_path, text, r
                 done.stdout) == (2, 1, 1, '')
         assert told[0].startswith('Error: starting:app cannot be imported')
     else:
-        assert (done.returncode, len(told)) == (1, TRIES)
+        assert (done.returncode, len(told)) == (1, FAILURES)
         assert reason in done.stdout
 
 
@@ -96,7 +96,7 @@ def test_processes_that_cannot_begin_are_given_up(tmp_path, text, reason):
     done = work(tmp_path, HEAD + 'if later:\n' + text)
     assert done.returncode == 1
     told = [line for line in done.stderr.splitlines() if reason in line]
-    assert len(told) == TRIES
+    assert len(told) == FAILURES
     assert 'gives up' in told[-1] and 'begins again' in told[0]
     assert 'Traceback' not in done.stderr
     assert reason in done.stdout
@@ -147,7 +147,7 @@ def test_a_process_one_of_whose_loops_fails_ends_visibly(tmp_path, options):
     assert done.returncode == 1
     told = [line for line in done.stderr.splitlines() if 'ZeroDivisionError' in line
             and 'begins again' in line]
-    assert len(told) == TRIES - 1
+    assert len(told) == FAILURES - 1
     assert 'the database is away' not in done.stderr
     assert call(tmp_path,
                 'with starting.app.reading() as processor:\n    '

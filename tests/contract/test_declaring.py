@@ -212,6 +212,6 @@ def test_it_looks_now_and_then(processor, told, monkeypatch):
     code.poll(do)
     code.poll(do)
     assert len(looks) == 1 and [type(each) for each in told] == [events.SchedulesDeclared]
-    code.looked -= declaring.EVERY
+    code.looked -= declaring.DECLAREEVERY
     code.poll(do)
     assert len(looks) == 2 and len(told) == 1

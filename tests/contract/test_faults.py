@@ -7,7 +7,7 @@ import pytest
 
 from p01.remote import events
 from p01.remote.engine import outage, presence
-from p01.remote.engine.loop import PATIENCE, Loop
+from p01.remote.engine.loop import TROUBLES, Loop
 from p01.remote.options import WorkerOptions
 from p01.remote.storage.origin import fromStorage
 from p01.remote.storage.places import traverse
@@ -23,7 +23,7 @@ def kinds(told):
 def test_a_fault_of_a_loop_is_no_storage_that_is_away(place, processor, told, monkeypatch, kind):
     jobids = [processor.processJob('echo', number) for number in range(3)]
     processor._p_jar.transaction_manager.commit()
-    monkeypatch.setattr(outage, 'LONGEST', 0.001)
+    monkeypatch.setattr(outage, 'LONGESTRETRY', 0.001)
     loop = Loop(place.db, lambda connection: traverse(connection, [NAME]), 'one',
                 WorkerOptions(waitTime=0.01))
     tries = []
@@ -49,7 +49,7 @@ def test_a_fault_of_a_loop_is_no_storage_that_is_away(place, processor, told, mo
     thread.start()
     thread.join(60)
     assert [type(error) for error in raised] == [kind]
-    assert len(tries) == PATIENCE + 1
+    assert len(tries) == TROUBLES + 1
     assert kinds(told) == [events.WorkerFailed]
     assert loop.name not in presence.live
     processor._p_jar.transaction_manager.begin()

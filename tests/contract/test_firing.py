@@ -92,7 +92,7 @@ def test_after_a_stop(clock, missed, expected, lost):
 def test_none_lets_go_what_is_late(clock):
     item = clock.add('item', '0 8 * * *', missed='none')
     first = item.due
-    assert clock.at(first + firing.LATE + 1) == []
+    assert clock.at(first + firing.TOOLATE + 1) == []
     assert (item.passed, item.fired, item.history[-1][3]) == (1, 0, '1 missed')
     assert clock.at(first + DAY + 1) == [first + DAY]
 

@@ -406,7 +406,7 @@ def test_a_verdict_survives_what_bookkeeping_meets(place, processor, monkeypatch
         return old(store, owner, jobid, *args, **options)
 
     monkeypatch.setattr(Raises, '__call__', call)
-    monkeypatch.setattr(outage, 'LONGEST', 0.001)
+    monkeypatch.setattr(outage, 'LONGESTRETRY', 0.001)
     processor.addJob('raises', Raises())
     jobid = processor.processJob('raises')
     processor._p_jar.transaction_manager.commit()

@@ -9,7 +9,7 @@ import pytest
 
 from p01.remote import events, instants
 from p01.remote.engine.loop import Loop
-from p01.remote.engine.ticker import AGAIN, PATIENCE
+from p01.remote.engine.ticker import LEFTTOOTHERS, LOOKAGAIN
 from p01.remote.job import Job
 from p01.remote.scheduler import Cron, Delay, SchedulerItem
 from p01.remote.storage.places import traverse
@@ -110,7 +110,8 @@ def test_an_item_that_cannot_be_advanced(place, processor, poll, make, reason):
     assert (event.key, event.jobName) == (key, 'echo') and reason in event.reason
     # the other item's, and the job
     assert len(names(processor)) == 2
-    assert [poll(now + 6 + each) for each in (0, 1, AGAIN, 3 * AGAIN)] == [[]] * 4      # told once
+    # told once
+    assert [poll(now + 6 + each) for each in (0, 1, LOOKAGAIN, 3 * LOOKAGAIN)] == [[]] * 4
     item = processor.scheduler[key]
     assert item.active and reason in processor.scheduler.failures[key].reason
 
@@ -127,7 +128,7 @@ def test_an_item_comes_back_when_it_is_mended(place, processor, poll, monkeypatc
     [event] = poll(now + 2)
     assert kind.__name__ in event.reason
     monkeypatch.setattr(Raises, 'next', lambda self, after: after + 1000)
-    assert poll(now + 3 + AGAIN) == []
+    assert poll(now + 3 + LOOKAGAIN) == []
     assert (names(processor), dict(processor.scheduler.failures)) == (['echo'], {})
     monkeypatch.undo()
     assert len(poll(now + 2000)) == 1           # it is news again
@@ -142,11 +143,11 @@ def test_a_host_without_time_zones_is_no_fact_of_the_database(place, processor, 
         raise LookupError(name)
 
     monkeypatch.setattr(instants, 'ZoneInfo', missing)
-    [event] = poll(now + 61 + PATIENCE)         # others had their time
+    [event] = poll(now + 61 + LEFTTOOTHERS)         # others had their time
     assert 'Europe/Zurich' in event.reason
     assert processor.scheduler[key].active
     monkeypatch.undo()
-    assert poll(now + 62 + PATIENCE + AGAIN) == []
+    assert poll(now + 62 + LEFTTOOTHERS + LOOKAGAIN) == []
     assert names(processor) == ['echo']
 
 
@@ -216,7 +217,7 @@ def test_an_item_that_cannot_be_stored(place, processor, poll, monkeypatch):
     assert (event.key, 'no state' in event.reason) == (key, True)
     assert names(processor) == ['echo']
     monkeypatch.undo()
-    assert poll(now + 12 + AGAIN) == []
+    assert poll(now + 12 + LOOKAGAIN) == []
     assert len(names(processor)) >= 2
 
 

@@ -294,8 +294,8 @@ def test_only_those_that_want_to_share(place, loop, processor, unhurried, monkey
 
 
 def test_a_commit_is_for_so_much_work_at_most(loop, processor, monkeypatch):
-    monkeypatch.setattr(sizes, 'LONG', 60.0)
-    monkeypatch.setattr(group, 'LASTS', 0.0)
+    monkeypatch.setattr(sizes, 'LONGALONE', 60.0)
+    monkeypatch.setattr(group, 'GROUPLASTS', 0.0)
     enqueue(processor, *[''] * 5)
     _, commits = work(loop, processor)
     assert len(set(commits.values())) == 5

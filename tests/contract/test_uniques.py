@@ -116,12 +116,12 @@ def test_unique_keys_never_make_anybody_conflict(place, processor):
 
 
 def test_registers_stay_small_and_go(processor):
-    for number in range(3 * registers.EVERY):
+    for number in range(3 * registers.SWEEPEVERY):
         processor.processJob('echo', number, unique=f'key {number}')
         processor.processJobs()
         commit(processor)
     register, = processor.store.registers.values()
-    assert len(register) <= registers.EVERY + 1
+    assert len(register) <= registers.SWEEPEVERY + 1
     registers.tidy(processor.store, time.time())
     assert len(processor.store.registers) == 1          # its connection may be about to use it
     registers.tidy(processor.store, time.time() + registers.KEPT + 1)

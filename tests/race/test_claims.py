@@ -26,7 +26,7 @@ def spare(loop):
     """What the heartbeat does once the running job has been long enough."""
     heart = heartbeat.Heartbeat()           # ours is never started: it does what it is told to
     heart.loops.add(loop)
-    heart.poll(loop.post.began + heartbeat.LONG + 0.01)
+    heart.poll(loop.post.began + heartbeat.LONGJOB + 0.01)
 
 
 def test_what_waits_behind_a_long_job_goes_to_the_others(stage):

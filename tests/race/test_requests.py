@@ -281,14 +281,14 @@ def test_a_worker_of_another_host_looks_every_second_while_its_job_runs(stage, m
     """Nobody there can note it in the box; see hear."""
     jobid, loop = busy(stage, 'check'), stage.loop()
     heart = heartbeat.Heartbeat()
-    monkeypatch.setattr(heartbeat, 'LONG', 0.0)
+    monkeypatch.setattr(heartbeat, 'LONGJOB', 0.0)
     monkeypatch.setattr(requests, 'note', lambda *args: None)
 
     def look():
         request(stage, jobid)
         monkeypatch.undo()
         time.sleep(0.001)
-        heart.hear([loop], loop.post.began + heartbeat.LONG + 0.01)
+        heart.hear([loop], loop.post.began + heartbeat.LONGJOB + 0.01)
         waitFor(lambda: loop.post.asked(jobid), 30)
         heart.listening.clear()
         heart.hear([], time.monotonic())

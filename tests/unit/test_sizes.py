@@ -2,7 +2,7 @@
 """How many jobs share a commit."""
 import pytest
 
-from p01.remote.engine.sizes import LEAST, LONG, MOST, SHRINK, Sizes
+from p01.remote.engine.sizes import LEASTATONCE, LONGALONE, MOSTATONCE, SHRINK, Sizes
 
 
 def commits(sizes, name, times, conflicts):
@@ -17,29 +17,29 @@ def commits(sizes, name, times, conflicts):
 
 
 def test_at_first_nothing_is_against_it():
-    assert Sizes().most([]) == Sizes().most(['a', 'b']) == MOST
+    assert Sizes().most([]) == Sizes().most(['a', 'b']) == MOSTATONCE
 
 
 def test_jobs_that_meet_others_share_less_and_nobody_else_does():
     sizes = Sizes()
     sizes.met(['a', 'b'], 40)
     assert sizes.most(['a']) == sizes.most(['a', 'c']) == 40 // SHRINK
-    assert sizes.most(['c']) == MOST
+    assert sizes.most(['c']) == MOSTATONCE
 
 
 def test_it_is_for_a_while():
     sizes = Sizes()
-    sizes.met(['a'], MOST)
+    sizes.met(['a'], MOSTATONCE)
     sizes.met(['a'], 40)
     found = commits(sizes, 'a', 200, lambda count: False)
-    assert found == sorted(found) and found[0] == 10 and found[-1] == MOST
+    assert found == sorted(found) and found[0] == 10 and found[-1] == MOSTATONCE
     assert not sizes.limits
 
 
 def test_jobs_that_always_meet_others_run_by_themselves_as_a_rule():
     found = commits(Sizes(), 'hot', 1000, lambda count: count > 1)
     assert sum(count > 1 for count in found) < 100
-    assert max(found[100:]) == LEAST
+    assert max(found[100:]) == LEASTATONCE
 
 
 @pytest.mark.parametrize('limit', [5, 50, 500])
@@ -58,8 +58,8 @@ def test_few_jobs_say_nothing_of_many():
 
 def test_a_long_job_has_a_commit_of_its_own():
     sizes = Sizes()
-    sizes.took('a', 2 * LONG)
-    assert sizes.most(['a']) < LEAST and sizes.most(['b', 'a']) < LEAST \
-        and sizes.most(['b']) == MOST
-    sizes.took('a', LONG / 2)
-    assert sizes.most(['a']) == MOST
+    sizes.took('a', 2 * LONGALONE)
+    assert sizes.most(['a']) < LEASTATONCE and sizes.most(['b', 'a']) < LEASTATONCE \
+        and sizes.most(['b']) == MOSTATONCE
+    sizes.took('a', LONGALONE / 2)
+    assert sizes.most(['a']) == MOSTATONCE

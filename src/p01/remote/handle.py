@@ -33,7 +33,7 @@ from p01.remote.store.payload import unpack
 from p01.remote.store.records import CANCELLED, COMPLETED, ERROR, PROCESSING, Outcome
 from p01.remote.store.views import View
 
-LONG = 10.0         # seconds after which a job that waits for another one is told of
+LONGWAIT = 10.0         # seconds after which a job that waits for another one is told of
 
 logger = logging.getLogger('p01.remote')
 
@@ -178,11 +178,11 @@ class Handle(Generic[Output]):
             raise WaitsForItself(f'Job {here.task.id} waits for job {jobid}, which only its own '
                                  'worker could run; return, and have another job continue, or '
                                  'start more workers.')
-        if waited < LONG:
+        if waited < LONGWAIT:
             return False
         logger.warning('Job %d %s has waited for job %d for %g s; while it waits, its worker runs '
                        'nothing else.', here.task.id,
-                       here.task.record.name, jobid, LONG)
+                       here.task.record.name, jobid, LONGWAIT)
         return True
 
     def __reduce__(self) -> Any:

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 AIM = 0.05          # seconds of work in one claim
 # where bookkeeping is slow, so many times its duration, so that it stays a small part of the work
-SHARE = 20
-LARGEST = 0.25      # seconds of work in one claim, however slow bookkeeping is
-MOST = 1000         # jobs in one claim
-GROWTH = 8          # how many times larger a claim may be than the one before
+BOOKINGSHARE = 20
+LARGESTCLAIM = 0.25      # seconds of work in one claim, however slow bookkeeping is
+MOSTATONCE = 1000         # jobs in one claim
+CLAIMGROWTH = 8          # how many times larger a claim may be than the one before
 
 
 class Batch:
@@ -23,7 +23,7 @@ class Batch:
         GROWTH."""
         each = duration / count
         self.average = max(each,
-                           self.average / GROWTH) if each < self.average else (each
+                           self.average / CLAIMGROWTH) if each < self.average else (each
                                                                                + self.average) / 2
 
     def booked(self, duration: float) -> None:
@@ -32,8 +32,8 @@ class Batch:
 
     def aim(self) -> float:
         """How much work to claim."""
-        return min(max(AIM, SHARE * self.booking), LARGEST)
+        return min(max(AIM, BOOKINGSHARE * self.booking), LARGESTCLAIM)
 
     def size(self) -> int:
         """How many jobs to hold."""
-        return max(1, min(MOST, int(self.aim() / max(self.average, 1e-6))))
+        return max(1, min(MOSTATONCE, int(self.aim() / max(self.average, 1e-6))))

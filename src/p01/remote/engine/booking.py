@@ -32,7 +32,7 @@ from p01.remote.verbs.claims import GRACE
 from p01.remote.verbs.requests import QUIET, STOP
 from p01.remote.views import figures
 
-IDLE = 3600.0       # seconds; nothing is due sooner than this
+IDLEWAIT = 3600.0       # seconds; nothing is due sooner than this
 
 Result = TypeVar('Result')
 
@@ -136,7 +136,7 @@ class Booking:
             number = seat.round = seat.round + 1
         elif not figures.behind(store):
             due = [each for each in (figures.nextDue(store), look.coming) if each is not None]
-            wait = max(0.0, min(due, default=at + IDLE) - at)
+            wait = max(0.0, min(due, default=at + IDLEWAIT) - at)
         return Booked(tasks, number, wait, look, told, frozenset(seat.orders))
 
     def claim(self, store: Store, seat: Seat, now: float, count: int, wide: bool) -> None:

@@ -25,7 +25,7 @@ QUIT = signal.SIGQUIT               # and this one what its processes do
 TELL = 0.5          # seconds after which a stop says what it waits for
 
 # nothing is imported before the paths are those of the supervisor but what is within Python
-CODE = """import marshal, sys
+CHILDCODE = """import marshal, sys
 orders = marshal.load(open({heard}, 'rb', closefd=False))
 sys.path[:], sys.argv[:] = orders.pop('path'), orders.pop('argv')
 from p01.remote.engine.process import main
@@ -50,7 +50,7 @@ class Child:
         # until it has said what it does with them
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {*SIGNALS, QUIT})
         try:
-            code = CODE.format(heard=heard, says=says)
+            code = CHILDCODE.format(heard=heard, says=says)
             self.process = subprocess.Popen([sys.executable, *flags(sys.orig_argv), '-c', code],
                                             stdin=subprocess.DEVNULL, pass_fds=(heard, says))
         finally:

@@ -10,8 +10,8 @@ from ZODB.utils import oid_repr
 
 from p01.remote.ground.foreign import guarded, nameOf, reasonOf, shown
 
-FIRST, LONGEST = 0.01, 1.0      # seconds before the first and before a late repetition
-TOLD = 3                        # conflicts of one run from which on each is told of
+FIRSTPAUSE, LONGESTPAUSE = 0.01, 1.0      # seconds before the first and before a late repetition
+TOLDFROM = 3                        # conflicts of one run from which on each is told of
 
 
 def hotOf(error: BaseException, connection: Connection) -> str:

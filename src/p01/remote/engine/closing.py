@@ -28,7 +28,7 @@ from p01.remote.ground.foreign import reasonOf
 from p01.remote.storage.insides import isClosed
 from p01.remote.storage.transactions import transact
 
-SHORT = 1.0         # seconds that workers get to leave when their process ends
+ATEXIT = 1.0         # seconds that workers get to leave when their process ends
 HELP = 5.0          # seconds at least for those who work alongside, whose storage may be away
 
 logger = logging.getLogger('p01.remote')
@@ -123,7 +123,7 @@ def dismiss(db: DB) -> None:
         workers, beside = list(hired.get(db, {}).items()), list(helpers.get(db, ()))
     for worker, _ in workers:
         worker.stop()
-    patience = max((loop.options.grace for loop in loops), default=SHORT)
+    patience = max((loop.options.grace for loop in loops), default=ATEXIT)
     for _, thread in () if loops else workers:      # which have no loop yet
         if thread is not threading.current_thread():
             thread.join(patience)
@@ -166,7 +166,7 @@ def _atexit() -> None:
     the others."""
     with _lock:
         loops = [loop for each in guarded.values() for loop in each]
-    ended([loop for loop in loops if loop.working and not loop.post.running], SHORT)
+    ended([loop for loop in loops if loop.working and not loop.post.running], ATEXIT)
 
 
 atexit.register(_atexit)

@@ -23,7 +23,7 @@ from p01.remote.store.seats import PULLED, Seat
 EMPTY = 24 * 3600.0         # seconds after which the seat of a silent worker without jobs goes
 # part of a lease that a worker's seat must be seen unchanged, whatever the wall clocks say
 WATCHED = 0.5
-STOPPED = 'it was told to stop'
+TOLDTOSTOP = 'it was told to stop'
 DIED = 'its process died'
 TOGETHER = 'it was killed with its supervisor'
 
@@ -84,7 +84,7 @@ def deathOf(seat: Seat, here: str, now: float, silence: Silence | None = None) -
     if silence is not None and not silence.lasts(seat, clock.monotonic()) or not silent:
         return None
     if seat.told:
-        return Death(STOPPED, set())
+        return Death(TOLDTOSTOP, set())
     if near and seat.host != here and seat.beat < blackbox.booted():
         return Death('its host was restarted', set())
     return Death(f'it was silent for {seat.lease:g} s', ran(seat, None))
@@ -98,14 +98,15 @@ def isDead(seat: Seat, here: str, now: float) -> bool:
 def ended(seat: Seat, box: Saying | None) -> Death:
     """How the process of a worker ended that is dead for sure, by its box."""
     if box is None:
-        return Death(STOPPED, set()) if seat.told else Death('its process ended', ran(seat, None))
+        return Death(TOLDTOSTOP,
+                     set()) if seat.told else Death('its process ended', ran(seat, None))
     if box.head.end == KILLED:
         late = frozenset(box.late() & set(seat.claims))
         if not late and any(slot.jobid and slot.end() <= box.head.beat for slot in box.slots):
             return Death('it was killed for a job that was to end', set())
         return Death('it was killed for a job that ran beyond its time limit', set(late), late)
     if box.head.end != WORKS or seat.told:
-        return Death(STOPPED, set())
+        return Death(TOLDTOSTOP, set())
     if blackbox.replaced(seat.path, box.head):
         return Death('its process runs another program', set())
     return Death(way(box.head), ran(seat, box))

@@ -25,8 +25,8 @@ from p01.remote.scheduler import Scheduler
 from p01.remote.storage.origin import contained
 from p01.remote.store import payload
 
-EVERY = 5.0         # seconds between two looks of a process
-KNOWN = 20          # codes of an application that are remembered
+DECLAREEVERY = 5.0         # seconds between two looks of a process
+KNOWNCODES = 20          # codes of an application that are remembered
 
 serving = ''        # the code that this process serves
 
@@ -46,7 +46,7 @@ class Declaring:
         self.declared = dict(declared)
         self.application = ' '.join(sorted(packages))
         self.code = codeOf(self.declared, self.application)
-        self.looked = -EVERY
+        self.looked = -DECLAREEVERY
         self.told: set[str] = set()         # errors that were told
 
     def serve(self) -> None:
@@ -57,7 +57,7 @@ class Declaring:
     def poll(self, do: Do) -> None:
         """Look, if it is time. do(work) does work(processor) in a transaction of its own."""
         now = time.monotonic()
-        if now - self.looked < EVERY:
+        if now - self.looked < DECLAREEVERY:
             return
         self.looked = now
         for event in do(self.keep):
@@ -84,7 +84,7 @@ class Declaring:
         """Have this code hold."""
         scheduler = processor.scheduler
         codes = (*(code for code in known if code != self.code), self.code)
-        scheduler.codes = {**scheduler.codes, self.application: codes[-KNOWN:]}
+        scheduler.codes = {**scheduler.codes, self.application: codes[-KNOWNCODES:]}
         there = {code for codes in scheduler.codes.values() for code in codes}
         scheduler.names = {**{code: names for code, names in scheduler.names.items()
                               if code in there},

@@ -25,7 +25,7 @@ from p01.remote.store.dues import Dues, partOf
 from p01.remote.store.records import FINISHED, Record
 from p01.remote.store.store import Store
 
-LATE = 60.0         # seconds after which missed='none' lets a tick go
+TOOLATE = 60.0         # seconds after which missed='none' lets a tick go
 HISTORY = 20        # firings that are remembered
 
 BYHAND, BACKFILL = 'by hand', 'backfill'
@@ -92,7 +92,7 @@ def passed(item: SchedulerItem, tick: float,
         found = ticks.lasts(following, tick, last, many)
         missed = ticks.counted(following, tick, last) - len(found)
         coming = following(last)
-    if item.missed == 'none' and now - item.dueOf(found[-1]) > LATE:
+    if item.missed == 'none' and now - item.dueOf(found[-1]) > TOOLATE:
         found, missed = [], missed + 1
     return [each for each in found if not ticks.within(each, item.spans)], missed, last, coming
 

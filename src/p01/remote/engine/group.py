@@ -15,7 +15,7 @@ from transaction.interfaces import TransientError
 
 from p01.remote import events
 from p01.remote.engine.runner import Runner, Way
-from p01.remote.engine.sizes import LASTS, LEAST, WEIGHT, Sizes
+from p01.remote.engine.sizes import GROUPLASTS, LEASTATONCE, WEIGHT, Sizes
 from p01.remote.engine.verdict import (
     COMMITTED,
     JOINED,
@@ -80,7 +80,7 @@ class Group:
         if manager.parts:
             self.apart.add(name)
         if not self.more or runner.conflicts or name in self.apart \
-                or self.sizes.most((name,)) < LEAST:
+                or self.sizes.most((name,)) < LEASTATONCE:
             return False
         self.began, current = runner.post.began, begun(manager)
         if self.full() or current.status != LIVE[0] or not markable(current) \
@@ -104,7 +104,7 @@ class Group:
 
     def full(self) -> bool:
         """Whether it is enough for one commit."""
-        return self.runner.clock.monotonic() - self.began > LASTS \
+        return self.runner.clock.monotonic() - self.began > GROUPLASTS \
             or weightOf(self.runner.session.connection) > WEIGHT
 
     # -- along with others

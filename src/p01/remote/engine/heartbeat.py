@@ -29,8 +29,8 @@ from p01.remote.ground.clocks import CLOCK
 from p01.remote.storage.transactions import transact
 from p01.remote.store.seats import BEATS
 
-LOOK = 0.5          # seconds between two looks
-LONG = 0.5          # seconds that a job runs until those claimed with it go back to the others
+LOOKEVERY = 0.5          # seconds between two looks
+LONGJOB = 0.5          # seconds that a job runs until those claimed with it go back to the others
 SLACK = 5.0         # seconds that a supervisor has to end a process for a job beyond its time limit
 
 logger = logging.getLogger('p01.remote')
@@ -77,15 +77,15 @@ class Heartbeat(threading.Thread):
                     self.chores[loop] = thread
         self.mourn(loops)
         self.hear(loops, now)
-        return LOOK
+        return LOOKEVERY
 
     def hear(self, loops: list[Working], now: float) -> None:
         """Hear what people ask of the jobs that run long enough."""
-        if now - self.heard < orders.EVERY:
+        if now - self.heard < orders.LISTENEVERY:
             return
         places: dict[tuple[DB, Locate], list[Working]] = {}
         for loop in loops:
-            if loop.post.running and now - loop.post.began > LONG:
+            if loop.post.running and now - loop.post.began > LONGJOB:
                 places.setdefault((loop.db, loop.locate), []).append(loop)
         for (db, locate), busy in places.items():
             if self.listening.get(db) is None or not self.listening[db].is_alive():
@@ -109,7 +109,7 @@ class Heartbeat(threading.Thread):
         """What a loop needs whose job runs."""
         chores: list[Callable[[Working], None]] = []
         post = loop.post
-        if now - post.began > LONG:
+        if now - post.began > LONGJOB:
             chores += [spare] if post.hand[1] else []
             chores += [settle] if loop.known else []
         end = post.end()

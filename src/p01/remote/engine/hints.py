@@ -6,18 +6,19 @@ from ZODB.POSException import Unsupported
 
 from p01.remote.ground.foreign import described
 
-THREAD = 'main thread'      # as Python says it of signal.signal
+THREADHINT = 'main thread'      # as Python says it of signal.signal
 HINT = ('; workers run jobs in other threads, and signals belong to the main one: use timeout=, or '
         'a process of its own')
-BLOBS = ('; this database has no folder for blobs: keep data in files and store their paths, or '
+BLOBHINT = ('; this database has no folder for blobs: keep data in files and store their paths, or '
          'name one in its address, as in postgresql://host/jobs?blobstorage_dir=/srv/blobs')
 
 
 def hintFor(error: BaseException) -> str:
     """What to do about an error, as the end of a sentence; '' for most."""
-    if type(error) is ValueError and 'signal' in described(error) and THREAD in described(error):
+    if type(error) is ValueError and 'signal' in described(error) \
+            and THREADHINT in described(error):
         return HINT
-    return BLOBS if isBlobless(error) else ''
+    return BLOBHINT if isBlobless(error) else ''
 
 
 def isBlobless(error: BaseException) -> bool:

@@ -17,7 +17,7 @@ from p01.remote.store.store import Store
 from p01.remote.verbs import upkeep
 from p01.remote.views import figures
 
-EVERY = 5.0                 # seconds between two rounds of one worker
+ROUNDEVERY = 5.0            # seconds between two rounds of one worker
 SWEPT = 4                   # segments that one sweep looks at in each shard
 
 
@@ -29,7 +29,7 @@ class Janitor:
         self.clock = clock
         self.at: dict[int, int] = {}        # shard → the segment looked at last
         self.places: dict[int, upkeep.Place] = {}
-        self.looked = -EVERY                # when the last round ended, on the monotonic clock
+        self.looked = -ROUNDEVERY                # when the last round ended, on the monotonic clock
         # jobs removed in the transaction that is open, None for no round
         self.swept: int | None = None
         self.silence = Silence(clock)
@@ -42,7 +42,7 @@ class Janitor:
         committed."""
         self.swept = None
         self.settled = []
-        if self.clock.monotonic() - self.looked <= EVERY:
+        if self.clock.monotonic() - self.looked <= ROUNDEVERY:
             return []
         near = {seat.name: (seat.path, seat.slot) for seat in processor.store.seats.values()
                 if seat.box and seat.host == blackbox.HOST}

@@ -21,7 +21,7 @@ from p01.remote.ground import blackbox
 from p01.remote.store.seats import Seat
 
 FRAMES = 30
-OURS = tuple(os.path.join('p01', 'remote', part) for part in ('engine' + os.sep, 'job.py'))
+OURPARTS = tuple(os.path.join('p01', 'remote', part) for part in ('engine' + os.sep, 'job.py'))
 FRAME = re.compile(r'^  File "(.*)", line (\d+) in (.*)$')
 
 
@@ -57,7 +57,7 @@ def cut(frames: Iterable[Frame]) -> Stack:
     """The calls of the job, without ours that called it."""
     found: Stack = []
     for frame in frames:
-        if any(part in frame.file for part in OURS) or len(found) == FRAMES:
+        if any(part in frame.file for part in OURPARTS) or len(found) == FRAMES:
             break
         found.append(frame)
     return found

@@ -28,7 +28,7 @@ from p01.remote.options import WorkerOptions
 from p01.remote.store.outcomes import Stored
 from p01.remote.store.records import Outcome
 
-PATIENCE = 5        # troubles in a row after which a drain gives up
+TROUBLES = 5        # troubles in a row after which a drain gives up
 IDLE = 3600.0       # seconds; nothing is due sooner than this
 
 logger = logging.getLogger('p01.remote.loop')
@@ -181,7 +181,7 @@ class Loop:
         A drain gives up in the end, and any loop when the fault is not the storage's.
         """
         wait = self.outage.failed(error)
-        if self.outage.troubles > PATIENCE and (self.options.drain or not self.outage.away):
+        if self.outage.troubles > TROUBLES and (self.options.drain or not self.outage.away):
             raise error
         self.stopping.wait(wait)
         try:

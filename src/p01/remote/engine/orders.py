@@ -21,7 +21,7 @@ from p01.remote.store.seats import Seat
 from p01.remote.store.store import Store
 from p01.remote.verbs.requests import QUIET, STACKS, STOP, reply, withdrawn
 
-EVERY = 1.0         # seconds between two looks of a process whose job runs
+LISTENEVERY = 1.0         # seconds between two looks of a process whose job runs
 
 # those who answer for loops just now
 _replies: weakref.WeakKeyDictionary[Working, threading.Thread] = weakref.WeakKeyDictionary()

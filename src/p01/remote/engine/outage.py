@@ -12,7 +12,7 @@ from p01.remote.storage.origin import fromStorage
 
 logger = logging.getLogger('p01.remote')
 
-FIRST, LONGEST = 0.1, 10.0      # seconds between two tries
+FIRSTRETRY, LONGESTRETRY = 0.1, 10.0      # seconds between two tries
 
 
 class Outage:
@@ -36,7 +36,7 @@ class Outage:
             else:
                 events.notify(events.WorkerFailed(self.name, reasonOf(error), 'it begins anew'))
                 logger.error('%s', traced(error))
-        return pauseAfter(self.troubles, FIRST, LONGEST)
+        return pauseAfter(self.troubles, FIRSTRETRY, LONGESTRETRY)
 
     def over(self) -> None:
         """The storage has answered."""

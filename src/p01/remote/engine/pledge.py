@@ -28,8 +28,8 @@ from p01.remote.storage.marks import Follower
 from p01.remote.storage.transactions import Lasting, begun
 
 OPEN = 60.0         # seconds after which a transaction that holds jobs and is still open is told of
-BEGIN = transaction.TransactionManager.begin.__code__
-HERE = str(Path(__file__).resolve().parent.parent) + os.sep
+BEGINCODE = transaction.TransactionManager.begin.__code__
+OURFOLDER = str(Path(__file__).resolve().parent.parent) + os.sep
 
 
 class Pledge(Follower):
@@ -105,7 +105,7 @@ def pledge(jar: Connection, jobid: int, name: str) -> None:
 def caller() -> str:
     """The file and line of the application that enqueues."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(HERE):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(OURFOLDER):
         frame = frame.f_back
     return f'{frame.f_code.co_filename}:{frame.f_lineno}'
 
@@ -115,7 +115,7 @@ def begins(frame: Any) -> bool:
     for _ in range(8):
         if frame is None:
             return False
-        if frame.f_code is BEGIN:
+        if frame.f_code is BEGINCODE:
             return True
         frame = frame.f_back
     return False

@@ -42,10 +42,10 @@ from p01.remote.ground.blackbox import (
     started,
 )
 
-ALONE = 'memory', 'file'             # kinds of storage that are open in one process only
-SLOTS = 1024                        # threads of a process that can be told apart
+ALONEKINDS = 'memory', 'file'             # kinds of storage that are open in one process only
+MOSTSLOTS = 1024                        # threads of a process that can be told apart
 # seconds after which the box of a dead process goes whose jobs nobody has given back
-LASTS = 24 * 3600.0
+BOXLASTS = 24 * 3600.0
 
 PROCESS = uuid.uuid4().hex          # this process; pids are used again
 live: set[str] = set()              # names of the loops of this process
@@ -59,7 +59,7 @@ class Box:
     """
 
     def __init__(self, folder: Path | None) -> None:
-        size = HEAD.size + SLOTS * SIZE
+        size = HEAD.size + MOSTSLOTS * SIZE
         self.file: Any = None
         self.stack: Any = None          # see engine.limit
         self.path = (folder or Path()) / f'{os.getpid()}-{uuid.uuid4().hex[:8]}.box'
@@ -80,7 +80,7 @@ class Box:
             fresh.rename(self.path)
         near[self.path.name] = self.map
         self.lock = threading.Lock()
-        self.free = list(range(SLOTS))
+        self.free = list(range(MOSTSLOTS))
         self.top = 0
 
     def take(self) -> int:
@@ -156,7 +156,7 @@ def tidy(folder: Path) -> None:
             fresh.unlink(missing_ok=True)
     for box in folder.glob('*.box'):
         with contextlib.suppress(OSError):
-            if died(box) and box.stat().st_mtime < time.time() - LASTS:
+            if died(box) and box.stat().st_mtime < time.time() - BOXLASTS:
                 remove(box)
     for stack in folder.glob('*' + STACK):
         if not stack.with_suffix('.box').exists():
@@ -198,7 +198,7 @@ def mine(db: DB) -> Box:
 
 def alone(db: DB) -> bool:
     """Whether a database can be open in one process only."""
-    return storage.kind(db) in ALONE
+    return storage.kind(db) in ALONEKINDS
 
 
 def made(folder: Path | None) -> Box:

@@ -102,11 +102,11 @@ def fit(app: App) -> App:
     try:
         kind = storage.parse(app.database).kind if isinstance(app.database,
                                                               str) else storage.kind(app.db)
-        if kind not in presence.ALONE:
+        if kind not in presence.ALONEKINDS:
             app.open()
     finally:
         logging.disable(logging.NOTSET)
-    if kind in presence.ALONE:
+    if kind in presence.ALONEKINDS:
         serves = 'lives in one process only' if kind == 'memory' else 'serves a single process'
         raise AddressError(f'{app.place} {serves}, and worker starts processes of its own; use '
                            'sqlite: or zeo:, or call processor.startProcessing() in your own '

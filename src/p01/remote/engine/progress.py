@@ -19,8 +19,8 @@ from p01.remote.ground import blackbox, fork
 from p01.remote.ground.foreign import short
 from p01.remote.store.seats import Seat
 
-SUFFIX = '.progress'
-TEXT = 200          # characters of a text that are kept
+PROGRESSSUFFIX = '.progress'
+LONGESTTEXT = 200          # characters of a text that are kept
 
 
 class Progress(NamedTuple):
@@ -47,7 +47,7 @@ def checked(done: Any, total: Any, text: Any) -> Progress:
             raise InputError(f'{name} must be a number, not {short(value)}.')
     if not isinstance(text, str):
         raise InputError(f'text must be a text, not {short(text)}.')
-    return Progress(float(done), None if total is None else float(total), text[:TEXT])
+    return Progress(float(done), None if total is None else float(total), text[:LONGESTTEXT])
 
 
 class Board:
@@ -95,7 +95,7 @@ def boardOf(db: DB) -> Board | None:
     box = presence.mine(db)
     if not box.path.exists():
         return None
-    path = box.path.with_suffix(SUFFIX)
+    path = box.path.with_suffix(PROGRESSSUFFIX)
     with _lock:
         board = _boards.get(db)
         # none yet, or that of the process we were forked from
@@ -107,7 +107,7 @@ def boardOf(db: DB) -> Board | None:
 
 def tidy(folder: Path) -> None:
     """Remove what processes left that were killed."""
-    for path in (*folder.glob(f'*{SUFFIX}'), *folder.glob('*.saying')):
+    for path in (*folder.glob(f'*{PROGRESSSUFFIX}'), *folder.glob('*.saying')):
         box = path.with_suffix('.box')
         if not box.exists() or blackbox.died(box):
             path.unlink(missing_ok=True)
@@ -118,7 +118,7 @@ def saidBy(seat: Seat) -> dict[int, Progress]:
     if seat.host != blackbox.HOST or not seat.box:
         return {}
     try:
-        found = json.loads(seat.path.with_suffix(SUFFIX).read_text())
+        found = json.loads(seat.path.with_suffix(PROGRESSSUFFIX).read_text())
         return {int(jobid): Progress(*said) for jobid, said in found.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}

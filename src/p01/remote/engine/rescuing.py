@@ -21,7 +21,7 @@ from p01.remote.store.store import Store
 from p01.remote.verbs import registers
 from p01.remote.verbs.adding import ABANDON
 
-DEFAULT = Policy()
+DEFAULTPOLICY = Policy()
 End = events.JobRetried | events.JobErred
 Policies = Callable[[int], Policy]      # of a job, by its id
 
@@ -29,7 +29,7 @@ Policies = Callable[[int], Policy]      # of a job, by its id
 def rescue(store: Store, seat: Seat, now: float, ran: Iterable[int] | None,
            why: str = 'its worker died',
            late: Mapping[int, Policy] = MappingProxyType({}),
-           policies: Policies = lambda jobid: DEFAULT) -> list[End]:
+           policies: Policies = lambda jobid: DEFAULTPOLICY) -> list[End]:
     """Give a dead worker's jobs to others, and fence the worker off, should it still live; returns
     what to tell.
 

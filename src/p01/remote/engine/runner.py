@@ -11,7 +11,7 @@ from transaction.interfaces import TransientError
 
 from p01.remote import events
 from p01.remote.engine import limit
-from p01.remote.engine.clashes import FIRST, LONGEST, TOLD, hotOf
+from p01.remote.engine.clashes import FIRSTPAUSE, LONGESTPAUSE, TOLDFROM, hotOf
 from p01.remote.engine.context import Running, within
 from p01.remote.engine.post import Post
 from p01.remote.engine.seams import Processor
@@ -140,10 +140,10 @@ class Runner:
             raise error             # it is not the job that meets them
         self.conflicts = Conflicts(count, hotOf(error, self.session.connection))
         self.end()
-        if count >= TOLD:
+        if count >= TOLDFROM:
             self.tell(events.JobConflicted(task.id, task.record.name, task.claim.runs + 1,
                                            self.name, *self.conflicts))
-        self.clock.sleep(pauseAfter(count, FIRST, LONGEST))
+        self.clock.sleep(pauseAfter(count, FIRSTPAUSE, LONGESTPAUSE))
 
     def settled(self, task: Task) -> bool:
         """Whether its outcome is committed: a commit that raised, whatever it raised, may have done

@@ -20,7 +20,7 @@ from p01.remote.ground.foreign import listed, short
 from p01.remote.instants import utc
 from p01.remote.store import payload
 
-SPAN = 10_000       # ticks of a span that may be enqueued at once
+MOSTTICKS = 10_000       # ticks of a span that may be enqueued at once
 
 
 def known(processor: Processor, name: str) -> None:
@@ -169,9 +169,9 @@ def span(processor: Processor, name: str, start: float, end: float) -> list[floa
     for tick in ticks.walk(item.coming, start - 1e-6, min(end, time.time())):
         if tick < end and not ticks.within(tick, item.spans):
             instants.append(tick)
-        if len(instants) > SPAN:
-            raise InputError(f'There are more than {SPAN:,} ticks in this span; enqueue a shorter '
-                             'one first.')
+        if len(instants) > MOSTTICKS:
+            raise InputError(f'There are more than {MOSTTICKS:,} ticks in this span; enqueue a '
+                             'shorter one first.')
     return instants
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from p01.remote.ground import blackbox
 
 THREAD = re.compile(r'^(?:Current thread|Thread) 0x([0-9a-f]+)')     # as faulthandler writes it
-MOST = 30_000       # characters of the stacks of a process; what is beyond goes
+LONGESTREPLY = 30_000       # characters of the stacks of a process; what is beyond goes
 
 
 def here(loops: Iterable[Any]) -> str:
@@ -29,7 +29,7 @@ def here(loops: Iterable[Any]) -> str:
     for ident, frame in sys._current_frames().items():
         parts.append(f'Thread {names.get(ident, hex(ident))}{runs.get(ident, "")}:\n'
                      + ''.join(traceback.format_list(traceback.extract_stack(frame))))
-    return '\n'.join(parts)[:MOST]
+    return '\n'.join(parts)[:LONGESTREPLY]
 
 
 def beside(box: Path) -> str:
@@ -49,7 +49,7 @@ def beside(box: Path) -> str:
                                                                                     '') + ':'
                          if found
                          else line)
-        return '\n'.join(lines)[:MOST]
+        return '\n'.join(lines)[:LONGESTREPLY]
     return ''
 
 

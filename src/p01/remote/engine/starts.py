@@ -8,8 +8,8 @@ import time
 from p01.remote import events
 from p01.remote.ground.clocks import pauseAfter
 
-TRIES = 5           # failures in a row after which the command gives up
-FIRST, LONGEST = 0.5, 32.0      # seconds after the first failure, and at most
+FAILURES = 5           # failures in a row after which the command gives up
+FIRSTRESTART, LONGESTRESTART = 0.5, 32.0      # seconds after the first failure, and at most
 FAULT = 1           # exit status of a process that could not begin, or whose loops ended by a fault
 
 
@@ -46,9 +46,9 @@ class Starts:
         self.works.discard(number)
         reason = self.said.get(number, '').rstrip('.') or f'it {how} before it worked'
         count = self.failures[number] = self.failures.get(number, 0) + 1
-        if count >= TRIES and not working:
+        if count >= FAILURES and not working:
             self.reason = reason
-        wait = pauseAfter(count, FIRST, LONGEST)
+        wait = pauseAfter(count, FIRSTRESTART, LONGESTRESTART)
         follows = f'after {count} failures in a row the command gives up' if self.reason \
             else f'it begins again in {wait:.1f} s'
         events.notify(events.WorkerFailed(str(number), reason, follows))

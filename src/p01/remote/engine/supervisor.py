@@ -29,8 +29,8 @@ from p01.remote.views.leftovers import Left
 
 HASTE = 1.0         # seconds; a process that dies younger than this is not replaced at once
 # seconds between two looks at what runs; the end of a time limit that was seen is waited for
-LOOK = 0.5
-PATIENCE = 10.0     # seconds that an errand gets
+LOOKEVERY = 0.5
+ERRANDLASTS = 10.0     # seconds that an errand gets
 
 
 class Supervisor:
@@ -88,7 +88,7 @@ class Supervisor:
     def poll(self, now: float) -> float:
         """Hear what the processes say, and replace those that died; returns the seconds until the
         next look."""
-        wait = LOOK
+        wait = LOOKEVERY
         for number, (child, began) in list(self.children.items()):
             alive = child.alive()
             self.hear(child)
@@ -141,7 +141,7 @@ class Supervisor:
         self.restarts += 1
         self.forget(number)
         self.spawn(number)
-        return LOOK
+        return LOOKEVERY
 
     def forget(self, number: int) -> None:
         """A process is over."""
@@ -178,7 +178,7 @@ class Supervisor:
             events.notify(events.WorkersEnded(self.running(child)))
             child.process.kill()
         if not child.box:
-            return LOOK
+            return LOOKEVERY
         if blackbox.respite(child.box) < 0:
             blackbox.ask(child.pid, Path(child.box))
             if blackbox.respite(child.box) < 0:     # else it has ended meanwhile
@@ -233,7 +233,7 @@ class Supervisor:
     def finish(self, errand: Child) -> None:
         """Wait for a process that gives back what ours held and says what is left, but not for
         long: others do so, too."""
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + ERRANDLASTS
         while errand.alive() and time.monotonic() < until:
             self.hear(errand)
             self.rest.wait([errand.line] if errand.line >= 0 else [], 0.05)

@@ -23,7 +23,7 @@ def optional(name: str) -> Any:
         return None
 
 
-NONE: dict[str, Any] = {}       # of what is not there
+NOTTHERE: dict[str, Any] = {}       # of what is not there
 hooks = optional('zope.component.hooks')
 management = optional('zope.security.management')
 proveZope(management, hooks)
@@ -151,7 +151,7 @@ class Surroundings:
         self.managers = transaction.manager.__dict__
         self.made = False
         self.here = self.old = None
-        self.interactions = self.sites = NONE
+        self.interactions = self.sites = NOTTHERE
         if management is not None:
             self.made = management.queryInteraction() is None and self.located
             if self.made:

@@ -27,13 +27,13 @@ from p01.remote.store.dues import NEVER, PARTS, Dues, partOf
 from p01.remote.store.seats import PULLED
 from p01.remote.store.store import Store
 
-AGAIN = 30.0        # seconds until a schedule that could not be advanced is looked at again
-PATIENCE = 10.0     # seconds that what this host alone may lack is left to others
+LOOKAGAIN = 30.0        # seconds until a schedule that could not be advanced is looked at again
+LEFTTOOTHERS = 10.0     # seconds that what this host alone may lack is left to others
 ASTRAY = 1.0        # seconds that clocks may differ
 # schedules of a part that are fired in one transaction, and between two looks for jobs
-BATCH = 200
+FIREDATONCE = 200
 STAGGER = 0.05      # seconds that each worker leaves a part to those before it
-LONGEST = 1.0       # and at most
+LONGESTSTAGGER = 1.0       # and at most
 
 Pair = tuple[float, str]                                # when to look at it, and its key
 Step = Callable[..., Any]                               # of processor, pair, now, reason
@@ -90,19 +90,19 @@ class Ticker:
     def share(self, part: Dues, place: int, now: float, coming: list[float]) -> list[Pair]:
         """What a worker fires of a part who has this place in its row; when to look again is added
         to what is coming."""
-        wait = min(place * STAGGER, LONGEST)
+        wait = min(place * STAGGER, LONGESTSTAGGER)
         head = next(part.after(now), None)
         if head is not None and head[0] != NEVER:
             coming.append(head[0] + wait)
-        pairs = [pair for pair in part.ready(now, (place + 1) * BATCH + len(self.failed))
+        pairs = [pair for pair in part.ready(now, (place + 1) * FIREDATONCE + len(self.failed))
                  if pair[1] not in self.failed]
         if not pairs:
             return []
         until = max(pairs[0][0], min(part.latest, now)) + wait
         if not place or now >= until:
-            return pairs[:BATCH]
+            return pairs[:FIREDATONCE]
         coming.append(until)            # whoever is before us is at it, from the front
-        return pairs[place * BATCH:(place + 1) * BATCH]
+        return pairs[place * FIREDATONCE:(place + 1) * FIREDATONCE]
 
     def fire(self, look: Look, now: float, do: Do,
              tell: Callable[[object], None] = events.notify) -> int:
@@ -115,8 +115,8 @@ class Ticker:
         for number in look.astray:
             do(partial(mend, number=number, now=now))
         count = 0
-        for at in range(0, len(look.ready), BATCH):
-            pairs = look.ready[at:at + BATCH]
+        for at in range(0, len(look.ready), FIREDATONCE):
+            pairs = look.ready[at:at + FIREDATONCE]
             done = guarded(do, partial(several, pairs=pairs, now=now))
             if isinstance(done, Raised):
                 passOn(done.error)
@@ -138,8 +138,8 @@ class Ticker:
             passOn(done.error)
             if step is note:
                 raise done.error
-            if isinstance(done.error, NoZone | NotLoaded) and now - when < PATIENCE:
-                self.failed[key] = now, when + PATIENCE - now
+            if isinstance(done.error, NoZone | NotLoaded) and now - when < LEFTTOOTHERS:
+                self.failed[key] = now, when + LEFTTOOTHERS - now
                 return 0
             reason = reason or reasonOf(done.error)
         if isinstance(done, events.ScheduleFailed):
@@ -196,7 +196,7 @@ def note(processor: Processor, pair: Pair, now: float, reason: str) -> events.Sc
     when, key = pair
     part = processor.scheduler.parts[partOf(key)]
     part.leave(when, key)
-    part.enter(now + AGAIN, key)
+    part.enter(now + LOOKAGAIN, key)
     return noted(processor, key, now, reason)
 
 

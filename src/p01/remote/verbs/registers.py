@@ -21,7 +21,7 @@ from p01.remote.store.uniques import taken
 from p01.remote.store.writers import Writer
 from p01.remote.verbs import reserving
 
-EVERY, PIECE = 64, 128      # after so many keys, so many entries of a register are looked at
+SWEEPEVERY, PIECE = 64, 128      # after so many keys, so many entries of a register are looked at
 # seconds that a register stays though nobody needs it: its connection may be about to use it
 KEPT = 60.0
 
@@ -53,7 +53,7 @@ def note(store: Store, key: str, jobid: int) -> None:
         mine.number, register = reserving.reserved(store)
         mine.register, mine.registered = register, mine.transaction
     mine.keys += 1
-    if mine.keys % EVERY == 0:
+    if mine.keys % SWEEPEVERY == 0:
         sweep(store, mine, register)
     register[key] = jobid
 

@@ -27,7 +27,7 @@ RATE = 0.5          # seconds between two ticks of one
 application = App('memory:')
 
 
-@application.job
+@application.job(deaths=1000, conflicts=1000)
 def note(name):
     """Count how often it ran for a tick."""
     ran = current.root['ran']
@@ -66,13 +66,14 @@ def ticked(address, folder, workers, ticks):
         root['ran'] = OOBTree()
     for number in range(ITEMS):
         app.schedules.add(str(number), note, every=RATE, missed='all', args=(str(number),))
-    began, started, kills, processes = time.time(), 0, 0, []
+    started, kills, processes = 0, 0, []
     try:
-        while time.time() - began < ticks / ITEMS * RATE:
+        while (done := ran(app)) < ticks:
             while len(processes) < workers:
                 started += 1
                 processes.append(spawn(address, started, folder))
-            pause = time.monotonic() + chance.random() * 1.2
+            waitFor(lambda done=done: ran(app) > done, DEADLINE, said(folder))
+            pause = time.monotonic() + chance.random()
             waitFor(lambda pause=pause: time.monotonic() > pause, DEADLINE)
             victim = processes.pop(chance.randrange(len(processes)))
             victim.kill()
@@ -93,6 +94,12 @@ def ticked(address, folder, workers, ticks):
         app.close()
 
 
+def ran(app):
+    """How many runs were committed."""
+    with app.reading() as processor:
+        return len(processor._p_jar.root()['ran'])
+
+
 def over(app):
     """Whether no job waits or runs."""
     with app.reading() as processor:
@@ -104,13 +111,14 @@ def verified(app):
     """Each tick from the first to the last had one job, which ran once; how many there were, in
     words."""
     with app.reading() as processor:
-        ran = dict(processor._p_jar.root()['ran'].items())
+        runs = dict(processor._p_jar.root()['ran'].items())
         jobs = [processor.store.entry(jobid)[1].extras for jobid in listing.ids(processor.store)]
         stati = {processor.getJobStatus(jobid) for jobid in listing.ids(processor.store)}
         lost = sum(item.passed + item.skipped for item in processor.scheduler.values())
     ticks = [(each['schedule'], each['tick']) for each in jobs]
-    assert (lost, stati, len(ticks)) == (0, {'completed'}, len(set(ticks)))
-    assert ran == dict.fromkeys(ticks, 1)
+    found = lost, stati, len(ticks)
+    assert found == (0, {'completed'}, len(set(ticks))), found
+    assert runs == dict.fromkeys(ticks, 1)
     for name in map(str, range(ITEMS)):
         found = sorted(tick for key, tick in ticks if key == name)
         assert [round(late - early, 6)

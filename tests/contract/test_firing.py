@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from p01.remote import verbs
+from p01.remote import instants, verbs
 from p01.remote.clock.schedule import Schedule
 from p01.remote.clock.settings import settled
 from p01.remote.engine import firing, scheduling, ticker
@@ -180,6 +180,26 @@ def test_what_a_wrong_clock_has_added_is_fired(clock):
     clock.add(every='1m', at=MINUTE + TEN)
     clock.at(MINUTE)
     assert clock.at(MINUTE + 60) == [MINUTE + 60]
+
+
+def test_a_host_without_zones_loses_nothing_of_a_wrong_clock(clock, monkeypatch):
+    clock.add('item', '* * * * *', tz='Europe/Zurich', at=MINUTE + TEN)
+
+    def missing(name):
+        raise LookupError(name)
+
+    monkeypatch.setattr(instants, 'ZoneInfo', missing)
+    assert clock.at(MINUTE) == []
+    monkeypatch.undo()
+    assert clock.at(MINUTE + ticker.LOOKAGAIN) == []        # reckoned anew
+    assert clock.at(MINUTE + 60) == [MINUTE + 60]
+    assert sum(len(part.entries) for part in clock.processor.scheduler.parts) == 1
+
+
+def test_the_newest_of_the_history_is_the_job(clock):
+    item = clock.add(every='1m')
+    clock.at(MINUTE + 630)
+    assert [each[3] for each in item.history] == ['9 missed', '']
 
 
 # -- what people do
@@ -367,6 +387,6 @@ def test_those_with_nothing_else_to_do_stand_before_those_with_jobs(clock, loops
     assert ticker.places(processor.store, right.name) == [0] * 4
     assert ticker.places(processor.store, left.name) == [1] * 4
     clock.add('item', every='1m')
-    assert len(right.ticker.look(processor, MINUTE + 60).ready) == 1
-    assert left.ticker.look(processor, MINUTE + 60).ready == []
-    assert len(left.ticker.look(processor, MINUTE + 60 + ticker.STAGGER).ready) == 1
+    assert len(right.booking.ticker.look(processor, MINUTE + 60).ready) == 1
+    assert left.booking.ticker.look(processor, MINUTE + 60).ready == []
+    assert len(left.booking.ticker.look(processor, MINUTE + 60 + ticker.STAGGER).ready) == 1

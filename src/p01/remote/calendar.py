@@ -4,6 +4,7 @@ Pure."""
 import math
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 
 from cronsim import CronSim
 
@@ -19,6 +20,7 @@ GAP = 90_000        # seconds; no clock has ever skipped more at once
 Values = int | str | Iterable[int] | None
 
 
+@lru_cache(1024)        # of many schedules that are due at once, most have a line in common
 def match(line: str, after: float, tz: tzinfo) -> float:
     """POSIX seconds of the line's first match strictly after an instant; StopIteration: never.
 

@@ -27,6 +27,7 @@ from p01.remote.store.store import Store
 
 TOOLATE = 60.0         # seconds after which missed='none' lets a tick go
 HISTORY = 20        # firings that are remembered
+ASTRAY = 1.0        # seconds that clocks may differ
 
 BYHAND, BACKFILL = 'by hand', 'backfill'
 UNWANTED = 'skipped by hand'
@@ -144,11 +145,11 @@ def prepared(processor: Processor, when: float, key: str, now: float) -> Callabl
     if key not in scheduler:
         return lambda: moved(part, None, when, key)
     item = found(processor, key)
+    if strayed(item, now) or item.when == when and not item.active:     # or its pause is over
+        tick, active = ticks.onward(item.coming, now, item.spans), item.active or item.when == when
+        return lambda: moved(part, renewed(scheduler, item, tick, active, now), when, key)
     if item.when != when:                       # the hint is old
         return lambda: moved(part, item.when, when, key)
-    if not item.active:
-        tick = ticks.onward(item.coming, now, item.spans)
-        return lambda: resumed(scheduler, item, tick, now)
     if item.due is None or item.due > now:
         return lambda: 0
     why = held(processor.store, item)
@@ -165,12 +166,19 @@ def moved(part: Dues, when: float | None, was: float, key: str) -> int:
     return 0
 
 
-def resumed(scheduler: Scheduler, item: SchedulerItem, tick: float | None, now: float) -> int:
-    """A pause is over."""
-    item.active = True
+def strayed(item: SchedulerItem, now: float) -> bool:
+    """Whether a clock that was ahead of this one has reckoned when a schedule is due."""
+    return item.reckoned is not None and item.reckoned > now + ASTRAY
+
+
+def renewed(scheduler: Scheduler, item: SchedulerItem, tick: float | None, active: bool,
+            now: float) -> float | None:
+    """Have a schedule due for another tick, and active or not; returns when to look at it."""
+    if active != item.active:
+        item.active = active
     item.plan(tick, None if tick is None else item.dueOf(tick))
     reckoned(scheduler, item, now)
-    return 0
+    return item.when
 
 
 def reckoned(scheduler: Scheduler, item: SchedulerItem, now: float) -> None:
@@ -185,6 +193,9 @@ def fired(processor: Processor, item: SchedulerItem, decision: Decision, jobs: l
     many."""
     if busy and jobs and item.overlap == 'cancel' and item.lastJob is not None:
         processor.cancelJob(item.lastJob, True, who=f'schedule {item.__name__}')
+    if decision.missed:
+        item.passed += decision.missed
+        remember(item, Firing(item.tick or now, now, 0, f'{decision.missed:,} missed'))
     before = item.linked if decision.missed == 0 else None
     ids = enqueued(processor, item, jobs, before, now)
     if decision.left is not None:
@@ -192,9 +203,6 @@ def fired(processor: Processor, item: SchedulerItem, decision: Decision, jobs: l
         item.skipped += 1
         if decision.why == UNWANTED:
             item.skips -= 1
-    if decision.missed:
-        item.passed += decision.missed
-        remember(item, Firing(decision.tick or now, now, 0, f'{decision.missed:,} missed'))
     item.plan(decision.tick, None if decision.tick is None else item.dueOf(decision.tick),
               decision.linked)
     reckoned(processor.scheduler, item, now)

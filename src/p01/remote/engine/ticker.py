@@ -17,11 +17,10 @@ from transaction.interfaces import TransientError
 
 from p01.remote import events
 from p01.remote.engine.declaring import Declaring
-from p01.remote.engine.firing import found, passedOver, prepared, reckoned
+from p01.remote.engine.firing import ASTRAY, found, passedOver, prepared, reckoned, strayed
 from p01.remote.engine.seams import Do, Processor
 from p01.remote.exceptions import NotLoaded, NoZone
 from p01.remote.ground.foreign import Raised, guarded, reasonOf
-from p01.remote.scheduler import Scheduler
 from p01.remote.storage.origin import contained, fromStorage
 from p01.remote.store.dues import NEVER, PARTS, Dues, partOf
 from p01.remote.store.seats import PULLED
@@ -29,7 +28,6 @@ from p01.remote.store.store import Store
 
 LOOKAGAIN = 30.0        # seconds until a schedule that could not be advanced is looked at again
 LEFTTOOTHERS = 10.0     # seconds that what this host alone may lack is left to others
-ASTRAY = 1.0        # seconds that clocks may differ
 # schedules of a part that are fired in one transaction, and between two looks for jobs
 FIREDATONCE = 200
 STAGGER = 0.05      # seconds that each worker leaves a part to those before it
@@ -74,9 +72,11 @@ class Ticker:
         rows = places(processor.store, self.name) if self.name else [0] * PARTS
         for part, place in zip(scheduler.parts, rows, strict=True):
             ready += self.share(part, place, now, coming)
-        return Look(sorted(ready), [number for number, part in enumerate(scheduler.parts)
-                                    if part.latest > now + ASTRAY],
-                    min(coming, default=None))
+        if len(ready) <= FIREDATONCE:
+            ready.sort()            # more are fired part by part: neighbours are written together
+        astray = [number for number, part in enumerate(scheduler.parts)
+                  if part.latest > now + ASTRAY]
+        return Look(ready, astray, min(coming, default=None))
 
     def turn(self, look: Look, now: float, do: Do) -> bool:
         """Bring the schedules in step with the code, and fire those of a look; whether there were
@@ -211,19 +211,19 @@ def noted(processor: Processor, key: str, now: float, reason: str) -> events.Sch
 def mend(processor: Processor, number: int, now: float) -> None:
     """Reckon anew what was reckoned by a clock that was ahead of this one. No tick has a second job
     for that."""
-    scheduler = processor.scheduler
-    part = scheduler.parts[number]
+    part = processor.scheduler.parts[number]
     for key in {key for _, key in part.entries}:
-        contained(right, scheduler, processor, key, now)
+        if isinstance(contained(right, processor, key, now), Raised):
+            part.enter(now + LOOKAGAIN, key)        # what this host lacks, another one may have
     part.latest = now
 
 
-def right(scheduler: Scheduler, processor: Processor, key: str, now: float) -> None:
+def right(processor: Processor, key: str, now: float) -> None:
     """Reckon one anew, if a clock that was ahead has reckoned it."""
     item = found(processor, key)
-    if item.reckoned is not None and item.reckoned > now + ASTRAY:
-        scheduler.reschedule(item, now)
-        reckoned(scheduler, item, now)
+    if strayed(item, now):
+        processor.scheduler.reschedule(item, now)
+        reckoned(processor.scheduler, item, now)
 
 
 def tick(processor: Processor, now: float, ticker: Ticker | None = None,

@@ -15,7 +15,8 @@ from bench.table import Row, millis
 from p01.remote import verbs
 from p01.remote.store.records import Outcome
 from p01.remote.views import figures
-from p01.remote.views.listing import Filter, find
+from p01.remote.views.filters import Filter, Part
+from p01.remote.views.listing import find
 
 FEW = 1_000
 ROUNDS = 7
@@ -23,8 +24,8 @@ LIMIT = 100             # milliseconds: nobody waits for a page
 COUNTS = 'counts', lambda store: figures.reckoned(store)
 OLDEST = 'the oldest that waits', lambda store: figures.oldest(store)
 NEWEST = 'the newest 50', lambda store: list(find(store, Filter(limit=50)))
-RARE = '3 of a queue', lambda store: list(find(store, Filter(('queued',), 'rare')))
-NAMED = '3 of a name', lambda store: list(find(store, Filter(('queued',), name='echo')))
+RARE = '3 of a queue', lambda store: list(find(store, Filter(('queued',), Part(('rare',)))))
+NAMED = '3 of a name', lambda store: list(find(store, Filter(('queued',), name=Part(('echo',)))))
 FAILED = '3 that failed', lambda store: list(find(store, Filter(('error',))))
 COMPLETED = 'the newest 50 completed', lambda store: list(find(store,
                                                                Filter(('completed',), limit=50)))

@@ -12,7 +12,8 @@ from p01.remote.options import WorkerOptions
 from p01.remote.store.records import Outcome
 from p01.remote.store.segments import Segment
 from p01.remote.views import figures, listing
-from p01.remote.views.listing import Filter, find
+from p01.remote.views.filters import ALL, STATI, Filter, Part
+from p01.remote.views.listing import find
 from tests.conftest import START, abort, commit, inside, leave, recount, stored
 from tests.race.party import Party
 
@@ -30,14 +31,13 @@ def prove(store):
     instants = sorted(view.outcome.completed if view.outcome else view.record.created
                       for view in views) or [START]
     middle = instants[len(instants) // 2]
-    for stati, queue, name in product([listing.STATI,
-                                       *((status,)
-                                         for status in listing.STATI), ('error', 'queued'),
+    for stati, queue, name in product([STATI, *((status,) for status in STATI), ('error', 'queued'),
                                        ('queued',
                                         'delayed')], (None, *QUEUES,
                                                       'none'), (None, *NAMES, 'none')):
         for limits in ({}, {'limit': 3}, {'since': middle}, {'before': middle}):
-            which = Filter(stati, queue, name, **limits)
+            which = Filter(stati, Part(queue and (queue,) or ()), Part(name and (name,) or ()),
+                           **limits)
             expected = [view.id for view in views if which.fits(view)][:which.limit]
             assert [view.id for view in find(store, which)] == expected, which
     assert figures.exact(store) == figures.reckoned(store).queues == recount(store)
@@ -134,14 +134,15 @@ def crowd(place, loaded):
 
 
 @pytest.mark.parametrize('which, number, most', [
-    (Filter(('error',)), 3, 3), (Filter(('error',), 'mail'), 3,
-                                 3), (Filter(('error',), name='fatal'), 3, 3),
-    (Filter(('error',), 'default'), 0, 0), (Filter(('error', 'cancelled'), limit=1), 1, 1),
-    (Filter(('queued',), 'rare'), 1, 1), (Filter(queue='rare'), 1, 1), (Filter(limit=50), 50, 4),
-    (Filter(('completed',), limit=50), 50, 4), (Filter(('completed',), 'rare'), 0,
+    (Filter(('error',)), 3, 3), (Filter(('error',), Part(('mail',))), 3,
+                                 3), (Filter(('error',), name=Part(('fatal',))), 3, 3),
+    (Filter(('error',), Part(('default',))), 0, 0), (Filter(('error', 'cancelled'), limit=1), 1, 1),
+    (Filter(('queued',), Part(('rare',))), 1, 1), (Filter(queue=Part(('rare',))), 1,
+                                                   1), (Filter(limit=50), 50, 4),
+    (Filter(('completed',), limit=50), 50, 4), (Filter(('completed',), Part(('rare',))), 0,
                                                 1), (Filter(('delayed',)), 0, 0),
     (Filter(('processing',)), 0, 0), (Filter(('error',), since=START), 0,
-                                      0), (Filter(name='fatal'), 4, 4)])
+                                      0), (Filter(name=Part(('fatal',))), 4, 4)])
 def test_a_list_costs_what_it_shows(crowd, which, number, most):
     _, open = crowd(lambda store: list(store.untaken()))        # segments that may have more
     found, segments = crowd(lambda store: list(find(store, which)))
@@ -150,7 +151,8 @@ def test_a_list_costs_what_it_shows(crowd, which, number, most):
 
 def test_of_many_in_line_the_few_of_a_name_cost_what_they_are(crowd, monkeypatch):
     monkeypatch.setattr(listing, 'FEW', 100)
-    found, segments = crowd(lambda store: list(find(store, Filter(('queued',), name='fatal'))))
+    found, segments = crowd(lambda store: list(find(store,
+                                                    Filter(('queued',), name=Part(('fatal',))))))
     assert len(found) == 1 and segments <= 4 + 8
 
 
@@ -164,8 +166,7 @@ def test_counts_and_the_oldest_look_at_no_job(crowd):
 
 def test_few_failed_jobs_are_removed_at_the_cost_of_few(crowd):
     removed, segments = crowd(lambda store: [verbs.remove(store, jobid)
-                                             for jobid
-                                             in list(listing.ended(store, listing.ALL, 'error'))])
+                                             for jobid in list(listing.ended(store, ALL, 'error'))])
     assert removed == ['error'] * 3 and segments <= 6
 
 

@@ -23,6 +23,7 @@ from p01.remote.options import Policy, Retention, WorkerOptions
 from p01.remote.store import records
 from p01.remote.store.shards import Tally
 from p01.remote.views import figures, listing
+from p01.remote.views.filters import Filter
 from tests.stored import jobs, make
 
 GOLDEN = Path(make.__file__).with_name('classes.txt')
@@ -127,8 +128,7 @@ def test_its_worker_is_found_dead_and_its_jobs_are_done(app):
     with app.reading() as processor:
         store = processor.store
         assert not store.seats
-        done = {view.record.name: view
-                for view in listing.find(store, listing.Filter(('completed',)))}
+        done = {view.record.name: view for view in listing.find(store, Filter(('completed',)))}
         assert stati()['paused', 'queued'] == 1
         assert len(processor.scheduler) == 2
         root = processor._p_jar.root()

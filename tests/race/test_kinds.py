@@ -7,7 +7,8 @@ import pytest
 from p01.remote import verbs
 from p01.remote.store.keys import shardOf
 from p01.remote.store.records import Outcome
-from p01.remote.views.listing import Filter, find
+from p01.remote.views.filters import Filter
+from p01.remote.views.listing import find
 from tests.conftest import START
 from tests.race.party import enqueued, failed
 

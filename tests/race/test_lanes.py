@@ -9,7 +9,8 @@ from p01.remote import verbs
 from p01.remote.store.keys import LANES, SHARDS, ownerOf, partsOf
 from p01.remote.verbs import intake
 from p01.remote.views import figures, listing
-from p01.remote.views.listing import Filter, find
+from p01.remote.views.filters import Filter
+from p01.remote.views.listing import find
 from tests.conftest import START, commit
 from tests.race.party import Party, enqueued, status
 

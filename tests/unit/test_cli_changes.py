@@ -182,3 +182,56 @@ def test_one_that_has_ended_is_not_asked_to(filled, run):
     status, found, _ = run('jobs', 'cancel', shop, 1, 2, 5, '--running', '--json')
     assert (status, found) == (1, {'cancelled': [5], 'left': {'1': 'completed', '2': 'error'}})
     assert 'job 1 is completed; left as it is' in run('jobs', 'cancel', shop, 1, '--running')[1]
+
+
+def test_a_filter_in_words_is_joined_by_options(filled, run, monkeypatch):
+    shop, module = filled
+    assert ids(run, shop, 'status:completed',
+               'status:error') == [4, 3, 2, 1] == ids(run, shop, 'status:completed status:error')
+    assert ids(run, shop, 'job:fail',
+               '-status:delayed') == [4, 2] == ids(run, shop, 'job:fail', 'status:error')
+    assert ids(run, shop, 'error:BAD') == [2]
+    assert ids(run, shop, '-queue:mail', '--status', 'completed') == [3, 1] \
+        and ids(run, shop, 'other') == [4]
+    assert ids(run, shop, 'id:1', 'id:6', f'job:{module}.fail') == [6] \
+        and ids(run, shop, 'age>1h') == []
+    assert ids(run, shop, 'queue:default', '--queue', 'mail', '--since', '1h',
+               'before:0s') == [6, 5, 4, 3, 2, 1]
+    monkeypatch.setenv('P01_REMOTE_APP', shop)
+    assert [job['id'] for job in run('jobs', 'list', 'status:error', '-id:2', '--json')[1]] == [4]
+    assert run('jobs', 'cancel', 'id:5', '--json')[1] == {'cancelled': [5], 'left': {}}
+
+
+@pytest.mark.parametrize('words, told', [
+    (['list', 'qeue:mail'], 'did you mean queue?'), (['list', '-stats:error'],
+                                                     'did you mean status?'),
+    (['list', '--queue', ''], 'names nothing'), (['retry', '1', 'queue:mail'], 'id:1'),
+    (['retry', 'status:completed'], 'error or cancelled'),
+    (['cancel', 'status:error'], 'queued or delayed'), (['remove', 'status:queued'],
+                                                        'completed or error or cancelled'),
+    (['cancel', 'age>x'], 'no age'), (['retry', 'x', '--name', '"'], '')])
+def test_a_filter_that_says_nothing_is_one_sentence(filled, run, words, told):
+    verb, *rest = words
+    status, out, err = run('jobs', verb, filled[0], *rest)
+    assert status == (2 if told else 1) and told in err and (not told or out == '')
+
+
+def test_bulks_take_filters(filled, run):
+    shop, _ = filled
+    assert run('jobs', 'retry', shop, 'error:other', '--dry-run',
+               '--json')[1] == {'queued': [4], 'left': {}, 'dryRun': True}
+    assert run('jobs', 'retry', shop, '-error:other', '--json')[1] == {'queued': [2], 'left': {}}
+    assert run('jobs', 'cancel', shop, '-job:add', '--json')[1] == {'cancelled': [6, 2], 'left': {}}
+    assert run('jobs', 'retry', shop, 'status:cancelled', 'id:2',
+               '--json')[1] == {'queued': [2], 'left': {}}
+    assert run('jobs', 'remove', shop, 'job:add', '-id:3', '--yes',
+               '--json')[1]['removed']['completed'] == 1
+    assert run('jobs', 'remove', shop, 'job:fail', '--status', 'error', '--yes',
+               '--json')[1] == {'removed': {'error': 1}}
+    assert ids(run, shop) == [6, 5, 3, 2]
+
+
+def test_a_word_of_a_filter_is_completed():
+    from p01.remote.cli.jobs import listJobs
+    words = next(each for each in listJobs.params if each.name == 'words')
+    assert [each.value for each in words.shell_complete(None, 'status:e')] == ['status:error']

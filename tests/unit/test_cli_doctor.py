@@ -12,6 +12,7 @@ from p01.remote.front.named import loadApp
 from p01.remote.ground import upstream
 from p01.remote.options import Policy, WorkerOptions
 from p01.remote.scheduler import Cron, Delay, SchedulerItem
+from p01.remote.views.health import CHECKS
 from tests.unit.conftest import drain
 
 
@@ -162,13 +163,12 @@ def test_many_that_failed_and_will_run_again(found, change, seated, monkeypatch)
 
 def test_a_check_that_fails_is_a_row(shop, run, found, monkeypatch):
     run('enqueue', shop, 'add', '1')
-    monkeypatch.setitem(__import__('p01.remote.cli.doctor').remote.cli.doctor.LOOKS,
-                        'waiting', lambda scene: 1 / 0)
+    monkeypatch.setitem(CHECKS, 'waiting', lambda scene: 1 / 0)
     rows = found()
     assert rows['waiting'] == ('wrong',
                                'could not be looked at: ZeroDivisionError: division by zero')
     assert rows['names'][0] == 'good' and rows['schedules'][0] == 'good'
-    monkeypatch.setattr('p01.remote.cli.doctor.workersOf', lambda processor, now: 1 / 0)
+    monkeypatch.setattr('p01.remote.views.health.workersOf', lambda store, now: 1 / 0)
     assert found()['database'][0] == 'wrong'
 
 

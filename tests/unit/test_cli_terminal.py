@@ -8,6 +8,7 @@ import pytest
 
 from p01.remote.cli import terminal
 from p01.remote.cli.argument import SPAN
+from p01.remote.ground import words
 
 
 @pytest.mark.parametrize('seconds, text', [
@@ -16,19 +17,19 @@ from p01.remote.cli.argument import SPAN
                                                                                        '10 min'),
     (3600, '1.0 h'), (86400 * 12.4, '12 d')])
 def test_durations_are_for_people(seconds, text):
-    assert terminal.span(seconds) == text
+    assert words.span(seconds) == text
 
 
 def test_instants_are_seen_from_now():
-    assert terminal.ago(100, 103) == '3.0 s ago'
-    assert terminal.ago(700, 100) == 'in 10 min'
-    assert terminal.ago(100, 100.2) == 'now'
+    assert words.ago(100, 103) == '3.0 s ago'
+    assert words.ago(700, 100) == 'in 10 min'
+    assert words.ago(100, 100.2) == 'now'
 
 
 def test_a_text_cannot_move_the_cursor_or_break_the_line():
-    assert terminal.shown('red\x1b[31m\nalert\a', None) == 'red�[31m alert�'
-    assert terminal.shown('x' * 100, 10) == 'x' * 9 + '…'
-    assert terminal.shown(None) == 'None'
+    assert words.shown('red\x1b[31m\nalert\a', None) == 'red�[31m alert�'
+    assert words.shown('x' * 100, 10) == 'x' * 9 + '…'
+    assert words.shown(None) == 'None'
 
 
 def test_little_bars():
@@ -85,4 +86,4 @@ def test_what_is_no_duration_is_told(text):
                                             '3.0 MiB'), (5 << 30,
                                                          '5.0 GiB'), (7 << 40, '7,168.0 GiB')])
 def test_sizes(number, shown):
-    assert terminal.size(number) == shown
+    assert words.size(number) == shown

@@ -15,7 +15,8 @@ import pytest
 from docs import book, markdown, pages
 from p01.remote import events, exceptions, interfaces, options
 from p01.remote.cli import cli
-from p01.remote.cli.doctor import LOOKS
+from p01.remote.cli.selection import Filtered, arranged
+from p01.remote.views.health import CHECKS
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted([*ROOT.glob('*.md'), *ROOT.glob('docs/**/*.md'), *ROOT.glob('docs/**/*.rst')])
@@ -96,7 +97,8 @@ def wrong(words):
             return f'there is no {word}'
         verb, context = below, click.Context(below, info_name=word, parent=context)
     try:
-        verb.make_parser(context).parse_args(list(words))
+        verb.make_parser(context).parse_args(arranged(words) if isinstance(verb, Filtered)
+                                             else list(words))
     except click.UsageError as error:
         # a text names an option without its value, or a verb without its arguments
         return '' if isinstance(error, click.BadOptionUsage) else error.format_message()
@@ -250,7 +252,7 @@ def test_operations_tell_of_every_check_of_doctor():
     text = (ROOT / 'docs' / 'operations.md').read_text('utf-8')
     table = text.partition('| check |')[2].partition('\n\n')[0]
     told = set(re.findall('`([a-z]+)`', ' '.join(re.findall(r'^\| (`[^|]+) \|', table, re.M))))
-    assert told == {'address', 'libraries', 'open', 'commit', *LOOKS}
+    assert told == {'address', 'libraries', 'open', 'commit', *CHECKS}
 
 
 def test_plain_text_becomes_markdown():

@@ -55,6 +55,29 @@ def duration(value: float | timedelta | str, name: str = 'delay', bare: bool = F
     return length
 
 
+def dated(text: str, name: str = 'The date') -> float:
+    """POSIX seconds of 2026-01-31 or 2026-01-31T08:30, of UTC unless it says otherwise; else
+    InputError."""
+    try:
+        found = datetime.fromisoformat(text)
+        return seconds(found if found.tzinfo else found.replace(tzinfo=UTC), name)
+    except (ValueError, OverflowError):
+        raise InputError(
+            f'{short(text)} is no date; write one as 2026-01-31 or 2026-01-31T08:30.') from None
+
+
+def instantOf(text: str, now: float, name: str = 'The instant') -> float:
+    """POSIX seconds of how long ago, as 10m, 2h, 1d, or of a date; else InputError."""
+    length = spans.parsed(text, bare=True)
+    if length is not None and length <= LONGEST:
+        return now - length
+    try:
+        return dated(text, name)
+    except InputError:
+        raise InputError(f'{short(text)} is no instant; write how long ago, as 10m, 2h or 1d, or a '
+                         'date as 2026-01-31T08:30.') from None
+
+
 def zone(name: str) -> tzinfo:
     """The time zone of an IANA name such as 'Europe/Zurich'. Raises NoZone."""
     if name == 'UTC':

@@ -38,6 +38,7 @@ from p01.remote.store.records import FINISHED, Asked
 from p01.remote.store.store import Store
 from p01.remote.store.views import View
 from p01.remote.views import listing
+from p01.remote.views.filters import ALL
 
 
 @implementer(IRemoteProcessor, ILocation)
@@ -203,7 +204,7 @@ class RemoteProcessor(Placed, Persistent):
                                  f'{status!r}; cancel waiting ones first.')
         counts = dict.fromkeys(wanted, 0)
         for status in counts:
-            for jobid in list(listing.ended(self.store, listing.ALL, status)):
+            for jobid in list(listing.ended(self.store, ALL, status)):
                 if verbs.remove(self.store, jobid, time.time()):
                     counts[status] += 1
         return counts

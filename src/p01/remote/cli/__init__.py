@@ -12,11 +12,12 @@ from importlib.metadata import PackageNotFoundError, version
 
 import click
 
-from p01.remote.cli.terminal import shown, tell
+from p01.remote.cli.terminal import tell
 from p01.remote.exceptions import TRACE, JobNotFound, sentence
 from p01.remote.ground import streams
 from p01.remote.ground.foreign import interrupts
 from p01.remote.ground.upstream import over
+from p01.remote.ground.words import shown
 
 # a job or check failed, or nothing was found; bad input; interrupted
 FAILED, WRONG, STOPPED = 1, 2, 130

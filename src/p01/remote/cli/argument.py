@@ -10,10 +10,10 @@ from typing import Any
 
 import click
 
-from p01.remote.cli.terminal import shown
 from p01.remote.exceptions import InputError
 from p01.remote.ground import spans
 from p01.remote.ground.upstream import over
+from p01.remote.ground.words import shown
 from p01.remote.instants import duration
 
 DEFAULT = 'P01_REMOTE_APP'              # in the environment: APP where none is given

@@ -5,57 +5,60 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
 
 from p01.remote import verbs
 from p01.remote.app import App
-from p01.remote.cli.argument import SPAN, Verb, appArgument
+from p01.remote.cli.argument import SPAN, appArgument
 from p01.remote.cli.jobs import jobs
-from p01.remote.cli.selection import filterOf, filterOptions, isNarrowed
+from p01.remote.cli.selection import Filtered, filterOf, filterOptions, idsOf, isNarrowed
 from p01.remote.cli.target import each, opened
-from p01.remote.cli.terminal import count, jsonOption, mark, printJson, say
+from p01.remote.cli.terminal import jsonOption, mark, printJson, say
 from p01.remote.engine.requests import GRACE
 from p01.remote.exceptions import JobNotFound
+from p01.remote.ground.words import count
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store.records import CANCELLED, DELAYED, ERROR, FINISHED, PROCESSING, QUEUED
+from p01.remote.views.filters import STATI, Filter
 from p01.remote.views.listing import find
 
 NAMED = 10      # ids that are printed
 LATER = 5.0     # seconds beyond its grace until a job that runs has ended, as a rule
 ASKED = 'asked to end, and has not yet'
+WAITING = QUEUED, DELAYED
 
-idsArgument = click.argument('jobids', metavar='[ID]...', nargs=-1, type=click.IntRange(1))
 dryOption = click.option('--dry-run', 'dry', is_flag=True,
                          help='Say which jobs it would be, and do nothing.')
 
 
-@jobs.command(cls=Verb)
+@jobs.command(cls=Filtered)
 @appArgument
-@idsArgument
 @click.option('--all-failed', 'allFailed', is_flag=True,
               help='All that failed, or those of them that the other options name.')
 @filterOptions
 @dryOption
 @jsonOption
-def retry(target: str, jobids: tuple[int, ...], allFailed: bool, dry: bool, asJson: bool,
+def retry(target: str, words: tuple[str, ...], allFailed: bool, dry: bool, asJson: bool,
           **which: Any) -> int:
-    """Run jobs again that failed or were cancelled; their earlier runs stay on record.
+    """Run jobs again that failed or were cancelled, by their ids or by a filter: those that failed,
+    unless it says status:cancelled; their earlier runs stay on record.
 
     Exit status 1 when one of them could not be, or there was none.
     """
-    if bool(jobids) == (allFailed or isNarrowed(which)):
-        raise click.UsageError('Name the ids of jobs, or those that failed by --all-failed, '
-                               '--queue, --name, --since or --older-than.')
-    return bulk(target, jobids, [ERROR], which, RemoteProcessor.retryJob, 'queued', 'queued again',
-                dry, asJson)
+    jobids = idsOf(words)
+    if bool(jobids) == (allFailed or isNarrowed(() if jobids else words, which)):
+        raise click.UsageError('Name the ids of jobs, or those that failed by a filter, '
+                               '--all-failed, --queue, --name, --since or --older-than.')
+    wanted = None if jobids else narrowed(words, which, (ERROR,), (ERROR, CANCELLED), 'run again')
+    return bulk(target, jobids, wanted, RemoteProcessor.retryJob, 'queued', 'queued again', dry,
+                asJson)
 
 
-@jobs.command(cls=Verb)
+@jobs.command(cls=Filtered)
 @appArgument
-@idsArgument
 @click.option('--all', 'every', is_flag=True, help='All jobs that wait.')
 @click.option('--running', is_flag=True, help='Those that run as well: they are asked to end.')
 @click.option('--grace', type=SPAN, default=GRACE, show_default=True, metavar='TIME',
@@ -63,21 +66,24 @@ def retry(target: str, jobids: tuple[int, ...], allFailed: bool, dry: bool, asJs
 @filterOptions
 @dryOption
 @jsonOption
-def cancel(target: str, jobids: tuple[int, ...], every: bool, running: bool, grace: float,
-           dry: bool,
+def cancel(target: str, words: tuple[str, ...], every: bool, running: bool, grace: float, dry: bool,
            asJson: bool, **which: Any) -> int:
-    """Cancel jobs that wait; with --running also those that run, whose end it waits for.
+    """Cancel jobs that wait, by their ids or by a filter; with --running also those that run, whose
+    end it waits for.
 
     Exit status 1 when one of them could not be, or there was none.
     """
-    if bool(jobids) == (every or isNarrowed(which)):
-        raise click.UsageError('Name the ids of jobs, or those that wait by --queue, --name, '
-                               '--since, --older-than or --all.')
+    jobids = idsOf(words)
+    if bool(jobids) == (every or isNarrowed(() if jobids else words, which)):
+        raise click.UsageError('Name the ids of jobs, or those that wait by a filter, --queue, '
+                               '--name, --since, --older-than or --all.')
+
     def verb(processor: RemoteProcessor, jobid: int) -> bool:
         return processor.cancelJob(jobid, running, grace)
 
-    stati = [QUEUED, DELAYED, *([PROCESSING] if running else [])]
-    return bulk(target, jobids, stati, which, verb, CANCELLED, 'cancelled', dry, asJson,
+    stati = (*WAITING, PROCESSING) if running else WAITING
+    wanted = None if jobids else narrowed(words, which, stati, stati, 'cancelled so')
+    return bulk(target, jobids, wanted, verb, CANCELLED, 'cancelled', dry, asJson,
                 lambda app, asked: awaited(app, asked, grace + LATER))
 
 
@@ -96,32 +102,33 @@ def awaited(app: App, jobids: list[int], patience: float) -> dict[int, str]:
             if status != CANCELLED} if jobids else {}
 
 
-@jobs.command(cls=Verb)
+@jobs.command(cls=Filtered)
 @appArgument
-@idsArgument
 @click.option('--status', 'stati', multiple=True, type=click.Choice(FINISHED),
               help='Only these; may be given again. Default: all that finished.')
 @filterOptions
 @dryOption
 @click.option('--yes', is_flag=True, help='Do not ask.')
 @jsonOption
-def remove(target: str, jobids: tuple[int, ...], stati: tuple[str, ...], dry: bool, yes: bool,
+def remove(target: str, words: tuple[str, ...], stati: tuple[str, ...], dry: bool, yes: bool,
            asJson: bool,
            **which: Any) -> int:
-    """Remove finished jobs and all that is known of them: those with these ids at once, others
-    after a question, which --yes must answer where there is no terminal.
+    """Remove finished jobs and all that is known of them: those with these ids at once, those of a
+    filter, or all, after a question, which --yes must answer where there is no terminal.
 
     Exit status 1 when one of them could not be, or there was none.
     """
-    if jobids and (stati or isNarrowed(which)):
-        raise click.UsageError('Name the ids of jobs, or give --status, --queue, --name, --since '
-                               'and --older-than.')
+    jobids = idsOf(words)
+    if jobids and (stati or isNarrowed((), which)):
+        raise click.UsageError('Name the ids of jobs, or give a filter, --status, --queue, --name, '
+                               '--since and --older-than.')
+    wanted = narrowed(() if jobids else words, which, FINISHED, FINISHED, 'removed', stati)
     with opened(target) as app:
-        found = dict.fromkeys(jobids, '') if jobids else statiOf(app, stati or FINISHED, which)
+        found = dict.fromkeys(jobids, '') if jobids else statiOf(app, wanted)
         if found and not dry and not jobids and not yes:
             ask(found.values())
         removed, left = (found, {}) if dry and not jobids else removeAll(app, found, dry)
-    counts = dict.fromkeys(stati or FINISHED, 0) | Counter(removed.values())
+    counts = dict.fromkeys(wanted.stati, 0) | Counter(removed.values())
     if asJson:
         printJson({'removed': counts} | ({'left': left} if jobids else {})
                   | ({'dryRun': True} if dry else {}))
@@ -134,10 +141,24 @@ def remove(target: str, jobids: tuple[int, ...], stati: tuple[str, ...], dry: bo
     return 0 if removed and not (jobids and left) else 1
 
 
-def statiOf(app: App, stati: Collection[str], which: dict[str, Any]) -> dict[int, str]:
-    """The jobs of these options, each with its status."""
+def narrowed(words: tuple[str, ...], which: dict[str, Any], usual: tuple[str, ...],
+             possible: tuple[str, ...],
+             done: str, stati: tuple[str, ...] = ()) -> Filter:
+    """The filter of these words and options; where they name no status, of the usual ones. Raises
+    UsageError when nothing of it can be done."""
+    wanted = filterOf(words, which, stati)
+    if set(wanted.stati) == set(STATI):
+        return wanted._replace(stati=usual)
+    left = tuple(status for status in wanted.stati if status in possible)
+    if not left:
+        raise click.UsageError(f'Only jobs whose status is {" or ".join(possible)} can be {done}.')
+    return wanted._replace(stati=left)
+
+
+def statiOf(app: App, wanted: Filter) -> dict[int, str]:
+    """The jobs of a filter, each with its status."""
     with app.reading() as processor:
-        return {view.id: view.status for view in find(processor.store, filterOf(app, stati, which))}
+        return {view.id: view.status for view in find(processor.store, wanted)}
 
 
 def ask(stati: Iterable[str]) -> None:
@@ -181,12 +202,12 @@ def summed(stati: Iterable[str]) -> str:
     return ', '.join(f'{counts[status]:,} {status}' for status in FINISHED if counts[status])
 
 
-def bulk(target: str, jobids: tuple[int, ...], stati: list[str], which: dict[str, Any],
-         verb: Callable[[RemoteProcessor, int], bool], kind: str, word: str, dry: bool,
-         asJson: bool,
+def bulk(target: str, jobids: tuple[int, ...], wanted: Filter | None,
+         verb: Callable[[RemoteProcessor, int], bool],
+         kind: str, word: str, dry: bool, asJson: bool,
          unlike: Callable[[App, list[int]], dict[int, str]] = lambda app, jobids: {}) -> int:
-    """Do a verb with these jobs, or with all of these stati; tell what came of it; returns the exit
-    status. unlike: those it was done with that are something else all the same."""
+    """Do a verb with these jobs, or with all that are wanted; tell what came of it; returns the
+    exit status. unlike: those it was done with that are something else all the same."""
     def attempt(processor: RemoteProcessor, jobid: int) -> str:
         try:
             return '' if verb(processor, jobid) else processor.getJobStatus(jobid)
@@ -194,7 +215,7 @@ def bulk(target: str, jobids: tuple[int, ...], stati: list[str], which: dict[str
             return 'unknown'
 
     with opened(target) as app:
-        found = list(dict.fromkeys(jobids)) if jobids else list(statiOf(app, stati, which))
+        found = list(dict.fromkeys(jobids)) if wanted is None else list(statiOf(app, wanted))
         if dry and not jobids:
             answers = dict.fromkeys(found, '')
         else:

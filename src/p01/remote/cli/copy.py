@@ -11,25 +11,14 @@ import click
 
 from p01.remote.app import App
 from p01.remote.cli.target import check, database, placeOf
-from p01.remote.cli.terminal import (
-    console,
-    count,
-    isLive,
-    jsonOption,
-    mark,
-    printJson,
-    say,
-    size,
-    span,
-    styled,
-)
+from p01.remote.cli.terminal import console, isLive, jsonOption, mark, printJson, say, styled
 from p01.remote.engine.death import isDead
 from p01.remote.exceptions import CopyFailed
 from p01.remote.front.named import loadApp
 from p01.remote.ground import blackbox
+from p01.remote.ground.words import count, labelOf, size, span
 from p01.remote.processor import RemoteProcessor
 from p01.remote.storage.address import parse
-from p01.remote.store.seats import PULLED
 from p01.remote.store.store import Store
 
 
@@ -100,8 +89,8 @@ def whole(target: str) -> App:
 
 def refuse(stores: list[Store], place: str) -> None:
     """Raises CopyFailed when a worker is alive: what it works on would be done here and there."""
-    names = sorted({seat.label or seat.name for store in stores for seat in store.seats.values()
-                    if seat.name != PULLED and not isDead(seat, blackbox.HOST, time.time())})
+    names = sorted({labelOf(seat.name) for store in stores for _, seat in store.workers()
+                    if not isDead(seat, blackbox.HOST, time.time())})
     if names:
         raise CopyFailed(f'{count(len(names), "worker")} ({", ".join(names)}) may still be at work '
                          f'on {place}; stop them first, or give --force if they are gone for good.')

@@ -12,11 +12,12 @@ from p01.remote.app import App
 from p01.remote.cli.argument import SPAN, Verb, appArgument
 from p01.remote.cli.selection import AT, full
 from p01.remote.cli.target import opened
-from p01.remote.cli.terminal import jsonOption, mark, printJson, say, shown, tell
-from p01.remote.cli.values import clean, jsonOf
+from p01.remote.cli.terminal import jsonOption, mark, printJson, say, tell
 from p01.remote.exceptions import InputError, JobCancelled, JobFailed, UnknownJob
 from p01.remote.function import checked
 from p01.remote.ground.foreign import listed
+from p01.remote.ground.values import clean, jsonOf
+from p01.remote.ground.words import shown
 from p01.remote.job import Arguments, FunctionJob
 
 

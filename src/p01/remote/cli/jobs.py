@@ -8,31 +8,15 @@ from typing import Any
 import click
 
 from p01.remote.cli.argument import Verb, appArgument
-from p01.remote.cli.selection import filterOf, filterOptions, isNarrowed
+from p01.remote.cli.selection import Filtered, filterOf, filterOptions, isNarrowed
 from p01.remote.cli.target import opened
-from p01.remote.cli.terminal import (
-    ago,
-    hung,
-    iso,
-    jsonOption,
-    mark,
-    printJson,
-    say,
-    shown,
-    span,
-    table,
-)
-from p01.remote.cli.values import written
-from p01.remote.engine.progress import Progress, saidBy
-from p01.remote.ground.foreign import Raised, guarded, reasonOf
-from p01.remote.job import FunctionJob
-from p01.remote.processor import RemoteProcessor
-from p01.remote.store.payload import unpack
-from p01.remote.store.records import PROCESSING
-from p01.remote.store.views import View
-from p01.remote.views.listing import STATI, find
+from p01.remote.cli.terminal import hung, jsonOption, mark, printJson, say, table
+from p01.remote.ground.words import ago, iso, labelOf, shown, span
+from p01.remote.views.filters import STATI
+from p01.remote.views.job import VALUE, Details, Row, detailsOf, loaded, rowOf
+from p01.remote.views.listing import find
 
-VALUE = 2000        # characters of an input or output that are shown
+TIMES = 'created', 'due', 'tick', 'started', 'completed'
 
 
 @click.group()
@@ -42,7 +26,7 @@ def jobs() -> None:
 
 # -- looking
 
-@jobs.command('list', cls=Verb)
+@jobs.command('list', cls=Filtered)
 @appArgument
 @click.option('--status', 'stati', multiple=True, type=click.Choice(STATI),
               help='Only these; may be given again.')
@@ -50,45 +34,44 @@ def jobs() -> None:
 @click.option('--limit', type=click.IntRange(1), default=50, show_default=True, metavar='N',
               help='At most so many.')
 @jsonOption
-def listJobs(target: str, stati: tuple[str, ...], limit: int, asJson: bool, **which: Any) -> int:
-    """List jobs, the newest first. Exit status 1 when there are none."""
+def listJobs(target: str, words: tuple[str, ...], stati: tuple[str, ...], limit: int, asJson: bool,
+             **which: Any) -> int:
+    """List jobs, the newest first: all, or those that a filter names, such as status:error
+    job:receipt 'age>1h' -queue:slow; docs/filters.md tells of it.
+
+    Exit status 1 when there are none.
+    """
+    wanted = filterOf(words, which, stati)
     with opened(target) as app, app.reading() as processor:
-        views = list(find(processor.store,
-                          filterOf(app, stati or STATI, which)._replace(limit=limit + 1)))
+        views = list(find(processor.store, wanted._replace(limit=limit + 1)))
     more, views, now = len(views) > limit, views[:limit], time.time()
     if asJson:
-        printJson([summary(view) for view in views])
+        printJson([facts(rowOf(view)) for view in views])
     elif views:
         table(['id', 'status', 'job', 'queue', 'run', 'when', 'worker', 'error'],
-              [row(view, now) for view in views], right=['id', 'run'], cut=('error', 'job'),
+              [cells(rowOf(view), now) for view in views], right=['id', 'run'],
+              cut=('error', 'job'),
               drop=('worker', 'queue', 'run', 'when'))
         if more:
             say((f'There are more; --limit {limit * 10} shows more of them.', 'dim'))
-    elif stati or isNarrowed(which):
+    elif stati or isNarrowed(words, which):
         say('No jobs match.')
     else:
         say(f"No jobs yet; `p01-remote enqueue {target} NAME '[arguments]'` adds one.")
     return 0 if views else 1
 
 
-def row(view: View, now: float) -> list[Any]:
+def cells(row: Row, now: float) -> list[Any]:
     """A line of the list."""
-    at = view.outcome.completed if view.outcome is not None else view.due or view.record.created
-    return [view.id, mark(view.status), shown(view.record.name), shown(view.record.queue, 20),
-            view.runs or '',
-            ago(at, now), view.worker.partition(':')[0], shown(view.error, 200)]
+    at = row.completed or row.due or row.created
+    return [row.id, mark(row.status), shown(row.name), shown(row.queue, 20), row.runs or '',
+            ago(at, now),
+            labelOf(row.worker), shown(row.error, 200)]
 
 
-def summary(view: View) -> dict[str, Any]:
+def facts(row: Row) -> dict[str, Any]:
     """A job without its input and output, for JSON."""
-    record, outcome = view.record, view.outcome
-    return {'id': view.id, 'name': record.name, 'queue': record.queue, 'priority': record.priority,
-            'status': view.status, 'runs': view.runs, 'worker': view.worker, 'error': view.error,
-            'created': iso(record.created), 'due': iso(view.due),
-            'schedule': (record.extras or {}).get('schedule'),
-            'tick': iso((record.extras or {}).get('tick')),
-            'started': iso(outcome.started) if outcome is not None else None,
-            'completed': iso(outcome.completed) if outcome is not None else None}
+    return {**row._asdict(), **{name: iso(getattr(row, name)) for name in TIMES}}
 
 
 @jobs.command(cls=Verb)
@@ -97,98 +80,72 @@ def summary(view: View) -> dict[str, Any]:
 @jsonOption
 def show(target: str, jobid: int, asJson: bool) -> int:
     """Show all about one job: input, output, every failed run."""
+    now = time.time()
     with opened(target) as app, app.reading() as processor:
-        view = processor.store.view(jobid)
-        given = loaded(view.record.input)
-        output = loaded(view.outcome.output) if view.outcome is not None else None
-        said = saidOf(processor, jobid) if view.status == PROCESSING else None
+        found = detailsOf(processor, jobid, now, values=True)
         if asJson:
-            asked = view.outcome and view.outcome.asked
-            met = view.outcome and view.outcome.conflicts
-            printJson({**summary(view), 'input': given, 'output': output,
-                       'progress': said and said._asdict(),
-                       'conflicts': met and met._asdict(),
-                       'asked': asked
-                       and {'who': asked.who, 'when': iso(asked.when), 'grace': asked.grace},
-                       'transaction': view.outcome.tid.hex() if view.outcome and view.outcome.tid
-                       else None,
-                       'attempts': [{**attempt._asdict(), 'started': iso(attempt.started),
-                                     'ended': iso(attempt.ended)}
-                                    for attempt in view.attempts]})
+            view = processor.store.view(jobid)
+            printJson({**facts(found.row), 'input': loaded(view.record.input),
+                       'output': view.outcome and loaded(view.outcome.output), **more(found)})
         else:
-            describe(view, called(processor, view.record.name, given), written(output, VALUE),
-                     said, time.time())
+            describe(found, now)
     return 0
 
 
-def loaded(kept: Any) -> Any:
-    """An input or output; when it cannot be loaded, a text that says why."""
-    found = guarded(unpack, kept)       # unpickling runs foreign code
-    return f'(cannot be loaded: {reasonOf(found.error)})' if isinstance(found, Raised) else found
+def more(found: Details) -> dict[str, Any]:
+    """What a list does not show, for JSON."""
+    asked = found.asked
+    return {'progress': found.progress and found.progress._asdict(),
+            'conflicts': found.conflicts and found.conflicts._asdict(),
+            'asked': asked and {'who': asked.who, 'when': iso(asked.when), 'grace': asked.grace},
+            'transaction': found.transaction or None, 'unique': found.unique or None,
+            'duplicate': found.duplicate,
+            'expires': iso(found.expires),
+            'waits': [{**reason._asdict(), 'until': iso(reason.until)} for reason in found.waits],
+            'attempts': [{**attempt._asdict(), 'started': iso(attempt.started),
+                          'ended': iso(attempt.ended)}
+                         for attempt in found.attempts]}
 
 
-def called(processor: RemoteProcessor, name: str, given: Any) -> str:
-    """The input, as a call where it is a function's arguments."""
-    if given is None and isFunction(processor, name):
-        given = (), {}
-    if not (isinstance(given, tuple) and len(given) == 2 and type(given[0]) is tuple
-            and type(given[1]) is dict):
-        return written(given, VALUE)
-    parts = [written(value, VALUE) for value in given[0]]
-    parts += [f'{key}={written(value, VALUE)}' for key, value in given[1].items()]
-    return f'{name.rpartition(".")[2]}({", ".join(parts)})'
-
-
-def saidOf(processor: RemoteProcessor, jobid: int) -> Progress | None:
-    """How far a running job is, as it says; None when it says nothing, or runs on another host."""
-    for seat in processor.store.seats.values():
-        if jobid in seat.claims:
-            return saidBy(seat).get(jobid)
-    return None
-
-
-def isFunction(processor: RemoteProcessor, name: str) -> bool:
-    """Whether this is the name of a function, so far as it can be told without importing it."""
-    return isinstance(processor.jobs[name], FunctionJob) if name in processor.jobs else '.' in name
-
-
-def describe(view: View, given: str, output: str, said: Progress | None, now: float) -> None:
+def describe(found: Details, now: float) -> None:
     """Print all about a job."""
-    record, outcome = view.record, view.outcome
-    say(mark(view.status), f'  job {view.id}  ', (shown(record.name, None), 'bold'))
-    lines = [('queue', shown(record.queue)), ('priority',
-                                              record.priority), ('created',
-                                                                 when(record.created, now)),
-             ('due', when(view.due, now)), ('input', shown(given, VALUE))]
-    if record.extras and 'schedule' in record.extras:
-        name, tick = shown(record.extras['schedule']), when(record.extras['tick'], now)
-        lines.append(('schedule', f'{name}, for {tick}'))
-    if said is not None:
-        lines.append(('progress', shown(said.words(), None)))
-    if outcome is not None:
-        took = f', took {span(outcome.completed - outcome.started)}' \
-            if outcome.started is not None else ''
-        lines += [('started', when(outcome.started, now)), ('completed',
-                                                            when(outcome.completed, now) + took),
-                  ('output', shown(output, VALUE)), ('error', shown(outcome.error, None))]
-        if outcome.tid is not None:
-            lines.append(('transaction', outcome.tid.hex()))
-        if outcome.conflicts:
-            last = shown(outcome.conflicts.object, None)
-            lines.append(('conflicts', f'{outcome.conflicts.number}, the last on {last}'))
-        if outcome.asked is not None:
-            lines.append(('asked',
-                          f'by {shown(outcome.asked.who)}, {when(outcome.asked.when, now)}'))
-    for name, text in [*lines, ('runs', view.runs or ''), ('worker', view.worker)]:
+    row = found.row
+    say(mark(row.status), f'  job {row.id}  ', (shown(row.name, None), 'bold'))
+    for name, text in lines(found, now):
         if text != '' and text is not None:
             hung([(f'  {name:12}', 'dim')], str(text))
-    for attempt in view.attempts:
-        host = attempt.worker.partition(':')[0]
+    for attempt in found.attempts:
         hung([mark('retried', f'run {attempt.number}'), (' ', '')],
-             f'failed {ago(attempt.ended, now)} on worker {host}: {shown(attempt.reason, None)}')
+             f'failed {ago(attempt.ended, now)} on worker {labelOf(attempt.worker)}: '
+             f'{shown(attempt.reason, None)}')
         for line in attempt.trace.splitlines():
             say((f'    {"".join(letter if letter.isprintable() else " " for letter in line)}',
                  'dim'))
+
+
+def lines(found: Details, now: float) -> list[tuple[str, Any]]:
+    """What is printed of a job, with what it is; empty ones are left out."""
+    row = found.row
+    took = '' if row.started is None or row.completed is None \
+        else f', took {span(row.completed - row.started)}'
+    ended = row.completed is not None
+    met = found.conflicts \
+        and f'{found.conflicts.number}, the last on {shown(found.conflicts.object, None)}'
+    asked = found.asked and f'by {shown(found.asked.who)}, {when(found.asked.when, now)}'
+    tick = row.schedule and f'{shown(row.schedule)}, for {when(row.tick, now)}'
+    said = '' if found.progress is None else shown(found.progress.words(), None)
+    return [
+        ('queue', shown(row.queue)), ('priority', row.priority),
+        ('created', when(row.created, now)), ('due', when(row.due, now)),
+        ('input', shown(found.call, VALUE)), ('schedule', tick),
+        ('unique', shown(found.unique)),
+        ('waits', shown(' '.join(reason.sentence for reason in found.waits), None)),
+        ('progress', said), ('started', when(row.started, now)),
+        ('completed', when(row.completed, now) + took), ('output', shown(found.output, VALUE)),
+        ('error', shown(row.error, None) if ended else ''),
+        ('duplicate', found.duplicate and f'of job {found.duplicate}'),
+        ('transaction', found.transaction), ('conflicts', met), ('asked', asked),
+        ('runs', row.runs or ''), ('worker', row.worker)]
 
 
 def when(instant: float | None, now: float) -> str:

@@ -9,8 +9,9 @@ import click
 
 from p01.remote.cli.argument import SPAN, Verb, appArgument
 from p01.remote.cli.target import check, database, placeOf
-from p01.remote.cli.terminal import jsonOption, mark, printJson, say, size, span
+from p01.remote.cli.terminal import jsonOption, mark, printJson, say
 from p01.remote.front.named import loadApp
+from p01.remote.ground.words import size, span
 
 DAY = 86400.0
 

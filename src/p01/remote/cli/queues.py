@@ -9,27 +9,13 @@ import click
 
 from p01.remote import verbs
 from p01.remote.cli.argument import SPAN, Verb, appArgument
-from p01.remote.cli.survey import knownQueues, meant
 from p01.remote.cli.target import change, opened
-from p01.remote.cli.terminal import (
-    ago,
-    console,
-    fitted,
-    iso,
-    jsonOption,
-    mark,
-    printJson,
-    say,
-    shown,
-    strung,
-    table,
-)
+from p01.remote.cli.terminal import console, fitted, jsonOption, mark, printJson, say, strung, table
 from p01.remote.ground import checks
-from p01.remote.processor import RemoteProcessor
-from p01.remote.store.records import DELAYED, FINISHED, QUEUED
-from p01.remote.views import figures
-
-COLUMNS = ('queued', 'delayed', 'processing', *FINISHED)
+from p01.remote.ground.words import ago, iso, shown
+from p01.remote.store.records import DELAYED, QUEUED
+from p01.remote.views.filters import STATI
+from p01.remote.views.queues import Queues, knownQueues, queuesOf, unknown
 
 
 @click.group()
@@ -43,61 +29,40 @@ def queues() -> None:
 def listQueues(target: str, asJson: bool) -> int:
     """List the queues with their jobs. Exit status 1 when there are none."""
     with opened(target) as app, app.reading() as processor:
-        found, reckoned = countsOf(processor)
-        paused = pausedOf(processor, time.time())
+        found = queuesOf(processor.store, time.time())
     if asJson:
-        printJson([{'queue': queue, 'paused': queue in paused, 'until': iso(paused.get(queue)),
-                    **found[queue],
-                    'reckoned': reckoned}
-                   for queue in found])
-    elif found:
-        printCounts(found, paused, time.time(), reckoned)
+        printJson([{'queue': queue.name, 'paused': queue.paused, 'until': iso(queue.until),
+                    **queue.counts,
+                    'reckoned': found.reckoned} for queue in found.all.values()])
+    elif found.all:
+        printQueues(found, time.time())
     else:
         say(f"No queues yet; `p01-remote enqueue {target} NAME '[arguments]'` makes one.")
-    return 0 if found else 1
+    return 0 if found.all else 1
 
 
-def countsOf(processor: RemoteProcessor) -> figures.Counts:
-    """How many jobs of each queue have which status; paused queues too."""
-    paused: dict[str, dict[str, int]] = {queue: {} for queue in processor.store.settings.paused}
-    counts = figures.reckoned(processor.store)
-    found = paused | counts.queues
-    return counts._replace(queues={queue: {status: found[queue].get(status, 0)
-                                           for status in COLUMNS}
-                                   for queue in sorted(found)})
-
-
-def pausedOf(processor: RemoteProcessor, now: float) -> dict[str, float | None]:
-    """The queues that are paused, each with its end in POSIX seconds, or None."""
-    paused = processor.store.settings.paused
-    return {queue: until for queue, until in paused.items() if until is None or until > now}
-
-
-def printCounts(found: dict[str, dict[str, int]], paused: dict[str, float | None], now: float,
-                reckoned: bool) -> None:
-    """Print the table of queues; reckoned: what waits is not counted one by one."""
+def printQueues(found: Queues, now: float) -> None:
+    """Print the table of queues."""
     def number(status: str, count: int) -> str:
-        return f'{"≈" if reckoned and count and status in (QUEUED, DELAYED) else ""}{count:,}'
+        return f'{"≈" if found.reckoned and count and status in (QUEUED, DELAYED) else ""}{count:,}'
 
     rows: list[list[Any]] = []
     states: dict[str, tuple[str, str]] = {}
-    for queue, counts in found.items():
-        cells: list[Any] = [(number(status, counts[status]),
-                             mark(status)[1] if counts[status] else 'dim')
-                            for status in COLUMNS]
-        until = paused.get(queue)
-        ends = '' if until is None else f', ends {ago(until, now)}'
-        states[queue] = mark('paused', f'paused{ends}') if queue in paused else ('', '')
-        rows.append([shown(queue, 40), *cells, states[queue]])
+    for queue in found.all.values():
+        cells: list[Any] = [(number(status, count), mark(status)[1] if count else 'dim')
+                            for status, count in queue.counts.items()]
+        ends = '' if queue.until is None else f', ends {ago(queue.until, now)}'
+        states[queue.name] = mark('paused', f'paused{ends}') if queue.paused else ('', '')
+        rows.append([shown(queue.name, 40), *cells, states[queue.name]])
 
     def fold() -> None:
-        for queue, counts in found.items():
-            say((fitted(shown(queue), console().width), 'bold'))
-            strung([mark(status, f'{number(status, counts[status])} {status}')
-                    for status in COLUMNS if counts[status]]
-                   + [states[queue]] * (queue in paused) or [('no jobs', 'dim')])
+        for queue in found.all.values():
+            say((fitted(shown(queue.name), console().width), 'bold'))
+            strung([mark(status, f'{number(status, count)} {status}')
+                    for status, count in queue.counts.items() if count]
+                   + [states[queue.name]] * queue.paused or [('no jobs', 'dim')])
 
-    names = [mark(status)[0] for status in COLUMNS]
+    names = [mark(status)[0] for status in STATI]
     table(['queue', *names, ''], rows, right=names, cut='queue', fold=fold)
 
 
@@ -114,7 +79,7 @@ def pause(target: str, queue: str, length: float | None, asJson: bool) -> int:
     with opened(target) as app:
         change(app, lambda processor: verbs.pause(processor.store, queue, until))
         with app.reading() as processor:
-            known = knownQueues(app, processor)
+            known = knownQueues(app, processor, queuesOf(processor.store, time.time()))
     if asJson:
         printJson({'queue': queue, 'paused': True, 'until': iso(until)})
     else:
@@ -123,7 +88,7 @@ def pause(target: str, queue: str, length: float | None, asJson: bool) -> int:
             else f'and goes on by itself {ago(until, time.time())}'
         say(mark('paused', f'queue {shown(queue)} is paused'), f'; {end}')
         if queue not in known:
-            say(mark('warning', 'but'), f' {meant(queue, known)}')
+            say(mark('warning', 'but'), f' {unknown(queue, known)}')
     return 0
 
 

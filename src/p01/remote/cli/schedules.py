@@ -11,23 +11,10 @@ import click
 from p01.remote.cli.argument import Verb, appArgument
 from p01.remote.cli.selection import AT
 from p01.remote.cli.target import opened
-from p01.remote.cli.terminal import (
-    ago,
-    console,
-    count,
-    fitted,
-    hung,
-    iso,
-    jsonOption,
-    mark,
-    printJson,
-    say,
-    shown,
-    span,
-    table,
-)
+from p01.remote.cli.terminal import console, fitted, hung, jsonOption, mark, printJson, say, table
 from p01.remote.engine.standing import Past, Standing
 from p01.remote.ground.foreign import Raised, guarded
+from p01.remote.ground.words import ago, count, iso, shown, span
 from p01.remote.instants import utc, zone
 
 MARKS = {'active': 'completed', 'paused': 'paused', 'over': 'cancelled', 'retired': 'cancelled',

@@ -13,7 +13,8 @@ from p01.remote.cli.enqueue import call, value
 from p01.remote.cli.schedules import facts, inWords, schedules
 from p01.remote.cli.selection import AT, full
 from p01.remote.cli.target import opened
-from p01.remote.cli.terminal import ago, count, iso, jsonOption, mark, printJson, say, shown
+from p01.remote.cli.terminal import jsonOption, mark, printJson, say
+from p01.remote.ground.words import ago, count, iso, shown
 
 NAMED = 5           # ticks of a backfill that are shown one by one
 nameArgument = click.argument('name', metavar='NAME')

@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Which jobs a verb is about: the options that say so, the same for all verbs."""
+"""Which jobs a verb is about: a filter and options that say so, the same for all verbs."""
 from __future__ import annotations
 
+import os
+import re
 import time
-from collections.abc import Callable, Collection
-from datetime import UTC, datetime
+from collections.abc import Callable
 from typing import Any
 
 import click
 
 from p01.remote.app import App
-from p01.remote.cli.argument import SPAN
-from p01.remote.cli.terminal import shown
+from p01.remote.cli.argument import DEFAULT, Verb
+from p01.remote.exceptions import InputError
 from p01.remote.ground.upstream import over
-from p01.remote.views.listing import Filter
+from p01.remote.instants import dated, instantOf, utc
+from p01.remote.views import grammar
+from p01.remote.views.filters import Filter
 
 
 class Date(click.ParamType):
@@ -25,43 +28,64 @@ class Date(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None,
                 ctx: click.Context | None) -> float:
         """POSIX seconds of 2026-01-31 or 2026-01-31T08:30."""
-        if isinstance(value, float):
-            return value
         try:
-            found = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f'{shown(value, 60)!r} is no date; write one as 2026-01-31 or '
-                      '2026-01-31T08:30.', param, ctx)
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+            return value if isinstance(value, float) else self.read(value)
+        except InputError as error:
+            self.fail(str(error), param, ctx)
+
+    def read(self, text: str) -> float:
+        """POSIX seconds of a text. Raises InputError."""
+        return dated(text)
 
 
 class Moment(Date):
     """An instant: how long ago, or a date."""
 
-    @over(click.ParamType)
-    def convert(self, value: Any, param: click.Parameter | None,
-                ctx: click.Context | None) -> float:
+    def read(self, text: str) -> float:
         """POSIX seconds of 10m, 2h, 1d, 2026-01-31 or 2026-01-31T08:30."""
-        try:
-            return super().convert(value, param, ctx)
-        except click.BadParameter:
-            pass
-        try:
-            return time.time() - float(SPAN.convert(value, param, ctx))
-        except click.BadParameter:
-            self.fail(f'{shown(value, 60)!r} is no instant; write how long ago, as 10m, 2h or 1d, '
-                      'or a date as 2026-01-31T08:30.', param, ctx)
+        return instantOf(text, time.time())
 
 
 AT, MOMENT = Date(), Moment()
 
 
+def arranged(args: list[str]) -> list[str]:
+    """Arguments with the terms that begin with a minus behind the options, where they are not taken
+    for one."""
+    terms = [] if '--' in args else [arg for arg in args if re.match(r'-[A-Za-z]+[:<>]|-"', arg)]
+    return [*(arg for arg in args if arg not in terms), '--', *terms] if terms else args
+
+
+class Filtered(Verb):
+    """A verb with a filter, some of whose terms may begin with a minus."""
+
+    @over(click.Command)
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put such terms behind the options."""
+        return super().parse_args(ctx, arranged(args))
+
+    def named(self, words: list[str]) -> bool:
+        """Whether the first of these words is APP: not what looks like a term, where APP has a
+        default."""
+        field = re.match(r'([a-z]+)[:<>]', words[0]) if words else None
+        if field is not None and field[1] in grammar.FIELDNAMES and os.environ.get(DEFAULT):
+            return False
+        return super().named(words)
+
+
+def goesOn(ctx: click.Context, param: click.Parameter, word: str) -> list[str]:
+    """How a word of a filter may go on, for the shell."""
+    return grammar.completed(word)
+
+
 def filterOptions(verb: Callable[..., Any]) -> Callable[..., Any]:
-    """The options --queue, --name, --since and --older-than."""
+    """The words of a filter, as words, and the options --queue, --name, --since and
+    --older-than."""
     for option in reversed((
-            click.option('--queue', metavar='NAME', help='Only of this queue.'),
+            click.argument('words', metavar='[FILTER]...', nargs=-1, shell_complete=goesOn),
+            click.option('--queue', metavar='NAME', help='Only of this queue; as queue:NAME.'),
             click.option('--name', metavar='NAME',
-                         help='Only these jobs: a registered name, or its last part.'),
+                         help='Only these jobs: a registered name, or its last part; as job:NAME.'),
             click.option('--since', type=MOMENT, metavar='TIME',
                          help='Only those that ended, or were enqueued, since then: 10m ago, or a '
                               'date.'),
@@ -72,15 +96,36 @@ def filterOptions(verb: Callable[..., Any]) -> Callable[..., Any]:
     return verb
 
 
-def filterOf(app: App, stati: Collection[str], which: dict[str, Any]) -> Filter:
-    """The filter of these options."""
-    name = which['name'] and full(app, which['name'])
-    return Filter(stati, which['queue'], name, which['since'], which['before'])
+def filterOf(words: tuple[str, ...], which: dict[str, Any], stati: tuple[str, ...] = ()) -> Filter:
+    """The filter of these words and options: each option is a term more. Raises UsageError."""
+    terms = [grammar.Term(False, 'status', ':', status) for status in stati]
+    terms += [grammar.Term(False, field, ':', which[option])
+              for field, option in (('queue', 'queue'), ('job', 'name'))
+              if which[option] is not None]
+    terms += [grammar.Term(False, field, ':', utc(which[field]).isoformat())
+              for field in ('since', 'before')
+              if which[field] is not None]
+    try:
+        return grammar.parse(' '.join([*words, *(term.text for term in terms)]), time.time())
+    except InputError as error:
+        raise click.UsageError(str(error)) from None
 
 
-def isNarrowed(which: dict[str, Any]) -> bool:
-    """Whether one of these options was given."""
-    return any(value is not None for value in which.values())
+def isNarrowed(words: tuple[str, ...], which: dict[str, Any]) -> bool:
+    """Whether any word or one of these options was given."""
+    return bool(words) or any(value is not None for value in which.values())
+
+
+def idsOf(words: tuple[str, ...]) -> tuple[int, ...]:
+    """The ids that are given instead of a filter; () for a filter. Raises UsageError for some of
+    both."""
+    numbers = [word for word in words if word.isdecimal()]
+    if any(not int(number) for number in numbers):
+        raise click.UsageError('The ids of jobs begin with 1.')
+    if numbers and len(numbers) < len(words):
+        raise click.UsageError('Give ids or a filter, not both; in a filter an id is a term, as '
+                               f'id:{numbers[0]}.')
+    return tuple(map(int, numbers))
 
 
 def full(app: App, name: str) -> str:

@@ -7,10 +7,11 @@ import time
 import click
 
 from p01.remote.cli.argument import SPAN, Verb, appArgument
-from p01.remote.cli.terminal import ago, count, jsonOption, mark, printJson, say, shown
+from p01.remote.cli.terminal import jsonOption, mark, printJson, say
 from p01.remote.engine import loglines
 from p01.remote.engine.supervisor import Supervisor
 from p01.remote.ground.foreign import listed
+from p01.remote.ground.words import ago, count, shown
 from p01.remote.options import LEVELS, WorkerOptions
 from p01.remote.views.leftovers import Left
 

@@ -5,91 +5,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sized
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
 from p01.remote.app import App
 from p01.remote.cli.argument import Verb, appArgument
 from p01.remote.cli.target import change, opened
-from p01.remote.cli.terminal import (
-    ago,
-    count,
-    iso,
-    jsonOption,
-    mark,
-    printJson,
-    say,
-    shown,
-    span,
-    table,
-    tell,
-)
+from p01.remote.cli.terminal import jsonOption, mark, printJson, say, table, tell
 from p01.remote.engine import stacks as standing
 from p01.remote.engine.bell import bellOf
-from p01.remote.engine.death import isDead
 from p01.remote.engine.requests import asker
-from p01.remote.exceptions import JobNotFound
 from p01.remote.ground import blackbox
+from p01.remote.ground.words import ago, count, iso, shown, span
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store.seats import Order, Seat
 from p01.remote.verbs.requests import QUIET, STACKS, STOP, heard, order, revoke
+from p01.remote.views.workers import Worker, workersOf
 
 PATIENCE = 5.0      # seconds that a worker gets to say where it stands
 
 namesArgument = click.argument('names', metavar='[NAME]...', nargs=-1)
 allOption = click.option('--all', 'every', is_flag=True, help='All workers.')
-
-
-class Worker(NamedTuple):
-    """A worker thread as its seat and its box say. Instants are POSIX seconds."""
-
-    name: str
-    label: str
-    host: str
-    pid: int
-    process: str
-    state: str                          # alive, dead, quiet, stopping
-    since: float
-    queues: tuple[str, ...]
-    jobs: tuple[int, ...]               # in hand
-    # the job that runs, 0 for none, or where that cannot be seen
-    runs: int
-    job: str                            # its name
-    lasts: float                        # for how many seconds it runs
-
-    def meant(self, word: str) -> bool:
-        """Whether a word means it: its name or label, its host, its process."""
-        return word in (self.name, self.label, self.host, str(self.pid), f'{self.host}:{self.pid}')
-
-
-def workersOf(processor: RemoteProcessor, now: float) -> list[Worker]:
-    """All workers."""
-    return [workerOf(processor, seat, now) for seat in processor.store.seats.values() if seat.pid]
-
-
-def workerOf(processor: RemoteProcessor, seat: Seat, now: float) -> Worker:
-    """A worker, by its seat."""
-    held = tuple(sorted(jobid for jobid in seat.claims if seat.outcome(jobid) is None))
-    slot = seat.seen()
-    runs = slot.jobid if slot is not None and slot.jobid in held else 0
-    told = seat.told or STOP in seat.orders or bool(seat.box) and seat.host == blackbox.HOST \
-        and blackbox.isTold(seat.path)
-    state = 'dead' if isDead(seat, blackbox.HOST, now) else 'stopping' if told else \
-        'quiet' if QUIET in seat.orders else 'alive'
-    lasts = time.monotonic() - slot.began if slot is not None and runs else 0.0
-    return Worker(seat.name, seat.label or seat.name, seat.host.partition('/')[0], seat.pid,
-                  seat.process, state,
-                  seat.since, tuple(sorted(seat.queues)), held, runs, nameOf(processor, runs),
-                  lasts)
-
-
-def nameOf(processor: RemoteProcessor, jobid: int) -> str:
-    """The name of a job; '' for none."""
-    try:
-        return str(processor.store.entry(jobid)[1].name) if jobid else ''
-    except JobNotFound:
-        return ''
 
 
 @click.group()
@@ -107,9 +44,9 @@ def listWorkers(target: str, asJson: bool) -> int:
     """List the workers, and what they run. Exit status 1 when there are none."""
     now = time.time()
     with opened(target) as app, app.reading() as processor:
-        found = workersOf(processor, now)
+        found = workersOf(processor.store, now)
     if asJson:
-        printJson([{**each._asdict(), 'since': iso(each.since)} for each in found])
+        printJson([facts(each) for each in found])
     elif found:
         table(['state', 'worker', 'host', 'pid', 'since', 'queues', 'runs',
                'in hand'], [row(each, now) for each in found],
@@ -122,9 +59,16 @@ def listWorkers(target: str, asJson: bool) -> int:
 KINDS = {'alive': 'processing', 'dead': 'error', 'quiet': 'paused', 'stopping': 'warning'}
 
 
+def facts(worker: Worker) -> dict[str, Any]:
+    """A worker, for JSON."""
+    return {**worker._asdict(), 'runs': worker.running[0] if worker.running else 0,
+            'since': iso(worker.since), 'seen': iso(worker.seen),
+            'progress': {jobid: said._asdict() for jobid, said in worker.progress.items()}}
+
+
 def row(each: Worker, now: float) -> list[Any]:
     """A line of the list."""
-    runs = f'{each.runs} {shown(each.job)} for {span(each.lasts)}' if each.runs else '–'
+    runs = f'{each.running[0]} {shown(each.job)} for {span(each.lasts)}' if each.running else '–'
     return [mark(KINDS[each.state], each.state), shown(each.label), shown(each.host), each.pid,
             ago(each.since, now),
             shown(', '.join(each.queues) or 'all', 40), runs, len(each.jobs) or '']
@@ -272,7 +216,7 @@ def chosen(app: App, names: Iterable[str], every: bool,
     """The living workers that are meant, of whole processes if so asked, and names that mean
     none."""
     with app.reading() as processor:
-        living = [each for each in workersOf(processor, time.time()) if each.state != 'dead']
+        living = [each for each in workersOf(processor.store, time.time()) if each.state != 'dead']
     meant = [each for each in living if every or any(map(each.meant, names))]
     if whole:
         processes = {each.process for each in meant}

@@ -20,12 +20,13 @@ from BTrees.OOBTree import OOBTree
 
 from p01.remote import storage
 from p01.remote.app import App
-from p01.remote.cli.terminal import count, jsonOption
+from p01.remote.cli.terminal import jsonOption
 from p01.remote.demo import tasks
 from p01.remote.demo.report import Performance, Strike, report
 from p01.remote.demo.stage import Numbers, Stage
 from p01.remote.exceptions import InputError, RemoteError
 from p01.remote.ground import blackbox
+from p01.remote.ground.words import count
 from p01.remote.options import WorkerOptions
 from p01.remote.store.records import CANCELLED, COMPLETED, DELAYED, ERROR, PROCESSING, QUEUED
 from p01.remote.views import figures
@@ -213,23 +214,15 @@ def kill(app: App, supervisor: Supervisor) -> Strike | None:
     boxes = blackbox.folderFor(storage.folder(app.db))
     for worker, pid in enumerate(supervisor.pids(), 1):
         for box in boxes.glob(f'{pid}-*.box'):
-            if not running(box):
+            if not blackbox.running(box):
                 continue
             os.kill(pid, signal.SIGKILL)
             while pid in supervisor.pids():     # a moment, until the system has buried it
                 time.sleep(GLANCE)
-            jobs = running(box)                 # what it ran when it died
+            jobs = blackbox.running(box)        # what it ran when it died
             if jobs:
                 with app.reading() as processor:
-                    given: Any = processor.getJob(jobs[0]).input
-                return Strike(worker, pid, jobs[0], given[0][0])
+                    given: Any = processor.getJob(jobs[0].jobid).input
+                return Strike(worker, pid, jobs[0].jobid, given[0][0])
             return Strike(worker, pid, 0, 'between two jobs')
     return None
-
-
-def running(box: Path) -> list[int]:
-    """The jobs that a worker process runs, or ran when it died."""
-    try:
-        return [slot.jobid for slot in blackbox.read(box).slots if slot.jobid]
-    except OSError:
-        return []

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from p01.remote.app import App
-from p01.remote.cli.terminal import isLive, mark, printJson, say, shown, span, table
+from p01.remote.cli.terminal import isLive, mark, printJson, say, table
 from p01.remote.demo.check import Times, Verdict, judge, largest, times
+from p01.remote.ground.words import labelOf, shown, span
 
 LINES = 10          # of the workers' log, when something went wrong
 
@@ -88,7 +89,7 @@ def tellStrike(played: Performance) -> None:
     elif strike.job:
         with played.app.reading() as processor:
             job = processor.getJob(strike.job)
-        again = f'ran again, as run {job.runCounter}, on worker {job.worker.partition(":")[0]}' \
+        again = f'ran again, as run {job.runCounter}, on worker {labelOf(job.worker)}' \
             if job.runCounter > 1 \
             else 'had committed a moment before'
         say(mark('retried', f'job {strike.job}'),

@@ -18,7 +18,7 @@ from p01.remote.ground import blackbox, foreign
 from p01.remote.ground.blackbox import BLURRED, KILLED, UNKNOWN, WORKS, Head, Saying, howOf
 from p01.remote.ground.clocks import CLOCK, Clock
 from p01.remote.options import Policy
-from p01.remote.store.seats import PULLED, Seat
+from p01.remote.store.seats import Seat
 
 EMPTY = 24 * 3600.0         # seconds after which the seat of a silent worker without jobs goes
 # part of a lease that a worker's seat must be seen unchanged, whatever the wall clocks say
@@ -92,7 +92,7 @@ def deathOf(seat: Seat, here: str, now: float, silence: Silence | None = None) -
 
 def isDead(seat: Seat, here: str, now: float) -> bool:
     """Whether a worker's jobs must go to others."""
-    return seat.name != PULLED and deathOf(seat, here, now) is not None
+    return not seat.byHand and deathOf(seat, here, now) is not None
 
 
 def ended(seat: Seat, box: Saying | None) -> Death:

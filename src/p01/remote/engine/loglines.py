@@ -12,6 +12,7 @@ import zope.event
 
 from p01.remote import events
 from p01.remote.ground import streams
+from p01.remote.ground.words import labelOf
 
 FORMAT = '%(asctime)s %(levelname)-7s %(job)s%(message)s'
 OWN = 'p01.remote'      # our lines name their job themselves
@@ -76,4 +77,4 @@ def done(event: object) -> None:
     if isinstance(event, events.JobCompleted):
         logger.info('Job %s %s: done in %.3f s, run %s on worker '
                     '%s', event.id, event.name, event.seconds, event.attempt,
-                    event.worker.partition(':')[0])
+                    labelOf(event.worker))

@@ -23,7 +23,7 @@ from p01.remote.ground.notes import placeOf
 from p01.remote.options import WorkerOptions
 from p01.remote.store.outcomes import Stored
 from p01.remote.store.records import Claim
-from p01.remote.store.seats import PULLED, Seat
+from p01.remote.store.seats import Seat
 from p01.remote.store.store import Store
 
 
@@ -40,7 +40,6 @@ class Post:
     the monotonic clock."""
 
     def __init__(self, db: DB, label: str, options: WorkerOptions, clock: Clock = CLOCK) -> None:
-        self.label = label
         self.name = f'{label}:{os.getpid()}:{uuid.uuid4().hex[:6]}'
         self.options = options
         self.clock = clock
@@ -101,8 +100,7 @@ class Post:
         """A new seat of ours."""
         seat = Seat(self.name, HOST, os.getpid(), presence.PROCESS, self.place, self.options.lease,
                     now)
-        seat.slot, seat.round = self.slot, self.round
-        seat.label, seat.queues = self.label, self.options.queues
+        seat.slot, seat.round, seat.queues = self.slot, self.round, self.options.queues
         seat.code, seat.declares = fingerprint.serving, declaring.serving
         return seat
 
@@ -116,8 +114,7 @@ class Post:
     def rank(self, store: Store) -> tuple[int, int]:
         """Which of the workers of the same queues we are, and how many there are."""
         queues = sorted(self.options.queues)
-        names = [name for name, seat in store.seats.items() if sorted(seat.queues) == queues
-                 and name != PULLED]
+        names = [name for name, seat in store.workers() if sorted(seat.queues) == queues]
         return names.index(self.name), len(names)
 
     # -- in the box

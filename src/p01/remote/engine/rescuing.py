@@ -16,7 +16,7 @@ from p01.remote.exceptions import TimedOut
 from p01.remote.ground.clocks import CLOCK
 from p01.remote.options import DEATHS, Policy
 from p01.remote.store.records import ERROR, Attempt, Claim, Outcome
-from p01.remote.store.seats import PULLED, Seat
+from p01.remote.store.seats import Seat
 from p01.remote.store.store import Store
 from p01.remote.verbs import registers
 from p01.remote.verbs.adding import ABANDON
@@ -115,7 +115,7 @@ def rescueAll(processor: Processor, here: str, now: float,
     store: Store = processor.store
     told = []
     for seat in list(store.seats.values()):
-        if seat.name == PULLED:
+        if seat.byHand:
             told += forgotten(processor, seat, now)
             continue
         found = death.deathOf(seat, here, now, silence)

@@ -250,7 +250,7 @@ class Supervisor:
             for box in self.boxes(child.pid):
                 found += [(slot.jobid, (child.names or {}).get(slot.jobid, ''),
                            time.monotonic() - slot.began)
-                          for slot in blackbox.slots(box) if slot.jobid]
+                          for slot in blackbox.running(box)]
         return tuple(found)
 
     def run(self, begun: Callable[[], Any] = lambda: None) -> int:

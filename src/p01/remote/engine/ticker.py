@@ -23,7 +23,6 @@ from p01.remote.exceptions import NotLoaded, NoZone
 from p01.remote.ground.foreign import Raised, guarded, reasonOf
 from p01.remote.storage.origin import contained, fromStorage
 from p01.remote.store.dues import NEVER, PARTS, Dues, partOf
-from p01.remote.store.seats import PULLED
 from p01.remote.store.store import Store
 
 LOOKAGAIN = 30.0        # seconds until a schedule that could not be advanced is looked at again
@@ -158,9 +157,8 @@ def places(store: Store, name: str) -> list[int]:
     stand before others."""
     idle: list[str] = []
     busy: list[str] = []
-    for each, seat in store.seats.items():
-        if each != PULLED:
-            (busy if seat.claims else idle).append(each)
+    for each, seat in store.workers():
+        (busy if seat.claims else idle).append(each)
     row, before = (idle, 0) if name in idle else (busy, len(idle))
     return [before + (row.index(name) - number) % len(row)
             for number in range(PARTS)] if name in row else [0] * PARTS

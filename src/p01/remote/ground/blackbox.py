@@ -240,25 +240,26 @@ def ask(pid: int, path: Path) -> None:
 
 def slots(path: str | Path) -> list[Slot]:
     """What the threads of a process run; none where that cannot be read."""
-    try:
+    with contextlib.suppress(OSError, struct.error):
         return read(path).slots
-    except (OSError, struct.error):
-        return []
+    return []
+
+
+def running(path: str | Path) -> list[Slot]:
+    """The threads of a process that run a job, or did when it died."""
+    return [slot for slot in slots(path) if slot.jobid]
 
 
 def respite(path: str | Path) -> float:
-    """Seconds until one of the jobs that run has run longer than it may, by the box of its process;
-    infinite for never."""
-    return min((slot.end() for slot in slots(path) if slot.jobid),
-               default=math.inf) - time.monotonic()
+    """Seconds until one of the jobs that run has run longer than it may; infinite for never."""
+    return min((slot.end() for slot in running(path)), default=math.inf) - time.monotonic()
 
 
 def isTold(path: str | Path) -> bool:
     """Whether the process of a box was told to stop."""
-    try:
+    with contextlib.suppress(OSError, struct.error):
         return read(path).head.end == TOLD
-    except (OSError, struct.error):
-        return False
+    return False
 
 
 def pidOf(path: str | Path) -> int:

@@ -8,7 +8,7 @@ is never too little.
 """
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from operator import itemgetter
 
@@ -23,6 +23,7 @@ from p01.remote.store.segments import Segment
 
 ANY = ''                        # status of what is taken in, whatever became of it
 RARE = ERROR, CANCELLED
+Named = Callable[[str, str], bool]      # whether a queue and a name are meant
 # of a job with its id; queue and name of a record
 recordOf, pairOf = itemgetter(1), itemgetter(3, 0)
 
@@ -82,19 +83,17 @@ class Kinds(Closed, Persistent):
         for pair in set(map(pairOf, segment.entries.values())):
             self.unmark((ANY, *pair), segment.first)
 
-    def matching(self, status: str, queue: str | None, name: str | None,
+    def matching(self, status: str, queue: str | None, named: Named | None,
                  most: int) -> list[Firsts] | None:
-        """What has the segments of a kind, None for any queue or name; None when there are more
-        than so many of them."""
-        if status in RARE and queue is None and name is None:
-            queue = name = ''
-        if queue is not None and name is not None:
-            found = self.found.get((status, queue, name))
+        """What has the segments of a status, of this queue (None for any), and of queues and names
+        that named holds for (None for all); None when there are more than so many of them."""
+        if status in RARE and queue is None and named is None:
+            found = self.found.get((status, '', ''))
             return [] if found is None else [found]
         low, high = ((status,), (status
                                  + '\0',)) if queue is None else ((status, queue), (status,
                                                                                     queue + '\0'))
         fitting = (firsts for kind, firsts in self.found.items(low, high)
-                   if kind[1:] != ('', '') and (name is None or kind[2] == name))
+                   if kind[1:] != ('', '') and (named is None or named(*kind[1:])))
         some = list(islice(fitting, most + 1))
         return some if len(some) <= most else None

@@ -120,7 +120,6 @@ class Seat(Holder, Packed):
     told = False                        # its process was told to stop
     orders: Mapping[str, Order] = {}    # what people want of it, by a word; see verbs.requests
     answer: Answer | None = None        # what it answered last
-    label = ''                          # how people call it
     queues: tuple[str, ...] = ()        # those it serves; () for all
     # since when jobs are in the hands of a caller, in POSIX seconds
     pulled: Mapping[int, float] = {}
@@ -137,6 +136,11 @@ class Seat(Holder, Packed):
         self.lease = lease          # seconds
         self.since = self.beat = now
         self.shelf = Shelf()
+
+    @property
+    def byHand(self) -> bool:
+        """Whether this is no worker's: it holds the jobs that callers pulled."""
+        return self.name == PULLED
 
     @property
     def path(self) -> Path:

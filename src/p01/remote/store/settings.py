@@ -12,3 +12,9 @@ class Settings(Closed, Persistent):
 
     def __init__(self) -> None:
         self.paused: dict[str, float | None] = {}       # queue → until, POSIX seconds
+
+    def pausedAt(self, now: float) -> dict[str, float | None]:
+        """The queues that are paused at an instant, each with when that ends; None where it does
+        not by itself."""
+        return {queue: until for queue, until in self.paused.items() if until is None
+                or until > now}

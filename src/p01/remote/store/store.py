@@ -17,7 +17,7 @@ from p01.remote.store import writers
 from p01.remote.store.journals import Journal
 from p01.remote.store.keys import SHARDS, shardOf
 from p01.remote.store.records import DELAYED, FINISHED, PROCESSING, QUEUED, Attempt, Pending, Record
-from p01.remote.store.seats import Seat
+from p01.remote.store.seats import PULLED, Seat
 from p01.remote.store.segments import Segment
 from p01.remote.store.settings import Settings
 from p01.remote.store.shards import Lane, Shard
@@ -198,6 +198,10 @@ class Store(Closed, Persistent):
     def lanes(self) -> Iterator[Lane]:
         """Where jobs wait."""
         return ((shard, lines) for shard in self.shards for lines in shard.lanes)
+
+    def workers(self) -> Iterator[tuple[str, Seat]]:
+        """The seats of workers, by name: all but that of jobs which callers pulled."""
+        return ((name, seat) for name, seat in self.seats.items() if name != PULLED)
 
     def over(self, jobid: int) -> bool:
         """Whether a job has ended; its worker gives the key back with its next bookkeeping only."""

@@ -40,8 +40,7 @@ def heads(store: Store, lanes: Iterable[Lane], now: float, queues: Collection[st
 
     Looks at a line only when its bound is reached, and notes that.
     """
-    paused = {queue for queue, until in store.settings.paused.items() if until is None
-              or until > now}
+    paused = store.settings.pausedAt(now)
     lanes = [lane for lane in lanes if lane[1].heads]
     bounds: Iterable[tuple[tuple[int, str], int]]
     if queues is None:

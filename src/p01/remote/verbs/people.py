@@ -15,7 +15,7 @@ from p01.remote.store.records import (
     Pending,
     Record,
 )
-from p01.remote.store.seats import PULLED, Holder, Seat
+from p01.remote.store.seats import Holder, Seat
 from p01.remote.store.shards import Tally, uniqueShard
 from p01.remote.store.store import Store
 from p01.remote.verbs.ends import finish, settle
@@ -59,7 +59,7 @@ def interrupt(store: Store, jobid: int, asked: Asked) -> Seat | None:
     for seat in store.seats.values():
         if jobid in seat.claims and seat.outcome(jobid) is None:
             ask(seat, jobid, asked)
-            if seat.name == PULLED:
+            if seat.byHand:
                 seat.fence()
                 settle(store, seat, {jobid: withdrawn(seat, jobid, asked.when)})
             return seat

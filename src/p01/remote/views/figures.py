@@ -114,12 +114,12 @@ def leftOf(store: Store, queues: tuple[str, ...], now: float) -> Left:
     paused: Counter[str] = Counter()
     unserved: Counter[str] = Counter()
     total: Counter[str] = Counter()
+    held = store.settings.pausedAt(now)
     for queue, counts in exact(store).items():
         waiting = counts.get(QUEUED, 0)
-        until = store.settings.paused.get(queue, 0.0)
         if queues and queue not in queues:
             unserved[queue] += waiting
-        elif until is None or until > now:
+        elif queue in held:
             paused[queue] += waiting
         else:
             total[QUEUED] += waiting

@@ -1,67 +1,33 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Which jobs: one filter for every face. Looks at as few jobs as it can, and changes nothing."""
+"""The jobs of a filter. Looks at as few jobs as it can, and changes nothing."""
 from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import islice
-from typing import NamedTuple
+from typing import ParamSpec
 
 from BTrees.LOBTree import LOBTree
 
-from p01.remote.exceptions import InputError, JobNotFound
+from p01.remote.exceptions import JobNotFound
 from p01.remote.store.fates import Fates
 from p01.remote.store.keys import idOf, shardOf
 from p01.remote.store.kinds import ANY, RARE, Firsts
 from p01.remote.store.lines import members as run
 from p01.remote.store.outcomes import statusOf
-from p01.remote.store.records import DELAYED, FINISHED, PROCESSING, QUEUED, Record
+from p01.remote.store.records import DELAYED, FINISHED, QUEUED
 from p01.remote.store.segments import Segment
 from p01.remote.store.shards import Shard
 from p01.remote.store.store import Store
 from p01.remote.store.views import View
 from p01.remote.views.figures import tallied
+from p01.remote.views.filters import ALL, STATI, Filter, Part
 
-STATI = (QUEUED, DELAYED, PROCESSING, *FINISHED)
 FEW = 10_000        # jobs in line that are rather looked at than all segments
 SETS = 64           # of segments that are merged in each shard
 EVERY = 50          # segments after which memory is given back
 
-
-class Filter(NamedTuple):
-    """Which jobs: those that all of this holds for. Instants are POSIX seconds.
-
-    since and before are about when a job ended, or when it was enqueued while it has not: since ≤
-    instant < before. limit: at most so many, the newest.
-    """
-
-    stati: Collection[str] = STATI
-    queue: str | None = None            # None: of any
-    name: str | None = None             # None: of any
-    since: float | None = None
-    before: float | None = None
-    limit: int | None = None
-
-    def check(self) -> None:
-        """Raises InputError for a status that there is not."""
-        for status in self.stati:
-            if status not in STATI:
-                raise InputError(f'{status!r} is no status; choose from {", ".join(STATI)}.')
-
-    def asked(self, record: Record) -> bool:
-        """Whether queue and name fit."""
-        return (self.queue is None or record.queue == self.queue) \
-            and (self.name is None or record.name == self.name)
-
-    def fits(self, view: View) -> bool:
-        """Whether all fits."""
-        at = view.record.created if view.outcome is None else view.outcome.completed
-        return view.status in self.stati and self.asked(view.record) \
-            and (self.since is None or self.since <= at) \
-            and (self.before is None or at < self.before)
-
-
-ALL = Filter()
+P = ParamSpec('P')
 
 
 def find(store: Store, which: Filter = ALL) -> Iterator[View]:
@@ -72,27 +38,37 @@ def find(store: Store, which: Filter = ALL) -> Iterator[View]:
 
 def fitting(store: Store, which: Filter) -> Iterator[View]:
     """The jobs of a filter whatever its limit."""
-    last = 0
+    last, asked, fits = 0, joined(which.ofRecord()), joined(which.ofView())
     for jobid in heapq.merge(*candidates(store, which), reverse=True):
         if jobid != last:
             last = jobid
             try:
-                if which.asked(store.entry(jobid)[1]):
+                record = store.entry(jobid)[1]
+                if asked is None or asked(jobid, record):
                     view = store.view(jobid)
-                    if which.fits(view):
+                    if fits is None or fits(view):
                         yield view
             except JobNotFound:
                 pass
 
 
+def joined(checks: list[Callable[P, bool]]) -> Callable[P, bool] | None:
+    """One check that is true when all are; None for none."""
+    if len(checks) < 2:
+        return checks[0] if checks else None
+    return lambda *args, **kwargs: all(check(*args, **kwargs) for check in checks)
+
+
 def candidates(store: Store, which: Filter) -> Iterator[Iterator[int]]:
     """The ids of the jobs that may fit, each stream the newest first. They get all that fit, and
     not many others."""
-    wanted = set(which.stati)
+    wanted = which.sought()
+    if which.ids.any:
+        yield iter(sorted(set(which.ids.any), reverse=True))
+        return
     if wanted >= set(STATI):
-        firsts = merged(store, lambda shard: shard.kinds.matching(ANY, which.queue, which.name,
-                                                                  SETS))
-        if which.queue is None and which.name is None or firsts is None:
+        firsts = indexed(store, which, ANY) if which.queue or which.name else None
+        if firsts is None:
             firsts = descending(store.segments)
         yield members(store, firsts, lambda shard, first, jobid: True)
     else:
@@ -116,10 +92,8 @@ def ended(store: Store, which: Filter, status: str) -> Iterator[int]:
         return isinstance(fate, int) and statusOf(fates.journals[fate].entries[jobid]) == status
 
     firsts = None
-    if status in RARE or which.queue is not None or which.name is not None:
-        kind = status if status in RARE else ANY
-        firsts = merged(store, lambda shard: shard.kinds.matching(kind, which.queue, which.name,
-                                                                  SETS))
+    if status in RARE or which.queue or which.name:
+        firsts = indexed(store, which, status if status in RARE else ANY)
     if firsts is None:
         firsts = heapq.merge(*(descending(shard.fates) for shard in store.shards), reverse=True)
     return members(store, (first for first in firsts if timely(store, first, which)), kept)
@@ -137,26 +111,27 @@ def waiting(store: Store, which: Filter) -> Iterator[int]:
     total = tallied(store)
     stati = [status for status in (QUEUED, DELAYED) if status in which.stati]
     few = sum(count for (queue, status), count in total.items() if status in stati
-              and which.queue in (None, queue)) <= FEW \
+              and which.queue.takes(queue)) <= FEW \
         and (DELAYED not in stati
              or sum(count for (_, status), count in total.items() if status == DELAYED) <= FEW)
     if few:
         return iter(sorted(inLine(store, which.queue, stati), reverse=True))
-    firsts = merged(store, lambda shard: shard.kinds.matching(ANY, which.queue, which.name, SETS))
+    firsts = indexed(store, which, ANY)
     return members(store, descending(store.segments) if firsts is None else firsts,
                    lambda shard, first, jobid: not isinstance(shard.known(first).get(jobid), int))
 
 
-def inLine(store: Store, queue: str | None, stati: Collection[str]) -> Iterator[int]:
-    """All that wait, of this queue or of any."""
+def inLine(store: Store, queue: Part[str], stati: Collection[str]) -> Iterator[int]:
+    """All that wait in these queues."""
     for shard, lines in store.lanes():
-        names = list(lines.queues) if queue is None else [queue] if queue in lines.queues else []
+        names = [name for name in queue.any or lines.queues if name in lines.queues
+                 and queue.takes(name)]
         for line in (lines.queues[name] for name in names if QUEUED in stati):
             for key, last in line.waiting.items():
                 segment = store.home(idOf(key))
                 yield from run(idOf(key), last, segment, shard.known(segment.first))
         if DELAYED in stati:
-            yield from (idOf(key) for key, of in lines.delayed.items() if queue in (None, of))
+            yield from (idOf(key) for key, of in lines.delayed.items() if queue.takes(of))
 
 
 def untaken(store: Store) -> Iterator[int]:
@@ -182,6 +157,14 @@ def members(store: Store, firsts: Iterable[int],
                 yield jobid
         if number % EVERY == 0 and store._p_jar is not None:
             store._p_jar.cacheGC()      # however many there are
+
+
+def indexed(store: Store, which: Filter, status: str) -> Iterator[int] | None:
+    """The first ids of segments that may have jobs of these queues and names, by the index of what
+    ended so, or of all; None when there is too much to merge."""
+    queue = which.queue.any[0] if len(which.queue.any) == 1 else None
+    named = which.named if which.queue or which.name else None
+    return merged(store, lambda shard: shard.kinds.matching(status, queue, named, SETS))
 
 
 def merged(store: Store, matching: Callable[[Shard], list[Firsts] | None]) -> Iterator[int] | None:

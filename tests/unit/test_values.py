@@ -12,7 +12,7 @@ import uuid
 
 import pytest
 
-from p01.remote.cli.values import DEPTH, NODES, clean, jsonOf, written
+from p01.remote.ground.values import DEPTH, NODES, clean, jsonOf, written
 
 
 class Mute:

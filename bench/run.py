@@ -20,6 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import (
+    awaiting,
     commits,
     crowd,
     effects,
@@ -50,6 +51,7 @@ MEASUREMENTS: dict[str, Callable[[Plan], Iterator[table.Row]]] = {
     'commits': commits.measure,
     'together': together.measure,
     'postgresql': postgresql.measure,
+    'awaiting': awaiting.measure,
     'wake': wake.measure,
     'light': light.measure,
     'flow': flow.measure,

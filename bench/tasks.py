@@ -2,6 +2,7 @@
 """The jobs that are measured, and the objects that they change."""
 from __future__ import annotations
 
+import asyncio
 import time
 
 from persistent import Persistent
@@ -29,6 +30,22 @@ def echo(number: int) -> int:
 def bump(number: int) -> None:
     """A job that changes one object."""
     current.root[OBJECTS][number].value += 1
+
+
+async def nap(seconds: float) -> None:
+    """A job that awaits."""
+    await asyncio.sleep(seconds)
+
+
+async def rest(gate: str) -> None:
+    """A job that awaits what its process tells it, in a dict that others of it share."""
+    gates.setdefault(gate, 0)
+    gates[gate] += 1
+    while gates[gate] > 0:
+        await asyncio.sleep(0.5)
+
+
+gates: dict[str, int] = {}      # how many jobs await it; 0 lets them go
 
 
 def doze(seconds: float) -> None:

@@ -163,7 +163,7 @@ def shardOfName(store: Store, name: str) -> Shard:
 def pageOf(store: Store, jobid: int) -> Fates:
     """The page of a job."""
     first = store.floor(jobid)
-    return store.shards[shardOf(first)].page(first)
+    return store.shards[shardOf(first)].fatesOf(first)
 
 
 def put(store: Store, page: Fates, which: str, jobid: int, value: Any) -> Any:
@@ -270,7 +270,7 @@ def release(store: Store, owner: Holder, jobids: Iterable[int], by: int | None =
     for jobid in jobids:
         first, record = store.entry(jobid)
         shard = store.shards[shardOf(first)]
-        page = shard.page(first)
+        page = shard.fatesOf(first)
         reason = page.held.get(jobid)
         if reason is None:
             continue
@@ -286,7 +286,7 @@ def release(store: Store, owner: Holder, jobids: Iterable[int], by: int | None =
 def cancel(store: Store, jobid: int, now: float) -> bool:
     """people.cancel, of held jobs and of those in the line of a key as well."""
     first, record = store.entry(jobid)
-    page = store.shards[shardOf(first)].pages.get(first)
+    page = store.shards[shardOf(first)].fates.get(first)
     reason = page.held.get(jobid) if page is not None else None
     if reason is None:
         return cancelKeyed(store, jobid, record,
@@ -417,7 +417,7 @@ def released(store: Store, owner: Holder, known: Iterable[int]) -> None:
     """Release who waits for jobs that have ended."""
     into: dict[int, list[int]] = {}
     for segment, jobids in store.homes(known):
-        page = store.shards[shardOf(segment.first)].pages.get(segment.first)
+        page = store.shards[shardOf(segment.first)].fates.get(segment.first)
         if page is not None:
             ended(store, owner, page, jobids)
         for jobid in jobids:

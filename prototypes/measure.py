@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Shows that held jobs and lines of keys work on the layout, and what they cost: python -m
-prototypes.measure"""
+"""Shows that held jobs and lines of keys work on the layout, and what they cost.
+
+python -m prototypes.measure; with --quick only that they work.
+"""
 from __future__ import annotations
 
 import sys
@@ -12,7 +14,7 @@ import transaction
 from transaction.interfaces import TransientError
 
 from p01.remote import storage, verbs
-from p01.remote.engine import janitor
+from p01.remote.engine import rescuing
 from p01.remote.store import records
 from p01.remote.store.outcomes import success
 from p01.remote.store.records import Record
@@ -112,9 +114,9 @@ def shows(folder):
     hand.do(lambda s: verbs.complete(s, hand.seat, {third: success(None, 1, NOW, LATER, ())}))
     other = Hand(db, 'other')
     assert other.claim() == []
-    patched, janitor.verbs.settle = janitor.verbs.settle, held.settle
-    other.do(lambda s: janitor.rescue(s, s.seats['worker'], LATER, set()))
-    janitor.verbs.settle = patched
+    patched, rescuing.verbs.settle = rescuing.verbs.settle, held.settle
+    other.do(lambda s: rescuing.rescue(s, s.seats['worker'], LATER, set()))
+    rescuing.verbs.settle = patched
     assert other.claim() == [fourth]
     # cancelled: who is held, and what is waited for
     fifth, = other.enqueue({'after': (fourth,)})
@@ -311,7 +313,7 @@ def nothing(folder):
     hand.manager.begin()
     store = hand.store
     found = [(type(each).__name__, name) for shard in store.shards
-             for each in (shard, *shard.pages.values())
+             for each in (shard, *shard.fates.values())
              for name in ('held', 'awaited', 'joins', 'signals', 'keyed')
              if name in (each._p_activate(), vars(each))[1]]
     print(f'without them the database has {len(found)} attributes and 0 bytes more')
@@ -327,6 +329,8 @@ def main():
         shows(folder)
         races(folder)
         nothing(folder)
+        if '--quick' in sys.argv:
+            return
         join(folder)
         many(folder)
         fair(folder)

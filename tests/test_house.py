@@ -23,6 +23,7 @@ FLOORS = [
     ['function'],
     ['handle'],
     ['front.home'],
+    ['front.awaited'],
     ['front.block'],
     ['front.scope'],
     ['front.manager', 'front.opening', 'front'],
@@ -37,7 +38,7 @@ FLOORS = [
     ['storage'],
     ['logs', 'events'],
     ['options'],
-    ['front.registration'],
+    ['front.registration', 'front.signatures'],
     ['ground.checks', 'ground.imports', 'ground.words'],
     ['calendar'],
     ['instants'],
@@ -82,7 +83,7 @@ FREE = {
 }
 FREERESULTS = {
     '__call__', '__getattr__', '__getstate__', '__reduce__', '__get__', '__new__', 'persistent_id',
-    'persistent_load',
+    'persistent_load', '__enter__', '__aenter__',
     # as others want them
     'reducer_override', 'invoke', 'tpc_finish', 'tpc_transaction', 'openCommittedBlobFile',
     'input', 'value', 'of', 'container', 'parsed', 'loaded', 'found', 'job', 'root', 'processor',
@@ -106,7 +107,7 @@ AMBIGUOUS = {
     'WORDS',
 }
 FOREIGN = {'storage.insides', 'ground.upstream'}       # where the insides of others are named
-SEAMS = {'interfaces', 'job', 'engine.seams', 'front.schedules', 'store.writers',
+SEAMS = {'interfaces', 'job', 'engine.seams', 'engine.attempt', 'front.schedules', 'store.writers',
          'storage.signals', 'engine.surroundings'}
 # Who only knows data begins and ends no transactions, does not wait, and has no threads.
 QUIET = ('store', 'verbs', 'views')

@@ -4,6 +4,7 @@ one shows.
 
 Worker processes import this module; P01_TEST_DATABASE names their database.
 """
+import asyncio
 import ctypes
 import os
 import resource
@@ -248,3 +249,34 @@ def greedy(key):
     limitMemory()
     while True:
         hoard.append(bytearray(1 << 16))
+
+
+# -- on an event loop
+
+@app.job(backoff=0)
+async def flight(key, folder, seconds=0.0):
+    """Says that it runs, awaits, and counts; its second run awaits for no time."""
+    with open(os.path.join(folder, f'{key}.{current.attempt}'), 'w') as file:
+        file.write(str(os.getpid()))
+    until = time.monotonic() + (seconds if not os.path.exists(os.path.join(folder, 'go')) else 0.0)
+    while time.monotonic() < until and not os.path.exists(os.path.join(folder, 'go')):
+        await asyncio.sleep(0.01)
+    async with app.transaction() as root:
+        count(root, key)
+    return os.getpid()
+
+
+@app.job(retries=1, backoff=0)
+async def dive(key):
+    """SIGSEGV, between two awaits."""
+    await asyncio.sleep(0.01)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ctypes.string_at(0)
+
+
+@app.job(retries=0, timeout=1)
+async def hog(key):
+    """Holds the event loop, and never awaits."""
+    await asyncio.sleep(0.01)
+    while True:
+        time.sleep(0.01)

@@ -40,6 +40,31 @@ def daily() -> str:
     return 'day'
 
 
+@app.job(queue='web')
+async def fetch(url: str, *, tries: int = 1) -> bytes:
+    """On an event loop."""
+    async with app.transaction() as root:
+        root['urls'] = url
+    return await other(url)
+
+
+@app.job
+async def other(url: str) -> bytes:
+    """With nothing in brackets."""
+    return url.encode()
+
+
+@app.transaction()
+def within(number: int) -> int:
+    """Each call is a transaction."""
+    return number
+
+
+assert_type(fetch.enqueue('a', tries=2).result(), bytes)
+assert_type(other.using(priority=5).enqueue('a'), Handle[bytes])
+assert_type(other.map(['a']), list[Handle[bytes]])
+assert_type([each.result() for each in fetch.enqueueMany(['a'])], list[bytes])
+assert_type(within(1), int)
 assert_type(timed.enqueue(1).result(), int)
 assert_type(daily.enqueue().result(), str)
 assert_type(app.schedules.preview('often'), list[datetime])

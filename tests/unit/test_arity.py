@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 
-from p01.remote.job import arity
+from p01.remote.front.signatures import arity
 
 TEXTS = ['', 'a', 'a, b', 'a, /', 'a, /, b', 'a=1', 'a, b=1', 'a, b=1, /', '*a', 'a, *b',
          'a, b=1, *c', '*, a', '*, a=1',

@@ -223,10 +223,8 @@ def test_a_transaction_stays_usable_after_a_refusal(app):
 # -- what can be a job
 
 @pytest.mark.parametrize('text, words', [
-    ('@app.job\nasync def f(): pass', 'asyncio.run'),
     ('@app.job\ndef f():\n    yield 1', 'generator'),
     ('@app.job\nasync def f():\n    yield 1', 'generator'),
-    ('@app.job()\nasync def f(): pass', 'async def'),
     ('class C:\n    @app.job\n    def f(self, x): pass', 'method'),
     ('class C:\n    @classmethod\n    @app.job\n    def f(cls, x): pass', 'method'),
     ('class C:\n    @app.job\n    @classmethod\n    def f(cls, x): pass', 'method'),
@@ -245,9 +243,22 @@ def test_what_cannot_be_a_job_is_refused_where_it_is_decorated(module, text, wor
     assert '\n' not in str(error.value)
 
 
-@pytest.mark.parametrize('kind', ['async def', 'def'])
-def test_what_addJob_is_given_is_looked_at_too(app, module, kind):
-    found = module(f'{kind} f():\n    {"yield 1" if kind == "def" else "pass"}')
+def test_an_async_def_shares_no_transaction(module):
+    with pytest.raises(InputError, match='leave together out'):
+        module('@app.job(together=True)\nasync def f(): pass')
+
+
+ASYNC = """
+from p01.remote.job import Job
+class F(Job):
+    async def __call__(self, remoteProcessor): pass
+f = F()
+"""
+
+
+@pytest.mark.parametrize('text', ['def f():\n    yield 1', 'async def f():\n    yield 1', ASYNC])
+def test_what_addJob_is_given_is_looked_at_too(app, module, text):
+    found = module(text)
     with app.transaction():
         refused(lambda: app.processor.addJob('f', found.f), error=RegistrationError)
 

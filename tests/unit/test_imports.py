@@ -20,8 +20,8 @@ MODULES = {
                  'pass\n',
     'trysetting': 'from p01.remote import App\napp = App("memory:", pool_sizes=3)\n',
     'trymute': 'class Mute(Exception):\n    def __str__(self): raise SystemExit\nraise Mute\n',
-    'tryasync': 'from p01.remote import App\napp = App("memory:")\n\n@app.job\nasync def f(): '
-                'pass\n'}
+    'tryasync': 'from p01.remote import App\napp = App("memory:")\n\n@app.job\nasync def f():\n'
+                '    yield 1\n'}
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def folder(tmp_path, monkeypatch):
                                                                                  'retries']),
     ('trysetting:app', ['trysetting.py, line 2',
                         'pool_size?']), ('trymute:app', ['trymute.py, line 3: Mute']),
-    ('tryasync:app', ['tryasync.py, line 4', 'asyncio.run'])])
+    ('tryasync:app', ['tryasync.py, line 4', 'generator'])])
 def test_a_slip_is_told(folder, target, words):
     with pytest.raises(RemoteError) as error:
         loadApp(target)

@@ -19,6 +19,7 @@ from p01.remote.engine.loop import Loop
 from p01.remote.engine.migration import migrate
 from p01.remote.exceptions import InputError, RegistrationError
 from p01.remote.front import block, scope
+from p01.remote.front.awaited import Transaction
 from p01.remote.front.home import Home
 from p01.remote.front.opening import Opening
 from p01.remote.front.registration import decorated, pathOf
@@ -113,18 +114,19 @@ class App:
 
     # -- transactions
 
-    @contextmanager
-    def transaction(self, *, independent: bool = False) -> Iterator[Any]:
+    def transaction(self, *, independent: bool = False) -> Transaction:
         """A transaction; gives the root of the database. Commits at the end, or aborts on an
         exception, which it passes on.
 
         Within a job, another app.transaction() or app.within() of the same database it is a part of
         that one: an exception takes the part back, all else is the outer one's. independent says
         that it is one of its own, even there.
+
+        `async with` does the same on an event loop: it begins and commits in other threads, with a
+        connection of its own, so that the code within may await. What that code loads, it loads in
+        its own thread.
         """
-        outer = None if independent else scope.inside(self.db)
-        with block.own(self.db) if outer is None else block.part(outer) as connection:
-            yield connection.root()
+        return Transaction(lambda: self.db, independent)
 
     @contextmanager
     def within(self, what: Any) -> Iterator[Any]:
@@ -221,6 +223,9 @@ class App:
             prototype = FunctionJob(path)
             prototype.policy, prototype.queue = policy, queue
             prototype.detached, prototype.together = detached, together
+            if together and prototype.awaits(function):
+                raise InputError(f'{path} is an async def, which has no transaction that it could '
+                                 'share; leave together out.')
             made = JobFunction(self, name or path, function, prototype, {'priority': priority})
             known = self.jobs.get(made.name)
             if known is not None and known.prototype.path != path:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import datetime
 from types import MethodType
-from typing import Any, Generic, ParamSpec, TypedDict, TypeVar, Unpack
+from typing import Any, Generic, ParamSpec, TypedDict, TypeVar, Unpack, overload
 
 from p01.remote.engine.enqueuing import enqueue
 from p01.remote.engine.seams import Application, Processor
 from p01.remote.exceptions import InputError, RegistrationError, UnknownJob
-from p01.remote.front.registration import refuseLater
+from p01.remote.front.registration import DECORATED, refuseLater
 from p01.remote.ground import checks
 from p01.remote.handle import Handle
 from p01.remote.instants import duration, seconds
@@ -20,7 +20,8 @@ from p01.remote.options import Span, Unique
 from p01.remote.storage.transactions import transact
 
 P = ParamSpec('P')      # of a job's function
-Output = TypeVar('Output')
+Output = TypeVar('Output', covariant=True)   # an async def gives a subclass of Coroutine
+Result = TypeVar('Result')
 
 
 class JobChoice(TypedDict, total=False):
@@ -73,7 +74,15 @@ class JobFunction(Generic[P, Output]):
         return JobFunction(self.app, self.name, self.function, self.prototype,
                            {**self.options, **checked({**options})})
 
-    def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Handle[Output]:
+    # an async def has as its output what its coroutine returns
+    @overload
+    def enqueue(self: JobFunction[P, Coroutine[Any, Any, Result]], /, *args: P.args,
+                **kwargs: P.kwargs) -> Handle[Result]: ...
+
+    @overload
+    def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Handle[Output]: ...
+
+    def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Handle[Any]:
         """Enqueue a call in the transaction around this; without one, in one of its own that is
         committed when this returns.
 
@@ -83,7 +92,14 @@ class JobFunction(Generic[P, Output]):
         [handle] = self.put((Arguments(args, kwargs),))
         return handle
 
-    def enqueueMany(self, calls: Iterable[Any]) -> list[Handle[Output]]:
+    @overload
+    def enqueueMany(self: JobFunction[P, Coroutine[Any, Any, Result]],
+                    calls: Iterable[Any]) -> list[Handle[Result]]: ...
+
+    @overload
+    def enqueueMany(self, calls: Iterable[Any]) -> list[Handle[Output]]: ...
+
+    def enqueueMany(self, calls: Iterable[Any]) -> list[Handle[Any]]:
         """Enqueue many calls in one transaction, all or none, as enqueue does one; returns their
         handles in order.
 
@@ -92,11 +108,18 @@ class JobFunction(Generic[P, Output]):
         """
         return self.put(list(calls))
 
-    def map(self, /, *iterables: Iterable[Any]) -> list[Handle[Output]]:
+    @overload
+    def map(self: JobFunction[P, Coroutine[Any, Any, Result]],
+            /, *iterables: Iterable[Any]) -> list[Handle[Result]]: ...
+
+    @overload
+    def map(self, /, *iterables: Iterable[Any]) -> list[Handle[Output]]: ...
+
+    def map(self, /, *iterables: Iterable[Any]) -> list[Handle[Any]]:
         """Enqueue, with enqueueMany, what the built-in map would call."""
         return self.put([Arguments(args) for args in zip(*iterables)])
 
-    def put(self, calls: Sequence[Any]) -> list[Handle[Output]]:
+    def put(self, calls: Sequence[Any]) -> list[Handle[Any]]:
         """Enqueue in the transaction around this; without one, in one of its own."""
         connection = self.app.around()
         if connection is None:
@@ -128,7 +151,7 @@ class JobFunction(Generic[P, Output]):
             raise RegistrationError(f'{path} is not what app.job made of it, and no worker would '
                                     'know the job; write @app.job above the function, and above '
                                     'its other decorators.')
-        refuseLater(stands, path)       # another decorator's, above ours
+        refuseLater(stands, path, DECORATED)
         self.proven = True
 
     def __reduce__(self) -> str:

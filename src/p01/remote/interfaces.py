@@ -46,6 +46,14 @@ class IJob(Interface):
     one that joins a data manager without savepoints, or says something of the transaction (note,
     user), ends the group. A detached job shares nothing; nor do jobs that are run by hand.
 
+    An async def runs on the event loop of its worker, detached, and up to --concurrency of them at
+    once; it may await as it likes. What it changes it changes within `async with
+    app.transaction()`,
+    whose commit is refused when the job was taken over. One that awaits within `with
+    app.transaction()`, or while the thread's transaction has changes, gets a TransactionOver there.
+    It is cancelled at its next await by its time limit, and when its worker has to end, which gives
+    it back.
+
     A claimed job that has not begun is queued still. Only the job that ran when its process was
     taken down is blamed, and that is a failed run, unless policy.deaths says otherwise; the ends of
     processes that were told to stop blame none.
@@ -62,6 +70,7 @@ class IJob(Interface):
     policy = Attribute('How it is retried: an options.Policy. The default runs a job at most 4 '
                        'times.')
     detached = Attribute('True for work that runs with no transaction and no connection open.')
+    asynchronous = Attribute('True for an async def.')
     together = Attribute('True for work that may share a commit with other jobs.')
     id = Attribute('The id; None in a behaviour.')
     name = Attribute('The name it was enqueued under.')
@@ -114,9 +123,9 @@ class IRemoteProcessor(Interface):
 
     def addJob(name, job):
         """Register a Job instance, or a callable that any process finds again by its name, and that
-        does its work when it is called: no async def, no generator function, no method, nothing of
-        the script that runs. What stands under the name is what runs. Raises RegistrationError,
-        saying what to do.
+        does its work when it is called, or is an async def: no generator function, no method,
+        nothing of the script that runs. What stands under the name is what runs. Raises
+        RegistrationError, saying what to do.
         """
 
     def removeJob(name):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 import operator
 import pkgutil
 import sys
@@ -16,7 +15,8 @@ from persistent import Persistent
 from zope.interface import implementer
 
 from p01.remote.exceptions import ArgumentsError, NotLoaded, RegistrationError, UnknownJob
-from p01.remote.front.registration import pathOf, refuseLater
+from p01.remote.front.registration import AMETHOD, DECORATED, pathOf, refuseLater
+from p01.remote.front.signatures import signatureOf
 from p01.remote.ground.door import Placed
 from p01.remote.ground.foreign import Raised, guarded, reasonOf, shown
 from p01.remote.instants import utc
@@ -54,6 +54,8 @@ class Job(Placed, Persistent):
     policy = Policy()
     detached = False
     together = False
+    # whether it is an async def, which runs on the event loop of a worker, detached
+    asynchronous = False
 
     id: int | None = None
     name = ''
@@ -116,6 +118,16 @@ class FunctionJob(Job):
     def function(self) -> Callable[..., Any]:
         """The function, imported. Raises UnknownJob when the name no longer imports."""
         return plain(found(self.path))
+
+    @property
+    def asynchronous(self) -> bool:     # type: ignore[override]
+        """Whether the function is an async def."""
+        return self.awaits(self.function)
+
+    @staticmethod
+    def awaits(function: Any) -> bool:
+        """Whether a function is an async def."""
+        return inspect.iscoroutinefunction(function)
 
     def __call__(self, remoteProcessor: Any) -> Any:
         args, kwargs = self.input if self.input is not None else ((), {})
@@ -192,13 +204,13 @@ class Gone(Job):
 def wrapped(job: Any) -> Job:
     """A Job instance for what addJob was given. Raises RegistrationError, saying what to do."""
     if isinstance(job, Job):
-        refuseLater(type(job).__call__, f'{type(job).__name__}.__call__')
+        refuseLater(type(job).__call__, f'{type(job).__name__}.__call__', AMETHOD)
         return job
     if isinstance(job, type) and issubclass(job, Job):
         raise RegistrationError(f'{job.__name__} is a class; add an instance of it, '
                                 f'{job.__name__}().')
     if isinstance(getattr(job, 'prototype', None), Job):
-        refuseLater(job, job.prototype.path)        # another decorator's, above ours
+        refuseLater(job, job.prototype.path, DECORATED)
         return job.prototype.filled({})     # a copy: the App's own belongs to no connection
     if not callable(job):
         raise RegistrationError(f'{shown(job)} is no job: give a Job instance or an importable '
@@ -250,41 +262,6 @@ def plain(function: Any) -> Callable[..., Any]:
         raise UnknownJob(f'{function!r} is no function; restore it, or cancel the job.')
     result: Callable[..., Any] = function
     return result
-
-
-KNOWN = 1_000       # functions whose signature is kept
-Signed = tuple[inspect.Signature | None, float, float]
-_signatures: dict[Any, Signed] = {}
-
-
-def signatureOf(function: Callable[..., Any]) -> Signed:
-    """The function's signature, None for builtins that have none; of positional arguments alone, so
-    many at least and at most fit, which spares most calls the binding."""
-    found = _signatures.get(function)
-    if found is None:
-        # whoever makes functions anew, or imports them again, has left the old ones
-        if len(_signatures) >= KNOWN:
-            _signatures.clear()
-        try:
-            signature = inspect.signature(function)
-            found = signature, *arity(signature)
-        except (TypeError, ValueError):
-            found = None, 0, 0
-        _signatures[function] = found
-    return found
-
-
-def arity(signature: inspect.Signature) -> tuple[float, float]:
-    """How many positional arguments alone fit: at least, at most; none do where a keyword is
-    needed."""
-    parameters = signature.parameters.values()
-    positional = [each for each in parameters
-                  if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
-    needed = [each for each in parameters if each.default is each.empty
-              and each.kind is each.KEYWORD_ONLY]
-    most = math.inf if any(each.kind is each.VAR_POSITIONAL
-                           for each in parameters) else len(positional)
-    return math.inf if needed else sum(each.default is each.empty for each in positional), most
 
 
 def instants(**values: float | None) -> dict[str, datetime | None]:

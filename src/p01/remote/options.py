@@ -142,16 +142,18 @@ class Retention(Options):
 class WorkerOptions(Options):
     """How workers work. Each is a flag of `p01-remote worker` and P01_REMOTE_… in the environment.
 
-    processes: worker processes; threads: in each of them; waitTime: seconds between two looks at
-    the database when no signal comes; lease: seconds after which a silent worker of another host
-    counts as dead; queues: only these, () for all; drain: end when nothing is due any more;
-    together: all jobs share commits, see IJob; grace: what running jobs get to end when workers are
-    told to stop; logLevel: log lines from this one on, debug, info, warning or error, '' for what
-    jobs say from info on and warnings of all others.
+    processes: worker processes; threads: in each of them; concurrency: jobs that are an async def
+    and run at once beside each thread; waitTime: seconds between two looks at the database when no
+    signal comes; lease: seconds after which a silent worker of another host counts as dead; queues:
+    only these, () for all; drain: end when nothing is due any more; together: all jobs share
+    commits, see IJob; grace: what running jobs get to end when workers are told to stop; logLevel:
+    log lines from this one on, debug, info, warning or error, '' for what jobs say from info on and
+    warnings of all others.
     """
 
     processes: int = 1
     threads: int = 1
+    concurrency: int = 100
     waitTime: float = 1.0
     lease: float = 60.0
     queues: tuple[str, ...] = ()
@@ -161,7 +163,7 @@ class WorkerOptions(Options):
     grace: float = 30.0
 
     def __post_init__(self) -> None:
-        for name in ('processes', 'threads'):
+        for name in ('processes', 'threads', 'concurrency'):
             self.keep(name, checks.wholeOf(getattr(self, name), name, 1))
         for name, least in (('waitTime', 0.0), ('lease', 1.0), ('grace', 0.0)):
             self.keep(name, duration(getattr(self, name), name))

@@ -20,6 +20,8 @@ from p01.remote.views.leftovers import Left
 @appArgument
 @click.option('--processes', type=int, metavar='N', help='Worker processes; default 1.')
 @click.option('--threads', type=int, metavar='N', help='Threads in each of them; default 1.')
+@click.option('--concurrency', type=int, metavar='N',
+              help='Jobs at once that are an async def, beside each thread; default 100.')
 @click.option('--queue', 'queues', multiple=True, metavar='NAME',
               help='Only this queue; may be given again.')
 @click.option('--lease', type=SPAN, metavar='TIME',
@@ -37,8 +39,9 @@ from p01.remote.views.leftovers import Left
               help='Log lines from this level on; default: what jobs say from info on, and '
                    'warnings of all others.')
 @jsonOption
-def worker(target: str, processes: int | None, threads: int | None, queues: tuple[str, ...],
-           lease: float | None, waitTime: float | None, drain: bool | None, together: bool | None,
+def worker(target: str, processes: int | None, threads: int | None, concurrency: int | None,
+           queues: tuple[str, ...], lease: float | None, waitTime: float | None,
+           drain: bool | None, together: bool | None,
            grace: float | None, verbose: bool, logLevel: str | None, asJson: bool) -> int:
     """Process jobs until TERM, HUP or Ctrl-C; running jobs get --grace to end. A second signal ends
     them now; they run again.
@@ -49,9 +52,9 @@ def worker(target: str, processes: int | None, threads: int | None, queues: tupl
     A process that dies is replaced, and its jobs go to the others. Every option may stand in the
     environment, as P01_REMOTE_PROCESSES and so on.
     """
-    options = WorkerOptions.read(processes=processes, threads=threads, queues=queues or None,
-                                 lease=lease,
-                                 waitTime=waitTime, drain=drain, together=together, grace=grace,
+    options = WorkerOptions.read(processes=processes, threads=threads, concurrency=concurrency,
+                                 queues=queues or None, lease=lease, waitTime=waitTime, drain=drain,
+                                 together=together, grace=grace,
                                  logLevel=logLevel or ('info' if verbose else None))
     loglines.begin(options.logLevel)
     supervisor = Supervisor(target, options)

@@ -51,12 +51,17 @@ class Bell:
         that cannot be."""
         return self.signal is None or self.signal.within(connection)
 
-    def wait(self, heard: int, seconds: float) -> int:
-        """Wait for a ring after the heard ones, at most so many seconds; returns the rings so
-        far."""
+    def nudge(self) -> None:
+        """Have those who wait look whether they are called, in this process."""
         with self.condition:
-            if self.rings == heard and seconds > 0:
-                self.condition.wait(seconds)
+            self.condition.notify_all()
+
+    def wait(self, heard: int, seconds: float, called: Callable[[], bool] = lambda: False) -> int:
+        """Wait for a ring after the heard ones, or until called, at most so many seconds; returns
+        the rings so far."""
+        with self.condition:
+            if seconds > 0:
+                self.condition.wait_for(lambda: self.rings != heard or called(), seconds)
             return self.rings
 
     def listen(self) -> None:

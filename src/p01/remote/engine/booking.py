@@ -16,6 +16,7 @@ from transaction.interfaces import TransientError
 
 from p01.remote import verbs
 from p01.remote.engine import orders, rescuing
+from p01.remote.engine.handed import Handed
 from p01.remote.engine.janitor import Janitor
 from p01.remote.engine.ledger import Ledger
 from p01.remote.engine.runner import Runner
@@ -53,11 +54,12 @@ class Booking:
     """Keeps the books of a worker, in the session of its runner, and commits what came of its
     jobs."""
 
-    def __init__(self, runner: Runner, stopping: threading.Event) -> None:
+    def __init__(self, runner: Runner, stopping: threading.Event, handed: Handed) -> None:
         self.runner = runner
         self.session, self.post, self.clock = runner.session, runner.post, runner.clock
         self.options = runner.post.options
         self.stopping = stopping                    # nothing more is to be claimed
+        self.handed = handed                        # to the event loop
         self.ledger = Ledger(self.post.name, self.options.drain)
         self.janitor = Janitor(self.clock)
         self.ticker = Ticker(self.post.name)
@@ -109,6 +111,7 @@ class Booking:
         if booked.tasks:
             self.post.turn(booked.round)
         self.ledger.committed()
+        self.handed.committed()
         self.janitor.committed()
         rescuing.tell(booked.told)
         return booked
@@ -121,7 +124,8 @@ class Booking:
              unsure: Iterable[Task]) -> Booked:
         """One bookkeeping, as of an instant; part of the caller's transaction."""
         self.ledger.settle(store, seat)
-        gone = orders.withdraw(store, seat, at)
+        self.handed.book(store, seat)
+        gone = orders.withdraw(store, seat, at, self.handed.stop(seat.asked))
         processor = self.session.processor()
         look = self.ticker.look(processor, at)
         told: list[object] = [*gone, *self.janitor.poll(processor, self.post.rank(store), at),
@@ -129,20 +133,21 @@ class Booking:
         self.claim(store, seat, at, count, wide)
         told += expired(seat)
         if self.ends(seat):
-            verbs.release(store, seat, seat.claims)
+            verbs.release(store, seat, self.handed.apart(seat))
         tasks = self.tasks(store, seat)
         number, wait = 0, 0.0
         if tasks:
             number = seat.round = seat.round + 1
-        elif not figures.behind(store):
+        elif not (count and figures.behind(store)):
             due = [each for each in (figures.nextDue(store), look.coming) if each is not None]
             wait = max(0.0, min(due, default=at + IDLEWAIT) - at)
         return Booked(tasks, number, wait, look, told, frozenset(seat.orders))
 
     def claim(self, store: Store, seat: Seat, now: float, count: int, wide: bool) -> None:
         """Have so many claims: others get those beyond, as jobs take longer than they did."""
-        verbs.release(store, seat, list(seat.claims)[count:])
-        free = count - len(seat.claims) + len(self.ledger.later & seat.claims.keys())
+        apart = self.handed.apart(seat)
+        verbs.release(store, seat, apart[count:])
+        free = count - min(len(apart), count) + len(self.ledger.later & seat.claims.keys())
         if free > 0 and QUIET not in seat.orders and not self.ends(seat):
             verbs.claim(store, seat, free, now, self.options.queues or None, self.post.rank(store),
                         wide)
@@ -155,10 +160,10 @@ class Booking:
 
     def tasks(self, store: Store, seat: Seat) -> list[Task]:
         """The jobs to run, of those claimed."""
-        return [Task(jobid, record, claim)
-                for (jobid, claim), (_, record) in zip(seat.claims.items(),
-                                                       store.entries(seat.claims), strict=True)
-                if jobid not in self.ledger.later]
+        apart = [jobid for jobid in self.handed.claimed(store, seat)
+                 if jobid not in self.ledger.later]
+        return [Task(jobid, record, seat.claims[jobid])
+                for jobid, (_, record) in zip(apart, store.entries(apart), strict=True)]
 
     def keep(self, runs: Runs) -> None:
         """Keep what came of jobs, until the next bookkeeping writes it; what failed is written at

@@ -14,13 +14,13 @@ FIRSTPAUSE, LONGESTPAUSE = 0.01, 1.0      # seconds before the first and before 
 TOLDFROM = 3                        # conflicts of one run from which on each is told of
 
 
-def hotOf(error: BaseException, connection: Connection) -> str:
+def hotOf(error: BaseException, connection: Connection | None) -> str:
     """The object that two have changed, as people find it: its class, oid and name; else what the
     error says."""
     oid = getattr(error, 'oid', None)
     if not isinstance(oid, bytes):
         return reasonOf(error)
-    found: Any = guarded(connection.get, oid)
+    found: Any = None if connection is None else guarded(connection.get, oid)
     kind = getattr(error, 'class_name', None) or f'{type(found).__module__}.{nameOf(found)}'
     name = guarded(getattr, found, '__name__', None)
     return f'{kind} {oid_repr(oid)}' + (f' ({shown(name, 60)})' if isinstance(name, str) else '')

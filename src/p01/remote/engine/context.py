@@ -10,6 +10,7 @@ from datetime import datetime
 from threading import get_ident
 from typing import Any
 
+from ZODB.Connection import Connection
 from ZODB.DB import DB
 
 from p01.remote.engine import progress
@@ -32,7 +33,7 @@ class Running:
     """A job that runs."""
 
     __slots__ = ('processor', 'behaviour', 'task', 'input', 'started', 'worker', 'db', 'asked',
-                 'thread', 'done', '_job')
+                 'thread', 'done', 'blocks', 'fence', '_job')
 
     def __init__(self, processor: Processor | None, behaviour: Job, task: Task, input: Any,
                  started: float, worker: str,
@@ -47,6 +48,10 @@ class Running:
         self.asked = asked          # whether the run of a job is to end, given its id
         self.thread = get_ident()
         self.done: Progress | None = None
+        self.blocks = 0             # of `with app.transaction()` that it is in
+        # of one that commits itself what it changes: has a connection's transaction meet whoever
+        # took the job over
+        self.fence: Callable[[Connection, int], None] | None = None
         self._job: Job | None = None
 
     @property

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from p01.remote.engine import presence
 from p01.remote.engine.seams import Processor
 from p01.remote.ground import blackbox, foreign
-from p01.remote.ground.blackbox import BLURRED, KILLED, UNKNOWN, WORKS, Head, Saying, howOf
+from p01.remote.ground.blackbox import BLURRED, KILLED, STEP, UNKNOWN, WORKS, Head, Saying, howOf
 from p01.remote.ground.clocks import CLOCK, Clock
 from p01.remote.options import Policy
 from p01.remote.store.seats import Seat
@@ -25,6 +25,7 @@ EMPTY = 24 * 3600.0         # seconds after which the seat of a silent worker wi
 WATCHED = 0.5
 TOLDTOSTOP = 'it was told to stop'
 DIED = 'its process died'
+HELD = 'it was killed for jobs that ran beyond their time limits, while one held their event loop'
 TOGETHER = 'it was killed with its supervisor'
 
 
@@ -33,12 +34,13 @@ class Death(NamedTuple):
 
     why: what is told. ran: the claimed jobs that it ran and that are blamed for it; None when
     nobody knows which one ran, and all come under suspicion. late: those for whose time limit their
-    process was killed; no other one is blamed then.
+    process was killed; no other one is blamed then. among: one of these did it, see janitor.rescue.
     """
 
     why: str
     ran: set[int] | None = None
     late: frozenset[int] = frozenset()
+    among: frozenset[int] = frozenset()
 
 
 class Silence:
@@ -68,8 +70,8 @@ def deathOf(seat: Seat, here: str, now: float, silence: Silence | None = None) -
     """How a worker ended, None for one that lives."""
     clock = CLOCK if silence is None else silence.clock
     if seat.process == presence.PROCESS:
-        return None if seat.name in presence.live else Death('its thread ended',
-                                                             ran(seat, boxOf(seat)))
+        return None if seat.name in presence.live else laid('its thread ended', seat,
+                                                            boxOf(seat))
     if not seat.box or seat._p_jar is not None and presence.alone(seat._p_jar.db()):
         # a database of one process, and that is this one
         return ended(seat, boxOf(seat))
@@ -79,7 +81,7 @@ def deathOf(seat: Seat, here: str, now: float, silence: Silence | None = None) -
         return Death('its host was restarted', set()) if seat.host != here else ended(seat, box)
     if box is not None and seat.host == here:
         hangs = seat.claims and box.head.beat < clock.monotonic() - seat.lease
-        return Death(f'it hung for {seat.lease:g} s', ran(seat, box)) if hangs else None
+        return laid(f'it hung for {seat.lease:g} s', seat, box) if hangs else None
     silent = now - seat.beat > (seat.lease if seat.claims else EMPTY)
     if silence is not None and not silence.lasts(seat, clock.monotonic()) or not silent:
         return None
@@ -87,7 +89,7 @@ def deathOf(seat: Seat, here: str, now: float, silence: Silence | None = None) -
         return Death(TOLDTOSTOP, set())
     if near and seat.host != here and seat.beat < blackbox.booted():
         return Death('its host was restarted', set())
-    return Death(f'it was silent for {seat.lease:g} s', ran(seat, None))
+    return laid(f'it was silent for {seat.lease:g} s', seat, None)
 
 
 def isDead(seat: Seat, here: str, now: float) -> bool:
@@ -98,18 +100,43 @@ def isDead(seat: Seat, here: str, now: float) -> bool:
 def ended(seat: Seat, box: Saying | None) -> Death:
     """How the process of a worker ended that is dead for sure, by its box."""
     if box is None:
-        return Death(TOLDTOSTOP,
-                     set()) if seat.told else Death('its process ended', ran(seat, None))
+        return Death(TOLDTOSTOP, set()) if seat.told \
+            else laid('its process ended', seat, None)
     if box.head.end == KILLED:
         late = frozenset(box.late() & set(seat.claims))
         if not late and any(slot.jobid and slot.end() <= box.head.beat for slot in box.slots):
             return Death('it was killed for a job that was to end', set())
+        step = stepping(box) & set(seat.claims)
+        if step and late and not late & step:
+            return Death(HELD, step)
+        late = late & step or late          # who held the event loop kept the others from ending
         return Death('it was killed for a job that ran beyond its time limit', set(late), late)
     if box.head.end != WORKS or seat.told:
         return Death(TOLDTOSTOP, set())
     if blackbox.replaced(seat.path, box.head):
         return Death('its process runs another program', set())
-    return Death(way(box.head), ran(seat, box))
+    return laid(way(box.head), seat, box)
+
+
+def laid(why: str, seat: Seat, box: Saying | None) -> Death:
+    """A death, and whom it is laid to: the job that ran, or one of several that did.
+
+    On an event loop that is the one whose step it was at; when it was at none, one of those that
+    had begun.
+    """
+    found, claims = ran(seat, box), set(seat.claims)
+    if seat.parts == 1:
+        return Death(why, found)
+    if box is None or found is None:
+        found = claims
+    else:
+        found |= stepping(box) & claims or {slot.jobid for slot in box.slots} & claims
+    return Death(why, found) if len(found) < 2 else Death(why, set(), among=frozenset(found))
+
+
+def stepping(box: Saying) -> set[int]:
+    """The jobs whose steps the event loops of a process were at."""
+    return {slot.jobid for slot in box.slots if slot.round == STEP and slot.jobid}
 
 
 def way(head: Head) -> str:

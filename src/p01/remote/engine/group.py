@@ -14,7 +14,7 @@ from collections.abc import Callable
 from transaction.interfaces import TransientError
 
 from p01.remote import events
-from p01.remote.engine.runner import Runner, Way
+from p01.remote.engine.runner import Runner
 from p01.remote.engine.sizes import GROUPLASTS, LEASTATONCE, WEIGHT, Sizes
 from p01.remote.engine.verdict import (
     COMMITTED,
@@ -26,6 +26,7 @@ from p01.remote.engine.verdict import (
     Verdict,
     failure,
 )
+from p01.remote.engine.ways import Way
 from p01.remote.ground.foreign import Raised, guarded, interrupts
 from p01.remote.storage.insides import weightOf
 from p01.remote.storage.marks import BEGIN, Mark, markable

@@ -15,6 +15,7 @@ from transaction.interfaces import TransientError
 
 from p01.remote import events, verbs
 from p01.remote.engine import ticker
+from p01.remote.engine.aside import aside
 from p01.remote.engine.context import Running, within
 from p01.remote.engine.limit import text as limitText
 from p01.remote.engine.seams import Processor
@@ -131,7 +132,12 @@ def runOne(processor: Processor, hand: Holder, jobid: int, now: float | None, ma
 
 
 def call(processor: Processor, behaviour: Job, task: Task, started: float, manager: Any) -> Any:
-    """Call the behaviour, with the job's surroundings."""
+    """Call the behaviour, with the job's surroundings; one that is an async def has a thread of its
+    own."""
+    if behaviour.asynchronous:
+        plain = behaviour.filled({})        # which belongs to no connection
+        job = Running(None, plain, task, unpack(task.record.input), started, Holder.name)
+        return aside(job, plain.ready(), behaviour.policy.timeout)
     job = Running(processor, behaviour, task, unpack(task.record.input), started, Holder.name)
     around = Surroundings(processor, manager)
     try:

@@ -85,12 +85,15 @@ def register(box: presence.Box) -> None:
         faulthandler.register(blackbox.SIGNAL, box.stack, all_threads=True, chain=False)
 
 
-def left(seat: Seat) -> Stack:
-    """Where the thread of a worker stood when its process was asked; nothing where that cannot be
-    read."""
+def left(seat: Seat, jobid: int) -> Stack:
+    """Where the thread of a worker stood that ran a job, when its process was asked; nothing where
+    that cannot be read."""
     path = seat.path
     try:
-        thread = blackbox.read(path).slots[seat.slot].thread
+        slots = blackbox.read(path).slots
+        thread = next((slot.thread for slot in slots if slot.round == blackbox.STEP
+                       and slot.jobid == jobid),
+                      slots[seat.slot].thread)
         lines = path.with_suffix(blackbox.STACK).read_text(errors='replace').splitlines()
     except (OSError, IndexError):
         return []

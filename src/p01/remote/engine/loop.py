@@ -14,6 +14,7 @@ from p01.remote.engine.batch import Batch
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.booking import Booking
 from p01.remote.engine.group import Group
+from p01.remote.engine.handed import Handed
 from p01.remote.engine.migration import migrate
 from p01.remote.engine.outage import Outage
 from p01.remote.engine.post import Post
@@ -54,10 +55,11 @@ class Loop:
         presence.live.add(self.name)
         self.runner = Runner(self.session, self.post)
         self.stopping = threading.Event()
-        self.booking = Booking(self.runner, self.stopping)
+        self.bell = bellOf(db)
+        self.handed = Handed(self.runner, lambda: self.bell.nudge())
+        self.booking = Booking(self.runner, self.stopping, self.handed)
         self.batch = Batch()
         self.group = Group(self.runner, self.keep)
-        self.bell = bellOf(db)
         self.done, self.idle = 0, False
         # a thread is in work; our database is about to close; people want nothing more to begin
         self.working = self.dismissed = self.quiet = False
@@ -83,10 +85,11 @@ class Loop:
 
     def poll(self, now: float) -> float:
         """Do what there is to do; returns seconds until the next look, 0 for at once."""
-        tasks, wait = self.book(now, self.batch.size())
-        self.idle = not tasks
+        self.keep(self.handed.collect(self.stopping.is_set()))
+        tasks, wait = self.book(now, self.handed.size(self.batch.size(), self.batch.aim()))
+        self.idle = not tasks and not self.handed.held
         if not tasks:
-            return wait
+            return self.handed.rest(wait)
         began, ran, enough = self.clock.monotonic(), 0, 2 * self.batch.aim()
         left = self.post.hold(tasks)
         try:
@@ -95,8 +98,10 @@ class Loop:
                     task = left.popleft()
                 except IndexError:
                     break           # the heartbeat was quicker, and has given back what was left
-                verdict = self.perform(task, bool(left))
                 ran += 1
+                if self.handed.takes(task):
+                    continue
+                verdict = self.perform(task, bool(left))
                 if isinstance(verdict, Lost):
                     break           # we were thought dead: others have the rest already
                 if self.clock.monotonic() - began > enough:
@@ -111,7 +116,8 @@ class Loop:
     def act(self, task: Task) -> Verdict:
         """Run a job and keep its outcome."""
         try:
-            return self.perform(task)
+            return self.perform(task) if not self.handed.takes(task) \
+                else self.handed.finish(self.keep)
         finally:
             self.post.rest()
 
@@ -156,7 +162,7 @@ class Loop:
         """Poll, and wait for the bell in between. A storage that is away is waited for, with
         growing pauses."""
         heard = self.bell.rings
-        while not self.stopping.is_set():
+        while not self.stopping.is_set() or self.handed.lasts():
             try:
                 wait = self.poll(self.clock.now())
             except (MemoryError, ProcessorGone):
@@ -173,7 +179,7 @@ class Loop:
             if wait and self.idle and self.options.drain:
                 break
             # a ring during the poll was perhaps too late for it: wait returns at once
-            heard = self.bell.wait(heard, wait)
+            heard = self.bell.wait(heard, wait, self.handed.called)
 
     def endure(self, error: BaseException) -> None:
         """Say once that the storage is away, pause, and begin anew with a fresh connection.
@@ -200,6 +206,7 @@ class Loop:
         """Give back what is claimed, and leave. Where the storage is away, others find our seat by
         its box or lease."""
         try:
+            self.keep(self.handed.close())
             self.booking.leave()
         except BaseException as error:      # of whatever class: it must not be taken for alive
             logger.warning('Worker %s leaves its seat to others: %s', self.name, reasonOf(error))
@@ -212,6 +219,7 @@ class Loop:
         """Leave without a word in the database."""
         with contextlib.suppress(Exception):            # it may be broken
             self.runner.end()
+        self.handed.close()
         self.session.close()
         presence.live.discard(self.name)
         heartbeat.unwatch(self)

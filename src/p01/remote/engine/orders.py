@@ -35,6 +35,7 @@ def hear(db: DB, locate: Locate, loops: Iterable[Working]) -> None:
         seats = locate(connection).store.seats
         found = [(loop, seat) for loop in loops if (seat := seats.get(loop.name)) is not None]
         for loop, seat in found:
+            loop.handed.stop(seat.asked)
             for jobid, asked in seat.asked.items():
                 note(loop.post.box.path, loop.post.slot, jobid,
                      loop.clock.monotonic() + asked.grace)
@@ -43,11 +44,18 @@ def hear(db: DB, locate: Locate, loops: Iterable[Working]) -> None:
         obey(loop, words)
 
 
-def withdraw(store: Store, seat: Seat, now: float) -> list[object]:
+def withdraw(store: Store, seat: Seat, now: float, beside: Collection[int]) -> list[object]:
     """Cancel the claimed jobs that were asked to end before they began; returns what to tell. For
-    their worker's bookkeeping, when what has ended is settled."""
-    return [requests.end(store, seat, jobid, withdrawn(seat, jobid, now)) for jobid in seat.asked
-            if jobid in seat.claims]
+    their worker's bookkeeping, when what has ended is settled. Those beside are on its event loop,
+    and get their grace."""
+    told: list[object] = []
+    for jobid in [jobid for jobid in seat.asked if jobid in seat.claims]:
+        if jobid not in beside:
+            told.append(requests.end(store, seat, jobid, withdrawn(seat, jobid, now)))
+        elif now > seat.asked[jobid].when + seat.asked[jobid].grace:
+            seat.fence()
+            told.append(requests.taken(store, seat, jobid, now, stack=[]))
+    return told
 
 
 def obey(loop: Working, words: Collection[str]) -> None:

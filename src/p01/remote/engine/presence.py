@@ -14,6 +14,7 @@ import uuid
 import weakref
 from collections.abc import Callable
 from functools import partial
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,8 @@ from p01.remote.ground.blackbox import (
 )
 
 ALONEKINDS = 'memory', 'file'             # kinds of storage that are open in one process only
-MOSTSLOTS = 1024                        # threads of a process that can be told apart
+# threads, and jobs on event loops, of a process that can be told apart
+MOSTSLOTS = 16_384
 # seconds after which the box of a dead process goes whose jobs nobody has given back
 BOXLASTS = 24 * 3600.0
 
@@ -80,24 +82,27 @@ class Box:
             fresh.rename(self.path)
         near[self.path.name] = self.map
         self.lock = threading.Lock()
-        self.free = list(range(MOSTSLOTS))
+        self.free = list(range(MOSTSLOTS))      # a heap
+        self.taken: set[int] = set()
         self.top = 0
 
-    def take(self) -> int:
-        """A slot for a thread; the last one is shared by all beyond."""
+    def take(self, kind: int = TAKEN) -> int:
+        """A slot for a thread, or of another kind; the last one is shared by all beyond."""
         with self.lock:
-            slot = self.free.pop(0) if len(self.free) > 1 else self.free[0]
+            slot = heappop(self.free) if len(self.free) > 1 else self.free[0]
+            self.taken.add(slot)
             self.top = max(self.top, slot + 1)
             TOP.pack_into(self.map, HEAD.size - TOP.size, self.top)
-            TURN.pack_into(self.map, HEAD.size + slot * SIZE + JOB.size, TAKEN, 0)
+            TURN.pack_into(self.map, HEAD.size + slot * SIZE + JOB.size, kind, 0)
             return slot
 
     def give(self, slot: int) -> None:
         """Give a slot back."""
         self.turn(slot, 0)
         with self.lock:
-            if slot not in self.free:
-                self.free.append(slot)
+            if slot in self.taken and slot < MOSTSLOTS - 1:         # that one is never taken out
+                heappush(self.free, slot)
+            self.taken.discard(slot)
 
     def write(self, slot: int, jobid: int, deadline: float, began: float = 0.0) -> None:
         """Say what a thread runs: until when at most, 0 for ever, and since when; a negative id has

@@ -233,7 +233,7 @@ class Served:
         # without names when the storage is away
         with contextlib.suppress(Exception), self.app.reading() as processor:
             names.update((jobid, processor.store.entry(jobid)[1].name) for loop in self.loops
-                         if (jobid := loop.post.running))
+                         for jobid in (loop.post.running, *loop.handed.running()) if jobid)
         self.line.say('runs', names)
         with contextlib.suppress(Exception):
             mark(self.app, {Path(presence.mine(self.app.db).path)})

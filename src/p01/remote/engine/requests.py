@@ -77,7 +77,7 @@ def stood(seat: Seat, jobid: int) -> limit.Stack | None:
     with suppress(OSError, IndexError, struct.error):
         said = blackbox.read(seat.path)
         if said.head.end == blackbox.KILLED and said.slots[seat.slot].jobid == jobid:
-            return limit.left(seat)
+            return limit.left(seat, jobid)
     return None
 
 

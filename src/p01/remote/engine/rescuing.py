@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -29,14 +29,16 @@ Policies = Callable[[int], Policy]      # of a job, by its id
 def rescue(store: Store, seat: Seat, now: float, ran: Iterable[int] | None,
            why: str = 'its worker died',
            late: Mapping[int, Policy] = MappingProxyType({}),
-           policies: Policies = lambda jobid: DEFAULTPOLICY) -> list[End]:
+           policies: Policies = lambda jobid: DEFAULTPOLICY,
+           among: Collection[int] = ()) -> list[End]:
     """Give a dead worker's jobs to others, and fence the worker off, should it still live; returns
     what to tell.
 
     The jobs that ran count a run and a death, after which their policies decide. When nobody knows
     which one ran, all come under suspicion and will run alone, so that the next death tells. Jobs
     for whose time limit the worker was killed come with their policies, and then nothing else is
-    blamed.
+    blamed. Where it was one among several, each has a death noted, and who was at one before comes
+    under suspicion: whoever kills a process with 1,000 jobs that await has them not run one by one.
     """
     verbs.settle(store, seat, {})
     told: list[End] = []
@@ -45,8 +47,9 @@ def rescue(store: Store, seat: Seat, now: float, ran: Iterable[int] | None,
         if jobid in seat.asked:
             told.append(requests.taken(store, seat, jobid, now,
                                        why if jobid in (ran or ()) else ''))
-        elif blamed is None:
-            verbs.retry(store, seat, jobid, None, None, suspect=True)
+        elif blamed is None or jobid in among:
+            verbs.retry(store, seat, jobid, None, None, died=jobid in among,
+                        suspect=blamed is None or claim.deaths > 0)
         elif jobid not in blamed:
             verbs.release(store, seat, [jobid])
         else:
@@ -67,7 +70,7 @@ def blame(store: Store, seat: Seat, jobid: int, claim: Claim, now: float, why: s
     attempt = Attempt(runs, seat.beat, now, seat.name, f'WorkerDied: {why}')
     pause = 0.0 if survives(policy, runs, deaths) else None
     if late:
-        stack = limit.left(seat) if stack is None else stack
+        stack = limit.left(seat, jobid) if stack is None else stack
         attempt = attempt._replace(reason=f'TimedOut: {limit.text(policy.timeout, stack)}',
                                    trace=limit.trace(stack))
         pause = pauseOf(policy, TimedOut(), runs, random.random())
@@ -103,7 +106,8 @@ def bury(processor: Processor, seat: Seat, found: Death, now: float) -> events.W
 
     jobs = len(seat.claims)
     late = {jobid: policies(jobid) for jobid in found.late}
-    ends = rescue(processor.store, seat, now, found.ran, found.why, late, policies)
+    ends = rescue(processor.store, seat, now, found.ran, found.why, late, policies,
+                  found.among)
     return events.WorkerRescued(seat.name, jobs, tuple(sorted(found.ran or ())), found.why,
                                 tuple(ends))
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Container
-from typing import Any, NamedTuple
+from typing import Any
 
 from transaction.interfaces import TransientError
 
 from p01.remote import events
 from p01.remote.engine import limit
+from p01.remote.engine.aside import aside
 from p01.remote.engine.clashes import FIRSTPAUSE, LONGESTPAUSE, TOLDFROM, hotOf
 from p01.remote.engine.context import Running, within
 from p01.remote.engine.post import Post
@@ -30,6 +31,7 @@ from p01.remote.engine.verdict import (
     failure,
     policyOf,
 )
+from p01.remote.engine.ways import Way
 from p01.remote.exceptions import ClaimLost, TimedOut
 from p01.remote.ground.clocks import pauseAfter
 from p01.remote.ground.foreign import interrupts
@@ -38,17 +40,6 @@ from p01.remote.options import CONFLICTS, Policy
 from p01.remote.store.outcomes import Stored, endOf, refers, startOf, success
 from p01.remote.store.payload import packOutput, unpack
 from p01.remote.store.records import Conflicts
-
-
-class Way(NamedTuple):
-    """How a job of some name is run."""
-
-    behaviour: Job
-    perform: Callable[[Running], Any]
-    detached: bool
-    together: bool
-    policy: Policy
-    timeout: float | None
 
 
 class Runner:
@@ -174,9 +165,11 @@ class Runner:
             self.around.enter()
         policy = behaviour.policy
         self.mark(task.id, policy.timeout)
-        detached = bool(behaviour.detached)
+        later = bool(getattr(behaviour, 'asynchronous', False))
+        detached = later or bool(behaviour.detached)
         together = bool(behaviour.together or self.post.options.together) and not detached
-        found = Way(behaviour, behaviour.ready(), detached, together, policy, policy.timeout)
+        found = Way(behaviour, behaviour.ready(), detached, together, policy, policy.timeout,
+                    later)
         self.ways[task.record.name] = found
         return found
 
@@ -248,7 +241,9 @@ class Runner:
                       self.session.db, self.post.asked)
         if not self.around.entered:
             self.around.enter()
-        if way.detached:
+        if way.asynchronous:        # as a rule it is handed to the event loop, see handed
+            output = aside(job, way.perform, way.timeout)
+        elif way.detached:
             output = within(job, way.perform)
         else:
             manager, self.jobid = self.session.manager, task.id

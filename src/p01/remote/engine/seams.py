@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeAlias
 
@@ -131,6 +131,13 @@ class Posted(Protocol):
         """Until when the run at hand may go on, on the monotonic clock; 0 for ever."""
 
 
+class Beside(Protocol):
+    """A Handed: what a Loop has handed to its event loop."""
+
+    def stop(self, jobids: Iterable[int]) -> set[int]:
+        """Have jobs end at their next await; returns those that are there."""
+
+
 class Working(Protocol):
     """A Loop, as those see it who look after it."""
 
@@ -157,6 +164,10 @@ class Working(Protocol):
     @property
     def post(self) -> Posted:
         """What it runs."""
+
+    @property
+    def handed(self) -> Beside:
+        """What it has handed to its event loop."""
 
     @property
     def gone(self) -> threading.Event:

@@ -184,6 +184,8 @@ class Supervisor:
             if blackbox.respite(child.box) < 0:     # else it has ended meanwhile
                 blackbox.tell(child.box, blackbox.KILLED)
                 child.process.kill()
+                child.box = ''              # it is not asked again, which forgets what it has said
+                return LOOKEVERY
         return max(0.01, blackbox.respite(child.box))
 
     def alive(self) -> list[Child]:

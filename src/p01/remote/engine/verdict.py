@@ -31,6 +31,8 @@ from p01.remote.store.store import Store
 from p01.remote.verbs.claims import EXPIRED
 from p01.remote.verbs.requests import applying, withdrawn
 
+OPENATONCE = 8           # transactions of jobs on an event loop that are open at once
+
 
 class Task(NamedTuple):
     """A claimed job, ready to run."""

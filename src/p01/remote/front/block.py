@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""`with app.transaction()`: a transaction, or a part of the one that is around it."""
+"""`with app.transaction()` and `async with app.transaction()`: a transaction, or a part of the one
+that is around it."""
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 from transaction.interfaces import InvalidSavepointRollbackError, ITransactionManager
@@ -11,12 +13,13 @@ from ZODB.Connection import Connection
 from ZODB.DB import DB
 from ZODB.POSException import ConflictError, ReadOnlyError
 
+from p01.remote.engine.context import Running, running
 from p01.remote.exceptions import InputError, TransactionOver
 from p01.remote.front.manager import Lent, under
 from p01.remote.front.scope import Scope
 from p01.remote.ground import foreign
 from p01.remote.storage.conflicts import explain
-from p01.remote.storage.transactions import READONLY, begun, release
+from p01.remote.storage.transactions import READONLY, begun, joined, release
 
 
 @contextmanager
@@ -26,27 +29,54 @@ def own(db: DB) -> Iterator[Connection]:
     Whatever happens, the connection goes back. Within, old code may commit or abort in the middle,
     see Lasting.
     """
-    manager = Lent()
+    manager, job = Lent(), running.get()
     connection = db.open(manager)
     scope = Scope(connection)
+    if job is not None:
+        job.blocks += 1
+        fence(job, connection, manager)
     try:
-        manager.begin()
-        manager.lasting = True
-        scope.enter()
-        manager.lend()
-        yield connection
-        manager.lasting = False
-        manager.commit()
+        with explained(db):
+            manager.begin()
+            manager.lasting = True
+            scope.enter()
+            manager.lend()
+            yield connection
+            commit(manager)
+    finally:
+        if job is not None:
+            job.blocks -= 1
+        scope.leave()
+        manager.giveBack()
+        release(connection, manager)
+
+
+@contextmanager
+def explained(db: DB) -> Iterator[None]:
+    """What a commit raises says what people can do."""
+    try:
+        yield
     except ConflictError as error:
         explain(error, db)
         raise
     except ReadOnlyError as error:
         error.args = error.args or (READONLY,)
         raise
-    finally:
-        scope.leave()
-        manager.giveBack()
-        release(connection, manager)
+
+
+def fence(job: Running, connection: Connection, manager: Lent, part: int = 0) -> None:
+    """Have a job's own transaction meet whoever has taken the job over, where its outcome is
+    written by others."""
+    if job.fence is not None:
+        manager.fence = partial(job.fence, connection, part)
+
+
+def commit(manager: Lent) -> None:
+    """Commit, past the fence, and have no more parts."""
+    if manager.fence is not None and joined(begun(manager)):
+        manager.fence()
+    manager.lasting, manager.fence = False, None
+    manager.commit()
 
 
 @contextmanager

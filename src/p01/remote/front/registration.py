@@ -40,13 +40,18 @@ def pathOf(function: Any) -> str:
     return f'{module}.{name}'
 
 
-def refuseLater(function: Any, path: str) -> None:
+# why an async def is refused: what it is, and what to do
+DECORATED = ('by a decorator above @app.job, and that does not know of it; write @app.job above '
+             'the others')
+AMETHOD = ('and a Job belongs to a connection, which no event loop can share; write the async def '
+           'at the top of a module, and make that one the job')
+
+
+def refuseLater(function: Any, path: str, awaits: str = '') -> None:
     """Raises RegistrationError for what does nothing when it is called: its body would run later,
-    or never."""
-    if inspect.iscoroutinefunction(function):
-        raise RegistrationError(f'{path} is an async def, and a worker that calls it gets a '
-                                'coroutine that never runs; write a def that calls asyncio.run(…), '
-                                'and make that one the job.')
+    or never. awaits: why it may not be an async def; '' where it may."""
+    if awaits and inspect.iscoroutinefunction(function):
+        raise RegistrationError(f'{path} is an async def, {awaits}.')
     if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
         raise RegistrationError(f'{path} is a generator function: called, it does nothing and '
                                 'gives an iterator, which cannot be stored; write a def that goes '

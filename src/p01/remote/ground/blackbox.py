@@ -35,8 +35,9 @@ SIZE = JOB.size + TURN.size + NOTE.size     # of a slot
 UNKNOWN = -1 << 32                      # a code that no process ends with
 # when a slot's job began, of whose thread nobody knows which job it is at
 BLURRED = -1.0
-# rounds of a slot that no thread has, and of one whose thread has claimed nothing yet
-FREE, TAKEN = 0, -1
+# rounds of a slot that no thread has (a job on an event loop may), of one whose thread has claimed
+# nothing yet, and of one that says which job's step an event loop is at
+FREE, TAKEN, STEP = 0, -1, -2
 
 # has a process write down where its threads stand; nobody else has a use for it
 SIGNAL = signal.SIGRTMAX - 3
@@ -94,7 +95,7 @@ class Slot(NamedTuple):
     last: int                           # the job that began last, 0 for none
     began: float
     deadline: float                     # 0 for none
-    round: int                          # of its seat, see seats.Seat; FREE, TAKEN
+    round: int                          # of its seat, see seats.Seat; FREE, TAKEN, STEP
     thread: int                         # as threading.get_ident tells
     # of the run that somebody asked to end: its job, when it began, and until when it gets
     asked: int = 0
@@ -131,7 +132,7 @@ def read(path: str | Path) -> Saying:
             if (size := HEAD.size + TOP.unpack_from(data, HEAD.size - TOP.size)[0] * SIZE) > FEW:
                 data += file.read(size - FEW)
     else:
-        data = mapped[:]
+        data = mapped[:HEAD.size + TOP.unpack_from(mapped, HEAD.size - TOP.size)[0] * SIZE]
     head = Head(*HEAD.unpack_from(data))
     return Saying(head, [slot(data, HEAD.size + number * SIZE) for number in range(head.top)])
 
@@ -212,7 +213,7 @@ def settle(path: Path, number: int) -> None:
     with contextlib.suppress(OSError, struct.error):
         with open(path, 'r+b') as file:
             os.pwrite(file.fileno(), TURN.pack(FREE, 0), HEAD.size + number * SIZE + JOB.size)
-        if not any(slot.round for slot in read(path).slots):
+        if not any(slot.round not in (FREE, STEP) for slot in read(path).slots):
             remove(path)
 
 
@@ -246,8 +247,8 @@ def slots(path: str | Path) -> list[Slot]:
 
 
 def running(path: str | Path) -> list[Slot]:
-    """The threads of a process that run a job, or did when it died."""
-    return [slot for slot in slots(path) if slot.jobid]
+    """The slots of a process that run a job, each once, or did when it died."""
+    return [slot for slot in slots(path) if slot.jobid and slot.round != STEP]
 
 
 def respite(path: str | Path) -> float:

@@ -26,8 +26,8 @@ INLINE = 1024
 LIMIT = 1 << 20     # bytes; the default of options.inputLimit
 _PLAIN = (int, str, float, bool, type(None), bytes)
 UNRUN: dict[type, str] = {      # what a function returns that has not run at all
-    CoroutineType: 'a coroutine, so that nothing has run; write the job with def, and call '
-                   'asyncio.run within it',
+    CoroutineType: 'a coroutine, so that nothing has run; make the async def itself the job, '
+                   'without a decorator in between that hides it',
     GeneratorType: 'a generator, so that nothing has run; return a list of what it yields',
     AsyncGeneratorType: 'an asynchronous generator, so that nothing has run; return a list of what '
                         'it yields'}

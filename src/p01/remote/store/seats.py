@@ -32,6 +32,13 @@ BRIEF = 16      # outcomes of a journal that is not written again
 BEATS = 4
 
 
+# what the thread of a worker says in its box, None where it cannot be read, as on other hosts; and
+# which jobs on its event loop have begun when, in seconds of time.monotonic
+Seen = tuple[blackbox.Slot | None, Mapping[int, float]]
+NOTBEGUN: Mapping[int, float] = {}
+NOTHING: Seen = (None, NOTBEGUN)
+
+
 class Holder:
     """Holds claims within one transaction: for jobs that run in the caller's own transaction."""
 
@@ -111,7 +118,7 @@ class Seat(Holder, Packed):
     code = ''           # of the application, see engine.fingerprint; '' when nobody knows
     declares = ''       # the code of its schedules, see engine.declaring
 
-    _v_seen: tuple[Any, blackbox.Slot | None] | None = None     # in which transaction, and what
+    _v_seen: tuple[Any, Seen] | None = None     # in which transaction, and what
 
     # attempts that may commit at once: the k-th has the slips k modulo so many
     parts = 1
@@ -198,30 +205,34 @@ class Seat(Holder, Packed):
             return []                   # pulled by hand: who pulled has begun
         written = self.written()
         jobids = [jobid for jobid in self.claims if jobid not in written]
-        slot = self.glimpse() if anew or self._p_jar is None else self.seen()
+        slot, begun = self.glimpse() if anew or self._p_jar is None else self.seen()
         if slot is None:
-            return jobids[1:]
+            # of several at once, all may have begun
+            return jobids[1:] if self.parts == 1 else []
         if slot.round == self.round and slot.last:
-            return jobids[jobids.index(slot.last) + 1:] if slot.last in jobids else []
-        # else what we see of the claims is old
-        return jobids if slot.round <= self.round else []
+            jobids = jobids[jobids.index(slot.last) + 1:] if slot.last in jobids else []
+        elif slot.round > self.round:
+            return []                   # what we see of the claims is old
+        return [jobid for jobid in jobids if jobid not in begun] if begun else jobids
 
-    def seen(self) -> blackbox.Slot | None:
-        """What our thread said in its box when this transaction asked first; None where it cannot
-        be read."""
+    def seen(self) -> Seen:
+        """What our process said in its box when this transaction asked first."""
         current = self._p_jar.transaction_manager.get()
-        of, slot = self._v_seen or (None, None)
+        of, seen = self._v_seen or (None, NOTHING)
         if of is None or of() is not current:
-            slot = self.glimpse()
-            self._v_seen = weakref.ref(current), slot
-        return slot
+            seen = self.glimpse()
+            self._v_seen = weakref.ref(current), seen
+        return seen
 
-    def glimpse(self) -> blackbox.Slot | None:
-        """What our thread says in its box; None where it cannot be read, as on other hosts."""
+    def glimpse(self) -> Seen:
+        """What our process says in its box."""
         if self.host == blackbox.HOST and self.box:
             with suppress(OSError, IndexError, struct.error):
-                return blackbox.read(self.path).slots[self.slot]
-        return None
+                slots = blackbox.read(self.path).slots
+                begun = {slot.last: slot.began for slot in slots if slot.round == blackbox.FREE} \
+                    if self.parts > 1 else NOTBEGUN
+                return slots[self.slot], begun
+        return NOTHING
 
     def pull(self, jobids: Iterable[int], now: float) -> None:
         """Jobs are in the hands of a caller now, each for a lease of its own."""

@@ -113,7 +113,7 @@ def retry(store: Store, owner: Holder, jobid: int, due: float | None, attempt: A
     fate = Pending(key, due, runs, attempts, claim.deaths + died, suspect)
     if due is None:
         shard.back(first, claim.queue, key)
-        if runs or suspect or claim.deaths or store.fate(jobid) is not None:
+        if runs or suspect or fate.deaths or store.fate(jobid) is not None:
             shard.fatesOf(first).note(jobid, fate)
         owner.tally.move(claim.queue, PROCESSING, QUEUED)
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from p01.remote.engine.death import deathOf
@@ -54,9 +54,10 @@ def workersOf(store: Store, now: float) -> list[Worker]:
 def workerOf(store: Store, seat: Seat, now: float) -> Worker:
     """The worker of a seat."""
     held = sorted(jobid for jobid in seat.claims if seat.outcome(jobid) is None)
-    death, slot = deathOf(seat, blackbox.HOST, now), seat.seen()
+    death = deathOf(seat, blackbox.HOST, now)
+    slot, begun = seat.seen()
     said = {jobid: said for jobid, said in saidBy(seat).items() if jobid in held}
-    runs = None if slot is None else tuple({slot.jobid} & set(held))
+    runs = None if slot is None else tuple(sorted({slot.jobid, *begun} & set(held)))
     told = seat.told or STOP in seat.orders or bool(seat.box) and seat.host == blackbox.HOST \
         and blackbox.isTold(seat.path)
     state = 'dead' if death is not None else 'stopping' if told else \
@@ -65,7 +66,13 @@ def workerOf(store: Store, seat: Seat, now: float) -> Worker:
                   seat.process, state, death is None, '' if death is None else death.why,
                   seat.since, seat.beat, tuple(sorted(seat.queues)), seat.code, tuple(held), runs,
                   said, nameOf(store, runs[0]) if runs else '',
-                  time.monotonic() - slot.began if slot is not None and runs else 0.0)
+                  lastsOf(slot, begun, runs[0]) if slot is not None and runs else 0.0)
+
+
+def lastsOf(slot: blackbox.Slot, begun: Mapping[int, float], jobid: int) -> float:
+    """For how many seconds a job runs, in a thread or on an event loop."""
+    since = slot.began if slot.jobid == jobid else begun.get(jobid, 0.0)
+    return time.monotonic() - since if since else 0.0
 
 
 def nameOf(store: Store, jobid: int) -> str:

@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""Jobs that are an async def: many at once on an event loop, in a thread beside that of their
+worker's loop.
+
+The loop claims, hands over, and settles what has ended; here jobs begin as there is room, and end.
+Both threads meet in deques and a dict only: whoever pops a job has it. What jobs change, they
+change in transactions of their own, which pass the fence; their outcomes ride in the loop's
+bookkeeping, as those of detached jobs do.
+"""
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any, NamedTuple, cast
+
+from transaction.interfaces import TransientError
+from ZODB.DB import DB
+
+from p01.remote import events
+from p01.remote.engine import progress
+from p01.remote.engine.attempt import Attempt, made
+from p01.remote.engine.clashes import FIRSTPAUSE, LONGESTPAUSE, hotOf
+from p01.remote.engine.context import running
+from p01.remote.engine.outage import pauseAfter
+from p01.remote.engine.overtime import SLACK, clockOf, limited
+from p01.remote.engine.post import Post
+from p01.remote.engine.seams import Locate
+from p01.remote.engine.steps import steps
+from p01.remote.engine.verdict import OPENATONCE, Task
+from p01.remote.engine.ways import Way
+from p01.remote.exceptions import ClaimLost
+from p01.remote.ground.blackbox import FREE, STEP
+from p01.remote.options import CONFLICTS
+from p01.remote.store.payload import unpack
+from p01.remote.store.records import Conflicts
+
+LONG = 0.5          # seconds that a claimed job waits for room until it goes back
+NOSLOT = -1
+GATHER = 0.005      # seconds that ends are gathered in before the loop is woken, while others run
+
+
+class Ended(NamedTuple):
+    """A run that has ended; instants are POSIX seconds."""
+
+    task: Task
+    way: Way
+    output: Any
+    error: BaseException | None
+    started: float
+    ended: float
+    conflicts: Conflicts | None
+    slot: int                           # of the box; NOSLOT where it did not begin
+    back: bool                          # it was cancelled to be given back
+
+
+class Asynchronous:
+    """The event loop of one worker, and what is on it. locate(connection) finds the processor;
+    wake() wakes the worker."""
+
+    def __init__(self, post: Post, db: DB, locate: Locate, wake: Callable[[], None]) -> None:
+        self.post, self.db, self.locate, self.wake = post, db, locate, wake
+        self.most = post.options.concurrency
+        # since when, on the monotonic clock
+        self.waiting: deque[tuple[float, Task, Way]] = deque()
+        self.running: dict[int, asyncio.Task[None]] = {}
+        self.ended: deque[Ended] = deque()
+        self.reserve = 0                # so many may wait for room: a bookkeeping's worth
+        self.called = self.told = self.ending = False
+        self.given: set[int] = set()    # jobs that were cancelled to be given back
+        self.lost: set[int] = set()     # those that somebody else has by now
+        self.asked: set[int] = set()    # those that somebody has asked to end
+        self.slots: list[int] = []      # of the box, that are ours and free
+        self.thread: threading.Thread | None = None
+
+    # -- for the worker's thread
+
+    def hand(self, task: Task, way: Way) -> None:
+        """Take a job, which begins when there is room."""
+        if self.thread is None:
+            self.start()
+        self.waiting.append((time.monotonic(), task, way))
+        if not self.called:
+            self.called = True
+            self.events.call_soon_threadsafe(self.fill)
+
+    def spare(self, whole: bool = False) -> list[Task]:
+        """Those that have waited for long, or all that wait; they are ours no more."""
+        found: list[Task] = []
+        if self.waiting and (whole or self.reserve < len(self.waiting) and self.late()):
+            try:
+                while whole or len(self.waiting) > self.reserve:
+                    found.append(self.waiting.pop()[1])
+            except IndexError:
+                pass
+        return found
+
+    def late(self) -> bool:
+        """Whether the first of those that wait has done so for long."""
+        try:
+            return time.monotonic() - self.waiting[0][0] > LONG
+        except IndexError:
+            return False
+
+    def cancel(self) -> None:
+        """Have all that run end at their next await; they go back."""
+        if self.thread is not None:
+            self.events.call_soon_threadsafe(self.cancelAll)
+
+    def drop(self, jobids: frozenset[int]) -> None:
+        """These are somebody else's by now: they end at their next await, or do not begin."""
+        if self.thread is not None:
+            self.events.call_soon_threadsafe(self.dropAll, jobids)
+
+    def stop(self, jobids: frozenset[int]) -> None:
+        """Somebody has asked for the end of these: they are cancelled once, or do not begin."""
+        new = jobids - self.asked
+        if new and self.thread is not None:
+            self.asked |= new
+            self.events.call_soon_threadsafe(self.stopAll, new)
+
+    def close(self) -> None:
+        """End the event loop; what does not end at its next await is left where it stands."""
+        thread, self.thread = self.thread, None
+        if thread is not None:
+            self.events.call_soon_threadsafe(self.leave)
+            thread.join(SLACK)
+
+    # -- on the event loop
+
+    def start(self) -> None:
+        """Have an event loop, in a thread of its own that no end of a process waits for."""
+        self.events = asyncio.new_event_loop()
+        self.events.set_task_factory(cast(Any, made))
+        self.step = self.post.box.take(STEP)
+        self.parts = asyncio.LifoQueue[int]()
+        for part in range(OPENATONCE, 0, -1):
+            self.parts.put_nowait(part)
+        self.thread = threading.Thread(target=self.serve, daemon=True,
+                                       name=f'p01.remote.async.{self.post.name}')
+        self.thread.start()
+
+    def serve(self) -> None:
+        """The thread of the event loop."""
+        asyncio.set_event_loop(self.events)
+        self.post.box.turn(self.step, STEP)
+        self.write = self.post.box.writer(self.step)
+        try:
+            self.events.run_forever()
+        finally:
+            self.events.close()
+            self.post.box.give(self.step)
+            for slot in self.slots:
+                self.post.box.give(slot)
+
+    def fill(self) -> None:
+        """Begin what waits, as far as there is room."""
+        self.called = False
+        while self.waiting and len(self.running) < self.most and not self.ending:
+            try:
+                _, task, way = self.waiting.popleft()
+            except IndexError:          # the worker was quicker, and gives it back
+                return
+            if task.id in self.lost:
+                self.lost.discard(task.id)
+                self.asked.discard(task.id)
+                self.ended.append(Ended(task, way, None, None, 0.0, 0.0, None, NOSLOT, False))
+                self.tell()
+                continue
+            self.running[task.id] = self.events.create_task(self.attempt(task, way),
+                                                            context=Context())
+
+    async def attempt(self, task: Task, way: Way) -> None:
+        """Run a job, to its end or the failure of this run."""
+        began, started = time.monotonic(), time.time()
+        slot = self.slots.pop() if self.slots else self.post.box.take(FREE)
+        until = began + way.timeout + SLACK if way.timeout else 0.0
+        self.post.box.write(slot, task.id, until, began)
+        output = error = None
+        job = Attempt(self, task, way, started, until)
+        try:
+            if events.heard():
+                events.notify(events.JobStarted(task.id, task.record.name, task.claim.runs + 1,
+                                                self.post.name))
+            job.input = unpack(task.record.input)
+            running.set(job)
+            output = await self.repeated(job, way)
+        # whatever it raises, it ends nobody else
+        except BaseException as raised:
+            error = raised
+        self.asked.discard(task.id)
+        if task.id in self.lost:
+            self.lost.discard(task.id)
+            error = ClaimLost()
+        for left in list(job.tasks):
+            left.cancel()
+        if job.done is not None:
+            progress.say(self.db, task.id, None)
+        self.post.box.write(slot, -task.id, 0.0, 0.0)
+        self.ended.append(Ended(task, way, output, error, started, time.time(), job.conflicts, slot,
+                                isinstance(error, asyncio.CancelledError)
+                                and task.id in self.given))
+        del self.running[task.id]
+        self.fill()
+        self.tell()
+        if self.thread is None and not self.running:
+            self.events.stop()
+
+    async def repeated(self, job: Attempt, way: Way) -> object:
+        """What a job returns; after a conflict it runs again, and that costs no attempt until there
+        are many."""
+        clock = clockOf(way.timeout)
+        while True:
+            try:
+                return await limited(steps(way.perform(job), job, job.begin, job.end), clock,
+                                     way.timeout)
+            except TransientError as error:
+                count = 1 if job.conflicts is None else job.conflicts.number + 1
+                job.conflicts = Conflicts(count, hotOf(error, None))
+                if count >= getattr(way.policy, 'conflicts', CONFLICTS):
+                    raise
+                await asyncio.sleep(pauseAfter(count, FIRSTPAUSE, LONGESTPAUSE))
+
+    def tell(self) -> None:
+        """Have the worker settle what has ended and claim what is next, soon."""
+        if not self.told and len(self.waiting) <= self.reserve // 2:
+            self.told = True
+            if self.running:
+                self.events.call_later(GATHER, self.wake)
+            else:
+                self.wake()
+
+    def leave(self) -> None:
+        """See close."""
+        self.cancelAll()
+        if self.running:
+            self.events.call_later(SLACK, self.events.stop)
+        else:
+            self.events.stop()
+
+    def dropAll(self, jobids: frozenset[int]) -> None:
+        """See drop."""
+        self.lost |= jobids & {*self.running, *(task.id for _, task, _ in list(self.waiting))}
+        for jobid in self.lost & self.running.keys():
+            self.running[jobid].cancel()
+        self.fill()
+
+    def stopAll(self, jobids: frozenset[int]) -> None:
+        """See stop."""
+        for jobid in jobids & self.running.keys():
+            self.running[jobid].cancel()
+        self.dropAll(jobids - self.running.keys())
+
+    def cancelAll(self) -> None:
+        """See cancel."""
+        self.ending = True
+        self.given.update(self.running)
+        for task in self.running.values():
+            task.cancel()

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""What a worker's loop has handed to its event loop: its part of the claims, and what came of it,
+see asynchronous."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from p01.remote import events, verbs
+from p01.remote.engine.runner import Runner
+from p01.remote.engine.verdict import JOINED, OPENATONCE, Done, Task, Verdict, failure
+from p01.remote.engine.ways import Way
+from p01.remote.exceptions import ClaimLost
+from p01.remote.ground.foreign import Raised, guarded
+from p01.remote.store.outcomes import success
+from p01.remote.store.payload import packOutput
+from p01.remote.store.seats import Seat
+from p01.remote.store.store import Store
+
+if TYPE_CHECKING:       # who runs no such job needs no asyncio, which takes long to import
+    from p01.remote.engine.asynchronous import Asynchronous, Ended
+
+# seconds, of those that running jobs get to end, that are left for what they do when they are
+# cancelled
+CLEANUP = 3.0
+ENDINGLOOK = 0.1          # seconds between two looks at whether they have
+
+
+class Handed:
+    """The jobs of one worker that are on its event loop, from their hand-over until their ends are
+    known here.
+
+    All but `called` is for the worker's thread.
+    """
+
+    def __init__(self, runner: Runner, wake: Callable[[], None]) -> None:
+        self.runner = runner
+        self.post = runner.post
+        self.wake = wake
+        self.aio: Asynchronous | None = None
+        self.held: dict[int, Task] = {}
+        self.back: set[int] = set()         # claims to give back
+        self.lost: set[int] = set()         # of those held, what somebody else has by now
+        self.settling: list[Ended] = []     # known here, and not yet in the database
+        self.recent = False                 # whether any was handed over lately
+        self.ways: dict[str, tuple[Any, Way]] = {}
+        self.outputLimit = 0
+        self.rate, self.counted = 0.0, time.monotonic()     # ends a second, and until when
+        # when the worker was told to stop, on the monotonic clock
+        self.since = 0.0
+
+    def called(self) -> bool:
+        """Whether the event loop has something for the worker."""
+        return self.aio is not None and self.aio.told
+
+    def running(self) -> list[int]:
+        """The jobs that run just now; for any thread."""
+        return [] if self.aio is None else list(self.aio.running)
+
+    # -- claims
+
+    def size(self, most: int, aim: float) -> int:
+        """How many jobs to claim, at most so many: as there is room, and so many more as are done
+        in so many seconds."""
+        if self.aio is None or not self.recent and not self.held:
+            return most
+        self.aio.reserve = int(self.rate * aim)
+        if any(task.claim.suspect for task in self.held.values()):
+            return 0                        # it runs alone
+        return max(0, min(most, self.aio.most + self.aio.reserve - len(self.held)))
+
+    def takes(self, task: Task) -> bool:
+        """Whether a job is for the event loop, which has it then. Raises what the storage does."""
+        way = self.way(task)
+        if way is None or not way.asynchronous:
+            return False
+        known = self.ways.get(task.record.name)
+        if known is None or known[0] is not way.behaviour:
+            # a copy belongs to no connection, so that another thread can use it
+            self.ways[task.record.name] = known = way.behaviour, way._replace(
+                behaviour=way.behaviour.filled({}))
+        self.held[task.id] = task
+        self.recent = True
+        self.begun().hand(task, known[1])
+        return True
+
+    def begun(self) -> Asynchronous:
+        """The event loop, which begins with the first job for it."""
+        if self.aio is None:
+            from p01.remote.engine.asynchronous import Asynchronous
+
+            session = self.runner.session
+            self.aio = Asynchronous(self.post, session.db, session.locate, self.wake)
+        return self.aio
+
+    def close(self) -> list[tuple[Task, Verdict]]:
+        """End the event loop; returns what came of the last jobs."""
+        if self.aio is None:
+            return []
+        self.aio.close()
+        return self.collect(True)
+
+    def way(self, task: Task) -> Way | None:
+        """How a job is run; None where that cannot be found out, or when it is not ours any
+        more."""
+        runner = self.runner
+        if runner.found is None or runner.session.begun is None:
+            runner.fresh()
+        way = runner.ways.get(task.record.name)
+        if way is not None and not way.asynchronous:
+            return way
+        if task.id not in runner.mine:
+            return None
+        if way is None:
+            found = guarded(lambda: runner.way(task, runner.behaviour(task)))
+            way = None if isinstance(found, Raised) else found
+        if runner.found is not None:
+            self.outputLimit = runner.found.outputLimit
+        return way
+
+    def stop(self, jobids: Iterable[int]) -> set[int]:
+        """Have jobs end at their next await that somebody has asked to end; returns those of them
+        that are here. For any thread."""
+        found = {jobid for jobid in jobids if jobid in self.held}
+        if found and self.aio is not None:
+            self.aio.stop(frozenset(found))
+        return found
+
+    def book(self, store: Store, seat: Seat) -> list[int]:
+        """Part of a bookkeeping: give back what is not to run here; returns the claims that were
+        not handed over."""
+        self.lost = self.held.keys() - seat.claims.keys()
+        verbs.release(store, seat, self.back)
+        if self.recent:
+            seat.prepare(1 + OPENATONCE)
+        return self.apart(seat)
+
+    def claimed(self, store: Store, seat: Seat) -> list[int]:
+        """The claims to run, once there are new ones. What runs here still and is not ours any more
+        may be claimed anew: not by us, before it has ended."""
+        verbs.release(store, seat, self.lost)
+        return self.apart(seat)
+
+    def apart(self, seat: Seat) -> list[int]:
+        """The claims that were not handed over."""
+        return [jobid for jobid in seat.claims
+                if jobid not in self.held] if self.held else list(seat.claims)
+
+    # -- ends
+
+    def collect(self, stopping: bool = False) -> list[tuple[Task, Verdict]]:
+        """What came of the jobs that have ended, and the end of those that need not begin here."""
+        runs: list[tuple[Task, Verdict]] = []
+        if self.aio is None:
+            return runs
+        self.aio.told = False
+        while self.aio.ended:
+            each = self.aio.ended.popleft()
+            self.held.pop(each.task.id, None)
+            self.settling.append(each)
+            verdict = self.verdict(each)
+            if verdict is not None:
+                runs.append((each.task, verdict))
+        self.count(len(runs))
+        for task in self.aio.spare(stopping):
+            self.held.pop(task.id, None)
+            self.back.add(task.id)
+        return runs
+
+    def finish(self, keep: Callable[[list[tuple[Task, Verdict]]], None]) -> Verdict:
+        """Wait until all have ended; what came of them goes to keep."""
+        while self.held:
+            time.sleep(0.001)
+            keep(self.collect())
+        return JOINED
+
+    def count(self, ends: int) -> None:
+        """Reckon with so many more ends."""
+        now = time.monotonic()
+        lasted = now - self.counted
+        if ends or lasted > 1.0:
+            self.counted = now
+            self.rate += (ends / max(lasted, 0.001) - self.rate) / 4
+            self.recent = self.recent and bool(ends or self.held)
+
+    def verdict(self, each: Ended) -> Verdict | None:
+        """What came of a run; None for one that is somebody else's by now, or goes back."""
+        task, error = each.task, each.error
+        if each.back:
+            self.back.add(task.id)
+            return None
+        if isinstance(error, ClaimLost):
+            self.runner.tell(events.ClaimRefused(task.id, task.record.name, self.post.name))
+            return None
+        runs = task.claim.runs + 1
+        if each.slot < 0:
+            return None
+        if error is None:
+            packed: Any = guarded(packOutput, each.output,
+                                  f'The output of job {task.id} ({task.record.name})',
+                                  self.outputLimit, self.runner.session.connection)
+            if not isinstance(packed, Raised):
+                if events.heard():
+                    self.runner.tell(events.JobCompleted(task.id, task.record.name, runs,
+                                                         self.post.name,
+                                                         each.ended - each.started))
+                return Done(success(packed, runs, each.started, each.ended, task.claim.attempts,
+                                    each.conflicts))
+            error = packed.error
+        return failure(task, each.way.policy, error, each.started, each.ended, self.post.name,
+                       self.runner.chance(),
+                       each.conflicts)
+
+    def committed(self) -> None:
+        """What was collected is in the database: nobody need know any more that it has begun."""
+        if self.aio is None:
+            return
+        self.back.clear()
+        if self.lost:
+            self.aio.drop(frozenset(self.lost))
+        for each in self.settling:
+            if each.slot < 0:
+                continue
+            self.post.box.write(each.slot, 0, 0.0)
+            self.aio.slots.append(each.slot)
+        self.settling.clear()
+
+    def rest(self, wait: float) -> float:
+        """How long the loop may rest, at most so many seconds."""
+        if not self.held:
+            return wait
+        return min(wait, self.post.options.lease / 8, ENDINGLOOK if self.since else wait)
+
+    def lasts(self) -> bool:
+        """Whether jobs still run of a worker that is to stop; in the end they are cancelled."""
+        if self.aio is None or not self.held:
+            return False
+        now = time.monotonic()
+        self.since = self.since or now
+        grace = self.post.options.grace
+        over = now - self.since - max(grace - CLEANUP, grace / 2)
+        if over > 0 and not self.aio.ending:
+            self.aio.cancel()
+        return over < CLEANUP

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""The steps of a coroutine, from one await to the next: who watches it knows which job holds the
+event loop."""
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Generator
+from types import coroutine
+from typing import Any
+
+import transaction
+
+from p01.remote.engine.context import Running
+from p01.remote.exceptions import TransactionOver
+from p01.remote.storage.transactions import begun, joined
+
+INBLOCK = ('This job awaits within `with app.transaction():`, and others would run in its thread '
+           'meanwhile; write `async with app.transaction():`, or await behind the block.')
+HASCHANGES = ("This job awaits while the thread's transaction has changes, which the next job in "
+              'this thread would find; commit or abort first, or make the changes within `async '
+              'with app.transaction():`.')
+
+
+@coroutine
+def steps(work: Coroutine[Any, Any, Any], job: Running, begin: Callable[[], None],
+          end: Callable[[], None]) -> Generator[Any, Any, Any]:
+    """What a coroutine returns, for await; begin and end are called around each step. A step that
+    leaves a transaction of its thread open is refused at its await."""
+    value: Any = None
+    error: BaseException | None = None
+    while True:
+        begin()
+        try:
+            wanted = work.send(value) if error is None else work.throw(error)
+        except StopIteration as done:
+            return done.value
+        finally:
+            end()
+        value, error = None, refusal(job)
+        if error is None:
+            try:
+                value = yield wanted
+            # CancelledError, and GeneratorExit from an event loop that ends
+            except BaseException as raised:
+                error = raised.with_traceback(None)     # it comes to stand where the job does
+
+
+def refusal(job: Running) -> TransactionOver | None:
+    """Why a job may not await now; a transaction of the thread that has changed nothing is
+    ended."""
+    if job.blocks:
+        return TransactionOver(INBLOCK)
+    current = begun(transaction.manager)
+    if current is None:
+        return None
+    changed = joined(current)
+    current.abort()
+    return TransactionOver(HASCHANGES) if changed else None

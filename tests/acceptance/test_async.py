@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""Jobs on the event loops of real worker processes, which are killed, crash, hang and are told to
+stop."""
+import os
+import signal
+
+import pytest
+
+from p01.remote.testing import waitFor
+from tests.acceptance.trees import DEADLINE, Tree
+from tests.race.stage import Stage
+
+MANY = 150
+
+
+@pytest.fixture
+def stage(tmp_path):
+    stage = Stage(f'sqlite:{tmp_path / "jobs"}')
+    yield stage
+    stage.close()
+
+
+@pytest.fixture
+def tree(stage, tmp_path):
+    made = []
+
+    def make(**options):
+        made.append(Tree(stage.app.database, tmp_path, processes=1, **options))
+        made[-1].ready(1)
+        return made[-1]
+    yield make
+    for each in made:
+        each.kill()
+
+
+def begun(folder):
+    """The attempts that have begun, as (key, attempt)."""
+    return sorted(tuple(name.split('.', 1)) for name in os.listdir(folder) if '.' in name
+                  and name[0].isdigit())
+
+
+def again(folder, pid):
+    """How many jobs have begun in another process than this one."""
+    return len({file.name.partition('.')[0] for file in folder.iterdir()
+                if file.name != 'go' and file.read_text() not in ('', str(pid))})
+
+
+def ended(stage, jobids, status='completed'):
+    return lambda: set(stage.stati(jobids)) == {status}
+
+
+def flights(stage, folder, seconds, count=MANY):
+    folder.mkdir()
+    name = 'tests.acceptance.tasks.flight'
+    return stage.do(lambda processor: [processor.processJob(name, (key, str(folder), seconds))
+                                       for key in range(count)])
+
+
+def attempts(stage, jobids):
+    """Why runs failed, of all these jobs."""
+    return [each.reason for jobid in jobids for each in stage.view(jobid).attempts]
+
+
+def testKillsLoseNothing(stage, tree, tmp_path):
+    """SIGKILL in the midst of many: all that had begun and await run again, at once and without a
+    failed run."""
+    jobids = flights(stage, tmp_path / 'flights', 60.0)
+    found = tree(concurrency=MANY)
+    waitFor(lambda: len(begun(tmp_path / 'flights')) == MANY, DEADLINE)
+    [pid] = found.workers()
+    os.kill(pid, signal.SIGKILL)
+    # the number of an attempt is that of the failed runs before it: of one at most, that it was
+    waitFor(lambda: again(tmp_path / 'flights', pid) == MANY, DEADLINE)
+    (tmp_path / 'flights' / 'go').touch()
+    waitFor(ended(stage, jobids), DEADLINE)
+    assert stage.effects == dict.fromkeys(range(MANY), 1)
+    assert len(attempts(stage, jobids)) <= 1        # of the one whose step it was, if any
+    assert found.terminate() == 0, found.said
+
+
+def testKillsAtAnyTimeLoseNothing(stage, tree, tmp_path):
+    jobids = flights(stage, tmp_path / 'flights', 0.02, 4 * MANY)
+    found, last = tree(concurrency=20), 0
+    for number in range(4):
+        waitFor(lambda least=number * MANY // 2 + 20: len(begun(tmp_path / 'flights')) >= least,
+                DEADLINE)
+        waitFor(lambda old=last: found.workers() and found.workers() != [old], DEADLINE)
+        last, *_ = found.workers()
+        os.kill(last, signal.SIGKILL)
+    waitFor(ended(stage, jobids), DEADLINE)
+    # the outcome is written apart from what a job commits by itself: at least once
+    assert min(stage.effects.values()) >= 1 and len(stage.effects) == len(jobids)
+    assert found.terminate() == 0, found.said
+
+
+def testACrashIsLaidToTheJobWhoseStepItWas(stage, tree, tmp_path):
+    jobids = flights(stage, tmp_path / 'flights', 60.0, 30)
+    found = tree(concurrency=50)
+    waitFor(lambda: len(begun(tmp_path / 'flights')) == 30, DEADLINE)
+    [bad] = stage.enqueue('dive', 1)
+    waitFor(ended(stage, [bad], 'error'), DEADLINE)
+    (tmp_path / 'flights' / 'go').touch()
+    waitFor(ended(stage, jobids), DEADLINE)
+    assert attempts(stage, jobids) == [] and len(attempts(stage, [bad])) == 2
+    assert all('SIGSEGV' in reason for reason in attempts(stage, [bad]))
+    assert found.terminate() == 0, found.said
+
+
+def testWhoHoldsTheEventLoopBeyondHisLimitIsEnded(stage, tree, tmp_path):
+    jobids = flights(stage, tmp_path / 'flights', 60.0, 10)
+    found = tree(concurrency=50)
+    waitFor(lambda: len(begun(tmp_path / 'flights')) == 10, DEADLINE)
+    [bad] = stage.enqueue('hog', 1)
+    waitFor(ended(stage, [bad], 'error'), DEADLINE)
+    assert 'longer than its timeout of 1 s, and stood in hog' in stage.view(bad).error
+    (tmp_path / 'flights' / 'go').touch()
+    waitFor(ended(stage, jobids), DEADLINE)
+    assert attempts(stage, jobids) == []
+    assert found.terminate() == 0, found.said
+
+
+def testAWorkerThatIsToldToStopGivesThemBack(stage, tree, tmp_path):
+    jobids = flights(stage, tmp_path / 'flights', 600.0, 10)
+    found = tree(concurrency=50, grace=2.0)
+    waitFor(lambda: len(begun(tmp_path / 'flights')) == 10, DEADLINE)
+    assert found.terminate() == 0, found.said
+    assert set(stage.stati(jobids)) == {'queued'} and attempts(stage, jobids) == [] \
+        and stage.effects == {}

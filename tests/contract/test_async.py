@@ -1,0 +1,556 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""Jobs that are an async def, on every storage: many at once, their effects exactly once, and the
+worker stays whole."""
+import asyncio
+import contextvars
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager
+
+import pytest
+import transaction
+from BTrees.OOBTree import OOTreeSet
+from ZODB.POSException import ConflictError
+
+from p01.remote import App, RunLater, current, events
+from p01.remote.engine import asynchronous, rescuing
+from p01.remote.engine.loop import Loop
+from p01.remote.exceptions import JobError
+from p01.remote.options import WorkerOptions
+from p01.remote.storage.transactions import transact
+from p01.remote.testing import waitFor
+from p01.remote.worker import SimpleWorker
+
+application = App('memory:')
+var = contextvars.ContextVar('var', default=0)
+log = []            # what jobs say
+gates = {}          # name → threading.Event that jobs wait for
+
+
+@pytest.fixture(autouse=True)
+def fresh(app):
+    log.clear()
+    gates.clear()
+    with app.transaction() as root:
+        root['effects'] = OOTreeSet([''])
+
+
+def count(root, key):
+    """Note an effect; a doubled one shows."""
+    root['effects'].insert(f'{key} {current.attempt} {time.monotonic_ns()}')
+
+
+def effects(app):
+    with app.transaction() as root:
+        return Counter(each.split()[0] for each in root['effects'] if each)
+
+
+async def gate(name):
+    """Wait for the test."""
+    log.append(name)
+    while not gates.setdefault(name, threading.Event()).is_set():
+        await asyncio.sleep(0.001)
+
+
+@application.job(backoff=0)
+async def answer(value=None, naps=0.0):
+    await asyncio.sleep(naps)
+    return value
+
+
+@application.job
+async def together(number):
+    """All of them are there at once, or none ever ends."""
+    log.append(number)
+    while len(log) < 50:
+        await asyncio.sleep(0.001)
+
+
+@application.job(backoff=0)
+async def effect(key, naps=0.0):
+    async with app_().transaction() as root:
+        await asyncio.sleep(naps)
+        count(root, key)
+    return key
+
+
+@application.job(backoff=0)
+async def hot(naps=0.001):
+    """All change one object."""
+    async with app_().transaction() as root:
+        value = root.get('hot', 0)
+        await asyncio.sleep(naps)
+        root['hot'] = value + 1
+
+
+@application.job(retries=2, backoff=0)
+async def stumbles():
+    await asyncio.sleep(0)
+    log.append(current.job.runCounter)
+    if current.job.runCounter < 3:
+        raise ValueError(f'run {current.job.runCounter}')
+    return current.attempt
+
+
+@application.job(retries=0)
+async def raises(kind):
+    await asyncio.sleep(0)
+    raise {'exit': SystemExit(3), 'cancelled': asyncio.CancelledError('own'),
+           'interrupt': KeyboardInterrupt(),
+           'job': JobError('said so'), 'stop': StopIteration(1),
+           'timeout': TimeoutError('own')}[kind]
+
+
+@application.job(retries=0)
+async def gives(kind):
+    return {'lock': threading.Lock(), 'big': 'x' * 2_000_000}[kind]
+
+
+@application.job
+async def later():
+    if not log:
+        log.append('later')
+        raise RunLater(0.0)
+    return 'now'
+
+
+@application.job(retries=0, timeout=0.1)
+async def lasts():
+    try:
+        await asyncio.sleep(60)
+    finally:
+        log.append('cleaned up')
+
+
+@application.job(retries=0, timeout=0.1)
+async def swallows():
+    try:
+        await asyncio.sleep(60)
+    except asyncio.CancelledError:
+        return 'too late'
+
+
+@application.job(retries=0)
+async def blocks():
+    with app_().transaction() as root:
+        root['half'] = 1
+        await asyncio.sleep(0)
+        root['whole'] = 1
+
+
+@application.job(retries=0)
+async def joins():
+    app_().connection().root()['half'] = 1
+    await asyncio.sleep(0)
+
+
+@application.job(retries=0)
+async def looks():
+    """A transaction that has changed nothing is no reason to refuse."""
+    assert 'effects' in app_().connection().root()
+    await asyncio.sleep(0)
+    return transaction.manager.manager._txn is None
+
+
+@application.job(retries=0)
+async def splits(number):
+    """Tasks of one job, each with a transaction."""
+    async def part(name):
+        async with app_().transaction() as root:
+            await asyncio.sleep(0.001)
+            root[f'set {name}'].insert(current.attempt)
+    await asyncio.gather(*(part(f'{number}.{each}') for each in range(12)))
+
+
+@application.job(retries=0)
+async def leaves(bad):
+    async def left():
+        try:
+            if bad:
+                with app_().transaction():
+                    await asyncio.sleep(60)
+            await asyncio.sleep(60)
+        except BaseException as error:
+            log.append(type(error).__name__)
+            raise
+    task = asyncio.create_task(left())
+    await asyncio.sleep(0.01)
+    return repr(task.done())
+
+
+@application.job(retries=0)
+async def nests():
+    async with app_().transaction() as root:
+        count(root, 'outer')
+        with pytest.raises(ZeroDivisionError):
+            async with app_().transaction() as same:
+                assert same is root
+                count(root, 'inner')
+                await asyncio.sleep(0)
+                raise ZeroDivisionError
+        with app_().transaction() as same:
+            assert same is root
+        async with app_().transaction(independent=True) as other:
+            count(other, 'independent')
+    with app_().transaction() as root:
+        count(root, 'plain')
+
+
+@application.job(retries=0)
+async def fails():
+    async with app_().transaction() as root:
+        count(root, 'failed')
+        answer.enqueue('never')
+        await asyncio.sleep(0)
+        raise ValueError('no')
+
+
+@application.job
+async def follows():
+    async with app_().transaction() as root:
+        count(root, 'followed')
+        log.append(answer.enqueue('follow-up').id)
+
+
+@application.job
+async def waits(name, key=None):
+    try:
+        await gate(name)
+    except asyncio.CancelledError:
+        log.append(f'{name} cancelled')
+        raise
+    if key is not None:
+        async with app_().transaction() as root:
+            count(root, key)
+    return name
+
+
+@application.job
+async def swallow():
+    """Is asked to end, and takes no notice."""
+    try:
+        await gate('swallow')
+    except asyncio.CancelledError:
+        assert current.cancelled
+    return 'did not want to'
+
+
+@application.job
+async def sets(value):
+    before = var.get()
+    var.set(value)
+    await asyncio.sleep(0.001)
+    return before, var.get(), current.job.id
+
+
+@application.job
+def plainly(value):
+    log.append(threading.current_thread().name)
+    return value
+
+
+@application.job(retries=0)
+def hides():
+    return answer.function(1)
+
+
+def app_():
+    return application
+
+
+@contextmanager
+def working(app, **options):
+    """A worker in a thread."""
+    loop = Loop(app.db, app.locate, 'async',
+                WorkerOptions(**{'waitTime': 0.05, 'grace': 0.5, **options}))
+    thread = threading.Thread(target=lambda: (loop.work(), loop.close()))
+    thread.start()
+    try:
+        yield loop
+    finally:
+        for each in gates.values():
+            each.set()
+        loop.stop()
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def errorOf(app, handle):
+    with app.reading() as processor:
+        return processor.getJob(handle.id).error
+
+
+def testManyRunAtOnce(app):
+    handles = [together.enqueue(number) for number in range(50)]
+    assert app.drain() == 50
+    assert sorted(log) == list(range(50)) and {handle.status for handle in handles} == {'completed'}
+
+
+def testNotMoreThanTheyMay(app):
+    most, running = [], set()
+
+    class Counted(asynchronous.Attempt):
+        def begin(self):
+            super().begin()
+            running.add(self.task.id)
+            most.append(len(self.home.running))
+    handles = [answer.enqueue(number, 0.005) for number in range(60)]
+    loop = Loop(app.db, app.locate, 'few', WorkerOptions(drain=True, concurrency=7))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asynchronous, "Attempt", Counted)
+        loop.work()
+    loop.close()
+    assert max(most) == 7 and len(running) == 60
+    assert [handle.result() for handle in handles] == list(range(60))
+
+
+def testTheyHaveContextsOfTheirOwn(app):
+    handles = [sets.enqueue(number) for number in range(20)]
+    app.drain()
+    assert [handle.result() for handle in handles] == [(0, number, handle.id)
+                                                       for number, handle in enumerate(handles)]
+
+
+def testEffectsAreExactlyOnce(app):
+    handles = [effect.enqueue(number, 0.001) for number in range(60)]
+    assert app.drain() == 60
+    assert effects(app) == {str(number): 1 for number in range(60)}
+    assert [handle.result() for handle in handles] == list(range(60))
+
+
+def testConflictsRunAJobAgainAndCostNoAttempt(app):
+    handles = [hot.enqueue() for _ in range(12)]
+    app.drain()
+    with app.transaction() as root:
+        assert root['hot'] == 12
+    with app.reading() as processor:
+        jobs = [processor.getJob(handle.id) for handle in handles]
+    assert {job.runCounter for job in jobs} == {1} and {job.status for job in jobs} == {'completed'}
+    assert any(job.conflicts for job in jobs)
+
+
+def testRetriesAndRunLater(app):
+    first, second = stumbles.enqueue(), later.enqueue()
+    app.drain()
+    app.drain()
+    assert first.result() == f'{first.id}.3' and log.count(3) == 1
+    assert second.result() == 'now'
+    with app.reading() as processor:
+        assert [each.reason
+                for each
+                in processor.getJob(first.id).attempts] == ['ValueError: run 1',
+                                                            'ValueError: run 2']
+
+
+def testWhatTheyRaiseEndsNobodyElse(app):
+    kinds = ['exit', 'cancelled', 'interrupt', 'job', 'stop', 'timeout']
+    handles = [raises.enqueue(kind) for kind in kinds] + [gives.enqueue(kind)
+                                                          for kind in ('lock', 'big')]
+    good = [answer.enqueue(number, 0.01) for number in range(5)]
+    app.drain()
+    assert {handle.status for handle in handles} == {'error'} \
+        and [handle.result() for handle in good] == list(range(5))
+    words = ('SystemExit', 'CancelledError', 'KeyboardInterrupt', 'said so', 'StopIteration',
+             'own', 'pickled', 'limit')
+    for handle, word in zip(handles, words):
+        assert word in errorOf(app, handle)
+
+
+def testTimeLimitsCancelAtTheNextAwait(app):
+    one, two = lasts.enqueue(), swallows.enqueue()
+    app.drain()
+    assert log == ['cleaned up']
+    assert 'longer than its timeout of 0.1 s, and stood in lasts' in errorOf(app, one)
+    assert 'longer than its timeout of 0.1 s' in errorOf(app, two)
+
+
+@pytest.mark.parametrize('job, words', [(blocks, 'async with'), (joins, 'has changes')],
+                         ids=['block', 'thread'])
+def testNobodyAwaitsWithAnOpenTransaction(app, job, words):
+    handles = [job.enqueue(), looks.enqueue()]
+    app.drain()
+    assert words in errorOf(app, handles[0])
+    assert handles[1].result() is True
+    with app.transaction() as root:
+        assert 'half' not in root and 'whole' not in root
+
+
+def testTransactionsWithinTransactions(app):
+    handle = nests.enqueue()
+    app.drain()
+    assert handle.status == 'completed', errorOf(app, handle)
+    found = effects(app)
+    # the outer one may have met the independent one, and then all ran again
+    assert found.pop('independent') >= 1 and found == {'outer': 1, 'plain': 1}
+
+
+def testTasksOfAJobAreTheJobs(app):
+    names = [f'set {number}.{each}' for number in range(4) for each in range(12)]
+    with app.transaction() as root:
+        root.update({name: OOTreeSet() for name in names})
+    handles = [splits.enqueue(number) for number in range(4)]
+    app.drain()
+    assert {handle.status for handle in handles} == {'completed'}
+    with app.transaction() as root:
+        assert all(root[name] for name in names)
+    one, two = leaves.enqueue(False), leaves.enqueue(True)
+    app.drain()
+    assert (one.result(), two.result()) == ('False', 'True')
+    assert sorted(log) == ['CancelledError', 'TransactionOver']
+
+
+def testAnErrorTakesBackWhatIsInTheTransaction(app):
+    handles = [fails.enqueue(), follows.enqueue()]
+    assert app.drain() == 3
+    assert handles[0].status == 'error' and effects(app) == {'followed': 1}
+    assert app.handle(log[0]).result() == 'follow-up'
+
+
+def testAJobThatWasTakenOverChangesNothing(app, told):
+    handle = waits.enqueue('gate', 'late')
+    with working(app) as loop:
+        waitFor(lambda: log)
+
+        def rescue(connection):
+            store = app.locate(connection).store
+            rescuing.rescue(store, store.seats[loop.name], time.time(), {handle.id})
+        transact(app.db, rescue)
+        log.clear()
+        # it runs again, in the same worker, which has a new seat
+        waitFor(lambda: log)
+        gates['gate'].set()
+        waitFor(lambda: handle.status == 'completed')
+        waitFor(lambda: not loop.handed.held)
+    assert effects(app) == {'late': 1}
+    assert [type(event) for event in told
+            if isinstance(event, events.ClaimRefused)] == [events.ClaimRefused]
+
+
+def testAWorkerThatEndsCancelsAndGivesBack(app):
+    handles = [waits.enqueue(f'{number}') for number in range(3)]
+    with working(app, grace=0.2) as loop:
+        waitFor(lambda: len(log) == 3)
+        assert {handle.status for handle in handles} == {'processing'}
+        loop.stop()
+        waitFor(loop.gone.is_set)
+    assert sorted(log[3:]) == [f'{number} cancelled' for number in range(3)]
+    assert {handle.status for handle in handles} == {'queued'}
+    with app.reading() as processor:
+        assert not processor.getJob(handles[0].id).attempts
+    assert app.drain() == 3 and {handle.status for handle in handles} == {'completed'}
+
+
+def testAWorkerThatEndsLetsThemEndFirst(app):
+    handle = waits.enqueue('gate', 'effect')
+    with working(app, grace=30.0) as loop:
+        waitFor(lambda: log)
+        loop.stop()
+        gates['gate'].set()
+    assert handle.result() == 'gate' and effects(app) == {'effect': 1}
+
+
+def testWhatHasNotBegunIsQueuedAndCanBeCancelled(app):
+    handles = [waits.enqueue(f'{number}') for number in range(4)]
+    with working(app, concurrency=2) as loop:
+        waitFor(lambda: len(log) == 2)
+        running = [handle for handle in handles if handle.status == 'processing']
+        assert len(running) == 2 and [handle.status for handle in handles].count('queued') == 2
+        assert not running[0].cancel()
+        rest = [handle for handle in handles if handle not in running]
+        assert rest[0].cancel() and rest[0].status == 'cancelled'
+        for name in range(4):
+            gates.setdefault(str(name), threading.Event()).set()
+        waitFor(lambda: rest[1].status == 'completed')
+        waitFor(lambda: not loop.handed.held)
+    assert len([each for each in log if 'cancelled' not in each]) == 3
+    assert rest[0].status == 'cancelled'
+
+
+def testTheyRunBesidePlainJobs(app):
+    handles = [job.enqueue(number) for number in range(20) for job in (answer, plainly)]
+    app.drain()
+    assert [handle.result() for handle in handles] == [number for number in range(20)
+                                                       for _ in (1, 2)]
+    assert set(log) == {threading.current_thread().name}
+
+
+def testByHandTheyRunInAThreadOfTheirOwn(app):
+    one, two = answer.enqueue('inline'), effect.enqueue('inline')
+    with app.transaction():
+        assert app.processor.processJobs() == 2
+    assert (one.result(), two.result(), effects(app)) == ('inline', 'inline', {'inline': 1})
+    three = answer.enqueue('next')
+    with app.reading() as processor:
+        path = (processor.__name__,)
+    assert SimpleWorker(app.db, path).processNextJob() and three.result() == 'next'
+
+
+def testACoroutineOfAPlainJobIsRefused(app):
+    handle = hides.enqueue()
+    app.drain()
+    assert 'make the async def itself the job' in errorOf(app, handle)
+
+
+def testItsBlockMayBeUsedElsewhere(app):
+    """In a web application, say."""
+    async def serve(number):
+        while True:
+            try:
+                async with app.transaction() as root:
+                    await asyncio.sleep(0.001)
+                    root['effects'].insert(f'web{number} 1')
+                    return answer.enqueue(number)
+            except ConflictError:
+                continue
+
+    async def together():
+        with pytest.raises(ZeroDivisionError):
+            async with app.transaction() as root:
+                root['never'] = 1
+                raise ZeroDivisionError
+        return await asyncio.gather(*map(serve, range(10)))
+    handles = asyncio.run(together())
+    assert app.drain() == 10 and [handle.result() for handle in handles] == list(range(10))
+    assert effects(app) == {f'web{number}': 1 for number in range(10)}
+    with app.transaction() as root:
+        assert 'never' not in root
+
+
+def testFunctionsThatAreTransactions(app):
+    """As a decorator it is another transaction with each call, in whichever thread or task."""
+    @app.transaction()
+    def plain(number):
+        effect.enqueue(number)
+        return number
+
+    @app.transaction()
+    async def awaits(number):
+        await asyncio.sleep(0.001)
+        return effect.enqueue(number).id and number
+
+    async def together():
+        return await asyncio.gather(*map(awaits, range(10, 15)))
+    threads = [threading.Thread(target=plain, args=(number,)) for number in range(5)]
+    for thread in threads:
+        thread.start()
+    assert asyncio.run(together()) == list(range(10, 15)) and plain(5) == 5
+    for thread in threads:
+        thread.join()
+    assert app.drain() == 11 and len(effects(app)) == 11
+
+
+def testOneThatRunsCanBeCancelled(app):
+    one, two, three = waits.enqueue('one'), waits.enqueue('two', 'effect'), swallow.enqueue()
+    with working(app, waitTime=0.01) as loop:
+        waitFor(lambda: len(log) == 3)
+        assert one.cancel(running=True)
+        waitFor(lambda: one.status == 'cancelled')
+        assert 'one cancelled' in log and two.status == 'processing'
+        assert three.cancel(running=True)
+        waitFor(lambda: three.status == 'completed')
+        gates['two'].set()
+        waitFor(lambda: two.status == 'completed')
+        waitFor(lambda: not loop.handed.held)
+    assert 'Cancelled by' in errorOf(app, one) and three.result() == 'did not want to'
+    assert effects(app) == {'effect': 1}

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Any
 
-from p01.remote.engine.context import Running, running
+from p01.remote.engine.context import Awaiting, Running, running
 from p01.remote.engine.steps import steps
 from p01.remote.ground.foreign import Raised, guarded
 
@@ -17,7 +17,7 @@ def nothing() -> None:
     """What a step is told to do where nobody watches."""
 
 
-def aside(job: Running, perform: Callable[[Running], Any], timeout: float | None) -> object:
+def aside(job: Awaiting, perform: Callable[[Running], Any], timeout: float | None) -> object:
     """What a job returns; waits for that. Raises what it raises, TimedOut."""
     import asyncio  # here: most callers have no such jobs
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from ZODB.Connection import Connection
 from ZODB.DB import DB
 
-from p01.remote.engine.context import Running, running
+from p01.remote.engine.context import Awaiting, running
 from p01.remote.engine.post import Post
 from p01.remote.engine.seams import Locate
 from p01.remote.engine.steps import steps
@@ -31,7 +31,7 @@ class Home(Protocol):
     asked: set[int]
 
 
-class Attempt(Running):
+class Attempt(Awaiting):
     """A run of a job on an event loop."""
 
     __slots__ = ('home', 'until', 'conflicts', 'tasks')
@@ -44,7 +44,6 @@ class Attempt(Running):
         self.until = until              # on the monotonic clock; 0 for ever
         self.conflicts: Conflicts | None = None
         self.tasks: set[asyncio.Task[Any]] = set()      # that its code has begun
-        self.fence = self.meet
 
     def begin(self) -> None:
         """A step begins: should it take the process down, everybody knows which job did."""

@@ -33,7 +33,7 @@ class Running:
     """A job that runs."""
 
     __slots__ = ('processor', 'behaviour', 'task', 'input', 'started', 'worker', 'db', 'asked',
-                 'thread', 'done', 'blocks', 'fence', '_job')
+                 'thread', 'done', '_job')
 
     def __init__(self, processor: Processor | None, behaviour: Job, task: Task, input: Any,
                  started: float, worker: str,
@@ -48,10 +48,6 @@ class Running:
         self.asked = asked          # whether the run of a job is to end, given its id
         self.thread = get_ident()
         self.done: Progress | None = None
-        self.blocks = 0             # of `with app.transaction()` that it is in
-        # of one that commits itself what it changes: has a connection's transaction meet whoever
-        # took the job over
-        self.fence: Callable[[Connection, int], None] | None = None
         self._job: Job | None = None
 
     @property
@@ -73,6 +69,22 @@ class Running:
                 **instants(created=record.created, queued=record.created, due=record.due,
                            started=self.started)})
         return self._job
+
+
+class Awaiting(Running):
+    """A job that is an async def, which runs."""
+
+    __slots__ = ('blocks',)
+
+    def __init__(self, processor: Processor | None, behaviour: Job, task: Task, input: Any,
+                 started: float, worker: str,
+                 db: DB | None = None, asked: Callable[[int], bool] = never) -> None:
+        super().__init__(processor, behaviour, task, input, started, worker, db, asked)
+        self.blocks = 0             # of `with app.transaction()` that it is in
+
+    def meet(self, connection: Connection, part: int) -> None:
+        """Have the commit of a transaction of its own meet whoever has taken the job over. Raises
+        ClaimLost. Nobody can where no worker has it."""
 
 
 running: ContextVar[Running | None] = ContextVar('running', default=None)

@@ -16,7 +16,7 @@ from transaction.interfaces import TransientError
 from p01.remote import events, verbs
 from p01.remote.engine import ticker
 from p01.remote.engine.aside import aside
-from p01.remote.engine.context import Running, within
+from p01.remote.engine.context import Awaiting, Running, within
 from p01.remote.engine.limit import text as limitText
 from p01.remote.engine.seams import Processor
 from p01.remote.engine.surroundings import Surroundings
@@ -136,8 +136,8 @@ def call(processor: Processor, behaviour: Job, task: Task, started: float, manag
     own."""
     if behaviour.asynchronous:
         plain = behaviour.filled({})        # which belongs to no connection
-        job = Running(None, plain, task, unpack(task.record.input), started, Holder.name)
-        return aside(job, plain.ready(), behaviour.policy.timeout)
+        later = Awaiting(None, plain, task, unpack(task.record.input), started, Holder.name)
+        return aside(later, plain.ready(), behaviour.policy.timeout)
     job = Running(processor, behaviour, task, unpack(task.record.input), started, Holder.name)
     around = Surroundings(processor, manager)
     try:

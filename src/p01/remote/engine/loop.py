@@ -91,7 +91,7 @@ class Loop:
         if not tasks:
             return self.handed.rest(wait)
         began, ran, enough = self.clock.monotonic(), 0, 2 * self.batch.aim()
-        left = self.post.hold(tasks)
+        left, ways = self.post.hold(tasks), self.runner.ways
         try:
             while left and not self.stopping.is_set():
                 try:
@@ -99,7 +99,8 @@ class Loop:
                 except IndexError:
                     break           # the heartbeat was quicker, and has given back what was left
                 ran += 1
-                if self.handed.takes(task):
+                way = ways.get(task.record.name)        # a look here spares most jobs the call
+                if (way is None or way.asynchronous) and self.handed.takes(task):
                     continue
                 verdict = self.perform(task, bool(left))
                 if isinstance(verdict, Lost):

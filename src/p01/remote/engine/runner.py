@@ -13,7 +13,7 @@ from p01.remote import events
 from p01.remote.engine import limit
 from p01.remote.engine.aside import aside
 from p01.remote.engine.clashes import FIRSTPAUSE, LONGESTPAUSE, TOLDFROM, hotOf
-from p01.remote.engine.context import Running, within
+from p01.remote.engine.context import Awaiting, Running, within
 from p01.remote.engine.post import Post
 from p01.remote.engine.seams import Processor
 from p01.remote.engine.session import SNAPSHOT, Session
@@ -237,11 +237,12 @@ class Runner:
         self.deadline = self.mark(task.id, way.timeout)
         if self.deadline:
             self.punctual(way)              # it may have met a conflict at the end of its time
-        job = Running(processor, way.behaviour, task, unpack(task.record.input), started, self.name,
-                      self.session.db, self.post.asked)
+        kind = Awaiting if way.asynchronous else Running
+        job = kind(processor, way.behaviour, task, unpack(task.record.input), started, self.name,
+                   self.session.db, self.post.asked)
         if not self.around.entered:
             self.around.enter()
-        if way.asynchronous:        # as a rule it is handed to the event loop, see handed
+        if isinstance(job, Awaiting):   # as a rule it is handed to the event loop, see handed
             output = aside(job, way.perform, way.timeout)
         elif way.detached:
             output = within(job, way.perform)

@@ -9,7 +9,7 @@ from typing import Any
 
 import transaction
 
-from p01.remote.engine.context import Running
+from p01.remote.engine.context import Awaiting
 from p01.remote.exceptions import TransactionOver
 from p01.remote.storage.transactions import begun, joined
 
@@ -21,7 +21,7 @@ HASCHANGES = ("This job awaits while the thread's transaction has changes, which
 
 
 @coroutine
-def steps(work: Coroutine[Any, Any, Any], job: Running, begin: Callable[[], None],
+def steps(work: Coroutine[Any, Any, Any], job: Awaiting, begin: Callable[[], None],
           end: Callable[[], None]) -> Generator[Any, Any, Any]:
     """What a coroutine returns, for await; begin and end are called around each step. A step that
     leaves a transaction of its thread open is refused at its await."""
@@ -44,7 +44,7 @@ def steps(work: Coroutine[Any, Any, Any], job: Running, begin: Callable[[], None
                 error = raised.with_traceback(None)     # it comes to stand where the job does
 
 
-def refusal(job: Running) -> TransactionOver | None:
+def refusal(job: Awaiting) -> TransactionOver | None:
     """Why a job may not await now; a transaction of the thread that has changed nothing is
     ended."""
     if job.blocks:

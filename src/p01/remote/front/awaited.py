@@ -18,7 +18,7 @@ from typing import Any, TypeVar, cast
 from ZODB.Connection import Connection
 from ZODB.DB import DB
 
-from p01.remote.engine.context import Running, running
+from p01.remote.engine.context import Awaiting, Running, running
 from p01.remote.front import block, scope
 from p01.remote.front.manager import Lent
 from p01.remote.storage.transactions import release
@@ -146,7 +146,7 @@ class Apart:
         self.connection, = opened
         self.scope = scope.Scope(self.connection)
         self.scope.enter()
-        if self.job is not None:
+        if isinstance(self.job, Awaiting):
             block.fence(self.job, self.connection, self.manager, self.part)
 
     async def close(self, commits: bool) -> None:

@@ -13,7 +13,7 @@ from ZODB.Connection import Connection
 from ZODB.DB import DB
 from ZODB.POSException import ConflictError, ReadOnlyError
 
-from p01.remote.engine.context import Running, running
+from p01.remote.engine.context import Awaiting, running
 from p01.remote.exceptions import InputError, TransactionOver
 from p01.remote.front.manager import Lent, under
 from p01.remote.front.scope import Scope
@@ -32,7 +32,7 @@ def own(db: DB) -> Iterator[Connection]:
     manager, job = Lent(), running.get()
     connection = db.open(manager)
     scope = Scope(connection)
-    if job is not None:
+    if isinstance(job, Awaiting):
         job.blocks += 1
         fence(job, connection, manager)
     try:
@@ -44,7 +44,7 @@ def own(db: DB) -> Iterator[Connection]:
             yield connection
             commit(manager)
     finally:
-        if job is not None:
+        if isinstance(job, Awaiting):
             job.blocks -= 1
         scope.leave()
         manager.giveBack()
@@ -64,11 +64,9 @@ def explained(db: DB) -> Iterator[None]:
         raise
 
 
-def fence(job: Running, connection: Connection, manager: Lent, part: int = 0) -> None:
-    """Have a job's own transaction meet whoever has taken the job over, where its outcome is
-    written by others."""
-    if job.fence is not None:
-        manager.fence = partial(job.fence, connection, part)
+def fence(job: Awaiting, connection: Connection, manager: Lent, part: int = 0) -> None:
+    """Have a job's own transaction meet whoever has taken the job over, when it commits."""
+    manager.fence = partial(job.meet, connection, part)
 
 
 def commit(manager: Lent) -> None:

@@ -94,8 +94,8 @@ def test_help_is_there_for_every_verb(run):
     verbs = [line.split()[0]
              for line in found.stdout.partition('Commands:')[2].partition('\n\n')[0].splitlines()
              if line]
-    assert verbs == ['demo', 'worker', 'enqueue', 'jobs', 'queues', 'status', 'doctor', 'pack',
-                     'copy']
+    assert verbs == ['demo', 'worker', 'enqueue', 'jobs', 'queues', 'schedules', 'workers', 'status',
+                     'doctor', 'pack', 'copy']
     assert run('--version').stdout.startswith('p01-remote ')
     assert run('nothing').returncode == 2
 
@@ -129,7 +129,8 @@ def test_a_job_from_the_command_line_to_its_result(run, start, app):
 def test_a_worker_lets_the_running_job_end(run, start, app, number):
     """TERM to the supervisor; Ctrl-C goes to the whole group, as a terminal sends it."""
     worker = start('worker', 'tasks:app', '--json')
-    jobid = json.loads(run('enqueue', 'tasks:app', 'wait', '1', '--json').stdout)['id']
+    # as long as the second command takes on a busy machine
+    jobid = json.loads(run('enqueue', 'tasks:app', 'wait', '5', '--json').stdout)['id']
     waiting = json.loads(run('enqueue', 'tasks:app', 'wait', '1', '--json').stdout)['id']
     waitFor(lambda: app.handle(jobid).status == 'processing', LONG)
     if number == signal.SIGINT:

@@ -7,11 +7,12 @@ they found.
     python -c 'import study; print(study.pi())'
 """
 import os
+import time
 
 import numpy
 
 from p01.remote import App, current
-from p01.remote.views import listing
+from p01.remote.views import grammar, listing
 
 app = App(os.environ.get('STUDY', 'sqlite:./jobs'))
 SAMPLES = 10_000
@@ -41,6 +42,7 @@ def enqueue(number):
 def pi():
     """What those that have completed say of pi."""
     with app.reading() as processor:
-        done = listing.find(processor.store, listing.Filter(('completed',), name='study.hits'))
+        which = grammar.parse('status:completed job:study.hits', time.time())
+        done = listing.find(processor.store, which)
         found = [processor.filled(view).output for view in done]
     return 4 * sum(found) / (SAMPLES * len(found))

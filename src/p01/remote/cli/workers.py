@@ -126,17 +126,18 @@ def stacks(target: str, names: tuple[str, ...], asJson: bool) -> int:
     with opened(target) as app:
         meant, unknown = chosen(app, names, not names)
         processes = {each.process: each for each in meant}.values()
-        found = {each: stackOf(app, each) for each in processes}
+        found = [(each, stackOf(app, each)) for each in processes]
     if asJson:
         printJson({'stacks': [{'host': each.host, 'pid': each.pid, 'stacks': text}
-                              for each, text in found.items()],
+                              for each, text in found],
                    'unknown': unknown})
     else:
-        for each, text in found.items():
+        for each, text in found:
             say((f'{each.host}:{each.pid}', 'bold'))
             tell(text if text is not None else 'does not answer')
         tellUnknown(unknown, found)
-    return 0 if found and not unknown and None not in found.values() else 1
+    answers = [text for _, text in found]
+    return 0 if answers and not unknown and None not in answers else 1
 
 
 def stackOf(app: App, worker: Worker) -> str | None:

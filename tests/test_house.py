@@ -47,7 +47,7 @@ FLOORS = [
     ['exceptions'],
     ['ground'],
 ]
-FILE, FUNCTION = 312, 50    # lines; of functions the aim is 45
+FILE, FUNCTION = 300, 50    # lines; of functions the aim is 45
 NEARLYALL = 22      # lines that 95 % of the functions have at most
 VAGUE = {'util', 'utils', 'common', 'helper', 'helpers', 'base', 'misc', 'tools'}
 # Names that others own, and that we must therefore define as they spell them.

@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager
 from unittest.mock import patch
 from urllib.parse import quote, urlencode
 
-from p01.remote.ground import blackbox
+from p01.remote.ground import folders
 from tests import servers
 from tests.acceptance.trees import Tree, groupOf
 
@@ -186,7 +186,7 @@ class Host(Tree):
         temporary.mkdir()
         with self.namespace.within(), patch.dict(os.environ, TMPDIR=str(temporary)):
             super().__init__(address, temporary, **options)
-        self.boxes = temporary / blackbox.folderFor(None).name
+        self.boxes = temporary / folders.folderFor(None).name
 
     def has(self, pid):
         """Whether a process is there."""

@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from p01.remote.ground import blackbox
+from p01.remote.ground import blackbox, folders
 from p01.remote.testing import waitFor
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,7 +33,7 @@ class Tree:
 
     def __init__(self, address, folder, target='tests.acceptance.tasks:app', **options):
         kind, _, place = address.partition(':')
-        self.boxes = blackbox.folderFor(Path(place) if kind == 'sqlite' else None)
+        self.boxes = folders.folderFor(Path(place) if kind == 'sqlite' else None)
         self.log = folder / 'tree.log'
         with open(self.log, 'ab') as log:
             self.process = subprocess.Popen([sys.executable, '-c', CODE,

@@ -17,6 +17,7 @@ from p01.remote import events, verbs
 from p01.remote.engine import outage
 from p01.remote.engine.loop import Loop
 from p01.remote.exceptions import NotCommitted, RunLater
+from p01.remote.ground import subscribers
 from p01.remote.job import Job
 from p01.remote.options import Policy, WorkerOptions
 from p01.remote.storage.places import traverse
@@ -311,11 +312,11 @@ def test_a_subscriber_that_raises_changes_nothing(run, processor, caplog, monkey
 
 
 def test_whoever_listens_is_heard(monkeypatch):
-    ours = list(events.silent)
+    ours = list(subscribers.silent)
     monkeypatch.setattr(zope.event, 'subscribers', [*ours])
-    assert not events.heard()
+    assert not subscribers.heard()
     monkeypatch.setattr(zope.event, 'subscribers', [print])
-    assert events.heard()
+    assert subscribers.heard()
 
 
 class Unstorable(Persistent):

@@ -26,7 +26,8 @@ def dsn(address):
 
 @pytest.mark.parametrize('script', SCRIPTS, ids=lambda script: script.stem)
 def test_each_script_shows_its_fault(script):
-    pytest.importorskip(script.stem.partition('_')[0].replace('zeo', 'ZEO'))
+    pytest.importorskip(script.stem.partition('_')[0].replace('zeo', 'ZEO'),
+                        reason='the library whose fault it shows is not here')
     needed = [dsn(servers.postgresql().database())] if ASKED in script.read_text() else []
     environment = {name: value for name, value in os.environ.items() if name != 'PYTHONPATH'}
     done = subprocess.run([sys.executable, script, *needed], capture_output=True, text=True,
@@ -38,7 +39,7 @@ def test_each_script_shows_its_fault(script):
 
 
 def test_a_pack_on_postgresql_is_the_same():
-    pytest.importorskip('relstorage')
+    pytest.importorskip('relstorage', reason='the library whose fault it shows is not here')
     script = FOLDER / 'relstorage_pack_moved.py'
     done = subprocess.run([sys.executable, script, dsn(servers.postgresql().database())],
                           capture_output=True, text=True,

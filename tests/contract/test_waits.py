@@ -97,27 +97,29 @@ def test_a_pause_and_a_delay_say_until_when(app, worker):
         and 'delayed' not in kinds(app, later, due + 1)
 
 
-def test_one_that_failed_says_when_it_runs_again(app, worker):
-    jobid = work.enqueue().id
-    worker()
-    with app.transaction():
-        store = app.processor.store
-        seat = Seat('x:1:ab', 'elsewhere', 1, 'process', 'box', 60.0, START)
-        verbs.sit(store, seat)
-        verbs.claim(store, seat, 1, START)
-        verbs.retry(store, seat, jobid, START + 60, Attempt(1, START, START, seat.name, 'no'))
+@pytest.fixture
+def retried(app, worker):
+    """Have a job fail at once, or come under suspicion; returns its id."""
+    def run(due, attempt, suspect=False):
+        jobid = work.enqueue().id
+        worker()
+        with app.transaction():
+            store = app.processor.store
+            seat = Seat('x:1:ab', 'elsewhere', 1, 'process', 'box', 60.0, START)
+            verbs.sit(store, seat)
+            verbs.claim(store, seat, 1, START)
+            verbs.retry(store, seat, jobid, due, attempt, suspect=suspect)
+        return jobid
+    return run
+
+
+def test_one_that_failed_says_when_it_runs_again(app, retried):
+    jobid = retried(START + 60, Attempt(1, START, START, 'x:1:ab', 'no'))
     assert why(app, jobid)[0][1:3] == ('It failed and runs again in 1.0 min.', START + 60)
 
 
-def test_one_that_must_run_alone_says_so(app, worker):
-    jobid = work.enqueue().id
-    worker()
-    with app.transaction():
-        store = app.processor.store
-        seat = Seat('x:1:ab', 'elsewhere', 1, 'process', 'box', 60.0, START)
-        verbs.sit(store, seat)
-        verbs.claim(store, seat, 1, START)
-        verbs.retry(store, seat, jobid, None, None, suspect=True)
+def test_one_that_must_run_alone_says_so(app, retried):
+    jobid = retried(None, None, suspect=True)
     assert kinds(app, jobid) == ['alone']
 
 

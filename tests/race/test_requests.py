@@ -287,7 +287,6 @@ def test_a_worker_of_another_host_looks_every_second_while_its_job_runs(stage, m
     def look():
         request(stage, jobid)
         monkeypatch.undo()
-        time.sleep(0.001)
         heart.hear([loop], loop.post.began + heartbeat.LONGJOB + 0.01)
         waitFor(lambda: loop.post.asked(jobid), 30)
         heart.listening.clear()

@@ -9,7 +9,7 @@ from ZODB.POSException import ConflictError
 
 from p01.remote import storage, verbs
 from p01.remote.engine import presence, rescuing
-from p01.remote.ground import blackbox
+from p01.remote.ground import blackbox, folders
 from p01.remote.ground.blackbox import HOST
 from p01.remote.options import Policy
 from p01.remote.store.seats import Seat
@@ -160,7 +160,7 @@ def test_a_silent_worker_elsewhere_is_dead_after_its_lease(shared):
 def boxes(shared, elsewhere):
     """Where the boxes of this database lie."""
     place = storage.folder(shared.app.db)
-    return elsewhere if place is None else blackbox.folderFor(place)
+    return elsewhere if place is None else folders.folderFor(place)
 
 
 def test_a_box_of_another_host_says_nothing(shared, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 
 from p01.remote import App, storage
 from p01.remote.engine import presence
-from p01.remote.ground import blackbox
+from p01.remote.ground import blackbox, folders
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def app(tmp_path):
 
 @pytest.fixture
 def folder(app):
-    found = blackbox.folderFor(storage.folder(app.db))
+    found = folders.folderFor(storage.folder(app.db))
     found.mkdir(exist_ok=True)
     return found
 
@@ -85,7 +85,7 @@ def foreign(folder, other):
 @pytest.mark.parametrize('make', [writable, elsewhere, foreign])
 def test_a_folder_that_others_may_write_to_has_no_box(tmp_path, monkeypatch, make):
     monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
-    folder = blackbox.folderFor(None)
+    folder = folders.folderFor(None)
     make(folder, tmp_path / 'other')
     with pytest.raises(PermissionError, match='not of this user alone'):
         presence.Box(folder)
@@ -94,6 +94,6 @@ def test_a_folder_that_others_may_write_to_has_no_box(tmp_path, monkeypatch, mak
 
 def test_a_folder_of_our_own_has_one(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
-    box = presence.Box(blackbox.folderFor(None))
+    box = presence.Box(folders.folderFor(None))
     assert box.path.exists() and box.path.parent.stat().st_mode & 0o077 == 0
     box.close()

@@ -11,7 +11,7 @@ from p01.remote import App, current
 from p01.remote.engine import progress
 from p01.remote.engine.loop import Loop
 from p01.remote.exceptions import InputError, RemoteError
-from p01.remote.ground import blackbox
+from p01.remote.ground import folders
 from p01.remote.options import WorkerOptions
 from p01.remote.testing import EchoJob
 
@@ -62,7 +62,7 @@ def test_it_is_seen_while_the_job_runs(tmp_path, address, given):
     if address.startswith('sqlite'):
         assert SEEN[0] == {1: progress.Progress(*given)}
         # gone with the job
-        assert not list(blackbox.folderFor(tmp_path / 'jobs').glob('*.progress'))
+        assert not list(folders.folderFor(tmp_path / 'jobs').glob('*.progress'))
     loop.close()
     app.close()
 
@@ -79,7 +79,7 @@ os._exit(1)
     address = f'sqlite:{tmp_path / "jobs"}'
     env = {**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)}
     subprocess.run([sys.executable, '-c', code, address], timeout=60, env=env)
-    folder = blackbox.folderFor(tmp_path / 'jobs')
+    folder = folders.folderFor(tmp_path / 'jobs')
     assert len(list(folder.glob('*.progress'))) == 1
     app = App(address)
     progress.say(app.db, 6, progress.checked(1, 2, ''))

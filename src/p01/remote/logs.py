@@ -11,6 +11,7 @@ import logging
 import zope.event
 
 from p01.remote import events
+from p01.remote.ground import subscribers
 
 logger = logging.getLogger('p01.remote')
 
@@ -63,4 +64,4 @@ def write(event: object) -> None:
 
 if write not in zope.event.subscribers:
     zope.event.subscribers.append(write)
-    events.silent.append(write)
+    subscribers.silent.append(write)

@@ -27,7 +27,7 @@ from p01.remote.exceptions import (
     RemoteError,
     StorageAway,
 )
-from p01.remote.ground import fork
+from p01.remote.ground import fork, subscribers
 from p01.remote.ground.foreign import interrupts, reasonOf
 from p01.remote.instants import duration, seconds
 from p01.remote.interfaces import IWorker
@@ -119,7 +119,7 @@ class SimpleWorker:
                 self.stopped.set()
                 logger.warning('%s ends: %s', self.name, error)
             except MemoryError as error:
-                events.notify(events.WorkerFailed(self.name, reasonOf(error), 'it ends'))
+                subscribers.notify(events.WorkerFailed(self.name, reasonOf(error), 'it ends'))
                 raise
             except BaseException as error:
                 # of whatever class: a thread that ends without a word looks alive
@@ -179,7 +179,7 @@ def start(db: DB, worker: Hired, key: Key = None) -> bool:
         mine[key] = worker, thread
         thread.start()
         hire(db, worker, thread)
-    events.notify(events.ProcessorStarted(worker.queuePath[-1]))
+    subscribers.notify(events.ProcessorStarted(worker.queuePath[-1]))
     return True
 
 
@@ -193,7 +193,7 @@ def stop(db: DB, key: Key, timeout: float | None = 30.0) -> bool:
     worker.stop()
     if thread is not threading.current_thread():
         thread.join(timeout)
-    events.notify(events.ProcessorStopped(worker.queuePath[-1]))
+    subscribers.notify(events.ProcessorStopped(worker.queuePath[-1]))
     return True
 
 

@@ -25,7 +25,7 @@ from p01.remote.demo import tasks
 from p01.remote.demo.report import Performance, Strike, report
 from p01.remote.demo.stage import Numbers, Stage
 from p01.remote.exceptions import InputError, RemoteError
-from p01.remote.ground import blackbox
+from p01.remote.ground import blackbox, folders
 from p01.remote.ground.words import count
 from p01.remote.options import WorkerOptions
 from p01.remote.store.records import CANCELLED, COMPLETED, DELAYED, ERROR, PROCESSING, QUEUED
@@ -211,7 +211,7 @@ def numbersOf(app: App, total: int, workers: int, retried: int) -> Numbers:
 def kill(app: App, supervisor: Supervisor) -> Strike | None:
     """Kill a worker that is in the middle of a job, by what its black box says; None when none is
     just now."""
-    boxes = blackbox.folderFor(storage.folder(app.db))
+    boxes = folders.folderFor(storage.folder(app.db))
     for worker, pid in enumerate(supervisor.pids(), 1):
         for box in boxes.glob(f'{pid}-*.box'):
             if not blackbox.running(box):

@@ -33,6 +33,7 @@ from p01.remote.engine.steps import steps
 from p01.remote.engine.verdict import OPENATONCE, Task
 from p01.remote.engine.ways import Way
 from p01.remote.exceptions import ClaimLost
+from p01.remote.ground import subscribers
 from p01.remote.ground.blackbox import FREE, STEP
 from p01.remote.options import CONFLICTS
 from p01.remote.store.payload import unpack
@@ -182,8 +183,8 @@ class Asynchronous:
         output = error = None
         job = Attempt(self, task, way, started, until)
         try:
-            if events.heard():
-                events.notify(events.JobStarted(task.id, task.record.name, task.claim.runs + 1,
+            if subscribers.heard():
+                subscribers.notify(events.JobStarted(task.id, task.record.name, task.claim.runs + 1,
                                                 self.post.name))
             job.input = unpack(task.record.input)
             running.set(job)

@@ -20,6 +20,7 @@ from p01.remote.engine.bell import wake
 from p01.remote.engine.firing import reckoned
 from p01.remote.engine.seams import Do, Processor
 from p01.remote.exceptions import InputError
+from p01.remote.ground import subscribers
 from p01.remote.ground.foreign import Raised, guarded, reasonOf
 from p01.remote.scheduler import Scheduler
 from p01.remote.storage.origin import contained
@@ -62,7 +63,7 @@ class Declaring:
         self.looked = now
         for event in do(self.keep):
             if not isinstance(event, events.ScheduleFailed) or event.reason not in self.told:
-                events.notify(event)
+                subscribers.notify(event)
             if isinstance(event, events.ScheduleFailed):
                 self.told.add(event.reason)
 

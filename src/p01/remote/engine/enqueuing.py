@@ -12,7 +12,7 @@ from p01.remote.engine.behaviours import prepared
 from p01.remote.engine.pledge import pledge
 from p01.remote.engine.seams import Processor
 from p01.remote.exceptions import InputError
-from p01.remote.ground import checks
+from p01.remote.ground import checks, subscribers
 from p01.remote.instants import duration, seconds
 from p01.remote.job import Job
 from p01.remote.options import DEFAULTQUEUE, Span, Unique
@@ -59,8 +59,8 @@ def put(processor: Processor, record: Record) -> int:
     if count:
         if count == 1 and processor._p_jar is not None:
             pledge(processor._p_jar, jobid, record.name)
-        if events.heard():
-            events.notify(events.JobQueued(jobid, record.name))
+        if subscribers.heard():
+            subscribers.notify(events.JobQueued(jobid, record.name))
     return jobid
 
 

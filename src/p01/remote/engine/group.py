@@ -27,6 +27,7 @@ from p01.remote.engine.verdict import (
     failure,
 )
 from p01.remote.engine.ways import Way
+from p01.remote.ground import subscribers
 from p01.remote.ground.foreign import Raised, guarded, interrupts
 from p01.remote.storage.insides import weightOf
 from p01.remote.storage.marks import BEGIN, Mark, markable
@@ -144,7 +145,7 @@ class Group:
         """Run a job: its outcome, or what it raises."""
         runner, manager = self.runner, self.runner.session.manager
         runner.conflicts = None
-        if events.heard():
+        if subscribers.heard():
             runner.tell(events.JobStarted(task.id, task.record.name, task.claim.runs + 1,
                                           runner.name))
         manager.shared, manager.refused = True, False
@@ -214,7 +215,7 @@ class Group:
     def ended(self, runs: Runs) -> None:
         """What came of jobs is committed: tell, and hand on what failed."""
         self.sizes.went(self.names, len(runs))
-        if events.heard():
+        if subscribers.heard():
             for task, verdict in runs:
                 if isinstance(verdict, Done):
                     self.runner.completed(task, verdict.outcome)

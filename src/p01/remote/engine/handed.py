@@ -12,6 +12,7 @@ from p01.remote.engine.runner import Runner
 from p01.remote.engine.verdict import JOINED, OPENATONCE, Done, Task, Verdict, failure
 from p01.remote.engine.ways import Way
 from p01.remote.exceptions import ClaimLost
+from p01.remote.ground import subscribers
 from p01.remote.ground.foreign import Raised, guarded
 from p01.remote.store.outcomes import success
 from p01.remote.store.payload import packOutput
@@ -201,7 +202,7 @@ class Handed:
                                   f'The output of job {task.id} ({task.record.name})',
                                   self.outputLimit, self.runner.session.connection)
             if not isinstance(packed, Raised):
-                if events.heard():
+                if subscribers.heard():
                     self.runner.tell(events.JobCompleted(task.id, task.record.name, runs,
                                                          self.post.name,
                                                          each.ended - each.started))

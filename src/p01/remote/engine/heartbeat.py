@@ -19,12 +19,12 @@ from pathlib import Path
 from ZODB.Connection import Connection
 from ZODB.DB import DB
 
-from p01.remote import events, verbs
+from p01.remote import verbs
 from p01.remote.engine import closing, death, limit, orders, presence, requests, rescuing
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.neighbours import Neighbours, bury
 from p01.remote.engine.seams import Locate, Working
-from p01.remote.ground import foreign, fork
+from p01.remote.ground import foreign, fork, subscribers
 from p01.remote.ground.clocks import CLOCK
 from p01.remote.storage.transactions import transact
 from p01.remote.store.seats import BEATS
@@ -208,7 +208,7 @@ def overrun(loop: Working) -> None:
     if jobid:
         transact(loop.db, work)
         for event in told:
-            events.notify(event)
+            subscribers.notify(event)
         bellOf(loop.db).tell()
 
 

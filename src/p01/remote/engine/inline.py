@@ -13,7 +13,7 @@ from typing import Any
 import transaction
 from transaction.interfaces import TransientError
 
-from p01.remote import events, verbs
+from p01.remote import verbs
 from p01.remote.engine import ticker
 from p01.remote.engine.aside import aside
 from p01.remote.engine.context import Awaiting, Running, within
@@ -22,6 +22,7 @@ from p01.remote.engine.seams import Processor
 from p01.remote.engine.surroundings import Surroundings
 from p01.remote.engine.verdict import Failed, Task, ends, expired, failure, policyOf
 from p01.remote.exceptions import TimedOut, TransactionOver
+from p01.remote.ground import subscribers
 from p01.remote.ground.foreign import interrupts
 from p01.remote.ground.upstream import over
 from p01.remote.job import Job
@@ -48,7 +49,7 @@ def runDue(processor: Processor, now: float | None, most: int | None = None) -> 
         ticker.tick(processor, instant, clock, manager)
         claimed = verbs.claim(processor.store, hand, 1, instant)
         for event in expired(hand):
-            events.notifyAfter(manager.get(), event)
+            subscribers.notifyAfter(manager.get(), event)
         if not claimed:
             break
         if claimed[0] in later:
@@ -118,7 +119,7 @@ def runOne(processor: Processor, hand: Holder, jobid: int, now: float | None, ma
         verdict = failure(task, policyOf(behaviour), error, started, ended, hand.name,
                           random.random())
         for event in ends(task, verdict, hand.name):
-            events.notifyAfter(current, event)
+            subscribers.notifyAfter(current, event)
         if isinstance(verdict, Failed):
             verbs.settle(store, hand, {jobid: verdict.outcome})
             return False

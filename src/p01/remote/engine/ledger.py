@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from transaction.interfaces import TransientError
 
-from p01.remote import events, verbs
+from p01.remote import verbs
 from p01.remote.engine.verdict import Again, Failed, Task, ends, failure, withdrawal
 from p01.remote.exceptions import OutputError
+from p01.remote.ground import subscribers
 from p01.remote.ground.foreign import reasonOf
 from p01.remote.options import Policy
 from p01.remote.storage.origin import fromStorage
@@ -70,4 +71,4 @@ class Ledger:
         self.outcomes.clear()
         self.verdicts.clear()
         for event in told:
-            events.notify(event)
+            subscribers.notify(event)

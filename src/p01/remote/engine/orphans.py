@@ -14,6 +14,7 @@ from collections.abc import Collection
 from typing import Any
 
 from p01.remote import events
+from p01.remote.ground import subscribers
 
 
 def reap(own: Collection[int]) -> None:
@@ -39,7 +40,7 @@ def linger(patience: float) -> None:
     left = [each for each in left if not each.daemon and each is not threading.main_thread()]
     if not left:
         return
-    events.notify(events.LeftBehind(tuple(each.name for each in left), patience))
+    subscribers.notify(events.LeftBehind(tuple(each.name for each in left), patience))
     until = time.monotonic() + patience
     for each in left:
         each.join(max(0.0, until - time.monotonic()))

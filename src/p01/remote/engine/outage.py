@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 
 from p01.remote import events
+from p01.remote.ground import subscribers
 from p01.remote.ground.clocks import pauseAfter
 from p01.remote.ground.foreign import reasonOf, traced
 from p01.remote.storage.origin import fromStorage
@@ -32,14 +33,15 @@ class Outage:
         if away is not self.away:
             self.away = away
             if away:
-                events.notify(events.StorageLost(self.name, reasonOf(error)))
+                subscribers.notify(events.StorageLost(self.name, reasonOf(error)))
             else:
-                events.notify(events.WorkerFailed(self.name, reasonOf(error), 'it begins anew'))
+                subscribers.notify(events.WorkerFailed(self.name, reasonOf(error),
+                                                       'it begins anew'))
                 logger.error('%s', traced(error))
         return pauseAfter(self.troubles, FIRSTRETRY, LONGESTRETRY)
 
     def over(self) -> None:
         """The storage has answered."""
         if self.away:
-            events.notify(events.StorageBack(self.name))
+            subscribers.notify(events.StorageBack(self.name))
         self.troubles, self.away = 0, None

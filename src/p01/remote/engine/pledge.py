@@ -24,6 +24,7 @@ from ZODB.Connection import Connection
 from p01.remote import events
 from p01.remote.engine.bell import Bell, bellOf
 from p01.remote.engine.context import running
+from p01.remote.ground import subscribers
 from p01.remote.storage.marks import Follower
 from p01.remote.storage.transactions import Lasting, begun
 
@@ -70,7 +71,7 @@ class Pledge(Follower):
         """Tell of it, once unless they are lost after that."""
         if (lost or not self.told) and not sys.is_finalizing():
             self.told = True
-            events.notify(events.JobsUncommitted(self.jobid, self.name, self.where, how, lost))
+            subscribers.notify(events.JobsUncommitted(self.jobid, self.name, self.where, how, lost))
 
 
 _held: weakref.WeakKeyDictionary[Any, Pledge] = weakref.WeakKeyDictionary()     # by transaction

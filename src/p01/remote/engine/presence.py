@@ -36,12 +36,11 @@ from p01.remote.ground.blackbox import (
     UNKNOWN,
     WORKS,
     died,
-    folderFor,
     near,
-    prove,
     remove,
     started,
 )
+from p01.remote.ground.folders import folderFor, prove
 
 ALONEKINDS = 'memory', 'file'             # kinds of storage that are open in one process only
 # threads, and jobs on event loops, of a process that can be told apart

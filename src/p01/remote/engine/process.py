@@ -41,7 +41,7 @@ from p01.remote.exceptions import (
 )
 from p01.remote.front.named import loadApp
 from p01.remote.front.schedules import declaringOf
-from p01.remote.ground import blackbox
+from p01.remote.ground import blackbox, folders, subscribers
 from p01.remote.ground.foreign import Raised, described, guarded, reasonOf
 from p01.remote.options import WorkerOptions
 from p01.remote.storage.transactions import transact
@@ -151,7 +151,7 @@ class Served:
             if not attempt(self.line, reach, self.app,
                            str(self.number), lambda: bool(self.flagged) or self.line.gone()):
                 return
-            folder = blackbox.folderFor(storage.folder(self.app.db))
+            folder = folders.folderFor(storage.folder(self.app.db))
             self.line.say('checked', {'place': self.app.place, 'folder': str(folder)})
             presence.tidy(folder)
             self.loops += attempt(self.line, self.made)
@@ -217,7 +217,7 @@ class Served:
         # of whatever class: a thread that ends without a word looks alive
         except BaseException as error:
             self.failed.append(error)
-            events.notify(events.WorkerFailed(loop.name, reasonOf(error), 'it ends'))
+            subscribers.notify(events.WorkerFailed(loop.name, reasonOf(error), 'it ends'))
             for each in self.loops:
                 each.stop()
         try:
@@ -285,7 +285,7 @@ def errand(line: Line, target: str, options: WorkerOptions) -> None:
     """Do what needs the database and no process of the supervisor can: say that those were told to
     stop who cannot say so, give back what the dead held, and say what a drain has left."""
     with contextlib.closing(loadApp(target)) as app:
-        folder = blackbox.folderFor(storage.folder(app.db))
+        folder = folders.folderFor(storage.folder(app.db))
         mark(app, {box for box in folder.glob('*.box') if blackbox.isTold(box)
                    and not blackbox.died(box)})
         bury(Neighbours().dead(folder), [(app.db, app.locate)])

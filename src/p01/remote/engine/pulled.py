@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from p01.remote import events, verbs
+from p01.remote import verbs
 from p01.remote.engine import rescuing, ticker
 from p01.remote.engine.seams import Processor
 from p01.remote.engine.verdict import expired
+from p01.remote.ground import subscribers
 from p01.remote.job import Job
 from p01.remote.store import payload
 from p01.remote.store.outcomes import success
@@ -23,7 +24,7 @@ def pull(processor: Processor, now: float) -> Job | None:
     claimed = verbs.claim(processor.store, seat, 1, now)
     seat.pull(claimed, now)
     for event in (*rescuing.each(told), *expired(seat)):
-        events.notifyAfter(processor._p_jar.transaction_manager.get(), event)
+        subscribers.notifyAfter(processor._p_jar.transaction_manager.get(), event)
     return processor.getJob(claimed[0]) if claimed else None
 
 

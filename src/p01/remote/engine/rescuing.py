@@ -13,6 +13,7 @@ from p01.remote.engine.death import Death, Silence
 from p01.remote.engine.seams import Processor
 from p01.remote.engine.verdict import pauseOf
 from p01.remote.exceptions import TimedOut
+from p01.remote.ground import subscribers
 from p01.remote.ground.clocks import CLOCK
 from p01.remote.options import DEATHS, Policy
 from p01.remote.store.records import ERROR, Attempt, Claim, Outcome
@@ -166,4 +167,4 @@ def each(told: Iterable[object]) -> Iterator[object]:
 def tell(told: Iterable[object]) -> None:
     """Tell of what is committed."""
     for event in each(told):
-        events.notify(event)
+        subscribers.notify(event)

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Runs one job: in its transaction, to an outcome. Decides nothing about what follows a failure;
-policies do."""
+"""Runs one job: in its transaction, to an outcome. What follows a failure its policy decides."""
 from __future__ import annotations
 
 import random
@@ -31,8 +30,9 @@ from p01.remote.engine.verdict import (
     failure,
     policyOf,
 )
-from p01.remote.engine.ways import Way
+from p01.remote.engine.ways import Way, wayOf
 from p01.remote.exceptions import ClaimLost, TimedOut
+from p01.remote.ground import subscribers
 from p01.remote.ground.clocks import pauseAfter
 from p01.remote.ground.foreign import interrupts
 from p01.remote.job import Job
@@ -163,14 +163,8 @@ class Runner:
         """How a job is run. Raises what the application's code does."""
         if not self.around.entered:
             self.around.enter()
-        policy = behaviour.policy
-        self.mark(task.id, policy.timeout)
-        later = bool(getattr(behaviour, 'asynchronous', False))
-        detached = later or bool(behaviour.detached)
-        together = bool(behaviour.together or self.post.options.together) and not detached
-        found = Way(behaviour, behaviour.ready(), detached, together, policy, policy.timeout,
-                    later)
-        self.ways[task.record.name] = found
+        self.mark(task.id, behaviour.policy.timeout)
+        found = self.ways[task.record.name] = wayOf(behaviour, self.post.options.together)
         return found
 
     def once(self, task: Task, again: bool = False) -> Verdict:
@@ -184,7 +178,7 @@ class Runner:
         started = self.clock.now()
         way = self.ways.get(task.record.name)
         behaviour = self.behaviour(task) if way is None else way.behaviour
-        heard = events.heard()
+        heard = subscribers.heard()
         if heard:
             self.tell(events.JobStarted(task.id, task.record.name, task.claim.runs + 1, self.name))
         try:
@@ -219,8 +213,7 @@ class Runner:
         output = self.call(task, way, processor, started)
         kept = None if output is None else \
             packOutput(output, f'The output of job {task.id} ({task.record.name})',
-                       processor.outputLimit,
-                       self.session.connection)
+                       processor.outputLimit, self.session.connection)
         return success(kept, task.claim.runs + 1, started, self.clock.now(), task.claim.attempts,
                        self.conflicts)
 
@@ -274,7 +267,7 @@ class Runner:
     def tell(self, event: object) -> None:
         """Tell subscribers, in the thread's own surroundings."""
         self.around.leave()
-        events.notify(event)
+        subscribers.notify(event)
 
     def failed(self, task: Task, error: BaseException, started: float) -> Failed | Again:
         """Undo what a run did that failed; what follows. Raises what the storage does."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 
 from p01.remote import events
+from p01.remote.ground import subscribers
 from p01.remote.ground.clocks import pauseAfter
 
 FAILURES = 5           # failures in a row after which the command gives up
@@ -51,6 +52,6 @@ class Starts:
         wait = pauseAfter(count, FIRSTRESTART, LONGESTRESTART)
         follows = f'after {count} failures in a row the command gives up' if self.reason \
             else f'it begins again in {wait:.1f} s'
-        events.notify(events.WorkerFailed(str(number), reason, follows))
+        subscribers.notify(events.WorkerFailed(str(number), reason, follows))
         self.again[number] = time.monotonic() + wait
         return wait

@@ -22,7 +22,7 @@ from p01.remote.engine.channel import QUIT, SIGNALS, TELL, Child, Wait
 from p01.remote.engine.notices import Notices
 from p01.remote.engine.starts import FAULT, Starts
 from p01.remote.exceptions import RemoteError
-from p01.remote.ground import blackbox
+from p01.remote.ground import blackbox, subscribers
 from p01.remote.ground.blackbox import howOf
 from p01.remote.options import WorkerOptions
 from p01.remote.views.leftovers import Left
@@ -175,7 +175,7 @@ class Supervisor:
         """Kill a process one of whose jobs has run longer than its timeout; returns the seconds
         until that may be so."""
         if child.leaves and time.monotonic() > child.leaves:
-            events.notify(events.WorkersEnded(self.running(child)))
+            subscribers.notify(events.WorkersEnded(self.running(child)))
             child.process.kill()
         if not child.box:
             return LOOKEVERY
@@ -213,14 +213,14 @@ class Supervisor:
             deaf = [child for child in alive if child.names is None]
             if not told and lasts > TELL and (not deaf or lasts > 2 * TELL):
                 told = True
-                events.notify(events.WorkersStopping(self.running(), grace))
+                subscribers.notify(events.WorkersStopping(self.running(), grace))
                 # other hosts, which do not see their boxes, shall know that they were told
                 if deaf:
                     errand = self.child(0, errand=True)
             self.pause(0.05)
         left = self.alive()
         if left:
-            events.notify(events.WorkersEnded(self.running()))
+            subscribers.notify(events.WorkersEnded(self.running()))
         for child in left:
             child.process.kill()
         for child in left:

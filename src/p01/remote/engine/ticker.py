@@ -20,6 +20,7 @@ from p01.remote.engine.declaring import Declaring
 from p01.remote.engine.firing import ASTRAY, found, passedOver, prepared, reckoned, strayed
 from p01.remote.engine.seams import Do, Processor
 from p01.remote.exceptions import NotLoaded, NoZone
+from p01.remote.ground import subscribers
 from p01.remote.ground.foreign import Raised, guarded, reasonOf
 from p01.remote.storage.origin import contained, fromStorage
 from p01.remote.store.dues import NEVER, PARTS, Dues, partOf
@@ -104,7 +105,7 @@ class Ticker:
         return pairs[place * FIREDATONCE:(place + 1) * FIREDATONCE]
 
     def fire(self, look: Look, now: float, do: Do,
-             tell: Callable[[object], None] = events.notify) -> int:
+             tell: Callable[[object], None] = subscribers.notify) -> int:
         """Fire schedules; returns how many jobs were enqueued.
 
         do(work) does work(processor) in a transaction or savepoint of its own, which is undone when
@@ -245,6 +246,7 @@ def tick(processor: Processor, now: float, ticker: Ticker | None = None,
 
     count = 0
     while look:
-        count += ticker.fire(look, now, do, lambda event: events.notifyAfter(manager.get(), event))
+        count += ticker.fire(look, now, do,
+                             lambda event: subscribers.notifyAfter(manager.get(), event))
         look = ticker.look(processor, now)
     return count

@@ -20,3 +20,14 @@ class Way(NamedTuple):
     policy: Policy
     timeout: float | None
     asynchronous: bool = False      # an async def, for the event loop
+
+
+def wayOf(behaviour: Job, together: bool) -> Way:
+    """How jobs of a behaviour are run; together: where its worker lets all of them share commits.
+
+    Raises what the application's code does.
+    """
+    policy, later = behaviour.policy, bool(getattr(behaviour, 'asynchronous', False))
+    detached = later or bool(behaviour.detached)
+    return Way(behaviour, behaviour.ready(), detached,
+               bool(behaviour.together or together) and not detached, policy, policy.timeout, later)

@@ -9,13 +9,11 @@ the cost of a write to memory for each job.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import math
 import mmap
 import os
 import signal
-import stat
 import struct
 import time
 import weakref
@@ -289,22 +287,3 @@ def booted() -> float:
     return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time,
                                                                             'CLOCK_BOOTTIME') \
                                                                                 else 0.0
-
-
-def folderFor(place: Path | None) -> Path:
-    """Where the boxes of a database lie: beside it, or, when it is elsewhere, in a folder of this
-    user on this host."""
-    if place is not None:
-        return place / 'workers'
-    import tempfile  # here, since a supervisor needs none of what comes with it
-    return Path(tempfile.gettempdir()) / f'p01.remote-{os.getuid()}'
-
-
-def prove(folder: Path) -> None:
-    """Raises PermissionError for a folder among temporary files that others made, or may write to:
-    they could have this process taken for dead."""
-    if folder == folderFor(None):
-        found = folder.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
-            raise PermissionError(errno.EPERM, 'is not of this user alone', str(folder))
-

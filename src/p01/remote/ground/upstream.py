@@ -53,6 +53,12 @@ class Library(NamedTuple):
         return numbers(self.first) <= numbers(self.version) < numbers(self.below)
 
 
+def of(owner: Any, lost: str, **names: int | None) -> list[Inside]:
+    """Names of one owner that are needed for one thing; with how many arguments, where they are
+    methods."""
+    return [Inside(owner, name, lost, takes) for name, takes in names.items()]
+
+
 def prove(insides: Iterable[Inside]) -> None:
     """Raises LibraryChanged for the first that is not there, or takes other arguments."""
     for owner, name, lost, takes in insides:

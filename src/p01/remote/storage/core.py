@@ -17,13 +17,7 @@ from typing import Any
 from persistent.TimeStamp import TimeStamp
 from ZODB import interfaces
 from ZODB.ConflictResolution import ConflictResolvingStorage
-from ZODB.POSException import (
-    ConflictError,
-    POSKeyError,
-    ReadOnlyError,
-    StorageError,
-    StorageTransactionError,
-)
+from ZODB.POSException import POSKeyError, ReadOnlyError, StorageError, StorageTransactionError
 from ZODB.utils import newTid, p64, u64, z64
 from zope.interface import alsoProvides, implementer
 
@@ -31,6 +25,7 @@ from p01.remote.ground.upstream import over
 from p01.remote.storage.blobs import Blobbed
 from p01.remote.storage.iteration import Iterated, Row
 from p01.remote.storage.pending import Pending
+from p01.remote.storage.resolving import resolve
 from p01.remote.storage.shared import Shared
 
 CHANGES = 100_000   # more than so many changes are not told one by one
@@ -248,24 +243,16 @@ class View(Blobbed, Iterated, ConflictResolvingStorage, ABC):
                 return []
             self.voted = True
             conflicts = self.vote(pending)
-            return self.resolve(pending, conflicts) if conflicts else []
-
-    def resolve(self, pending: Pending, conflicts: list[Row]) -> list[bytes]:
-        """Write once more, on top of what others have written. Raises ConflictError."""
-        again, found = Pending(), {oid: (current, state) for oid, current, state in conflicts}
-        try:
-            for oid, serial, data in pending.storing(found):
-                current, state = found[oid]
-                if not current:     # it was garbage, and packed
-                    raise ConflictError(oid=p64(oid), serials=(z64, p64(serial)), data=data)
-                again.store(oid, current,
-                            self.tryToResolveConflict(p64(oid), p64(current), p64(serial), data,
-                                                      state))
-            if self.vote(again):
-                raise StorageError('An object has changed that nobody else could change.')
-        finally:
-            again.clear()
-        return [p64(oid) for oid in found]
+            if not conflicts:
+                return []
+            again = Pending()
+            try:
+                resolve(pending, conflicts, again, self.tryToResolveConflict)
+                if self.vote(again):
+                    raise StorageError('An object has changed that nobody else could change.')
+            finally:
+                again.clear()
+            return [p64(oid) for oid, *_ in conflicts]
 
     def tpc_finish(self, transaction: Any,
                    func: Callable[[bytes], object] = lambda tid: None) -> bytes:

@@ -20,7 +20,7 @@ from ZODB.Connection import Connection, TmpStore
 from ZODB.DB import DB
 from ZODB.mvccadapter import MVCCAdapter, MVCCAdapterInstance
 
-from p01.remote.ground.upstream import Inside, changed, prove
+from p01.remote.ground.upstream import Inside, changed, of, prove
 
 Hooks = list[tuple[Any, ...]]       # (function, args, kwargs)
 
@@ -267,12 +267,6 @@ def proveZeo(client: type, cache: type) -> None:
     prove([Inside(client, '_oids', ids), Inside(client, '_cache', order),
            Inside(cache, 'setLastTid', order, 2),
            Inside(cache, 'getLastTid', order, 1), Inside(cache, '__len__', order, 1)])
-
-
-def of(owner: Any, lost: str, **names: int | None) -> list[Inside]:
-    """Names of one owner that are needed for one thing; with how many arguments, where they are
-    methods."""
-    return [Inside(owner, name, lost, takes) for name, takes in names.items()]
 
 
 OUTCOME = 'an outcome cannot be stored with its job'

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from persistent import Persistent
 
 from p01.remote.exceptions import ClaimLost
-from p01.remote.ground import blackbox
+from p01.remote.ground import blackbox, folders
 from p01.remote.ground.door import Closed
 from p01.remote.storage.opened import folder
 from p01.remote.store.journals import Journal
@@ -155,7 +155,7 @@ class Seat(Holder, Packed):
         here: a copy has boxes that nobody holds, as is right, while the workers of the original
         live."""
         place = folder(self._p_jar.db()) if self._p_jar is not None else None
-        return Path(self.box) if place is None else blackbox.folderFor(place) / Path(self.box).name
+        return Path(self.box) if place is None else folders.folderFor(place) / Path(self.box).name
 
     def slip(self, part: int = 0) -> Slip:
         """The slip that takes the next outcome of one of the parts."""

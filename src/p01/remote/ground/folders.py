@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""Where the black boxes of a database lie, and who may write there."""
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+
+def folderFor(place: Path | None) -> Path:
+    """Where the boxes of a database lie: beside it, or, when it is elsewhere, in a folder of this
+    user on this host."""
+    if place is not None:
+        return place / 'workers'
+    import tempfile  # here, since a supervisor needs none of what comes with it
+    return Path(tempfile.gettempdir()) / f'p01.remote-{os.getuid()}'
+
+
+def prove(folder: Path) -> None:
+    """Raises PermissionError for a folder among temporary files that others made, or may write to:
+    they could have this process taken for dead."""
+    if folder == folderFor(None):
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+            raise PermissionError(errno.EPERM, 'is not of this user alone', str(folder))
+

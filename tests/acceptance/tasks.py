@@ -157,6 +157,21 @@ def heed(key, folder, way='check'):
         time.sleep(0.01)
 
 
+@app.job(retries=1, backoff=0, capture=True)
+def tells(key, folder, count=3):
+    """Says how far it is, logs and prints, waits until it is let go, and goes on."""
+    for number in range(count):
+        current.progress(number, count + 1, f'row {number}')
+        current.log.info('logged %d', number)
+        print('printed', number)
+    with open(os.path.join(folder, f'{key}.{current.attempt}'), 'w') as file:
+        file.write(str(os.getpid()))
+    while not os.path.exists(os.path.join(folder, f'{key}.go')):
+        time.sleep(0.01)
+    current.progress(count + 1, count + 1, 'done')
+    print('last')
+
+
 class Brake:
     """Joins a transaction and is asked last: when the database has promised to commit and holds its
     locks."""

@@ -52,11 +52,15 @@ def test_a_job_that_looks_ends_at_once(house, elsewhere, monkeypatch):      # no
     assert handle.cancel(running=True) is False
 
 
+@pytest.mark.parametrize('elsewhere', [False, True], ids=['this host', 'another host'])
 @pytest.mark.parametrize('way', ['blind', 'hold'])
-def test_the_process_of_one_that_does_not_is_killed_and_replaced(house, way):    # noqa: F811
+def test_the_process_of_one_that_does_not_is_killed_and_replaced(
+        house, way, elsewhere, monkeypatch):    # noqa: F811
     house.tree()
     handle = house.stage.app.handle(house.stage.enqueue('heed', (1, str(house.marks), way))[0])
     pid = house.pidOf(1, handle.id)
+    if elsewhere:
+        monkeypatch.setattr(blackbox, 'HOST', 'elsewhere/1234')
     assert handle.cancel(running=True, grace='200ms', who='roy')
     view = cancelled(house, handle.id)
     assert pid not in house.trees[0].workers()

@@ -126,6 +126,24 @@ def test_one_of_another_host_answers_by_the_database(house, busy, monkeypatch): 
     house.go(1)
 
 
+@pytest.mark.parametrize('number', [signal.SIGQUIT, signal.SIGTERM])
+def test_a_storm_of_signals(house, number):     # noqa: F811
+    """To ask is free, however often; to end is at once with the second one. Nothing is lost or done
+    twice."""
+    tree = house.tree(processes=2, threads=2)
+    jobids = house.stage.enqueue('effect', *range(500))
+    tree.ready()
+    for _ in range(100):
+        os.kill(tree.process.pid, number)
+    if number == signal.SIGTERM:
+        assert tree.wait() == 0
+        house.tree()
+    assert {view.status for view in house.finish(jobids)} == {'completed'}
+    assert house.stage.effects == dict.fromkeys(range(500), 1)
+    if number == signal.SIGQUIT:
+        assert tree.terminate() == 0 and 'Worker process' in tree.said
+
+
 # -- a service manager
 
 def test_a_service_manager_is_told(house, tmp_path):     # noqa: F811

@@ -6,6 +6,8 @@ import time
 import pytest
 
 from p01.remote import App, current
+from p01.remote.exceptions import InputError, TimeLimit
+from p01.remote.options import Policy
 
 application = App('memory:')
 amidst = []
@@ -61,3 +63,53 @@ def test_in_the_callers_own_transaction_nobody_asks(app):
     with app.transaction():
         assert app.processor.processJobs() == 1
     assert (seen, handle.status) == ([False, False], 'completed')
+
+
+# -- soft time limits
+
+@application.job(retries=1, backoff=0, soft=0.01, timeout=600)
+def lasts(way):
+    """Runs longer than its soft limit, but in its second run."""
+    current.root['count'] = current.root.get('count', 0) + 1
+    if current.job.runCounter > 1:
+        return 'quick'
+    time.sleep(0.02)
+    try:
+        while way == 'tracks':
+            current.progress(1)
+        current.check()
+    except Exception:
+        return 'swallowed'
+    except TimeLimit:
+        if way != 'catches':
+            raise
+        current.check()             # it is told once
+        return 'cleaned up'
+
+
+@pytest.mark.parametrize('way', ['looks', 'tracks', 'catches'])
+@pytest.mark.parametrize('byHand', [False, True], ids=['worker', 'by hand'])
+def test_one_that_runs_long_is_told_once(app, way, byHand):
+    handle = lasts.enqueue(way)
+    if byHand:
+        with app.transaction():
+            app.processor.processJobs()
+    else:
+        app.drain()
+    with app.reading() as processor:
+        view, count = processor.store.view(handle.id), processor._p_jar.root()['count']
+    reasons = [attempt.reason for attempt in view.attempts]
+    if way == 'catches':
+        assert (view.status, reasons, handle.result(0)) == ('completed', [], 'cleaned up')
+    else:
+        assert reasons == ['TimeLimit: The job runs longer than its soft time limit.']
+        assert (view.status, view.runs, handle.result(0)) == ('completed', 2, 'quick')
+    assert count == 1
+
+
+@pytest.mark.parametrize('soft, timeout', [(0, None), (-1, None), (5, 5), ('1m', '30s'),
+                                           ('x', None)])
+def test_a_soft_limit_is_less_than_the_hard_one(soft, timeout):
+    with pytest.raises(InputError, match='soft'):
+        Policy(soft=soft, timeout=timeout)
+    assert Policy(soft='1m', timeout='2m').soft == 60

@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from p01.remote.engine import orders
+from p01.remote.engine import orders, progress
 from p01.remote.store.seats import Order
 from p01.remote.testing import waitFor
-from p01.remote.verbs.requests import QUIET, STACKS, STOP, heard, order, reply, revoke
+from p01.remote.verbs.requests import QUIET, STACKS, STOP, WATCH, heard, order, reply, revoke, watch
 from tests.acceptance import tasks
 from tests.race.stage import session
 
@@ -106,3 +106,37 @@ def test_an_answer_to_somebody_else_is_left_to_him(stage):
     stage.do(lambda processor: reply(seatOf(processor, loop), 'here'))
     assert stage.do(lambda processor: heard(seatOf(processor, loop), Order('ann', 200.0))) is None
     assert stage.do(lambda processor: heard(seatOf(processor, loop), WANTED)) == 'here'
+
+
+def test_a_watch_ends_when_nobody_asks_any_more(stage, monkeypatch):
+    """By when it was seen here: the clocks of two hosts differ."""
+    loop = stage.loop()
+    stage.claim(loop)
+
+    def kept():
+        stage.claim(loop)
+        return WATCH in stage.do(lambda processor: seatOf(processor, loop).orders)
+    for when in (1.0, 1e12):
+        stage.do(lambda processor, when=when: watch(seatOf(processor, loop), Order('roy', when)))
+        assert kept() and kept()
+    monkeypatch.setattr(orders, 'WATCHLASTS', -1.0)
+    waitFor(lambda: not kept(), 30)
+
+
+def test_what_is_shown_is_of_claimed_jobs_and_written_when_it_changes(stage):
+    loop = stage.loop()
+    [jobid] = stage.enqueue('effect', 1)
+    stage.claim(loop)
+    area, other = (progress.areaFor(stage.app.db, each) for each in (jobid, 999))
+    other.tell(1, 2, 'not ours')
+    serials = []
+    for number in (1, 1, 2):
+        area.tell(number, 4, 'row')
+        orders.publish(loop)
+        shown, serial = stage.do(lambda processor: (seatOf(processor, loop).show.said,
+                                                    seatOf(processor, loop).show._p_serial))
+        assert {key: each[0] for key, each in shown.items()} == {jobid: (number, 4, 'row')}
+        serials.append(serial)
+    assert serials[0] == serials[1] < serials[2]
+    for each in (area, other):
+        each.close()

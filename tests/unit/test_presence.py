@@ -97,3 +97,17 @@ def test_a_folder_of_our_own_has_one(tmp_path, monkeypatch):
     box = presence.Box(folders.folderFor(None))
     assert box.path.exists() and box.path.parent.stat().st_mode & 0o077 == 0
     box.close()
+
+
+def test_who_asks_a_process_that_ends_just_now_goes_on(tmp_path, monkeypatch):
+    """Others take its box away meanwhile; its supervisor must not end for that."""
+    box, sent = tmp_path / '1-x.box', []
+    box.with_suffix(blackbox.STACK).touch()
+
+    def kill(pid, number):
+        sent.append(number)
+        blackbox.remove(box)
+    monkeypatch.setattr(blackbox.os, 'kill', kill)
+    blackbox.ask(1, box)
+    blackbox.ask(1, box)
+    assert sent == [blackbox.SIGNAL]

@@ -200,22 +200,22 @@ class App:
             timeout: Span | None = None,
             final: tuple[type[BaseException], ...] = (), conflicts: int = CONFLICTS,
             deaths: int | None = None, detached: bool = False, together: bool = False,
-            **unknown: Any) -> Any:
+            capture: bool = False, soft: Span | None = None, **unknown: Any) -> Any:
         """Make a function a job, as @app.job or @app.job(queue='mail', retries=5, timeout=30); see
-        options.Policy, and IJob for detached and together.
+        options.Policy, and IJob for detached, together and capture.
 
         The function stays callable. Raises RegistrationError for what cannot be a job, InputError
         for options.
         """
         checks.known(unknown, tuple(JobChoice.__annotations__), '@app.job')
         queue, priority = checks.nameOf(queue, 'queue'), checks.priorityOf(priority)
+        checks.flagOf(capture, 'capture')
         if checks.flagOf(detached, 'detached') & checks.flagOf(together, 'together'):
             raise InputError('A detached job has no transaction that it could share; give detached '
                              'or together, not both.')
         name = None if name is None else checks.nameOf(name, 'name')
         policy = Policy(retries=retries, backoff=backoff, timeout=timeout, final=final,
-                        conflicts=conflicts,
-                        deaths=deaths)
+                        conflicts=conflicts, deaths=deaths, soft=soft)
 
         def register(function: Callable[P, Output]) -> JobFunction[P, Output]:
             function = cast(Callable[P, Output], decorated(function))
@@ -226,6 +226,7 @@ class App:
             if together and prototype.awaits(function):
                 raise InputError(f'{path} is an async def, which has no transaction that it could '
                                  'share; leave together out.')
+            prototype.capture = capture
             made = JobFunction(self, name or path, function, prototype, {'priority': priority})
             known = self.jobs.get(made.name)
             if known is not None and known.prototype.path != path:

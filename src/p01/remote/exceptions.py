@@ -58,6 +58,10 @@ class Cancelled(Interrupt):
     """The job was asked to end."""
 
 
+class TimeLimit(Interrupt):
+    """The job runs longer than its soft time limit."""
+
+
 # -- bad input, told at the door
 
 class RegistrationError(RemoteError, ValueError):

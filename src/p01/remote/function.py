@@ -38,6 +38,8 @@ class JobChoice(TypedDict, total=False):
     deaths: int | None
     detached: bool
     together: bool
+    capture: bool
+    soft: Span | None
 
 
 class Choice(TypedDict, total=False):

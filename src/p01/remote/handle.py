@@ -14,6 +14,7 @@ from ZODB.Connection import Connection
 from p01.remote.engine.context import running
 from p01.remote.engine.requests import GRACE
 from p01.remote.engine.seams import Application, Processor
+from p01.remote.engine.watching import Seen, follow, isFar, seen
 from p01.remote.exceptions import (
     InputError,
     JobCancelled,
@@ -30,7 +31,7 @@ from p01.remote.job import Job
 from p01.remote.options import Span
 from p01.remote.storage.transactions import begun, transact
 from p01.remote.store.payload import unpack
-from p01.remote.store.records import CANCELLED, COMPLETED, ERROR, PROCESSING, Outcome
+from p01.remote.store.records import CANCELLED, COMPLETED, ERROR, PROCESSING, Outcome, Progress
 from p01.remote.store.views import View
 
 LONGWAIT = 10.0         # seconds after which a job that waits for another one is told of
@@ -117,6 +118,27 @@ class Handle(Generic[Output]):
 
         connection = scope.around(self.app.db) if self._open() else scope.inside(self.app.db)
         return cancel(connection) if connection is not None else transact(self.app.db, cancel)
+
+    @property
+    def progress(self) -> Progress | None:
+        """How far it is, or came, as its last run says: (done, total or None, text); None when it
+        has not said so. Of a job that runs on another host only within about two seconds after one
+        has begun to ask. Raises JobNotFound."""
+        return self._seen().progress
+
+    @property
+    def log(self) -> str:
+        """The end of what its last run has logged; while it runs as for progress. Raises
+        JobNotFound."""
+        return self._seen().log.decode(errors='replace')
+
+    def _seen(self) -> Seen:
+        """What it has said by now."""
+        found, far = self._ask(lambda processor: (seen(processor, processor.store.view(self.id)),
+                                                  isFar(processor, self.id)))
+        if far:
+            follow(self.app.db, self.app.locate, [self.id])
+        return found
 
     def result(self, timeout: Span | None = None) -> Output:
         """Its output, waiting for it at most so long (seconds, a timedelta, or a text such as

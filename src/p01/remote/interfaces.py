@@ -72,6 +72,7 @@ class IJob(Interface):
     detached = Attribute('True for work that runs with no transaction and no connection open.')
     asynchronous = Attribute('True for an async def.')
     together = Attribute('True for work that may share a commit with other jobs.')
+    capture = Attribute('True for work whose printed lines are lines of its log, too.')
     id = Attribute('The id; None in a behaviour.')
     name = Attribute('The name it was enqueued under.')
     input = Attribute('What it works on.')

@@ -56,6 +56,7 @@ class Job(Placed, Persistent):
     together = False
     # whether it is an async def, which runs on the event loop of a worker, detached
     asynchronous = False
+    capture = False
 
     id: int | None = None
     name = ''

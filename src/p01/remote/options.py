@@ -41,10 +41,11 @@ class Policy(Options):
     before each further one up to longest, and shortened by up to half at random, so that jobs that
     failed together do not return together ("equal jitter", M. Brooker, Exponential Backoff And
     Jitter, 2015). final: exception classes that are never retried. timeout: after so long a worker
-    process is killed and the run counts as failed; None for no limit. conflicts: a run that met
-    others on the same objects is repeated, and costs no attempt; after so many in a row it counts
-    as failed. deaths: how often it runs again after its worker process died, whatever retries say;
-    None: a death is a failed run, the third one the last.
+    process is killed and the run counts as failed; None for no limit. soft: after so long, which is
+    less, current.check and current.progress raise TimeLimit, once, so that the job can clean up.
+    conflicts: a run that met others on the same objects is repeated, and costs no attempt; after so
+    many in a row it counts as failed. deaths: how often it runs again after its worker process
+    died, whatever retries say; None: a death is a failed run, the third one the last.
     """
 
     retries: int = 3
@@ -54,23 +55,28 @@ class Policy(Options):
     final: tuple[type[BaseException], ...] = ()
     conflicts: int = CONFLICTS
     deaths: int | None = None
+    soft: float | None = None
 
     if TYPE_CHECKING:       # what may be given, beside what is kept
         def __init__(self, retries: int = 3, backoff: Span = 0.0, longest: Span = 600.0,
                      timeout: Span | None = None,
                      final: tuple[type[BaseException], ...] = (), conflicts: int = CONFLICTS,
-                     deaths: int | None = None) -> None:
+                     deaths: int | None = None, soft: Span | None = None) -> None:
             """See the class."""
 
     def __post_init__(self) -> None:
         for name, least in (('retries', 0), ('deaths', 0), ('conflicts', 1)):
             if name != 'deaths' or self.deaths is not None:
                 self.keep(name, checks.wholeOf(getattr(self, name), name, least))
-        for name in ('backoff', 'longest', 'timeout'):
-            if name != 'timeout' or self.timeout is not None:
+        for name in ('backoff', 'longest', 'timeout', 'soft'):
+            if name not in ('timeout', 'soft') or getattr(self, name) is not None:
                 self.keep(name, duration(getattr(self, name), name))
-        if self.timeout == 0:
-            raise InputError('timeout must be more than 0 seconds; None is no limit.')
+        if 0 in (self.timeout, self.soft):
+            raise InputError(f'{"timeout" if self.timeout == 0 else "soft"} must be more than 0 '
+                             'seconds; None is no limit.')
+        if self.soft is not None and self.timeout is not None and self.soft >= self.timeout:
+            raise InputError(f'soft must be less than timeout, not {self.soft:g} of '
+                             f'{self.timeout:g} seconds.')
         classes = self.final if isinstance(self.final, tuple) else (self.final,)
         if not all(isinstance(each, type) and issubclass(each, BaseException) for each in classes):
             raise InputError('final must be a tuple of exception classes, not '

@@ -95,7 +95,7 @@ def show(target: str, jobid: int, asJson: bool) -> int:
 def more(found: Details) -> dict[str, Any]:
     """What a list does not show, for JSON."""
     asked = found.asked
-    return {'progress': found.progress and found.progress._asdict(),
+    return {'progress': found.progress and found.progress._asdict(), 'log': found.log,
             'conflicts': found.conflicts and found.conflicts._asdict(),
             'asked': asked and {'who': asked.who, 'when': iso(asked.when), 'grace': asked.grace},
             'transaction': found.transaction or None, 'unique': found.unique or None,
@@ -103,7 +103,8 @@ def more(found: Details) -> dict[str, Any]:
             'expires': iso(found.expires),
             'waits': [{**reason._asdict(), 'until': iso(reason.until)} for reason in found.waits],
             'attempts': [{**attempt._asdict(), 'started': iso(attempt.started),
-                          'ended': iso(attempt.ended)}
+                          'ended': iso(attempt.ended),
+                          'said': attempt.said and attempt.said.log}
                          for attempt in found.attempts]}
 
 
@@ -114,6 +115,8 @@ def describe(found: Details, now: float) -> None:
     for name, text in lines(found, now):
         if text != '' and text is not None:
             hung([(f'  {name:12}', 'dim')], str(text))
+    for line in found.log:
+        hung([('  log         ', 'dim')], shown(line, None))
     for attempt in found.attempts:
         hung([mark('retried', f'run {attempt.number}'), (' ', '')],
              f'failed {ago(attempt.ended, now)} on worker {labelOf(attempt.worker)}: '

@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import nullcontext
 from contextvars import Context
 from typing import Any, NamedTuple, cast
 
@@ -21,8 +22,8 @@ from transaction.interfaces import TransientError
 from ZODB.DB import DB
 
 from p01.remote import events
-from p01.remote.engine import progress
 from p01.remote.engine.attempt import Attempt, made
+from p01.remote.engine.capture import captured
 from p01.remote.engine.clashes import FIRSTPAUSE, LONGESTPAUSE, hotOf
 from p01.remote.engine.context import running
 from p01.remote.engine.outage import pauseAfter
@@ -37,7 +38,7 @@ from p01.remote.ground import subscribers
 from p01.remote.ground.blackbox import FREE, STEP
 from p01.remote.options import CONFLICTS
 from p01.remote.store.payload import unpack
-from p01.remote.store.records import Conflicts
+from p01.remote.store.records import Conflicts, Said
 
 LONG = 0.5          # seconds that a claimed job waits for room until it goes back
 NOSLOT = -1
@@ -56,6 +57,7 @@ class Ended(NamedTuple):
     conflicts: Conflicts | None
     slot: int                           # of the box; NOSLOT where it did not begin
     back: bool                          # it was cancelled to be given back
+    said: Said | None = None            # what is kept of what it has said
 
 
 class Asynchronous:
@@ -188,7 +190,9 @@ class Asynchronous:
                                                 self.post.name))
             job.input = unpack(task.record.input)
             running.set(job)
-            output = await self.repeated(job, way)
+            job.soft = began + way.soft if way.soft else 0.0
+            with captured(job.note) if getattr(way.behaviour, 'capture', False) else nullcontext():
+                output = await self.repeated(job, way)
         # whatever it raises, it ends nobody else
         except BaseException as raised:
             error = raised
@@ -198,12 +202,10 @@ class Asynchronous:
             error = ClaimLost()
         for left in list(job.tasks):
             left.cancel()
-        if job.done is not None:
-            progress.say(self.db, task.id, None)
         self.post.box.write(slot, -task.id, 0.0, 0.0)
         self.ended.append(Ended(task, way, output, error, started, time.time(), job.conflicts, slot,
                                 isinstance(error, asyncio.CancelledError)
-                                and task.id in self.given))
+                                and task.id in self.given, job.silence()))
         del self.running[task.id]
         self.fill()
         self.tell()

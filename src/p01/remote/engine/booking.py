@@ -8,7 +8,7 @@ a conflict; what follows from it is a plain value, for when it is committed.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import NamedTuple, TypeVar
 
@@ -27,7 +27,7 @@ from p01.remote.ground.foreign import Raised, guarded
 from p01.remote.storage.opened import deepen
 from p01.remote.storage.transactions import TRIES, pause
 from p01.remote.store.outcomes import Stored, refers
-from p01.remote.store.seats import BEATS, Seat
+from p01.remote.store.seats import BEATS, Order, Seat
 from p01.remote.store.store import Store
 from p01.remote.verbs.claims import GRACE
 from p01.remote.verbs.requests import QUIET, STOP
@@ -46,7 +46,7 @@ class Booked(NamedTuple):
     wait: float             # seconds from its instant until the next look, where there are none
     look: Look              # at the schedules
     told: list[object]      # what is to be told
-    orders: frozenset[str]  # what people want of the worker
+    orders: Mapping[str, Order]  # what people want of the worker
     took: float = 0.0       # seconds
 
 
@@ -141,7 +141,7 @@ class Booking:
         elif not (count and figures.behind(store)):
             due = [each for each in (figures.nextDue(store), look.coming) if each is not None]
             wait = max(0.0, min(due, default=at + IDLEWAIT) - at)
-        return Booked(tasks, number, wait, look, told, frozenset(seat.orders))
+        return Booked(tasks, number, wait, look, told, dict(seat.orders))
 
     def claim(self, store: Store, seat: Seat, now: float, count: int, wide: bool) -> None:
         """Have so many claims: others get those beyond, as jobs take longer than they did."""

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextvars import ContextVar, copy_context
 from datetime import datetime
 from threading import get_ident
-from typing import Any
+from time import monotonic
+from typing import Any, TypeVar
 
 from ZODB.Connection import Connection
 from ZODB.DB import DB
 
 from p01.remote.engine import progress
-from p01.remote.engine.progress import Progress
+from p01.remote.engine.capture import captured
 from p01.remote.engine.seams import Processor
 from p01.remote.engine.verdict import Task
-from p01.remote.exceptions import Cancelled, RemoteError
+from p01.remote.exceptions import Cancelled, RemoteError, TimeLimit
 from p01.remote.ground import fork
+from p01.remote.ground.boards import Area
+from p01.remote.ground.foreign import Raised, guarded, reasonOf
 from p01.remote.instants import utc
 from p01.remote.job import Job, instants
-from p01.remote.store.records import PROCESSING
+from p01.remote.store.records import PROCESSING, Said
+
+Item = TypeVar('Item')
 
 
 def never(jobid: int) -> bool:
@@ -33,7 +38,7 @@ class Running:
     """A job that runs."""
 
     __slots__ = ('processor', 'behaviour', 'task', 'input', 'started', 'worker', 'db', 'asked',
-                 'thread', 'done', '_job')
+                 'thread', 'area', 'said', 'soft', '_job')
 
     def __init__(self, processor: Processor | None, behaviour: Job, task: Task, input: Any,
                  started: float, worker: str,
@@ -47,13 +52,36 @@ class Running:
         self.db = db                # of a worker; None in the caller's own transaction
         self.asked = asked          # whether the run of a job is to end, given its id
         self.thread = get_ident()
-        self.done: Progress | None = None
+        # when it is told that it runs long, once, on the monotonic clock; 0 for never
+        self.soft = 0.0
+        self.area: Area | None = None       # where it says something, once it does
+        self.said: Said | None = None       # what is kept of that, once it has ended
         self._job: Job | None = None
 
     @property
     def run(self) -> int:
         """Which run of the job this is, from 1."""
         return int(self.task.claim.runs + 1)
+
+    def place(self) -> Area | None:
+        """Where it says something; None where nobody could hear it."""
+        if self.area is None and self.db is not None:
+            self.area = progress.areaFor(self.db, self.task.id)
+        return self.area
+
+    def note(self, line: str) -> None:
+        """Keep a line in its log."""
+        area = self.place()
+        if area is not None:
+            area.write(line)
+
+    def silence(self) -> Said | None:
+        """It runs no more; returns what is kept of what it has said."""
+        area, self.area = self.area, None
+        if area is not None:
+            self.said = progress.said(area)
+            area.close()
+        return self.said
 
     @property
     def job(self) -> Job:
@@ -100,12 +128,36 @@ def _within(job: Running, perform: Callable[[Running], Any]) -> Any:
     running.set(job)
     mark = fork.mark
     try:
+        if getattr(job.behaviour, 'capture', False):
+            with captured(job.note):
+                return perform(job)
         return perform(job)
     finally:
         if fork.mark is not mark:
             fork.end(sys.exception(), f'job {job.task.id} {job.task.record.name}')
-        if job.done is not None and job.db is not None:
-            progress.say(job.db, job.task.id, None)
+        if job.area is not None:
+            job.silence()
+
+
+class Log(logging.LoggerAdapter[logging.Logger]):
+    """The logger of a job: its records carry the job's id and name, and from level info on they are
+    lines of the job's own log, too, whatever the process does with them."""
+
+    def __init__(self, job: Running) -> None:
+        super().__init__(logging.getLogger('p01.remote.job'),
+                         {'jobid': job.task.id, 'jobName': job.task.record.name})
+        self.job = job
+
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        """See logging."""
+        if level >= logging.INFO:
+            found = guarded(lambda: str(msg) % args if args else str(msg))
+            self.job.note(progress.stamp(logging.getLevelName(level),
+                                         str(msg) if isinstance(found, Raised) else found))
+            error = kwargs.get('exc_info') and sys.exception()
+            if error:
+                self.job.note(reasonOf(error))
+        super().log(level, msg, *args, **{**kwargs, 'stacklevel': kwargs.get('stacklevel', 1) + 1})
 
 
 class Current:
@@ -144,11 +196,10 @@ class Current:
         return f'{found.task.id}.{found.run}'
 
     @property
-    def log(self) -> logging.LoggerAdapter[logging.Logger]:
-        """A logger whose records carry the job's id and name."""
-        found = self._running()
-        return logging.LoggerAdapter(logging.getLogger('p01.remote.job'),
-                                     {'jobid': found.task.id, 'jobName': found.task.record.name})
+    def log(self) -> Log:
+        """A logger whose records carry the job's id and name. The end of what it logs from level
+        info on is seen while it runs, and kept with the job."""
+        return Log(self._running())
 
     @property
     def tick(self) -> datetime | None:
@@ -171,26 +222,47 @@ class Current:
 
     def check(self) -> None:
         """Raises Cancelled when somebody wants the job to end: it then ends cancelled, and what it
-        changed is undone.
+        changed is undone; TimeLimit, once, when it runs longer than its soft time limit: the run
+        has failed, unless it catches that.
 
-        Cancelled is no Exception, so that `except Exception` lets it pass. A job that does not end
-        within the grace that was given has its process killed.
+        Both are no Exception, so that `except Exception` lets them pass. A job that does not end
+        within the grace that was given, or within its timeout, has its process killed.
         """
         found = self._running()
         if found.asked(found.task.id):
             raise Cancelled
+        if found.soft and monotonic() > found.soft:
+            found.soft = 0.0
+            raise TimeLimit
 
     def progress(self, done: float, total: float | None = None, text: str = '') -> None:
         """Say how far the job is: so much, of how much if that is known, and what it does.
 
-        `p01-remote status` and `jobs show` of the same host tell it while the job runs; afterwards
-        it is gone. Raises InputError, and what check raises.
+        It is seen while the job runs (`jobs watch`, `status`, handle.progress), and kept with it.
+        Raises InputError, and what check raises.
         """
-        self.check()
-        found = self._running()
-        found.done = progress.checked(done, total, text)
-        if found.db is not None:
-            progress.say(found.db, found.task.id, found.done)
+        found = running.get()
+        if found is None:
+            found = self._running()
+        if found.asked(found.task.id) or found.soft:
+            self.check()
+        done, total, text = progress.checked(done, total, text)
+        area = found.area or found.place()
+        if area is not None:
+            area.tell(done, total, text)
+
+    def track(self, items: Iterable[Item], total: float | None = None,
+              text: str = '') -> Iterator[Item]:
+        """The items, one by one, saying with each how far the job is; of how many, if they have a
+        length or total says so. Raises what progress raises."""
+        if total is None and isinstance(items, Sized):
+            total = len(items)
+        done = 0
+        for done, item in enumerate(items):
+            self.progress(done, total, text)
+            yield item
+            done += 1
+        self.progress(done, total, text)
 
     def __bool__(self) -> bool:
         return running.get() is not None

@@ -128,7 +128,7 @@ class Group:
                     or isinstance(found.error, TransientError):
                 return False
             verdict = failure(task, runner.ways[task.record.name].policy, found.error, started,
-                              runner.clock.now(), runner.name, runner.chance())
+                              runner.clock.now(), runner.name, runner.chance(), None, runner.said)
             # written soon, see Loop.keep
             last = isinstance(found.error, MemoryError) or runner.late()
         if runner.around.entered and not runner.around.intact():

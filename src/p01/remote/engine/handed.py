@@ -14,7 +14,7 @@ from p01.remote.engine.ways import Way
 from p01.remote.exceptions import ClaimLost
 from p01.remote.ground import subscribers
 from p01.remote.ground.foreign import Raised, guarded
-from p01.remote.store.outcomes import success
+from p01.remote.store.outcomes import saying, success
 from p01.remote.store.payload import packOutput
 from p01.remote.store.seats import Seat
 from p01.remote.store.store import Store
@@ -206,12 +206,12 @@ class Handed:
                     self.runner.tell(events.JobCompleted(task.id, task.record.name, runs,
                                                          self.post.name,
                                                          each.ended - each.started))
-                return Done(success(packed, runs, each.started, each.ended, task.claim.attempts,
-                                    each.conflicts))
+                outcome = success(packed, runs, each.started, each.ended, task.claim.attempts,
+                                  each.conflicts)
+                return Done(outcome if each.said is None else saying(outcome, each.said))
             error = packed.error
         return failure(task, each.way.policy, error, each.started, each.ended, self.post.name,
-                       self.runner.chance(),
-                       each.conflicts)
+                       self.runner.chance(), each.conflicts, each.said)
 
     def committed(self) -> None:
         """What was collected is in the database: nobody need know any more that it has begun."""

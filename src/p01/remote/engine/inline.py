@@ -144,6 +144,8 @@ def call(processor: Processor, behaviour: Job, task: Task, started: float, manag
     try:
         around.enter()
         perform, limit, began = behaviour.ready(), behaviour.policy.timeout, time.monotonic()
+        soft = getattr(behaviour.policy, 'soft', None)
+        job.soft = began + soft if soft else 0.0
         output = within(job, perform)
     finally:
         around.leave()

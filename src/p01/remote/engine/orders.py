@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 
@@ -13,18 +13,23 @@ from ZODB.Connection import Connection
 from ZODB.DB import DB
 
 from p01.remote.engine import closing, requests, stacks
+from p01.remote.engine.progress import wordsOf
 from p01.remote.engine.seams import Locate, Working
 from p01.remote.ground import fork
 from p01.remote.ground.notes import note
 from p01.remote.storage.transactions import opened, transact
-from p01.remote.store.seats import Seat
+from p01.remote.store.records import Progress
+from p01.remote.store.seats import Order, Seat
 from p01.remote.store.store import Store
-from p01.remote.verbs.requests import QUIET, STACKS, STOP, reply, withdrawn
+from p01.remote.verbs.requests import QUIET, STACKS, STOP, WATCH, reply, revoke, show, withdrawn
 
+WATCHLASTS = 30.0      # seconds that a worker is watched who is asked to once
 LISTENEVERY = 1.0         # seconds between two looks of a process whose job runs
 
 # those who answer for loops just now
 _replies: weakref.WeakKeyDictionary[Working, threading.Thread] = weakref.WeakKeyDictionary()
+# the orders to be watched that loops have seen last, and since when, on the monotonic clock
+_watched: weakref.WeakKeyDictionary[Working, tuple[Order, float]] = weakref.WeakKeyDictionary()
 _lock = fork.Lock()
 
 
@@ -39,9 +44,11 @@ def hear(db: DB, locate: Locate, loops: Iterable[Working]) -> None:
             for jobid, asked in seat.asked.items():
                 note(loop.post.box.path, loop.post.slot, jobid,
                      loop.clock.monotonic() + asked.grace)
-        wanted = [(loop, set(seat.orders)) for loop, seat in found]
+        wanted = [(loop, dict(seat.orders)) for loop, seat in found]
     for loop, words in wanted:
         obey(loop, words)
+        if WATCH in words and not stale(loop, words[WATCH]):
+            publish(loop)
 
 
 def withdraw(store: Store, seat: Seat, now: float, beside: Collection[int]) -> list[object]:
@@ -58,7 +65,7 @@ def withdraw(store: Store, seat: Seat, now: float, beside: Collection[int]) -> l
     return told
 
 
-def obey(loop: Working, words: Collection[str]) -> None:
+def obey(loop: Working, words: Mapping[str, Order]) -> None:
     """Do what is wanted of a worker, for who reads its seat."""
     loop.quiet = QUIET in words
     if STOP in words and not loop.stopping.is_set():
@@ -69,6 +76,41 @@ def obey(loop: Working, words: Collection[str]) -> None:
                 thread = closing.alongside(loop.db, answer, loop)
                 if thread is not None:
                     _replies[loop] = thread
+    if WATCH in words and stale(loop, words[WATCH]):
+        closing.alongside(loop.db, forsake, loop, words[WATCH])
+
+
+def forsake(loop: Working, wanted: Order) -> None:
+    """Nobody watches any more, unless somebody asks anew just now."""
+    def work(connection: Connection) -> None:
+        seat = loop.locate(connection).store.seats.get(loop.name)
+        if seat is not None and seat.orders.get(WATCH) == wanted:
+            revoke(seat, WATCH)
+
+    with suppress(Exception):           # the storage is away
+        transact(loop.db, work)
+
+
+def stale(loop: Working, wanted: Order) -> bool:
+    """Whether somebody has watched a worker, and does no more. Clocks of two hosts differ: what
+    counts is since when it is seen here."""
+    now = loop.clock.monotonic()
+    seen, since = _watched.get(loop, (None, now))
+    if seen != wanted:
+        since = now
+        _watched[loop] = wanted, since
+    return now - since > WATCHLASTS
+
+
+def publish(loop: Working) -> None:
+    """Show other hosts what the running jobs of a worker say."""
+    def work(connection: Connection) -> None:
+        seat = loop.locate(connection).store.seats.get(loop.name)
+        if seat is not None:
+            show(seat, {jobid: (each.progress and Progress(*each.progress), each.written, each.log)
+                        for jobid, each in wordsOf(seat).items() if jobid in seat.claims})
+
+    transact(loop.db, work)
 
 
 def dismiss(loop: Working) -> None:

@@ -158,7 +158,10 @@ class Post:
 
     def asked(self, jobid: int) -> bool:
         """Whether the run of this job, which is at hand, is to end."""
-        return self.running == jobid and self.note() is not None
+        if self.running != jobid or self.box.map.closed:
+            return False
+        asked, began, _ = NOTE.unpack_from(self.box.map, self.spot)
+        return bool(asked == jobid and began == self.began)
 
     def end(self) -> float:
         """Until when the run at hand may last; 0 for ever."""

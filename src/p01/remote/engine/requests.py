@@ -15,6 +15,7 @@ from contextlib import suppress
 
 from p01.remote import events, verbs
 from p01.remote.engine import limit
+from p01.remote.engine.progress import left
 from p01.remote.engine.seams import Processor
 from p01.remote.ground import blackbox
 from p01.remote.ground.foreign import guarded
@@ -67,8 +68,8 @@ def taken(store: Store, seat: Seat, jobid: int, now: float, why: str = '',
     if stack is not None:
         why = f'it did not end within {seat.asked[jobid].grace:g} s{limit.where(stack)}'
     attempt = Attempt(seat.claims[jobid].runs + 1, seat.asked[jobid].when, now, seat.name,
-                      f'Cancelled: {why}',
-                      limit.trace(stack or [])) if why else None
+                      f'Cancelled: {why}', limit.trace(stack or []),
+                      left(seat, jobid)) if why else None
     return end(store, seat, jobid, withdrawn(seat, jobid, now, attempt))
 
 

@@ -10,11 +10,13 @@ from types import MappingProxyType
 from p01.remote import events, verbs
 from p01.remote.engine import death, limit, requests
 from p01.remote.engine.death import Death, Silence
+from p01.remote.engine.progress import left
 from p01.remote.engine.seams import Processor
 from p01.remote.engine.verdict import pauseOf
 from p01.remote.exceptions import TimedOut
 from p01.remote.ground import subscribers
 from p01.remote.ground.clocks import CLOCK
+from p01.remote.ground.notes import note
 from p01.remote.options import DEATHS, Policy
 from p01.remote.store.records import ERROR, Attempt, Claim, Outcome
 from p01.remote.store.seats import Seat
@@ -68,7 +70,8 @@ def blame(store: Store, seat: Seat, jobid: int, claim: Claim, now: float, why: s
     stack: where it stood; None: as its process wrote down.
     """
     name, runs, deaths = store.entry(jobid)[1].name, claim.runs + 1, claim.deaths + (not late)
-    attempt = Attempt(runs, seat.beat, now, seat.name, f'WorkerDied: {why}')
+    attempt = Attempt(runs, seat.beat, now, seat.name, f'WorkerDied: {why}', '',
+                      left(seat, jobid))
     pause = 0.0 if survives(policy, runs, deaths) else None
     if late:
         stack = limit.left(seat, jobid) if stack is None else stack
@@ -123,6 +126,9 @@ def rescueAll(processor: Processor, here: str, now: float,
         if seat.byHand:
             told += forgotten(processor, seat, now)
             continue
+        for jobid, asked in seat.asked.items() if seat.host == here and seat.box else ():
+            # its own process may hold on to the interpreter, and not see it
+            note(seat.path, seat.slot, jobid, CLOCK.monotonic() + asked.grace)
         found = death.deathOf(seat, here, now, silence)
         if found is not None:
             told.append(bury(processor, seat, found, now))

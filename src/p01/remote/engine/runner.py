@@ -37,9 +37,9 @@ from p01.remote.ground.clocks import pauseAfter
 from p01.remote.ground.foreign import interrupts
 from p01.remote.job import Job
 from p01.remote.options import CONFLICTS, Policy
-from p01.remote.store.outcomes import Stored, endOf, refers, startOf, success
+from p01.remote.store.outcomes import Stored, endOf, refers, saying, startOf, success
 from p01.remote.store.payload import packOutput, unpack
-from p01.remote.store.records import Conflicts
+from p01.remote.store.records import Conflicts, Said
 
 
 class Runner:
@@ -61,6 +61,7 @@ class Runner:
         self.conflicts: Conflicts | None = None     # that the running job has met
         self.chance = random.random
         self.jobid = 0                      # of the job that runs
+        self.said: Said | None = None       # what the last run has said
         # whether a job leaves its commit to those behind it, see group
         self.share: Callable[[Task, Way, Stored], bool] | None = None
         session.guard(self.fence)
@@ -214,8 +215,9 @@ class Runner:
         kept = None if output is None else \
             packOutput(output, f'The output of job {task.id} ({task.record.name})',
                        processor.outputLimit, self.session.connection)
-        return success(kept, task.claim.runs + 1, started, self.clock.now(), task.claim.attempts,
-                       self.conflicts)
+        found = success(kept, task.claim.runs + 1, started, self.clock.now(), task.claim.attempts,
+                        self.conflicts)
+        return found if self.said is None else saying(found, self.said)
 
     def completed(self, task: Task, outcome: Stored) -> None:
         """Tell that a job has completed."""
@@ -227,32 +229,30 @@ class Runner:
         if way.detached:
             self.end()
             processor, self.around = None, Surroundings(None, self.session.manager)
-        self.deadline = self.mark(task.id, way.timeout)
+        self.deadline, self.said = self.mark(task.id, way.timeout), None
         if self.deadline:
             self.punctual(way)              # it may have met a conflict at the end of its time
         kind = Awaiting if way.asynchronous else Running
         job = kind(processor, way.behaviour, task, unpack(task.record.input), started, self.name,
                    self.session.db, self.post.asked)
+        job.soft = self.post.began + way.soft if way.soft else 0.0      # of all repetitions
         if not self.around.entered:
             self.around.enter()
-        if isinstance(job, Awaiting):   # as a rule it is handed to the event loop, see handed
-            output = aside(job, way.perform, way.timeout)
-        elif way.detached:
-            output = within(job, way.perform)
-        else:
-            manager, self.jobid = self.session.manager, task.id
-            manager.lasting, manager.parts = True, 0    # the job may commit and abort as it likes
-            try:
-                output = within(job, way.perform)
-            finally:
-                manager.lasting = False
+        manager, self.jobid = self.session.manager, task.id
+        manager.lasting, manager.parts = not way.detached, 0    # it may commit, and abort
+        try:
+            # an async def is handed to the event loop as a rule, see handed
+            output = aside(job, way.perform, way.timeout) if isinstance(job, Awaiting) else \
+                within(job, way.perform)
+        finally:
+            manager.lasting = False
+            self.said = job.silence()
         if self.deadline:
             self.punctual(way)
         return output
 
     def fence(self) -> None:
-        """Ready a part that the running job commits itself. Raises ClaimLost for a job that is no
-        longer ours."""
+        """Ready a part that the running job commits itself. Raises ClaimLost."""
         self.post.fence(self.processor.store, self.jobid)
 
     def late(self) -> bool:
@@ -274,7 +274,7 @@ class Runner:
         policy = self.policy(task)
         self.end()
         return failure(task, policy, error, started, self.clock.now(), self.name, self.chance(),
-                       self.conflicts)
+                       self.conflicts, self.said)
 
     def commit(self, task: Task, way: Way, processor: Processor, outcome: Stored,
                started: float) -> Verdict:
@@ -296,5 +296,5 @@ class Runner:
             if not self.settled(task):
                 self.end()
                 return failure(task, policy, error, started, self.clock.now(), self.name,
-                               self.chance(), self.conflicts)
+                               self.chance(), self.conflicts, self.said)
         return COMMITTED

@@ -18,6 +18,7 @@ from p01.remote.exceptions import (
     RemoteError,
     RunLater,
     TimedOut,
+    TimeLimit,
     UnknownJob,
 )
 from p01.remote.ground.foreign import Raised, described, guarded, reasonOf, traced
@@ -25,7 +26,16 @@ from p01.remote.instants import duration
 from p01.remote.job import RAISING, Job
 from p01.remote.options import Policy
 from p01.remote.store.outcomes import Stored
-from p01.remote.store.records import CANCELLED, ERROR, Attempt, Claim, Conflicts, Outcome, Record
+from p01.remote.store.records import (
+    CANCELLED,
+    ERROR,
+    Attempt,
+    Claim,
+    Conflicts,
+    Outcome,
+    Record,
+    Said,
+)
 from p01.remote.store.seats import Holder, Seat
 from p01.remote.store.store import Store
 from p01.remote.verbs.claims import EXPIRED
@@ -86,10 +96,10 @@ Runs = Sequence[tuple[Task, Verdict]]
 
 
 def failure(task: Task, policy: Policy, error: BaseException, started: float, ended: float,
-            worker: str,
-            chance: float, conflicts: Conflicts | None = None) -> Failed | Again:
-    """What follows when a job raised. Instants are POSIX seconds, chance is a random number from 0
-    to 1."""
+            worker: str, chance: float, conflicts: Conflicts | None = None,
+            said: Said | None = None) -> Failed | Again:
+    """What follows when a job raised that has said something or nothing. Instants are POSIX
+    seconds, chance is a random number from 0 to 1."""
     if isinstance(error, RunLater):
         delay = guarded(lambda: max(float(error.delay), 0.0))
         if not isinstance(delay, Raised):
@@ -97,9 +107,10 @@ def failure(task: Task, policy: Policy, error: BaseException, started: float, en
     runs = task.claim.runs + 1
     if isinstance(error, Cancelled):
         outcome = Outcome(CANCELLED, None, described(error), runs, started, ended, worker,
-                          task.claim.attempts, conflicts)
+                          task.claim.attempts, conflicts, said=said)
         return Failed(outcome, 'cancelled')
-    attempt = Attempt(runs, started, ended, worker, reasonOf(error) + hintFor(error), traced(error))
+    attempt = Attempt(runs, started, ended, worker, reasonOf(error) + hintFor(error),
+                      traced(error), said)
     pause = None if final(error) else pauseOf(policy, error, runs, chance)
     if pause is not None and isinstance(error, NotLoaded):
         # time for a deployment
@@ -109,7 +120,7 @@ def failure(task: Task, policy: Policy, error: BaseException, started: float, en
         text = attempt.reason if plain else described(error)        # ours are whole sentences
         attempts = task.claim.after(attempt)
         cause = 'not loaded' if isinstance(error, UnknownJob) else \
-            'timeout' if isinstance(error, TimedOut) else 'error'
+            'timeout' if isinstance(error, TimedOut | TimeLimit) else 'error'
         return Failed(Outcome(ERROR, None, text, runs, started, ended, worker, attempts,
                               conflicts), cause)
     return Again(ended + pause if pause else None, attempt)

@@ -20,6 +20,7 @@ class Way(NamedTuple):
     policy: Policy
     timeout: float | None
     asynchronous: bool = False      # an async def, for the event loop
+    soft: float | None = None
 
 
 def wayOf(behaviour: Job, together: bool) -> Way:
@@ -30,4 +31,5 @@ def wayOf(behaviour: Job, together: bool) -> Way:
     policy, later = behaviour.policy, bool(getattr(behaviour, 'asynchronous', False))
     detached = later or bool(behaviour.detached)
     return Way(behaviour, behaviour.ready(), detached,
-               bool(behaviour.together or together) and not detached, policy, policy.timeout, later)
+               bool(behaviour.together or together) and not detached, policy, policy.timeout, later,
+               getattr(policy, 'soft', None))

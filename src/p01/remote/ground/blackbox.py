@@ -47,6 +47,7 @@ FEW = HEAD.size + 16 * SIZE             # bytes; most processes have no more slo
 
 # beside a box: where the threads of its process stood, see engine.limit
 STACK = '.stack'
+SAID = '.said'                          # and what its running jobs say, see boards
 STAT = '/proc/{}/stat'
 # states of processes that only wait to be noticed by their parents
 DEAD = 'ZXx'
@@ -217,7 +218,8 @@ def settle(path: Path, number: int) -> None:
 
 def remove(path: Path) -> None:
     """Remove a box, with what lies beside it."""
-    path.with_suffix(STACK).unlink(missing_ok=True)
+    for suffix in (STACK, SAID):
+        path.with_suffix(suffix).unlink(missing_ok=True)
     path.unlink(missing_ok=True)
 
 
@@ -227,14 +229,15 @@ def ask(pid: int, path: Path) -> None:
     stack, size = path.with_suffix(STACK), 0
     if not stack.exists():
         return                      # the signal would end it: it does not know it yet
-    os.truncate(stack, 0)           # of what was asked for before
-    os.kill(pid, SIGNAL)
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until:
-        time.sleep(0.01)
-        old, size = size, stack.stat().st_size
-        if size and size == old:
-            return
+    with contextlib.suppress(OSError):      # it ends just now, and others take its box away
+        os.truncate(stack, 0)               # of what was asked for before
+        os.kill(pid, SIGNAL)
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            time.sleep(0.01)
+            old, size = size, stack.stat().st_size
+            if size and size == old:
+                return
 
 
 def slots(path: str | Path) -> list[Slot]:

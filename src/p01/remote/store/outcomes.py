@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from p01.remote.store.payload import Payload
-from p01.remote.store.records import COMPLETED, Attempt, Conflicts, Outcome
+from p01.remote.store.records import COMPLETED, Attempt, Conflicts, Outcome, Said
 
 Stored = tuple[Any, ...]
 USUAL = Outcome(COMPLETED, None, '', 1, None, 0.0)
@@ -34,6 +34,12 @@ def success(output: Any, runs: int, started: float | None, ended: float,
     if conflicts is not None:
         rare['conflicts'] = conflicts
     return started, ended, None, rare
+
+
+def saying(stored: Stored, said: Said) -> Stored:
+    """The same of a job that has said something."""
+    tid, rare = tidOf(stored), stored[3] if len(stored) > 3 else {}
+    return (*stored[:2], tid, {**rare, 'said': said})
 
 
 def toStored(outcome: Outcome | Stored, worker: str) -> Stored:

@@ -9,7 +9,8 @@ QUEUED, DELAYED, PROCESSING = 'queued', 'delayed', 'processing'
 COMPLETED, ERROR, CANCELLED = 'completed', 'error', 'cancelled'
 FINISHED = (COMPLETED, ERROR, CANCELLED)
 FIRST, LAST = 3, 12     # attempts of a job that are remembered, however many there were
-TRACES = 20_000         # characters of all their traces
+TRACES = 20_000         # characters of all their traces and logs
+KEPT = 4_000            # characters of the log of a run that are kept
 BRIEF = 200             # characters of the reason of one whose trace is gone
 
 
@@ -34,6 +35,7 @@ class Attempt(NamedTuple):
     worker: str
     reason: str
     trace: str = ''
+    said: Said | None = None
 
 
 def remembered(attempts: tuple[Attempt, ...], attempt: Attempt) -> tuple[Attempt, ...]:
@@ -49,9 +51,9 @@ def remembered(attempts: tuple[Attempt, ...], attempt: Attempt) -> tuple[Attempt
     # the last one matters most, then the first one
     for place in (len(kept) - 1, 0, *range(len(kept) - 2, 0, -1)):
         each = kept[place]
-        room -= len(each.trace)
+        room -= len(each.trace) + (len(each.said.log) if each.said is not None else 0)
         if room < 0:
-            found[place] = each._replace(reason=each.reason[:BRIEF], trace='')
+            found[place] = each._replace(reason=each.reason[:BRIEF], trace='', said=None)
     return tuple(found)
 
 
@@ -91,6 +93,30 @@ class Conflicts(NamedTuple):
     object: str
 
 
+class Progress(NamedTuple):
+    """How far a job is."""
+
+    done: float
+    total: float | None         # None when nobody knows
+    text: str
+
+    def words(self) -> str:
+        """For people: 30 % reading, 12 of 40, 7 so far."""
+        if self.total is None:
+            return f'{self.done:g} so far {self.text}'.rstrip()
+        share = f'{self.done / self.total:.0%} ' if self.total else ''
+        return f'{share}{self.text}'.strip() or f'{self.done:g} of {self.total:g}'
+
+
+class Said(NamedTuple):
+    """What a run has said: how far it came, the end of its log, and how many bytes that had in
+    all."""
+
+    progress: Progress | None
+    log: str = ''
+    written: int = 0
+
+
 class Asked(NamedTuple):
     """That a job that runs is to end: who asked, when, and how many seconds it gets for that."""
 
@@ -115,6 +141,7 @@ class Outcome(NamedTuple):
     # the transaction that ended it together with what it changed
     tid: bytes | None = None
     asked: Asked | None = None          # who had it cancelled while it ran
+    said: Said | None = None            # by its last run
 
 
 def toStored(record: Record) -> tuple[Any, ...]:

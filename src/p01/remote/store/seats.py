@@ -19,7 +19,7 @@ from p01.remote.storage.opened import folder
 from p01.remote.store.journals import Journal
 from p01.remote.store.outcomes import Stored, fromStored
 from p01.remote.store.packed import Packed
-from p01.remote.store.records import Asked, Claim, Outcome
+from p01.remote.store.records import Asked, Claim, Outcome, Progress
 from p01.remote.store.shards import Tally
 from p01.remote.store.slips import Slip
 
@@ -98,6 +98,15 @@ class Answer(Closed, Persistent):
         self.when = when        # that of the order
 
 
+class Show(Closed, Persistent):
+    """What the running jobs of a worker say, for other hosts; written again and again while they
+    watch."""
+
+    def __init__(self) -> None:
+        # by their ids: how far they are, the bytes that they ever logged, and the last of them
+        self.said: dict[int, tuple[Progress | None, int, bytes]] = {}
+
+
 class Shelf(Closed, Persistent):
     """The slips of a seat, apart from its claims: a job's own commit writes little and never meets
     a heartbeat.
@@ -127,6 +136,7 @@ class Seat(Holder, Packed):
     told = False                        # its process was told to stop
     orders: Mapping[str, Order] = {}    # what people want of it, by a word; see verbs.requests
     answer: Answer | None = None        # what it answered last
+    show: Show | None = None            # what its running job says, while other hosts watch
     queues: tuple[str, ...] = ()        # those it serves; () for all
     # since when jobs are in the hands of a caller, in POSIX seconds
     pulled: Mapping[int, float] = {}

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from p01.remote.store.outcomes import Stored
-from p01.remote.store.records import CANCELLED, COMPLETED, Asked, Attempt, Outcome
-from p01.remote.store.seats import Answer, Holder, Order, Seat
+from p01.remote.store.records import CANCELLED, COMPLETED, Asked, Attempt, Outcome, Progress
+from p01.remote.store.seats import Answer, Holder, Order, Seat, Show
 
-# orders: claim no more; end; say where you stand
-QUIET, STOP, STACKS = 'quiet', 'stop', 'stacks'
+# orders: claim no more; end; say where you stand; show what your running jobs say
+QUIET, STOP, STACKS, WATCH = 'quiet', 'stop', 'stacks', 'watch'
 
 
 def ask(seat: Seat, jobid: int, asked: Asked) -> None:
@@ -89,3 +89,18 @@ def heard(seat: Seat, wanted: Order) -> str | None:
     seat.answer = None
     seat.touch()
     return str(answer.text)
+
+
+def watch(seat: Seat, wanted: Order) -> None:
+    """Want to see what a worker's running jobs say, from now on for a while."""
+    seat.orders = {**seat.orders, WATCH: wanted}
+    seat.touch()
+
+
+def show(seat: Seat, said: dict[int, tuple[Progress | None, int, bytes]]) -> None:
+    """Show other hosts what the running jobs of a worker say."""
+    if seat.show is None:
+        seat.show = Show()
+        seat.touch()
+    if seat.show.said != said:
+        seat.show.said = said

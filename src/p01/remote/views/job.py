@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from p01.remote.engine.progress import Progress, saidBy
+from p01.remote.engine.watching import seen
 from p01.remote.ground.foreign import Raised, guarded, reasonOf
 from p01.remote.ground.values import written
 from p01.remote.ground.words import labelOf
 from p01.remote.job import FunctionJob
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store.payload import unpack
-from p01.remote.store.records import PROCESSING, Asked, Attempt, Conflicts
+from p01.remote.store.records import PROCESSING, Asked, Attempt, Conflicts, Progress
 from p01.remote.store.views import View
 from p01.remote.views.waits import Reason, whyWaits
 
@@ -49,7 +49,9 @@ class Details(NamedTuple):
     conflicts: Conflicts | None
     asked: Asked | None                 # that it was to end while it ran
     transaction: str                    # that ended it, in hexadecimal
-    progress: Progress | None           # while it runs on this host, as far as it says so
+    # as far as it says so, while it runs on this host, or did by the end of its last run
+    progress: Progress | None
+    log: tuple[str, ...]                # the end of that, in lines
     attempts: tuple[Attempt, ...]       # that failed, with bounded tracebacks
     waits: tuple[Reason, ...]           # why it waits
     call: str
@@ -75,13 +77,14 @@ def detailsOf(processor: RemoteProcessor, jobid: int, now: float, values: bool =
     view = store.view(jobid)
     outcome, extras = view.outcome, view.record.extras or {}
     seat = store.seats.get(view.worker) if view.status == PROCESSING else None
+    said = seen(processor, view)
     return Details(
         rowOf(view), labelOf(view.worker), extras['unique'][0] if 'unique' in extras else '',
         extras.get('expires'),
         outcome and outcome.holder, outcome and outcome.conflicts,
         outcome.asked if outcome is not None else None if seat is None else seat.asked.get(jobid),
         outcome.tid.hex() if outcome is not None and outcome.tid else '',
-        None if seat is None else saidBy(seat).get(jobid), view.attempts,
+        said.progress, tuple(said.log.decode(errors='replace').splitlines()), view.attempts,
         whyWaits(store, jobid, now),
         called(processor, view.record.name, loaded(view.record.input)) if values else '',
         written(loaded(outcome.output), VALUE) if values and outcome is not None else '')

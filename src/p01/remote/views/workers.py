@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from p01.remote.engine.death import deathOf
-from p01.remote.engine.progress import Progress, saidBy
+from p01.remote.engine.progress import saidBy
 from p01.remote.exceptions import JobNotFound
 from p01.remote.ground import blackbox
 from p01.remote.ground.words import labelOf
+from p01.remote.store.records import Progress
 from p01.remote.store.seats import Seat
 from p01.remote.store.store import Store
 from p01.remote.verbs.requests import QUIET, STOP

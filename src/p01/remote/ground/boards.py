@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""What the running jobs of a process say, for whoever reads it: beside its box a file that is
+mapped to memory, with an area for each job that says something.
+
+To say something is a write to memory, whoever reads sees it at once, and it stays when the process
+is killed. Of what a job logs an area keeps the end.
+"""
+from __future__ import annotations
+
+import mmap
+import struct
+import threading
+import weakref
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+AREAS, AREA = 1024, 16 * 1024       # how many there are, and their bytes
+TOP = NUMBER = struct.Struct('<q')  # what the first one says: how many were used
+HEAD = struct.Struct('<qq')         # of an area: its job, and how many bytes that ever logged
+# serial, kind, done, total, bytes of the text, the text, serial again. There are two, written in
+# turn: one is whole, whoever is killed or reads amidst it
+FRONT = struct.Struct('<qqddq800sq')
+TEXTBYTES = 800                          # bytes
+pack = FRONT.pack_into
+SILENT, BOUNDED, OPEN = range(3)    # kinds: no progress was said; with a total; without one
+LOG = HEAD.size + 2 * FRONT.size    # where the end of the log begins: a ring
+RING = AREA - LOG
+LINE = 2_000                        # bytes of a line; so many may just be written over
+
+# the boards of this process, by the names of their files
+near: weakref.WeakValueDictionary[str, mmap.mmap] = weakref.WeakValueDictionary()
+
+
+class Words(NamedTuple):
+    """What a job has said: (done, total or None, text), None for nothing; how many bytes it has
+    logged, and the last of them."""
+
+    progress: tuple[float, float | None, str] | None
+    written: int
+    log: bytes
+
+
+class Board:
+    """What the jobs of this process say, at a path; None for one that only this process can read,
+    by that name. Raises OSError."""
+
+    def __init__(self, path: Path, shared: bool) -> None:
+        self.path = path
+        if shared:
+            with open(path, 'w+b') as file:
+                file.truncate(AREAS * AREA)         # room is taken by those that are written only
+                self.map = mmap.mmap(file.fileno(), AREAS * AREA)
+        else:
+            self.map = mmap.mmap(-1, AREAS * AREA)
+        near[path.name] = self.map
+        self.lock = threading.Lock()
+        self.free = list(range(AREAS - 1, 0, -1))
+        self.top = 0
+
+    def take(self, jobid: int) -> Area | None:
+        """An area for a job; None when all are in use."""
+        with self.lock:
+            if not self.free:
+                return None
+            number = self.free.pop()
+            if number > self.top:
+                self.top = number
+                self.map[:TOP.size] = TOP.pack(number)
+        return Area(self, number, jobid)
+
+    def give(self, number: int) -> None:
+        """An area is free again."""
+        with self.lock:
+            self.free.append(number)
+            self.free.sort(reverse=True)
+
+
+class Area:
+    """Where one running job says something."""
+
+    def __init__(self, board: Board, number: int, jobid: int) -> None:
+        self.board, self.number, self.jobid = board, number, jobid
+        self.map, self.at = board.map, number * AREA
+        self.fronts = self.at + HEAD.size, self.at + HEAD.size + FRONT.size
+        self.serial = self.written = 0
+        self.lock = threading.Lock()
+        self.map[self.at:self.at + LOG] = bytes(LOG)
+        self.map[self.at:self.at + NUMBER.size] = NUMBER.pack(jobid)
+
+    def tell(self, done: float, total: float | None, text: str) -> None:
+        """Say how far the job is."""
+        self.serial = serial = self.serial + 1
+        data = text.encode('utf-8', 'replace') if text else b''
+        pack(self.map, self.fronts[serial & 1], serial, OPEN if total is None else BOUNDED, done,
+             total or 0.0, len(data), data, serial)
+
+    def write(self, line: str) -> None:
+        """Log a line."""
+        data = line.encode(errors='replace')[:LINE - 1] + b'\n'
+        with self.lock:
+            place = self.written % RING
+            room, start = RING - place, self.at + LOG
+            self.map[start + place:start + min(RING, place + len(data))] = data[:room]
+            if len(data) > room:
+                self.map[start:start + len(data) - room] = data[room:]
+            self.written += len(data)
+            # pack_into would clear it first
+            self.map[self.at + NUMBER.size:self.at + HEAD.size] = NUMBER.pack(self.written)
+
+    def said(self) -> Words | None:
+        """What was said here."""
+        found = words(self.map, self.at)
+        return found[1] if found is not None else None
+
+    def close(self) -> None:
+        """The job has ended."""
+        if not self.map.closed:
+            HEAD.pack_into(self.map, self.at, 0, 0)
+        self.board.give(self.number)
+
+
+def words(data: mmap.mmap, at: int) -> tuple[int, Words] | None:
+    """The job of the area at a place, and what it has said; None for none."""
+    jobid, written = HEAD.unpack_from(data, at)
+    if not jobid:
+        return None
+    last, progress = 0, None
+    for front in (at + HEAD.size, at + HEAD.size + FRONT.size):
+        # backwards to how it is written: what was whole and has not begun anew since, is whole
+        [end] = NUMBER.unpack_from(data, front + FRONT.size - NUMBER.size)
+        _, kind, done, total, length, text, _ = FRONT.unpack_from(data, front)
+        [serial] = NUMBER.unpack_from(data, front)
+        if serial == end and serial > last and kind:
+            said = text[:length].decode(errors='replace')
+            last, progress = serial, (done, None if kind == OPEN else total, said)
+    return jobid, Words(progress, written, logged(data, at, written) if written else b'')
+
+
+def logged(data: mmap.mmap, at: int, written: int) -> bytes:
+    """The end of the log of an area to which so many bytes were written, in whole lines."""
+    kept = data[at + LOG:at + AREA]
+    if written <= RING:
+        return kept[:written]
+    place, since = written % RING, HEAD.unpack_from(data, at)[1] - written
+    log = (kept[place:] + kept[:place])[max(since, 0) + LINE:]      # the oldest were written over
+    return log[log.find(b'\n') + 1:]
+
+
+def read(path: Path) -> dict[int, Words]:
+    """What the jobs of a process say, or said when it died, by the path of its board; nothing where
+    that cannot be read."""
+    with suppress(OSError, ValueError, struct.error):
+        mapped = near.get(path.name)
+        if mapped is not None:
+            return found(mapped)
+        with open(path, 'rb') as file, mmap.mmap(file.fileno(), 0,
+                                                 access=mmap.ACCESS_READ) as mapped:
+            return found(mapped)
+    return {}
+
+
+def found(data: mmap.mmap) -> dict[int, Words]:
+    """What is said in all areas."""
+    [top] = TOP.unpack_from(data, 0)
+    return dict(each for number in range(1, top + 1)
+                if (each := words(data, number * AREA)) is not None)

@@ -4,8 +4,9 @@ import time
 
 import pytest
 
-from p01.remote import job, verbs
+from p01.remote import verbs
 from p01.remote.engine.loop import Loop
+from p01.remote.front import signatures
 from p01.remote.options import Retention, Unique, WorkerOptions
 from p01.remote.verbs import upkeep
 from p01.remote.verbs.adding import ABANDON
@@ -162,9 +163,9 @@ def test_an_idle_worker_writes_nothing_after_all_that(place, loop):
 
 
 def test_functions_that_are_made_anew_are_not_kept(monkeypatch):
-    monkeypatch.setattr(job, 'KNOWN', 10)
+    monkeypatch.setattr(signatures, 'KNOWN', 10)
     for _ in range(50):
         def made(number):
             return number
-        assert str(job.signatureOf(made)[0]) == '(number)'
-    assert len(job._signatures) <= 10
+        assert str(signatures.signatureOf(made)[0]) == '(number)'
+    assert len(signatures._signatures) <= 10

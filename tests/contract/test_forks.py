@@ -257,7 +257,9 @@ def test_a_fork_amidst_the_work_of_other_threads(app):
         thread.start()
     try:
         servers.until(lambda: len(made) > 5, 'enqueuing')
-        codes = [ended(child(work))[0] for _ in range(4)]
+        # a thread that is within SQLite just then has its mutexes locked for ever: one in twenty
+        number = 60 if app.database.startswith('sqlite') else 4
+        codes = [ended(child(work))[0] for _ in range(number)]
     finally:
         ends.set()
         for thread in threads:

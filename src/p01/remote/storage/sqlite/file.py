@@ -51,6 +51,7 @@ class File(Shared):
         mounts.check(folder)
         forks.check(self.path)
         self.pages = 0                          # since the last checkpoint of ours
+        self.packing = False                    # whether a pack of this process is at work
         self.views: weakref.WeakSet[Any] = weakref.WeakSet()
         self.gate = Gate(folder / LOCK, wait)
         try:

@@ -7,8 +7,8 @@ holds. Without locks of the child's own the parent would think itself alone when
 remove the log that the child writes to; the next process that opens the database would make its
 shared memory anew. So the child takes the locks that every process has which has the database open.
 SQLite never gives them back here, because of the parent's connections, which stay open for ever.
-Those of a transaction cannot be had so: a database in which the parent was at work is refused to
-the child.
+Those of a transaction cannot be had so, and a thread that was within SQLite has left its mutexes
+locked for ever: a database in which the parent was at work is refused to the child.
 """
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _inChild() -> None:
     for file, writer, views in _kept:
         # who holds it in the parent would else hold it until this child ends, too
         file.gate.close()
-        if writer.in_transaction or any(view.snapshot for view, _ in views):
+        if writer.in_transaction or atWork(file, [view for view, _ in views]):
             _busy.add(file.path)
             continue
         for suffix, (start, length) in LOCKS.items():
@@ -65,6 +65,13 @@ def _inChild() -> None:
     fork.leave(_kept)
     _kept = []
     files.clear()
+
+
+def atWork(file: Any, views: list[Any]) -> bool:
+    """Whether somebody in the parent had a snapshot, or was within SQLite: whoever is holds the
+    gate, his view's lock, or packs."""
+    return file.packing or not file.gate.lock.acquire(False) \
+        or any(view.snapshot or not view.lock.acquire(False) for view in views)
 
 
 os.register_at_fork(before=_before, after_in_parent=_inParent, after_in_child=_inChild)

@@ -45,6 +45,7 @@ class Pack:
         if not lock.acquire():
             raise Packed(f'{self.file.folder} is being packed already; try again when that pack '
                          'has ended.')
+        self.file.packing = True
         try:
             reader = self.file.connect()
             try:
@@ -54,6 +55,7 @@ class Pack:
             finally:
                 reader.close()
         finally:
+            self.file.packing = False
             lock.release()
 
     def collect(self, ask: Any, marking: Marking) -> None:

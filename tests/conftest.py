@@ -16,7 +16,8 @@ from transaction.interfaces import NoTransaction
 from p01.remote import storage, testing
 from p01.remote.engine import batch, group, sizes
 from p01.remote.processor import RemoteProcessor
-from p01.remote.store.lines import Delays, Stretches
+from p01.remote.store.keys import idOf
+from p01.remote.store.lines import Delays, Stretches, members
 from p01.remote.views import figures, listing
 from tests import servers
 
@@ -254,3 +255,14 @@ def leftOpen(db):
     with contextlib.suppress(AssertionError):
         testing.waitFor(lambda: not found())
     return found()
+
+
+def inLines(store):
+    """The ids of all jobs that wait, due or not yet; looks at no other."""
+    for shard, lines in store.lanes():
+        for line in lines.queues.values():
+            for key, last in line.waiting.items():
+                segment = store.home(idOf(key))
+                yield from members(idOf(key), last, segment, shard.known(segment.first))
+        yield from map(idOf, lines.delayed)
+    yield from (jobid for jobid, _ in store.untaken())

@@ -12,7 +12,7 @@ from p01.remote.front.home import Home
 from p01.remote.options import Unique
 from p01.remote.verbs import registers
 from p01.remote.views import listing
-from tests.conftest import NAME, abort, commit, counted, inside, runAll
+from tests.conftest import NAME, abort, commit, counted, inLines, inside, runAll
 from tests.contract.test_transactions import Note
 
 application = App('memory:')
@@ -45,7 +45,7 @@ def test_a_key_that_no_worker_has_seen_gives_its_holder(place, processor):
         commit(each)
     abort(processor)
     assert processor.processJob('echo', 3, unique='key') == first
-    assert sorted(listing.ids(processor.store)) == sorted(listing.inLines(processor.store))
+    assert sorted(listing.ids(processor.store)) == sorted(inLines(processor.store))
     assert counted(processor) == {'queued': 4}
     runAll(processor)
     assert processor.processJob('echo', 3, unique='key') != first

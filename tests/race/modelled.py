@@ -15,7 +15,7 @@ from p01.remote.store.keys import shardOf
 from p01.remote.store.records import Record
 from p01.remote.store.seats import Seat
 from p01.remote.views import figures, listing
-from tests.conftest import leave, standing
+from tests.conftest import inLines, leave, standing
 
 BEGIN = 1_700_000_000.0
 QUEUES = ('one', 'two')
@@ -155,7 +155,7 @@ class Modelled(RuleBasedStateMachine):
         with self.within(self.people) as store:
             trees = [store.segments, store.seats]
             places = [jobid for seat in store.seats.values()
-                      for jobid in seat.claims] + list(listing.inLines(store))
+                      for jobid in seat.claims] + list(inLines(store))
             for shard in store.shards:
                 trees += [shard.fates, shard.uniques,
                           *(tree for lines in shard.lanes for tree in standing(lines))]

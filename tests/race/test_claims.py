@@ -7,6 +7,8 @@ import pytest
 
 from p01.remote.engine import heartbeat, runner
 from p01.remote.ground import blackbox
+from p01.remote.store.outcomes import success
+from p01.remote.store.payload import Payload
 from tests.acceptance import tasks
 from tests.race.stage import session
 
@@ -82,6 +84,35 @@ def test_what_has_ended_before_a_job_that_kills_its_worker_does_not_run_again(st
     loop.poll(time.time())
     assert killed == [['completed'] * 2]
     assert [task.id for task in stage.claim(other, 5)] == [long]
+
+
+def test_what_may_be_of_a_later_round_stays_with_its_worker(stage):
+    """The heartbeat has looked before the worker booked anew, and writes behind that."""
+    loop, seen = stage.loop(), []
+    loop.batch.average = 0.001
+    short = stage.enqueue('pure', 1, 2)
+    stage.enqueue('effect', 1)
+
+    def meanwhile():
+        loop.post.round -= 1
+        heartbeat.settle(loop)
+        loop.post.round += 1
+        seen.append((stage.stati(short), sorted(loop.known)))
+        new = loop.booking.ledger.outcomes[short[0]] = (1.0, 2.0)
+        loop.forget({short[0]: (1.0, 2.0, None), short[1]: loop.known[short[1]]})
+        seen.append(loop.known)
+        assert loop.known[short[0]] is new
+    tasks.interlude.extend([int, int, meanwhile])
+    loop.poll(time.time())
+    assert seen == [(['processing'] * 2, short), {short[0]: (1.0, 2.0)}]
+
+
+def test_an_outcome_in_an_object_of_its_own_is_left_to_its_worker(stage):
+    """It is of the worker's connection, and stored by its own commit."""
+    loop = stage.loop()
+    loop.booking.ledger.outcomes.update({
+        1: success(b'small', 1, 1.0, 2.0, ()), 2: success(Payload(b'much', True), 1, 1.0, 2.0, ())})
+    assert list(loop.known) == [1]
 
 
 def test_what_cannot_be_given_back_is_kept(stage, monkeypatch):

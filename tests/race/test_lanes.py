@@ -8,10 +8,10 @@ import pytest
 from p01.remote import verbs
 from p01.remote.store.keys import LANES, SHARDS, ownerOf, partsOf
 from p01.remote.verbs import intake
-from p01.remote.views import figures, listing
+from p01.remote.views import figures
 from p01.remote.views.filters import Filter
 from p01.remote.views.listing import find
-from tests.conftest import START, commit
+from tests.conftest import START, commit, inLines
 from tests.race.party import Party, enqueued, status
 
 
@@ -147,7 +147,7 @@ def test_what_waits_in_lanes_is_found_looked_at_and_cancelled(parties, enqueuer)
                              for shard in store.shards])
     assert worker.do(lambda store: figures.exact(store))['default'] == {'queued': len(ids),
                                                                         'delayed': 40}
-    assert worker.do(lambda store: sorted(listing.inLines(store))) == [*ids, *late]
+    assert worker.do(lambda store: sorted(inLines(store))) == [*ids, *late]
     for which, expected in ((Filter(stati=('delayed',)), late), (Filter(stati=('queued',)), ids)):
         assert worker.do(lambda store, which=which: [view.id
                                                      for view

@@ -6,8 +6,8 @@ import pytest
 from p01.remote import verbs
 from p01.remote.store import lines
 from p01.remote.store.keys import idOf
-from p01.remote.views import figures, listing
-from tests.conftest import START, commit, inside
+from p01.remote.views import figures
+from tests.conftest import START, commit, inLines, inside
 from tests.race.party import enqueued
 
 
@@ -41,7 +41,7 @@ def test_a_job_is_cancelled_within_a_run(parties, jobs, at, left):
     worker, person = parties
     assert person.do(lambda store: verbs.cancel(store, jobs[at], START)) is True
     assert person.do(runs) == [(jobs[first], jobs[last]) for first, last in left]
-    assert sorted(person.do(lambda store: list(listing.inLines(store)))) == jobs[:at] + jobs[at
+    assert sorted(person.do(lambda store: list(inLines(store)))) == jobs[:at] + jobs[at
                                                                                              + 1:]
     assert claimed(worker) == jobs[:at] + jobs[at + 1:]
     assert person.do(runs) == []
@@ -98,7 +98,7 @@ def test_claim_and_cancel_meet_in_a_run(parties, jobs, at, cancelFirst):
         assert claimed(worker, 2) == [each for each in jobs[:3] if each != jobs[at]][:2]
     else:
         assert person.do(lambda store: verbs.cancel(store, jobs[at], START)) is (at > 1)
-    left = person.do(lambda store: sorted([*listing.inLines(store), *worker.seat(store).claims]))
+    left = person.do(lambda store: sorted([*inLines(store), *worker.seat(store).claims]))
     assert left == [each for each in jobs if each != jobs[at] or not cancelFirst and at < 2]
 
 
@@ -110,7 +110,7 @@ def test_two_people_cancel_in_one_run(parties, jobs, one, two):
     left.commit()
     right.refused()
     assert right.do(lambda store: verbs.cancel(store, jobs[two], START)) is (one != two)
-    waiting = right.do(lambda store: sorted(listing.inLines(store)))
+    waiting = right.do(lambda store: sorted(inLines(store)))
     assert waiting == [each for each in jobs if each not in (jobs[one], jobs[two])]
 
 

@@ -31,6 +31,7 @@ from p01.remote.interfaces import IRemoteProcessor
 from p01.remote.job import Job, found, instants, wrapped
 from p01.remote.options import Retention, Span, Unique
 from p01.remote.scheduler import Scheduler, SchedulerItem
+from p01.remote.storage.connection import idle
 from p01.remote.storage.origin import contained
 from p01.remote.storage.places import pathOf
 from p01.remote.store import payload
@@ -115,6 +116,7 @@ class RemoteProcessor(Placed, Persistent):
                    at: datetime | float | None = None, unique: str | Unique | None = None,
                    expires: Span | datetime | None = None) -> int:
         """Enqueue a job in the current transaction; returns its id."""
+        idle(self._p_jar)
         # stored plain, see checks.nameOf
         name = str.__str__(name) if isinstance(name, str) else name
         try:
@@ -176,6 +178,7 @@ class RemoteProcessor(Placed, Persistent):
                   who: str = '') -> bool:
         """Cancel a job that waits, or with running ask its worker to end it; see
         IRemoteProcessor."""
+        idle(self._p_jar)
         seconds, now = duration(grace, 'grace'), time.time()
         if verbs.cancel(self.store, jobid, now):
             return True
@@ -184,6 +187,7 @@ class RemoteProcessor(Placed, Persistent):
 
     def retryJob(self, jobid: int) -> bool:
         """Run a failed or cancelled job again; whether it was one. Raises JobNotFound."""
+        idle(self._p_jar)
         done = verbs.revive(self.store, jobid, time.time())
         if done and self._p_jar is not None:
             pledge(self._p_jar, jobid, 'queued again')

@@ -34,7 +34,8 @@ class Death(NamedTuple):
 
     why: what is told. ran: the claimed jobs that it ran and that are blamed for it; None when
     nobody knows which one ran, and all come under suspicion. late: those for whose time limit their
-    process was killed; no other one is blamed then. among: one of these did it, see janitor.rescue.
+    process was killed; no other one is blamed then. among: one of these did it, see
+    rescuing.rescue.
     """
 
     why: str

@@ -170,17 +170,18 @@ def spare(loop: Working) -> None:
 def settle(loop: Working) -> None:
     """Write the outcomes of jobs that have ended before the one that runs: it may run for an hour,
     and until then nobody else knew of them."""
-    number, known = loop.post.round, dict(loop.known)
+    number, known = loop.post.round, loop.known     # in this order, see work
 
-    def work(connection: Connection) -> None:
+    def work(connection: Connection) -> bool:
         store = loop.locate(connection).store
         seat = store.seats.get(loop.name)
-        if seat is not None and seat.round == number:
-            verbs.settle(store, seat, known)
+        if seat is None or seat.round != number:
+            return False        # what is known may be of the next round, which the loop writes
+        verbs.settle(store, seat, known)
+        return True
 
-    transact(loop.db, work)
-    for jobid in known:
-        loop.known.pop(jobid, None)
+    if transact(loop.db, work):
+        loop.forget(known)
 
 
 def overrun(loop: Working) -> None:

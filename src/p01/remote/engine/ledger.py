@@ -2,6 +2,8 @@
 """What came of the jobs that a worker ran, until a bookkeeping has committed it."""
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from transaction.interfaces import TransientError
 
 from p01.remote import verbs
@@ -11,7 +13,7 @@ from p01.remote.ground import subscribers
 from p01.remote.ground.foreign import reasonOf
 from p01.remote.options import Policy
 from p01.remote.storage.origin import fromStorage
-from p01.remote.store.outcomes import Stored
+from p01.remote.store.outcomes import Stored, refers
 from p01.remote.store.records import Outcome
 from p01.remote.store.seats import Seat
 from p01.remote.store.store import Store
@@ -26,7 +28,7 @@ class Ledger:
         self.drain = drain
         # jobs that asked to run later: a drain runs them once, else it had no end
         self.later: set[int] = set()
-        self.outcomes: dict[int, Stored | Outcome] = {}                 # of jobs without effects
+        self.outcomes: dict[int, Stored] = {}       # of jobs without effects
         self.verdicts: dict[int, tuple[Task, Failed | Again]] = {}      # on runs that failed
         # what to tell after the commit
         self.told: list[object] = []
@@ -52,7 +54,7 @@ class Ledger:
     def settle(self, store: Store, seat: Seat, now: float = 0.0) -> None:
         """Write everything; part of the caller's transaction, which may be repeated."""
         self.told = []
-        outcomes = dict(self.outcomes)
+        outcomes: dict[int, Stored | Outcome] = dict(self.outcomes)
         for jobid, (task, verdict) in self.verdicts.items():
             if jobid not in seat.claims:        # somebody else has it now
                 continue
@@ -64,6 +66,17 @@ class Ledger:
                 verbs.retry(store, seat, jobid, verdict.due, verdict.attempt)
             self.told += ends(task, verdict, self.worker)
         verbs.settle(store, seat, outcomes)
+
+    def plain(self) -> dict[int, Stored]:
+        """The outcomes that another thread may write: their outputs are no objects of our
+        connection."""
+        return {jobid: each for jobid, each in dict(self.outcomes).items() if not refers(each)}
+
+    def forget(self, known: Mapping[int, Stored]) -> None:
+        """Another thread has written these; what came since stays."""
+        for jobid, each in known.items():
+            if self.outcomes.get(jobid) is each:
+                self.outcomes.pop(jobid, None)      # it may be cleared just now
 
     def committed(self) -> None:
         """What settle wrote is committed: tell of it, and forget it."""

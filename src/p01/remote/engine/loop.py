@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ZODB.DB import DB
 
@@ -27,10 +27,8 @@ from p01.remote.ground.clocks import CLOCK, Clock
 from p01.remote.ground.foreign import interrupts, reasonOf
 from p01.remote.options import WorkerOptions
 from p01.remote.store.outcomes import Stored
-from p01.remote.store.records import Outcome
 
 TROUBLES = 5        # troubles in a row after which a drain gives up
-IDLE = 3600.0       # seconds; nothing is due sooner than this
 
 logger = logging.getLogger('p01.remote.loop')
 
@@ -68,9 +66,13 @@ class Loop:
         closing.enter(self)
 
     @property
-    def known(self) -> dict[int, Stored | Outcome]:
+    def known(self) -> dict[int, Stored]:
         """See seams.Working."""
-        return self.booking.ledger.outcomes
+        return self.booking.ledger.plain()
+
+    def forget(self, known: Mapping[int, Stored]) -> None:
+        """See seams.Working."""
+        self.booking.ledger.forget(known)
 
     # -- the loop
 

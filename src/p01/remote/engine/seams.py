@@ -20,7 +20,6 @@ from p01.remote.job import Job
 from p01.remote.options import Retention, Span, WorkerOptions
 from p01.remote.scheduler import Scheduler
 from p01.remote.store.outcomes import Stored
-from p01.remote.store.records import Outcome
 from p01.remote.store.store import Store
 from p01.remote.store.views import View
 
@@ -178,8 +177,12 @@ class Working(Protocol):
         """Whether it is to end."""
 
     @property
-    def known(self) -> dict[int, Stored | Outcome]:
-        """Outcomes of jobs that have ended and that are known in this process alone."""
+    def known(self) -> dict[int, Stored]:
+        """Outcomes of jobs that have ended and that are known in this process alone, as they are
+        now; without those that refer to objects, which are the loop's connection's."""
+
+    def forget(self, known: Mapping[int, Stored]) -> None:
+        """These outcomes are in the database."""
 
     working: bool
     dismissed: bool

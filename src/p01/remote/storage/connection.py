@@ -215,7 +215,7 @@ class Filed(Guarded):
             _locked.discard(key)
 
 
-def idle(connection: Connection) -> None:
+def idle(connection: Connection | None) -> None:
     """Raises TransactionOver in the midst of a load, as in a signal handler: the object that is
     loaded first would be made twice, and its connection is of no use any more."""
     if getattr(connection, 'loading', 0):

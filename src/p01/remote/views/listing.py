@@ -210,17 +210,6 @@ def ids(store: Store, newest: bool = False) -> Iterator[int]:
                 yield jobid
 
 
-def inLines(store: Store) -> Iterator[int]:
-    """The ids of all jobs that wait, due or not yet; looks at no other."""
-    for shard, lines in store.lanes():
-        for line in lines.queues.values():
-            for key, last in line.waiting.items():
-                segment = store.home(idOf(key))
-                yield from run(idOf(key), last, segment, shard.known(segment.first))
-        yield from map(idOf, lines.delayed)
-    yield from (jobid for jobid, _ in store.untaken())
-
-
 def finished(store: Store) -> Iterator[tuple[int, str]]:
     """The ids of all finished jobs with their status; looks at no other."""
     for shard in store.shards:

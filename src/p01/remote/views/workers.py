@@ -54,7 +54,7 @@ def workersOf(store: Store, now: float) -> list[Worker]:
 
 def workerOf(store: Store, seat: Seat, now: float) -> Worker:
     """The worker of a seat."""
-    held = sorted(jobid for jobid in seat.claims if seat.outcome(jobid) is None)
+    held = sorted(seat.claims.keys() - seat.written().keys())
     death = deathOf(seat, blackbox.HOST, now)
     slot, begun = seat.seen()
     said = {jobid: said for jobid, said in saidBy(seat).items() if jobid in held}

@@ -127,6 +127,12 @@ class File(Shared):
                 log.flush()
                 os.fsync(log.fileno())
 
+    def atWork(self, views: list[Any]) -> bool:
+        """In a forked child: whether somebody in the parent had a snapshot in one of these views,
+        or was within SQLite. Whoever is holds the gate, his view's lock, or packs."""
+        return self.packing or self.writer.in_transaction or not self.gate.lock.acquire(False) \
+            or any(view.snapshot or not view.lock.acquire(False) for view in views)
+
     @contextmanager
     def writing(self) -> Iterator[Any]:
         """A transaction of its own."""

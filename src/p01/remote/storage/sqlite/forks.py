@@ -50,10 +50,10 @@ def _inParent() -> None:
 
 def _inChild() -> None:
     global _kept
-    for file, writer, views in _kept:
+    for file, _, views in _kept:
         # who holds it in the parent would else hold it until this child ends, too
         file.gate.close()
-        if writer.in_transaction or atWork(file, [view for view, _ in views]):
+        if file.atWork([view for view, _ in views]):
             _busy.add(file.path)
             continue
         for suffix, (start, length) in LOCKS.items():
@@ -65,13 +65,6 @@ def _inChild() -> None:
     fork.leave(_kept)
     _kept = []
     files.clear()
-
-
-def atWork(file: Any, views: list[Any]) -> bool:
-    """Whether somebody in the parent had a snapshot, or was within SQLite: whoever is holds the
-    gate, his view's lock, or packs."""
-    return file.packing or not file.gate.lock.acquire(False) \
-        or any(view.snapshot or not view.lock.acquire(False) for view in views)
 
 
 os.register_at_fork(before=_before, after_in_parent=_inParent, after_in_child=_inChild)

@@ -125,7 +125,7 @@ def row(each: Standing, now: float) -> list[Any]:
     due = each.due if each.state == 'active' else each.until if each.state == 'paused' else None
     edited = ', edited' if set(each.edited) - {'paused'} else ''
     return [mark(MARKS[each.state], each.state + edited), shown(each.name, 60),
-            shown(each.title or each.when, 60),
+            shown(f'{each.title}: {each.when}' if each.title else each.when, 80),
             '' if due is None else f'{"goes on " if each.state == "paused" else ""}{ago(due, now)}',
             there(due, each.tz), here(due, each.tz), lastOf(each, now), each.missed or '']
 

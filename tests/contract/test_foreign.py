@@ -291,7 +291,7 @@ def test_a_module_that_raises_when_it_is_imported(run, place, processor, module,
 @pytest.mark.parametrize('event', [events.JobStarted, events.JobCompleted, events.JobErred,
                                    events.JobQueued])
 def test_a_subscriber_that_raises_changes_nothing(run, processor, caplog, monkeypatch, event, kind):
-    monkeypatch.setattr(events, 'faulty', set())
+    monkeypatch.setattr(subscribers, 'faulty', set())
     seen = []
 
     def monitor(told):
@@ -366,7 +366,7 @@ def test_an_input_that_its_job_refuses_leaves_the_transaction_usable(run, proces
 
 def test_handlers_of_components_are_told_each_on_its_own(run, processor, caplog, monkeypatch):
     import zope.component.event
-    monkeypatch.setattr(events, 'faulty', set())
+    monkeypatch.setattr(subscribers, 'faulty', set())
     seen = []
 
     @zope.component.adapter(Interface)

@@ -25,6 +25,7 @@ from p01.remote.job import Job, PackZODBJob
 from p01.remote.options import Retention, WorkerOptions
 from p01.remote.storage.flock import FileLock
 from p01.remote.storage.packing import pack
+from p01.remote.storage.postgresql.link import Link
 from p01.remote.views import figures, listing
 from tests.conftest import NAME, counted, inside, leave, newProcessor, stored
 
@@ -85,6 +86,16 @@ def test_nothing_is_lost_while_it_is_packed(place):
             over.set()
         enqueued, _ = (future.result(DEADLINE) for future in futures)
     prove(place, enqueued)
+
+
+@pytest.mark.parametrize('place', ['postgresql'], indirect=True)
+def test_packs_follow_each_other(place, monkeypatch):
+    """One that has ended holds nothing that the next one needs, though the server may come to know
+    late that its connection is closed."""
+    lasting = []
+    monkeypatch.setattr(Link, 'close', lasting.append)
+    for _ in range(3):
+        pack(place.db)
 
 
 def packWhile(condition, db):

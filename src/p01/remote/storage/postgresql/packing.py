@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from persistent.TimeStamp import TimeStamp
+from ZODB.POSException import POSError
 from ZODB.utils import u64
 
 from p01.remote.storage.core import CHANGES
@@ -63,7 +64,20 @@ class Pack:
             raise Fault(f'{self.server.name} changes faster than it can be packed; try again at a '
                         'quieter time.')
         finally:
-            self.link.close()       # which lets go of the lock
+            self.end()
+
+    def end(self) -> None:
+        """Let go of the lock, and see that it is free: the server frees it for a connection that is
+        closed when it comes to know, which may be after the next pack has asked."""
+        try:
+            if not self.link.broken:
+                self.link.send(Step(b'rollback'))
+                self.link.run(b'SELECT pg_advisory_unlock_all()')
+        except POSError:
+            logger.debug('%s: the server frees the lock of a pack', self.server.name,
+                         exc_info=True)
+        finally:
+            self.link.close()
 
     def collect(self, marking: Marking) -> None:
         """Delete the garbage."""

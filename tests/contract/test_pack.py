@@ -93,7 +93,7 @@ def test_packs_follow_each_other(place, monkeypatch):
     """One that has ended holds nothing that the next one needs, though the server may come to know
     late that its connection is closed."""
     lasting = []
-    monkeypatch.setattr(Link, 'close', lasting.append)
+    monkeypatch.setattr(Link, 'close', lambda link: lasting.append(link))
     for _ in range(3):
         pack(place.db)
 

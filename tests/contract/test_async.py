@@ -11,14 +11,16 @@ from contextlib import contextmanager
 import pytest
 import transaction
 from BTrees.OOBTree import OOTreeSet
+from transaction.interfaces import TransientError
 from ZODB.POSException import ConflictError
 
-from p01.remote import App, RunLater, current, events
+from p01.remote import App, RunLater, current, events, verbs
 from p01.remote.engine import asynchronous, rescuing
 from p01.remote.engine.loop import Loop
-from p01.remote.exceptions import JobError
+from p01.remote.exceptions import Cancelled, JobError
 from p01.remote.options import WorkerOptions
 from p01.remote.storage.transactions import transact
+from p01.remote.store.records import Asked
 from p01.remote.testing import waitFor
 from p01.remote.worker import SimpleWorker
 
@@ -554,3 +556,159 @@ def testOneThatRunsCanBeCancelled(app):
         waitFor(lambda: not loop.handed.held)
     assert 'Cancelled by' in errorOf(app, one) and three.result() == 'did not want to'
     assert effects(app) == {'effect': 1}
+
+
+@application.job(retries=0)
+async def delegates(how, kind):
+    """A task of it raises."""
+    match how:
+        case 'task':
+            await asyncio.create_task(raises.function(kind))
+        case 'timed':
+            await asyncio.wait_for(raises.function(kind), 60)
+        case 'gathered':
+            await asyncio.gather(answer.function(), raises.function(kind))
+        case 'group':
+            async with asyncio.TaskGroup() as group:
+                group.create_task(raises.function(kind))
+        case 'stopped':
+            asyncio.get_running_loop().stop()
+            raise SystemExit(3)
+
+
+@pytest.mark.parametrize('how', ['task', 'timed', 'gathered', 'group', 'stopped'])
+@pytest.mark.parametrize('kind', ['exit', 'interrupt'])
+def testWhatTheirTasksRaiseEndsNobodyElse(app, how, kind):
+    with working(app) as loop:
+        bad = delegates.enqueue(how, kind)
+        waitFor(lambda: bad.status == 'error')
+        good = answer.enqueue('good')
+        waitFor(lambda: good.status == 'completed')
+        waitFor(lambda: not loop.handed.held)
+    assert ('SystemExit' if kind == 'exit' or how == 'stopped' else 'KeyboardInterrupt') \
+        in errorOf(app, bad)
+
+
+@pytest.mark.parametrize('where', ['begin', 'settle'])
+def testAnEventLoopThatIsOfNoUseEndsItsWorker(app, monkeypatch, where):
+    """No job waits for ever in the hands of one."""
+    def breaks(*args):
+        raise MemoryError
+    monkeypatch.setattr(asynchronous.Asynchronous, where, breaks)
+    answer.enqueue()
+    loop = Loop(app.db, app.locate, 'broken', WorkerOptions(drain=True))
+    with pytest.raises(MemoryError):
+        loop.work()
+    loop.close()
+
+
+@application.job(retries=0, backoff=0)
+def grouped(kinds):
+    """Raises a group of errors, as a task group does, but for its second run."""
+    log.append(kinds)
+    if log.count(kinds) == 1:
+        raise groupOf(kinds)
+
+
+@application.job(retries=0, backoff=0)
+async def groups(kinds):
+    log.append(kinds)
+    if log.count(kinds) == 1:
+        async with asyncio.TaskGroup() as group:
+            for error in groupOf(kinds).exceptions:
+                group.create_task(raised(error))
+
+
+async def raised(error):
+    await asyncio.sleep(0)
+    raise error
+
+
+def groupOf(kinds):
+    """A group of errors of these kinds, of which a text is a group within it."""
+    return BaseExceptionGroup('several', [groupOf(kind) if isinstance(kind, list) else {
+        'conflict': ConflictError, 'passing': TransientError, 'value': ValueError,
+        'later': lambda: RunLater(0.0), 'cancelled': Cancelled}[kind]() for kind in kinds])
+
+
+@pytest.mark.parametrize('job', [grouped, groups], ids=['plain', 'async'])
+@pytest.mark.parametrize('kinds, status, runs', [
+    (['conflict', 'passing'], 'completed', 2), (['conflict', ['passing']], 'completed', 2),
+    (['conflict', 'value'], 'error', 1), (['later', 'later'], 'completed', 2),
+    (['cancelled'], 'cancelled', 1), (['later', 'value'], 'error', 1)])
+def testAGroupOfErrorsIsWhatAllOfThemAre(app, job, kinds, status, runs):
+    handle = job.enqueue(kinds)
+    app.drain()
+    app.drain()
+    assert (handle.status, log.count(kinds)) == (status, runs)
+
+
+@pytest.mark.parametrize('how', ['lost', 'asked'])
+def testWhoseJobWasTakenIsCancelledOnce(app, how):
+    """However often the worker does its books; and it does not run again by itself."""
+    handle = stubborn.enqueue()
+    with working(app, waitTime=0.01) as loop:
+        waitFor(lambda: log)
+
+        def rescue(connection):
+            store = app.locate(connection).store
+            seat = store.seats[loop.name]
+            rescuing.rescue(store, seat, time.time(), {handle.id}) if how == 'lost' else \
+                seat.claims and verbs.interrupt(store, handle.id, Asked('roy', time.time(), 60.0))
+        transact(app.db, rescue)
+        waitFor(lambda: 'cancelled' in log)
+        before = loop.bell.rings
+        for _ in range(5):
+            loop.bell.ring()
+            time.sleep(0.02)
+        assert loop.bell.rings > before and log.count('cancelled') == 1
+        gates['stubborn'].set()
+        waitFor(lambda: handle.status == 'completed')
+
+
+@application.job
+async def stubborn():
+    while True:
+        try:
+            return await gate('stubborn')
+        except asyncio.CancelledError:
+            log.append('cancelled')
+
+
+@application.job(retries=0)
+async def looksOften():
+    log.append(current.cancelled)
+    await gate('looks')
+    log.append(current.cancelled)
+    return current.cancelled
+
+
+def testARequestOfBeforeIsNoneOfTheNextRun(app):
+    """One that came when the job had just ended, say."""
+    handle = looksOften.enqueue()
+    with working(app) as loop:
+        waitFor(lambda: len(log) == 2)
+        gates['looks'].set()
+        waitFor(lambda: not loop.handed.aio.running)
+        loop.handed.held.setdefault(handle.id, None)
+        loop.handed.stop([handle.id])
+        loop.handed.held.pop(handle.id)
+        waitFor(lambda: handle.status == 'completed')
+        loop.handed.aio.stop(frozenset([handle.id]))
+        answer.enqueue()
+        waitFor(lambda: not loop.handed.held)
+        assert not loop.handed.aio.asked and not loop.handed.aio.lost
+
+
+def testOneThatIsCancelledBeforeItsFirstStepEnds(app, monkeypatch):
+    """As it is when its worker is told to stop just then."""
+    begun = asynchronous.Asynchronous.begin
+
+    def begin(self):
+        begun(self)
+        for task in self.running.values():
+            task.cancel()
+    monkeypatch.setattr(asynchronous.Asynchronous, 'begin', begin)
+    handle = raises.enqueue('job')
+    app.drain()
+    assert 'CancelledError' in errorOf(app, handle)

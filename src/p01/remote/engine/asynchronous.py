@@ -14,15 +14,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from contextvars import Context
-from typing import Any, NamedTuple, cast
+from functools import partial
+from typing import Any, cast
 
 from transaction.interfaces import TransientError
 from ZODB.DB import DB
 
 from p01.remote import events
-from p01.remote.engine.attempt import Attempt, made
+from p01.remote.engine.attempt import NOSLOT, Attempt, Ended, made
 from p01.remote.engine.capture import captured
 from p01.remote.engine.clashes import FIRSTPAUSE, LONGESTPAUSE, hotOf
 from p01.remote.engine.context import running
@@ -36,28 +37,13 @@ from p01.remote.engine.ways import Way
 from p01.remote.exceptions import ClaimLost
 from p01.remote.ground import subscribers
 from p01.remote.ground.blackbox import FREE, STEP
+from p01.remote.ground.foreign import Raised, guarded
 from p01.remote.options import CONFLICTS
 from p01.remote.store.payload import unpack
-from p01.remote.store.records import Conflicts, Said
+from p01.remote.store.records import Conflicts
 
 LONG = 0.5          # seconds that a claimed job waits for room until it goes back
-NOSLOT = -1
 GATHER = 0.005      # seconds that ends are gathered in before the loop is woken, while others run
-
-
-class Ended(NamedTuple):
-    """A run that has ended; instants are POSIX seconds."""
-
-    task: Task
-    way: Way
-    output: Any
-    error: BaseException | None
-    started: float
-    ended: float
-    conflicts: Conflicts | None
-    slot: int                           # of the box; NOSLOT where it did not begin
-    back: bool                          # it was cancelled to be given back
-    said: Said | None = None            # what is kept of what it has said
 
 
 class Asynchronous:
@@ -69,10 +55,11 @@ class Asynchronous:
         self.most = post.options.concurrency
         # since when, on the monotonic clock
         self.waiting: deque[tuple[float, Task, Way]] = deque()
-        self.running: dict[int, asyncio.Task[None]] = {}
+        self.running: dict[int, asyncio.Task[object]] = {}
         self.ended: deque[Ended] = deque()
         self.reserve = 0                # so many may wait for room: a bookkeeping's worth
-        self.called = self.told = self.ending = False
+        self.called = self.told = self.ending = self.over = False
+        self.broken: BaseException | None = None    # what it cannot go on after
         self.given: set[int] = set()    # jobs that were cancelled to be given back
         self.lost: set[int] = set()     # those that somebody else has by now
         self.asked: set[int] = set()    # those that somebody has asked to end
@@ -120,10 +107,8 @@ class Asynchronous:
 
     def stop(self, jobids: frozenset[int]) -> None:
         """Somebody has asked for the end of these: they are cancelled once, or do not begin."""
-        new = jobids - self.asked
-        if new and self.thread is not None:
-            self.asked |= new
-            self.events.call_soon_threadsafe(self.stopAll, new)
+        if self.thread is not None and not jobids <= self.asked:
+            self.events.call_soon_threadsafe(self.stopAll, jobids)
 
     def close(self) -> None:
         """End the event loop; what does not end at its next await is left where it stands."""
@@ -152,65 +137,90 @@ class Asynchronous:
         self.post.box.turn(self.step, STEP)
         self.write = self.post.box.writer(self.step)
         try:
-            self.events.run_forever()
+            while not self.over:
+                # that of a task which a job has begun ends the loop; the job has it as well
+                with suppress(SystemExit, KeyboardInterrupt):
+                    self.events.run_forever()
+        except BaseException as error:
+            self.fail(error)
         finally:
             self.events.close()
             self.post.box.give(self.step)
             for slot in self.slots:
                 self.post.box.give(slot)
 
+    def fail(self, error: BaseException) -> None:
+        """Nothing can be relied on here any more: the worker ends by this error."""
+        self.broken = self.broken or error
+        self.told = True
+        self.wake()
+
     def fill(self) -> None:
         """Begin what waits, as far as there is room."""
         self.called = False
-        while self.waiting and len(self.running) < self.most and not self.ending:
-            try:
-                _, task, way = self.waiting.popleft()
-            except IndexError:          # the worker was quicker, and gives it back
-                return
-            if task.id in self.lost:
-                self.lost.discard(task.id)
-                self.asked.discard(task.id)
-                self.ended.append(Ended(task, way, None, None, 0.0, 0.0, None, NOSLOT, False))
-                self.tell()
-                continue
-            self.running[task.id] = self.events.create_task(self.attempt(task, way),
-                                                            context=Context())
-
-    async def attempt(self, task: Task, way: Way) -> None:
-        """Run a job, to its end or the failure of this run."""
-        began, started = time.monotonic(), time.time()
-        slot = self.slots.pop() if self.slots else self.post.box.take(FREE)
-        until = began + way.timeout + SLACK if way.timeout else 0.0
-        self.post.box.write(slot, task.id, until, began)
-        output = error = None
-        job = Attempt(self, task, way, started, until)
         try:
-            if subscribers.heard():
-                subscribers.notify(events.JobStarted(task.id, task.record.name, task.claim.runs + 1,
-                                                self.post.name))
-            job.input = unpack(task.record.input)
-            running.set(job)
-            job.soft = began + way.soft if way.soft else 0.0
-            with captured(job.note) if getattr(way.behaviour, 'capture', False) else nullcontext():
-                output = await self.repeated(job, way)
-        # whatever it raises, it ends nobody else
-        except BaseException as raised:
-            error = raised
+            while self.waiting and len(self.running) < self.most and not self.ending:
+                self.begin()
+        except BaseException as error:
+            self.fail(error)
+
+    def begin(self) -> None:
+        """Begin the first of those that wait, unless it is somebody else's by now."""
+        try:
+            _, task, way = self.waiting.popleft()
+        except IndexError:              # the worker was quicker, and gives it back
+            return
+        if task.id in self.lost:
+            self.lost.discard(task.id)
+            self.ended.append(Ended(task, way, None, None, 0.0, 0.0, None, NOSLOT, False))
+            self.tell()
+            return
+        slot = self.slots.pop() if self.slots else self.post.box.take(FREE)
+        job = Attempt(self, task, way, time.time(), slot)
+        self.post.box.write(slot, task.id, job.until, job.began)
+        work = self.events.create_task(self.perform(job, way), context=Context())
+        self.running[task.id] = work
+        # not within it: it may be cancelled before its first step
+        work.add_done_callback(partial(self.end, job, way))
+
+    async def perform(self, job: Attempt, way: Way) -> object:
+        """What a job returns."""
+        task = job.task
+        running.set(job)
+        if subscribers.heard():
+            subscribers.notify(events.JobStarted(task.id, task.record.name, job.run,
+                                                 self.post.name))
+        job.input = unpack(task.record.input)
+        with captured(job.note) if getattr(way.behaviour, 'capture', False) else nullcontext():
+            return await self.repeated(job, way)
+
+    def end(self, job: Attempt, way: Way, work: asyncio.Task[object]) -> None:
+        """A run has ended, whatever it raised."""
+        try:
+            self.settle(job, way, guarded(work.result))
+            self.tell()
+        except BaseException as error:
+            self.fail(error)
+        self.fill()
+        if self.thread is None and not self.running:
+            self.finish()
+
+    def settle(self, job: Attempt, way: Way, output: object) -> None:
+        """Keep what came of a run; Raised for what it has raised."""
+        task, error = job.task, output.error if isinstance(output, Raised) else None
+        del self.running[task.id]
         self.asked.discard(task.id)
         if task.id in self.lost:
             self.lost.discard(task.id)
             error = ClaimLost()
         for left in list(job.tasks):
             left.cancel()
-        self.post.box.write(slot, -task.id, 0.0, 0.0)
-        self.ended.append(Ended(task, way, output, error, started, time.time(), job.conflicts, slot,
-                                isinstance(error, asyncio.CancelledError)
+        # one that took all memory may leave none to write down its failure
+        runs = task.id if isinstance(error, MemoryError) else -task.id
+        self.post.box.write(job.slot, runs, 0.0, 0.0)
+        self.ended.append(Ended(task, way, output, error, job.started, time.time(), job.conflicts,
+                                job.slot, isinstance(error, asyncio.CancelledError)
                                 and task.id in self.given, job.silence()))
-        del self.running[task.id]
-        self.fill()
-        self.tell()
-        if self.thread is None and not self.running:
-            self.events.stop()
 
     async def repeated(self, job: Attempt, way: Way) -> object:
         """What a job returns; after a conflict it runs again, and that costs no attempt until there
@@ -220,12 +230,14 @@ class Asynchronous:
             try:
                 return await limited(steps(way.perform(job), job, job.begin, job.end), clock,
                                      way.timeout)
+            except ClaimLost:
+                raise
             except TransientError as error:
                 count = 1 if job.conflicts is None else job.conflicts.number + 1
                 job.conflicts = Conflicts(count, hotOf(error, None))
                 if count >= getattr(way.policy, 'conflicts', CONFLICTS):
                     raise
-                await asyncio.sleep(pauseAfter(count, FIRSTPAUSE, LONGESTPAUSE))
+            await asyncio.sleep(pauseAfter(count, FIRSTPAUSE, LONGESTPAUSE))
 
     def tell(self) -> None:
         """Have the worker settle what has ended and claim what is next, soon."""
@@ -239,21 +251,30 @@ class Asynchronous:
     def leave(self) -> None:
         """See close."""
         self.cancelAll()
-        if self.running:
-            self.events.call_later(SLACK, self.events.stop)
+        if self.running and self.broken is None:
+            self.events.call_later(SLACK, self.finish)
         else:
-            self.events.stop()
+            self.finish()
+
+    def finish(self) -> None:
+        """End the event loop."""
+        self.over = True
+        self.events.stop()
 
     def dropAll(self, jobids: frozenset[int]) -> None:
         """See drop."""
-        self.lost |= jobids & {*self.running, *(task.id for _, task, _ in list(self.waiting))}
-        for jobid in self.lost & self.running.keys():
+        here = {*self.running, *(task.id for _, task, _ in list(self.waiting))}
+        new = (jobids & here) - self.lost
+        self.lost |= new
+        for jobid in new & self.running.keys():
             self.running[jobid].cancel()
         self.fill()
 
     def stopAll(self, jobids: frozenset[int]) -> None:
         """See stop."""
-        for jobid in jobids & self.running.keys():
+        new = jobids & self.running.keys() - self.asked
+        self.asked |= new
+        for jobid in new:
             self.running[jobid].cancel()
         self.dropAll(jobids - self.running.keys())
 

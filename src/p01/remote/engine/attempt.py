@@ -6,18 +6,21 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ZODB.Connection import Connection
 from ZODB.DB import DB
 
 from p01.remote.engine.context import Awaiting, running
+from p01.remote.engine.overtime import SLACK
 from p01.remote.engine.post import Post
 from p01.remote.engine.seams import Locate
 from p01.remote.engine.steps import steps
 from p01.remote.engine.verdict import Task
 from p01.remote.engine.ways import Way
-from p01.remote.store.records import Conflicts
+from p01.remote.store.records import Conflicts, Said
+
+NOSLOT = -1
 
 
 class Home(Protocol):
@@ -31,17 +34,35 @@ class Home(Protocol):
     asked: set[int]
 
 
+class Ended(NamedTuple):
+    """A run that has ended; instants are POSIX seconds."""
+
+    task: Task
+    way: Way
+    output: Any
+    error: BaseException | None
+    started: float
+    ended: float
+    conflicts: Conflicts | None
+    slot: int                           # of the box; NOSLOT where it did not begin
+    back: bool                          # it was cancelled to be given back
+    said: Said | None = None            # what is kept of what it has said
+
+
 class Attempt(Awaiting):
     """A run of a job on an event loop."""
 
-    __slots__ = ('home', 'until', 'conflicts', 'tasks')
+    __slots__ = ('home', 'slot', 'began', 'until', 'conflicts', 'tasks')
 
-    def __init__(self, home: Home, task: Task, way: Way, started: float,
-                 until: float) -> None:
+    def __init__(self, home: Home, task: Task, way: Way, started: float, slot: int) -> None:
         super().__init__(None, way.behaviour, task, None, started, home.post.name, home.db,
                          home.asked.__contains__)
         self.home = home
-        self.until = until              # on the monotonic clock; 0 for ever
+        self.slot = slot                # of the box
+        # since when, and until when at most, on the monotonic clock; 0 for ever
+        self.began = time.monotonic()
+        self.until = self.began + way.timeout + SLACK if way.timeout else 0.0
+        self.soft = self.began + way.soft if way.soft else 0.0
         self.conflicts: Conflicts | None = None
         self.tasks: set[asyncio.Task[Any]] = set()      # that its code has begun
 

@@ -16,6 +16,7 @@ from ZODB.DB import DB
 
 from p01.remote.engine import progress
 from p01.remote.engine.capture import captured
+from p01.remote.engine.clashes import meant
 from p01.remote.engine.seams import Processor
 from p01.remote.engine.verdict import Task
 from p01.remote.exceptions import Cancelled, RemoteError, TimeLimit
@@ -132,6 +133,8 @@ def _within(job: Running, perform: Callable[[Running], Any]) -> Any:
             with captured(job.note):
                 return perform(job)
         return perform(job)
+    except BaseExceptionGroup as group:
+        raise meant(group)      # noqa: B904 - it is of the group
     finally:
         if fork.mark is not mark:
             fork.end(sys.exception(), f'job {job.task.id} {job.task.record.name}')

@@ -20,7 +20,8 @@ from p01.remote.store.seats import Seat
 from p01.remote.store.store import Store
 
 if TYPE_CHECKING:       # who runs no such job needs no asyncio, which takes long to import
-    from p01.remote.engine.asynchronous import Asynchronous, Ended
+    from p01.remote.engine.asynchronous import Asynchronous
+    from p01.remote.engine.attempt import Ended
 
 # seconds, of those that running jobs get to end, that are left for what they do when they are
 # cancelled
@@ -155,6 +156,8 @@ class Handed:
         runs: list[tuple[Task, Verdict]] = []
         if self.aio is None:
             return runs
+        if self.aio.broken is not None and self.aio.thread is not None:
+            raise self.aio.broken
         self.aio.told = False
         while self.aio.ended:
             each = self.aio.ended.popleft()

@@ -9,6 +9,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 from p01.remote.engine import limit
+from p01.remote.engine.clashes import meant
 from p01.remote.exceptions import TimedOut
 
 # seconds that a job has to end behind its limit; then its process is ended by its supervisor
@@ -23,13 +24,14 @@ def clockOf(timeout: float | None) -> float | None:
 
 async def limited(work: Awaitable[Any], until: float | None, timeout: float | None) -> object:
     """What is awaited. Raises TimedOut when that took longer than a limit in seconds, however it
-    ended."""
-    if until is None:
-        return await work
+    ended; what a group of errors means."""
     stack: limit.Stack = []
     try:
         async with asyncio.timeout_at(until) as clock:
             output = await work
+    except BaseExceptionGroup as group:
+        if not clock.expired():
+            raise meant(group)      # noqa: B904 - it is of the group
     except TimeoutError as error:
         if not clock.expired():
             raise                       # of its own

@@ -338,6 +338,43 @@ def test_two_who_fire_the_same_leave_one_job_for_each(clock, loops, processor):
     assert {item.due for item in processor.scheduler.values()} == {MINUTE + 120}
 
 
+def test_a_job_is_claimed_as_it_is_fired(clock, loops, processor):
+    """There is one commit between a tick and its job."""
+    clock.add(every='1m')
+    loop, commits = loops('only'), []
+    loop.stopping.clear()
+    before = loop.session.commit
+    loop.session.commit = lambda: (commits.append(1), before())
+    tasks, _ = loop.book(MINUTE + 60, 10)
+    loop.stopping.set()
+    assert ([task.record.extras['tick'] for task in tasks], len(commits)) == ([MINUTE + 60], 1)
+    abort(processor)
+    [seat] = processor.store.seats.values()
+    assert list(seat.claims) == [task.id for task in tasks] and seat.round == 1
+
+
+def test_one_that_fires_what_another_has_fired_claims_nothing_twice(clock, loops, processor):
+    for number in range(20):
+        clock.add(f'item {number}', every='1m')
+    left, right = loops('left'), loops('right')
+    for loop in (left, right):
+        loop.stopping.clear()
+    book = right.booking.book
+
+    def late(*args):            # the other one is quicker, between our look and our firing
+        booked = book(*args)
+        first.extend(left.book(MINUTE + 61, 100)[0])
+        return booked
+
+    first, right.booking.book = [], late
+    second = right.book(MINUTE + 61, 100)[0]
+    for loop in (left, right):
+        loop.stopping.set()
+    ids = [task.id for task in [*first, *second]]
+    abort(processor)
+    assert len(set(ids)) == len(ids) == len(clock.jobs()) == 20
+
+
 def test_a_burst_is_shared(clock, loops, processor):
     """A worker that comes late to a long row begins where the one before it does not come soon."""
     for number in range(1200):

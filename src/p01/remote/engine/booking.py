@@ -50,6 +50,14 @@ class Booked(NamedTuple):
     took: float = 0.0       # seconds
 
 
+class Taken(NamedTuple):
+    """What a worker has claimed and is to run."""
+
+    tasks: list[Task]
+    round: int              # see Booked
+    told: list[object]
+
+
 class Booking:
     """Keeps the books of a worker, in the session of its runner, and commits what came of its
     jobs."""
@@ -116,9 +124,34 @@ class Booking:
         rescuing.tell(booked.told)
         return booked
 
-    def fire(self, look: Look, now: float) -> bool:
-        """Fire the schedules that a bookkeeping has found due; whether there were any."""
-        return self.ticker.turn(look, now, self.change)
+    def fire(self, booked: Booked, now: float, count: int) -> Booked:
+        """Fire the schedules that a bookkeeping has found due; returns what there is to do then.
+
+        Where it has found nothing to run, what they enqueue is claimed in the same commits, so that
+        a job begins as soon as its tick is written.
+        """
+        if self.ticker.declaring is not None:
+            self.ticker.declaring.poll(self.change)
+        if not booked.look:
+            return booked
+        if booked.tasks:
+            self.ticker.fire(booked.look, now, self.change)
+            return booked
+        taken = [booked]
+
+        def do(work: Callable[[Processor], Result]) -> Result:
+            def both(store: Store, seat: Seat, _: float) -> tuple[Result, Taken]:
+                return work(self.session.processor()), self.take(store, seat, now, count, False)
+
+            result, (tasks, number, told) = self.write(both)
+            if tasks:
+                self.post.turn(number)
+            rescuing.tell(told)
+            taken[0] = booked._replace(tasks=tasks, round=number)
+            return result
+
+        self.ticker.fire(booked.look, now, do)
+        return taken[0]._replace(wait=0.0)
 
     def turn(self, store: Store, seat: Seat, _: float, at: float, count: int, wide: bool,
              unsure: Iterable[Task]) -> Booked:
@@ -130,18 +163,23 @@ class Booking:
         look = self.ticker.look(processor, at)
         told: list[object] = [*gone, *self.janitor.poll(processor, self.post.rank(store), at),
                               *refused(store, seat, unsure)]
+        tasks, number, late = self.take(store, seat, at, count, wide)
+        wait = 0.0
+        if not tasks and not (count and figures.behind(store)):
+            due = [each for each in (figures.nextDue(store), look.coming) if each is not None]
+            wait = max(0.0, min(due, default=at + IDLEWAIT) - at)
+        return Booked(tasks, number, wait, look, [*told, *late], dict(seat.orders))
+
+    def take(self, store: Store, seat: Seat, at: float, count: int, wide: bool) -> Taken:
+        """Claim what is next, as of an instant; part of the caller's transaction."""
         self.claim(store, seat, at, count, wide)
-        told += expired(seat)
+        told = expired(seat)
         if self.ends(seat):
             verbs.release(store, seat, self.handed.apart(seat))
         tasks = self.tasks(store, seat)
-        number, wait = 0, 0.0
         if tasks:
-            number = seat.round = seat.round + 1
-        elif not (count and figures.behind(store)):
-            due = [each for each in (figures.nextDue(store), look.coming) if each is not None]
-            wait = max(0.0, min(due, default=at + IDLEWAIT) - at)
-        return Booked(tasks, number, wait, look, told, dict(seat.orders))
+            seat.round += 1
+        return Taken(tasks, seat.round if tasks else 0, told)
 
     def claim(self, store: Store, seat: Seat, now: float, count: int, wide: bool) -> None:
         """Have so many claims: others get those beyond, as jobs take longer than they did."""

@@ -146,8 +146,7 @@ class Loop:
             orders.obey(self, booked.orders)
         if booked.tasks:                    # else it says nothing about those with claims
             self.batch.booked(booked.took)
-        if self.booking.fire(booked.look, now) and not booked.tasks:
-            return booked.tasks, 0.0
+        booked = self.booking.fire(booked, now, count)
         return booked.tasks, min(max(0.0, booked.wait - booked.took), self.options.waitTime)
 
     def work(self) -> None:

@@ -78,15 +78,6 @@ class Ticker:
                   if part.latest > now + ASTRAY]
         return Look(ready, astray, min(coming, default=None))
 
-    def turn(self, look: Look, now: float, do: Do) -> bool:
-        """Bring the schedules in step with the code, and fire those of a look; whether there were
-        any."""
-        if self.declaring is not None:
-            self.declaring.poll(do)
-        if look:
-            self.fire(look, now, do)
-        return bool(look)
-
     def share(self, part: Dues, place: int, now: float, coming: list[float]) -> list[Pair]:
         """What a worker fires of a part who has this place in its row; when to look again is added
         to what is coming."""

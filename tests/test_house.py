@@ -47,7 +47,7 @@ FLOORS = [
     ['exceptions'],
     ['ground'],
 ]
-FILE, FUNCTION = 300, 50    # lines; of functions the aim is 45
+FILE, FUNCTION = 300, 45    # lines
 NEARLYALL = 22      # lines that 95 % of the functions have at most
 VAGUE = {'util', 'utils', 'common', 'helper', 'helpers', 'base', 'misc', 'tools'}
 # Names that others own, and that we must therefore define as they spell them.
@@ -605,7 +605,7 @@ GOOD = [
               'store.verbs': '', 'cli.dash': 'import p01.remote'}),
     (circles, {'store.a': 'from p01.remote.store import b', 'store.b': '',
                'store': 'from p01.remote.store import a'}),
-    (long, {'job': 'def f():\n' + '    x = 1\n' * 49 + 'y = 1\n' * 250}),
+    (long, {'job': 'def f():\n' + '    x = 1\n' * (FUNCTION - 1) + 'y = 1\n' * (FILE - FUNCTION)}),
     (misnamed, {'job': 'LIMIT_OF = _SOME_BITS = __all__ = 1\n'
                        'def takeIt(jobId, _=0, *, x1): self._v_theJob = other.a_b = 1\n'
                        'def persistent_id(): field(default_factory=list)\n'

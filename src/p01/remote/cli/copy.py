@@ -60,21 +60,13 @@ def copy(source: str, target: str, force: bool, asJson: bool) -> int:
                 found = [same(old.connection.get(oid), new.connection.get(oid), told)
                          for oid in done.wanted]
             changed = old.changed()
+    said = {'from': fromPlace, 'to': toPlace, 'objects': done.objects, 'bytes': done.size,
+            'seconds': round(taken, 3), 'processors': [each._asdict() for each in found],
+            'changed': changed}
     if asJson:
-        printJson({'from': fromPlace, 'to': toPlace, 'objects': done.objects, 'bytes': done.size,
-                   'seconds': round(taken, 3), 'processors': [each._asdict() for each in found],
-                   'changed': changed})
+        printJson(said)
     else:
-        say(mark('completed', 'copied'),
-            f' {count(done.objects, "object")} ({size(done.size)}) from '
-            f'{fromPlace} to {toPlace} in {span(taken)}; each was read back and is the same')
-        for jobs in found:
-            say(mark('completed', count(jobs.number, 'job')), ' compared: ', stati(jobs.counts),
-                f'; checksum {jobs.checksum}')
-        if changed:
-            say(mark('warning', f'{fromPlace} has changed since'),
-                '; the copy lacks that: stop what '
-                'writes there, and copy into a new database')
+        report(said)
     return 1 if changed else 0
 
 
@@ -94,6 +86,19 @@ def refuse(stores: list[Store], place: str) -> None:
     if names:
         raise CopyFailed(f'{count(len(names), "worker")} ({", ".join(names)}) may still be at work '
                          f'on {place}; stop them first, or give --force if they are gone for good.')
+
+
+def report(said: dict[str, Any]) -> None:
+    """Tell what was copied."""
+    say(mark('completed', 'copied'),
+        f' {count(said["objects"], "object")} ({size(said["bytes"])}) from {said["from"]} to '
+        f'{said["to"]} in {span(said["seconds"])}; each was read back and is the same')
+    for jobs in said['processors']:
+        say(mark('completed', count(jobs['number'], 'job')), ' compared: ', stati(jobs['counts']),
+            f'; checksum {jobs["checksum"]}')
+    if said['changed']:
+        say(mark('warning', f'{said["from"]} has changed since'),
+            '; the copy lacks that: stop what writes there, and copy into a new database')
 
 
 def stati(counts: dict[str, dict[str, int]]) -> str:

@@ -4,12 +4,18 @@ beside it."""
 import fcntl
 import os
 import tempfile
+import types
 
 import pytest
 
 from p01.remote import App, storage
-from p01.remote.engine import presence
+from p01.remote.engine import death, limit, presence, progress, requests
+from p01.remote.engine.neighbours import Neighbours, bury
+from p01.remote.engine.supervisor import Supervisor
 from p01.remote.ground import blackbox, folders
+from p01.remote.ground.notes import note
+from p01.remote.options import WorkerOptions
+from p01.remote.store.seats import Seat
 
 
 @pytest.fixture
@@ -111,3 +117,52 @@ def test_who_asks_a_process_that_ends_just_now_goes_on(tmp_path, monkeypatch):
     blackbox.ask(1, box)
     blackbox.ask(1, box)
     assert sent == [blackbox.SIGNAL]
+
+
+@pytest.fixture(params=['gone', 'a file', 'full of what vanishes'])
+def odd(request, tmp_path):
+    """A folder of boxes as it may be while others tidy up, or remove it."""
+    place = tmp_path / 'workers'
+    if request.param == 'a file':
+        place.touch()
+    elif request.param != 'gone':
+        place.mkdir()
+        for suffix in ('.box', '.new', blackbox.STACK, blackbox.SAID):
+            (place / f'1-dead{suffix}').symlink_to('nowhere')
+    return place
+
+
+@pytest.mark.parametrize('look', [
+    presence.tidy, lambda folder: progress.tidy(folder / '1-x.said'),
+    lambda folder: supervised(folder).boxes(1), lambda folder: Neighbours().dead(folder),
+    lambda folder: limit.register(types.SimpleNamespace(file=1, path=folder / 'none' / '1-x.box')),
+    lambda folder: bury([folder / '1-dead.box'], [])],
+    ids=['tidy', 'progress', 'supervisor', 'neighbours', 'register', 'bury'])
+def test_who_looks_at_boxes_takes_what_is_there(odd, look):
+    look(odd)
+
+
+def supervised(folder):
+    found = Supervisor('', WorkerOptions())
+    found.folder = folder
+    return found
+
+
+@pytest.mark.parametrize('size', [0, 8, blackbox.HEAD.size, blackbox.HEAD.size + 10])
+def test_a_torn_box_says_nothing(app, size):
+    """A disk that was full, say."""
+    box = folders.folderFor(storage.folder(app.db)) / '1-torn.box'
+    made = presence.mine(app.db)
+    slot = made.take()
+    data = made.map[:]
+    box.write_bytes(data[:size])
+    seat = Seat('torn:1:abc', blackbox.HOST, 1, 'other', str(box), 30.0, 0.0)
+    seat.slot, seat.round = slot, 1
+    assert blackbox.slots(box) == [] and not blackbox.isTold(box)
+    with pytest.raises(OSError):
+        blackbox.read(box)
+    assert limit.left(seat, 7) == [] and requests.stood(seat, 7) is None
+    assert death.boxOf(seat) is None and seat.glimpse() == (None, {})
+    blackbox.heard(box)
+    blackbox.settle(box, slot)
+    note(box, slot, 7, 1.0)

@@ -213,7 +213,7 @@ def kill(app: App, supervisor: Supervisor) -> Strike | None:
     just now."""
     boxes = folders.folderFor(storage.folder(app.db))
     for worker, pid in enumerate(supervisor.pids(), 1):
-        for box in boxes.glob(f'{pid}-*.box'):
+        for box in folders.listed(boxes, '.box', f'{pid}-'):
             if not blackbox.running(box):
                 continue
             os.kill(pid, signal.SIGKILL)

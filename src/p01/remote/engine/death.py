@@ -8,7 +8,6 @@ and there only as far as they can be believed.
 """
 from __future__ import annotations
 
-import struct
 from collections.abc import Container
 from typing import NamedTuple
 
@@ -163,7 +162,7 @@ def boxOf(seat: Seat) -> Saying | None:
         return None
     try:
         return blackbox.read(seat.path)
-    except (OSError, struct.error):
+    except OSError:
         return None
 
 

@@ -13,6 +13,7 @@ import re
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from p01.remote.engine import presence
@@ -81,8 +82,9 @@ def register(box: presence.Box) -> None:
     that holds on to the GIL."""
     if box.file is not None:
         path = box.path.with_suffix(blackbox.STACK)
-        box.stack = open(path, 'ab', buffering=0)   # noqa: SIM115 - as long as the process
-        faulthandler.register(blackbox.SIGNAL, box.stack, all_threads=True, chain=False)
+        with suppress(OSError):             # somebody removes the folder just now
+            box.stack = open(path, 'ab', buffering=0)   # noqa: SIM115 - as long as the process
+            faulthandler.register(blackbox.SIGNAL, box.stack, all_threads=True, chain=False)
 
 
 def left(seat: Seat, jobid: int) -> Stack:

@@ -23,7 +23,7 @@ from p01.remote.engine import rescuing
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.seams import Locate
 from p01.remote.exceptions import RemoteError
-from p01.remote.ground import blackbox
+from p01.remote.ground import blackbox, folders
 from p01.remote.ground.foreign import reasonOf
 from p01.remote.storage.origin import fromStorage
 from p01.remote.storage.transactions import transact
@@ -55,7 +55,7 @@ class Neighbours:
         # else something may come that changes it to the same instant
         if abs(time.time_ns() - changed) > RECENT:
             self.looked[folder] = changed
-        boxes = [Path(each.path) for each in os.scandir(folder) if each.name.endswith('.box')]
+        boxes = folders.listed(folder, '.box')
         known = self.known[folder] = self.known.get(folder, set()) & {box.name for box in boxes}
         found = [box for box in boxes if box.name not in known and box.name not in blackbox.near
                  and not self.lives(box)]

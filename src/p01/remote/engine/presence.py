@@ -40,7 +40,7 @@ from p01.remote.ground.blackbox import (
     remove,
     started,
 )
-from p01.remote.ground.folders import folderFor, prove
+from p01.remote.ground.folders import folderFor, listed, prove
 
 ALONEKINDS = 'memory', 'file'             # kinds of storage that are open in one process only
 # threads, and jobs on event loops, of a process that can be told apart
@@ -155,16 +155,18 @@ class Box:
 def tidy(folder: Path) -> None:
     """Remove what processes left that were killed while they made their box, or after it was
     removed."""
-    for fresh in folder.glob('*.new'):
-        if died(fresh):
-            fresh.unlink(missing_ok=True)
-    for box in folder.glob('*.box'):
+    for fresh in listed(folder, '.new'):
+        with contextlib.suppress(OSError):      # others tidy up as well
+            if died(fresh):
+                fresh.unlink()
+    for box in listed(folder, '.box'):
         with contextlib.suppress(OSError):
             if died(box) and box.stat().st_mtime < time.time() - BOXLASTS:
                 remove(box)
-    for stack in folder.glob('*' + STACK):
-        if not stack.with_suffix('.box').exists():
-            stack.unlink(missing_ok=True)
+    for stack in listed(folder, STACK):
+        with contextlib.suppress(OSError):
+            if not stack.with_suffix('.box').exists():
+                stack.unlink()
 
 
 _boxes: weakref.WeakKeyDictionary[DB, Box] = weakref.WeakKeyDictionary()

@@ -286,7 +286,7 @@ def errand(line: Line, target: str, options: WorkerOptions) -> None:
     stop who cannot say so, give back what the dead held, and say what a drain has left."""
     with contextlib.closing(loadApp(target)) as app:
         folder = folders.folderFor(storage.folder(app.db))
-        mark(app, {box for box in folder.glob('*.box') if blackbox.isTold(box)
+        mark(app, {box for box in folders.listed(folder, '.box') if blackbox.isTold(box)
                    and not blackbox.died(box)})
         bury(Neighbours().dead(folder), [(app.db, app.locate)])
         with app.reading() as processor:

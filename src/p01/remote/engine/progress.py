@@ -14,6 +14,7 @@ from p01.remote.engine import presence
 from p01.remote.exceptions import InputError
 from p01.remote.ground import blackbox, boards, fork
 from p01.remote.ground.boards import Area, Board, Words
+from p01.remote.ground.folders import listed
 from p01.remote.ground.foreign import short
 from p01.remote.store.records import KEPT, Progress, Said
 from p01.remote.store.seats import Seat
@@ -69,7 +70,7 @@ def boardOf(db: DB) -> Board | None:
 
 def tidy(path: Path) -> None:
     """Remove what processes left that are gone with their boxes."""
-    for left in path.parent.glob(f'*{blackbox.SAID}'):
+    for left in listed(path.parent, blackbox.SAID):
         if not left.with_suffix('.box').exists():
             left.unlink(missing_ok=True)
 

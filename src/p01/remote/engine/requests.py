@@ -9,7 +9,6 @@ taken from its worker.
 from __future__ import annotations
 
 import getpass
-import struct
 import time
 from contextlib import suppress
 
@@ -75,7 +74,7 @@ def taken(store: Store, seat: Seat, jobid: int, now: float, why: str = '',
 
 def stood(seat: Seat, jobid: int) -> limit.Stack | None:
     """Where a job stood for which its process was killed; None for one that has another end."""
-    with suppress(OSError, IndexError, struct.error):
+    with suppress(OSError, IndexError):
         said = blackbox.read(seat.path)
         if said.head.end == blackbox.KILLED and said.slots[seat.slot].jobid == jobid:
             return limit.left(seat, jobid)

@@ -4,7 +4,6 @@ this host by what it wrote beside its box, which it can even while it holds on t
 from __future__ import annotations
 
 import re
-import struct
 import sys
 import threading
 import time
@@ -35,7 +34,7 @@ def here(loops: Iterable[Any]) -> str:
 def beside(box: Path) -> str:
     """Where the threads of the process of a box stand, innermost call first, with the jobs that
     they run; '' where it cannot be asked."""
-    with suppress(OSError, struct.error):
+    with suppress(OSError):
         if not box.with_suffix(blackbox.STACK).exists():
             return ''
         blackbox.ask(blackbox.pidOf(box), box)

@@ -24,6 +24,7 @@ from p01.remote.engine.starts import FAULT, Starts
 from p01.remote.exceptions import RemoteError
 from p01.remote.ground import blackbox, subscribers
 from p01.remote.ground.blackbox import howOf
+from p01.remote.ground.folders import listed
 from p01.remote.options import WorkerOptions
 from p01.remote.views.leftovers import Left
 
@@ -169,7 +170,7 @@ class Supervisor:
 
     def boxes(self, pid: int) -> list[Path]:
         """The boxes of a process; it takes them along when it ends in good order."""
-        return [] if self.folder is None else list(self.folder.glob(f'{pid}-*.box'))
+        return [] if self.folder is None else listed(self.folder, '.box', f'{pid}-')
 
     def watch(self, child: Child) -> float:
         """Kill a process one of whose jobs has run longer than its timeout; returns the seconds

@@ -9,6 +9,7 @@ the cost of a write to memory for each job.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import math
 import mmap
@@ -123,7 +124,15 @@ class Saying(NamedTuple):
 
 
 def read(path: str | Path) -> Saying:
-    """What the box of a process says. Raises OSError."""
+    """What the box of a process says. Raises OSError, also for one that is torn."""
+    try:
+        return said(path)
+    except struct.error as error:
+        raise OSError(errno.EIO, 'is torn', str(path)) from error
+
+
+def said(path: str | Path) -> Saying:
+    """What the box of a process says. Raises OSError, struct.error."""
     mapped = near.get(Path(path).name)
     if mapped is None or mapped.closed:
         with open(path, 'rb', buffering=0) as file:
@@ -183,7 +192,7 @@ def heard(path: Path) -> None:
     """Wait until the supervisor of a process that is dead has said how it ended, but not for long,
     nor for a dead one."""
     until = time.monotonic() + WORD
-    with contextlib.suppress(OSError, struct.error):
+    with contextlib.suppress(OSError):
         while (head := read(path).head).code == UNKNOWN and attended(head) \
                 and time.monotonic() < until:
             time.sleep(0.005)
@@ -209,7 +218,7 @@ def alone(folder: Path) -> Iterator[None]:
 def settle(path: Path, number: int) -> None:
     """The jobs of a slot of a dead process have been given back; when those of all have been, its
     box goes."""
-    with contextlib.suppress(OSError, struct.error):
+    with contextlib.suppress(OSError):
         with open(path, 'r+b') as file:
             os.pwrite(file.fileno(), TURN.pack(FREE, 0), HEAD.size + number * SIZE + JOB.size)
         if not any(slot.round not in (FREE, STEP) for slot in read(path).slots):
@@ -242,7 +251,7 @@ def ask(pid: int, path: Path) -> None:
 
 def slots(path: str | Path) -> list[Slot]:
     """What the threads of a process run; none where that cannot be read."""
-    with contextlib.suppress(OSError, struct.error):
+    with contextlib.suppress(OSError):
         return read(path).slots
     return []
 
@@ -259,7 +268,7 @@ def respite(path: str | Path) -> float:
 
 def isTold(path: str | Path) -> bool:
     """Whether the process of a box was told to stop."""
-    with contextlib.suppress(OSError, struct.error):
+    with contextlib.suppress(OSError):
         return read(path).head.end == TOLD
     return False
 

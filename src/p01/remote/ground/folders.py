@@ -17,6 +17,16 @@ def folderFor(place: Path | None) -> Path:
     return Path(tempfile.gettempdir()) / f'p01.remote-{os.getuid()}'
 
 
+def listed(folder: Path, suffix: str, prefix: str = '') -> list[Path]:
+    """The files of a folder whose names end and begin so; none where it is gone or cannot be read.
+    Each may vanish at any time, as others tidy up."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return []
+    return [folder / name for name in names if name.startswith(prefix) and name.endswith(suffix)]
+
+
 def prove(folder: Path) -> None:
     """Raises PermissionError for a folder among temporary files that others made, or may write to:
     they could have this process taken for dead."""

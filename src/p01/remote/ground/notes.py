@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import struct
 from pathlib import Path
 
 from p01.remote.ground.blackbox import HEAD, NOTE, SIZE, near, read
@@ -14,7 +13,7 @@ from p01.remote.ground.blackbox import HEAD, NOTE, SIZE, near, read
 def note(path: str | Path, number: int, jobid: int, until: float) -> None:
     """Note in a slot that its job is to end until an instant, if it runs just now. Of two notes the
     earlier end counts."""
-    with contextlib.suppress(OSError, IndexError, struct.error):
+    with contextlib.suppress(OSError, IndexError):
         found = read(path).slots[number]
         again = (found.asked, found.since) == (jobid, found.began)
         if found.jobid != jobid or again and found.until <= until:

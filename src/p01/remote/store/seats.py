@@ -3,7 +3,6 @@
 rescued."""
 from __future__ import annotations
 
-import struct
 import weakref
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -237,7 +236,7 @@ class Seat(Holder, Packed):
     def glimpse(self) -> Seen:
         """What our process says in its box."""
         if self.host == blackbox.HOST and self.box:
-            with suppress(OSError, IndexError, struct.error):
+            with suppress(OSError, IndexError):
                 slots = blackbox.read(self.path).slots
                 begun = {slot.last: slot.began for slot in slots if slot.round == blackbox.FREE} \
                     if self.parts > 1 else NOTBEGUN

@@ -6,7 +6,7 @@ import contextvars
 import threading
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 import transaction
@@ -17,7 +17,7 @@ from ZODB.POSException import ConflictError
 from p01.remote import App, RunLater, current, events, verbs
 from p01.remote.engine import asynchronous, rescuing
 from p01.remote.engine.loop import Loop
-from p01.remote.exceptions import Cancelled, JobError
+from p01.remote.exceptions import Cancelled, JobError, TransactionOver
 from p01.remote.options import WorkerOptions
 from p01.remote.storage.transactions import transact
 from p01.remote.store.records import Asked
@@ -712,3 +712,49 @@ def testOneThatIsCancelledBeforeItsFirstStepEnds(app, monkeypatch):
     handle = raises.enqueue('job')
     app.drain()
     assert 'CancelledError' in errorOf(app, handle)
+
+
+async def part(app, name, fails=False, plain=False):
+    """A part of the transaction around it."""
+    if plain:
+        with app.transaction() as root:
+            root[name] = 1
+        return
+    async with app.transaction() as root:
+        root[name] = 1
+        await asyncio.sleep(0.001)
+        if fails:
+            raise ZeroDivisionError
+
+
+@pytest.mark.parametrize('fails', [False, True])
+@pytest.mark.parametrize('second', ['async', 'plain', 'enqueue', 'another database'])
+def testTasksInOneTransactionDoNotTakeBackEachOthersChanges(app, fails, second):
+    """Whoever comes to it while another task is in a part of it is refused, so that all that was
+    changed without an error is there."""
+    async def other():
+        await asyncio.sleep(0)
+        match second:
+            case 'enqueue':
+                answer.enqueue()
+            case 'another database':
+                with elsewhere.transaction() as root:
+                    root['other'] = 1
+            case _:
+                await part(app, 'other', plain=second == 'plain')
+
+    async def together():
+        async with app.transaction() as root:
+            root['whole'] = 1
+            found = await asyncio.gather(part(app, 'one', fails), other(), return_exceptions=True)
+            # one after the other they may
+            await asyncio.wait_for(part(app, 'two'), 60)
+            await asyncio.create_task(other())
+        return found
+    with closing(App('memory:')) as elsewhere:
+        one, two = asyncio.run(together())
+    assert isinstance(one, ZeroDivisionError) is fails
+    assert isinstance(two, TransactionOver) and 'independent=True' in str(two)
+    with app.transaction() as root:
+        assert {'whole', 'two'} <= set(root) and ('one' in root) is not fails
+        assert ('other' in root) == (second in ('async', 'plain'))

@@ -85,6 +85,9 @@ def part(connection: Connection) -> Iterator[Connection]:
     savepoint = manager.savepoint(optimistic=True)
     scope = Scope(connection)
     scope.enter()
+    whole = scope.whole()
+    if whole is not None:
+        whole.parts += 1
     try:
         yield connection
     except BaseException:
@@ -100,6 +103,8 @@ def part(connection: Connection) -> Iterator[Connection]:
         raise
     finally:
         scope.leave()
+        if whole is not None:
+            whole.parts -= 1
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from p01.remote.storage.transactions import LIVE, begun
 class Scope:
     """A transaction that is around what is called from here."""
 
-    __slots__ = ('db', 'connection', 'outer', 'job', 'thread', 'mark', 'ended')
+    __slots__ = ('db', 'connection', 'outer', 'job', 'thread', 'mark', 'ended', 'parts')
 
     def __init__(self, connection: Connection) -> None:
         self.db = connection.db()
@@ -36,10 +36,18 @@ class Scope:
         self.thread = get_ident()
         self.mark = fork.mark
         self.ended = False
+        self.parts = 0                      # of it that are open
 
     def enter(self) -> None:
         """Be around from now on."""
         _scope.set(self)
+
+    def whole(self) -> Scope | None:
+        """The one that this is a part of."""
+        manager, found = self.connection.transaction_manager, self.outer
+        while found is not None and found.connection.transaction_manager is not manager:
+            found = found.outer
+        return found
 
     def leave(self) -> None:
         """Be around no more. It may be left in another context than it was entered in, as async
@@ -51,7 +59,7 @@ class Scope:
     def fits(self) -> bool:
         """Whether it is what is around this call, and takes changes."""
         if self.ended or self.job is not running.get() or self.thread != get_ident() \
-                or self.mark is not fork.mark:
+                or self.mark is not fork.mark or self.parts:
             return False
         if self.connection.opened is None:
             return False
@@ -72,6 +80,15 @@ class Scope:
                                   'closed: what it was a part of has ended before it.')
         return self.connection
 
+    def ready(self) -> Connection:
+        """Its connection. Raises TransactionOver while a part of it is open: what is called within
+        that has the part around it, so this is called in another task."""
+        if self.parts:
+            raise TransactionOver('Another task is in a part of this transaction, which would take '
+                                  'this back as well if it failed; wait for its end, or write '
+                                  '`app.transaction(independent=True)`.')
+        return self.connection
+
 
 _scope: ContextVar[Scope | None] = ContextVar('scope', default=None)
 
@@ -90,16 +107,17 @@ def inside(db: DB) -> Connection | None:
         if not scope.ended:
             connection = scope.usable()
             if scope.db is db:
-                return connection if live(connection.transaction_manager, True) else None
-            other = other or connection
+                return scope.ready() if live(connection.transaction_manager, True) else None
+            other = other or scope
         scope = scope.outer
+    joined = None if other is None else other.ready()
     if job is not None and job.processor is not None and job.processor._p_jar is not None:
         connection = ofJob(job)
         if connection.db() is db:
             return connection if live(connection.transaction_manager, True) else None
-        other = other or connection
-    if other is not None and live(other.transaction_manager):
-        return under(other.transaction_manager, db)
+        joined = joined or connection
+    if joined is not None and live(joined.transaction_manager):
+        return under(joined.transaction_manager, db)
     return None
 
 

@@ -296,6 +296,5 @@ def replaced(path: str | Path, head: Head) -> bool:
 
 def booted() -> float:
     """When this host began, in POSIX seconds."""
-    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time,
-                                                                            'CLOCK_BOOTTIME') \
-                                                                                else 0.0
+    clock = getattr(time, 'CLOCK_BOOTTIME', None)
+    return 0.0 if clock is None else time.time() - time.clock_gettime(clock)

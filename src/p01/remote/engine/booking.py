@@ -26,9 +26,11 @@ from p01.remote.engine.verdict import Again, Done, Failed, Runs, Task, expired, 
 from p01.remote.ground.foreign import Raised, guarded
 from p01.remote.storage.opened import deepen
 from p01.remote.storage.transactions import TRIES, pause
+from p01.remote.store.history import MINUTE
 from p01.remote.store.outcomes import Stored, refers
 from p01.remote.store.seats import BEATS, Order, Seat
 from p01.remote.store.store import Store
+from p01.remote.verbs import recording
 from p01.remote.verbs.claims import GRACE
 from p01.remote.verbs.requests import QUIET, STOP
 from p01.remote.views import figures
@@ -72,6 +74,9 @@ class Booking:
         self.janitor = Janitor(self.clock)
         self.ticker = Ticker(self.post.name)
         self.wide = self.clock.now()                # when other workers' shards were looked at last
+        # how many jobs there were when they were counted last for the history, in which minute;
+        # and in the transaction that is open
+        self.counted = self.counting = (0, dict[str, dict[str, int]]())
 
     def write(self, work: Callable[[Store, Seat, float], Result]) -> Result:
         """Do work(store, seat, now) in a bookkeeping transaction. Raises what the storage does."""
@@ -121,6 +126,7 @@ class Booking:
         self.ledger.committed()
         self.handed.committed()
         self.janitor.committed()
+        self.counted = self.counting
         rescuing.tell(booked.told)
         return booked
 
@@ -164,6 +170,7 @@ class Booking:
         told: list[object] = [*gone, *self.janitor.poll(processor, self.post.rank(store), at),
                               *refused(store, seat, unsure)]
         tasks, number, late = self.take(store, seat, at, count, wide)
+        self.depths(store, seat, at)
         wait = 0.0
         if not tasks and not (count and figures.behind(store)):
             due = [each for each in (figures.nextDue(store), look.coming) if each is not None]
@@ -191,6 +198,18 @@ class Booking:
                         wide)
         if self.post.supervised:        # the process is ours, and so are its caches
             deepen(store._p_jar.db(), sum(len(shard.intake.open) for shard in store.shards))
+
+    def depths(self, store: Store, seat: Seat, now: float) -> None:
+        """Once a minute the first worker counts the jobs for the history: where a bookkeeping is
+        written anyway, or the numbers have changed."""
+        self.counting = self.counted
+        minute, before = self.counted
+        if minute != int(now // MINUTE) and self.post.rank(store)[0] == 0:
+            found = figures.reckoned(store).queues
+            if self.session.joined() or found != before:
+                seat.touch()
+                recording.looked(seat, found, now)
+            self.counting = int(now // MINUTE), found
 
     def ends(self, seat: Seat) -> bool:
         """Whether no other job is to begin here."""

@@ -8,6 +8,7 @@ is never too little.
 """
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import islice
 from operator import itemgetter
@@ -19,7 +20,7 @@ from persistent import Persistent
 from p01.remote.ground.door import Closed
 from p01.remote.store.fates import Fates, Kind
 from p01.remote.store.records import CANCELLED, ERROR, Record
-from p01.remote.store.segments import Segment
+from p01.remote.store.segments import Segment, alike
 
 ANY = ''                        # status of what is taken in, whatever became of it
 RARE = ERROR, CANCELLED
@@ -57,10 +58,14 @@ class Kinds(Closed, Persistent):
                 # who marks another one meanwhile conflicts: a set that got empty cannot be merged
                 del self.found[kind]
 
-    def came(self, first: int, jobs: Iterable[tuple[int, Record]]) -> None:
-        """Jobs of a segment were taken in."""
-        for queue, name in set(map(pairOf, map(recordOf, jobs))):
+    def came(self, first: int, jobs: Iterable[tuple[int, Record]]) -> Counter[tuple[str, str]]:
+        """Jobs of a segment were taken in; returns how many of each queue and name."""
+        records = list(map(recordOf, jobs))
+        pair = alike(records)
+        pairs = Counter(map(pairOf, records)) if pair is None else Counter({pair: len(records)})
+        for queue, name in pairs:
             self.mark((ANY, queue, name), first)
+        return pairs
 
     def turned(self, first: int, fates: Fates, record: Record, old: str | None,
                new: str | None) -> None:

@@ -3,6 +3,7 @@
 rescued."""
 from __future__ import annotations
 
+import pickle
 import weakref
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -15,6 +16,7 @@ from p01.remote.exceptions import ClaimLost
 from p01.remote.ground import blackbox, folders
 from p01.remote.ground.door import Closed
 from p01.remote.storage.opened import folder
+from p01.remote.store.history import History, Recent, Slot
 from p01.remote.store.journals import Journal
 from p01.remote.store.outcomes import Stored, fromStored
 from p01.remote.store.packed import Packed
@@ -38,7 +40,7 @@ NOTBEGUN: Mapping[int, float] = {}
 NOTHING: Seen = (None, NOTBEGUN)
 
 
-class Holder:
+class Holder(Recent):
     """Holds claims within one transaction: for jobs that run in the caller's own transaction."""
 
     name = PULLED
@@ -49,6 +51,7 @@ class Holder:
 
     def __init__(self) -> None:
         self.claims: dict[int, Claim] = {}
+        self.recent: Slot = {}
         self.tally = Tally()
         self.turn()
 
@@ -119,8 +122,9 @@ class Shelf(Closed, Persistent):
 
 
 class Seat(Holder, Packed):
-    """A worker thread's claims and counts, and its shelf."""
+    """A worker thread's claims and counts, its shelf and its history."""
 
+    history: History
     _packed = 'claims'
     _v_open: Mapping[int, int] = {}     # by part, the number of a slip: its ones before it are full
     code = ''           # of the application, see engine.fingerprint; '' when nobody knows
@@ -152,6 +156,16 @@ class Seat(Holder, Packed):
         self.lease = lease          # seconds
         self.since = self.beat = now
         self.shelf = Shelf()
+        self.history = History()    # verbs.sit may give it another one
+
+    def __getstate__(self) -> Any:
+        state = super().__getstate__()
+        if state is not None:
+            state['recent'] = pickle.dumps(state['recent'], 4)
+        return state
+
+    def __setstate__(self, state: Any) -> None:
+        super().__setstate__({**state, 'recent': pickle.loads(state['recent'])})
 
     @property
     def byHand(self) -> bool:

@@ -14,6 +14,7 @@ from p01.remote.exceptions import JobNotFound, NewerDatabase, OlderDatabase
 from p01.remote.ground.door import Closed
 from p01.remote.ground.foreign import listed
 from p01.remote.store import writers
+from p01.remote.store.history import History
 from p01.remote.store.journals import Journal
 from p01.remote.store.keys import SHARDS, shardOf
 from p01.remote.store.records import DELAYED, FINISHED, PROCESSING, QUEUED, Attempt, Pending, Record
@@ -53,6 +54,9 @@ class Store(Closed, Persistent):
         self.shards = tuple(Shard(number) for number in range(SHARDS))
         self.seats: OOBTree[str, Seat] = OOBTree()      # by name
         self.settings = Settings()
+        # of workers that have left, by their names: the next ones go on with them
+        self.pasts: OOBTree[str, History] = OOBTree()
+        self.past = History()                           # of jobs run in callers' transactions
         # when it was made, in microseconds → register, see verbs.registers
         self.registers: LOBTree[OOBTree[str, int]] = LOBTree()
 

@@ -7,7 +7,7 @@ An owner is a Seat, or the Holder of a caller who runs jobs in his own transacti
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from p01.remote.store.keys import SHARDS, dueKey, shardOf
 from p01.remote.store.lines import standing
@@ -24,6 +24,7 @@ from p01.remote.store.records import (
 from p01.remote.store.seats import BRIEF, FULL, Holder, Seat
 from p01.remote.store.shards import Tally
 from p01.remote.store.store import Store
+from p01.remote.verbs import recording
 from p01.remote.verbs.registers import letGo
 from p01.remote.verbs.requests import applied, withdrawn
 
@@ -61,7 +62,9 @@ def settle(store: Store, owner: Holder, outcomes: Mapping[int, Outcome | Stored]
     owner.touch()           # before the change: what fails amidst must be undone
     ends = list(map(endOf, known.values()))
     since, until = min(ends), max(ends)
-    for segment, jobids in store.homes(known):
+    odd, homes = list(telling(known)), store.homes(known)
+    recording.ended(owner, homes, known, odd, until)
+    for segment, jobids in homes:
         for jobid in jobids:
             if segment.entries[jobid].extras is not None:
                 letGo(store, jobid, segment.entries[jobid], True)
@@ -80,13 +83,25 @@ def settle(store: Store, owner: Holder, outcomes: Mapping[int, Outcome | Stored]
     for (queue, status), count in Counter(zip(owner.end(known), map(statusOf, known.values()),
                                               strict=True)).items():
         owner.tally.move(queue, PROCESSING, status, count)
-    for jobid in [jobid for jobid, fields in known.items() if len(fields) > 3
-                  and statusOf(fields) != COMPLETED]:
-        first, record = store.entry(jobid)
-        shard = store.shards[shardOf(first)]
-        shard.kinds.turned(first, shard.fatesOf(first), record, None, statusOf(known[jobid]))
+    turned(store, {jobid: statusOf(known[jobid]) for jobid in odd})
     if isinstance(owner, Seat) and len(owner.tally) > MANY:     # it is written each time
         keep(store, owner)
+
+
+def telling(known: Mapping[int, Stored]) -> Iterator[int]:
+    """The jobs with more to tell than what they returned."""
+    return (jobid for jobid, fields in known.items() if len(fields) > 3
+            and (len(fields[3]) > 1 or 'output' not in fields[3]))
+
+
+def turned(store: Store, stati: Mapping[int, str]) -> None:
+    """Jobs have ended so; those that completed cost nothing."""
+    for jobid, status in stati.items():
+        if status == COMPLETED:
+            continue
+        first, record = store.entry(jobid)
+        shard = store.shards[shardOf(first)]
+        shard.kinds.turned(first, shard.fatesOf(first), record, None, status)
 
 
 def retry(store: Store, owner: Holder, jobid: int, due: float | None, attempt: Attempt | None, *,
@@ -109,6 +124,7 @@ def retry(store: Store, owner: Holder, jobid: int, due: float | None, attempt: A
     runs, attempts = claim.runs, claim.attempts
     if attempt is not None:
         runs, attempts = runs + 1, claim.after(attempt)
+        recording.retried(owner, claim, record, attempt.started, attempt.ended)
     key = standing(jobid, record, None) if claim.key is None else claim.key
     fate = Pending(key, due, runs, attempts, claim.deaths + died, suspect)
     if due is None:
@@ -138,6 +154,7 @@ def finish(store: Store, jobid: int, owner: Holder, outcome: Outcome) -> None:
     owner.outcomes.append({jobid: toStored(outcome, owner.name)})
     fates.end((jobid,), owner.outcomes, outcome.completed, outcome.completed)
     shard.kinds.turned(first, fates, record, None, outcome.status)
+    recording.dropped(owner, record, outcome.status, outcome.completed)
 
 
 def keep(store: Store, seat: Seat) -> None:

@@ -15,6 +15,7 @@ from p01.remote.store.seats import Holder
 from p01.remote.store.segments import Segment
 from p01.remote.store.shards import Shard, uniqueShard
 from p01.remote.store.store import Store
+from p01.remote.verbs import recording
 from p01.remote.verbs.adding import ASTRAY
 from p01.remote.verbs.ends import finish
 
@@ -29,11 +30,12 @@ def takeIn(store: Store, shard: Shard, owner: Holder, now: float, workers: int =
     """Put a shard's new jobs, and those that became due, in line; of many only the first
     INTAKE. workers: see deal."""
     came: Counter[tuple[str, str]] = Counter()
+    arrived: Counter[tuple[str, str]] = Counter()
     lanes = deal(store, shard, workers)
     for first, new in news(store, shard, INTAKE):
         if not new:
             continue
-        shard.kinds.came(first, new)
+        arrived.update(shard.kinds.came(first, new))
         lines = shard.lanes[laneOf(first, lanes)]
         if new[-1][1].created > now + ASTRAY or store.segment(first).astray:
             new = rightened(store, shard, lines, first, new, owner, now)
@@ -45,8 +47,9 @@ def takeIn(store: Store, shard: Shard, owner: Holder, now: float, workers: int =
                 if not status:
                     lines.enter(queue, some, now)
     moved = shard.ripen(now, INTAKE)
-    if came or moved:
+    if came or moved or arrived:
         owner.touch()
+        recording.came(owner, arrived, now)
         owner.tally.add(came)
         owner.tally.add(moved)
 

@@ -16,6 +16,10 @@ HANDLEASE = 3600.0  # seconds that a pulled job may stay in its caller's hands
 
 def sit(store: Store, seat: Seat) -> None:
     """A worker thread begins."""
+    free = list(store.pasts)
+    if free:
+        # another one than who begins at the same time, as a rule
+        seat.history = store.pasts.pop(free[hash(seat.name) % len(free)])
     store.seats[seat.name] = seat
 
 
@@ -23,16 +27,22 @@ def rise(store: Store, seat: Seat, outcomes: Mapping[int, Outcome | Stored]) -> 
     """A worker thread ends; its claims go back, its counts stay."""
     settle(store, seat, outcomes)
     release(store, seat, list(seat.claims))
-    del store.seats[seat.name]
-    keep(store, seat)
+    depart(store, seat)
 
 
 def evict(store: Store, seat: Seat) -> None:
     """A worker is dead: fence it off, keep its counts. Whatever it still tries to commit meets
     the fence."""
     seat.fence()
+    depart(store, seat)
+
+
+def depart(store: Store, seat: Seat) -> None:
+    """A seat goes; its counts and its history stay."""
     del store.seats[seat.name]
     keep(store, seat)
+    seat.fold()
+    store.pasts[seat.name] = seat.history
 
 
 def pulled(store: Store, now: float) -> Seat:
@@ -48,3 +58,5 @@ def absorb(store: Store, hand: Holder) -> None:
     """Keep the counts of a caller who ran jobs by hand."""
     if hand.tally:
         store.shards[0].count(hand.tally)
+    if hand.recent:
+        store.past.add(hand.minute, hand.recent)

@@ -8,10 +8,10 @@ ARGS ?=
 PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test long matrix lint types docs bench clean
+.PHONY: help demo test long matrix lint types docs bench bench-workers clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo '  PYTHON=... chooses the Python of a new $(VENV); ARGS=... is passed on, as in make test ARGS="-k cron"'
 
 demo: $(VENV)/.installed ## install into .venv if need be, then run jobs and verify every one
@@ -39,6 +39,11 @@ docs: $(VENV)/.documented ## run the examples of docs/, and build its pages in b
 
 bench: $(VENV)/.tested ## measure, and print the figures
 	@$(VENV)/bin/python bench/run.py $(ARGS)
+
+bench-workers: $(VENV)/.tested ## measure workers of every kind, and draw docs/pictures/workers.svg
+	@$(VENV)/bin/python -c 'import matplotlib' 2>/dev/null || $(PIP) matplotlib
+	@mkdir -p docs/pictures
+	@$(VENV)/bin/python bench/workers.py --picture docs/pictures/workers.svg $(ARGS)
 
 clean: ## remove .venv and all that tools have left
 	@rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis demo-db

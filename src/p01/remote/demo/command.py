@@ -23,13 +23,14 @@ from p01.remote.app import App
 from p01.remote.cli.terminal import jsonOption
 from p01.remote.demo import tasks
 from p01.remote.demo.report import Performance, Strike, report
-from p01.remote.demo.stage import Numbers, Stage
+from p01.remote.demo.stage import Hand, Numbers, Stage
 from p01.remote.exceptions import InputError, RemoteError
 from p01.remote.ground import blackbox, folders
 from p01.remote.ground.words import count
 from p01.remote.options import WorkerOptions
 from p01.remote.store.records import CANCELLED, COMPLETED, DELAYED, ERROR, PROCESSING, QUEUED
 from p01.remote.views import figures
+from p01.remote.views.workers import Worker, workersOf
 
 if TYPE_CHECKING:
     from p01.remote.engine.supervisor import Supervisor
@@ -167,12 +168,13 @@ def watch(app: App, supervisor: Supervisor, scene: Stage, total: int, spare: boo
     """
     strike, moved, last, due = None, time.monotonic(), -1, 0.0
     while True:
-        numbers = numbersOf(app, total, supervisor.options.processes, int(strike is not None))
+        numbers, hands = stand(app, total, supervisor, int(strike is not None))
         if numbers.done + numbers.failed > 0 and last <= 0:
             scene.begin()
             scene.note = ''
-        scene.show(numbers)
-        if numbers.waiting + numbers.running == 0:
+        over = numbers.waiting + numbers.running == 0
+        scene.show(numbers, [] if over else hands)
+        if over:
             scene.finish()
             return strike
         now = time.monotonic()
@@ -192,20 +194,31 @@ def watch(app: App, supervisor: Supervisor, scene: Stage, total: int, spare: boo
         time.sleep(LOOK if strike is not None or spare or numbers.done * 4 < total else GLANCE)
 
 
-def numbersOf(app: App, total: int, workers: int, retried: int) -> Numbers:
-    """How the jobs stand."""
+def stand(app: App, total: int, supervisor: Supervisor,
+          retried: int) -> tuple[Numbers, list[Hand]]:
+    """How the jobs stand, and what each worker says of its own, at one instant."""
     with app.reading() as processor:
         counts = figures.exact(processor.store)
+        crew = {worker.pid: worker for worker in workersOf(processor.store, time.time())
+                if worker.alive}
 
     def having(*stati: str) -> int:
         return sum(queue.get(status, 0) for queue in counts.values() for status in stati)
 
     # a worker takes a few short jobs at once, and runs one after the other
     held = having(PROCESSING)
-    running = min(held, workers)
+    running = min(held, supervisor.options.processes)
     return Numbers(total, having(QUEUED, DELAYED) + held - running, running, having(COMPLETED),
-                   retried,
-                   having(ERROR, CANCELLED))
+                   retried, having(ERROR, CANCELLED)), \
+        [handOf(number, crew.get(pid)) for number, pid in enumerate(supervisor.pids(), 1)]
+
+
+def handOf(number: int, worker: Worker | None) -> Hand:
+    """What a worker does, as its job says."""
+    said = next(iter(worker.progress.values()), None) if worker is not None else None
+    if said is None:
+        return Hand(number, 0.0, '')
+    return Hand(number, said.done / (said.total or 1), said.text)
 
 
 def kill(app: App, supervisor: Supervisor) -> Strike | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -29,6 +30,14 @@ class Numbers(NamedTuple):
     failed: int = 0
 
 
+class Hand(NamedTuple):
+    """What a worker does."""
+
+    worker: int
+    share: float        # of its job that is done, 0 to 1
+    text: str           # what its job says; '' for none
+
+
 COLUMNS = (('waiting', 'queued'), ('running',
                                    'processing'), ('done', 'completed'), ('retried', 'retried'),
            ('failed', 'error'))
@@ -46,6 +55,7 @@ class Stage:
         self.last = 0
         self.samples: deque[float] = deque(maxlen=BARS)
         self.numbers = Numbers(0)
+        self.hands: list[Hand] = []
         self.note = ''
 
     def __enter__(self) -> Stage:
@@ -73,10 +83,10 @@ class Stage:
         """The clock stops: the last job has ended."""
         self.ended = time.monotonic()
 
-    def show(self, numbers: Numbers) -> None:
-        """Show how the jobs stand now."""
+    def show(self, numbers: Numbers, hands: Iterable[Hand] = ()) -> None:
+        """Show how the jobs stand now, and what each worker does."""
         now = time.monotonic()
-        self.numbers = numbers
+        self.numbers, self.hands = numbers, list(hands)
         while now - self.sampled >= SAMPLE:
             steps = int((now - self.sampled) / SAMPLE)
             self.samples.extend([(numbers.done - self.last) / (steps * SAMPLE)] * min(steps, BARS))
@@ -124,6 +134,11 @@ class Stage:
                     f'{ended:,}/{numbers.total:,}')
         title = styled((self.title, 'bold'))
         title.no_wrap, title.overflow = True, 'ellipsis'
+        for hand in self.hands:
+            text = styled((hand.text, 'dim'))
+            text.no_wrap, text.overflow = True, 'ellipsis'
+            bar.add_row(styled(f'{f"worker {hand.worker}":11}'),
+                        ProgressBar(total=1.0, completed=hand.share, width=BARS), text)
         lines: list[Any] = [title, counts, bar, self.throughput()]
         if self.note:
             lines.append(styled((self.note, 'dim')))

@@ -12,7 +12,7 @@ import hashlib
 import os
 import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,6 +32,7 @@ SKIPPED = {'site-packages', 'dist-packages', '__pycache__', 'node_modules'}
 # the fields of statements that hold further statements; expressions hold neither functions nor
 # imports
 BLOCKS = ('body', 'orelse', 'finalbody', 'handlers', 'cases')
+STEPS = 4       # of an examination: read, count, parse, walk
 
 
 class Facts(NamedTuple):
@@ -56,21 +57,29 @@ class Entry(Closed, Persistent):
 def analyse(path: str) -> int:
     """The job: examine a file and write the facts into its entry; returns the lines."""
     root = current.root
-    facts = examine(os.path.join(root[FOLDER], path))
+
+    def told(step: int) -> None:
+        current.progress(step, STEPS, path)
+
+    facts = examine(os.path.join(root[FOLDER], path), told)
     entry = root[INDEX][path]
     entry.facts = facts
     entry.applied += 1
     return facts.lines
 
 
-def examine(path: str) -> Facts:
-    """The facts of a file. Raises OSError when it cannot be read."""
+def examine(path: str, told: Callable[[int], object] = lambda step: None) -> Facts:
+    """The facts of a file; told hears which of the STEPS begins. Raises OSError when it cannot be
+    read."""
+    told(0)
     with open(path, 'rb') as file:
         data = file.read()
+    told(1)
     sha256 = hashlib.sha256(data).hexdigest()
     lines = data.count(b'\n') + (not data.endswith(b'\n') and bool(data))
     words = len(data.split())
     if path.endswith(PYTHON):
+        told(2)
         try:
             with warnings.catch_warnings(), collectorOff():
                 warnings.simplefilter('ignore')     # about the file's own code
@@ -79,6 +88,7 @@ def examine(path: str) -> Facts:
             # it need not be good Python
             pass
         else:
+            told(3)
             functions, imports = definitions(tree)
             return Facts(sha256, lines, words, functions, imports, True)
     return Facts(sha256, lines, words)

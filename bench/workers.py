@@ -18,13 +18,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+# bench is a package, here and in the worker processes
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import crew, table
 from p01.remote import App
 from p01.remote.views import listing
 
+ROOT = Path(__file__).resolve().parents[1]
 CORES = len(os.sched_getaffinity(0))
 LIMIT = 600.0       # seconds that a worker gets
 

@@ -17,8 +17,9 @@ from ZODB.POSException import ConflictError
 from p01.remote import App, RunLater, current, events, verbs
 from p01.remote.engine import asynchronous, rescuing
 from p01.remote.engine.loop import Loop
-from p01.remote.exceptions import Cancelled, JobError, TransactionOver
+from p01.remote.exceptions import Cancelled, InputError, JobError, TransactionOver
 from p01.remote.options import WorkerOptions
+from p01.remote.storage.connection import Guarded
 from p01.remote.storage.transactions import transact
 from p01.remote.store.records import Asked
 from p01.remote.testing import waitFor
@@ -486,6 +487,34 @@ def testByHandTheyRunInAThreadOfTheirOwn(app):
     with app.reading() as processor:
         path = (processor.__name__,)
     assert SimpleWorker(app.db, path).processNextJob() and three.result() == 'next'
+
+
+def testLargeInputsBelongToNoConnection(app, monkeypatch):
+    """They are loaded by the worker's thread: a connection is for one thread alone."""
+    threads = set()
+    before = Guarded.setstate
+
+    def setstate(connection, obj):
+        threads.add(threading.current_thread().name)
+        before(connection, obj)
+    monkeypatch.setattr(Guarded, 'setstate', setstate)
+    handles = [answer.enqueue('x' * 5_000) for _ in range(40)]
+    app.db.cacheMinimize()
+    with working(app):
+        assert {handle.result(20) for handle in handles} == {'x' * 5_000}
+    assert not [name for name in threads if name.startswith('p01.remote.async')]
+
+
+def testPersistentInputsAreRefused(app):
+    """At the door, and where the job was no async def when it was enqueued."""
+    with app.transaction() as root:
+        with pytest.raises(InputError, match=r'persistent objects.*pass ids'):
+            answer.enqueue(root['effects'])
+        handle = plainly.enqueue(root['effects'])
+    with app.transaction():
+        app.processor.addJob(plainly.name, answer)
+    app.drain()
+    assert handle.status == 'error' and 'pass ids' in errorOf(app, handle)
 
 
 def testACoroutineOfAPlainJobIsRefused(app):

@@ -32,7 +32,7 @@ SKIPPED = {'site-packages', 'dist-packages', '__pycache__', 'node_modules'}
 # the fields of statements that hold further statements; expressions hold neither functions nor
 # imports
 BLOCKS = ('body', 'orelse', 'finalbody', 'handlers', 'cases')
-STEPS = 4       # of an examination: read, count, parse, walk
+EXAMINED = 4       # of an examination: read, count, parse, walk
 
 
 class Facts(NamedTuple):
@@ -59,7 +59,7 @@ def analyse(path: str) -> int:
     root = current.root
 
     def told(step: int) -> None:
-        current.progress(step, STEPS, path)
+        current.progress(step, EXAMINED, path)
 
     facts = examine(os.path.join(root[FOLDER], path), told)
     entry = root[INDEX][path]
@@ -69,7 +69,7 @@ def analyse(path: str) -> int:
 
 
 def examine(path: str, told: Callable[[int], object] = lambda step: None) -> Facts:
-    """The facts of a file; told hears which of the STEPS begins. Raises OSError when it cannot be
+    """The facts of a file; told hears which step of it begins. Raises OSError when it cannot be
     read."""
     told(0)
     with open(path, 'rb') as file:

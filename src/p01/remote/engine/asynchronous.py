@@ -190,6 +190,8 @@ class Asynchronous:
         if subscribers.heard():
             subscribers.notify(events.JobStarted(task.id, task.record.name, job.run,
                                                  self.post.name))
+        if isinstance(task.record.input, Raised):
+            raise task.record.input.error
         job.input = unpack(task.record.input)
         with captured(job.note) if getattr(way.behaviour, 'capture', False) else nullcontext():
             return await self.repeated(job, way)

@@ -42,10 +42,14 @@ def enqueue(processor: Processor, name: str, behaviour: Job, inputs: Sequence[An
 def packed(processor: Processor, name: str, behaviour: Job, inputs: Sequence[Any]) -> list[Any]:
     """The inputs as they are stored; an error says which of several it is about."""
     what, limit, jar = f'The input of {name!r}', processor.inputLimit, processor._p_jar
+    later = getattr(behaviour, 'asynchronous', False)
     found: list[Any] = []
     try:
         for each in inputs:
-            found.append(payload.pack(prepared(behaviour, each, name), what, limit, jar=jar))
+            kept = payload.pack(prepared(behaviour, each, name), what, limit, jar=jar)
+            if later:
+                payload.portable(kept, what)
+            found.append(kept)
     except InputError as error:
         if len(inputs) == 1:
             raise

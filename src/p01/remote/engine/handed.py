@@ -14,8 +14,9 @@ from p01.remote.engine.ways import Way
 from p01.remote.exceptions import ClaimLost
 from p01.remote.ground import subscribers
 from p01.remote.ground.foreign import Raised, guarded
+from p01.remote.storage.origin import contained
 from p01.remote.store.outcomes import saying, success
-from p01.remote.store.payload import packOutput
+from p01.remote.store.payload import packOutput, portable
 from p01.remote.store.seats import Seat
 from p01.remote.store.store import Store
 
@@ -82,10 +83,20 @@ class Handed:
             # a copy belongs to no connection, so that another thread can use it
             self.ways[task.record.name] = known = way.behaviour, way._replace(
                 behaviour=way.behaviour.filled({}))
+        moved = self.portable(task)
         self.held[task.id] = task
         self.recent = True
-        self.begun().hand(task, known[1])
+        self.begun().hand(moved, known[1])
         return True
+
+    def portable(self, task: Task) -> Task:
+        """A job whose input another thread can load; Raised in its place where there is none.
+        Raises what the storage does."""
+        record = task.record
+        if record.input is None or type(record.input) is bytes:
+            return task
+        found = contained(portable, record.input, f'The input of job {task.id} ({record.name})')
+        return task._replace(record=record._replace(input=found))
 
     def begun(self) -> Asynchronous:
         """The event loop, which begins with the first job for it."""

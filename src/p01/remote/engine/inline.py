@@ -28,7 +28,7 @@ from p01.remote.ground.upstream import over
 from p01.remote.job import Job
 from p01.remote.storage.insides import turn
 from p01.remote.store.outcomes import success
-from p01.remote.store.payload import packOutput, unpack
+from p01.remote.store.payload import packOutput, portable, unpack
 from p01.remote.store.seats import Holder
 
 
@@ -137,7 +137,8 @@ def call(processor: Processor, behaviour: Job, task: Task, started: float, manag
     own."""
     if behaviour.asynchronous:
         plain = behaviour.filled({})        # which belongs to no connection
-        later = Awaiting(None, plain, task, unpack(task.record.input), started, Holder.name)
+        kept = portable(task.record.input, f'The input of job {task.id} ({task.record.name})')
+        later = Awaiting(None, plain, task, unpack(kept), started, Holder.name)
         return aside(later, plain.ready(), behaviour.policy.timeout)
     job = Running(processor, behaviour, task, unpack(task.record.input), started, Holder.name)
     around = Surroundings(processor, manager)

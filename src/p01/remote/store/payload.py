@@ -180,6 +180,25 @@ def unpack(kept: Any) -> Any:
         raise RemoteError(f'A stored value cannot be loaded ({reasonOf(error)}).') from error
 
 
+def portable(kept: Any, what: str) -> object:
+    """What was kept, as something that any thread may unpack, while its connection does what it
+    likes.
+
+    Raises InputError, naming what, for a value that refers to persistent objects, and what its
+    loading raises.
+    """
+    if not isinstance(kept, Payload):
+        return kept
+    value: object = kept.value
+    packed = kept.packed
+    if not packed:
+        raise InputError(f'{what} refers to persistent objects, which belong to one transaction, '
+                         'and an async def awaits without any; pass ids, and look them up in async '
+                         'with app.transaction().')
+    kept._p_deactivate()        # once is enough in memory
+    return value
+
+
 def _copied(value: Any) -> Any:
     """A copy that refers to the same persistent objects: what a run does to its input must not
     reach the next run."""

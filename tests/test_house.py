@@ -12,8 +12,10 @@ import pytest
 # longest prefix decides, and modules of one floor may import each other, though not in a circle.
 FLOORS = [
     ['cli', 'demo', '__main__'],                    # faces
+    ['exposition'],
     # who looks at workers needs the engine
-    ['views.overview', 'views.health', 'views.job', 'views.queues', 'views.waits', 'views.workers'],
+    ['views.overview', 'views.health', 'views.job', 'views.metrics', 'views.queues', 'views.waits',
+     'views.workers'],
     ['testing'],
     ['engine.supervisor', 'engine.process'],        # assembly
     [''],                                           # front

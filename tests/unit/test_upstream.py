@@ -155,8 +155,9 @@ def test_the_ranges_are_those_of_the_package():
     project = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
     extras = project['optional-dependencies']
     wanted = {}
-    for line in [*project['dependencies'], *extras['postgresql'], *extras['zeo']]:
-        name, first, below = re.fullmatch(r'([\w.]+)(?:\[\w+\])?>=([\d.]+),<([\d.]+)',
+    for line in [*project['dependencies'], *extras['postgresql'], *extras['zeo'],
+                 *extras['metrics']]:
+        name, first, below = re.fullmatch(r'([\w.-]+)(?:\[\w+\])?>=([\d.]+),<([\d.]+)',
                                           line).groups()
         wanted[name] = (first, below)
     assert wanted == upstream.RANGES

@@ -25,7 +25,7 @@ FAILED, WRONG, STOPPED = 1, 2, 130
 VERBS = {'demo': 'demo.command', 'worker': 'cli.worker', 'enqueue': 'cli.enqueue',
          'jobs': 'cli.watching',
          'queues': 'cli.queues', 'schedules': 'cli.scheduling', 'workers': 'cli.workers',
-         'status': 'cli.status',
+         'status': 'cli.status', 'metrics': 'cli.metrics',
          'doctor': 'cli.doctor', 'pack': 'cli.pack', 'copy': 'cli.copy'}
 
 

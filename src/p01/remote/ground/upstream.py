@@ -23,6 +23,7 @@ RANGES = {
     'zope.interface': ('6.0', '9'), 'zope.location': ('5.0', '7'), 'zope.event': ('5.0', '7'),
     'cronsim': ('2.6', '3'), 'click': ('8.1', '9'), 'rich': ('13.7', '16'),
     'psycopg': ('3.2.1', '3.4'), 'ZEO': ('6.0', '6.3'),
+    'prometheus-client': ('0.21', '0.27'),
 }
 OURS = 'p01.remote'
 

@@ -49,7 +49,7 @@ def ended(owner: Holder, homes: Iterable[tuple[Segment, list[int]]], known: Mapp
                     fields = known[jobid]
                     count(figures, CODES[statusOf(fields)], 1)
                     timed(figures, owner.claims[jobid], segment.entries[jobid], fields, 1)
-                    if jobid in odd and 'conflicts' in fields[3]:
+                    if len(fields) > 3 and 'conflicts' in fields[3]:
                         count(figures, Code.CONFLICTED, fields[3]['conflicts'][0])
 
 

@@ -155,3 +155,17 @@ def test_an_idle_worker_writes_nothing_but_changed_depths(place):
     assert depths[0] == 0 and depths[-1] == 1
     assert len(tids) <= 3
     loop.close()
+
+
+def test_what_the_last_worker_left_stands_until_the_next_one(app):
+    """Not what it found when it came."""
+    with app.transaction():
+        for _ in range(20):
+            nothing.enqueue()
+        nothing.using(delay=3600).enqueue()
+    work(app)
+    points = read(app, now=time.time() + 600).points()
+    assert {(point.depth.queued, point.depth.delayed) for point in points[-8:]} == {(0, 1)}
+    with app.transaction():
+        nothing.enqueue()
+    assert read(app, now=time.time() + 600).points()[-1].depth.queued == 1

@@ -176,7 +176,7 @@ def test_any_duration_has_a_bucket(value):
     assert len(BOUNDS) < Code.WAITS - Code.RUNS and len(BOUNDS) < Code.DONE - Code.WAITS
 
 
-def test_depths_are_means_of_looks_and_stay_while_nothing_happens():
+def test_depths_are_means_of_looks_stay_while_nothing_happens_and_are_true_now():
     store = Store()
     seat = seated(store)
     recording.looked(seat, {'mail': {'queued': 10, 'processing': 2}, 'web': {'queued': 1}}, NOW)
@@ -184,7 +184,7 @@ def test_depths_are_means_of_looks_and_stay_while_nothing_happens():
     recording.looked(seat, {'mail': {'queued': 7}}, NOW + 180)
     found = past.historyOf(store, 'hour', NOW + 240)
     assert [each and each.queued for each in (point.depth for point in found.points('mail'))] \
-        == [None] * 55 + [15.0, 15.0, 15.0, 7.0, 7.0]
+        == [None] * 55 + [15.0, 15.0, 15.0, 7.0, 0.0]
     assert found.points('mail')[55].depth == past.Depth(15.0, 1.0, 2.0)
     assert found.points()[55].depth == past.Depth(15.5, 1.0, 2.0)
     assert found.points('web')[58].depth == past.Depth(0.0, 0.0, 0.0)

@@ -23,9 +23,10 @@ from p01.remote.ground.words import shown
 FAILED, WRONG, STOPPED = 1, 2, 130
 # and their modules, in the order in which one meets them
 VERBS = {'demo': 'demo.command', 'worker': 'cli.worker', 'enqueue': 'cli.enqueue',
-         'jobs': 'cli.watching',
+         'jobs': 'cli.export',
          'queues': 'cli.queues', 'schedules': 'cli.scheduling', 'workers': 'cli.workers',
-         'status': 'cli.status', 'metrics': 'cli.metrics',
+         'status': 'cli.status', 'top': 'cli.top', 'history': 'cli.history',
+         'metrics': 'cli.metrics', 'shell': 'cli.shell', 'completion': 'cli.shell',
          'doctor': 'cli.doctor', 'pack': 'cli.pack', 'copy': 'cli.copy'}
 
 

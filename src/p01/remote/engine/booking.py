@@ -258,6 +258,8 @@ class Booking:
         """Write what came of jobs, give back what is claimed, and have no seat any more."""
         def leave(store: Store, seat: Seat, now: float) -> None:
             self.ledger.settle(store, seat)
+            if self.post.rank(store)[1] == 1:       # what it leaves stands until somebody comes
+                recording.looked(seat, figures.reckoned(store).queues, now + MINUTE)
             verbs.rise(store, seat, {})
 
         self.write(leave)

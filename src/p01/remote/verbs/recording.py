@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from p01.remote.store.history import BOUNDS, REST, Code, Figures, Kind
+from p01.remote.store.history import BOUNDS, REST, Code, Figures, Kind, Slot, add
 from p01.remote.store.keys import sinceOf
 from p01.remote.store.outcomes import Stored, statusOf
 from p01.remote.store.records import (
@@ -123,16 +123,23 @@ def came(owner: Holder, numbers: Mapping[Kind, int], instant: float) -> None:
         count(owner.figures(kind, instant), Code.CAME, number)
 
 
-def looked(owner: Holder, depths: Mapping[str, Mapping[str, int]], instant: float) -> None:
+def looked(owner: Holder, counts: Mapping[str, Mapping[str, int]], instant: float) -> None:
     """So many jobs of each queue were in each status at an instant."""
-    count(owner.figures(REST, instant), Code.LOOKS, 1)
+    for kind, figures in depths(counts).items():
+        mine = owner.figures(kind, instant)
+        for code, number in figures.items():
+            count(mine, code, number)
+
+
+def depths(counts: Mapping[str, Mapping[str, int]]) -> Slot:
+    """One look at how many jobs of each queue are in each status."""
+    found: Slot = {REST: {Code.LOOKS: 1}}
     queues = {queue: {code: numbers[status] for status, code in DEPTHS.items()
-                      if numbers.get(status, 0) > 0} for queue, numbers in depths.items()}
+                      if numbers.get(status, 0) > 0} for queue, numbers in counts.items()}
     deep = sorted(queues, key=lambda queue: sum(queues[queue].values()), reverse=True)
     for place, queue in enumerate(deep):
-        figures = owner.figures((queue, '') if place < TOP else REST, instant)
-        for code, number in queues[queue].items():
-            count(figures, code, number)
+        add(found, {(queue, '') if place < TOP else REST: queues[queue]})
+    return found
 
 
 def count(figures: Figures, code: int, number: int) -> None:

@@ -26,6 +26,8 @@ from p01.remote.store.history import (
     weight,
 )
 from p01.remote.store.store import Store
+from p01.remote.verbs.recording import depths
+from p01.remote.views.figures import reckoned
 
 ELSE = 'other'         # queue and name of what is beyond the busiest ones
 
@@ -150,6 +152,9 @@ def historyOf(store: Store, span: str, now: float) -> Past:
             add(found.setdefault(number, {}), slot)
         if recent and minute // width >= since:
             add(found.setdefault(minute // width, {}), recent)
+    last = found.setdefault(since + slots - 1, {})
+    if not looks(last):
+        add(last, depths(reckoned(store).queues))
     return Past(span, now, found)
 
 
@@ -199,14 +204,19 @@ def pointOf(figures: Figures, start: float, seconds: float, depth: Depth | None)
 
 def depthOf(slot: Slot, queue: str | None) -> Depth | None:
     """How many jobs there were in a queue, or in all; None where nobody has counted."""
-    looks = slot.get(REST, {}).get(Code.LOOKS, 0)
-    if not looks:
+    number = looks(slot)
+    if not number:
         return None
-    figures = total(slot, kinds(queue, ''))
-    if queue is not None and not figures and Code.QUEUED in slot[REST]:
+    found = total(slot, kinds(queue, ''))
+    if queue is not None and not found and Code.QUEUED in slot[REST]:
         return None             # it may be among the others
-    return Depth(*(figures.get(code, 0) / looks
+    return Depth(*(found.get(code, 0) / number
                    for code in (Code.QUEUED, Code.RUNNING, Code.DELAYED)))
+
+
+def looks(slot: Slot) -> int:
+    """How often the jobs of a slot were counted."""
+    return slot.get(REST, {}).get(Code.LOOKS, 0)
 
 
 def timesOf(figures: Mapping[int, int], first: int, whole: int) -> Times | None:

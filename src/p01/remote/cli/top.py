@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""p01-remote top."""
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from p01.remote.app import App
+from p01.remote.cli.argument import SPAN, Verb, appArgument
+from p01.remote.cli.history import gathered, rated
+from p01.remote.cli.target import opened, placeOf
+from p01.remote.cli.terminal import console, isLive, mark, spark, styled
+from p01.remote.ground.words import shown, span
+from p01.remote.store.records import DELAYED, ERROR, PROCESSING, QUEUED
+from p01.remote.views import figures
+from p01.remote.views.history import Past, historyOf
+from p01.remote.views.queues import Queues, queuesOf
+from p01.remote.views.workers import Worker, workersOf
+
+if TYPE_CHECKING:
+    from rich.console import Group, RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+LEAST = 0.2             # seconds between two looks
+RECENTLY = 5            # minutes that rates are of
+NARROW = 80             # columns; with less, some are left out
+ROWS = 15               # queues, and workers
+CALLED = {PROCESSING: 'running', ERROR: 'failed'}
+
+
+class Sight(NamedTuple):
+    """What is seen at one moment, of one snapshot."""
+
+    place: str
+    now: float
+    queues: Queues
+    oldest: float | None
+    workers: list[Worker]
+    past: Past
+
+
+@click.command(cls=Verb)
+@appArgument
+@click.option('--every', type=SPAN, default=2.0, show_default=True, metavar='TIME',
+              help='Between two looks.')
+@click.option('--once', is_flag=True, help='Look once; as without a terminal.')
+def top(target: str, every: float, once: bool) -> int:
+    """Watch queues and workers, until Ctrl-C: what waits, what runs, how much is done."""
+    with opened(target) as app:
+        if once or not isLive():
+            console().print(drawn(look(app)))
+            return 0
+        from rich.live import Live
+
+        with Live(drawn(look(app)), console=console(), screen=True, auto_refresh=False) as live:
+            while True:
+                time.sleep(max(every, LEAST))
+                live.update(drawn(look(app)), refresh=True)
+
+
+def look(app: App) -> Sight:
+    """How all stands now."""
+    now = time.time()
+    with app.reading() as processor:
+        store = processor.store
+        return Sight(placeOf(app), now, queuesOf(store, now), figures.oldest(store),
+                     workersOf(store, now), historyOf(store, 'hour', now))
+
+
+def drawn(sight: Sight) -> Group:
+    """It as lines for a terminal."""
+    from rich.console import Group
+    points = sight.past.points()
+    alive = [worker for worker in sight.workers if worker.alive]
+    wait = '–' if sight.oldest is None else span(max(0.0, sight.now - sight.oldest))
+    lines: list[RenderableType] = [
+        line((sight.place, 'bold'), time.strftime('  %H:%M:%S', time.localtime(sight.now))),
+        line('oldest waiting ', (wait, 'bold'), f'  {len(alive)} of {len(sight.workers)} '
+             'workers alive'),
+        line(('an hour   ', 'dim'), (bars([point.rate for point in points]), 'cyan'),
+             f'  {rated(points[-2].rate)} in the last minute'),
+        line(('failed    ', 'dim'), (bars([point.failed for point in points]), 'red'),
+             f'  {sum(point.failed for point in points):,} in the hour'),
+        '', queued(sight), '', working(sight)]
+    return Group(*lines)
+
+
+def line(*parts: str | tuple[str, str]) -> Text:
+    """A text that stays one line."""
+    found = styled(*parts)
+    found.no_wrap, found.overflow = True, 'ellipsis'
+    return found
+
+
+def bars(values: Sequence[float]) -> str:
+    """Values as a line of bars, as far as there is room."""
+    return spark(gathered(values, max))
+
+
+def queued(sight: Sight) -> Table:
+    """The queues, those where most happens first."""
+    kept = [status for status in (QUEUED, PROCESSING, DELAYED, ERROR)
+            if status != DELAYED or console().width >= NARROW]
+    found = grid('queue', *(CALLED.get(status, status) for status in kept), 'done', 'wait p95',
+                 'run p95')
+    busy = sight.past.queues()
+    names = [*(name for name in busy if name in sight.queues.all),
+             *(name for name in sight.queues.all if name not in busy)]
+    for name in names[:ROWS]:
+        queue, recent = sight.queues.all[name], lately(sight.past, name)
+        word = mark('paused', shown(name)) if queue.paused else (shown(name), '')
+        counts = [f'{queue.counts[status]:,}' if queue.counts[status] else ''
+                  for status in kept]
+        found.add_row(styled(word), *counts, *recent)
+    if len(names) > ROWS:
+        found.add_row(styled((f'and {len(names) - ROWS:,} more', 'dim')))
+    return found
+
+
+def lately(past: Past, queue: str) -> tuple[str, str, str]:
+    """How many jobs of a queue were done in the last minutes, how long they waited and ran."""
+    points = past.points(queue)[-RECENTLY:]
+    seconds = sum(point.seconds for point in points)
+    waits = [point.waits.p95 for point in points if point.waits is not None]
+    runs = [point.runs.p95 for point in points if point.runs is not None]
+    return (rated(sum(point.completed for point in points) / seconds) if seconds else '',
+            span(max(waits)) if waits else '', span(max(runs)) if runs else '')
+
+
+def working(sight: Sight) -> Table:
+    """The workers, with what each runs."""
+    found = grid('worker', 'state', 'in hand', 'runs', 'for')
+    for worker in sight.workers[:ROWS]:
+        state = mark('processing' if worker.alive else 'error', worker.state)
+        job = ', '.join(map(str, worker.running or ()))
+        runs = f'{job} {worker.job.rpartition(".")[2]}' if job else ''
+        found.add_row(shown(worker.label), styled(state), f'{len(worker.jobs):,}', shown(runs, 40),
+                      span(worker.lasts) if worker.lasts else '')
+    if len(sight.workers) > ROWS:
+        found.add_row(styled((f'and {len(sight.workers) - ROWS:,} more', 'dim')))
+    return found
+
+
+def grid(*columns: str) -> Table:
+    """A table without lines; what is not the first column or text stands to the right."""
+    from rich.table import Table
+    found = Table(box=None, pad_edge=False, header_style='dim')
+    for place, name in enumerate(columns):
+        left = not place or name in ('state', 'runs')
+        found.add_column(name, justify='left' if left else 'right', no_wrap=True)
+    return found

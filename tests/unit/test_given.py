@@ -179,7 +179,33 @@ def test_an_option_that_is_none_is_told_with_the_one_that_was_meant(app, make, w
         make(app)
 
 
+@pytest.mark.parametrize('value', [True, -1, 1.5, '', 'much', '300', 'MB', '-3MB', '3 pounds',
+                                   '3mm', None, [], b'3MB', 2**61, math.nan], ids=ascii)
+def test_amounts_of_memory_are_refused(value):
+    assert 'maxMemory' in refused(lambda: WorkerOptions(maxMemory=value))
+
+
+@pytest.mark.parametrize('words', [('a=0',), ('a=x',), ('a=-1',), ('=3',), ('a', 'a=2'), ('a=1.5',),
+                                   ('a=1001',), ('b', 'b')], ids=str)
+def test_queues_with_wrong_weights_are_refused(words):
+    refused(lambda: WorkerOptions.read({}, queues=words))
+    refused(lambda: WorkerOptions.read({'P01_REMOTE_QUEUES': ' '.join(words)}))
+
+
+def test_queues_have_weights_where_one_has():
+    def read(*words):
+        found = WorkerOptions.read({}, queues=words)
+        return found.queues, found.weights
+    assert read('a', 'b') == (('a', 'b'), ())
+    assert read('a=3', 'b') == (('a', 'b'), (3, 1))
+    assert read('a=3=4') == (('a=3',), (4,))
+
+
 @pytest.mark.parametrize('make', [
+    lambda: WorkerOptions(queues=('a', 'a')), lambda: WorkerOptions(queues={'a': 0}),
+    lambda: WorkerOptions(queues={'a': '3'}), lambda: WorkerOptions(queues={'': 1}),
+    lambda: WorkerOptions(maxJobs=-1), lambda: WorkerOptions(maxJobs=True),
+    lambda: WorkerOptions(reload='yes'),
     lambda: App('memory:', name=5), lambda: App('memory:',
                                                 name=''), lambda: WorkerOptions(processes=True),
     lambda: WorkerOptions(threads='2'), lambda: WorkerOptions(threads=0), lambda: WorkerOptions(
@@ -204,6 +230,10 @@ def test_kept_options_are_seconds():
     assert Retention(timedelta(days=1)).completed == 86400.0 \
         and type(Retention(5).completed) is float
     assert WorkerOptions(queues=['a', 'b']).queues == ('a', 'b')
+    assert WorkerOptions(queues={'a': 3, 'b': 1}) == WorkerOptions(queues=('a', 'b'),
+                                                                   weights=(3, 1))
+    assert WorkerOptions(maxMemory='1.5 kB').maxMemory == 1500
+    assert WorkerOptions(maxMemory='300MiB').maxMemory == 300 * 2**20
     assert checks.nearest('retry', ['retries', 'queue']) == 'retries' \
         and checks.nearest('xyz', ['queue']) == ''
     assert pickle.loads(pickle.dumps(Retention('5m'))) == Retention(300.0)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from p01.remote.exceptions import InputError
-from p01.remote.ground import checks
+from p01.remote.ground import amounts, checks
 from p01.remote.ground.foreign import short
 from p01.remote.instants import duration
 
@@ -17,7 +18,10 @@ LEVELS = ('debug', 'info', 'warning', 'error')     # of log lines
 CONFLICTS = 10      # conflicts in a row after which a run counts as failed
 DEATHS = 3          # workers that one job may take down, unless it says otherwise
 
+HEAVIEST = 1000     # weight of a queue
+
 Span = float | timedelta | str      # a duration as it is given: seconds, or a text such as '10m'
+Queues = Collection[str] | Mapping[str, int]        # by name, or with their weights
 
 
 class Options:
@@ -151,10 +155,13 @@ class WorkerOptions(Options):
     processes: worker processes; threads: in each of them; concurrency: jobs that are an async def
     and run at once beside each thread; waitTime: seconds between two looks at the database when no
     signal comes; lease: seconds after which a silent worker of another host counts as dead; queues:
-    only these, () for all; drain: end when nothing is due any more; together: all jobs share
-    commits, see IJob; grace: what running jobs get to end when workers are told to stop; logLevel:
-    log lines from this one on, debug, info, warning or error, '' for what jobs say from info on and
-    warnings of all others.
+    only these, () for all: several in strict order, or {queue: weight}, which is kept as their
+    names and weights; drain: end when nothing is due any more; together: all jobs share commits,
+    see IJob; grace: what running jobs get to end when workers are told to stop; logLevel: log lines
+    from this one on, debug, info, warning or error, '' for what jobs say from info on and warnings
+    of all others; maxJobs, maxMemory: a process that has run so many jobs, or takes so many bytes
+    after one, is replaced, 0 for never; reload: processes are replaced when the source of the
+    application changes.
     """
 
     processes: int = 1
@@ -167,22 +174,46 @@ class WorkerOptions(Options):
     together: bool = False
     logLevel: str = ''
     grace: float = 30.0
+    weights: tuple[int, ...] = ()
+    maxJobs: int = 0
+    maxMemory: int = 0
+    reload: bool = False
+
+    if TYPE_CHECKING:       # what may be given, beside what is kept
+        def __init__(self, processes: int = 1, threads: int = 1, concurrency: int = 100,
+                     waitTime: Span = 1.0, lease: Span = 60.0, queues: Queues = (),
+                     drain: bool = False, together: bool = False, logLevel: str = '',
+                     grace: Span = 30.0, weights: tuple[int, ...] = (), maxJobs: int = 0,
+                     maxMemory: int | str = 0, reload: bool = False) -> None:
+            """See the class."""
 
     def __post_init__(self) -> None:
-        for name in ('processes', 'threads', 'concurrency'):
-            self.keep(name, checks.wholeOf(getattr(self, name), name, 1))
+        for name, least in (('processes', 1), ('threads', 1), ('concurrency', 1), ('maxJobs', 0)):
+            self.keep(name, checks.wholeOf(getattr(self, name), name, least))
+        self.keep('maxMemory', amounts.bytesOf(self.maxMemory, 'maxMemory'))
         for name, least in (('waitTime', 0.0), ('lease', 1.0), ('grace', 0.0)):
             self.keep(name, duration(getattr(self, name), name))
             if getattr(self, name) < least:
                 raise InputError(f'{name} must be at least {least:g} seconds, not '
                                  f'{getattr(self, name):g}.')
+        if isinstance(self.queues, Mapping):
+            self.keep('weights', tuple(self.queues.values()))
         # a single text would count as its letters
-        if not isinstance(self.queues, tuple | list | set | frozenset):
-            raise InputError("queues must be a tuple of names such as ('mail',), not "
-                             f"{short(self.queues)}.")
-        self.keep('queues', tuple(checks.nameOf(queue, 'A queue') for queue in self.queues))
-        checks.flagOf(self.drain, 'drain')
-        checks.flagOf(self.together, 'together')
+        elif not isinstance(self.queues, tuple | list | set | frozenset):
+            raise InputError("queues must be a tuple of names such as ('mail',), or weights such "
+                             f"as {{'mail': 3}}, not {short(self.queues)}.")
+        # a set has no order
+        names = sorted(self.queues, key=str) if isinstance(self.queues, set | frozenset) \
+            else self.queues
+        self.keep('queues', tuple(checks.nameOf(queue, 'A queue') for queue in names))
+        self.keep('weights', tuple(checks.wholeOf(each, 'The weight of a queue', 1, HEAVIEST)
+                                   for each in self.weights))
+        if self.weights and len(self.weights) != len(self.queues):
+            raise InputError('weights must be as many as queues.')
+        if len(set(self.queues)) < len(self.queues):
+            raise InputError(f'queues must name each queue once, not {short(self.queues)}.')
+        for name in ('drain', 'together', 'reload'):
+            checks.flagOf(getattr(self, name), name)
         if not isinstance(self.logLevel, str) or self.logLevel.lower() not in ('', *LEVELS):
             raise InputError(f'logLevel must be one of {", ".join(LEVELS)}, not '
                              f'{short(self.logLevel)}.')
@@ -197,7 +228,28 @@ class WorkerOptions(Options):
             if text is not None:
                 values[field.name] = parsed(field.name, text, getattr(cls(), field.name))
         values.update((name, value) for name, value in given.items() if value is not None)
+        if isinstance(values.get('queues'), tuple):
+            values['queues'] = weighed(values['queues'])
         return cls(**values)
+
+
+def weighed(words: tuple[str, ...]) -> Queues:
+    """Queues as texts have them: names, or with weights as 'mail=3'; a name alone beside one with a
+    weight has 1."""
+    found: dict[str, int] = {}
+    for word in words:
+        name, equals, number = word.rpartition('=')
+        if not equals:
+            name, number = word, '0'
+        if not number.isdecimal() or not name or equals and not int(number):
+            raise InputError(f'{short(word)} is no queue; write its name, or NAME=WEIGHT with a '
+                             'whole number from 1.')
+        if name in found:
+            raise InputError(f'Queue {short(name)} is named twice.')
+        found[name] = int(number)
+    if not any(found.values()):
+        return tuple(found)
+    return {name: weight or 1 for name, weight in found.items()}
 
 
 def flag(name: str) -> str:
@@ -215,6 +267,8 @@ def parsed(name: str, text: str, default: Any) -> Any:
     try:
         if isinstance(default, tuple):
             return tuple(text.split())
+        if name == 'maxMemory':
+            return text                     # as people write it, see amounts
         if isinstance(default, bool):
             return {'1': True, 'true': True, 'yes': True, '0': False, 'false': False, 'no': False,
                     '': False}[text.lower()]

@@ -31,7 +31,7 @@ from p01.remote.ground import fork, subscribers
 from p01.remote.ground.foreign import interrupts, reasonOf
 from p01.remote.instants import duration, seconds
 from p01.remote.interfaces import IWorker
-from p01.remote.options import WorkerOptions
+from p01.remote.options import Queues, WorkerOptions
 from p01.remote.storage.places import Follower
 
 logger = logging.getLogger('p01.remote')
@@ -40,15 +40,19 @@ SOON = 0.01                     # seconds; a processor that is not committed yet
 
 @implementer(IWorker)
 class SimpleWorker:
-    """Runs one job at a time. The processor that it has found once it follows wherever it goes."""
+    """Runs one job at a time. The processor that it has found once it follows wherever it goes.
+    queues: only these, () for all: several in strict order, or {queue: weight}."""
 
     threads = 1
 
-    def __init__(self, db: DB, queuePath: Sequence[str], waitTime: float = 1.0) -> None:
+    def __init__(self, db: DB, queuePath: Sequence[str], waitTime: float = 1.0,
+                 queues: Queues = ()) -> None:
         self.db = db
         self.queuePath = tuple(queuePath)
         self.follower = Follower(self.queuePath)
         self.waitTime = duration(waitTime, 'waitTime')
+        # a wait of no time at all would spin; an idle worker is woken anyway
+        self.options = WorkerOptions(waitTime=max(self.waitTime, 0.01), queues=queues)
         self.loops: list[Loop] = []
         self.stopped = threading.Event()
 
@@ -59,9 +63,7 @@ class SimpleWorker:
 
     def loop(self) -> Loop:
         """A loop on a connection of its own."""
-        # a wait of no time at all would spin; an idle worker is woken anyway
-        return Loop(self.db, self.follower.locate, '.'.join(self.queuePath),
-                    WorkerOptions(waitTime=max(self.waitTime, 0.01)))
+        return Loop(self.db, self.follower.locate, '.'.join(self.queuePath), self.options)
 
     def processNextJob(self, now: datetime | float | None = None) -> bool:
         """Run the next job that is due; whether there was one."""
@@ -143,8 +145,8 @@ class MultiWorker(SimpleWorker):
     """Runs so many jobs at a time, each in a thread with a connection of its own."""
 
     def __init__(self, db: DB, queuePath: Sequence[str], waitTime: float = 1.0,
-                 maxThreads: int | None = None) -> None:
-        super().__init__(db, queuePath, waitTime)
+                 maxThreads: int | None = None, queues: Queues = ()) -> None:
+        super().__init__(db, queuePath, waitTime, queues)
         self.threads = maxThreads or 5
 
 

@@ -22,8 +22,9 @@ from p01.remote.views.leftovers import Left
 @click.option('--threads', type=int, metavar='N', help='Threads in each of them; default 1.')
 @click.option('--concurrency', type=int, metavar='N',
               help='Jobs at once that are an async def, beside each thread; default 100.')
-@click.option('--queue', 'queues', multiple=True, metavar='NAME',
-              help='Only this queue; may be given again.')
+@click.option('--queue', 'queues', multiple=True, metavar='NAME[=WEIGHT]',
+              help='Only this queue; may be given again: then an earlier one is always before a '
+                   'later one, or each has a share by its weight.')
 @click.option('--lease', type=SPAN, metavar='TIME',
               help='A worker of another host, silent so long, is dead; default 60.')
 @click.option('--wait-time', 'waitTime', type=SPAN, metavar='TIME',
@@ -65,8 +66,7 @@ def worker(target: str, processes: int | None, threads: int | None, concurrency:
                 else 'Ctrl-C ends it after the running jobs'
             say(mark('processing', count(options.processes, 'worker process', 'es')),
                 f' with {count(options.threads, "thread")} on {supervisor.place}',
-                f', queue {", ".join(options.queues)}' if options.queues
-                else '', (f'  ({ends})', 'dim'))
+                f', {queuesOf(options)}' if options.queues else '', (f'  ({ends})', 'dim'))
 
     answer = supervisor.run(begun)
     if asJson:
@@ -83,6 +83,15 @@ def worker(target: str, processes: int | None, threads: int | None, concurrency:
         if left:
             say(mark('warning', 'left'), f': {left}')
     return answer
+
+
+def queuesOf(options: WorkerOptions) -> str:
+    """The queues of workers in words."""
+    if options.weights:
+        return 'queues ' + ', '.join(f'{shown(queue, 40)} ({weight})' for queue, weight
+                                     in zip(options.queues, options.weights, strict=True))
+    names = ', then '.join(shown(queue, 40) for queue in options.queues)
+    return f'queue{"s" * (len(options.queues) > 1)} {names}'
 
 
 def told(left: Left, now: float) -> str:

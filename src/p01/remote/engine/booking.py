@@ -22,6 +22,7 @@ from p01.remote.engine.ledger import Ledger
 from p01.remote.engine.runner import Runner
 from p01.remote.engine.seams import Processor
 from p01.remote.engine.ticker import Look, Ticker
+from p01.remote.engine.turns import Turns
 from p01.remote.engine.verdict import Again, Done, Failed, Runs, Task, expired, refused
 from p01.remote.ground.foreign import Raised, guarded
 from p01.remote.storage.opened import deepen
@@ -73,6 +74,8 @@ class Booking:
         self.ledger = Ledger(self.post.name, self.options.drain)
         self.janitor = Janitor(self.clock)
         self.ticker = Ticker(self.post.name)
+        queues = self.options.queues
+        self.turns = Turns(queues, self.options.weights) if len(queues) > 1 else None
         self.wide = self.clock.now()                # when other workers' shards were looked at last
         # how many jobs there were when they were counted last for the history, in which minute;
         # and in the transaction that is open
@@ -194,8 +197,13 @@ class Booking:
         verbs.release(store, seat, apart[count:])
         free = count - min(len(apart), count) + len(self.ledger.later & seat.claims.keys())
         if free > 0 and QUIET not in seat.orders and not self.ends(seat):
-            verbs.claim(store, seat, free, now, self.options.queues or None, self.post.rank(store),
-                        wide)
+            if self.turns is None:
+                verbs.claim(store, seat, free, now, self.options.queues or None,
+                            self.post.rank(store), wide)
+            else:
+                held = [seat.claims[jobid].queue for jobid in apart[:count]]
+                verbs.claimInTurn(store, seat, self.turns.shares(free, held), free,
+                                  now, self.post.rank(store), wide)
         if self.post.supervised:        # the process is ours, and so are its caches
             deepen(store._p_jar.db(), sum(len(shard.intake.open) for shard in store.shards))
 
@@ -219,6 +227,9 @@ class Booking:
         """The jobs to run, of those claimed."""
         apart = [jobid for jobid in self.handed.claimed(store, seat)
                  if jobid not in self.ledger.later]
+        if self.turns is not None and len(apart) > 1:
+            apart = [apart[at]
+                     for at in self.turns.order([seat.claims[jobid].queue for jobid in apart])]
         return [Task(jobid, record, seat.claims[jobid])
                 for jobid, (_, record) in zip(apart, store.entries(apart), strict=True)]
 

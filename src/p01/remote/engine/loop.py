@@ -114,6 +114,8 @@ class Loop:
             self.post.rest()
         if ran:
             self.batch.ran(self.clock.monotonic() - began, ran)
+            if self.booking.turns is not None:
+                self.booking.turns.ran(task.claim.queue for task in tasks[:ran])
         return 0.0
 
     def act(self, task: Task) -> Verdict:

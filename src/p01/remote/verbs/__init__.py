@@ -5,7 +5,7 @@ Each is conditional on the state it starts from, and works within the transactio
 that its store came from; see the table of edges in ARCHITECTURE.md.
 """
 from p01.remote.verbs.adding import add
-from p01.remote.verbs.claims import claim
+from p01.remote.verbs.claims import claim, claimInTurn
 from p01.remote.verbs.ends import complete, release, retry, settle
 from p01.remote.verbs.intake import takeIn
 from p01.remote.verbs.people import cancel, interrupt, pause, resume, revive

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from operator import attrgetter
 
 from p01.remote.store.keys import SHARDS, idOf, rankOf, sinceOf
@@ -26,22 +26,47 @@ EXPIRED = 'It expired before it could start.'
 queueOf = attrgetter('queue')
 
 
+def claimInTurn(store: Store, owner: Holder, shares: Sequence[tuple[str, int]], count: int,
+                now: float, rank: tuple[int, int] = (0, 1), wide: bool = False) -> list[int]:
+    """Take up to so many jobs as claim does: of each queue its share first, in their order, then
+    what is left from any of them; returns the ids.
+
+    Nobody takes in others' news before all queues were asked: who serves a queue that is mostly
+    empty would meet the others all the time.
+    """
+    claimed: list[int] = []
+    rest = [(queue, count) for queue, _ in shares]
+    for narrow, parts in ((True, shares), (True, rest), (False, rest)):
+        for queue, number in parts:
+            number = min(number, count - len(claimed))
+            if number and not alone(owner):
+                claimed += claim(store, owner, number, now, (queue,), rank, wide, narrow)
+                wide = False
+    return claimed
+
+
+def alone(owner: Holder) -> bool:
+    """Whether a worker has a job that must run alone."""
+    return len(owner.claims) == 1 and next(iter(owner.claims.values())).suspect
+
+
 def claim(store: Store, owner: Holder, count: int, now: float,
           queues: Collection[str] | None = None,
-          rank: tuple[int, int] = (0, 1), wide: bool = False) -> list[int]:
+          rank: tuple[int, int] = (0, 1), wide: bool = False, narrow: bool = False) -> list[int]:
     """Take up to so many jobs that are due, of these queues (None: of all); returns their ids
     in order.
 
     rank (r, n) says that this is the r-th of n workers: it takes from its own shards first,
     from others when these are empty, or when jobs wait there that have a higher priority or are
     older by more than GRACE. wide says to take in the others' news as well, so that nobody
-    starves behind a worker that is busy with one long job.
+    starves behind a worker that is busy with one long job; narrow, not to.
     """
     claimed: list[int] = []
     looked: dict[Lines, set[str]] = {}
     expired = True
     while expired and len(claimed) < count:
-        ids, stretches = picks(store, owner, count - len(claimed), now, queues, rank, wide, looked)
+        ids, stretches = picks(store, owner, count - len(claimed), now, queues, rank, wide, looked,
+                               narrow)
         for stretch in stretches:
             if stretch.fate is not None and stretch.fate.suspect and stretch.ids[0] in ids:
                 # it must run alone, so that the next death tells
@@ -88,7 +113,8 @@ def take(store: Store, owner: Holder, stretch: Stretch, count: int, taken: dict[
 
 def picks(store: Store, owner: Holder, count: int, now: float, queues: Collection[str] | None,
           rank: tuple[int, int],
-          wide: bool, looked: dict[Lines, set[str]]) -> tuple[list[int], list[Stretch]]:
+          wide: bool, looked: dict[Lines, set[str]],
+          narrow: bool) -> tuple[list[int], list[Stretch]]:
     """The jobs to claim next in order, and the stretches that these are the heads of.
 
     looked gets the queues whose lines were looked at in the worker's own lanes.
@@ -103,7 +129,7 @@ def picks(store: Store, owner: Holder, count: int, now: float, queues: Collectio
     ids, stretches = ahead(store, own, count, now, queues, looked)
     if len(ids) < count:
         for shard in store.shards:
-            if not wide and shard.number % workers != number:
+            if not (wide or narrow) and shard.number % workers != number:
                 takeIn(store, shard, owner, now, workers)
         if workers > SHARDS:        # some of it may be for this worker
             own, foreign = shared(store, rank)

@@ -191,7 +191,7 @@ def variables(found: type) -> str:
     assert verb is not None
     flags = {each.name: ', '.join(f'`{flag}`' for flag in each.opts) for each in verb.params}
     rows = [(f'`{name}`', flags[name], f'`{options.variable(name)}`')
-            for name in found.__match_args__]
+            for name in found.__match_args__ if name in flags]
     return table(('option', 'flag', 'in the environment'), rows)
 
 

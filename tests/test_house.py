@@ -17,7 +17,7 @@ FLOORS = [
     ['views.overview', 'views.health', 'views.job', 'views.metrics', 'views.queues', 'views.waits',
      'views.workers'],
     ['testing'],
-    ['engine.supervisor', 'engine.process'],        # assembly
+    ['engine.supervisor', 'engine.process', 'engine.errand'],       # assembly
     [''],                                           # front
     ['front.named'],
     ['app'],
@@ -41,7 +41,7 @@ FLOORS = [
     ['logs', 'events'],
     ['options'],
     ['front.registration', 'front.signatures'],
-    ['ground.checks', 'ground.imports', 'ground.words'],
+    ['ground.checks', 'ground.imports', 'ground.words', 'ground.amounts'],
     ['calendar'],
     ['instants'],
     ['interfaces', 'ground.fork'],

@@ -71,6 +71,25 @@ def effect(key):
     return key
 
 
+@app.job
+def whose(key):
+    """Counts, and says in which process."""
+    count(current.root, key)
+    return os.getpid()
+
+
+kept = []           # memory that this process does not give back
+
+
+@app.job
+def leak(key, megabytes):
+    """Counts, and takes memory for good."""
+    count(current.root, key)
+    kept.append(bytes(range(256)) * (megabytes * 4000))
+    time.sleep(0.03)
+    return os.getpid()
+
+
 @app.job(together=True)
 def labour(key, log, seconds):
     """Says outside that it runs, counts, has another one count, and takes so long."""

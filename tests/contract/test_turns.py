@@ -98,7 +98,7 @@ def test_several_workers_share_them(app, queues):
             loop.poll(time.time())
     waitFor(lambda: [loop.poll(time.time()) for loop in loops] and len(ran) >= 235, 30)
     assert Counter(ran) == {'a': 35, 'b': 200}
-    
+
 
 def test_a_suspect_runs_alone(app):
     """However many others wait in the other queues."""

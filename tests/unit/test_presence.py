@@ -10,8 +10,8 @@ import pytest
 
 from p01.remote import App, storage
 from p01.remote.engine import death, limit, presence, progress, requests
+from p01.remote.engine.crew import Crew
 from p01.remote.engine.neighbours import Neighbours, bury
-from p01.remote.engine.supervisor import Supervisor
 from p01.remote.ground import blackbox, folders
 from p01.remote.ground.notes import note
 from p01.remote.options import WorkerOptions
@@ -143,7 +143,7 @@ def test_who_looks_at_boxes_takes_what_is_there(odd, look):
 
 
 def supervised(folder):
-    found = Supervisor('', WorkerOptions())
+    found = Crew('', WorkerOptions())
     found.folder = folder
     return found
 

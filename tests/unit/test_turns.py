@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ZPL-2.1
 """Whose turn it is among several queues: strict order, weights that are fair over time."""
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 
@@ -45,7 +46,7 @@ def test_weights_are_shares_whatever_the_claims(count, weights):
 def test_nobody_waits_longer_than_a_round():
     ran = serve(Turns(['a', 'b'], [9, 1]), {'a': None, 'b': None}, 1000, 1)
     places = [at for at, queue in enumerate(ran) if queue == 'b']
-    assert max(later - sooner for sooner, later in zip(places, places[1:], strict=False)) == 10
+    assert max(later - sooner for sooner, later in pairwise(places)) == 10
 
 
 @pytest.mark.parametrize('count', [1, 10])

@@ -179,6 +179,23 @@ class WorkersEnded:
 
 
 @dataclass(frozen=True)
+class WorkerRecycled:
+    """A worker process has done what one does (why); another one begins in its place, and its
+    running jobs end."""
+
+    worker: str
+    why: str
+
+
+@dataclass(frozen=True)
+class SourceChanged:
+    """The source of an application has changed, this file and perhaps others: the worker processes
+    are replaced, one after the other."""
+
+    file: str
+
+
+@dataclass(frozen=True)
 class LeftBehind:
     """A worker process has ended its work, and waits, so many seconds at most, for threads and
     processes that jobs left."""

@@ -46,6 +46,8 @@ LINES: dict[type, tuple[int, str]] = {
     events.WorkersEnded: (logging.WARNING, ('Stopping: workers are ended amidst {0.text}; what '
                                             'they '
                                            'held goes back')),
+    events.WorkerRecycled: (logging.INFO, 'Worker process {0.worker} is replaced: {0.why}'),
+    events.SourceChanged: (logging.WARNING, '{0.file} has changed: worker processes are replaced'),
     events.LeftBehind: (logging.WARNING, ('Worker process ends; jobs left {0.names} in it, for '
                                           'which it waits {0.patience:g} s at most')),
 }

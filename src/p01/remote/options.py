@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -155,13 +155,13 @@ class WorkerOptions(Options):
     processes: worker processes; threads: in each of them; concurrency: jobs that are an async def
     and run at once beside each thread; waitTime: seconds between two looks at the database when no
     signal comes; lease: seconds after which a silent worker of another host counts as dead; queues:
-    only these, () for all: several in strict order, or {queue: weight}, which is kept as their
-    names and weights; drain: end when nothing is due any more; together: all jobs share commits,
-    see IJob; grace: what running jobs get to end when workers are told to stop; logLevel: log lines
-    from this one on, debug, info, warning or error, '' for what jobs say from info on and warnings
-    of all others; maxJobs, maxMemory: a process that has run so many jobs, or takes so many bytes
-    after one, is replaced, 0 for never; reload: processes are replaced when the source of the
-    application changes.
+    only these, () for all: several in strict order, or {queue: weight}; weights: of the queues, as
+    they are kept, () for strict order; drain: end when nothing is due any more; together: all jobs
+    share commits, see IJob; grace: what running jobs get to end when workers are told to stop;
+    logLevel: log lines from this one on, debug, info, warning or error, '' for what jobs say from
+    info on and warnings of all others; maxJobs: a process that has run so many is replaced, 0 for
+    never; maxMemory: so is one that takes so many bytes after a job, or a text such as '300MB';
+    reload: processes are replaced when the source of the application changes.
     """
 
     processes: int = 1
@@ -191,10 +191,10 @@ class WorkerOptions(Options):
         for name, least in (('processes', 1), ('threads', 1), ('concurrency', 1), ('maxJobs', 0)):
             self.keep(name, checks.wholeOf(getattr(self, name), name, least))
         self.keep('maxMemory', amounts.bytesOf(self.maxMemory, 'maxMemory'))
-        for name, least in (('waitTime', 0.0), ('lease', 1.0), ('grace', 0.0)):
+        for name, shortest in (('waitTime', 0.0), ('lease', 1.0), ('grace', 0.0)):
             self.keep(name, duration(getattr(self, name), name))
-            if getattr(self, name) < least:
-                raise InputError(f'{name} must be at least {least:g} seconds, not '
+            if getattr(self, name) < shortest:
+                raise InputError(f'{name} must be at least {shortest:g} seconds, not '
                                  f'{getattr(self, name):g}.')
         if isinstance(self.queues, Mapping):
             self.keep('weights', tuple(self.queues.values()))
@@ -202,9 +202,8 @@ class WorkerOptions(Options):
         elif not isinstance(self.queues, tuple | list | set | frozenset):
             raise InputError("queues must be a tuple of names such as ('mail',), or weights such "
                              f"as {{'mail': 3}}, not {short(self.queues)}.")
-        # a set has no order
-        names = sorted(self.queues, key=str) if isinstance(self.queues, set | frozenset) \
-            else self.queues
+        given: Collection[str] = self.queues
+        names = sorted(given, key=str) if isinstance(given, Set) else given     # it has no order
         self.keep('queues', tuple(checks.nameOf(queue, 'A queue') for queue in names))
         self.keep('weights', tuple(checks.wholeOf(each, 'The weight of a queue', 1, HEAVIEST)
                                    for each in self.weights))
@@ -225,7 +224,7 @@ class WorkerOptions(Options):
         source = os.environ if environ is None else environ
         for field in fields(cls):
             text = source.get(variable(field.name))
-            if text is not None:
+            if text is not None and field.name != 'weights':        # they stand with the queues
                 values[field.name] = parsed(field.name, text, getattr(cls(), field.name))
         values.update((name, value) for name, value in given.items() if value is not None)
         if isinstance(values.get('queues'), tuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import click
 
@@ -34,16 +35,22 @@ from p01.remote.views.leftovers import Left
               help='Jobs that change something share commits, up to 50 ms of work.')
 @click.option('--grace', type=SPAN, metavar='TIME',
               help='For running jobs to end, when it is told to stop; default 30.')
+@click.option('--max-jobs', 'maxJobs', type=int, metavar='N',
+              help='A process that has run so many is replaced, after its running jobs; default 0, '
+                   'never.')
+@click.option('--max-memory', 'maxMemory', metavar='SIZE',
+              help='So is one that takes so much after a job, such as 300MB; default 0, never.')
+@click.option('--reload', is_flag=True, default=None,
+              help='Processes are replaced when the source of the application changes; for '
+                   'development.')
 @click.option('-v', '--verbose', is_flag=True,
               help='As --log-level info: a line for each job that is done, too.')
 @click.option('--log-level', 'logLevel', type=click.Choice(LEVELS),
               help='Log lines from this level on; default: what jobs say from info on, and '
                    'warnings of all others.')
 @jsonOption
-def worker(target: str, processes: int | None, threads: int | None, concurrency: int | None,
-           queues: tuple[str, ...], lease: float | None, waitTime: float | None,
-           drain: bool | None, together: bool | None,
-           grace: float | None, verbose: bool, logLevel: str | None, asJson: bool) -> int:
+def worker(target: str, queues: tuple[str, ...], verbose: bool, logLevel: str | None, asJson: bool,
+           **given: Any) -> int:
     """Process jobs until TERM, HUP or Ctrl-C; running jobs get --grace to end. A second signal ends
     them now; they run again.
 
@@ -53,10 +60,8 @@ def worker(target: str, processes: int | None, threads: int | None, concurrency:
     A process that dies is replaced, and its jobs go to the others. Every option may stand in the
     environment, as P01_REMOTE_PROCESSES and so on.
     """
-    options = WorkerOptions.read(processes=processes, threads=threads, concurrency=concurrency,
-                                 queues=queues or None, lease=lease, waitTime=waitTime, drain=drain,
-                                 together=together, grace=grace,
-                                 logLevel=logLevel or ('info' if verbose else None))
+    options = WorkerOptions.read(queues=queues or None,
+                                 logLevel=logLevel or ('info' if verbose else None), **given)
     loglines.begin(options.logLevel)
     supervisor = Supervisor(target, options)
 
@@ -71,7 +76,8 @@ def worker(target: str, processes: int | None, threads: int | None, concurrency:
     answer = supervisor.run(begun)
     if asJson:
         printJson({'app': supervisor.place, 'processes': options.processes,
-                   'restarts': supervisor.restarts, 'status': answer,
+                   'restarts': supervisor.restarts, 'recycled': supervisor.recycled,
+                   'status': answer,
                    'left': None if supervisor.left is None else supervisor.left._asdict()})
     else:
         say(mark('completed', 'ended') if answer == 0

@@ -3,9 +3,10 @@
 for each other, and signals.
 
 The supervisor gives orders once, and holds its end of the line as long as it lives. The process
-says pairs of a word and a value: 'checked' (what its App is), 'works' (its box), 'fault' (why it
-ends), 'runs' (names of jobs that it waits for), 'leaves' (people want it to end) and
-'ended' (in good order: when, and what a drain had left then).
+says pairs of a word and a value: 'files' (what it has imported), 'checked' (what its App is),
+'works' (its box), 'fault' (why it ends), 'runs' (names of jobs that it waits for), 'leaves' (people
+want it to end), 'full' (it has done what one process does) and 'ended' (in good order: when, and
+what a drain had left then).
 """
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -37,7 +39,11 @@ class Child:
 
     def __init__(self, number: int, orders: dict[str, Any]) -> None:
         self.number = number
+        self.born = time.time()
+        self.works = False
         self.box = ''                           # see blackbox; '' as long as it does not work
+        self.reason = ''                        # why it ends
+        self.files: list[str] = []              # that it has imported, as far as it was not heard
         # of the jobs that it waits for, by their ids, once it has said so
         self.names: dict[int, str] | None = None
         self.ended = False                      # in good order

@@ -18,6 +18,7 @@ from p01.remote.engine.handed import Handed
 from p01.remote.engine.migration import migrate
 from p01.remote.engine.outage import Outage
 from p01.remote.engine.post import Post
+from p01.remote.engine.quota import Quota
 from p01.remote.engine.runner import Runner
 from p01.remote.engine.seams import Locate
 from p01.remote.engine.session import Session
@@ -38,6 +39,7 @@ class Loop:
     calls."""
 
     leave: Callable[[], None] | None = None     # what it does instead when people want it to end
+    quota: Quota | None = None                  # of its process
 
     def __init__(self, db: DB, locate: Locate, name: str, options: WorkerOptions | None = None,
                  clock: Clock = CLOCK) -> None:
@@ -88,7 +90,8 @@ class Loop:
     def poll(self, now: float) -> float:
         """Do what there is to do; returns seconds until the next look, 0 for at once."""
         self.keep(self.handed.collect(self.stopping.is_set()))
-        tasks, wait = self.book(now, self.handed.size(self.batch.size(), self.batch.aim()))
+        most = self.handed.size(self.batch.size(), self.batch.aim())
+        tasks, wait = self.book(now, most if self.quota is None else self.quota.share(most))
         self.idle = not tasks and not self.handed.held
         if not tasks:
             return self.handed.rest(wait)

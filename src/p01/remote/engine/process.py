@@ -16,18 +16,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from ZODB.Connection import Connection
-
 from p01.remote import events, storage
 from p01.remote.app import App
-from p01.remote.engine import closing, fingerprint, limit, loglines, presence
+from p01.remote.engine import closing, fingerprint, limit, loglines, presence, quota
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.channel import QUIT, TELL, Line, Wait
 from p01.remote.engine.context import running
+from p01.remote.engine.errand import errand, mark
 from p01.remote.engine.loop import Loop
-from p01.remote.engine.neighbours import Neighbours, bury
 from p01.remote.engine.orphans import linger
 from p01.remote.engine.outage import Outage
+from p01.remote.engine.reloading import filesOf
 from p01.remote.engine.starts import FAULT
 from p01.remote.exceptions import (
     TRACE,
@@ -44,10 +43,10 @@ from p01.remote.front.schedules import declaringOf
 from p01.remote.ground import blackbox, folders, subscribers
 from p01.remote.ground.foreign import Raised, described, guarded, reasonOf
 from p01.remote.options import WorkerOptions
-from p01.remote.storage.transactions import transact
 from p01.remote.views.figures import leftOf
 from p01.remote.views.leftovers import Left
 
+IMPORTLOOK = 1.0    # seconds between two looks at what jobs have imported, see reloading
 MEMORY = 12         # exit status of a process that has no memory left (ENOMEM)
 
 P = ParamSpec('P')
@@ -76,6 +75,7 @@ def attempt(line: Line, step: Callable[P, Result], *args: P.args, **kwargs: P.kw
     done = guarded(step, *args, **kwargs)
     if not isinstance(done, Raised):
         return done
+    line.say('files', filesOf(done.error))      # one of them may mend it
     fail(line,
          described(done.error) if isinstance(done.error, RemoteError) else reasonOf(done.error))
     raise AssertionError('unreachable')
@@ -127,10 +127,18 @@ class Served:
         self.failed: list[BaseException] = []
         self.loops: list[Loop] = []
         self.over: list[Loop] = []              # those that have ended
+        self.modules = 0                        # so many were imported when they were told of
         self.app = self.first(target) if first else attempt(line, load, target)
+        self.imported()
         fingerprint.serve(self.app)
         self.declaring = declaringOf(self.app)
         self.declaring.serve()
+
+    def imported(self) -> None:
+        """Tell which files were imported, where changes of them matter."""
+        if self.options.reload and self.modules != len(sys.modules):
+            self.modules = len(sys.modules)
+            self.line.say('files', filesOf())
 
     def first(self, target: str) -> App:
         """The App, opened, before anybody else has done so: what is wrong with it is told once, and
@@ -151,6 +159,7 @@ class Served:
             if not attempt(self.line, reach, self.app,
                            str(self.number), lambda: bool(self.flagged) or self.line.gone()):
                 return
+            attempt(self.line, quota.prove, self.options)
             folder = folders.folderFor(storage.folder(self.app.db))
             self.line.say('checked', {'place': self.app.place, 'folder': str(folder)})
             presence.tidy(folder)
@@ -175,6 +184,10 @@ class Served:
             loop.post.supervised = True
             loop.leave = self.leave
         loops[0].booking.ticker.declaring = self.declaring
+        if self.options.maxJobs or self.options.maxMemory:
+            rest = quota.Quota(self.options, loops, self.full)
+            for loop in loops:
+                loop.quota = rest
         limit.register(presence.mine(self.app.db))
         return loops
 
@@ -188,7 +201,9 @@ class Served:
         self.line.say('works', '' if box.file is None else str(box.path))
         told, noted = 0.0, False                # since when we are to end; whether that is said
         while len(self.over) < len(threads):
-            late = told + TELL - time.monotonic() if told and not noted else None
+            late = told + TELL - time.monotonic() if told and not noted \
+                else IMPORTLOOK if self.options.reload else None
+            self.imported()
             self.rest.wait([] if told else [self.line.heard], late)
             if not told and (self.flagged or self.line.gone()):
                 told = time.monotonic()
@@ -204,6 +219,16 @@ class Served:
     def leave(self) -> None:
         """People want this process to end; for its loops."""
         self.line.say('leaves')
+        self.end()
+
+    def full(self, why: str) -> None:
+        """This process has done what one does; for its loops."""
+        self.line.say('full')
+        subscribers.notify(events.WorkerRecycled(str(self.number), why))
+        self.end()
+
+    def end(self) -> None:
+        """Have the loops end."""
         self.flagged.append(0)
         self.rest.wake()
 
@@ -268,28 +293,3 @@ def reach(app: App, name: str, ended: Callable[[], bool]) -> bool:
             outage.over()
             return True
     return False
-
-
-def mark(app: App, boxes: set[Path]) -> None:
-    """Say in the database that the processes of these boxes were told to stop: other hosts do not
-    see them."""
-    def work(connection: Connection) -> None:
-        for seat in app.locate(connection).store.seats.values():
-            if seat.box and seat.path in boxes:
-                seat.told = True
-
-    transact(app.db, work)
-
-
-def errand(line: Line, target: str, options: WorkerOptions) -> None:
-    """Do what needs the database and no process of the supervisor can: say that those were told to
-    stop who cannot say so, give back what the dead held, and say what a drain has left."""
-    with contextlib.closing(loadApp(target)) as app:
-        folder = folders.folderFor(storage.folder(app.db))
-        mark(app, {box for box in folders.listed(folder, '.box') if blackbox.isTold(box)
-                   and not blackbox.died(box)})
-        bury(Neighbours().dead(folder), [(app.db, app.locate)])
-        with app.reading() as processor:
-            now = time.monotonic()
-            line.say('ended', [now, leftOf(processor.store, options.queues, time.time())
-                               if options.drain else None])

@@ -136,6 +136,9 @@ class Beside(Protocol):
     def stop(self, jobids: Iterable[int]) -> set[int]:
         """Have jobs end at their next await; returns those that are there."""
 
+    def running(self) -> list[int]:
+        """The jobs that run just now."""
+
 
 class Working(Protocol):
     """A Loop, as those see it who look after it."""
@@ -184,6 +187,7 @@ class Working(Protocol):
     def forget(self, known: Mapping[int, Stored]) -> None:
         """These outcomes are in the database."""
 
+    done: int           # jobs
     working: bool
     dismissed: bool
     quiet: bool

@@ -17,7 +17,8 @@ FAULT = 1           # exit status of a process that could not begin, or whose lo
 class Starts:
     """What a supervisor knows of how its processes begin."""
 
-    def __init__(self) -> None:
+    def __init__(self, patient: bool = False) -> None:
+        self.patient = patient                      # it is never given up: the source may change
         self.works: set[int] = set()                # the numbers of those that have begun to work
         self.said: dict[int, str] = {}              # why they ended
         self.failures: dict[int, int] = {}          # in a row
@@ -31,6 +32,10 @@ class Starts:
         self.works.discard(number)
         self.again.pop(number, None)
         self.said.pop(number, None)
+
+    def hurry(self) -> None:
+        """Those that wait may begin at once."""
+        self.again = dict.fromkeys(self.again, 0.0)
 
     def pause(self, number: int, code: int, how: str) -> float:
         """Seconds until a process that ended may begin again, 0 for at once; how says how it ended.
@@ -47,7 +52,7 @@ class Starts:
         self.works.discard(number)
         reason = self.said.get(number, '').rstrip('.') or f'it {how} before it worked'
         count = self.failures[number] = self.failures.get(number, 0) + 1
-        if count >= FAILURES and not working:
+        if count >= FAILURES and not working and not self.patient:
             self.reason = reason
         wait = pauseAfter(count, FIRSTRESTART, LONGESTRESTART)
         follows = f'after {count} failures in a row the command gives up' if self.reason \

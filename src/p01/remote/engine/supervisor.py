@@ -8,23 +8,21 @@ errand.
 """
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from p01.remote import events, logs  # noqa: F401 - logs subscribes itself
-from p01.remote.engine import orphans, stacks
+from p01.remote.engine import orphans
 from p01.remote.engine.channel import QUIT, SIGNALS, TELL, Child, Wait
+from p01.remote.engine.crew import Crew
 from p01.remote.engine.notices import Notices
-from p01.remote.engine.starts import FAULT, Starts
+from p01.remote.engine.reloading import SOURCELOOK, Reloading
+from p01.remote.engine.starts import FAULT
 from p01.remote.exceptions import RemoteError
 from p01.remote.ground import blackbox, subscribers
 from p01.remote.ground.blackbox import howOf
-from p01.remote.ground.folders import listed
 from p01.remote.options import WorkerOptions
 from p01.remote.views.leftovers import Left
 
@@ -38,18 +36,16 @@ class Supervisor:
     """Keeps worker processes running, and replaces those that die."""
 
     def __init__(self, target: str, options: WorkerOptions) -> None:
-        self.target = target
         self.options = options
-        # by number, with the start on the monotonic clock
-        self.children: dict[int, tuple[Child, float]] = {}
+        self.crew = Crew(target, options)
+        self.starts = self.crew.starts
+        self.reloading = Reloading(self.crew) if options.reload else None
         # those that have died, of which something may be left
         self.fallen: set[int] = set()
-        self.starts = Starts()
-        self.restarts = 0
+        self.restarts = self.recycled = 0
         self.stopping = False
         # where the database is, safe to print; '' before anybody has opened it
         self.place = ''
-        self.folder: Path | None = None             # where boxes lie
         self.refusal = ''                           # why the application cannot be served
         self.left: Left | None = None               # what a drain has left,
         self.leftAt = 0.0                           # and when, on the monotonic clock
@@ -58,58 +54,61 @@ class Supervisor:
         self.asked: list[int] = []                  # signals that ask where all stand
 
     def start(self, ended: Callable[[], bool] = lambda: False) -> None:
-        """Start the worker processes; returns when the first one has opened the database, or is to
-        end before that.
+        """Start the worker processes, the others when the first one has opened the database;
+        returns when all have been started, or are to end before that.
 
         Raises RemoteError when it cannot.
         """
-        self.spawn(1)
+        self.crew.spawn(1)
         while not (self.place or self.refusal or self.starts.reason or ended()):
             self.pause(self.poll(time.time()))
         if self.refusal:
             raise RemoteError(self.refusal)
-        for number in range(2, self.options.processes + 1) if self.place else ():
-            self.spawn(number)
-
-    def spawn(self, number: int) -> None:
-        """Start one."""
-        self.starts.begins(number)
-        self.children[number] = self.child(number), time.monotonic()
-
-    def child(self, number: int, errand: bool = False) -> Child:
-        """A new process."""
-        return Child(number, {'target': self.target, 'options': asdict(self.options),
-                              'first': not self.place,
-                              'errand': errand})
+        self.crew.due += range(2, self.options.processes + 1) if self.place else ()
+        while self.crew.due and not ended():
+            self.pause(self.poll(time.time()))
 
     def pids(self) -> list[int]:
         """The living worker processes."""
-        return [child.pid for child in self.alive()]
+        return [child.pid for child in self.crew.alive()]
 
     def poll(self, now: float) -> float:
         """Hear what the processes say, and replace those that died; returns the seconds until the
         next look."""
         wait = LOOKEVERY
-        for number, (child, began) in list(self.children.items()):
+        for child in self.crew.every():
             alive = child.alive()
             self.hear(child)
             if alive:
                 wait = min(wait, self.watch(child))
-            else:
-                wait = min(wait, self.ended(number, child, began))
-        return wait
+            elif child in self.crew.leaving:
+                self.crew.leaving.remove(child)
+                self.bury(child)
+                child.close()
+            elif child is not self.crew.trial:
+                wait = min(wait, self.ended(child.number, child))
+        if not self.stopping:
+            for child in self.reloading.look() if self.reloading else ():
+                self.dismiss(child)
+            self.crew.fill()
+        return min(wait, SOURCELOOK) if self.reloading else wait
 
     def hear(self, child: Child) -> None:
         """Hear what a process says."""
         for word, value in child.said():
             match word:
                 case 'checked':
-                    self.place, self.folder = value['place'], Path(value['folder'])
+                    self.place, self.crew.folder = value['place'], Path(value['folder'])
+                    self.crew.opened = True
+                case 'files':
+                    child.files += value
                 case 'works':
-                    child.box = value
+                    child.box, child.works = value, True
                     self.starts.works.add(child.number)
+                case 'full':
+                    self.recycle(child)
                 case 'fault' if self.place:
-                    self.starts.said[child.number] = value
+                    self.starts.said[child.number] = child.reason = value
                 case 'fault':
                     self.refusal = value
                 case 'runs':
@@ -122,61 +121,60 @@ class Supervisor:
                     if value[1] is not None and value[0] > self.leftAt:
                         self.leftAt, self.left = value[0], Left(*value[1])
 
-    def ended(self, number: int, child: Child, began: float) -> float:
+    def recycle(self, child: Child) -> None:
+        """A process has done what one does: another one begins, while its running jobs end."""
+        if not self.stopping and self.crew.release(child):
+            self.recycled += 1
+            self.crew.due.append(child.number)
+
+    def dismiss(self, child: Child) -> None:
+        """Have a process end after its running jobs, which get the grace of all that are told to
+        stop."""
+        self.tell(child)
+        child.leaves = time.monotonic() + self.options.grace
+
+    def ended(self, number: int, child: Child) -> float:
         """Replace a process that has ended, where that is to be; returns the seconds until it is
         time for it."""
         leaves = self.stopping or child.leaves > 0
         if self.refusal or child.ended and child.code == 0 and (self.options.drain or leaves):
-            self.forget(number)
+            self.crew.forget(number)
             return 0.0
-        self.fallen.add(child.pid)
-        for box in self.boxes(child.pid):           # whoever gives back its jobs wants to know
-            blackbox.tellCode(box, child.code)
+        self.bury(child)
         if leaves:
-            self.forget(number)
+            self.crew.forget(number)
             return 0.0
         pause = self.starts.pause(number, child.code, howOf(child.code))
-        young = HASTE - (time.monotonic() - began)
+        young = HASTE - (time.monotonic() - self.crew.children[number][1])
         if pause or young > 0 and self.restarts > 3:
             return pause or young
         self.restarts += 1
-        self.forget(number)
-        self.spawn(number)
+        self.crew.forget(number)
+        self.crew.due.append(number)
         return LOOKEVERY
 
-    def forget(self, number: int) -> None:
-        """A process is over."""
-        self.children.pop(number)[0].close()
+    def bury(self, child: Child) -> None:
+        """A process has ended; unless that was in good order, something may be left of it."""
+        if not child.ended or child.code:
+            self.fallen.add(child.pid)
+            for box in self.crew.boxes(child.pid):      # whoever gives back its jobs wants to know
+                blackbox.tellCode(box, child.code)
 
     def pause(self, seconds: float) -> None:
         """Wait until a process says something, or a signal comes, at most so many seconds; then do
         what is asked for meanwhile."""
         seconds = min(seconds, self.notices.beat(time.monotonic()))
-        self.rest.wait([child.line for child, _ in self.children.values() if child.line >= 0],
-                       seconds)
-        orphans.reap([child.pid for child, _ in self.children.values()])
+        self.rest.wait([child.line for child in self.crew.every() if child.line >= 0], seconds)
+        orphans.reap([child.pid for child in self.crew.every()])
         if self.asked:
             self.asked.clear()
-            self.show()
-
-    def show(self) -> None:
-        """Print where all processes stand, and which jobs they run."""
-        for child in self.alive():
-            for box in self.boxes(child.pid):
-                text = ('Worker process '
-                        f'{child.pid}\n{stacks.beside(box) or "does not say where it stands"}')
-                with suppress(OSError, ValueError):     # closed, or nobody reads it
-                    print(text, file=sys.stderr, flush=True)
-
-    def boxes(self, pid: int) -> list[Path]:
-        """The boxes of a process; it takes them along when it ends in good order."""
-        return [] if self.folder is None else listed(self.folder, '.box', f'{pid}-')
+            self.crew.show()
 
     def watch(self, child: Child) -> float:
         """Kill a process one of whose jobs has run longer than its timeout; returns the seconds
         until that may be so."""
         if child.leaves and time.monotonic() > child.leaves:
-            subscribers.notify(events.WorkersEnded(self.running(child)))
+            subscribers.notify(events.WorkersEnded((*self.crew.running(child),)))
             child.process.kill()
         if not child.box:
             return LOOKEVERY
@@ -189,24 +187,25 @@ class Supervisor:
                 return LOOKEVERY
         return max(0.01, blackbox.respite(child.box))
 
-    def alive(self) -> list[Child]:
-        """The living worker processes."""
-        return [child for child, _ in self.children.values() if child.alive()]
-
     def stop(self) -> None:
         """Ask all to end after their running jobs."""
         self.stopping = True
-        for child in self.alive():
-            for box in self.boxes(child.pid):
-                blackbox.tell(box, blackbox.TOLD)   # it may be busy with code that hears no signal
-            child.process.terminate()
+        self.crew.due.clear()
+        for child in self.crew.alive():
+            self.tell(child)
+
+    def tell(self, child: Child) -> None:
+        """Ask a process to end after its running jobs."""
+        for box in self.crew.boxes(child.pid):
+            blackbox.tell(box, blackbox.TOLD)       # it may be busy with code that hears no signal
+        child.process.terminate()
 
     def join(self, grace: float, hurried: Callable[[], bool] = lambda: False) -> None:
         """Wait for all to end, and kill what remains after so many seconds, or when there is a
         hurry; it goes back."""
         began, told = time.monotonic(), False
         errand: Child | None = None
-        while (alive := self.alive()) and not hurried() \
+        while (alive := self.crew.alive()) and not hurried() \
                 and (lasts := time.monotonic() - began) < grace:
             for child in alive:
                 self.hear(child)
@@ -214,14 +213,14 @@ class Supervisor:
             deaf = [child for child in alive if child.names is None]
             if not told and lasts > TELL and (not deaf or lasts > 2 * TELL):
                 told = True
-                subscribers.notify(events.WorkersStopping(self.running(), grace))
+                subscribers.notify(events.WorkersStopping((*self.crew.running(),), grace))
                 # other hosts, which do not see their boxes, shall know that they were told
                 if deaf:
-                    errand = self.child(0, errand=True)
+                    errand = self.crew.child(0, errand=True)
             self.pause(0.05)
-        left = self.alive()
+        left = self.crew.alive()
         if left:
-            subscribers.notify(events.WorkersEnded(self.running()))
+            subscribers.notify(events.WorkersEnded((*self.crew.running(),)))
         for child in left:
             child.process.kill()
         for child in left:
@@ -229,9 +228,9 @@ class Supervisor:
         self.poll(time.time())
         if errand is not None:
             self.finish(errand)
-        if any(self.boxes(pid) for pid in self.fallen) or self.options.drain \
+        if any(self.crew.boxes(pid) for pid in self.fallen) or self.options.drain \
                 and self.left is None and self.place:
-            self.finish(self.child(0, errand=True))
+            self.finish(self.crew.child(0, errand=True))
 
     def finish(self, errand: Child) -> None:
         """Wait for a process that gives back what ours held and says what is left, but not for
@@ -244,17 +243,6 @@ class Supervisor:
         errand.process.kill()
         errand.process.wait()
         errand.close()
-
-    def running(self, *children: Child) -> tuple[tuple[int, str, float], ...]:
-        """The jobs that run, in these processes or all, by their ids, with their names, where these
-        are known, and for how many seconds they do."""
-        found: list[tuple[int, str, float]] = []
-        for child in children or self.alive():
-            for box in self.boxes(child.pid):
-                found += [(slot.jobid, (child.names or {}).get(slot.jobid, ''),
-                           time.monotonic() - slot.began)
-                          for slot in blackbox.running(box)]
-        return tuple(found)
 
     def run(self, begun: Callable[[], Any] = lambda: None) -> int:
         """The command: work until TERM, INT or HUP, or with options.drain until nothing is due;
@@ -270,7 +258,7 @@ class Supervisor:
                 if self.place:
                     begun()
                     self.notices.tell('READY=1', f'STATUS=works on {self.place}')
-                while self.children and not flagged and not self.starts.reason:
+                while self.crew.lasts() and not flagged and not self.starts.reason:
                     self.pause(self.poll(time.time()))
             finally:
                 self.notices.tell('STOPPING=1')

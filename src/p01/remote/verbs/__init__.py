@@ -12,6 +12,6 @@ from p01.remote.verbs.people import cancel, interrupt, pause, resume, revive
 from p01.remote.verbs.removal import prune, remove, seal
 from p01.remote.verbs.workers import absorb, evict, pulled, rise, sit
 
-__all__ = ['absorb', 'add', 'cancel', 'claim', 'complete', 'evict', 'interrupt', 'pause', 'prune',
-           'pulled', 'release',
-           'remove', 'resume', 'retry', 'revive', 'rise', 'seal', 'settle', 'sit', 'takeIn']
+__all__ = ['absorb', 'add', 'cancel', 'claim', 'claimInTurn', 'complete', 'evict', 'interrupt',
+           'pause', 'prune', 'pulled', 'release', 'remove', 'resume', 'retry', 'revive', 'rise',
+           'seal', 'settle', 'sit', 'takeIn']

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ZODB
 
 from p01.remote.storage import opened
-from p01.remote.storage.postgresql.server import Server
 from p01.remote.storage.sqlite.file import File
+
+if TYPE_CHECKING:       # needs psycopg, which who has no such database may not have
+    from p01.remote.storage.postgresql.server import Server
 
 LONG = 5 * 60.0     # seconds that a transaction on a server may be open
 LOG = 128 << 20     # bytes of SQLite's log, which begins anew at half of that when nobody needs it

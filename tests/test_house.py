@@ -12,10 +12,11 @@ import pytest
 # longest prefix decides, and modules of one floor may import each other, though not in a circle.
 FLOORS = [
     ['cli', 'demo', '__main__'],                    # faces
+    ['web'],
     ['exposition'],
     # who looks at workers needs the engine
     ['views.overview', 'views.health', 'views.job', 'views.metrics', 'views.queues', 'views.waits',
-     'views.workers'],
+     'views.workers', 'views.glance', 'views.verdict', 'views.coming'],
     ['testing'],
     ['engine.supervisor', 'engine.process', 'engine.errand'],       # assembly
     [''],                                           # front

@@ -152,6 +152,10 @@ class Scheduler(Placed, Persistent):
     def __iter__(self) -> Iterator[str]:
         return iter(self._items.keys())
 
+    def after(self, key: str) -> Iterator[str]:
+        """The keys behind this one, in their order."""
+        return iter(self._items.keys(key, None, excludemin=True))
+
     def __contains__(self, key: object) -> bool:
         return key in self._items
 

@@ -49,8 +49,9 @@ def exact(store: Store) -> dict[str, dict[str, int]]:
     noticed; see reckoned.
     """
     total = tallied(store)
-    for _, record in store.untaken():
-        total.move(record.queue, None, QUEUED if record.due is None else DELAYED)
+    came = Counter((record.queue, record.due is None) for _, record in store.untaken())
+    total.add({(queue, QUEUED if due else DELAYED): number
+               for (queue, due), number in came.items()})
     return nested(total)
 
 

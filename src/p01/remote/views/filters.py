@@ -81,6 +81,7 @@ class Filter(NamedTuple):
     key: Part[str] = WHATEVER           # unique key
     schedule: Part[str] = WHATEVER      # that enqueued it
     words: Part[str] = WHATEVER         # all of any stand in a name, a key, the worker or the error
+    below: int | None = None            # only ids that are smaller, for one page after the other
 
     def check(self) -> None:
         """Raises InputError for a status that there is not."""

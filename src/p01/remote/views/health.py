@@ -4,7 +4,7 @@ snapshot."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
@@ -64,14 +64,18 @@ class Scene(NamedTuple):
     queues: Queues
 
 
-def findings(app: App, processor: RemoteProcessor, target: str, now: float) -> Iterator[Finding]:
-    """What all checks find. One that cannot be made is a finding too, and hides no other."""
+def findings(app: App, processor: RemoteProcessor, target: str, now: float,
+             which: Collection[str] = ()) -> Iterator[Finding]:
+    """What these checks find, () for all. One that cannot be made is a finding too, and hides no
+    other."""
     scene = guarded(sceneOf, app, processor, target, now)
     if isinstance(scene, Raised):
         yield Finding('database', 'Whether it can be looked at.', UNWELL,
                       f'could not be looked at: {reasonOf(scene.error)}')
         return
     for name, check in CHECKS.items():
+        if which and name not in which:
+            continue
         found = guarded(check, scene)
         if isinstance(found, Raised):
             found = Answer(UNWELL, f'could not be looked at: {reasonOf(found.error)}')
@@ -231,3 +235,5 @@ def room(scene: Scene) -> Answer:
 CHECKS: dict[str, Callable[[Scene], Answer]] = {
     check.__name__: check
     for check in (layout, workers, code, waiting, names, retries, queues, schedules, room)}
+# those that cost the same however many jobs and schedules there are
+CHEAP = 'layout', 'workers', 'code', 'waiting', 'queues', 'room'

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import ParamSpec
 
@@ -27,21 +29,58 @@ FEW = 10_000        # jobs in line that are rather looked at than all segments
 SETS = 64           # of segments that are merged in each shard
 EVERY = 50          # segments after which memory is given back
 
+SEGMENTCOST = 20    # jobs that a look at a segment counts as
+
 P = ParamSpec('P')
+
+
+class Enough(Exception):
+    """As many jobs were looked at as one is ready to."""
+
+
+class Search:
+    """A look for jobs that ends when it has looked at so many; None for all."""
+
+    def __init__(self, most: int | None = None) -> None:
+        self.left = math.inf if most is None else most
+        self.last = 0           # the job that was looked at last
+        self.over = False       # whether it ended before there were no more
+
+    def spend(self, count: int) -> None:
+        """So many more are looked at. Raises Enough."""
+        self.left -= count
+        if self.left < 0:
+            self.over = True
+            raise Enough
+
+    def through(self, firsts: Iterable[int]) -> Iterator[int]:
+        """Segments to look at."""
+        for first in firsts:
+            self.spend(SEGMENTCOST)
+            yield first
+
+    def find(self, store: Store, which: Filter) -> Iterator[View]:
+        """The jobs of a filter, the newest first, as far as it comes. Raises InputError."""
+        which.check()
+        found = fitting(store, which, self)
+        with suppress(Enough):
+            yield from islice(found, which.limit)
 
 
 def find(store: Store, which: Filter = ALL) -> Iterator[View]:
     """The jobs of a filter, the newest first, that is, of the highest id. Raises InputError."""
     which.check()
-    return islice(fitting(store, which), which.limit)
+    return islice(fitting(store, which, Search()), which.limit)
 
 
-def fitting(store: Store, which: Filter) -> Iterator[View]:
-    """The jobs of a filter whatever its limit."""
+def fitting(store: Store, which: Filter, search: Search) -> Iterator[View]:
+    """The jobs of a filter whatever its limit. Raises Enough."""
     last, asked, fits = 0, joined(which.ofRecord()), joined(which.ofView())
-    for jobid in heapq.merge(*candidates(store, which), reverse=True):
-        if jobid != last:
-            last = jobid
+    below = math.inf if which.below is None else which.below
+    for jobid in heapq.merge(*candidates(store, which, search), reverse=True):
+        if jobid != last and jobid < below:
+            search.spend(1)
+            search.last = last = jobid
             try:
                 record = store.entry(jobid)[1]
                 if asked is None or asked(jobid, record):
@@ -59,7 +98,7 @@ def joined(checks: list[Callable[P, bool]]) -> Callable[P, bool] | None:
     return lambda *args, **kwargs: all(check(*args, **kwargs) for check in checks)
 
 
-def candidates(store: Store, which: Filter) -> Iterator[Iterator[int]]:
+def candidates(store: Store, which: Filter, search: Search) -> Iterator[Iterator[int]]:
     """The ids of the jobs that may fit, each stream the newest first. They get all that fit, and
     not many others."""
     wanted = which.sought()
@@ -69,23 +108,26 @@ def candidates(store: Store, which: Filter) -> Iterator[Iterator[int]]:
     if wanted >= set(STATI):
         firsts = indexed(store, which, ANY) if which.queue or which.name else None
         if firsts is None:
-            firsts = descending(store.segments)
-        yield members(store, firsts, lambda shard, first, jobid: True)
+            firsts = descending(store.segments, which.below)
+        yield members(store, search.through(firsts), lambda shard, first, jobid: True)
     else:
         # a worker's newest outcomes stand in its seat, where its claims are too
         yield iter(sorted((jobid for seat in store.seats.values() for jobid in seat.claims),
                           reverse=True))
         for status in FINISHED:
             if status in wanted:
-                yield ended(store, which, status)
+                yield ended(store, which, status, search)
         if not wanted.isdisjoint((QUEUED, DELAYED)):
-            yield waiting(store, which)
+            yield waiting(store, which, search)
     if not wanted.isdisjoint((QUEUED, DELAYED)):
         yield untaken(store)
 
 
-def ended(store: Store, which: Filter, status: str) -> Iterator[int]:
+def ended(store: Store, which: Filter, status: str,
+          search: Search | None = None) -> Iterator[int]:
     """Those that ended so."""
+    search = search or Search()
+
     def kept(shard: Shard, first: int, jobid: int) -> bool:
         fates = shard.fates[first]
         fate = fates.entries.get(jobid)
@@ -95,7 +137,9 @@ def ended(store: Store, which: Filter, status: str) -> Iterator[int]:
     if status in RARE or which.queue or which.name:
         firsts = indexed(store, which, status if status in RARE else ANY)
     if firsts is None:
-        firsts = heapq.merge(*(descending(shard.fates) for shard in store.shards), reverse=True)
+        firsts = heapq.merge(*(descending(shard.fates, which.below) for shard in store.shards),
+                             reverse=True)
+    firsts = search.through(firsts)
     return members(store, (first for first in firsts if timely(store, first, which)), kept)
 
 
@@ -106,7 +150,7 @@ def timely(store: Store, first: int, which: Filter) -> bool:
         and (which.before is None or fates.oldest < which.before)
 
 
-def waiting(store: Store, which: Filter) -> Iterator[int]:
+def waiting(store: Store, which: Filter, search: Search) -> Iterator[int]:
     """Those in line: of a few all that there are, else by segments."""
     total = tallied(store)
     stati = [status for status in (QUEUED, DELAYED) if status in which.stati]
@@ -117,7 +161,8 @@ def waiting(store: Store, which: Filter) -> Iterator[int]:
     if few:
         return iter(sorted(inLine(store, which.queue, stati), reverse=True))
     firsts = indexed(store, which, ANY)
-    return members(store, descending(store.segments) if firsts is None else firsts,
+    firsts = descending(store.segments, which.below) if firsts is None else firsts
+    return members(store, search.through(firsts),
                    lambda shard, first, jobid: not isinstance(shard.known(first).get(jobid), int))
 
 
@@ -164,19 +209,22 @@ def indexed(store: Store, which: Filter, status: str) -> Iterator[int] | None:
     ended so, or of all; None when there is too much to merge."""
     queue = which.queue.any[0] if len(which.queue.any) == 1 else None
     named = which.named if which.queue or which.name else None
-    return merged(store, lambda shard: shard.kinds.matching(status, queue, named, SETS))
+    return merged(store, lambda shard: shard.kinds.matching(status, queue, named, SETS),
+                  which.below)
 
 
-def merged(store: Store, matching: Callable[[Shard], list[Firsts] | None]) -> Iterator[int] | None:
-    """The first ids of the shards' segments that match, the newest first; None when there is too
-    much to merge."""
+def merged(store: Store, matching: Callable[[Shard], list[Firsts] | None],
+           below: int | None = None) -> Iterator[int] | None:
+    """The first ids of the shards' segments that match and that have ids below one, the newest
+    first; None when there is too much to merge."""
     found: list[Firsts] = []
     for shard in store.shards:
         more = matching(shard)
         if more is None:
             return None
         found += more
-    return unique(-first for first in heapq.merge(*found))
+    begin = None if below is None else 1 - below
+    return unique(-first for first in heapq.merge(*(each.keys(begin) for each in found)))
 
 
 def unique(values: Iterable[int]) -> Iterator[int]:
@@ -188,15 +236,16 @@ def unique(values: Iterable[int]) -> Iterator[int]:
             last = value
 
 
-def descending(tree: LOBTree[Segment] | LOBTree[Fates]) -> Iterator[int]:
-    """The keys of a tree, from the last one; reads no more of it than is asked for."""
-    key = tree.maxKey() if tree else 0
-    while key:
-        yield key
+def descending(tree: LOBTree[Segment] | LOBTree[Fates], below: int | None = None) -> Iterator[int]:
+    """The keys of a tree below one, from the last one; reads no more of it than is asked for."""
+    last = None if below is None else below - 1
+    while tree:
         try:
-            key = tree.maxKey(key - 1)
+            key = tree.maxKey() if last is None else tree.maxKey(last)
         except ValueError:
             return
+        yield key
+        last = key - 1
 
 
 def ids(store: Store, newest: bool = False) -> Iterator[int]:

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""What people do with queues, workers and schedules: the same verbs as the command's, each in a
+transaction that says who did what."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from flask import redirect
+from flask import url_for as addressOf
+from werkzeug.datastructures import MultiDict
+from werkzeug.wrappers import Response
+
+from p01.remote import verbs
+from p01.remote.clock.settings import edited
+from p01.remote.engine import scheduling
+from p01.remote.engine.bell import bellOf
+from p01.remote.exceptions import InputError
+from p01.remote.ground import checks
+from p01.remote.instants import duration
+from p01.remote.processor import RemoteProcessor
+from p01.remote.store.seats import Order
+from p01.remote.verbs.requests import QUIET, STOP, order, revoke
+from p01.remote.views.workers import workersOf
+from p01.remote.web.access import Visitor
+from p01.remote.web.actions import told
+from p01.remote.web.site import Site, isLocal
+from p01.remote.web.snapshot import change
+
+Form = MultiDict[str, str]
+EDITS = ('tz', 'queue', 'every')        # settings of a schedule that a page changes, as texts
+
+
+def untilOf(form: Form) -> float | None:
+    """Until when something is to be paused; None for until it is resumed. Raises InputError."""
+    length = form.get('for', '').strip()
+    return time.time() + duration(length, 'How long', bare=True) if length else None
+
+
+def back(form: Form, usual: str, word: str, of: str = '', number: int = 1) -> Response:
+    """Go back, and say what was done."""
+    address = form.get('back', '')
+    return redirect(told(address if isLocal(address) else addressOf(usual), word, number), 303)
+
+
+def pauseQueue(site: Site, visitor: Visitor, form: Form, name: str) -> Response:
+    """Let no more jobs of a queue start."""
+    until = untilOf(form)
+    checks.nameOf(name, 'A queue')
+    change(site.app, visitor, f'pause queue {name}',
+           lambda processor: verbs.pause(processor.store, name, until))
+    return back(form, 'queues', 'pause')
+
+
+def resumeQueue(site: Site, visitor: Visitor, form: Form, name: str) -> Response:
+    """Let the jobs of a queue start again."""
+    was = change(site.app, visitor, f'resume queue {name}',
+                 lambda processor: verbs.resume(processor.store, name))
+    bellOf(site.app.db).tell()
+    return back(form, 'queues', 'resume', number=int(was))
+
+
+def orderWorkers(site: Site, visitor: Visitor, form: Form) -> Response:
+    """Have workers stop, claim no more, or claim again; those of one process, or one of them."""
+    word, process = form.get('do', ''), form.get('process', '')
+    if word not in ('stop', 'quiet', 'unquiet'):
+        raise InputError('What is to be done is not known here; go back, and try again.')
+    wanted = Order(visitor.name, time.time())
+
+    def work(processor: RemoteProcessor) -> int:
+        seats = [processor.store.seats[each.name]
+                 for each in workersOf(processor.store, wanted.when)
+                 if each.alive and process in (each.process, each.name)]
+        for seat in seats:
+            if word == 'unquiet':
+                revoke(seat, QUIET)
+            else:
+                order(seat, STOP if word == 'stop' else QUIET, wanted)
+        return len(seats)
+
+    number = change(site.app, visitor, f'{word} workers of {process}', work)
+    bellOf(site.app.db).tell()
+    return back(form, 'workers', word, number=number)
+
+
+def scheduled(word: str, work: Callable[[RemoteProcessor, str, Form], Any]
+              ) -> Callable[[Site, Visitor, Form, str], Response]:
+    """An action on one schedule."""
+    def act(site: Site, visitor: Visitor, form: Form, name: str) -> Response:
+        change(site.app, visitor, f'{word} schedule {name}',
+               lambda processor: work(processor, name, form))
+        return back(form, 'schedules', word)
+
+    return act
+
+
+def skip(processor: RemoteProcessor, name: str, form: Form) -> None:
+    """Let the next runs go by. Raises InputError."""
+    text = form.get('count', '1')
+    if not text.isdecimal() or len(text) > 4:
+        raise InputError('How many runs are skipped is a whole number.')
+    scheduling.skip(processor, name, int(text))
+
+
+def edit(processor: RemoteProcessor, name: str, form: Form) -> None:
+    """Change what was chosen for a schedule. Raises InputError."""
+    given: dict[str, Any] = {key: form[key].strip() for key in EDITS if form.get(key, '').strip()}
+    cron = form.get('cron', '').strip() or None
+    if cron is not None and 'every' in given:
+        raise InputError('Give a crontab line or a length of time between two runs, not both.')
+    edits = edited(cron, given)
+    if not edits:
+        raise InputError('Give what is to be changed, as a crontab line or a queue.')
+    scheduling.change(processor, name, edits)
+
+
+def pause(processor: RemoteProcessor, name: str, form: Form) -> None:
+    """Fire it no more. Raises InputError."""
+    scheduling.pause(processor, name, untilOf(form))
+
+
+SCHEDULES = {
+    'pause': scheduled('pause', pause),
+    'resume': scheduled('resume', lambda processor, name, form: scheduling.resume(processor,
+                                                                                  name)),
+    'run': scheduled('run', lambda processor, name, form: scheduling.runNow(processor, name)),
+    'skip': scheduled('skip', skip), 'edit': scheduled('edit', edit),
+    'reset': scheduled('reset', lambda processor, name, form: scheduling.reset(processor, name))}

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""What a page is made of: one connection, one transaction, one instant, and who looks."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import NamedTuple, TypeVar
+
+from ZODB.Connection import Connection
+
+from p01.remote.app import App
+from p01.remote.processor import RemoteProcessor
+from p01.remote.storage.insides import storageOf
+from p01.remote.storage.transactions import transact
+from p01.remote.store.records import ERROR
+from p01.remote.views.figures import tallied
+from p01.remote.web.access import Visitor
+
+# seconds that a page stays the same while nothing runs, or something does
+STEADY, LIVELY = 60.0, 2.0
+
+Result = TypeVar('Result')
+
+
+class Snapshot(NamedTuple):
+    """What a page is made of. target: how commands name the application; given: the arguments of
+    its address; now: POSIX seconds."""
+
+    app: App
+    processor: RemoteProcessor
+    target: str
+    visitor: Visitor
+    given: Mapping[str, str]
+    now: float
+    tid: str
+    began: float        # on the clock of time.perf_counter
+
+    @property
+    def failed(self) -> int:
+        """How many failed jobs are kept."""
+        return sum(count for (_, status), count in tallied(self.processor.store).items()
+                   if status == ERROR)
+
+    @property
+    def cost(self) -> float:
+        """Seconds that it took so far."""
+        return time.perf_counter() - self.began
+
+
+@contextmanager
+def taken(app: App, target: str, visitor: Visitor, given: Mapping[str, str]) -> Iterator[Snapshot]:
+    """A snapshot of now."""
+    began = time.perf_counter()
+    with app.reading() as processor:
+        yield Snapshot(app, processor, target, visitor, given, time.time(), tidOf(processor),
+                       began)
+
+
+def tidOf(processor: RemoteProcessor) -> str:
+    """The last transaction that a snapshot shows, in hexadecimal."""
+    tid: bytes = storageOf(processor._p_jar).lastTransaction()
+    return tid.hex()
+
+
+def tagOf(snapshot: Snapshot) -> str:
+    """What is the same as long as the page is: the transaction, who looks, and a while, short where
+    jobs run, since they tell how far they are without a commit."""
+    runs = any(seat.claims for seat in snapshot.processor.store.seats.values())
+    pace = LIVELY if runs else STEADY
+    return f'{snapshot.tid}-{snapshot.visitor.may}-{int(snapshot.now // pace)}'
+
+
+def change(app: App, visitor: Visitor, what: str,
+           work: Callable[[RemoteProcessor], Result]) -> Result:
+    """Do work(processor) in a transaction, again when it meets the workers. The transaction says
+    who did it and what, for those who look at the history of the database."""
+    def noted(connection: Connection) -> Result:
+        current = connection.transaction_manager.get()
+        current.user = visitor.name
+        current.note(f'p01-remote dash: {what}')
+        return work(app.locate(connection))
+
+    return transact(app.db, noted)

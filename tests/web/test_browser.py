@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""The dashboard in a real browser: pages, keys, what is live, without JavaScript, narrow; nothing
+is said on the console, and no policy is violated."""
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from p01.remote.testing import waitFor
+
+CHROMIUM = next((path for path in ('/usr/bin/chromium', '/usr/bin/chromium-browser',
+                                   '/usr/bin/google-chrome') if Path(path).exists()), None)
+FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+         '--disable-background-networking', '--disable-component-update', '--disable-sync']
+PAGES = ['/', '/?span=day', '/jobs', '/jobs?filter=status:error', '/errors', '/queues', '/workers',
+         '/schedules', '/schedules/shop.stock.sync', '/system']
+# what is wider than the window, but for what may scroll
+WIDE = '''() => [...document.querySelectorAll('body *')].filter(each => {
+  const right = each.getBoundingClientRect().right;
+  return right > innerWidth + 1 && each.checkVisibility()
+    && !each.closest('.tabs, .nav, .code, .tb, .log, .scroll, pre, svg, .vh, .sprite, .bulk');
+}).slice(0, 3).map(each => each.outerHTML.slice(0, 200))'''
+
+if CHROMIUM is None:
+    pytest.skip('no Chromium is installed', allow_module_level=True)
+playwright = pytest.importorskip('playwright.sync_api')
+
+
+@pytest.fixture(scope='module')
+def chromium():
+    """A browser."""
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def served(town):
+    """The address of the shop's dashboard."""
+    from waitress import create_server
+    server = create_server(town.site, host='127.0.0.1', port=0, threads=4)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    yield f'http://127.0.0.1:{server.effective_port}'
+    server.close()
+    thread.join(5)
+
+
+@pytest.fixture
+def visit(chromium, served):
+    """Opens pages, and fails when they say anything on the console."""
+    contexts, said = [], []
+
+    def page(path='/', **options):
+        context = chromium.new_context(**{'viewport': {'width': 1280, 'height': 900}, **options})
+        contexts.append(context)
+        found = context.new_page()
+        found.on('console', lambda message: said.append(message.text))
+        found.on('pageerror', lambda error: said.append(str(error)))
+        found.goto(served + path)
+        return found
+
+    yield page
+    for context in contexts:
+        context.close()
+    assert said == []
+
+
+def jobsOf(town, text):
+    """The paths of pages about jobs."""
+    from p01.remote.views.grammar import parse
+    from p01.remote.views.listing import find
+    with town.app.reading() as processor:
+        return [f'/jobs/{view.id}' for view in find(processor.store, parse(text, time.time()))]
+
+
+def pagesOf(town):
+    """Every kind of page."""
+    from p01.remote.views.errors import failuresOf
+    with town.app.reading() as processor:
+        key = failuresOf(processor.store).kinds[0].key
+    return [*PAGES, f'/errors/{key}', jobsOf(town, 'status:error')[0],
+            jobsOf(town, 'status:completed')[0], f'/jobs/{town.ids["waiting"]}',
+            f'/jobs/{town.ids["delayed"]}']
+
+
+def test_every_page_stands_at_every_width(town, visit):
+    page = visit()
+    base = page.url.rstrip('/')
+    for path in pagesOf(town):
+        for width in (1440, 768, 320):
+            page.set_viewport_size({'width': width, 'height': 800})
+            page.goto(base + path)
+            assert page.evaluate(WIDE) == [], (path, width)
+            assert page.evaluate('document.documentElement.scrollWidth <= innerWidth'), path
+
+
+def test_every_page_reads_well_aloud(town, visit):
+    page = visit()
+    base = page.url.rstrip('/')
+    for path in pagesOf(town):
+        page.goto(base + path)
+        assert page.evaluate('''() => [...document.querySelectorAll(
+            'button, a, input:not([type=hidden]), select, progress, svg[role=img]')].filter(
+            each => each.checkVisibility() && !(each.getAttribute('aria-label')
+              || each.textContent.trim() || each.labels && each.labels.length
+              || each.getAttribute('aria-labelledby'))).map(each => each.outerHTML.slice(0, 120))
+            ''') == [], path
+        assert page.locator('h1').count() == 1
+        ids = page.evaluate('[...document.querySelectorAll("[id]")].map(each => each.id)')
+        assert len(ids) == len(set(ids)), path
+        assert page.evaluate('''[...document.querySelectorAll('table')].every(
+            each => each.caption && each.querySelector('th[scope]'))'''), path
+
+
+def test_keys_move_select_and_run_again(town, visit):
+    page = visit('/jobs?filter=status:error')
+    page.keyboard.press('j')
+    page.keyboard.press('x')
+    page.keyboard.press('j')
+    page.keyboard.press('x')
+    assert page.locator('#count').inner_text() == '2'
+    assert page.locator('#bulk').is_visible()
+    with page.expect_navigation():
+        page.keyboard.press('r')
+    assert '2 queued again' in page.locator('.toast').inner_text()
+    page.keyboard.press('/')
+    assert page.evaluate('document.activeElement.name') == 'filter'
+    page.keyboard.press('Escape')
+    for key, title in (('q', 'Queues'), ('w', 'Workers'), ('s', 'Schedules'), ('y', 'System'),
+                       ('e', 'Errors'), ('j', 'Jobs'), ('o', 'Overview')):
+        page.keyboard.press('g')
+        with page.expect_navigation():
+            page.keyboard.press(key)
+        assert page.title().startswith(title)
+    page.keyboard.press('?')
+    assert page.locator('#keys').is_visible()
+
+
+def test_a_page_follows_the_database_and_costs_304s_when_idle(town, visit):
+    page = visit('/queues')
+    stati = []
+    page.on('response', lambda answer: stati.append(answer.status))
+    waitFor(lambda: page.wait_for_timeout(200) or 304 in stati, 20)
+    with town.app.transaction():
+        from p01.remote import verbs
+        verbs.pause(town.app.processor.store, 'mail')
+    waitFor(lambda: page.wait_for_timeout(200) or
+            page.get_by_role('button', name='Resume mail').count() == 1, 20)
+    page.keyboard.press('.')
+    assert 'paused' in page.locator('#live').inner_text()
+    page.wait_for_timeout(300)
+    stati.clear()
+    page.wait_for_timeout(2600)
+    assert stati == []
+
+
+def test_what_is_open_or_selected_stays_so(town, visit):
+    page = visit(jobsOf(town, 'status:error job:receipt')[0])
+    runs = page.locator('details.att')
+    runs.nth(1).locator('summary').first.click()
+    runs.nth(0).locator('summary').first.click()
+    with page.expect_response(lambda answer: answer.status == 200, timeout=20_000), \
+            town.app.transaction() as root:
+        root['x'] = 1
+    page.wait_for_timeout(300)
+    assert [runs.nth(at).evaluate('each => each.open') for at in (0, 1)] == [False, True]
+
+
+def test_light_and_dark(town, visit):
+    page = visit('/', color_scheme='light')
+    ground = 'getComputedStyle(document.body).backgroundColor'
+    light = page.evaluate(ground)
+    for expected in (True, False):      # light, as chosen; then dark
+        with page.expect_navigation():
+            page.keyboard.press('t')
+        assert (page.evaluate(ground) == light) is expected
+    assert visit('/', color_scheme='dark').evaluate(ground) != light
+
+
+def test_all_works_without_javascript(town, visit):
+    page = visit('/jobs?filter=status:error', java_script_enabled=False)
+    page.locator('tbody .check').nth(0).check()
+    page.locator('tbody .check').nth(1).check()
+    assert page.locator('#bulk').is_visible()
+    page.locator('#bulk button[value=remove]').click()
+    assert 'Delete 2 jobs?' in page.locator('h1').inner_text()
+    page.locator('button.danger-solid').click()
+    assert '2 removed' in page.locator('.toast').inner_text()
+    page.locator('.query input').fill('status:queued queue:feed')
+    page.locator('.filters button').click()
+    assert page.locator('tbody tr').count() == 3
+    page.goto(page.url.partition('/jobs')[0] + '/queues')
+    page.locator('summary', has_text='Pause').first.click()
+    page.locator('text=for an hour').first.click()
+    assert 'paused' in page.locator('.toast').inner_text()
+
+
+@pytest.mark.slow
+def test_progress_and_log_come_as_they_are(town, visit):
+    from tests.web import stage
+    with stage.Workers(f'sqlite:{town.app.place.partition(":")[2]}', town.app) as workers:
+        page = visit(f'/jobs/{workers.jobs[0]}')
+        waitFor(lambda: page.wait_for_timeout(200) or 'part 5 of 5' in page.inner_text('#main'), 20)
+        assert page.locator('progress.wide').get_attribute('value') is not None
+        page = visit('/')
+        assert 'shop.index.reindex' in page.inner_text('#main')
+

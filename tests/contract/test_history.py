@@ -169,3 +169,13 @@ def test_what_the_last_worker_left_stands_until_the_next_one(app):
     with app.transaction():
         nothing.enqueue()
     assert read(app, now=time.time() + 600).points()[-1].depth.queued == 1
+
+
+def test_jobs_that_people_take_in_as_they_cancel_count_once(app):
+    with app.transaction():
+        handles = [nothing.enqueue() for _ in range(30)]
+    with app.transaction():
+        assert all(handle.cancel() for handle in handles[::7])
+    work(app)
+    found = read(app).sum()
+    assert (found.came, found.completed, found.cancelled) == (30, 25, 0)

@@ -37,6 +37,8 @@ def cancel(store: Store, jobid: int, now: float) -> bool:
     takeIn(store, shard, hand, now)
     shard.count(hand.tally)
     hand.tally = Tally()
+    if hand.recent:             # what was taken in
+        store.past.add(hand.minute, hand.recent)
     fate = store.fate(jobid)
     if isinstance(fate, Journal):
         return False

@@ -22,7 +22,7 @@ from p01.remote.views.queues import Queues, queuesOf, unserved
 from p01.remote.views.workers import Worker, workersOf
 
 GAUGE, COUNTER, HISTOGRAM = 'gauge', 'counter', 'histogram'
-QUEUES = 200            # the busiest of so many queues are told apart
+QUEUES = 100            # the busiest of so many queues are told apart
 STATES = 'alive', 'quiet', 'stopping', 'dead'       # of workers
 ENDS = {COMPLETED: Code.DONE, ERROR: Code.FAILED, CANCELLED: Code.CANCELLED}
 SUMMED = Code.CAME, Code.RETRIED, *ENDS.values()

@@ -14,6 +14,7 @@ FLOORS = [
     ['cli', 'demo', '__main__'],                    # faces
     ['web'],
     ['exposition'],
+    ['trial'],
     # who looks at workers needs the engine
     ['views.overview', 'views.health', 'views.job', 'views.metrics', 'views.queues', 'views.waits',
      'views.workers', 'views.glance', 'views.verdict', 'views.coming'],
@@ -64,6 +65,8 @@ OWNED = {
     'parse_args',
     # ZODB
     'new_instance', 'poll_invalidations', 'new_oid', 'tpc_transaction', 'record_iternext',
+    # pytest
+    'pytest_addoption', 'pytest_configure',
     # ZEO
     'notify_disconnected',
 }

@@ -11,6 +11,7 @@ from p01.remote.clock.settings import settled
 from p01.remote.engine import firing, scheduling, ticker
 from p01.remote.engine.loop import Loop
 from p01.remote.exceptions import InputError, UnknownSchedule
+from p01.remote.ground import clocks
 from p01.remote.scheduler import Delay
 from p01.remote.storage.places import traverse
 from p01.remote.views import listing
@@ -205,7 +206,7 @@ def test_the_newest_of_the_history_is_the_job(clock):
 # -- what people do
 
 def test_paused_until(clock, monkeypatch):
-    monkeypatch.setattr(scheduling.time, 'time', lambda: MINUTE)
+    monkeypatch.setattr(clocks, 'now', lambda: MINUTE)
     item = clock.add(every='1m')
     scheduling.pause(clock.processor, 'item', MINUTE + 200)
     assert [clock.at(MINUTE + each) for each in (60, 120, 180)] == [[], [], []]
@@ -222,7 +223,7 @@ def test_paused_and_resumed(clock, monkeypatch):
     clock.add(every='1m')
     scheduling.pause(clock.processor, 'item', None)
     assert clock.at(MINUTE + 600) == []
-    monkeypatch.setattr(scheduling.time, 'time', lambda: MINUTE + 610)
+    monkeypatch.setattr(clocks, 'now', lambda: MINUTE + 610)
     assert scheduling.resume(clock.processor, 'item') \
         and not scheduling.resume(clock.processor, 'item')
     assert clock.at(MINUTE + 630) == []
@@ -238,7 +239,7 @@ def test_the_next_ones_skipped(clock):
 
 
 def test_run_by_hand_beside_its_times(clock, monkeypatch):
-    monkeypatch.setattr(scheduling.time, 'time', lambda: MINUTE + 30)
+    monkeypatch.setattr(clocks, 'now', lambda: MINUTE + 30)
     item = clock.add(every='1m', overlap='queue')
     jobid = scheduling.runNow(clock.processor, 'item')
     assert clock.processor.store.entry(jobid)[1].extras == {'tick': MINUTE + 30, 'schedule': 'item'}
@@ -247,7 +248,7 @@ def test_run_by_hand_beside_its_times(clock, monkeypatch):
 
 
 def test_a_backfill_once(clock, monkeypatch):
-    monkeypatch.setattr(scheduling.time, 'time', lambda: MINUTE + 605)
+    monkeypatch.setattr(clocks, 'now', lambda: MINUTE + 605)
     item = clock.add(every='1m')
     clock.at(MINUTE + 60)
     clock.run()
@@ -274,7 +275,7 @@ def test_a_backfill_once(clock, monkeypatch):
 
 
 def test_a_tick_that_a_backfill_has_enqueued_is_not_fired(clock, monkeypatch):
-    monkeypatch.setattr(scheduling.time, 'time', lambda: MINUTE + 61)
+    monkeypatch.setattr(clocks, 'now', lambda: MINUTE + 61)
     clock.add(every='1m')
     scheduling.backfill(clock.processor, 'item', MINUTE, MINUTE + 61)
     assert clock.new() == [MINUTE, MINUTE + 60]

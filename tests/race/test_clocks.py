@@ -78,7 +78,6 @@ def test_the_end_of_a_host_is_no_jobs_fault(shared, tmp_path, left):
 def test_jobs_enqueued_by_a_clock_that_was_ahead_keep_their_order(stage, monkeypatch):
     """E7a: one is enqueued an hour ahead, then the clock is put right; the same connection, and
     others, go on."""
-    from p01.remote import processor as module
     real = time.time
 
     def enqueue(processor, *numbers):
@@ -86,9 +85,9 @@ def test_jobs_enqueued_by_a_clock_that_was_ahead_keep_their_order(stage, monkeyp
 
     with stage.app.transaction():
         mine = stage.app.processor
-        monkeypatch.setattr(module.time, 'time', lambda: real() + HOUR)
+        monkeypatch.setattr(time, 'time', lambda: real() + HOUR)
         ids = enqueue(mine, 1)
-        monkeypatch.setattr(module.time, 'time', real)
+        monkeypatch.setattr(time, 'time', real)
         ids += enqueue(mine, 2, 3)
     ids += stage.do(lambda processor: enqueue(processor, 4, 5))
     loop = stage.loop()

@@ -96,6 +96,12 @@ class App:
         """
         return self._opening.open(self._install)
 
+    def move(self, opening: Opening, home: Home) -> tuple[Opening, Home]:
+        """Have another database, and place in it; returns those of before, left as they are."""
+        before = self._opening, self.home
+        self._opening, self.home = opening, home
+        return before
+
     def _install(self, db: DB) -> None:
         home, oid = transact(db, lambda connection: self.home.install(connection, self.place,
                                                                       self.adds))

@@ -3,7 +3,6 @@
 IRemoteProcessor."""
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
@@ -23,7 +22,7 @@ from p01.remote.engine.inline import runDue
 from p01.remote.engine.pledge import pledge
 from p01.remote.engine.seams import Hired
 from p01.remote.exceptions import InputError, NotLoaded, RemoteError, UnknownJob
-from p01.remote.ground import checks
+from p01.remote.ground import checks, clocks
 from p01.remote.ground.door import Part, Placed
 from p01.remote.ground.foreign import Raised, described, listed, reasonOf, short
 from p01.remote.instants import duration, seconds
@@ -179,7 +178,7 @@ class RemoteProcessor(Placed, Persistent):
         """Cancel a job that waits, or with running ask its worker to end it; see
         IRemoteProcessor."""
         idle(self._p_jar)
-        seconds, now = duration(grace, 'grace'), time.time()
+        seconds, now = duration(grace, 'grace'), clocks.now()
         if verbs.cancel(self.store, jobid, now):
             return True
         return running \
@@ -188,7 +187,7 @@ class RemoteProcessor(Placed, Persistent):
     def retryJob(self, jobid: int) -> bool:
         """Run a failed or cancelled job again; whether it was one. Raises JobNotFound."""
         idle(self._p_jar)
-        done = verbs.revive(self.store, jobid, time.time())
+        done = verbs.revive(self.store, jobid, clocks.now())
         if done and self._p_jar is not None:
             pledge(self._p_jar, jobid, 'queued again')
         return done
@@ -209,7 +208,7 @@ class RemoteProcessor(Placed, Persistent):
         counts = dict.fromkeys(wanted, 0)
         for status in counts:
             for jobid in list(listing.ended(self.store, ALL, status)):
-                if verbs.remove(self.store, jobid, time.time()):
+                if verbs.remove(self.store, jobid, clocks.now()):
                     counts[status] += 1
         return counts
 
@@ -243,7 +242,7 @@ class RemoteProcessor(Placed, Persistent):
 
     def now(self, now: datetime | float | None) -> float:
         """An instant in POSIX seconds; None is now."""
-        return time.time() if now is None else seconds(now, 'now')
+        return clocks.now() if now is None else seconds(now, 'now')
 
     # -- processing in the caller's transaction
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
 import weakref
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -27,7 +26,7 @@ from p01.remote.exceptions import (
     RemoteError,
     StorageAway,
 )
-from p01.remote.ground import fork, subscribers
+from p01.remote.ground import clocks, fork, subscribers
 from p01.remote.ground.foreign import interrupts, reasonOf
 from p01.remote.instants import duration, seconds
 from p01.remote.interfaces import IWorker
@@ -70,7 +69,7 @@ class SimpleWorker:
         loop = self.loop()
         try:
             loop.ready()
-            tasks, _ = loop.book(time.time() if now is None else seconds(now, 'now'), 1)
+            tasks, _ = loop.book(clocks.now() if now is None else seconds(now, 'now'), 1)
             for task in tasks:
                 loop.act(task)
             return bool(tasks)

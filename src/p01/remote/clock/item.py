@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +10,7 @@ from persistent import Persistent
 
 from p01.remote.clock import ticks
 from p01.remote.exceptions import InputError, RegistrationError
-from p01.remote.ground import checks
+from p01.remote.ground import checks, clocks
 from p01.remote.ground.door import Placed
 from p01.remote.ground.foreign import short
 from p01.remote.instants import seconds, utc
@@ -94,7 +93,7 @@ class SchedulerItem(Placed, Persistent):
     def preview(self, count: int, after: float | datetime | None = None) -> list[datetime]:
         """Its next ticks after an instant, None for now, at most so many."""
         found: list[datetime] = []
-        tick = self.nextAfter(time.time() if after is None else after)
+        tick = self.nextAfter(clocks.now() if after is None else after)
         while tick is not None and len(found) < count:
             found.append(tick)
             tick = self.nextAfter(tick)

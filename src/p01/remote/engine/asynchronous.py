@@ -35,7 +35,7 @@ from p01.remote.engine.steps import steps
 from p01.remote.engine.verdict import OPENATONCE, Task
 from p01.remote.engine.ways import Way
 from p01.remote.exceptions import ClaimLost
-from p01.remote.ground import subscribers
+from p01.remote.ground import clocks, subscribers
 from p01.remote.ground.blackbox import FREE, STEP
 from p01.remote.ground.foreign import Raised, guarded
 from p01.remote.options import CONFLICTS
@@ -176,7 +176,7 @@ class Asynchronous:
             self.tell()
             return
         slot = self.slots.pop() if self.slots else self.post.box.take(FREE)
-        job = Attempt(self, task, way, time.time(), slot)
+        job = Attempt(self, task, way, clocks.now(), slot)
         self.post.box.write(slot, task.id, job.until, job.began)
         work = self.events.create_task(self.perform(job, way), context=Context())
         self.running[task.id] = work
@@ -220,7 +220,7 @@ class Asynchronous:
         # one that took all memory may leave none to write down its failure
         runs = task.id if isinstance(error, MemoryError) else -task.id
         self.post.box.write(job.slot, runs, 0.0, 0.0)
-        self.ended.append(Ended(task, way, output, error, job.started, time.time(), job.conflicts,
+        self.ended.append(Ended(task, way, output, error, job.started, clocks.now(), job.conflicts,
                                 job.slot, isinstance(error, asyncio.CancelledError)
                                 and task.id in self.given, job.silence()))
 

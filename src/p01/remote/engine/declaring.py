@@ -20,7 +20,7 @@ from p01.remote.engine.bell import wake
 from p01.remote.engine.firing import reckoned
 from p01.remote.engine.seams import Do, Processor
 from p01.remote.exceptions import InputError
-from p01.remote.ground import subscribers
+from p01.remote.ground import clocks, subscribers
 from p01.remote.ground.foreign import Raised, guarded, reasonOf
 from p01.remote.scheduler import Scheduler
 from p01.remote.storage.origin import contained
@@ -91,7 +91,7 @@ class Declaring:
                               if code in there},
                            self.code: tuple(self.declared)}
         told: list[object] = []
-        now, done = time.time(), {'added': [], 'changed': []}       # type: ignore[var-annotated]
+        now, done = clocks.now(), {'added': [], 'changed': []}       # type: ignore[var-annotated]
         for name, each in self.declared.items():
             found = contained(keep, processor, name, each, now)
             if isinstance(found, Raised):
@@ -115,7 +115,7 @@ class Declaring:
         leaving = scheduler.leaving[self.application]
         gone, stay = [name for name in leaving
                       if name not in live], [name for name in leaving if name in live]
-        retired = [name for name in gone if contained(leave, scheduler, name, time.time()) is True]
+        retired = [name for name in gone if contained(leave, scheduler, name, clocks.now()) is True]
         if gone:
             scheduler.leaving = {**scheduler.leaving, self.application: tuple(stay)}
         return [events.SchedulesDeclared((), (), tuple(retired))] if retired else []

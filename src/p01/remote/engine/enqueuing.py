@@ -2,7 +2,6 @@
 """Enqueuing: everything is checked first, then the records are handed to the store."""
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -12,7 +11,7 @@ from p01.remote.engine.behaviours import prepared
 from p01.remote.engine.pledge import pledge
 from p01.remote.engine.seams import Processor
 from p01.remote.exceptions import InputError
-from p01.remote.ground import checks, subscribers
+from p01.remote.ground import checks, clocks, subscribers
 from p01.remote.instants import duration, seconds
 from p01.remote.job import Job
 from p01.remote.options import DEFAULTQUEUE, Span, Unique
@@ -29,7 +28,7 @@ def enqueue(processor: Processor, name: str, behaviour: Job, inputs: Sequence[An
 
     Raises InputError and what the job's own code raises, before anything is enqueued.
     """
-    now = time.time()
+    now = clocks.now()
     due = dueOf(delay, at, now)
     priority = checks.priorityOf(priority)
     queue = checks.nameOf(queue or behaviour.queue or DEFAULTQUEUE, 'A queue')

@@ -3,7 +3,6 @@
 transaction."""
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ from p01.remote.clock.settings import ALL
 from p01.remote.engine.enqueuing import packed, put
 from p01.remote.engine.seams import Processor
 from p01.remote.exceptions import InputError, JobNotFound, NotLoaded
+from p01.remote.ground import clocks
 from p01.remote.ground.foreign import shown
 from p01.remote.instants import seconds
 from p01.remote.options import DEFAULTQUEUE
@@ -122,7 +122,7 @@ def records(processor: Processor, item: SchedulerItem, instants: Iterable[float]
         behaviour = processor.registered(item.jobName)
         [kept] = packed(processor, item.jobName, behaviour, (item.input,))
         queue = item.queue or behaviour.queue
-    created = time.time()
+    created = clocks.now()
     return [Record(item.jobName, kept, created, queue or DEFAULTQUEUE, item.priority, None,
                    {'tick': tick, 'schedule': str(item.__name__)}) for tick in instants]
 

@@ -22,7 +22,7 @@ from p01.remote.engine.seams import Processor
 from p01.remote.engine.surroundings import Surroundings
 from p01.remote.engine.verdict import Failed, Task, ends, expired, failure, policyOf
 from p01.remote.exceptions import TimedOut, TransactionOver
-from p01.remote.ground import subscribers
+from p01.remote.ground import clocks, subscribers
 from p01.remote.ground.foreign import interrupts
 from p01.remote.ground.upstream import over
 from p01.remote.job import Job
@@ -45,7 +45,7 @@ def runDue(processor: Processor, now: float | None, most: int | None = None) -> 
     # those that asked to run later ran here once, however soon that is
     later: set[int] = set()
     while most is None or count < most:
-        instant = time.time() if now is None else now
+        instant = clocks.now() if now is None else now
         ticker.tick(processor, instant, clock, manager)
         claimed = verbs.claim(processor.store, hand, 1, instant)
         for event in expired(hand):
@@ -102,7 +102,7 @@ def runOne(processor: Processor, hand: Holder, jobid: int, now: float | None, ma
     task = Task(jobid, store.entry(jobid)[1], hand.claims[jobid])
     behaviour = processor.behaviour(task.record.name)
     savepoint = manager.savepoint(optimistic=True)
-    started = time.time() if now is None else now
+    started = clocks.now() if now is None else now
     try:
         with kept(current):
             output = call(processor, behaviour, task, started, manager)
@@ -115,7 +115,7 @@ def runOne(processor: Processor, hand: Holder, jobid: int, now: float | None, ma
         if interrupts(error):
             raise
         savepoint.rollback()
-        ended = time.time() if now is None else now
+        ended = clocks.now() if now is None else now
         verdict = failure(task, policyOf(behaviour), error, started, ended, hand.name,
                           random.random())
         for event in ends(task, verdict, hand.name):
@@ -125,7 +125,7 @@ def runOne(processor: Processor, hand: Holder, jobid: int, now: float | None, ma
             return False
         verbs.retry(store, hand, jobid, verdict.due, verdict.attempt)
         return verdict.attempt is None
-    ended = time.time() if now is None else now
+    ended = clocks.now() if now is None else now
     verbs.settle(store,
                  hand, {jobid: success(packed, task.claim.runs + 1, started, ended,
                                        task.claim.attempts)})

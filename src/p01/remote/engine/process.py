@@ -40,7 +40,7 @@ from p01.remote.exceptions import (
 )
 from p01.remote.front.named import loadApp
 from p01.remote.front.schedules import declaringOf
-from p01.remote.ground import blackbox, folders, subscribers
+from p01.remote.ground import blackbox, clocks, folders, subscribers
 from p01.remote.ground.foreign import Raised, described, guarded, reasonOf
 from p01.remote.options import WorkerOptions
 from p01.remote.views.figures import leftOf
@@ -268,7 +268,7 @@ class Served:
         if not self.options.drain:
             return None
         with self.app.reading() as processor:
-            return leftOf(processor.store, self.options.queues, time.time())
+            return leftOf(processor.store, self.options.queues, clocks.now())
 
 
 def reach(app: App, name: str, ended: Callable[[], bool]) -> bool:

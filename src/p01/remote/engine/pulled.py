@@ -2,14 +2,13 @@
 """Jobs that a caller pulls, works on in ways of his own, and completes; see IRemoteProcessor."""
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from p01.remote import verbs
 from p01.remote.engine import rescuing, ticker
 from p01.remote.engine.seams import Processor
 from p01.remote.engine.verdict import expired
-from p01.remote.ground import subscribers
+from p01.remote.ground import clocks, subscribers
 from p01.remote.job import Job
 from p01.remote.store import payload
 from p01.remote.store.outcomes import success
@@ -30,7 +29,7 @@ def pull(processor: Processor, now: float) -> Job | None:
 
 def complete(processor: Processor, jobid: int, output: Any) -> None:
     """Complete a job that was pulled. Raises ClaimLost when it is not in anybody's hands."""
-    now = time.time()
+    now = clocks.now()
     seat = verbs.pulled(processor.store, now)
     claim = seat.held(jobid)
     kept = payload.packOutput(output, f'The output of job {jobid}', processor.outputLimit,

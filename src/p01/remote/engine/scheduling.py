@@ -3,7 +3,6 @@
 given."""
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +14,7 @@ from p01.remote.engine.bell import wake
 from p01.remote.engine.firing import BACKFILL, BYHAND, enqueued, found, reckoned, records
 from p01.remote.engine.seams import Processor
 from p01.remote.exceptions import InputError, UnknownSchedule
-from p01.remote.ground import checks
+from p01.remote.ground import checks, clocks
 from p01.remote.ground.foreign import listed, short
 from p01.remote.instants import utc
 from p01.remote.store import payload
@@ -49,7 +48,7 @@ def add(processor: Processor, name: str, settings: dict[str, Any], input: Any) -
                           jar=processor._p_jar)
     if packed is not None:
         settings = {**settings, 'input': packed}
-    item, now = Schedule(settings, HAND), time.time()
+    item, now = Schedule(settings, HAND), clocks.now()
     if item.form.next(now) is None:
         raise InputError(f'at lies in the past ({utc(settings["at"]):%Y-%m-%d %H:%M:%S} UTC); give '
                          'a later instant.')
@@ -94,7 +93,7 @@ def chosen(processor: Processor, item: Schedule, edits: dict[str, Any]) -> None:
 
 def replan(processor: Processor, item: SchedulerItem) -> None:
     """Have a schedule due for its next tick from now."""
-    now = time.time()
+    now = clocks.now()
     processor.scheduler.reschedule(item, now)
     reckoned(processor.scheduler, item, now)
     wake(processor._p_jar)
@@ -112,7 +111,7 @@ def editable(processor: Processor, name: str) -> Schedule:
 def pause(processor: Processor, name: str, until: float | None) -> None:
     """Fire a schedule no more, until an instant or until it is resumed. Raises UnknownSchedule,
     InputError."""
-    if until is not None and until <= time.time():
+    if until is not None and until <= clocks.now():
         raise InputError(f'until lies in the past ({utc(until):%Y-%m-%d %H:%M:%S} UTC); give a '
                          'later instant.')
     itemOf(processor, name).pause(until)
@@ -138,7 +137,7 @@ def skip(processor: Processor, name: str, count: int) -> None:
 def runNow(processor: Processor, name: str) -> int:
     """Enqueue the job of a schedule now, whatever its times; returns the job's id. Raises
     UnknownSchedule, and what the job's own code raises."""
-    item, now = itemOf(processor, name), time.time()
+    item, now = itemOf(processor, name), clocks.now()
     [jobid] = enqueued(processor, item, records(processor, item, [now]), None, now, BYHAND)
     return jobid
 
@@ -166,7 +165,7 @@ def span(processor: Processor, name: str, start: float, end: float) -> list[floa
         raise InputError(f'end must be after start ({utc(start):%Y-%m-%d %H:%M:%S} UTC), not '
                          f'{utc(end):%Y-%m-%d %H:%M:%S} UTC.')
     instants: list[float] = []
-    for tick in ticks.walk(item.coming, start - 1e-6, min(end, time.time())):
+    for tick in ticks.walk(item.coming, start - 1e-6, min(end, clocks.now())):
         if tick < end and not ticks.within(tick, item.spans):
             instants.append(tick)
         if len(instants) > MOSTTICKS:
@@ -179,7 +178,7 @@ def backfill(processor: Processor, name: str, start: float, end: float) -> list[
     """Enqueue a job for each tick of a span that has had none; returns the ticks with the ids.
     Raises UnknownSchedule, InputError."""
     instants, item = span(processor, name, start, end), itemOf(processor, name)
-    jobs, now = records(processor, item, instants), time.time()
+    jobs, now = records(processor, item, instants), clocks.now()
     found = []
     for job, tick, before in zip(jobs, instants, [None, *instants], strict=False):
         linked = before if before is not None and item.coming(before) == tick else None

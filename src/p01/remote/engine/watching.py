@@ -4,7 +4,6 @@ or, from another host, by what its worker shows in the database while it is aske
 kept."""
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -15,7 +14,7 @@ from p01.remote.engine import presence
 from p01.remote.engine.progress import wordsOf
 from p01.remote.engine.requests import asker
 from p01.remote.engine.seams import Locate, Processor
-from p01.remote.ground import blackbox
+from p01.remote.ground import blackbox, clocks
 from p01.remote.storage.transactions import transact
 from p01.remote.store.records import Progress, Said
 from p01.remote.store.seats import Order, Seat
@@ -76,7 +75,7 @@ def isNear(seat: Seat) -> bool:
 def follow(db: DB, locate: Locate, jobids: Iterable[int]) -> None:
     """Have the workers of other hosts that run these jobs show what they say, for a while; to be
     asked again as long as somebody watches."""
-    now = time.time()
+    now = clocks.now()
 
     def work(connection: Connection) -> None:
         processor = locate(connection)

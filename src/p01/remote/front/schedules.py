@@ -2,7 +2,6 @@
 """Schedules of an App: what @app.schedule declares, and what is done with them at run time."""
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Protocol, TypeAlias, TypeVar, Unpack
@@ -15,7 +14,7 @@ from p01.remote.engine.seams import Application, Processor
 from p01.remote.engine.standing import Standing, standing, standings
 from p01.remote.exceptions import InputError, RegistrationError
 from p01.remote.function import JobFunction
-from p01.remote.ground import checks
+from p01.remote.ground import checks, clocks
 from p01.remote.handle import Handle
 from p01.remote.instants import duration, seconds, utc
 from p01.remote.job import Arguments, FunctionJob, fit
@@ -108,13 +107,13 @@ class Schedules:
     def list(self) -> Standings:
         """How each stands, by name."""
         with self.app.reading() as processor:
-            return standings(processor, time.time())
+            return standings(processor, clocks.now())
 
     def __getitem__(self, name: str) -> Standing:
         """How one stands."""
         with self.app.reading() as processor:
             scheduling.known(processor, name)
-            return standing(processor, name, time.time())
+            return standing(processor, name, clocks.now())
 
     def preview(self, name: str, count: int = 5, after: datetime | float | None = None) -> Instants:
         """The next ticks of one after an instant, None for now: aware datetimes of UTC, at most so
@@ -131,7 +130,7 @@ class Schedules:
         if until is not None and length is not None:
             raise InputError('Give until or length, not both.')
         end = None if until is None else seconds(until, 'until')
-        end = end if length is None else time.time() + duration(length, 'length')
+        end = end if length is None else clocks.now() + duration(length, 'length')
         self._do(lambda processor: scheduling.pause(processor, name, end))
 
     def resume(self, name: str) -> bool:

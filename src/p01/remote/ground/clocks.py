@@ -5,13 +5,21 @@ from __future__ import annotations
 import random
 import time
 
+# seconds that the wall clock is ahead for all of this process, in tests of applications, see trial
+ahead = 0.0
+
+
+def now() -> float:
+    """The wall clock, in POSIX seconds; it may be set, and jump."""
+    return time.time() + ahead
+
 
 class Clock:
     """The clocks of this host."""
 
     def now(self) -> float:
-        """The wall clock, in POSIX seconds; it may be set, and jump."""
-        return time.time()
+        """See now."""
+        return now()
 
     def monotonic(self) -> float:
         """A clock that nobody sets, in seconds since some instant; it stands still while the host

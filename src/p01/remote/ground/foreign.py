@@ -30,12 +30,17 @@ class Raised(NamedTuple):
     error: BaseException
 
 
+class Dying(BaseException):
+    """The process dies here, as a test of an application has it, see trial: nothing that its worker
+    would still do is done."""
+
+
 def guarded(function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result | Raised:
     """What foreign code returns, or Raised with whatever it raises.
 
     Only Ctrl-C passes: a KeyboardInterrupt in the main thread, where alone it can come from the
-    terminal. Whoever is within a transaction looks whether the error is a TransientError, which
-    wants the transaction repeated.
+    terminal; and Dying. Whoever is within a transaction looks whether the error is a
+    TransientError, which wants the transaction repeated.
     """
     try:
         return function(*args, **kwargs)
@@ -47,9 +52,9 @@ def guarded(function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) ->
 
 
 def interrupts(error: BaseException) -> bool:
-    """Whether an error is somebody at the terminal who wants this process to end."""
+    """Whether an error is somebody at the terminal who wants this process to end, or its death."""
     return isinstance(error, KeyboardInterrupt) \
-        and threading.current_thread() is threading.main_thread()
+        and threading.current_thread() is threading.main_thread() or isinstance(error, Dying)
 
 
 def described(error: BaseException) -> str:

@@ -13,7 +13,7 @@ from collections import deque
 from ZODB.Connection import Connection
 
 from p01.remote.exceptions import TransactionOver
-from p01.remote.ground import fork
+from p01.remote.ground import clocks, fork
 from p01.remote.storage.connection import FORKED, idle, why
 from p01.remote.storage.transactions import LIVE
 from p01.remote.store import uniques, writers
@@ -151,7 +151,7 @@ def local(store: Store, record: Record) -> int:
         segment = store.segments[store.segments.maxKey()]
     if segment is None or segment.size >= SMALL \
             or store.shards[shardOf(segment.first)].taken(segment.first, segment.last):
-        segment = store.segments[counter.last] = Segment(counter.last, 0, time.time())
+        segment = store.segments[counter.last] = Segment(counter.last, 0, clocks.now())
     segment.size += 1
     newest = segment.entries[segment.top].created if segment.entries else 0.0
     segment.append(counter.last, record._replace(created=max(record.created, newest + 0.000_002)))

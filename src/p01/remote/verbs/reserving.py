@@ -11,6 +11,7 @@ from ZODB.Connection import Connection
 from ZODB.DB import DB
 from ZODB.POSException import POSKeyError, ReadConflictError
 
+from p01.remote.ground import clocks
 from p01.remote.storage.insides import place
 from p01.remote.storage.transactions import transact
 from p01.remote.store.segments import Segment
@@ -36,7 +37,7 @@ def extend(store: Store, count: int, size: int) -> list[Segment]:
     """New segments at the end of the store."""
     counter = store.counter
     segments = store.segments
-    made, now = [], time.time()
+    made, now = [], clocks.now()
     for _ in range(count):
         segment = segments[counter.last + 1] = Segment(counter.last + 1, size, now)
         counter.last = segment.last

@@ -313,6 +313,7 @@ def test_threads():
 
 
 def test_several_processes_of_xdist_do_not_meet(project):
+    pytest.importorskip('xdist')
     result = project('''
 pytestmark = pytest.mark.jobs(database='sqlite:')
 

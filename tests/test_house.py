@@ -26,7 +26,7 @@ FLOORS = [
     ['front.schedules'],
     ['function'],
     ['handle'],
-    ['front.home'],
+    ['front.home', 'front.hooks'],
     ['front.awaited'],
     ['front.block'],
     ['front.scope'],
@@ -85,11 +85,13 @@ FREE = {
     'done', 'total', 'text', 'state', 'pid', 'stream', 'own', 'frame', 'module', 'request', '_',
     'manager', 'current', 'transaction', 'txn', 'prevTxn', 'storage', 'other', 'wrapper', 'blob',
     'oids', 'position', 'factory',
-    'raw', 'ask', 'result', 'values', 'steps', 'guard', 'view',
+    'raw', 'ask', 'result', 'values', 'steps', 'guard', 'view', 'before', 'principal',
 }
 FREERESULTS = {
     '__call__', '__getattr__', '__getstate__', '__reduce__', '__get__', '__new__', 'persistent_id',
     'persistent_load', '__enter__', '__aenter__',
+    # what an application has in its context, and what its jobs return
+    'capture', 'enter', 'performed', 'awaited',
     # as others want them
     'reducer_override', 'invoke', 'tpc_finish', 'tpc_transaction', 'openCommittedBlobFile',
     'input', 'value', 'of', 'container', 'parsed', 'loaded', 'found', 'job', 'root', 'processor',

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from p01.remote.app import App, JobFunction
+    from p01.remote.engine.ambients import Ambient
     from p01.remote.engine.context import current
+    from p01.remote.engine.tracing import trace
     from p01.remote.exceptions import JobError, RemoteError, RunLater
     from p01.remote.handle import Handle
     from p01.remote.options import Policy, Unique
@@ -13,12 +15,15 @@ if TYPE_CHECKING:
 __all__ = [
     # the front
     'App', 'JobFunction', 'Handle', 'current',
+    # what travels with jobs
+    'Ambient', 'trace',
     # options
     'Policy', 'Unique',
     # errors a job raises, and the root of those it meets
     'JobError', 'RunLater', 'RemoteError',
 ]
 _PLACES = {'App': 'app', 'JobFunction': 'app', 'Handle': 'handle', 'current': 'engine.context',
+           'Ambient': 'engine.ambients', 'trace': 'engine.tracing',
            'Policy': 'options',
            'Unique': 'options', 'JobError': 'exceptions', 'RunLater': 'exceptions',
            'RemoteError': 'exceptions'}

@@ -6,6 +6,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar, Unpack, cast, overload
 
 from transaction.interfaces import TransientError
@@ -21,8 +22,9 @@ from p01.remote.exceptions import InputError, RegistrationError
 from p01.remote.front import block, scope
 from p01.remote.front.awaited import Transaction
 from p01.remote.front.home import Home
+from p01.remote.front.hooks import Hooked, Hooks
 from p01.remote.front.opening import Opening
-from p01.remote.front.registration import decorated, pathOf
+from p01.remote.front.registration import decorated, pathOf, sharing
 from p01.remote.front.schedules import Schedules, declared, declaringOf
 from p01.remote.function import JobChoice, JobFunction, Output, P
 from p01.remote.ground import checks
@@ -39,7 +41,7 @@ TRIES = 10              # of app.run
 Result = TypeVar('Result')
 
 
-class App:
+class App(Hooked):
     """An application's job queue in a database: an address, or an open ZODB.DB.
 
     The database is opened, and the processor added to it, on first use; the path in an address is
@@ -47,7 +49,8 @@ class App:
     processor is the path of one that is there already, as in Zope: /Plone/remote; an address may
     name it as well, after a #. A database that has other processors gets none without a name.
     autocommit=False has each enqueue join the thread's transaction when there is no other, instead
-    of being one of its own. settings are ZODB.DB's own: pool_size, cache_size … Raises
+    of being one of its own. carry: context variables whose values travel from who enqueues to the
+    job. settings are ZODB.DB's own: pool_size, cache_size … Raises
     AddressError, InputError.
     """
 
@@ -55,10 +58,11 @@ class App:
     adds = True
 
     def __init__(self, database: str | DB = 'sqlite:./jobs', *, name: str | None = None,
-                 processor: str = '',
-                 autocommit: bool = True, **settings: Any) -> None:
+                 processor: str = '', autocommit: bool = True,
+                 carry: Iterable[ContextVar[Any]] = (), **settings: Any) -> None:
         storage.check(settings, 'App')
         self.settings = settings
+        self.hooks = Hooks(carry)
         self.jobs: dict[str, JobFunction[..., Any]] = {}
         self.declared: dict[str, Declared] = {}         # schedules
         # where a connection keeps the processor, so that both go together
@@ -160,7 +164,7 @@ class App:
                 pause(tried)
         raise AssertionError('unreachable')
 
-    def around(self) -> Connection | None:
+    def joined(self) -> Connection | None:
         """The connection of the transaction around the caller; None when there is none, and an
         enqueue is one of its own."""
         return scope.around(self.db) if self.autocommit else scope.always(self.db)
@@ -228,11 +232,8 @@ class App:
             path = pathOf(function)
             prototype = FunctionJob(path)
             prototype.policy, prototype.queue = policy, queue
-            prototype.detached, prototype.together = detached, together
-            if together and prototype.awaits(function):
-                raise InputError(f'{path} is an async def, which has no transaction that it could '
-                                 'share; leave together out.')
-            prototype.capture = capture
+            prototype.detached, prototype.capture = detached, capture
+            prototype.together = sharing(function, path, together)
             made = JobFunction(self, name or path, function, prototype, {'priority': priority})
             known = self.jobs.get(made.name)
             if known is not None and known.prototype.path != path:

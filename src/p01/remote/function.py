@@ -123,7 +123,7 @@ class JobFunction(Generic[P, Output]):
 
     def put(self, calls: Sequence[Any]) -> list[Handle[Any]]:
         """Enqueue in the transaction around this; without one, in one of its own."""
-        connection = self.app.around()
+        connection = self.app.joined()
         if connection is None:
             return [Handle(self.app, jobid)
                     for jobid
@@ -138,7 +138,10 @@ class JobFunction(Generic[P, Output]):
             self.prove(processor)
         # by its path, which a worker can import whatever it knows of this App; the name is for
         # people
-        return enqueue(processor, self.prototype.path, self.prototype, calls, **self.options)
+        hooks = self.app.hooks
+        travels = hooks.captured(processor._p_jar, processor.inputLimit) if hooks else None
+        return enqueue(processor, self.prototype.path, self.prototype, calls, travels=travels,
+                       **self.options)
 
     def prove(self, processor: Processor) -> None:
         """Raises RegistrationError when workers would not find the job under the path of its

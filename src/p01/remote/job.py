@@ -135,7 +135,9 @@ class FunctionJob(Job):
         return self.function(*args, **kwargs)
 
     def ready(self) -> Callable[[JobRun], Any]:
-        function = self.function
+        value = found(self.path)
+        function = plain(value)
+        hooks = getattr(getattr(value, 'app', None), 'hooks', None)
 
         def perform(running: JobRun) -> Any:
             if running.input is None:
@@ -143,7 +145,7 @@ class FunctionJob(Job):
             args, kwargs = running.input
             return function(*args, **kwargs)
 
-        return perform
+        return hooks.wrapped(perform, self.awaits(function)) if hooks else perform
 
     def prepare(self, input: Any) -> Any:
         """(args, kwargs): a tuple is the arguments, a dict keywords, None nothing, anything else

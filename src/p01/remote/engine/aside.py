@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Any
 
+from p01.remote.engine import tracing
 from p01.remote.engine.context import Awaiting, Running, running
 from p01.remote.engine.steps import steps
 from p01.remote.ground.foreign import Raised, guarded
@@ -26,6 +27,7 @@ def aside(job: Awaiting, perform: Callable[[Running], Any], timeout: float | Non
     async def work() -> object:
         job.thread = threading.get_ident()
         running.set(job)
+        tracing.enter(job.task.record.extras or {})
         return await limited(steps(perform(job), job, nothing, nothing), clockOf(timeout), timeout)
 
     found: list[Any] = []

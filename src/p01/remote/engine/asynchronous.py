@@ -23,6 +23,7 @@ from transaction.interfaces import TransientError
 from ZODB.DB import DB
 
 from p01.remote import events
+from p01.remote.engine import tracing
 from p01.remote.engine.attempt import NOSLOT, Attempt, Ended, made
 from p01.remote.engine.capture import captured
 from p01.remote.engine.clashes import FIRSTPAUSE, LONGESTPAUSE, hotOf
@@ -187,6 +188,8 @@ class Asynchronous:
         """What a job returns."""
         task = job.task
         running.set(job)
+        if task.record.extras is not None:
+            tracing.enter(task.record.extras)
         if subscribers.heard():
             subscribers.notify(events.JobStarted(task.id, task.record.name, job.run,
                                                  self.post.name))

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from ZODB.Connection import Connection
 from ZODB.DB import DB
 
-from p01.remote.engine import progress
+from p01.remote.engine import progress, tracing
 from p01.remote.engine.capture import captured
 from p01.remote.engine.clashes import meant
 from p01.remote.engine.seams import Processor
@@ -127,6 +127,8 @@ def within(job: Running, perform: Callable[[Running], Any]) -> Any:
 
 def _within(job: Running, perform: Callable[[Running], Any]) -> Any:
     running.set(job)
+    if job.task.record.extras is not None:
+        tracing.enter(job.task.record.extras)
     mark = fork.mark
     try:
         if getattr(job.behaviour, 'capture', False):

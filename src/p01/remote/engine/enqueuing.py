@@ -10,6 +10,7 @@ from p01.remote import events
 from p01.remote.engine.behaviours import prepared
 from p01.remote.engine.pledge import pledge
 from p01.remote.engine.seams import Processor
+from p01.remote.engine.tracing import captured
 from p01.remote.exceptions import InputError
 from p01.remote.ground import checks, clocks, subscribers
 from p01.remote.instants import duration, seconds
@@ -23,16 +24,21 @@ from p01.remote.verbs import adding
 def enqueue(processor: Processor, name: str, behaviour: Job, inputs: Sequence[Any], *,
             queue: str | None = None, priority: int = 0, delay: Span | None = None,
             at: datetime | float | None = None, unique: str | Unique | None = None,
-            expires: Span | datetime | None = None) -> list[int]:
+            expires: Span | datetime | None = None,
+            travels: dict[str, Any] | None = None) -> list[int]:
     """Enqueue a job for each of these inputs in the processor's transaction; returns their ids.
 
-    Raises InputError and what the job's own code raises, before anything is enqueued.
+    travels: what of the caller's context goes with them, see front.hooks. Raises InputError
+    and what the job's own code raises, before anything is enqueued.
     """
     now = clocks.now()
     due = dueOf(delay, at, now)
     priority = checks.priorityOf(priority)
     queue = checks.nameOf(queue or behaviour.queue or DEFAULTQUEUE, 'A queue')
     extras = rare(unique, expires, now) if unique is not None or expires is not None else None
+    headers = captured()
+    if travels is not None or headers is not None:
+        extras = {**(extras or {}), **(travels or {}), **(headers or {})}
     processor.store.check()
     return [put(processor, Record(name, kept, now, queue, priority, due, extras))
             for kept in packed(processor, name, behaviour, inputs)]

@@ -69,8 +69,19 @@ class Function(Protocol):
         """The function."""
 
 
+class Surrounding(Protocol):
+    """The hooks and ambients of an App; false without any."""
+
+    def captured(self, jar: Connection | None, limit: int) -> dict[str, Any] | None:
+        """What of the caller's context travels with jobs, as their records keep it."""
+
+
 class Application(Protocol):
     """An App, as its jobs and their handles know it."""
+
+    @property
+    def hooks(self) -> Surrounding:
+        """What surrounds its jobs."""
 
     @property
     def jobs(self) -> Mapping[str, Function]:
@@ -87,7 +98,7 @@ class Application(Protocol):
     def reading(self) -> AbstractContextManager[Processor]:
         """The processor as of now, in a short transaction that is aborted."""
 
-    def around(self) -> Connection | None:
+    def joined(self) -> Connection | None:
         """The connection of the transaction around the caller; None when there is none."""
 
     def near(self, connection: Connection) -> Processor:

@@ -9,7 +9,7 @@ from functools import partial
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
-from p01.remote.exceptions import RegistrationError
+from p01.remote.exceptions import InputError, RegistrationError
 from p01.remote.ground import foreign
 
 # the script that runs, and what it is called in a process that it has started
@@ -56,6 +56,14 @@ def refuseLater(function: Any, path: str, awaits: str = '') -> None:
         raise RegistrationError(f'{path} is a generator function: called, it does nothing and '
                                 'gives an iterator, which cannot be stored; write a def that goes '
                                 'through it and returns a list, and make that one the job.')
+
+
+def sharing(function: Any, path: str, together: bool) -> bool:
+    """Whether a job may share commits, as its author says. Raises InputError."""
+    if together and inspect.iscoroutinefunction(function):
+        raise InputError(f'{path} is an async def, which has no transaction that it could share; '
+                         'leave together out.')
+    return together
 
 
 def decorated(function: Any) -> Callable[..., Any]:

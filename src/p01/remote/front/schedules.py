@@ -198,7 +198,7 @@ class Schedules:
                 in self._do(lambda processor: scheduling.backfill(processor, name, first, last))]
 
     def _do(self, work: Callable[[Any], Result]) -> Result:
-        connection = self.app.around()
+        connection = self.app.joined()
         if connection is None:
             return transact(self.app.db, lambda own: work(self.app.locate(own)))
         return work(self.app.near(connection))

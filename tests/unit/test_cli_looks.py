@@ -98,3 +98,26 @@ def test_jobs_are_exported_as_lines(filled, run):
     assert [(each['input'], each['output']) for each in found] == [([[1, 1], {}], 2),
                                                                    ([[40, 2], {}], 42)]
     assert run('jobs', 'export', filled, 'queue:none')[:2] == (1, '')
+
+
+def test_errors_are_told_by_kind(filled, run):
+    for _ in range(3):
+        run('enqueue', filled, 'fail', '["other luck"]')
+    drain(filled)
+    module = filled.partition(':')[0]
+    status, found, _ = run('errors', filled, '--json')
+    assert status == 0 and (found['looked'], found['total']) == (4, 4)
+    assert sum(kind['number'] for kind in found['kinds']) == 4
+    assert {kind['job'] for kind in found['kinds']} == {f'{module}.fail'}
+    assert all(kind['first'] <= kind['last'] for kind in found['kinds'])
+    status, out, _ = run('errors', filled)
+    assert status == 0 and f'{module}.fail' in out and 'other luck' in out
+    assert run('errors', filled, '--look', 1)[1].rstrip().endswith('--look shows more')
+    assert run('errors', filled, 'queue:mail', '--limit', 1)[0] == 0
+    status, out, _ = run('errors', filled, 'queue:default')
+    assert (status, out) == (1, 'No failed jobs match.\n')
+
+
+def test_errors_of_nothing(shop, run):
+    run('enqueue', shop, 'add', '1')
+    assert run('errors', shop)[:2] == (1, 'Nothing failed.\n')

@@ -23,7 +23,7 @@ from p01.remote.ground.words import shown
 FAILED, WRONG, STOPPED = 1, 2, 130
 # and their modules, in the order in which one meets them
 VERBS = {'demo': 'demo.command', 'worker': 'cli.worker', 'enqueue': 'cli.enqueue',
-         'jobs': 'cli.export',
+         'jobs': 'cli.export', 'errors': 'cli.errors',
          'queues': 'cli.queues', 'schedules': 'cli.scheduling', 'workers': 'cli.workers',
          'status': 'cli.status', 'top': 'cli.top', 'history': 'cli.history',
          'metrics': 'cli.metrics', 'shell': 'cli.shell', 'completion': 'cli.shell',

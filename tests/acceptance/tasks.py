@@ -314,3 +314,23 @@ async def hog(key):
     await asyncio.sleep(0.01)
     while True:
         time.sleep(0.01)
+
+
+async def cling(key, folder, way):
+    """Says that it runs, and then how it does not end: by itself, by a cancel, or at all."""
+    with open(os.path.join(folder, f'{key}.{current.attempt}'), 'w') as file:
+        file.write(str(os.getpid()))
+    while True:
+        try:
+            if way == 'block':
+                time.sleep(60)
+            elif way == 'hold':
+                ctypes.PyDLL(None).sleep(60)
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            if way != 'swallow':
+                raise
+
+
+clings = app.job(retries=0, name='tests.acceptance.tasks.clings')(cling)
+limited = app.job(retries=0, timeout=1, name='tests.acceptance.tasks.limited')(cling)

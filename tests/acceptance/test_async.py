@@ -3,9 +3,11 @@
 stop."""
 import os
 import signal
+import time
 
 import pytest
 
+from p01.remote.ground import blackbox
 from p01.remote.testing import waitFor
 from tests.acceptance.trees import DEADLINE, Tree
 from tests.race.stage import Stage
@@ -25,7 +27,7 @@ def tree(stage, tmp_path):
     made = []
 
     def make(**options):
-        made.append(Tree(stage.app.database, tmp_path, processes=1, **options))
+        made.append(Tree(stage.app.database, tmp_path, **{'processes': 1, **options}))
         made[-1].ready(1)
         return made[-1]
     yield make
@@ -129,3 +131,60 @@ def testAWorkerThatIsToldToStopGivesThemBack(stage, tree, tmp_path):
     assert found.terminate() == 0, found.said
     assert set(stage.stati(jobids)) == {'queued'} and attempts(stage, jobids) == [] \
         and stage.effects == {}
+
+
+@pytest.fixture
+def beside(stage, tree, tmp_path):
+    """Begin a job of this name among ten others that await; gives its handle and its process."""
+    def begin(name, way, processes=1):
+        others = flights(stage, tmp_path / 'flights', 60.0, 10)
+        found = tree(concurrency=50, processes=processes)
+        waitFor(lambda: len(begun(tmp_path / 'flights')) == 10, DEADLINE)
+        [jobid] = stage.enqueue(name, (1000, str(tmp_path), way))
+        mark = tmp_path / f'1000.{jobid}.1'
+        waitFor(lambda: mark.exists() and mark.read_text(), DEADLINE)
+        return stage.app.handle(jobid), int(mark.read_text()), others, found
+    return begin
+
+
+def others(stage, folder, jobids, found):
+    """The other jobs end, of which none is blamed."""
+    (folder / 'flights' / 'go').touch()
+    waitFor(ended(stage, jobids), DEADLINE)
+    assert attempts(stage, jobids) == [] and stage.effects == dict.fromkeys(range(10), 1)
+    assert found.terminate() == 0, found.said
+
+
+@pytest.mark.parametrize('elsewhere', [False, True], ids=['this host', 'another host'])
+@pytest.mark.parametrize('way', ['await', 'block', 'hold', 'swallow'])
+def testOneThatIsCancelledEnds(stage, beside, tmp_path, monkeypatch, way, elsewhere):
+    """When it does not within its grace its process is killed, and only this job ends by that."""
+    # one that holds the interpreter hears of nothing: another process of its host does
+    handle, pid, jobids, found = beside('clings', way, 2 if way == 'hold' and elsewhere else 1)
+    if elsewhere:
+        monkeypatch.setattr(blackbox, 'HOST', 'elsewhere/1234')
+    began = time.monotonic()
+    assert handle.cancel(running=True, grace='500ms', who='roy')
+    waitFor(ended(stage, [handle.id], 'cancelled'), DEADLINE)
+    lasted = time.monotonic() - began
+    if way == 'await':
+        assert lasted < 2.5 and pid in found.workers()
+    else:
+        waitFor(lambda: found.workers() and pid not in found.workers(), DEADLINE)
+        [attempt] = stage.view(handle.id).attempts
+        assert attempt.reason.startswith('Cancelled: it did not end within 0.5 s')
+        assert ('stood in cling' in attempt.reason) == (way != 'swallow')
+    assert stage.view(handle.id).outcome.asked.who == 'roy'
+    others(stage, tmp_path, jobids, found)
+
+
+@pytest.mark.parametrize('way', ['await', 'block', 'hold', 'swallow'])
+def testOneBeyondItsTimeLimitEnds(stage, beside, tmp_path, way):
+    """When it does not at its next await its process is killed, and only this job has failed."""
+    handle, pid, jobids, found = beside('limited', way)
+    waitFor(ended(stage, [handle.id], 'error'), DEADLINE)
+    assert (pid in found.workers()) == (way == 'await')
+    error = stage.view(handle.id).outcome.error
+    assert 'longer than its timeout of 1 s' in error
+    assert ('stood in cling' in error) == (way != 'swallow')
+    others(stage, tmp_path, jobids, found)

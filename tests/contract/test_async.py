@@ -15,7 +15,7 @@ from transaction.interfaces import TransientError
 from ZODB.POSException import ConflictError
 
 from p01.remote import App, RunLater, current, events, verbs
-from p01.remote.engine import asynchronous, rescuing
+from p01.remote.engine import asynchronous, attempt, handed, rescuing
 from p01.remote.engine.loop import Loop
 from p01.remote.exceptions import Cancelled, InputError, JobError, TransactionOver
 from p01.remote.options import WorkerOptions
@@ -787,3 +787,98 @@ def testTasksInOneTransactionDoNotTakeBackEachOthersChanges(app, fails, second):
     with app.transaction() as root:
         assert {'whole', 'two'} <= set(root) and ('one' in root) is not fails
         assert ('other' in root) == (second in ('async', 'plain'))
+
+
+def testWhatWaitsForRoomIsQueuedAndCanBeCancelled(app, monkeypatch):
+    """As long as it has not begun, also behind plain jobs of the same round that have."""
+    monkeypatch.setattr(asynchronous, 'LONG', 60.0)
+    monkeypatch.setattr(handed.Handed, 'size', lambda self, most, aim: 10)
+    handles = [waits.enqueue(f'{number}') for number in range(4)]
+    plain = plainly.enqueue('plain')
+    with working(app, concurrency=1) as loop:
+        waitFor(lambda: plain.status == 'completed' and '0' in log)
+        assert [handle.status for handle in handles] == ['processing'] + ['queued'] * 3
+        assert len(loop.handed.aio.waiting) == 3
+        assert not handles[0].cancel() and handles[1].cancel() and handles[1].status == 'cancelled'
+        assert handles[2].cancel(running=True) and handles[2].status == 'cancelled'
+        waitFor(lambda: loop.handed.held.keys() == {handles[0].id, handles[3].id})
+        gates['0'].set()
+        waitFor(lambda: '3' in log)
+        assert handles[3].status == 'processing'
+        gates['3'].set()
+        waitFor(lambda: not loop.handed.held)
+    assert [handle.status for handle in handles] == ['completed', 'cancelled', 'cancelled',
+                                                     'completed']
+    assert not {'1', '2'} & set(log)
+
+
+def testSlotsAreGivenBack(app):
+    with working(app, concurrency=3) as loop:
+        box = loop.post.box
+        handles = [answer.enqueue(number) for number in range(30)]
+        waitFor(lambda: {handle.status for handle in handles} == {'completed'})
+    assert not box.taken
+
+
+@pytest.mark.parametrize('what', ['asked', 'late'])
+@pytest.mark.parametrize('job', ['stubborn', 'holds'])
+def testWhoseProcessNobodyCanEndLosesTheJob(app, monkeypatch, what, job):
+    """As in a web application: the job is taken from it, and what it still does is refused."""
+    monkeypatch.setattr(attempt, 'SLACK', 0.3)
+    handle = {'stubborn asked': stubborn, 'stubborn late': lateStubborn, 'holds asked': holds,
+              'holds late': lateHolds}[f'{job} {what}'].enqueue()
+    with working(app) as loop:
+        waitFor(lambda: log)
+        if what == 'asked':
+            assert handle.cancel(running=True, grace=0.3)
+        waitFor(lambda: handle.status == ('cancelled' if what == 'asked' else 'error'))
+        for name in ('stubborn', 'holds'):
+            gates.setdefault(name, threading.Event()).set()
+        waitFor(lambda: not loop.handed.held)
+    text = errorOf(app, handle) if what == 'late' else attemptsOf(app, handle)[0].reason
+    assert 'longer than its timeout of 0.1 s' in text if what == 'late' \
+        else 'did not end within 0.3 s' in text
+    assert ('stood in holds' in text) == (job == 'holds')
+    assert effects(app) == {}
+
+
+@application.job(retries=0)
+async def holds():
+    """Holds the event loop."""
+    log.append('holds')
+    while not gates.setdefault('holds', threading.Event()).is_set():
+        time.sleep(0.01)
+    async with app_().transaction() as root:
+        count(root, 'held')
+
+
+@application.job(retries=0, timeout=0.1)
+async def lateHolds():
+    return await holds.function()
+
+
+@application.job(retries=0, timeout=0.1)
+async def lateStubborn():
+    return await stubborn.function()
+
+
+def attemptsOf(app, handle):
+    with app.reading() as processor:
+        return processor.getJob(handle.id).attempts
+
+
+@application.job(retries=0)
+async def computes():
+    """Never awaits, but looks."""
+    log.append('computes')
+    while True:
+        current.check()
+        time.sleep(0.001)
+
+
+def testOneThatHoldsTheEventLoopSeesThatItIsToEnd(app):
+    handle = computes.enqueue()
+    with working(app):
+        waitFor(lambda: log)
+        assert handle.cancel(running=True, grace=60)
+        waitFor(lambda: handle.status == 'cancelled', 3.0)

@@ -24,7 +24,7 @@ from ZODB.DB import DB
 
 from p01.remote import events
 from p01.remote.engine import tracing
-from p01.remote.engine.attempt import NOSLOT, Attempt, Ended, made
+from p01.remote.engine.attempt import Attempt, Ended, Waiting, made
 from p01.remote.engine.capture import captured
 from p01.remote.engine.clashes import FIRSTPAUSE, LONGESTPAUSE, hotOf
 from p01.remote.engine.context import running
@@ -37,7 +37,7 @@ from p01.remote.engine.verdict import OPENATONCE, Task
 from p01.remote.engine.ways import Way
 from p01.remote.exceptions import ClaimLost
 from p01.remote.ground import clocks, subscribers
-from p01.remote.ground.blackbox import FREE, STEP
+from p01.remote.ground.blackbox import FREE, STEP, UNBEGUN
 from p01.remote.ground.foreign import Raised, guarded
 from p01.remote.options import CONFLICTS
 from p01.remote.store.payload import unpack
@@ -54,9 +54,8 @@ class Asynchronous:
     def __init__(self, post: Post, db: DB, locate: Locate, wake: Callable[[], None]) -> None:
         self.post, self.db, self.locate, self.wake = post, db, locate, wake
         self.most = post.options.concurrency
-        # since when, on the monotonic clock
-        self.waiting: deque[tuple[float, Task, Way]] = deque()
-        self.running: dict[int, asyncio.Task[object]] = {}
+        self.waiting: deque[Waiting] = deque()
+        self.running: dict[int, Attempt] = {}
         self.ended: deque[Ended] = deque()
         self.reserve = 0                # so many may wait for room: a bookkeeping's worth
         self.called = self.told = self.ending = self.over = False
@@ -64,7 +63,8 @@ class Asynchronous:
         self.given: set[int] = set()    # jobs that were cancelled to be given back
         self.lost: set[int] = set()     # those that somebody else has by now
         self.asked: set[int] = set()    # those that somebody has asked to end
-        self.slots: list[int] = []      # of the box, that are ours and free
+        self.taken: list[int] = []      # slots of the box that are ours
+        self.slots: list[int] = []      # of them, those that are free
         self.thread: threading.Thread | None = None
 
     # -- for the worker's thread
@@ -73,18 +73,23 @@ class Asynchronous:
         """Take a job, which begins when there is room."""
         if self.thread is None:
             self.start()
-        self.waiting.append((time.monotonic(), task, way))
+        if not self.slots:
+            self.slots.append(self.post.box.take(FREE))
+            self.taken += self.slots
+        slot = self.slots.pop()
+        self.post.box.write(slot, -task.id, 0.0, UNBEGUN)
+        self.waiting.append(Waiting(time.monotonic(), task, way, slot))
         if not self.called:
             self.called = True
             self.events.call_soon_threadsafe(self.fill)
 
-    def spare(self, whole: bool = False) -> list[Task]:
+    def spare(self, whole: bool = False) -> list[Waiting]:
         """Those that have waited for long, or all that wait; they are ours no more."""
-        found: list[Task] = []
+        found: list[Waiting] = []
         if self.waiting and (whole or self.reserve < len(self.waiting) and self.late()):
             try:
                 while whole or len(self.waiting) > self.reserve:
-                    found.append(self.waiting.pop()[1])
+                    found.append(self.waiting.pop())
             except IndexError:
                 pass
         return found
@@ -92,7 +97,7 @@ class Asynchronous:
     def late(self) -> bool:
         """Whether the first of those that wait has done so for long."""
         try:
-            return time.monotonic() - self.waiting[0][0] > LONG
+            return time.monotonic() - self.waiting[0].since > LONG
         except IndexError:
             return False
 
@@ -147,7 +152,7 @@ class Asynchronous:
         finally:
             self.events.close()
             self.post.box.give(self.step)
-            for slot in self.slots:
+            for slot in self.taken:
                 self.post.box.give(slot)
 
     def fail(self, error: BaseException) -> None:
@@ -166,23 +171,17 @@ class Asynchronous:
             self.fail(error)
 
     def begin(self) -> None:
-        """Begin the first of those that wait, unless it is somebody else's by now."""
+        """Begin the first of those that wait."""
         try:
-            _, task, way = self.waiting.popleft()
+            _, task, way, slot = self.waiting.popleft()
         except IndexError:              # the worker was quicker, and gives it back
             return
-        if task.id in self.lost:
-            self.lost.discard(task.id)
-            self.ended.append(Ended(task, way, None, None, 0.0, 0.0, None, NOSLOT, False))
-            self.tell()
-            return
-        slot = self.slots.pop() if self.slots else self.post.box.take(FREE)
         job = Attempt(self, task, way, clocks.now(), slot)
         self.post.box.write(slot, task.id, job.until, job.began)
-        work = self.events.create_task(self.perform(job, way), context=Context())
-        self.running[task.id] = work
+        self.running[task.id] = job
+        job.work = self.events.create_task(self.perform(job, way), context=Context())
         # not within it: it may be cancelled before its first step
-        work.add_done_callback(partial(self.end, job, way))
+        job.work.add_done_callback(partial(self.end, job, way))
 
     async def perform(self, job: Attempt, way: Way) -> object:
         """What a job returns."""
@@ -268,12 +267,18 @@ class Asynchronous:
 
     def dropAll(self, jobids: frozenset[int]) -> None:
         """See drop."""
-        here = {*self.running, *(task.id for _, task, _ in list(self.waiting))}
-        new = (jobids & here) - self.lost
+        new = jobids & self.running.keys() - self.lost
         self.lost |= new
-        for jobid in new & self.running.keys():
+        for jobid in new:
             self.running[jobid].cancel()
-        self.fill()
+        for _ in range(len(self.waiting)):
+            with suppress(IndexError):      # the worker was quicker
+                each = self.waiting.popleft()
+                if each.task.id in jobids:
+                    self.ended.append(Ended(each.task, each.way, None, None, 0.0, 0.0, None,
+                                            each.slot, False))
+                else:
+                    self.waiting.append(each)
 
     def stopAll(self, jobids: frozenset[int]) -> None:
         """See stop."""
@@ -287,5 +292,5 @@ class Asynchronous:
         """See cancel."""
         self.ending = True
         self.given.update(self.running)
-        for task in self.running.values():
-            task.cancel()
+        for job in self.running.values():
+            job.cancel()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from ZODB.Connection import Connection
@@ -20,8 +22,6 @@ from p01.remote.engine.verdict import Task
 from p01.remote.engine.ways import Way
 from p01.remote.store.records import Conflicts, Said
 
-NOSLOT = -1
-
 
 class Home(Protocol):
     """An Asynchronous, as its attempts know it."""
@@ -34,8 +34,17 @@ class Home(Protocol):
     asked: set[int]
 
 
+class Waiting(NamedTuple):
+    """A job that waits for room on an event loop."""
+
+    since: float                        # on the monotonic clock
+    task: Task
+    way: Way
+    slot: int                           # of the box, which says so
+
+
 class Ended(NamedTuple):
-    """A run that has ended; instants are POSIX seconds."""
+    """A run that has ended; instants are POSIX seconds, 0 for one that did not begin."""
 
     task: Task
     way: Way
@@ -44,7 +53,7 @@ class Ended(NamedTuple):
     started: float
     ended: float
     conflicts: Conflicts | None
-    slot: int                           # of the box; NOSLOT where it did not begin
+    slot: int                           # of the box
     back: bool                          # it was cancelled to be given back
     said: Said | None = None            # what is kept of what it has said
 
@@ -52,19 +61,30 @@ class Ended(NamedTuple):
 class Attempt(Awaiting):
     """A run of a job on an event loop."""
 
-    __slots__ = ('home', 'slot', 'began', 'until', 'conflicts', 'tasks')
+    __slots__ = ('home', 'slot', 'began', 'until', 'work', 'conflicts', 'tasks')
 
     def __init__(self, home: Home, task: Task, way: Way, started: float, slot: int) -> None:
-        super().__init__(None, way.behaviour, task, None, started, home.post.name, home.db,
-                         home.asked.__contains__)
-        self.home = home
-        self.slot = slot                # of the box
         # since when, and until when at most, on the monotonic clock; 0 for ever
         self.began = time.monotonic()
+        super().__init__(None, way.behaviour, task, None, started, home.post.name, home.db,
+                         partial(asked, home, slot, self.began))
+        self.home = home
+        self.slot = slot                # of the box
+        self.work: asyncio.Task[object] | None = None
         self.until = self.began + way.timeout + SLACK if way.timeout else 0.0
         self.soft = self.began + way.soft if way.soft else 0.0
         self.conflicts: Conflicts | None = None
         self.tasks: set[asyncio.Task[Any]] = set()      # that its code has begun
+
+    def ends(self) -> float:
+        """Until when it may go on, at most; infinite for ever."""
+        wanted = self.home.post.box.asked(self.slot, self.task.id, self.began)
+        return min(self.until or math.inf, wanted or math.inf)
+
+    def cancel(self) -> None:
+        """Have it end at its next await."""
+        if self.work is not None:
+            self.work.cancel()
 
     def begin(self) -> None:
         """A step begins: should it take the process down, everybody knows which job did."""
@@ -94,6 +114,12 @@ class Attempt(Awaiting):
         if part:
             borrowed.set(0)
             self.home.parts.put_nowait(part)
+
+
+def asked(home: Home, slot: int, began: float, jobid: int) -> bool:
+    """Whether the run of a job is to end that began then: its box says so at once, also while it
+    holds the event loop."""
+    return jobid in home.asked or home.post.box.asked(slot, jobid, began) > 0.0
 
 
 # the part that is borrowed around this

@@ -45,7 +45,7 @@ class Handed:
         self.held: dict[int, Task] = {}
         self.back: set[int] = set()         # claims to give back
         self.lost: set[int] = set()         # of those held, what somebody else has by now
-        self.settling: list[Ended] = []     # known here, and not yet in the database
+        self.slots: list[int] = []          # of the box, of those whose ends are written next
         self.recent = False                 # whether any was handed over lately
         self.ways: dict[str, tuple[Any, Way]] = {}
         self.outputLimit = 0
@@ -60,6 +60,15 @@ class Handed:
     def running(self) -> list[int]:
         """The jobs that run just now; for any thread."""
         return [] if self.aio is None else list(self.aio.running)
+
+    def late(self, now: float) -> dict[int, int]:
+        """The jobs that have run longer than they may, and the thread of one that holds the event
+        loop, 0 for others; for any thread. now is on the monotonic clock."""
+        if self.aio is None:
+            return {}
+        return {jobid: job.thread if self.post.box.job(self.aio.step) == jobid else 0
+                for jobid, job in list(self.aio.running.items())
+                if job.ends() < now and jobid not in self.aio.lost}
 
     # -- claims
 
@@ -173,14 +182,15 @@ class Handed:
         while self.aio.ended:
             each = self.aio.ended.popleft()
             self.held.pop(each.task.id, None)
-            self.settling.append(each)
+            self.slots.append(each.slot)
             verdict = self.verdict(each)
             if verdict is not None:
                 runs.append((each.task, verdict))
         self.count(len(runs))
-        for task in self.aio.spare(stopping):
-            self.held.pop(task.id, None)
-            self.back.add(task.id)
+        for spare in self.aio.spare(stopping):
+            self.held.pop(spare.task.id, None)
+            self.back.add(spare.task.id)
+            self.slots.append(spare.slot)
         return runs
 
     def finish(self, keep: Callable[[list[tuple[Task, Verdict]]], None]) -> Verdict:
@@ -209,7 +219,7 @@ class Handed:
             self.runner.tell(events.ClaimRefused(task.id, task.record.name, self.post.name))
             return None
         runs = task.claim.runs + 1
-        if each.slot < 0:
+        if not each.started:
             return None
         if error is None:
             packed: Any = guarded(packOutput, each.output,
@@ -234,12 +244,10 @@ class Handed:
         self.back.clear()
         if self.lost:
             self.aio.drop(frozenset(self.lost))
-        for each in self.settling:
-            if each.slot < 0:
-                continue
-            self.post.box.write(each.slot, 0, 0.0)
-            self.aio.slots.append(each.slot)
-        self.settling.clear()
+        for slot in self.slots:
+            self.post.box.write(slot, 0, 0.0)
+        self.aio.slots += self.slots
+        self.slots.clear()
 
     def rest(self, wait: float) -> float:
         """How long the loop may rest, at most so many seconds."""

@@ -68,7 +68,7 @@ class Heartbeat(threading.Thread):
             loops = list(self.loops)
         presence.beat(now)
         for loop in loops:
-            chores = self.due(loop, now) if loop.post.began else []
+            chores = self.due(loop, now)
             if chores and self.ident is None:
                 self.work(loop, chores, now)    # nobody has started us: whoever asks wants it done
             elif chores and not (loop in self.chores and self.chores[loop].is_alive()):
@@ -85,7 +85,7 @@ class Heartbeat(threading.Thread):
             return
         places: dict[tuple[DB, Locate], list[Working]] = {}
         for loop in loops:
-            if loop.post.running and now - loop.post.began > LONGJOB:
+            if loop.post.running and now - loop.post.began > LONGJOB or loop.handed.running():
                 places.setdefault((loop.db, loop.locate), []).append(loop)
         for (db, locate), busy in places.items():
             if self.listening.get(db) is None or not self.listening[db].is_alive():
@@ -106,14 +106,15 @@ class Heartbeat(threading.Thread):
                 closing.alongside(place[0], bury, boxes, [place])
 
     def due(self, loop: Working, now: float) -> list[Callable[[Working], None]]:
-        """What a loop needs whose job runs."""
-        chores: list[Callable[[Working], None]] = []
+        """What a loop needs whose jobs run."""
+        chores: list[Callable[[Working], None]] = [overrunBeside] if late(loop, now) else []
         post = loop.post
+        if not post.began:
+            return chores
         if now - post.began > LONGJOB:
             chores += [spare] if post.hand[1] else []
             chores += [settle] if loop.known else []
-        end = post.end()
-        if end and now > end + (SLACK if loop.post.supervised else 0.0):
+        if post.end() and now > post.end() + slackOf(loop):
             chores.append(overrun)
         if not post.alone \
                 and now - max(post.began, self.beaten.get(loop, 0.0)) > loop.options.lease / BEATS:
@@ -185,10 +186,30 @@ def settle(loop: Working) -> None:
 
 
 def overrun(loop: Working) -> None:
-    """End a run whose time is over, in a thread that nobody can end: its job goes back or has
+    """End the run of a loop's own thread, whose time is over."""
+    end(loop, loop.post.running, limit.standing(loop.post.thread))
+
+
+def overrunBeside(loop: Working) -> None:
+    """End those on its event loop whose time is over."""
+    for jobid, thread in late(loop, loop.clock.monotonic()).items():
+        end(loop, jobid, limit.standing(thread))
+
+
+def late(loop: Working, now: float) -> dict[int, int]:
+    """The jobs on the event loop of a worker whose time is over, see Handed.late, where nobody has
+    ended its process for that."""
+    return loop.handed.late(now - slackOf(loop))
+
+
+def slackOf(loop: Working) -> float:
+    """Seconds that somebody else has to end the process of a worker."""
+    return SLACK if loop.post.supervised else 0.0
+
+
+def end(loop: Working, jobid: int, stack: limit.Stack) -> None:
+    """End a run, which stands there, in a thread that nobody can end: its job goes back or has
     failed, as its policy says."""
-    jobid, thread = loop.post.running, loop.post.thread
-    stack = limit.standing(thread)
     told: list[object] = []
 
     def work(connection: Connection) -> None:

@@ -93,9 +93,8 @@ def left(seat: Seat, jobid: int) -> Stack:
     path = seat.path
     try:
         slots = blackbox.read(path).slots
-        thread = next((slot.thread for slot in slots if slot.round == blackbox.STEP
-                       and slot.jobid == jobid),
-                      slots[seat.slot].thread)
+        thread = next((slot.thread for slot in (slots[seat.slot], *slots) if slot.jobid == jobid
+                       and slot.thread), 0)
         lines = path.with_suffix(blackbox.STACK).read_text(errors='replace').splitlines()
     except (OSError, IndexError):
         return []

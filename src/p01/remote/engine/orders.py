@@ -56,12 +56,8 @@ def withdraw(store: Store, seat: Seat, now: float, beside: Collection[int]) -> l
     their worker's bookkeeping, when what has ended is settled. Those beside are on its event loop,
     and get their grace."""
     told: list[object] = []
-    for jobid in [jobid for jobid in seat.asked if jobid in seat.claims]:
-        if jobid not in beside:
-            told.append(requests.end(store, seat, jobid, withdrawn(seat, jobid, now)))
-        elif now > seat.asked[jobid].when + seat.asked[jobid].grace:
-            seat.fence()
-            told.append(requests.taken(store, seat, jobid, now, stack=[]))
+    for jobid in [jobid for jobid in seat.asked if jobid in seat.claims and jobid not in beside]:
+        told.append(requests.end(store, seat, jobid, withdrawn(seat, jobid, now)))
     return told
 
 

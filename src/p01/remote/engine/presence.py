@@ -28,6 +28,7 @@ from p01.remote.ground.blackbox import (
     ENDS,
     HEAD,
     JOB,
+    NOTE,
     SIZE,
     STACK,
     TAKEN,
@@ -41,6 +42,7 @@ from p01.remote.ground.blackbox import (
     started,
 )
 from p01.remote.ground.folders import folderFor, listed, prove
+from p01.remote.ground.notes import placeOf
 
 ALONEKINDS = 'memory', 'file'             # kinds of storage that are open in one process only
 # threads, and jobs on event loops, of a process that can be told apart
@@ -121,6 +123,17 @@ class Box:
         if not self.map.closed:
             TURN.pack_into(self.map, HEAD.size + slot * SIZE + JOB.size, number,
                            threading.get_ident())
+
+    def job(self, slot: int) -> int:
+        """What runs in a slot; 0 for nothing."""
+        return 0 if self.map.closed \
+            else max(0, JOB.unpack_from(self.map, HEAD.size + slot * SIZE)[0])
+
+    def asked(self, slot: int, jobid: int, began: float) -> float:
+        """Until when the run of a job that began then in a slot is to end, see ground.notes; 0 when
+        nobody wants that."""
+        found = (0, 0.0, 0.0) if self.map.closed else NOTE.unpack_from(self.map, placeOf(slot))
+        return float(found[2]) if found[:2] == (jobid, began) else 0.0
 
     def beat(self, now: float) -> None:
         """Give a sign of life, at an instant of the monotonic clock."""

@@ -76,7 +76,8 @@ def stood(seat: Seat, jobid: int) -> limit.Stack | None:
     """Where a job stood for which its process was killed; None for one that has another end."""
     with suppress(OSError, IndexError):
         said = blackbox.read(seat.path)
-        if said.head.end == blackbox.KILLED and said.slots[seat.slot].jobid == jobid:
+        if said.head.end == blackbox.KILLED and any(
+                slot.jobid == jobid and slot.end() <= said.head.beat for slot in said.slots):
             return limit.left(seat, jobid)
     return None
 

@@ -150,6 +150,10 @@ class Beside(Protocol):
     def running(self) -> list[int]:
         """The jobs that run just now."""
 
+    def late(self, now: float) -> dict[int, int]:
+        """Those that have run longer than they may, and the thread of one that holds the event
+        loop, 0 for others."""
+
 
 class Working(Protocol):
     """A Loop, as those see it who look after it."""

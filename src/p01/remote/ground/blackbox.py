@@ -32,8 +32,8 @@ TURN = struct.Struct('<qQ')             # round, thread: what it says anew for e
 NOTE = struct.Struct('<qdd')            # jobid, began, until: a job that is to end, see Slot
 SIZE = JOB.size + TURN.size + NOTE.size     # of a slot
 UNKNOWN = -1 << 32                      # a code that no process ends with
-# when a slot's job began, of whose thread nobody knows which job it is at
-BLURRED = -1.0
+# when a job began of whose thread nobody knows which it is at, and one that waits for an event loop
+BLURRED, UNBEGUN = -1.0, -2.0
 # rounds of a slot that no thread has (a job on an event loop may), of one whose thread has claimed
 # nothing yet, and of one that says which job's step an event loop is at
 FREE, TAKEN, STEP = 0, -1, -2

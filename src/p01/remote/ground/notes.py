@@ -7,14 +7,18 @@ import contextlib
 import os
 from pathlib import Path
 
-from p01.remote.ground.blackbox import HEAD, NOTE, SIZE, near, read
+from p01.remote.ground.blackbox import FREE, HEAD, NOTE, SIZE, near, read
 
 
 def note(path: str | Path, number: int, jobid: int, until: float) -> None:
-    """Note in a slot that its job is to end until an instant, if it runs just now. Of two notes the
-    earlier end counts."""
+    """Note that the job of a slot is to end until an instant, if it runs just now, there or on the
+    event loop beside it. Of two notes the earlier end counts."""
     with contextlib.suppress(OSError, IndexError):
-        found = read(path).slots[number]
+        slots = read(path).slots
+        if slots[number].jobid != jobid:
+            number = next((other for other, each in enumerate(slots)
+                           if (each.jobid, each.round) == (jobid, FREE)), number)
+        found = slots[number]
         again = (found.asked, found.since) == (jobid, found.began)
         if found.jobid != jobid or again and found.until <= until:
             return

@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from persistent import Persistent
@@ -33,11 +34,19 @@ BRIEF = 16      # outcomes of a journal that is not written again
 BEATS = 4
 
 
-# what the thread of a worker says in its box, None where it cannot be read, as on other hosts; and
-# which jobs on its event loop have begun when, in seconds of time.monotonic
-Seen = tuple[blackbox.Slot | None, Mapping[int, float]]
-NOTBEGUN: Mapping[int, float] = {}
-NOTHING: Seen = (None, NOTBEGUN)
+class Seen(NamedTuple):
+    """What a worker says in its box."""
+
+    slot: blackbox.Slot | None = None       # its thread; None where it cannot be read, as elsewhere
+    # the jobs on its event loop, and when each has begun, in seconds of time.monotonic, or UNBEGUN
+    loop: Mapping[int, float] = MappingProxyType({})
+
+    def begun(self) -> dict[int, float]:
+        """Those that have begun on its event loop."""
+        return {jobid: began for jobid, began in self.loop.items() if began != blackbox.UNBEGUN}
+
+
+NOTHING = Seen()
 
 
 class Holder(Recent):
@@ -228,15 +237,19 @@ class Seat(Holder, Packed):
             return []                   # pulled by hand: who pulled has begun
         written = self.written()
         jobids = [jobid for jobid in self.claims if jobid not in written]
-        slot, begun = self.glimpse() if anew or self._p_jar is None else self.seen()
+        slot, loop = self.glimpse() if anew or self._p_jar is None else self.seen()
         if slot is None:
             # of several at once, all may have begun
             return jobids[1:] if self.parts == 1 else []
+        later = jobids
         if slot.round == self.round and slot.last:
-            jobids = jobids[jobids.index(slot.last) + 1:] if slot.last in jobids else []
+            later = jobids[jobids.index(slot.last) + 1:] if slot.last in jobids else []
         elif slot.round > self.round:
             return []                   # what we see of the claims is old
-        return [jobid for jobid in jobids if jobid not in begun] if begun else jobids
+        if not loop:
+            return later
+        queued = {**dict.fromkeys(later, blackbox.UNBEGUN), **loop}
+        return [jobid for jobid in jobids if queued.get(jobid) == blackbox.UNBEGUN]
 
     def seen(self) -> Seen:
         """What our process said in its box when this transaction asked first."""
@@ -252,9 +265,10 @@ class Seat(Holder, Packed):
         if self.host == blackbox.HOST and self.box:
             with suppress(OSError, IndexError):
                 slots = blackbox.read(self.path).slots
-                begun = {slot.last: slot.began for slot in slots if slot.round == blackbox.FREE} \
-                    if self.parts > 1 else NOTBEGUN
-                return slots[self.slot], begun
+                return Seen(slots[self.slot],
+                            {slot.last: slot.began for slot in slots
+                             if slot.round == blackbox.FREE and slot.last}
+                            if self.parts > 1 else NOTHING.loop)
         return NOTHING
 
     def pull(self, jobids: Iterable[int], now: float) -> None:

@@ -101,7 +101,7 @@ def inHand(store: Store, seat: Seat, jobid: int, now: float) -> Reason:
                       f'Worker {shown(worker.label)} had it in hand and is dead ({worker.death}); '
                       'another '
                               'worker takes it back.', worker=worker.label)
-    waiting, (slot, _) = seat.waiting(), seat.seen()
+    waiting, slot = seat.waiting(), seat.seen().slot
     ahead = waiting.index(jobid) if jobid in waiting else 0
     text, running = f'Worker {shown(worker.label)} has claimed it', None
     if slot is not None and slot.jobid in worker.jobs:

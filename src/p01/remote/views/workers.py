@@ -56,7 +56,7 @@ def workerOf(store: Store, seat: Seat, now: float) -> Worker:
     """The worker of a seat."""
     held = sorted(seat.claims.keys() - seat.written().keys())
     death = deathOf(seat, blackbox.HOST, now)
-    slot, begun = seat.seen()
+    slot, begun = seat.seen().slot, seat.seen().begun()
     said = {jobid: said for jobid, said in saidBy(seat).items() if jobid in held}
     runs = None if slot is None else tuple(sorted({slot.jobid, *begun} & set(held)))
     told = seat.told or STOP in seat.orders or bool(seat.box) and seat.host == blackbox.HOST \

@@ -13,7 +13,7 @@ import pytest
 FLOORS = [
     ['cli', 'demo', '__main__'],                    # faces
     ['web'],
-    ['exposition'],
+    ['exposition', 'telemetry'],
     ['trial'],
     # who looks at workers needs the engine
     ['views.overview', 'views.health', 'views.job', 'views.metrics', 'views.queues', 'views.waits',

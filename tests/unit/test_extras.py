@@ -11,7 +11,8 @@ from pkgutil import walk_packages
 
 class Lacking:
     def find_spec(self, name, path=None, target=None):
-        if name.partition('.')[0] in {'psycopg', 'psycopg_binary', 'ZEO', 'prometheus_client'}:
+        if name.partition('.')[0] in {'psycopg', 'psycopg_binary', 'ZEO', 'prometheus_client',
+                                       'opentelemetry'}:
             raise ModuleNotFoundError(f'No module named {name!r}', name=name)
 
 sys.meta_path.insert(0, Lacking())

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from p01.remote import events
+from p01.remote.engine import tracing
 from p01.remote.engine.behaviours import prepared
 from p01.remote.engine.pledge import pledge
 from p01.remote.engine.seams import Processor
-from p01.remote.engine.tracing import captured
 from p01.remote.exceptions import InputError
 from p01.remote.ground import checks, clocks, subscribers
 from p01.remote.instants import duration, seconds
@@ -36,12 +36,21 @@ def enqueue(processor: Processor, name: str, behaviour: Job, inputs: Sequence[An
     priority = checks.priorityOf(priority)
     queue = checks.nameOf(queue or behaviour.queue or DEFAULTQUEUE, 'A queue')
     extras = rare(unique, expires, now) if unique is not None or expires is not None else None
-    headers = captured()
-    if travels is not None or headers is not None:
-        extras = {**(extras or {}), **(travels or {}), **(headers or {})}
-    processor.store.check()
-    return [put(processor, Record(name, kept, now, queue, priority, due, extras))
-            for kept in packed(processor, name, behaviour, inputs)]
+
+    def done() -> list[int]:
+        headers, more = tracing.captured(), extras
+        if travels is not None or headers is not None:
+            more = {**(extras or {}), **(travels or {}), **(headers or {})}
+        processor.store.check()
+        return [put(processor, Record(name, kept, now, queue, priority, due, more))
+                for kept in packed(processor, name, behaviour, inputs)]
+
+    if tracing.sender is None:
+        return done()
+    with tracing.sender(name, queue, len(inputs)) as told:
+        jobids = done()
+        told(jobids)
+    return jobids
 
 
 def packed(processor: Processor, name: str, behaviour: Job, inputs: Sequence[Any]) -> list[Any]:

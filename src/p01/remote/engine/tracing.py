@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Any
 
@@ -17,6 +18,11 @@ FORM = re.compile('[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}')
 
 # the headers of the trace around this: {'traceparent': …, 'tracestate': …}
 trace: ContextVar[Mapping[str, str] | None] = ContextVar('trace', default=None)
+
+# of a name, a queue and a number of jobs: what is around their enqueuing, and is told their ids;
+# see telemetry
+Sender = Callable[[str, str, int], AbstractContextManager[Callable[[Sequence[int]], None]]]
+sender: Sender | None = None
 
 
 def captured() -> dict[str, Any] | None:

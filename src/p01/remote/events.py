@@ -4,11 +4,11 @@ handlers).
 
 Events are told by the thread in which they happen, after the fact. What a subscriber raises is
 logged once and changes nothing; but its job or worker waits for it, so keep them short. Instants
-are POSIX seconds.
+are POSIX seconds; seconds are how long a run took, queue is the job's, each where it is known.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from p01.remote.ground.foreign import listed
 
@@ -33,6 +33,7 @@ class JobQueued:
 
     id: int
     name: str
+    queue: str = field(default='', compare=False)
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class JobStarted:
     name: str
     attempt: int
     worker: str
+    queue: str = field(default='', compare=False)
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class JobCompleted:
     attempt: int
     worker: str
     seconds: float
+    queue: str = field(default='', compare=False)
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,8 @@ class JobRetried:
     worker: str
     reason: str
     due: float | None
+    queue: str = field(default='', compare=False)
+    seconds: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,7 @@ class JobPostponed:
     worker: str
     reason: str
     due: float | None
+    queue: str = field(default='', compare=False)
 
 
 @dataclass(frozen=True)
@@ -122,6 +128,8 @@ class JobErred:
     worker: str
     reason: str
     cause: str = 'error'
+    queue: str = field(default='', compare=False)
+    seconds: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

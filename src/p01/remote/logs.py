@@ -61,7 +61,7 @@ def write(event: object) -> None:
         # what an error says: it may have several lines, or rule a terminal
         if not text.isprintable():
             text = ''.join(each if each.isprintable() else ' ' for each in text)
-        logger.log(found[0], '%s', text)
+        logger.log(found[0], '%s', text, extra={'event': event})
 
 
 if write not in zope.event.subscribers:

@@ -14,6 +14,7 @@ from p01.remote.ground.foreign import short
 from p01.remote.instants import duration
 
 DEFAULTQUEUE = 'default'
+FORMATS = 'text', 'json'          # of log lines
 LEVELS = ('debug', 'info', 'warning', 'error')     # of log lines
 CONFLICTS = 10      # conflicts in a row after which a run counts as failed
 DEATHS = 3          # workers that one job may take down, unless it says otherwise
@@ -159,9 +160,11 @@ class WorkerOptions(Options):
     they are kept, () for strict order; drain: end when nothing is due any more; together: all jobs
     share commits, see IJob; grace: what running jobs get to end when workers are told to stop;
     logLevel: log lines from this one on, debug, info, warning or error, '' for what jobs say from
-    info on and warnings of all others; maxJobs: a process that has run so many is replaced, 0 for
-    never; maxMemory: so is one that takes so many bytes after a job, or a text such as '300MB';
-    reload: processes are replaced when the source of the application changes.
+    info on and warnings of all others; logFormat: text, or json, see loglines; healthFile: a path
+    of a file that is touched as long as all is well, '' for none; maxJobs: a process that has run
+    so many is replaced, 0 for never; maxMemory: so is one that takes so many bytes after a job, or
+    a text such as '300MB'; reload: processes are replaced when the source of the application
+    changes.
     """
 
     processes: int = 1
@@ -178,13 +181,16 @@ class WorkerOptions(Options):
     maxJobs: int = 0
     maxMemory: int = 0
     reload: bool = False
+    logFormat: str = 'text'
+    healthFile: str = ''
 
     if TYPE_CHECKING:       # what may be given, beside what is kept
         def __init__(self, processes: int = 1, threads: int = 1, concurrency: int = 100,
                      waitTime: Span = 1.0, lease: Span = 60.0, queues: Queues = (),
                      drain: bool = False, together: bool = False, logLevel: str = '',
                      grace: Span = 30.0, weights: tuple[int, ...] = (), maxJobs: int = 0,
-                     maxMemory: int | str = 0, reload: bool = False) -> None:
+                     maxMemory: int | str = 0, reload: bool = False, logFormat: str = 'text',
+                     healthFile: str = '') -> None:
             """See the class."""
 
     def __post_init__(self) -> None:
@@ -216,6 +222,11 @@ class WorkerOptions(Options):
         if not isinstance(self.logLevel, str) or self.logLevel.lower() not in ('', *LEVELS):
             raise InputError(f'logLevel must be one of {", ".join(LEVELS)}, not '
                              f'{short(self.logLevel)}.')
+        if self.logFormat not in FORMATS:
+            raise InputError(f'logFormat must be one of {", ".join(FORMATS)}, not '
+                             f'{short(self.logFormat)}.')
+        if not isinstance(self.healthFile, str):
+            raise InputError(f'healthFile must be a path as text, not {short(self.healthFile)}.')
 
     @classmethod
     def read(cls, environ: dict[str, str] | None = None, **given: Any) -> WorkerOptions:

@@ -25,7 +25,7 @@ FAILED, WRONG, STOPPED = 1, 2, 130
 VERBS = {'demo': 'demo.command', 'worker': 'cli.worker', 'enqueue': 'cli.enqueue',
          'jobs': 'cli.export', 'errors': 'cli.errors',
          'queues': 'cli.queues', 'schedules': 'cli.scheduling', 'workers': 'cli.workers',
-         'status': 'cli.status', 'top': 'cli.top', 'history': 'cli.history',
+         'status': 'cli.status', 'health': 'cli.health', 'top': 'cli.top', 'history': 'cli.history',
          'metrics': 'cli.metrics', 'shell': 'cli.shell', 'completion': 'cli.shell',
          'doctor': 'cli.doctor', 'dash': 'cli.dash', 'pack': 'cli.pack', 'copy': 'cli.copy'}
 

@@ -13,7 +13,7 @@ from p01.remote.engine import loglines
 from p01.remote.engine.supervisor import Supervisor
 from p01.remote.ground.foreign import listed
 from p01.remote.ground.words import ago, count, shown
-from p01.remote.options import LEVELS, WorkerOptions
+from p01.remote.options import FORMATS, LEVELS, WorkerOptions
 from p01.remote.views.leftovers import Left
 
 
@@ -48,6 +48,12 @@ from p01.remote.views.leftovers import Left
 @click.option('--log-level', 'logLevel', type=click.Choice(LEVELS),
               help='Log lines from this level on; default: what jobs say from info on, and '
                    'warnings of all others.')
+@click.option('--log-format', 'logFormat', type=click.Choice(FORMATS),
+              help='Log lines as text, or as JSON with a record for each state edge of a job; '
+                   'default text.')
+@click.option('--health-file', 'healthFile', metavar='PATH',
+              help='A file that is touched as long as all processes live and work; for '
+                   '`p01-remote health`.')
 @jsonOption
 def worker(target: str, queues: tuple[str, ...], verbose: bool, logLevel: str | None, asJson: bool,
            **given: Any) -> int:
@@ -62,7 +68,7 @@ def worker(target: str, queues: tuple[str, ...], verbose: bool, logLevel: str | 
     """
     options = WorkerOptions.read(queues=queues or None,
                                  logLevel=logLevel or ('info' if verbose else None), **given)
-    loglines.begin(options.logLevel)
+    loglines.begin(options.logLevel, form=options.logFormat)
     supervisor = Supervisor(target, options)
 
     def begun() -> None:

@@ -22,7 +22,6 @@ from typing import Any, cast
 from transaction.interfaces import TransientError
 from ZODB.DB import DB
 
-from p01.remote import events
 from p01.remote.engine import tracing
 from p01.remote.engine.attempt import Attempt, Ended, Waiting, made
 from p01.remote.engine.capture import captured
@@ -33,7 +32,7 @@ from p01.remote.engine.overtime import SLACK, clockOf, limited
 from p01.remote.engine.post import Post
 from p01.remote.engine.seams import Locate
 from p01.remote.engine.steps import steps
-from p01.remote.engine.verdict import OPENATONCE, Task
+from p01.remote.engine.verdict import OPENATONCE, Task, began
 from p01.remote.engine.ways import Way
 from p01.remote.exceptions import ClaimLost
 from p01.remote.ground import clocks, subscribers
@@ -190,8 +189,7 @@ class Asynchronous:
         if task.record.extras is not None:
             tracing.enter(task.record.extras)
         if subscribers.heard():
-            subscribers.notify(events.JobStarted(task.id, task.record.name, job.run,
-                                                 self.post.name))
+            subscribers.notify(began(task, self.post.name))
         if isinstance(task.record.input, Raised):
             raise task.record.input.error
         job.input = unpack(task.record.input)

@@ -78,7 +78,7 @@ def put(processor: Processor, record: Record) -> int:
         if count == 1 and processor._p_jar is not None:
             pledge(processor._p_jar, jobid, record.name)
         if subscribers.heard():
-            subscribers.notify(events.JobQueued(jobid, record.name))
+            subscribers.notify(events.JobQueued(jobid, record.name, record.queue))
     return jobid
 
 

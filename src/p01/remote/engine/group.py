@@ -13,7 +13,6 @@ from collections.abc import Callable
 
 from transaction.interfaces import TransientError
 
-from p01.remote import events
 from p01.remote.engine.runner import Runner
 from p01.remote.engine.sizes import GROUPLASTS, LEASTATONCE, WEIGHT, Sizes
 from p01.remote.engine.verdict import (
@@ -24,6 +23,7 @@ from p01.remote.engine.verdict import (
     Runs,
     Task,
     Verdict,
+    began,
     failure,
 )
 from p01.remote.engine.ways import Way
@@ -146,8 +146,7 @@ class Group:
         runner, manager = self.runner, self.runner.session.manager
         runner.conflicts = None
         if subscribers.heard():
-            runner.tell(events.JobStarted(task.id, task.record.name, task.claim.runs + 1,
-                                          runner.name))
+            runner.tell(began(task, runner.name))
         manager.shared, manager.refused = True, False
         try:
             found = guarded(runner.outcome, task, runner.ways[task.record.name], runner.processor,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from p01.remote import events, verbs
 from p01.remote.engine.runner import Runner
-from p01.remote.engine.verdict import JOINED, OPENATONCE, Done, Task, Verdict, failure
+from p01.remote.engine.verdict import JOINED, OPENATONCE, Done, Task, Verdict, completed, failure
 from p01.remote.engine.ways import Way
 from p01.remote.exceptions import ClaimLost
 from p01.remote.ground import subscribers
@@ -227,9 +227,7 @@ class Handed:
                                   self.outputLimit, self.runner.session.connection)
             if not isinstance(packed, Raised):
                 if subscribers.heard():
-                    self.runner.tell(events.JobCompleted(task.id, task.record.name, runs,
-                                                         self.post.name,
-                                                         each.ended - each.started))
+                    self.runner.tell(completed(task, self.post.name, each.ended - each.started))
                 outcome = success(packed, runs, each.started, each.ended, task.claim.attempts,
                                   each.conflicts)
                 return Done(outcome if each.said is None else saying(outcome, each.said))

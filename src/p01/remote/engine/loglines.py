@@ -3,8 +3,10 @@
 they were written."""
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +14,7 @@ import zope.event
 
 from p01.remote import events
 from p01.remote.ground import streams
+from p01.remote.ground.foreign import Raised, guarded, shown
 from p01.remote.ground.words import labelOf
 
 FORMAT = '%(asctime)s %(levelname)-7s %(job)s%(message)s'
@@ -39,7 +42,7 @@ class Within(logging.Filter):
         """Whether the record is shown."""
         job = self.running()
         jobid, name = (None, '') if job is None else (job.task.id, job.task.record.name)
-        record.__dict__.update(jobid=jobid, jobName=name)
+        record.__dict__.update(jobid=jobid, jobName=name, running=job)
         record.job = '' if job is None or record.name == OWN else f'job {jobid} {name}: '
         return record.levelno >= (self.ofJobs if job is not None or record.name.startswith(OWN)
                                   else self.least)
@@ -54,9 +57,56 @@ class Lines(logging.Formatter):
                                       UTC).isoformat(timespec='milliseconds').replace('+00:00', 'Z')
 
 
-def begin(level: str = '', running: Callable[[], Any] = lambda: None) -> None:
+class Records(Lines):
+    """Each record as a line of JSON: time, level, logger, message; job, name, attempt and queue of
+    the job within which it was written, or that it is about; of a state edge its event, and with it
+    seconds, worker, reason and what else is known; what `extra` has given; error with a traceback.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See logging."""
+        found: dict[str, Any] = {'time': self.formatTime(record), 'level': record.levelname.lower(),
+                                 'logger': record.name, 'message': plainly(record)}
+        job, event = getattr(record, 'running', None), getattr(record, 'event', None)
+        if job is not None:
+            found.update(job=job.task.id, name=job.task.record.name, attempt=job.run,
+                         queue=job.task.record.queue)
+        found.update((key, value) for key, value in record.__dict__.items()
+                     if key not in KNOWN and key not in found)
+        if event is not None:
+            found.update(edgeOf(event))
+        if record.exc_info:
+            found['error'] = self.formatException(record.exc_info)
+        return json.dumps(found, ensure_ascii=False, default=shown)
+
+
+# what is not said again of a record: its own attributes, and those of Within
+KNOWN = {*vars(logging.LogRecord('', 0, '', 0, '', (), None)), 'message', 'asctime', 'taskName',
+         'jobid', 'jobName', 'job', 'running', 'event'}
+
+
+def plainly(record: logging.LogRecord) -> str:
+    """The text of a record, whatever its arguments do."""
+    found = guarded(record.getMessage)
+    return str(record.msg) if isinstance(found, Raised) else found
+
+
+def edgeOf(event: object) -> dict[str, Any]:
+    """What a record says of an event: its name, and its fields; the id of a job is job."""
+    found: dict[str, Any] = {'event': type(event).__name__}
+    for field in fields(event):             # type: ignore[arg-type]
+        value = getattr(event, field.name)
+        if field.name == 'ends':
+            continue                        # each has a record of its own
+        if field.name == 'due' and value is not None:
+            value = datetime.fromtimestamp(value, UTC).isoformat().replace('+00:00', 'Z')
+        found['job' if field.name == 'id' else field.name] = value
+    return found
+
+
+def begin(level: str = '', running: Callable[[], Any] = lambda: None, form: str = 'text') -> None:
     """Write log lines from this level on; without one, what jobs say from INFO on, and of others
-    warnings.
+    warnings. form: text, or json, which has each state edge of each job at level info.
 
     From INFO on each job that is done has a line. An application that configures logging itself is
     not touched.
@@ -66,10 +116,23 @@ def begin(level: str = '', running: Callable[[], Any] = lambda: None) -> None:
     least = ofJobs if level else logging.WARNING
     handler = logging.StreamHandler()
     handler.addFilter(Within(running, least, ofJobs))
-    handler.setFormatter(Lines(FORMAT))
+    handler.setFormatter(Records() if form == 'json' else Lines(FORMAT))
     logging.basicConfig(level=min(least, ofJobs), handlers=[handler])
-    if level and ofJobs <= logging.INFO and done not in zope.event.subscribers:
+    if form == 'json':
+        if edge not in zope.event.subscribers:
+            zope.event.subscribers.append(edge)
+    elif level and ofJobs <= logging.INFO and done not in zope.event.subscribers:
         zope.event.subscribers.append(done)
+
+
+EDGES = {events.JobQueued: 'queued', events.JobStarted: 'started', events.JobCompleted: 'completed'}
+
+
+def edge(event: object) -> None:
+    """Write the record of a state edge of which text says nothing."""
+    if type(event) in EDGES:
+        logger.info('Job %s %s: %s', event.id, event.name,      # type: ignore[attr-defined]
+                    EDGES[type(event)], extra={'event': event})
 
 
 def done(event: object) -> None:

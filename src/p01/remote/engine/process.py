@@ -62,7 +62,7 @@ def main(orders: dict[str, Any], heard: int, says: int) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, quiet)
     presence.parent = orders['parent']
     line, options = Line(heard, says), WorkerOptions(**orders['options'])
-    loglines.begin(options.logLevel, running.get)
+    loglines.begin(options.logLevel, running.get, options.logFormat)
     if orders['errand']:
         attempt(line, errand, line, orders['target'], options)
     else:

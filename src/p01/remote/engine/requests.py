@@ -19,7 +19,7 @@ from p01.remote.engine.seams import Processor
 from p01.remote.ground import blackbox
 from p01.remote.ground.foreign import guarded
 from p01.remote.ground.notes import note
-from p01.remote.store.records import CANCELLED, Asked, Attempt, Outcome
+from p01.remote.store.records import CANCELLED, Asked, Attempt, Outcome, Record
 from p01.remote.store.seats import Seat
 from p01.remote.store.store import Store
 from p01.remote.verbs.requests import withdrawn
@@ -85,10 +85,11 @@ def stood(seat: Seat, jobid: int) -> limit.Stack | None:
 def end(store: Store, seat: Seat, jobid: int, outcome: Outcome) -> events.JobStopped:
     """End a claimed job so; returns what to tell."""
     verbs.settle(store, seat, {jobid: outcome})
-    return told(store.entry(jobid)[1].name, jobid, outcome)
+    return told(store.entry(jobid)[1], jobid, outcome)
 
 
-def told(name: str, jobid: int, outcome: Outcome) -> events.JobStopped:
+def told(record: Record, jobid: int, outcome: Outcome) -> events.JobStopped:
     """What to tell of a job that was cancelled while it ran."""
     assert outcome.status == CANCELLED
-    return events.JobStopped(jobid, name, outcome.runs, outcome.worker, outcome.error)
+    return events.JobStopped(jobid, record.name, outcome.runs, outcome.worker, outcome.error,
+                             queue=record.queue, seconds=outcome.seconds)

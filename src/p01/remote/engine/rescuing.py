@@ -69,7 +69,9 @@ def blame(store: Store, seat: Seat, jobid: int, claim: Claim, now: float, why: s
 
     stack: where it stood; None: as its process wrote down.
     """
-    name, runs, deaths = store.entry(jobid)[1].name, claim.runs + 1, claim.deaths + (not late)
+    record = store.entry(jobid)[1]
+    name, queue, runs = record.name, record.queue, claim.runs + 1
+    deaths = claim.deaths + (not late)
     attempt = Attempt(runs, seat.beat, now, seat.name, f'WorkerDied: {why}', '',
                       left(seat, jobid))
     pause = 0.0 if survives(policy, runs, deaths) else None
@@ -81,12 +83,13 @@ def blame(store: Store, seat: Seat, jobid: int, claim: Claim, now: float, why: s
     if pause is not None:
         due = now + pause if pause else None
         verbs.retry(store, seat, jobid, due, attempt, died=not late)
-        return events.JobRetried(jobid, name, runs, seat.name, attempt.reason, due)
+        return events.JobRetried(jobid, name, runs, seat.name, attempt.reason, due, queue)
     text = attempt.reason if late else f'Put aside: {fatal(deaths)} this job ({why}).'
     verbs.settle(store,
                  seat, {jobid: Outcome(ERROR, None, text, runs, None, now, seat.name,
                                        claim.after(attempt))})
-    return events.JobErred(jobid, name, runs, seat.name, text, 'timeout' if late else 'put aside')
+    return events.JobErred(jobid, name, runs, seat.name, text, 'timeout' if late else 'put aside',
+                           queue)
 
 
 def survives(policy: Policy, runs: int, deaths: int) -> bool:

@@ -27,6 +27,8 @@ from p01.remote.engine.verdict import (
     Lost,
     Task,
     Verdict,
+    began,
+    completed,
     failure,
     policyOf,
 )
@@ -181,7 +183,7 @@ class Runner:
         behaviour = self.behaviour(task) if way is None else way.behaviour
         heard = subscribers.heard()
         if heard:
-            self.tell(events.JobStarted(task.id, task.record.name, task.claim.runs + 1, self.name))
+            self.tell(began(task, self.name))
         try:
             if way is None:
                 way = self.way(task, behaviour)
@@ -220,9 +222,8 @@ class Runner:
         return found if self.said is None else saying(found, self.said)
 
     def completed(self, task: Task, outcome: Stored) -> None:
-        """Tell that a job has completed."""
-        self.tell(events.JobCompleted(task.id, task.record.name, task.claim.runs + 1, self.name,
-                                      endOf(outcome) - startOf(outcome)))
+        """Tell that it has completed."""
+        self.tell(completed(task, self.name, endOf(outcome) - startOf(outcome)))
 
     def call(self, task: Task, way: Way, processor: Processor | None, started: float) -> Any:
         """Call the behaviour, with the job's surroundings."""
@@ -278,8 +279,7 @@ class Runner:
 
     def commit(self, task: Task, way: Way, processor: Processor, outcome: Stored,
                started: float) -> Verdict:
-        """Commit a job's changes together with its outcome, unless it leaves that to those that
-        follow it."""
+        """Commit a job's changes and its outcome, unless it leaves that to those behind it."""
         try:
             if self.share is not None and way.together and self.share(task, way, outcome):
                 return JOINED

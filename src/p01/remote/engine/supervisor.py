@@ -18,6 +18,7 @@ from p01.remote.engine import orphans
 from p01.remote.engine.channel import QUIT, SIGNALS, TELL, Child, Wait
 from p01.remote.engine.crew import Crew
 from p01.remote.engine.notices import Notices
+from p01.remote.engine.pulse import Pulse
 from p01.remote.engine.reloading import SOURCELOOK, Reloading
 from p01.remote.engine.starts import FAULT
 from p01.remote.exceptions import RemoteError
@@ -51,6 +52,7 @@ class Supervisor:
         self.leftAt = 0.0                           # and when, on the monotonic clock
         self.rest = Wait()
         self.notices = Notices()
+        self.pulse = Pulse(options.healthFile, self.crew)
         self.asked: list[int] = []                  # signals that ask where all stand
 
     def start(self, ended: Callable[[], bool] = lambda: False) -> None:
@@ -163,7 +165,8 @@ class Supervisor:
     def pause(self, seconds: float) -> None:
         """Wait until a process says something, or a signal comes, at most so many seconds; then do
         what is asked for meanwhile."""
-        seconds = min(seconds, self.notices.beat(time.monotonic()))
+        now = time.monotonic()
+        seconds = min(seconds, self.notices.beat(now), self.pulse.beat(now))
         self.rest.wait([child.line for child in self.crew.every() if child.line >= 0], seconds)
         orphans.reap([child.pid for child in self.crew.every()])
         if self.asked:
@@ -264,6 +267,7 @@ class Supervisor:
                 self.notices.tell('STOPPING=1')
                 self.stop()
                 self.join(self.options.grace, lambda: len(flagged) > 1)
+                self.pulse.end()
         if self.starts.reason:
             return FAULT
         return 1 if self.left is not None and (self.left.due or self.left.paused) else 0

@@ -182,15 +182,29 @@ def withdrawal(seat: Seat, task: Task, verdict: Failed | Again) -> Failed:
 
 def ends(task: Task, verdict: Failed | Again, worker: str) -> list[object]:
     """The events that tell of a run that failed, or that asks to be repeated later."""
+    queue = task.record.queue
     if isinstance(verdict, Failed):
         outcome = verdict.outcome
         if outcome.status == CANCELLED:
             return [events.JobStopped(task.id, task.record.name, outcome.runs, worker,
-                                      outcome.error)]
+                                      outcome.error, queue=queue, seconds=outcome.seconds)]
         return [events.JobErred(task.id, task.record.name, outcome.runs, worker, outcome.error,
-                                verdict.cause)]
+                                verdict.cause, queue, outcome.seconds)]
     if verdict.attempt is None:
-        return [events.JobPostponed(task.id, task.record.name, worker, verdict.reason, verdict.due)]
+        return [events.JobPostponed(task.id, task.record.name, worker, verdict.reason, verdict.due,
+                                    queue)]
     attempt = verdict.attempt
     return [events.JobRetried(task.id, task.record.name, attempt.number, worker, attempt.reason,
-                              verdict.due)]
+                              verdict.due, queue, attempt.ended - attempt.started)]
+
+
+def began(task: Task, worker: str) -> events.JobStarted:
+    """The event that tells that a run begins."""
+    return events.JobStarted(task.id, task.record.name, task.claim.runs + 1, worker,
+                             task.record.queue)
+
+
+def completed(task: Task, worker: str, seconds: float) -> events.JobCompleted:
+    """The event that tells that a run has succeeded, which took so long."""
+    return events.JobCompleted(task.id, task.record.name, task.claim.runs + 1, worker, seconds,
+                               task.record.queue)

@@ -143,6 +143,11 @@ class Outcome(NamedTuple):
     asked: Asked | None = None          # who had it cancelled while it ran
     said: Said | None = None            # by its last run
 
+    @property
+    def seconds(self) -> float | None:
+        """How long its last run took; None where nobody knows."""
+        return None if self.started is None else self.completed - self.started
+
 
 def toStored(record: Record) -> tuple[Any, ...]:
     """The fields without those with a default, when all of these have it, as in most."""

@@ -8,7 +8,7 @@ ARGS ?=
 PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test long matrix lint types docs bench bench-workers clean
+.PHONY: help demo test long matrix lint types docs pictures bench bench-workers clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -36,6 +36,9 @@ docs: $(VENV)/.documented ## run the examples of docs/, and build its pages in b
 	@$(VENV)/bin/python -m sphinx -W -q -E -b doctest -d build/doctrees docs build/doctest
 	@$(VENV)/bin/python -m sphinx -W -q -a -b html -d build/doctrees docs build/docs $(ARGS)
 	@echo 'build/docs/index.html'
+
+pictures: $(VENV)/.tested ## write docs/pictures, of the dashboard, by /usr/bin/chromium
+	@$(VENV)/bin/python -m tests.web.pictures $(ARGS)
 
 bench: $(VENV)/.tested ## measure, and print the figures
 	@$(VENV)/bin/python bench/run.py $(ARGS)

@@ -94,7 +94,7 @@ def done(site: Site, visitor: Visitor, form: Form, word: str, jobids: list[int],
     if word == 'remove' and 'sure' not in form:
         return asked(site, form, jobids, more, back)
     number = sum(each(site, visitor, jobids, word))
-    return redirect(told(back, word, number, len(jobids) - number), 303)
+    return redirect(told(back, word, number, len(jobids) - number, more), 303)
 
 
 def each(site: Site, visitor: Visitor, jobids: list[int], word: str) -> Iterator[bool]:
@@ -127,12 +127,13 @@ def asked(site: Site, form: Form, jobids: list[int], more: bool, back: str) -> R
             'number': len(jobids), 'more': more, 'fields': fields, 'back': back}))
 
 
-def told(back: str, word: str, number: int, left: int = 0, of: str = '') -> str:
+def told(back: str, word: str, number: int, left: int = 0, more: bool = False) -> str:
     """The address to go back to, which says what was done."""
     path, _, query = back.partition('?')
     kept = [part for part in query.split('&') if part and part.partition('=')[0]
-            not in ('did', 'n', 'left', 'of', 'all')]
-    said: Mapping[str, object] = {'did': word, 'n': number} | ({'left': left} if left else {})
+            not in ('did', 'n', 'left', 'more', 'all')]
+    said: Mapping[str, object] = {'did': word, 'n': number} | ({'left': left} if left else {}) \
+        | ({'more': 1} if more else {})
     new = [f'{key}={value}' for key, value in said.items()]
     return f'{path}?{"&".join([*kept, *new])}'
 

@@ -38,7 +38,7 @@ def untilOf(form: Form) -> float | None:
     return time.time() + duration(length, 'How long', bare=True) if length else None
 
 
-def back(form: Form, usual: str, word: str, of: str = '', number: int = 1) -> Response:
+def back(form: Form, usual: str, word: str, number: int = 1) -> Response:
     """Go back, and say what was done."""
     address = form.get('back', '')
     return redirect(told(address if isLocal(address) else addressOf(usual), word, number), 303)

@@ -8,6 +8,7 @@ import asyncio
 import ctypes
 import os
 import resource
+import threading
 import time
 import uuid
 from collections import Counter
@@ -140,6 +141,23 @@ def stumble(key):
     if current.job.runCounter < 3:
         raise ValueError(f'run {current.job.runCounter} of {key}')
     return key
+
+
+@app.job(retries=0)
+def fails(key):
+    """Changes the database, leaves a thread of its own behind that ends, and fails."""
+    count(current.root, key)
+    threading.Thread(target=meanwhile).start()
+    raise ValueError(f'{key} fails')
+
+
+@app.job(retries=0)
+async def failsLater(key):
+    """Fails behind an await, with a transaction of its own and a task that it leaves."""
+    left = asyncio.create_task(asyncio.sleep(60))
+    async with app.transaction() as root:
+        count(root, key)
+        raise ValueError(f'{key} fails, and {left} is left')
 
 
 @app.job(retries=0)

@@ -31,8 +31,8 @@ def test_they_are_listed_with_what_they_run(house):     # noqa: F811
     assert {(each['pid'], each['state'], tuple(each['queues']))
             for each in found} == {(pid, 'alive', ('default', 'other'))}
     assert sorted(each['label'] for each in found) == ['1.1', '1.2']
-    assert sorted((each['runs'], each['job'])
-                  for each in found) == [(0, ''), (jobid, 'tests.acceptance.tasks.wait')]
+    assert sorted((each['running'], each['job'])
+                  for each in found) == [([], ''), ([jobid], 'tests.acceptance.tasks.wait')]
     house.go(1)
 
 
@@ -245,3 +245,22 @@ def children(pid):
     """The processes whose parent this is, zombies too."""
     with open(f'/proc/{pid}/task/{pid}/children') as file:
         return [int(each) for each in file.read().split()]
+
+
+def test_jobs_that_await_are_listed_and_show_where(house):     # noqa: F811
+    house.tree(processes=1)
+    jobids = house.stage.enqueue('flight', *[(key, str(house.marks), 60.0) for key in range(5)])
+    pids = {house.pidOf(key, jobid) for key, jobid in enumerate(jobids)}
+    [found] = command(house, 'workers', 'list', APP)
+    assert (set(found['running']), {found['pid']}) == (set(jobids), pids)
+    [found] = command(house, 'workers', 'stacks', APP)['stacks']
+    for jobid in jobids:
+        assert re.search(rf'Job {jobid} tests.acceptance.tasks.flight, which awaits, began [0-9.]+ '
+                         r's ago:\n  File ".*tasks.py", line \d+, in flight\n.*\n  File ".*", line '
+                         r'\d+, in sleep', found['stacks'])
+    text = subprocess.run([sys.executable, '-m', 'p01.remote', 'workers', 'list', APP], cwd=ROOT,
+                          env=environment(house.address), capture_output=True, text=True,
+                          timeout=DEADLINE, check=True).stdout
+    assert f'5 jobs, first {jobids[0]} tests.acceptance.tasks.flight for ' in text
+    (house.marks / 'go').touch()
+    assert {each.status for each in house.finish(jobids)} == {'completed'}

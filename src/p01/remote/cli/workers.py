@@ -61,14 +61,15 @@ KINDS = {'alive': 'processing', 'dead': 'error', 'quiet': 'paused', 'stopping': 
 
 def facts(worker: Worker) -> dict[str, Any]:
     """A worker, for JSON."""
-    return {**worker._asdict(), 'runs': worker.running[0] if worker.running else 0,
-            'since': iso(worker.since), 'seen': iso(worker.seen),
+    return {**worker._asdict(), 'since': iso(worker.since), 'seen': iso(worker.seen),
             'progress': {jobid: said._asdict() for jobid, said in worker.progress.items()}}
 
 
 def row(each: Worker, now: float) -> list[Any]:
     """A line of the list."""
     runs = f'{each.running[0]} {shown(each.job)} for {span(each.lasts)}' if each.running else '–'
+    if each.running and len(each.running) > 1:
+        runs = f'{len(each.running)} jobs, first {runs}'
     return [mark(KINDS[each.state], each.state), shown(each.label), shown(each.host), each.pid,
             ago(each.since, now),
             shown(', '.join(each.queues) or 'all', 40), runs, len(each.jobs) or '']
@@ -146,7 +147,10 @@ def stackOf(app: App, worker: Worker) -> str | None:
         seat = processor.store.seats.get(worker.name)
         path = seat.path if seat is not None and seat.box and seat.host == blackbox.HOST else None
     text = standing.beside(path) if path is not None and not blackbox.died(path) else ''
-    return text or answered(app, worker.name)
+    # where those stand that await it knows itself alone
+    awaits = path is not None and any(slot.round == blackbox.FREE
+                                      for slot in blackbox.running(path))
+    return text if text and not awaits else answered(app, worker.name) or text or None
 
 
 def answered(app: App, name: str) -> str | None:

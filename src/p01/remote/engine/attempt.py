@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextvars import Context, ContextVar, copy_context
 from functools import partial
+from traceback import StackSummary, format_list
+from types import FrameType
 from typing import Any, NamedTuple, Protocol
 
 from ZODB.Connection import Connection
@@ -81,6 +83,15 @@ class Attempt(Awaiting):
         wanted = self.home.post.box.asked(self.slot, self.task.id, self.began)
         return min(self.until or math.inf, wanted or math.inf)
 
+    def standing(self) -> str:
+        """Where it awaits, and where its tasks do, as tracebacks show it; for any thread."""
+        works = [work for work in (self.work, *list(self.tasks)) if work is not None]
+        places = '  and\n'.join(''.join(format_list(StackSummary.extract(frames(work.get_coro()))))
+                                for work in works)
+        lasts = time.monotonic() - self.began
+        return (f'Job {self.task.id} {self.task.record.name}, which awaits, began {lasts:.1f} s '
+                f'ago:\n{places}')
+
     def cancel(self) -> None:
         """Have it end at its next await."""
         if self.work is not None:
@@ -136,6 +147,18 @@ def made(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any],
     job.tasks.add(task)
     task.add_done_callback(job.tasks.discard)
     return task
+
+
+def frames(awaits: Any) -> Iterator[tuple[FrameType, int]]:
+    """The frames of a job in a coroutine that awaits, outermost first, each with its line."""
+    ours = True
+    while (frame := getattr(awaits, 'cr_frame', None) or getattr(awaits, 'gi_frame', None)):
+        if frame.f_code is steps.__code__:
+            awaits, ours = frame.f_locals.get('work'), False
+            continue
+        if not ours:
+            yield frame, frame.f_lineno
+        awaits = getattr(awaits, 'cr_await', None) or getattr(awaits, 'gi_yieldfrom', None)
 
 
 async def followed(work: Coroutine[Any, Any, Any], job: Attempt) -> object:

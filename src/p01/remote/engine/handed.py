@@ -61,6 +61,11 @@ class Handed:
         """The jobs that run just now; for any thread."""
         return [] if self.aio is None else list(self.aio.running)
 
+    def standing(self) -> list[str]:
+        """Where the jobs stand that run just now; for any thread."""
+        return [] if self.aio is None else [job.standing()
+                                            for job in list(self.aio.running.values())]
+
     def late(self, now: float) -> dict[int, int]:
         """The jobs that have run longer than they may, and the thread of one that holds the event
         loop, 0 for others; for any thread. now is on the monotonic clock."""

@@ -20,7 +20,9 @@ LONGESTREPLY = 30_000       # characters of the stacks of a process; what is bey
 
 
 def here(loops: Iterable[Any]) -> str:
-    """Where the threads of this process stand, with the jobs that its loops run."""
+    """Where the threads of this process stand, with the jobs that its loops run, and where the jobs
+    on its event loops do."""
+    loops = list(loops)
     runs = {loop.post.thread: jobText(loop.post.running, loop.post.began) for loop in loops
             if loop.post.running}
     names = {thread.ident: thread.name for thread in threading.enumerate()}
@@ -28,6 +30,7 @@ def here(loops: Iterable[Any]) -> str:
     for ident, frame in sys._current_frames().items():
         parts.append(f'Thread {names.get(ident, hex(ident))}{runs.get(ident, "")}:\n'
                      + ''.join(traceback.format_list(traceback.extract_stack(frame))))
+    parts += [text for loop in loops for text in loop.handed.standing()]
     return '\n'.join(parts)[:LONGESTREPLY]
 
 
@@ -38,8 +41,8 @@ def beside(box: Path) -> str:
         if not box.with_suffix(blackbox.STACK).exists():
             return ''
         blackbox.ask(blackbox.pidOf(box), box)
-        runs = {slot.thread: jobText(slot.jobid, slot.began) for slot in blackbox.slots(box)
-                if slot.jobid}
+        slots = [slot for slot in blackbox.slots(box) if slot.jobid]
+        runs = {slot.thread: jobText(slot.jobid, slot.began) for slot in slots}
         lines = []
         for line in box.with_suffix(blackbox.STACK).read_text(errors='replace').splitlines():
             found = THREAD.match(line)
@@ -48,6 +51,8 @@ def beside(box: Path) -> str:
                                                                                     '') + ':'
                          if found
                          else line)
+        lines += [f'Event loop{jobText(slot.jobid, slot.began)}' for slot in slots
+                  if slot.round == blackbox.FREE]
         return '\n'.join(lines)[:LONGESTREPLY]
     return ''
 

@@ -11,8 +11,8 @@ import pytest
 
 from p01.remote import App, storage
 from p01.remote.engine import closing
-from p01.remote.engine.closing import closed
 from p01.remote.processor import RemoteProcessor
+from p01.remote.storage.insides import isClosed
 from p01.remote.storage.transactions import transact
 from p01.remote.testing import waitFor
 from p01.remote.views import listing
@@ -70,7 +70,7 @@ def test_a_database_closes_beside_idle_workers(db, lines, workers):
     started(db, workers)
     db.close()
     db.close()
-    assert closed(db)
+    assert isClosed(db)
     waitFor(lambda: not threads(), 10, 'a worker goes on')
     assert lines() == []
 
@@ -215,5 +215,5 @@ def test_what_runs_alongside_ends_before_the_database(place, lines):
     assert closing.alongside(place.db, done.append, 'late') is None
     let.set()
     closer.join(30)
-    assert done == ['worked'] and closing.closed(place.db)
+    assert done == ['worked'] and isClosed(place.db)
     assert lines() == []

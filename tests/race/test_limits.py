@@ -9,7 +9,7 @@ import zope.event
 from transaction.interfaces import TransientError
 
 from p01.remote import events
-from p01.remote.engine import heartbeat
+from p01.remote.engine import heartbeat, limit
 from p01.remote.job import Job
 from p01.remote.options import Policy
 from p01.remote.testing import waitFor
@@ -167,5 +167,5 @@ def test_supervised_processes_are_left_to_their_supervisor(stage):
     loop.post.began, loop.post.deadline = 100.0, 101.0
     heart = heartbeat.Heartbeat()
     assert heartbeat.overrun not in heart.due(loop, 101.5)
-    assert heartbeat.overrun in heart.due(loop, 101.5 + heartbeat.SLACK)
+    assert heartbeat.overrun in heart.due(loop, 101.5 + limit.SLACK)
     loop.post.began = loop.post.deadline = 0.0

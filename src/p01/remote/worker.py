@@ -15,7 +15,7 @@ from zope.interface import implementer
 
 from p01.remote import events
 from p01.remote.engine import surroundings
-from p01.remote.engine.closing import closed, hire, resign
+from p01.remote.engine.closing import hire, resign
 from p01.remote.engine.loop import Loop
 from p01.remote.engine.outage import Outage
 from p01.remote.engine.seams import Hired
@@ -31,6 +31,7 @@ from p01.remote.ground.foreign import interrupts, reasonOf
 from p01.remote.instants import duration, seconds
 from p01.remote.interfaces import IWorker
 from p01.remote.options import Queues, WorkerOptions
+from p01.remote.storage.insides import isClosed
 from p01.remote.storage.places import Follower
 
 logger = logging.getLogger('p01.remote')
@@ -94,7 +95,7 @@ class SimpleWorker:
     def work(self) -> None:
         """Work in this thread."""
         outage = Outage(self.name)
-        while not self.stopped.is_set() and not closed(self.db):
+        while not self.stopped.is_set() and not isClosed(self.db):
             loop = self.loop()
             loop.working = True
             self.loops.append(loop)

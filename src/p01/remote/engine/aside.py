@@ -14,10 +14,6 @@ from p01.remote.engine.steps import steps
 from p01.remote.ground.foreign import Raised, guarded
 
 
-def nothing() -> None:
-    """What a step is told to do where nobody watches."""
-
-
 def aside(job: Awaiting, perform: Callable[[Running], Any], timeout: float | None) -> object:
     """What a job returns; waits for that. Raises what it raises, TimedOut."""
     import asyncio  # here: most callers have no such jobs
@@ -28,7 +24,7 @@ def aside(job: Awaiting, perform: Callable[[Running], Any], timeout: float | Non
         job.thread = threading.get_ident()
         running.set(job)
         tracing.enter(job.task.record.extras or {})
-        return await limited(steps(perform(job), job, nothing, nothing), clockOf(timeout), timeout)
+        return await limited(steps(perform(job), job), clockOf(timeout), timeout)
 
     found: list[Any] = []
     thread = threading.Thread(target=lambda: found.append(guarded(Context().run, asyncio.run,

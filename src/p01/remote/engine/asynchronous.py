@@ -27,8 +27,9 @@ from p01.remote.engine.attempt import Attempt, Ended, Waiting, made
 from p01.remote.engine.capture import captured
 from p01.remote.engine.clashes import FIRSTPAUSE, LONGESTPAUSE, hotOf
 from p01.remote.engine.context import running
+from p01.remote.engine.limit import SLACK
 from p01.remote.engine.outage import pauseAfter
-from p01.remote.engine.overtime import SLACK, clockOf, limited
+from p01.remote.engine.overtime import clockOf, limited
 from p01.remote.engine.post import Post
 from p01.remote.engine.seams import Locate
 from p01.remote.engine.steps import steps
@@ -230,8 +231,7 @@ class Asynchronous:
         clock = clockOf(way.timeout)
         while True:
             try:
-                return await limited(steps(way.perform(job), job, job.begin, job.end), clock,
-                                     way.timeout)
+                return await limited(steps(way.perform(job), job), clock, way.timeout)
             except ClaimLost:
                 raise
             except TransientError as error:

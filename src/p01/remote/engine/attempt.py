@@ -16,7 +16,7 @@ from ZODB.Connection import Connection
 from ZODB.DB import DB
 
 from p01.remote.engine.context import Awaiting, running
-from p01.remote.engine.overtime import SLACK
+from p01.remote.engine.limit import SLACK
 from p01.remote.engine.post import Post
 from p01.remote.engine.seams import Locate
 from p01.remote.engine.steps import steps
@@ -149,7 +149,7 @@ def made(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any],
     return task
 
 
-def frames(awaits: Any) -> Iterator[tuple[FrameType, int]]:
+def frames(awaits: object) -> Iterator[tuple[FrameType, int]]:
     """The frames of a job in a coroutine that awaits, outermost first, each with its line."""
     ours = True
     while (frame := getattr(awaits, 'cr_frame', None) or getattr(awaits, 'gi_frame', None)):
@@ -163,4 +163,4 @@ def frames(awaits: Any) -> Iterator[tuple[FrameType, int]]:
 
 async def followed(work: Coroutine[Any, Any, Any], job: Attempt) -> object:
     """What a coroutine returns, whose steps are those of a job."""
-    return await steps(work, job, job.begin, job.end)
+    return await steps(work, job)

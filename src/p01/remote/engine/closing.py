@@ -17,16 +17,15 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ZODB.Connection import Connection
 from ZODB.DB import DB
 
 from p01.remote.engine import presence, rescuing
 from p01.remote.engine.seams import Hired, Working
+from p01.remote.engine.seating import seated
 from p01.remote.exceptions import RemoteError
 from p01.remote.ground import fork
 from p01.remote.ground.foreign import reasonOf
 from p01.remote.storage.insides import isClosed
-from p01.remote.storage.transactions import transact
 
 ATEXIT = 1.0         # seconds that workers get to leave when their process ends
 HELP = 5.0          # seconds at least for those who work alongside, whose storage may be away
@@ -64,11 +63,6 @@ def resign(db: DB, worker: Hired) -> None:
         hired.get(db, Threads()).pop(worker, None)
 
 
-def closed(db: DB) -> bool:
-    """Whether a database was closed, by whatever way."""
-    return isClosed(db)
-
-
 def hire(db: DB, worker: Hired, thread: threading.Thread) -> None:
     """A worker works on a database from now on, in a thread that begins and ends its own."""
     with _lock:
@@ -83,7 +77,7 @@ def alongside(db: DB, work: Callable[..., None], *args: Any) -> threading.Thread
     when that has begun."""
     thread = threading.Thread(target=work, args=args, name='p01-chores', daemon=True)
     with _lock:
-        if db in ending or closed(db):
+        if db in ending or isClosed(db):
             return None
         helpers.setdefault(db, weakref.WeakSet()).add(thread)
         thread.start()
@@ -152,13 +146,8 @@ def ended(loops: Iterable[Working], patience: float) -> list[Working]:
 def takeBack(loop: Working) -> None:
     """Give the jobs of a worker to others that cannot end; no job is blamed, and what it still does
     is refused."""
-    def work(connection: Connection) -> None:
-        store = loop.locate(connection).store
-        seat = store.seats.get(loop.name)
-        if seat is not None:
-            rescuing.rescue(store, seat, loop.clock.now(), ())
-
-    transact(loop.db, work)
+    seated(loop, lambda processor, seat: rescuing.rescue(processor.store, seat, loop.clock.now(),
+                                                         ()))
 
 
 def _atexit() -> None:

@@ -111,6 +111,12 @@ class Awaiting(Running):
         super().__init__(processor, behaviour, task, input, started, worker, db, asked)
         self.blocks = 0             # of `with app.transaction()` that it is in
 
+    def begin(self) -> None:
+        """A step of it begins, from one await to the next."""
+
+    def end(self) -> None:
+        """A step has ended."""
+
     def meet(self, connection: Connection, part: int) -> None:
         """Have the commit of a transaction of its own meet whoever has taken the job over. Raises
         ClaimLost. Nobody can where no worker has it."""

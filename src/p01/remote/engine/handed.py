@@ -154,14 +154,14 @@ class Handed:
             self.aio.stop(frozenset(found))
         return found
 
-    def book(self, store: Store, seat: Seat) -> list[int]:
-        """Part of a bookkeeping: give back what is not to run here; returns the claims that were
-        not handed over."""
+    def book(self, store: Store, seat: Seat) -> None:
+        """Part of a bookkeeping: give back what is not to run here."""
+        if self.aio is None and not self.recent:
+            return
         self.lost = self.held.keys() - seat.claims.keys()
         verbs.release(store, seat, self.back)
         if self.recent:
             seat.prepare(1 + OPENATONCE)
-        return self.apart(seat)
 
     def claimed(self, store: Store, seat: Seat) -> list[int]:
         """The claims to run, once there are new ones. What runs here still and is not ours any more

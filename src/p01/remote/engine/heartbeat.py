@@ -16,22 +16,20 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from ZODB.Connection import Connection
 from ZODB.DB import DB
 
 from p01.remote import verbs
 from p01.remote.engine import closing, death, limit, orders, presence, requests, rescuing
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.neighbours import Neighbours, bury
-from p01.remote.engine.seams import Locate, Working
+from p01.remote.engine.seams import Locate, Processor, Working
+from p01.remote.engine.seating import seated
 from p01.remote.ground import foreign, fork, subscribers
 from p01.remote.ground.clocks import CLOCK
-from p01.remote.storage.transactions import transact
-from p01.remote.store.seats import BEATS
+from p01.remote.store.seats import BEATS, Seat
 
 LOOKEVERY = 0.5          # seconds between two looks
 LONGJOB = 0.5          # seconds that a job runs until those claimed with it go back to the others
-SLACK = 5.0         # seconds that a supervisor has to end a process for a job beyond its time limit
 
 logger = logging.getLogger('p01.remote')
 
@@ -135,12 +133,10 @@ class Heartbeat(threading.Thread):
 
 def beat(loop: Working) -> None:
     """Write one heartbeat, if the worker still has its seat."""
-    def work(connection: Connection) -> None:
-        seat = loop.locate(connection).store.seats.get(loop.name)
-        if seat is not None:
-            seat.beat = loop.clock.now()
+    def work(_: Processor, seat: Seat) -> None:
+        seat.beat = loop.clock.now()
 
-    transact(loop.db, work)
+    seated(loop, work)
 
 
 def spare(loop: Working) -> None:
@@ -153,14 +149,12 @@ def spare(loop: Working) -> None:
             # whoever takes a job from the loop's deque has it: it, or we
             spared.append(tasks.pop())
 
-    def work(connection: Connection) -> None:
-        store = loop.locate(connection).store
-        seat = store.seats.get(loop.name)
-        if seat is not None and seat.round == number:
-            verbs.release(store, seat, [task.id for task in spared])
+    def work(processor: Processor, seat: Seat) -> None:
+        if seat.round == number:
+            verbs.release(processor.store, seat, [task.id for task in spared])
 
     try:
-        transact(loop.db, work)
+        seated(loop, work)
     except BaseException:
         # if it was written all the same, the loop sees it before it begins one
         tasks.extend(reversed(spared))
@@ -173,15 +167,13 @@ def settle(loop: Working) -> None:
     and until then nobody else knew of them."""
     number, known = loop.post.round, loop.known     # in this order, see work
 
-    def work(connection: Connection) -> bool:
-        store = loop.locate(connection).store
-        seat = store.seats.get(loop.name)
-        if seat is None or seat.round != number:
+    def work(processor: Processor, seat: Seat) -> bool:
+        if seat.round != number:
             return False        # what is known may be of the next round, which the loop writes
-        verbs.settle(store, seat, known)
+        verbs.settle(processor.store, seat, known)
         return True
 
-    if transact(loop.db, work):
+    if seated(loop, work):
         loop.forget(known)
 
 
@@ -204,7 +196,7 @@ def late(loop: Working, now: float) -> dict[int, int]:
 
 def slackOf(loop: Working) -> float:
     """Seconds that somebody else has to end the process of a worker."""
-    return SLACK if loop.post.supervised else 0.0
+    return limit.SLACK if loop.post.supervised else 0.0
 
 
 def end(loop: Working, jobid: int, stack: limit.Stack) -> None:
@@ -212,11 +204,9 @@ def end(loop: Working, jobid: int, stack: limit.Stack) -> None:
     failed, as its policy says."""
     told: list[object] = []
 
-    def work(connection: Connection) -> None:
+    def work(processor: Processor, seat: Seat) -> None:
         told.clear()
-        processor = loop.locate(connection)
-        seat = processor.store.seats.get(loop.name)
-        if seat is None or jobid not in seat.claims or seat.outcome(jobid) is not None:
+        if jobid not in seat.claims or seat.outcome(jobid) is not None:
             return
         # what it still tries to commit conflicts, and finds that it is not ours any more
         seat.fence()
@@ -228,7 +218,7 @@ def end(loop: Working, jobid: int, stack: limit.Stack) -> None:
                                   loop.clock.now(), '', policy, True, stack))
 
     if jobid:
-        transact(loop.db, work)
+        seated(loop, work)
         for event in told:
             subscribers.notify(event)
         bellOf(loop.db).tell()

@@ -21,6 +21,8 @@ from p01.remote.engine.stacks import THREAD
 from p01.remote.ground import blackbox
 from p01.remote.store.seats import Seat
 
+# seconds that a job on an event loop has to end behind its limit, and a supervisor to end a process
+SLACK = 5.0
 FRAMES = 30
 OURPARTS = tuple(os.path.join('p01', 'remote', part) for part in ('engine' + os.sep, 'job.py'))
 FRAME = re.compile(r'^  File "(.*)", line (\d+) in (.*)$')

@@ -27,6 +27,7 @@ from p01.remote.exceptions import ProcessorGone
 from p01.remote.ground.clocks import CLOCK, Clock
 from p01.remote.ground.foreign import interrupts, reasonOf
 from p01.remote.options import WorkerOptions
+from p01.remote.storage.insides import isClosed
 from p01.remote.store.outcomes import Stored
 
 TROUBLES = 5        # troubles in a row after which a drain gives up
@@ -177,7 +178,7 @@ class Loop:
             except BaseException as error:  # storages raise what they like; what they hold is safe
                 if interrupts(error):
                     raise
-                if closing.closed(self.db):
+                if isClosed(self.db):
                     logger.warning('Worker %s ends: its database was closed.', self.name)
                     break
                 self.endure(error)

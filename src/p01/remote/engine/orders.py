@@ -9,15 +9,15 @@ from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 
-from ZODB.Connection import Connection
 from ZODB.DB import DB
 
 from p01.remote.engine import closing, requests, stacks
 from p01.remote.engine.progress import wordsOf
-from p01.remote.engine.seams import Locate, Working
+from p01.remote.engine.seams import Locate, Processor, Working
+from p01.remote.engine.seating import seated
 from p01.remote.ground import fork
 from p01.remote.ground.notes import note
-from p01.remote.storage.transactions import opened, transact
+from p01.remote.storage.transactions import opened
 from p01.remote.store.records import Progress
 from p01.remote.store.seats import Order, Seat
 from p01.remote.store.store import Store
@@ -78,13 +78,12 @@ def obey(loop: Working, words: Mapping[str, Order]) -> None:
 
 def forsake(loop: Working, wanted: Order) -> None:
     """Nobody watches any more, unless somebody asks anew just now."""
-    def work(connection: Connection) -> None:
-        seat = loop.locate(connection).store.seats.get(loop.name)
-        if seat is not None and seat.orders.get(WATCH) == wanted:
+    def work(_: Processor, seat: Seat) -> None:
+        if seat.orders.get(WATCH) == wanted:
             revoke(seat, WATCH)
 
     with suppress(Exception):           # the storage is away
-        transact(loop.db, work)
+        seated(loop, work)
 
 
 def stale(loop: Working, wanted: Order) -> bool:
@@ -100,13 +99,11 @@ def stale(loop: Working, wanted: Order) -> bool:
 
 def publish(loop: Working) -> None:
     """Show other hosts what the running jobs of a worker say."""
-    def work(connection: Connection) -> None:
-        seat = loop.locate(connection).store.seats.get(loop.name)
-        if seat is not None:
-            show(seat, {jobid: (each.progress and Progress(*each.progress), each.written, each.log)
-                        for jobid, each in wordsOf(seat).items() if jobid in seat.claims})
+    def work(_: Processor, seat: Seat) -> None:
+        show(seat, {jobid: (each.progress and Progress(*each.progress), each.written, each.log)
+                    for jobid, each in wordsOf(seat).items() if jobid in seat.claims})
 
-    transact(loop.db, work)
+    seated(loop, work)
 
 
 def dismiss(loop: Working) -> None:
@@ -118,11 +115,5 @@ def dismiss(loop: Working) -> None:
 def answer(loop: Working) -> None:
     """Write where the threads of this process stand, for who wants to know."""
     text = stacks.here(closing.loopsOf(loop.db))
-
-    def work(connection: Connection) -> None:
-        seat = loop.locate(connection).store.seats.get(loop.name)
-        if seat is not None:
-            reply(seat, text)
-
     with suppress(Exception):           # the storage is away
-        transact(loop.db, work)
+        seated(loop, lambda _, seat: reply(seat, text))

@@ -12,8 +12,6 @@ from p01.remote.engine import limit
 from p01.remote.engine.clashes import meant
 from p01.remote.exceptions import TimedOut
 
-# seconds that a job has to end behind its limit; then its process is ended by its supervisor
-SLACK = 5.0
 LOOP = os.path.dirname(asyncio.__file__)
 
 

@@ -51,7 +51,7 @@ class Runner:
         self.session = session
         self.post = post
         self.name = post.name
-        self.mark = post.mark
+        self.mark, self.asked = post.mark, post.asked
         self.mine: Container[int] = ()      # what is held in this snapshot
         self.deadline = 0.0                 # of the job that runs, as mark says
         self.clock = session.clock
@@ -235,7 +235,7 @@ class Runner:
             self.punctual(way)              # it may have met a conflict at the end of its time
         kind = Awaiting if way.asynchronous else Running
         job = kind(processor, way.behaviour, task, unpack(task.record.input), started, self.name,
-                   self.session.db, self.post.asked)
+                   self.session.db, self.asked)
         job.soft = self.post.began + way.soft if way.soft else 0.0      # of all repetitions
         if not self.around.entered:
             self.around.enter()

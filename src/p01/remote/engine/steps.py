@@ -3,7 +3,7 @@
 event loop."""
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Coroutine, Generator
 from types import coroutine
 from typing import Any
 
@@ -21,10 +21,10 @@ HASCHANGES = ("This job awaits while the thread's transaction has changes, which
 
 
 @coroutine
-def steps(work: Coroutine[Any, Any, Any], job: Awaiting, begin: Callable[[], None],
-          end: Callable[[], None]) -> Generator[Any, Any, Any]:
-    """What a coroutine returns, for await; begin and end are called around each step. A step that
-    leaves a transaction of its thread open is refused at its await."""
+def steps(work: Coroutine[Any, Any, Any], job: Awaiting) -> Generator[Any, Any, Any]:
+    """What a coroutine of a job returns, for await. A step that leaves a transaction of its thread
+    open is refused at its await."""
+    begin, end = job.begin, job.end
     value: Any = None
     error: BaseException | None = None
     while True:

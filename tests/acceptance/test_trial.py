@@ -194,6 +194,18 @@ def test_one(jobs):
     result.stdout.no_fnmatch_line('*trial/jobs.py*')
 
 
+def test_a_drain_warns_of_what_is_not_committed(project):
+    result = project('''
+def test_one(jobs):
+    with app.transaction():
+        plain.enqueue('x')
+        with pytest.warns(UserWarning, match='Job 1 tasks.plain, .*test_it.py:6, is not committed'):
+            assert jobs.drain() == 0
+    assert jobs.drain() == 1
+''', '-W', 'error')
+    result.assert_outcomes(passed=1)
+
+
 KILLS = [
     # function, at, then: status, runs, sent and steps at the death; sent and steps when drained
     ('receipt', "'claimed'", 'queued', 0, 0, 0, 1, 2),

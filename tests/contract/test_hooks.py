@@ -229,6 +229,18 @@ def test_jobs_that_await(app, caplog, fails):
     assert any('hook' in each.getMessage() for each in caplog.records)
 
 
+@pytest.mark.parametrize('error', [KeyError('hook'), SystemExit(3)], ids=type)
+def test_one_that_awaits_and_fails_fails_no_job(app, caplog, error):
+    @application.before
+    async def before():
+        raise error
+
+    handle = later.enqueue()
+    app.drain()
+    assert handle.result() == 'done'
+    assert any('Hook' in each.getMessage() for each in caplog.records)
+
+
 def test_in_the_callers_own_transaction(app):
     declared()
     handle = work.enqueue()

@@ -20,6 +20,7 @@ from typing import Any
 
 import transaction
 from ZODB.Connection import Connection
+from ZODB.DB import DB
 
 from p01.remote import events
 from p01.remote.engine.bell import Bell, bellOf
@@ -101,6 +102,12 @@ def pledge(jar: Connection, jobid: int, name: str) -> None:
     bell = bellOf(jar.db())
     if bell not in held.bells:
         held.bells[bell] = bell.within(jar)
+
+
+def uncommitted(db: DB) -> list[Pledge]:
+    """The open transactions that hold jobs of a database."""
+    bell = bellOf(db)
+    return [held for held in list(_open.values()) if bell in held.bells]
 
 
 def caller() -> str:

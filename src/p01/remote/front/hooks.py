@@ -15,7 +15,7 @@ from ZODB.Connection import Connection
 from p01.remote.engine.ambients import Ambient, Variable
 from p01.remote.engine.context import Running
 from p01.remote.exceptions import Cancelled, InputError, RegistrationError, TimeLimit
-from p01.remote.ground.foreign import Dying, Raised, guarded, reasonOf, shown, traced
+from p01.remote.ground.foreign import Dying, Raised, guarded, interrupts, reasonOf, shown, traced
 from p01.remote.store.payload import pack, unpack
 
 Function = TypeVar('Function', bound=Callable[..., Any])
@@ -153,7 +153,10 @@ async def calledLater(hook: Hook, running: Running, *args: BaseException | None)
         found = hook.function(*args)
         if hook.later:
             await found
-    except Exception as error:
+    except BaseException as error:
+        from asyncio import CancelledError
+        if isinstance(error, CancelledError | GeneratorExit) or interrupts(error):
+            raise
         failed(hook, running, error, *args)
 
 

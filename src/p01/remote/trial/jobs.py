@@ -2,6 +2,7 @@
 """What the fixture `jobs` gives: an App's jobs in a database of one test."""
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -12,6 +13,7 @@ import zope.event
 
 from p01.remote import events
 from p01.remote.app import App
+from p01.remote.engine.pledge import uncommitted
 from p01.remote.exceptions import InputError
 from p01.remote.front.home import Home
 from p01.remote.front.opening import Opening
@@ -86,9 +88,13 @@ class Jobs:
 
         Raises AssertionError, with the job's call and traceback, when a run fails, whether or not
         it would be repeated; not with failing=True. What a failed run is repeated for is due later:
-        clock.forward.
+        clock.forward. Warns of jobs that are not committed.
         """
         __tracebackhide__ = True
+        for held in uncommitted(self.app.db):
+            warnings.warn(f'Job {held.jobid} {held.name}, enqueued at {held.where}, is not '
+                          'committed, so that it does not run; commit before you drain.',
+                          stacklevel=2)
         told: list[object] = []
         zope.event.subscribers.append(told.append)
         try:

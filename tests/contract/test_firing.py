@@ -117,6 +117,19 @@ def test_one_waiting_or_running_job_at_a_time(clock):
     assert clock.at(MINUTE + 180) == [MINUTE + 180]
 
 
+def test_one_beside_its_times_hides_none_that_runs(clock, monkeypatch):
+    monkeypatch.setattr(clocks, 'now', lambda: MINUTE + 61)
+    clock.add(every='1m')
+    clock.at(MINUTE + 60)
+    [scheduled] = clock.waiting
+    byhand = scheduling.runNow(clock.processor, 'item')
+    verbs.cancel(clock.processor.store, byhand, time.time())
+    clock.new()
+    assert clock.at(MINUTE + 120) == []         # the first one still waits
+    verbs.cancel(clock.processor.store, scheduled, time.time())
+    assert clock.at(MINUTE + 180) == [MINUTE + 180]
+
+
 def test_a_queue_of_them(clock):
     clock.add(every='1m', overlap='queue')
     assert [clock.at(MINUTE + 60 * each)
@@ -272,6 +285,17 @@ def test_a_backfill_once(clock, monkeypatch):
     clock.processor.addScheduler(Delay('echo'))
     with pytest.raises(InputError, match='has no ticks of its own'):
         scheduling.span(clock.processor, 'echo', MINUTE, MINUTE + 1)
+
+
+def test_a_change_that_leaves_the_ticks_as_they_are_forgets_none(clock, monkeypatch):
+    monkeypatch.setattr(clocks, 'now', lambda: MINUTE + 61)
+    clock.add(every='1m')
+    clock.at(MINUTE + 60)
+    scheduling.change(clock.processor, 'item', {'jitter': 5.0, 'end': MINUTE + DAY})
+    assert scheduling.span(clock.processor, 'item', MINUTE + 1, MINUTE + 61) == []
+    scheduling.change(clock.processor, 'item', {'every': 30.0})
+    assert scheduling.span(clock.processor, 'item', MINUTE + 1,
+                           MINUTE + 61) == [MINUTE + 30, MINUTE + 60]
 
 
 def test_a_tick_that_a_backfill_has_enqueued_is_not_fired(clock, monkeypatch):

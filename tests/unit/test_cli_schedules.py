@@ -162,9 +162,12 @@ def test_backfill(run, shop):
     status, facts, _ = run('schedules', 'backfill', shop, 'often', *span, '--json')
     assert (status, len({each['id'] for each in facts})) == (0, 4)
     status, out, _ = run('schedules', 'backfill', shop, 'often', *span)
-    assert status == 1 and 'every run of often in this span had one' in out
+    assert status == 1 and 'no run of often in this span, up to now, is without one' in out
     assert run('schedules', 'backfill', shop, 'often', '--from', '2026-01-02', '--to',
                '2026-01-01')[0] == 2
+    status, _, err = run('schedules', 'backfill', shop, 'often', '--from', '9998-01-01', '--to',
+                         '9999-01-01')
+    assert status == 2 and 'start lies in the future (9998-01-01 00:00:00 UTC)' in err
 
 
 def test_what_is_gone_or_broken_is_told(run, shop):

@@ -62,7 +62,7 @@ def testDurationTakes(value, expected):
     (timedelta(seconds=-1),
      'pause must not be negative: datetime.timedelta(days=-1, seconds=86399)'),
     (False, 'pause must be seconds or a timedelta, not False.'),
-    ('1', "pause must be seconds or a timedelta, not '1'."),
+    ('1', "pause needs a unit in a text, as 90s or 10m; '1' has none."),
     (math.nan, 'pause must be a finite number of seconds, not nan.'),
     (math.inf, 'pause must be a finite number of seconds, not inf.'),
 ])

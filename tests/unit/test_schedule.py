@@ -141,11 +141,18 @@ def test_preview_is_pure(app):
     (((), {}), "such as '0 8 * * MON-FRI', every='15m', delay='10m', at=an instant; not nothing."),
     ((('@daily',), {'every': 5}), 'not cron and every'),
     ((('* * *',), {}), "'* * *' is no crontab line: write five fields"),
-    ((('0 0 31 2 *',), {}), 'is no crontab line: Bad day-of-month.'),
+    ((('0 8 ? * MON',), {}), "its day of month takes *, 1 to 31, L or LW, or lists, rising ranges"),
+    ((('0 8 * * 6-1',), {}), "its day of week takes *, 0 to 7, SUN to SAT, MON#2 or 5L, or lists"),
+    ((('60 0 8 * * *',), {}), "its second takes *, 0 to 59, or lists, rising ranges and steps"),
+    ((('15m',), {}), "'15m' is no crontab line; for a fixed rate write every='15m'."),
+    (((300,), {}), '300 is no crontab line; for a fixed rate write every=300.'),
+    (((declare,), {}), "@app.schedule takes when to run, as @app.schedule('0 8 * * *') or"),
+    (((), {'every': '90'}), "every needs a unit in a text, as 90s or 10m; '90' has none."),
+    ((('0 0 31 2 *',), {}), "No date ever matches the crontab line '0 0 31 2 *'; give days"),
     ((('0 0 */30 2 MON#5',), {}), 'No date ever matches'),
     ((('0 0 * * *',), {'tz': 'Mars/Olympus'}),
      "No time zone is named 'Mars/Olympus'; write one like Europe/Zurich"),
-    (((), {'every': 0}), 'every must be above 0 seconds: the job would never pause.'),
+    (((), {'every': 0}), 'every must be above 0 seconds, not 0.'),
     (((), {'every': '0.1 ms'}), "every must be at least 1 ms, not '0.1 ms'."),
     (((), {'delay': 0}), 'delay must be above 0 seconds'),
     (((), {'every': 'often'}), "every must be seconds, a timedelta, or a text such as '90s'"),
@@ -193,6 +200,38 @@ def test_two_of_one_name_are_refused():
     app, _ = declare('@daily', function=lambda app, job: app.schedule('@hourly')(job),
                      name='nightly')
     assert set(app.declared) == {'declaring.job', 'nightly'}
+
+
+@pytest.mark.parametrize('function, words', [
+    (lambda app, job: None, 'is written above a function'),
+    (lambda app, job: 'job', 'is written above a function'),
+    (lambda app, job: app.job(app.schedule('@hourly', name='x')(job)),
+     'is a job already; write @app.job once, right above the function, and @app.schedule above')])
+def test_above_what_is_no_function(function, words):
+    with pytest.raises(RegistrationError, match=words):
+        declare('@daily', function=function)
+
+
+def test_a_change_after_which_it_never_runs_is_refused(app):
+    for given, words in (({'at': 1.0}, 'at lies in the past'), ({'end': 1e9}, 'end lies before')):
+        with pytest.raises(InputError, match=words):
+            app.schedules.change(HOURLY, **given)
+    assert app.schedules[HOURLY].edited == ()
+    app.schedules.add('mine', plain, every='1h')
+    with pytest.raises(InputError, match='end lies before'):
+        app.schedules.change('mine', end=1e9)
+    assert app.schedules['mine'].due is not None
+
+
+def test_a_pause_of_no_length_is_refused(app):
+    with pytest.raises(InputError, match='length must be above 0 seconds, not 0'):
+        app.schedules.pause(HOURLY, length=0)
+
+
+def test_a_job_of_the_app_that_is_not_there(app):
+    for name in ('plainn', 'tests.unit.test_schedule.plainn'):
+        with pytest.raises(UnknownJob, match=rf"'{name}'; there are .*test_schedule.hourly"):
+            app.schedules.add('other', name, every='1m')
 
 
 def test_a_job_of_another_app_is_refused():

@@ -132,8 +132,8 @@ def _lengthOf(text: str, name: str, bare: bool) -> float:
         return length
     # right but for its sign, or for a unit
     if spans.parsed(text.strip().removeprefix('-'), True) is not None:
-        what = 'not be negative:' if text.strip().startswith('-') \
-            else 'be seconds or a timedelta, not'
-        raise InputError(f'{name} must {what} {short(text)}.')
+        if text.strip().startswith('-'):
+            raise InputError(f'{name} must not be negative: {short(text)}.')
+        raise InputError(f'{name} needs a unit in a text, as 90s or 10m; {short(text)} has none.')
     raise InputError(f"{name} must be seconds, a timedelta, or a text such as '90s', '10m', '2h', "
                      f"'1d', not {short(text)}.")

@@ -215,7 +215,7 @@ def backfill(target: str, name: str, start: float, end: float, dry: bool, asJson
         return 0 if found else 1
     say(mark('queued' if found else 'warning',
              f'{count(len(found), "job")} {"would be " if dry else ""}enqueued'),
-        '' if found else f'; every run of {shown(name)} in this span had one')
+        '' if found else f'; no run of {shown(name)} in this span, up to now, is without one')
     for tick, handle in found[:NAMED]:
         say(f'  {f"job {handle.id} " if handle is not None else ""}for '
             f'{inWords(tick.timestamp(), tz, time.time())}')

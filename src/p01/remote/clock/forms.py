@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from datetime import timedelta
 
 from cronsim import CronSim, CronSimError
 
 from p01.remote.calendar import match
 from p01.remote.exceptions import InputError
 from p01.remote.ground.foreign import short
-from p01.remote.ground.spans import worded
+from p01.remote.ground.spans import parsed, worded
 from p01.remote.instants import utc, zone
 
 WORDS = {
@@ -23,6 +24,12 @@ WORDS = {
     '@daily': '0 0 * * *', '@midnight': '0 0 * * *', '@hourly': '0 * * * *',
 }
 LEAST = 0.001       # seconds between two runs at a fixed rate
+# cronsim lets some malformed fields through to Python
+MALFORMED = (CronSimError, AssertionError, ValueError)
+# what the fields of a line take
+TAKES = (('second', '0 to 59'), ('minute', '0 to 59'), ('hour', '0 to 23'),
+          ('day of month', '1 to 31, L or LW'), ('month', '1 to 12, or JAN to DEC'),
+          ('day of week', '0 to 7, SUN to SAT, MON#2 or 5L'))
 
 
 @dataclass(frozen=True)
@@ -41,18 +48,14 @@ class Crontab:
             return match(self.line, after, tz)
         except InputError:
             raise
-        # AssertionError, ValueError: cronsim lets some malformed fields through to Python
-        except (CronSimError, AssertionError, ValueError) as error:
-            raise InputError(
-                f'{short(self.line)} is no crontab line: {str(error) or "bad field"}.') from None
-        except (StopIteration, OverflowError):
-            raise InputError(f'No date ever matches the crontab line {short(self.line)}.') from None
+        except (*MALFORMED, StopIteration, OverflowError):
+            raise InputError(faultOf(self.line)) from None
 
     def explain(self) -> str:
         """At 08:00 on Monday through Friday, Europe/Zurich."""
         try:
             text: str = CronSim(self.line, utc(0.0)).explain()
-        except (CronSimError, AssertionError, ValueError):
+        except MALFORMED:
             text = f'At {self.line}'
         return f'{text}, {self.tz}'
 
@@ -122,8 +125,29 @@ def lineOf(expression: object) -> str:
     InputError."""
     line = str.__str__(expression).strip().upper() if isinstance(expression, str) else ''
     fields = WORDS.get(line.lower(), line).split()
+    rate = isinstance(expression, int | float | timedelta) or parsed(line.lower()) is not None
+    if rate:
+        raise InputError(f'{short(expression)} is no crontab line; for a fixed rate write '
+                         f'every={short(expression)}.')
+    if callable(expression):
+        raise InputError("@app.schedule takes when to run, as @app.schedule('0 8 * * *') or "
+                         f"@app.schedule(every='15m'), and stands above {short(expression)} then.")
     if len(fields) not in (5, 6):
         raise InputError(f'{short(expression)} is no crontab line: write five fields, minute hour '
                          'day-of-month month day-of-week, or six that begin with seconds, or one '
                          f'of {", ".join(WORDS)}.')
     return ' '.join(fields)
+
+
+def faultOf(line: str) -> str:
+    """What is wrong with a line that cronsim refuses, and the mend."""
+    fields = line.split()
+    for place, (field, (name, takes)) in enumerate(zip(fields, TAKES[-len(fields):], strict=True)):
+        try:
+            CronSim(' '.join(field if place == other else '*' for other in range(len(fields))),
+                    utc(0.0))
+        except MALFORMED:
+            return (f'{short(line)} is no crontab line: its {name} takes *, {takes}, or lists, '
+                    f'rising ranges and steps of them, not {short(field)}.')
+    return (f'No date ever matches the crontab line {short(line)}; give days that one of its '
+            'months has.')

@@ -8,7 +8,7 @@ from typing import Any
 
 from p01.remote.clock.forms import Form, Pause
 from p01.remote.clock.item import SchedulerItem
-from p01.remote.clock.settings import DEFAULTS, FORMS, TIMING, checked, formOf
+from p01.remote.clock.settings import DEFAULTS, FORMS, TICKING, TIMING, checked, formOf
 from p01.remote.store import payload
 
 # what is written at each firing, all of it plain values
@@ -109,10 +109,10 @@ class Schedule(SchedulerItem):
         before = {name: self.settings.get(name) for name in TIMING}
         checked(merged(base, edits))
         self.base, self.edits, self._v_form = base, edits, None
-        if before == {name: self.settings.get(name) for name in TIMING}:
-            return False
-        self.spans = ()
-        return True
+        other = {name for name in TIMING if before[name] != self.settings.get(name)}
+        if not other.isdisjoint(TICKING):
+            self.spans = ()
+        return bool(other)
 
 
 def merged(base: dict[str, Any], edits: dict[str, Any]) -> dict[str, Any]:

@@ -22,8 +22,9 @@ ALL = 100                   # missed ticks that are made up for by missed='all'
 MOST = ticks.COUNTED        # and by any number
 LOOKED = 10                 # ticks whose distance is looked at
 FORMS = ('cron', 'every', 'delay', 'at')
-# what is changed here changes the ticks
-TIMING = (*FORMS, 'tz', 'aligned', 'start', 'end', 'jitter')
+# what is changed here makes other ticks of them
+TICKING = (*FORMS, 'tz', 'aligned', 'start')
+TIMING = (*TICKING, 'end', 'jitter')    # and here another next run
 DEFAULTS: dict[str, Any] = {
     'tz': 'UTC', 'aligned': True, 'start': None, 'end': None, 'jitter': 0.0, 'missed': 'one',
     'overlap': 'skip',
@@ -149,7 +150,7 @@ def above(value: Any, name: str, least: float = 0.0) -> float:
     """A duration between two runs."""
     length = duration(value, name)
     if not length:
-        raise InputError(f'{name} must be above 0 seconds: the job would never pause.')
+        raise InputError(f'{name} must be above 0 seconds, not {short(value)}.')
     if length < least:
         raise InputError(f'{name} must be at least {least * 1000:g} ms, not {short(value)}.')
     return length

@@ -99,15 +99,25 @@ def passed(item: SchedulerItem, tick: float,
 
 
 def held(store: Store, item: SchedulerItem) -> str:
-    """Why no other job of a schedule should start: the last one still waits or runs; '' when none
+    """Why no other job of a schedule should start: one before it still waits or runs; '' when none
     does."""
-    if item.lastJob is None:
-        return ''
-    try:
-        status = store.view(item.lastJob).status
-    except JobNotFound:
-        return ''
-    return '' if status in FINISHED else f'job {item.lastJob} is {status}'
+    for jobid in earlier(item):
+        try:
+            status = store.view(jobid).status
+        except JobNotFound:
+            continue
+        if status not in FINISHED:
+            return f'job {jobid} is {status}'
+    return ''
+
+
+def earlier(item: SchedulerItem) -> list[int]:
+    """The jobs of a schedule that may still wait or run, the last one first."""
+    firings = [Firing(*each) for each in reversed(item.history)]
+    if item.overlap == 'skip' and any(each.why in (BYHAND, BACKFILL) for each in firings):
+        # those stand beside its times, and may have ended before one that runs for long
+        return [each.jobid for each in firings if each.jobid]
+    return [] if item.lastJob is None else [item.lastJob]
 
 
 def records(processor: Processor, item: SchedulerItem, instants: Iterable[float]) -> list[Record]:

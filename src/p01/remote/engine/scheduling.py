@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from p01.remote.clock import ticks
+from p01.remote.clock.forms import Once
 from p01.remote.clock.item import SchedulerItem
-from p01.remote.clock.schedule import CODE, HAND, Schedule
-from p01.remote.clock.settings import FORMS, checked
+from p01.remote.clock.schedule import CODE, HAND, Schedule, merged
+from p01.remote.clock.settings import FORMS, TIMING, checked
 from p01.remote.engine.bell import wake
 from p01.remote.engine.firing import BACKFILL, BYHAND, enqueued, found, reckoned, records
 from p01.remote.engine.seams import Processor
@@ -49,15 +50,20 @@ def add(processor: Processor, name: str, settings: dict[str, Any], input: Any) -
     if packed is not None:
         settings = {**settings, 'input': packed}
     item, now = Schedule(settings, HAND), clocks.now()
-    if item.form.next(now) is None:
-        raise InputError(f'at lies in the past ({utc(settings["at"]):%Y-%m-%d %H:%M:%S} UTC); give '
-                         'a later instant.')
-    if item.end is not None and item.coming(now) is None:
-        raise InputError('end lies before the next run; no run is left up to '
-                         f'{utc(item.end):%Y-%m-%d %H:%M:%S} UTC.')
+    comes(item, now)
     processor.scheduler.add(item, now, name)
     reckoned(processor.scheduler, item, now)
     wake(processor._p_jar)
+
+
+def comes(item: Schedule, now: float) -> None:
+    """Raises InputError for a schedule that has no run any more."""
+    if isinstance(item.form, Once) and item.form.next(now) is None:
+        raise InputError(f'at lies in the past ({utc(item.form.at):%Y-%m-%d %H:%M:%S} UTC); give a '
+                         'later instant.')
+    if item.end is not None and item.coming(now) is None:
+        raise InputError('end lies before the next run; no run is left up to '
+                         f'{utc(item.end):%Y-%m-%d %H:%M:%S} UTC.')
 
 
 def change(processor: Processor, name: str, edits: Mapping[str, Any]) -> None:
@@ -65,7 +71,10 @@ def change(processor: Processor, name: str, edits: Mapping[str, Any]) -> None:
     item = editable(processor, name)
     kept = {key: value for key, value in item.edits.items() if key not in FORMS
             or not any(form in edits for form in FORMS)}
-    chosen(processor, item, {**kept, **edits})
+    edits = {**kept, **edits}
+    if any(key in TIMING for key in edits):
+        comes(Schedule(checked(merged(item.base, edits)), HAND), clocks.now())
+    chosen(processor, item, edits)
 
 
 def reset(processor: Processor, name: str) -> bool:
@@ -164,8 +173,11 @@ def span(processor: Processor, name: str, start: float, end: float) -> list[floa
     if end <= start:
         raise InputError(f'end must be after start ({utc(start):%Y-%m-%d %H:%M:%S} UTC), not '
                          f'{utc(end):%Y-%m-%d %H:%M:%S} UTC.')
-    instants: list[float] = []
-    for tick in ticks.walk(item.coming, start - 1e-6, min(end, clocks.now())):
+    instants, now = list[float](), clocks.now()
+    if start > now:
+        raise InputError(f'start lies in the future ({utc(start):%Y-%m-%d %H:%M:%S} UTC), and a '
+                         'backfill makes up for what has passed; give an earlier one.')
+    for tick in ticks.walk(item.coming, start - 1e-6, min(end, now)):
         if tick < end and not ticks.within(tick, item.spans):
             instants.append(tick)
         if len(instants) > MOSTTICKS:

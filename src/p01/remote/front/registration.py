@@ -71,7 +71,8 @@ def decorated(function: Any) -> Callable[..., Any]:
     do."""
     name = foreign.shown(getattr(function, '__qualname__', function), 100).strip("'")
     if hasattr(type(function), 'enqueue'):
-        raise RegistrationError(f'{name} is a job already; write @app.job once above the function.')
+        raise RegistrationError(f'{name} is a job already; write @app.job once, right '
+                                'above the function, and @app.schedule above that.')
     if isinstance(function, staticmethod):
         # what takes its place in the class is bound to nothing, either
         function = function.__func__

@@ -6,18 +6,21 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Protocol, TypeAlias, TypeVar, Unpack
 
-from p01.remote.clock.settings import Timing, edited, settled
+from p01.remote.clock.settings import Timing, above, edited, settled
 from p01.remote.engine import scheduling
 from p01.remote.engine.behaviours import prepared
 from p01.remote.engine.declaring import Declared, Declaring
 from p01.remote.engine.seams import Application, Processor
 from p01.remote.engine.standing import Standing, standing, standings
-from p01.remote.exceptions import InputError, RegistrationError
+from p01.remote.exceptions import InputError, RegistrationError, UnknownJob
+from p01.remote.front.registration import decorated
 from p01.remote.function import JobFunction
 from p01.remote.ground import checks, clocks
+from p01.remote.ground.foreign import listed, short
+from p01.remote.ground.words import shown
 from p01.remote.handle import Handle
-from p01.remote.instants import duration, seconds, utc
-from p01.remote.job import Arguments, FunctionJob, fit
+from p01.remote.instants import seconds, utc
+from p01.remote.job import Arguments, FunctionJob, Job, fit
 from p01.remote.options import DEFAULTQUEUE, Span
 from p01.remote.storage.transactions import transact
 from p01.remote.store import payload
@@ -53,8 +56,8 @@ def declared(app: Declarer, cron: str | None, name: str | None, args: Iterable[A
     name = None if name is None else checks.nameOf(name, 'name')
 
     def declare(function: Any) -> JobFunction[..., Any]:
-        job: JobFunction[..., Any] = function if isinstance(function,
-                                                            JobFunction) else app.job(function)
+        job: JobFunction[..., Any] = function if isinstance(function, JobFunction) \
+            else app.job(decorated(function))
         if job.app is not app:
             raise RegistrationError(f'{job.name} is a job of another App; write @app.schedule of '
                                     'that one.')
@@ -77,6 +80,18 @@ def placed(settings: dict[str, Any], name: str, queue: str | None, priority: int
     """Settings with their job, and its queue and priority where they name none."""
     return {'queue': queue or DEFAULTQUEUE, **({'priority': priority} if priority else {}),
             **settings, 'job': name}
+
+
+def behaviourOf(app: Declarer, processor: Processor, name: str) -> Job:
+    """The job of this name, none of this App's own. Raises UnknownJob."""
+    try:
+        return processor.registered(name)
+    except UnknownJob:
+        if not app.jobs:
+            raise
+        known = sorted({*app.jobs, *processor.jobs})
+        raise UnknownJob(f'No job is registered as {short(name)}; there are '
+                         f'{listed(map(shown, known))}.') from None
 
 
 def argumentsOf(args: Iterable[Any], kwargs: Keywords) -> Arguments:
@@ -130,7 +145,8 @@ class Schedules:
         if until is not None and length is not None:
             raise InputError('Give until or length, not both.')
         end = None if until is None else seconds(until, 'until')
-        end = end if length is None else clocks.now() + duration(length, 'length')
+        if length is not None:
+            end = clocks.now() + above(length, 'length')
         self._do(lambda processor: scheduling.pause(processor, name, end))
 
     def resume(self, name: str) -> bool:
@@ -167,11 +183,10 @@ class Schedules:
         path = known.prototype.path if isinstance(known, JobFunction) else str(job)
 
         def work(processor: Processor) -> None:
-            behaviour = known.prototype if isinstance(known,
-                                                      JobFunction) else processor.registered(path)
-            given = arguments if isinstance(behaviour,
-                                            FunctionJob) else arguments.args[0] if arguments.args \
-                                                else None
+            behaviour = known.prototype if isinstance(known, JobFunction) \
+                else behaviourOf(self.app, processor, path)
+            given = arguments if isinstance(behaviour, FunctionJob) \
+                else arguments.args[0] if arguments.args else None
             input = prepared(behaviour, given, path)
             priority = known.options['priority'] if isinstance(known, JobFunction) else 0
             scheduling.add(processor, name, placed(settings, path, behaviour.queue, priority),

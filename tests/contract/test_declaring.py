@@ -116,6 +116,47 @@ def test_applications_leave_each_other_alone(processor, step, live):
     assert standing(processor) == {'x': 60.0}
 
 
+def test_one_name_in_two_applications(processor, step, live):
+    shop, stock = (Declaring({'nightly': Declared({'job': f'{name}.job', 'queue': 'default',
+                                                   'every': rate}, None)}, [name])
+                   for name, rate in (('shop', 60.0), ('stock', 90.0)))
+    live(shop)
+    step(shop)
+    live(shop, stock)
+    [told] = step(stock)
+    assert (told.key, told.jobName) == ('nightly', 'stock.job')
+    assert told.reason == ("InputError: schedule 'nightly' is declared by another application, "
+                           "with the job shop.job; give one of both another name.")
+    assert step(stock) == step(shop) == [] and standing(processor) == {'nightly': 60.0}
+    again = Declaring(stock.declared, ['stock'])        # restarted
+    assert step(again) == [told] and step(again) == []
+    live(stock)                     # its workers are the only ones that live now
+    assert step(again) == [events.SchedulesDeclared((), ('nightly',), ())]
+    assert standing(processor) == {'nightly': 90.0}
+    live(shop, stock)
+    [told] = step(Declaring(shop.declared, ['shop']))
+    assert 'with the job stock.job' in told.reason and standing(processor) == {'nightly': 90.0}
+
+
+def test_an_application_that_gets_another_package_is_the_same(processor, step, live):
+    live(OLD)
+    step(OLD)
+    more = version('shop tools', b={'every': '2m'}, c={'every': '1m'})
+    live(OLD, more)
+    step(more)
+    assert step(OLD) == step(more) == []
+    assert standing(processor) == {'a': 60.0, 'b': 120.0, 'c': 60.0}
+    live(more)
+    assert step(more) == [events.SchedulesDeclared((), (), ('a',))]
+    live(OLD)                       # rolled back
+    step(OLD)
+    assert standing(processor) == {'a': 60.0, 'b': 60.0}
+    assert list(processor.scheduler.codes) == ['shop']
+    apart = version('shop stock', x={'every': '1m'})      # has no schedule in common
+    step(apart)
+    assert standing(processor) == {'a': 60.0, 'b': 60.0, 'x': 60.0}
+
+
 def test_what_operators_have_changed_outlives_a_deployment_until_it_is_reset(processor, step, live):
     step(OLD)
     scheduling.change(processor, 'b', {'every': 7.0})

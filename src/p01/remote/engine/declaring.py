@@ -5,7 +5,9 @@ Each set of declarations has a checksum, its code; the database knows those that
 that is new holds at once. One that is known and does not hold is an older one, that is restarted
 amidst a deployment, or has been rolled back to: it holds again when no worker that lives has a
 newer one. What no code declares any more retires when the last worker has gone that does. An
-application is told from others by the top-level packages of its jobs.
+application is told from others by the top-level packages of its jobs; a release that has some more
+or less of them is the same one when it has schedules in common. Of two applications that declare
+one name, that of the first holds while a worker of it lives, and the other one tells so.
 """
 from __future__ import annotations
 
@@ -49,6 +51,8 @@ class Declaring:
         self.code = codeOf(self.declared, self.application)
         self.looked = -DECLAREEVERY
         self.told: set[str] = set()         # errors that were told
+        # what another application has declared; None: nobody has looked
+        self.clashing: set[str] | None = None
 
     def serve(self) -> None:
         """This process serves these from now on."""
@@ -71,21 +75,58 @@ class Declaring:
         """Bring the schedules in step, where that is for this code to do; returns what to tell.
         Part of the caller's transaction."""
         scheduler = processor.scheduler
-        if not self.declared and self.application not in scheduler.codes:
+        kin = self.kin(scheduler)
+        if not self.declared and not kin:
             return []
-        known: tuple[str, ...] = scheduler.codes.get(self.application, ())
-        if known and known[-1] == self.code:
+        known = tuple(code for application in kin for code in scheduler.codes[application])
+        if known and known[-1] == self.code and not self.clashes(processor):
             return self.retire(processor) if scheduler.leaving.get(self.application) else []
         newer = set(known[known.index(self.code) + 1:]) if self.code in known else set()
         if newer & {seat.declares for seat in processor.store.seats.values()}:
             return []
-        return self.hold(processor, known)
+        return self.hold(processor, known, kin)
 
-    def hold(self, processor: Processor, known: tuple[str, ...]) -> list[object]:
-        """Have this code hold."""
+    def kin(self, scheduler: Scheduler) -> list[str]:
+        """The applications in the database that are this one, itself last."""
+        mine, found = set(self.application.split()), list[str]()
+        for application, codes in scheduler.codes.items():
+            packages = set(application.split())
+            if (packages < mine or mine < packages) \
+                    and not self.declared.keys().isdisjoint(scheduler.names.get(codes[-1], ())):
+                found.append(application)
+        return found + [self.application] * (self.application in scheduler.codes)
+
+    def taken(self, processor: Processor) -> set[str]:
+        """The names that living workers of other applications declare."""
+        scheduler, kin = processor.scheduler, self.kin(processor.scheduler)
+        others = {code for application, codes in scheduler.codes.items() if application not in kin
+                  for code in codes}
+        return {name for seat in processor.store.seats.values() if seat.declares in others
+                for name in scheduler.names.get(seat.declares, ())}
+
+    def foreign(self, item: object) -> bool:
+        """Whether a schedule is one that another application declares."""
+        return isinstance(item, Schedule) and item.source == CODE and item.retired is None \
+            and item.jobName.partition('.')[0] not in self.application.split()
+
+    def clashes(self, processor: Processor) -> bool:
+        """Whether there are names to be told of that another application has, or to be had since it
+        has gone."""
+        if self.clashing is not None:
+            return bool(self.clashing) and not self.clashing <= self.taken(processor)
         scheduler = processor.scheduler
+        self.clashing = {name for name in self.declared if self.foreign(scheduler.get(name))} \
+            if len(scheduler.codes) > 1 else set()
+        return bool(self.clashing)
+
+    def hold(self, processor: Processor, known: tuple[str, ...], kin: list[str]) -> list[object]:
+        """Have this code hold."""
+        scheduler, taken = processor.scheduler, self.taken(processor)
+        self.clashing = {name for name in taken & self.declared.keys()
+                         if self.foreign(scheduler.get(name))}
         codes = (*(code for code in known if code != self.code), self.code)
-        scheduler.codes = {**scheduler.codes, self.application: codes[-KNOWNCODES:]}
+        scheduler.codes = {**{name: each for name, each in scheduler.codes.items()
+                              if name not in kin}, self.application: codes[-KNOWNCODES:]}
         there = {code for codes in scheduler.codes.values() for code in codes}
         scheduler.names = {**{code: names for code, names in scheduler.names.items()
                               if code in there},
@@ -93,14 +134,15 @@ class Declaring:
         told: list[object] = []
         now, done = clocks.now(), {'added': [], 'changed': []}       # type: ignore[var-annotated]
         for name, each in self.declared.items():
-            found = contained(keep, processor, name, each, now)
+            found = contained(refuse if name in self.clashing else keep, processor, name, each, now)
             if isinstance(found, Raised):
                 told.append(events.ScheduleFailed(name, each.settings['job'],
                                                   reasonOf(found.error)))
             elif found:
                 done[found].append(name)
         before = {name for code in known for name in scheduler.names.get(code, ())}
-        scheduler.leaving = {**scheduler.leaving,
+        scheduler.leaving = {**{name: each for name, each in scheduler.leaving.items()
+                                if name not in kin},
                              self.application: tuple(sorted(before - set(self.declared)))}
         if done['added'] or done['changed']:
             wake(processor._p_jar)
@@ -128,6 +170,12 @@ def leave(scheduler: Scheduler, name: str, now: float) -> bool:
         return False
     item.retire(now)
     return True
+
+
+def refuse(processor: Processor, name: str, declared: Declared, now: float) -> str:
+    """Raises InputError for a name that another application's workers have declared."""
+    raise InputError(f'schedule {name!r} is declared by another application, with the job '
+                     f'{processor.scheduler[name].jobName}; give one of both another name.')
 
 
 def keep(processor: Processor, name: str, declared: Declared, now: float) -> str:

@@ -2,7 +2,7 @@
 """Jobs as they were enqueued, in segments of neighbours with one writer each."""
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from operator import itemgetter
 from typing import Any
 
@@ -52,6 +52,14 @@ class Segment(Appended):
             kind = alike(self.entries.values())
             self._v_kind = len(self.entries), kind
         return kind
+
+    def knows(self, kinds: Mapping[tuple[str, str], int]) -> None:
+        """So many of its jobs have this queue and name, as somebody has counted: kind need not, if
+        these are all."""
+        if len(kinds) == 1:
+            [(kind, count)] = kinds.items()
+            if count == len(self.entries):
+                self._v_kind = count, kind
 
     def append(self, jobid: int, record: Record) -> None:
         """Take a job in."""

@@ -35,7 +35,9 @@ def takeIn(store: Store, shard: Shard, owner: Holder, now: float, workers: int =
     for first, new in news(store, shard, INTAKE):
         if not new:
             continue
-        arrived.update(shard.kinds.came(first, new))
+        kinds = shard.kinds.came(first, new)
+        arrived.update(kinds)
+        store.segment(first).knows(kinds)
         lines = shard.lanes[laneOf(first, lanes)]
         if new[-1][1].created > now + ASTRAY or store.segment(first).astray:
             new = rightened(store, shard, lines, first, new, owner, now)

@@ -75,13 +75,28 @@ def sampled(figures: Figures, owner: Holder, segment: Segment, jobids: Sequence[
     if runs[-1][1] - runs[0][0] > 2 * took + SLOW:
         return False
     count(figures, Code.DONE, len(jobids))
-    for jobid, fields in zip(chosen, runs, strict=True):
-        timed(figures, owner.claims[jobid], segment.entries[jobid], fields, step)
+    entries, claims, get = segment.entries, owner.claims, figures.get
+    began = [fields[0] - sinceWhen(claims[jobid], entries[jobid])
+             for jobid, fields in zip(chosen, runs, strict=True)]
     # what the last one stands for
-    rest = len(jobids) - step * len(chosen)
-    if rest:
-        timed(figures, owner.claims[chosen[-1]], segment.entries[chosen[-1]], runs[-1], rest)
+    rest, last = len(jobids) - step * len(chosen), len(chosen) - 1
+    for place, (fields, wait) in enumerate(zip(runs, began, strict=True)):
+        number = step + rest if place == last else step
+        code = Code.RUNS + bisect_left(BOUNDS, fields[1] - fields[0])
+        figures[code] = get(code, 0) + number
+        code = Code.WAITS + bisect_left(BOUNDS, wait)
+        figures[code] = get(code, 0) + number
+    for code, whole in ((Code.RUNTIME, took), (Code.WAITTIME, step * sum(began))):
+        count(figures, code, max(0, int(whole * 1_000_000)))
     return True
+
+
+def sinceWhen(claim: Claim, record: Record) -> float:
+    """Since when a job could start, in POSIX seconds."""
+    if claim.key is not None:
+        return sinceOf(claim.key)
+    due = record.due
+    return due if due is not None and due > record.created else record.created
 
 
 def timed(figures: Figures, claim: Claim, record: Record, fields: Stored, number: int) -> None:
@@ -89,20 +104,11 @@ def timed(figures: Figures, claim: Claim, record: Record, fields: Stored, number
     started, ended = fields[0], fields[1]
     if started is None:
         return
-    if claim.key is not None:
-        since = sinceOf(claim.key)
-    elif record.due is not None and record.due > record.created:
-        since = record.due
-    else:
-        since = record.created
-    took, waited = max(0.0, ended - started), max(0.0, started - since)
-    get = figures.get
-    code = Code.RUNS + bisect_left(BOUNDS, took)
-    figures[code] = get(code, 0) + number
-    code = Code.WAITS + bisect_left(BOUNDS, waited)
-    figures[code] = get(code, 0) + number
-    figures[Code.RUNTIME] = get(Code.RUNTIME, 0) + int(took * 1_000_000) * number
-    figures[Code.WAITTIME] = get(Code.WAITTIME, 0) + int(waited * 1_000_000) * number
+    took, waited = max(0.0, ended - started), max(0.0, started - sinceWhen(claim, record))
+    count(figures, Code.RUNS + bisect_left(BOUNDS, took), number)
+    count(figures, Code.WAITS + bisect_left(BOUNDS, waited), number)
+    count(figures, Code.RUNTIME, int(took * 1_000_000) * number)
+    count(figures, Code.WAITTIME, int(waited * 1_000_000) * number)
 
 
 def retried(owner: Holder, claim: Claim, record: Record, started: float, end: float) -> None:

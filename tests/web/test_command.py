@@ -84,3 +84,50 @@ def test_files_of_others_are_those_that_were_taken_in():
     for checksum, name in zip(lines[::2], lines[1::2], strict=True):
         assert hashlib.sha256((STATIC / name).read_bytes()).hexdigest() == checksum
         assert (STATIC / f'{name.split("-")[0].split(".")[0]}.LICENSE').exists()
+
+
+def test_dev_runs_workers_and_the_dashboard(town):
+    with town.app.transaction():
+        from shop import stock
+        handle = stock.reserve.enqueue('order-1')
+    with subprocess.Popen(**command(town, 'dev', 'shop:app', '--port', '0')) as process:
+        try:
+            lines = iter(process.stdout.readline, '')
+            address = next(found for line in lines
+                           if (found := re.search(r'(http://\S*\?token=\S+)', line)))[1]
+            with urllib.request.build_opener(urllib.request.HTTPCookieProcessor(
+                    http.cookiejar.CookieJar())).open(address) as answer:
+                assert answer.status == 200
+            waitFor(lambda: handle.status == 'completed', 30)
+        finally:
+            process.terminate()
+        process.stdout.read()
+        assert process.wait(30) == 130 or process.returncode == 0
+    waitFor(lambda: not alive(town), 20)
+
+
+def alive(town):
+    """The workers that live."""
+    import time
+
+    from p01.remote.views.workers import workersOf
+    with town.app.reading() as processor:
+        return [each for each in workersOf(processor.store, time.time()) if each.alive]
+
+
+def test_the_demo_stays_to_be_looked_at(town, tmp_path):
+    (tmp_path / 'a.py').write_text('x = 1\n')
+    with subprocess.Popen(**command(town, 'demo', str(tmp_path), '--stay', '--workers', '1',
+                                    '--no-kill')) as process:
+        try:
+            lines = iter(process.stdout.readline, '')
+            address = next(found for line in lines
+                           if (found := re.search(r'(http://\S*\?token=\S+)', line)))[1]
+            with urllib.request.build_opener(urllib.request.HTTPCookieProcessor(
+                    http.cookiejar.CookieJar())).open(address) as answer:
+                text = answer.read().decode()
+            assert 'analyse' in text or 'completed' in text
+        finally:
+            process.send_signal(2)
+        process.stdout.read()
+        process.wait(30)

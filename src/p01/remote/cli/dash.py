@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""p01-remote dash."""
+"""p01-remote dash, dev."""
 from __future__ import annotations
 
 import logging
+import signal
+import subprocess
+import sys
 import webbrowser
 
 import click
@@ -18,20 +21,52 @@ PORT, SERVING = 8765, 4         # threads
 OBJECTSHELD, BYTESHELD = 10_000, 64 << 20
 
 
+portOption = click.option('--port', type=click.IntRange(0, 65535), default=PORT, show_default=True,
+                          metavar='N', help='0 for any that is free.')
+openOption = click.option('--open', 'browse', is_flag=True, help='Open it in a browser.')
+
+
 @click.command(cls=Verb)
 @appArgument
 @click.option('--host', type=click.Choice(LOOPBACK), default=LOOPBACK[1], show_default=True,
               help='Of this computer alone; to serve others, mount p01.remote.web.wsgi behind '
                    'your own users.')
-@click.option('--port', type=click.IntRange(0, 65535), default=PORT, show_default=True,
-              metavar='N', help='0 for any that is free.')
-@click.option('--open', 'browse', is_flag=True, help='Open it in a browser.')
+@portOption
+@openOption
 @click.option('--create', is_flag=True, help='Make the database where there is none yet.')
 def dash(target: str, host: str, port: int, browse: bool, create: bool) -> int:
     """Serve the dashboard until Ctrl-C: what runs, waits and fails, and what to do about it.
 
     The address that it prints lets one browser in, and is followed by another one when it was used.
     """
+    return serve(target, host, port, browse, create)
+
+
+@click.command(cls=Verb)
+@appArgument
+@portOption
+@openOption
+@click.option('--threads', type=click.IntRange(1), default=4, show_default=True, metavar='N',
+              help='Jobs at once.')
+def dev(target: str, port: int, browse: bool, threads: int) -> int:
+    """Run all of it in one terminal, for who writes jobs: a worker that begins anew when its source
+    changes, the schedules, and the dashboard; until Ctrl-C.
+
+    A database that is not there is made.
+    """
+    words = [sys.executable, '-m', 'p01.remote.cli', 'worker', target, '--reload', '--verbose',
+             '--threads', str(threads)]
+    # so that it never outlives us by a TERM
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with subprocess.Popen(words) as worker:
+        try:
+            return serve(target, LOOPBACK[1], port, browse, True)
+        finally:
+            worker.terminate()
+
+
+def serve(target: str, host: str, port: int, browse: bool, create: bool) -> int:
+    """Serve the dashboard until somebody ends it. Raises RemoteError for a port that is taken."""
     try:
         from waitress import create_server as serverOf
 

@@ -20,6 +20,7 @@ from BTrees.OOBTree import OOBTree
 
 from p01.remote import storage
 from p01.remote.app import App
+from p01.remote.cli.dash import LOOPBACK, serve
 from p01.remote.cli.terminal import jsonOption
 from p01.remote.demo import tasks
 from p01.remote.demo.report import Performance, Strike, report
@@ -50,8 +51,11 @@ STALLED = 120.0     # seconds without any progress after which the demo gives up
 @click.option('--workers', type=click.IntRange(1, 64), default=4, show_default=True, metavar='N',
               help='Worker processes.')
 @click.option('--no-kill', 'spare', is_flag=True, help='Kill no worker.')
+@click.option('--stay', is_flag=True,
+              help='Show it in the dashboard at the end, until Ctrl-C.')
 @jsonOption
-def demo(folder: Path | None, keep: Path | None, workers: int, spare: bool, asJson: bool) -> int:
+def demo(folder: Path | None, keep: Path | None, workers: int, spare: bool, stay: bool,
+         asJson: bool) -> int:
     """See real jobs processed on real files, a worker killed on the way, and the result checked.
 
     Each source file of FOLDER (default: Python's own standard library) becomes a job that examines
@@ -68,7 +72,11 @@ def demo(folder: Path | None, keep: Path | None, workers: int, spare: bool, asJs
     with stage(keep) as place:
         app = App(f'sqlite:{place}')
         try:
-            return report(perform(app, folder, paths, workers, spare, asJson), unread, keep, asJson)
+            status = report(perform(app, folder, paths, workers, spare, asJson), unread, keep,
+                            asJson)
+            if stay:
+                serve(f'sqlite:{place}', LOOPBACK[1], 0, False, False)
+            return status
         finally:
             app.close()
 

@@ -94,7 +94,11 @@ def oldestOf(store: Store, queues: Iterable[str]) -> dict[str, float]:
                 found[queue] = min(found.get(queue, figures.END), sinceOf(key))
     for _, record in store.untaken(islice(store.unnoticed(), figures.LOOK)):
         if record.queue in wanted and record.due is None:
+            # those behind it are younger
+            wanted.remove(record.queue)
             found[record.queue] = min(found.get(record.queue, figures.END), record.created)
+            if not wanted:
+                break
     return found
 
 

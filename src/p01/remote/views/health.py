@@ -236,4 +236,4 @@ CHECKS: dict[str, Callable[[Scene], Answer]] = {
     check.__name__: check
     for check in (layout, workers, code, waiting, names, retries, queues, schedules, room)}
 # those that cost the same however many jobs and schedules there are
-CHEAP = 'layout', 'workers', 'code', 'waiting', 'queues', 'room'
+CHEAP = 'layout', 'workers', 'code', 'waiting', 'room'

@@ -122,16 +122,18 @@ def spark(values: Sequence[float], tone: str, title: str, least: float = 0.0) ->
 
 
 def bars(values: Sequence[float], tone: str, title: str, kind: str = '') -> Markup:
-    """Small columns without axes; a single event never fills the height."""
+    """Small columns without axes; a single event never fills the height. Two paths: a page may have
+    many of them."""
     top, width = max([*values, 4]), 100 / max(1, len(values))
-    parts = []
+    columns, base = list[str](), list[str]()
     for at, value in enumerate(values):
+        left, wide = at * width + width * 0.14, width * 0.72
         tall = max(1.5, value / top * 30)
-        parts.append(f'<rect class="f-{tone if value else "line"}" '
-                     f'x="{at * width + width * 0.14:.2f}" y="{32 - tall:.1f}" '
-                     f'width="{width * 0.72:.2f}" height="{tall:.1f}"/>')
+        (columns if value else base).append(f'M{left:.1f} 32v{-tall:.1f}h{wide:.1f}v{tall:.1f}z')
     return Markup(f'<svg class="spark {kind}" viewBox="0 0 100 32" preserveAspectRatio="none" '
-                  f'role="img"><title>{escape(title)}</title>{"".join(parts)}</svg>')
+                  f'role="img"><title>{escape(title)}</title>'
+                  f'<path class="f-line" d="{"".join(base)}"/>'
+                  f'<path class="f-{tone}" d="{"".join(columns)}"/></svg>')
 
 
 def spread(instants: Iterable[float], begin: float, end: float, number: int) -> list[float]:
@@ -162,7 +164,9 @@ def ended(points: Sequence[Point], kind: str) -> tuple[str, Markup]:
 
 
 def waited(points: Sequence[Point], kind: str) -> tuple[str, Markup]:
-    """How long jobs waited before they started: a sentence, and the picture."""
+    """How long jobs waited before they started: a sentence, and the picture; without the last
+    point, which has only begun."""
+    points = points[:-1]
     values = known([point.waits.p95 if point.waits is not None else None for point in points])
     longest = max(values, default=0.0)
     minutes = longest >= 300

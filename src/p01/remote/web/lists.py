@@ -22,7 +22,7 @@ from p01.remote.views.workers import workersOf
 from p01.remote.web.snapshot import Snapshot
 
 PAGEROWS = 50              # rows of a page
-LOOKEDAT = 5_000          # jobs that are looked at for one
+LOOKEDAT = 3_000          # jobs that are looked at for one
 CHOICES = 100           # queues that can be chosen from
 WHOLE = re.compile('[0-9]{1,18}')
 DID = {'retry': 'queued again', 'cancel': 'cancelled', 'ask': 'asked to end', 'remove': 'removed',

@@ -97,7 +97,7 @@ def jobs(at: Snapshot) -> Page | Response:
         'tabs': [] if wrong else lists.tabsOf(terms, which, queues),
         'total': lists.totalOf(which, queues), 'all': 'all' in at.given and bool(found.rows),
         'kept': sum(totals(queues).values()), 'can': lists.verbsOf(which, found.rows),
-        'queues': sorted(queues.all)[:lists.CHOICES],
+        'queues': sorted(queues.all)[:lists.CHOICES], 'most': lists.LOOKEDAT,
         'queued': [(name, lists.joined(terms, 'queue', name)) for name in
                    sorted(queues.all)[:lists.CHOICES]],
         'did': lists.didOf(at.given)}

@@ -103,7 +103,7 @@ class Site:
         if self.access is not None:
             return self.access(request.environ) or STRANGER
         if self.sessions is not None:
-            return self.sessions.visitorOf(request.cookies.get(COOKIE, '')) or STRANGER
+            return self.sessions.visitorOf(request.cookies.get(cookieName(), '')) or STRANGER
         return STRANGER
 
     def enter(self, token: str) -> Answer:
@@ -116,8 +116,8 @@ class Site:
             abort(403, 'This link was used already, or is not of this server; take the newest one '
                        'that stands in the terminal.')
         answer = redirect(request.script_root + request.path, 303)
-        answer.set_cookie(COOKIE, cookie, httponly=True, samesite='Lax', secure=request.is_secure,
-                          path=request.script_root or '/')
+        answer.set_cookie(cookieName(), cookie, httponly=True, samesite='Lax',
+                          secure=request.is_secure, path=request.script_root or '/')
         return answer
 
     # -- what is answered
@@ -210,6 +210,11 @@ class Site:
     def asset(self, name: str) -> str:
         """The address of a file."""
         return addressOf('static', filename=name, v=self.versions[name])
+
+
+def cookieName() -> str:
+    """The name of our cookie: those of one host are the same for all of its ports."""
+    return f'{COOKIE}-{request.environ.get("SERVER_PORT", "")}'
 
 
 def isLocal(address: str) -> bool:

@@ -171,6 +171,7 @@ def test_preview_is_pure(app):
      "overlap must be one of skip, queue, cancel, not 'both'."),
     (((), {'every': 60, 'missed': 'all', 'overlap': 'skip'}),
      "missed='all' enqueues several jobs at once"),
+    (((), {'delay': 60, 'aligned': False}), "aligned is for a fixed rate, as every='15m'"),
     (((), {'every': 60, 'aligned': 1}), 'aligned must be True or False, not 1.'),
     (((), {'every': 60, 'priority': 'high'}), 'priority must be a whole number'),
     (((), {'every': 60, 'queue': ''}), 'A queue must be a text that is not empty'),
@@ -221,6 +222,19 @@ def test_a_change_after_which_it_never_runs_is_refused(app):
     with pytest.raises(InputError, match='end lies before'):
         app.schedules.change('mine', end=1e9)
     assert app.schedules['mine'].due is not None
+
+
+def test_a_preview_of_so_many(app):
+    assert app.schedules.preview(HOURLY, 0) == []
+    for wrong in (-1, 'two', 10_001, None):
+        with pytest.raises(InputError, match='count must be'):
+            app.schedules.preview(HOURLY, wrong)
+
+
+def test_an_added_one_needs_a_job(app):
+    for wrong in (None, 5, declare):
+        with pytest.raises(InputError, match=r'job must be an @app\.job function or the name of'):
+            app.schedules.add('other', wrong, every='1m')
 
 
 def test_a_pause_of_no_length_is_refused(app):

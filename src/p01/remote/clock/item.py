@@ -91,8 +91,8 @@ class SchedulerItem(Placed, Persistent):
         return None if found is None else utc(found)
 
     def preview(self, count: int, after: float | datetime | None = None) -> list[datetime]:
-        """Its next ticks after an instant, None for now, at most so many."""
-        found: list[datetime] = []
+        """Its next ticks after an instant, None for now, at most so many (up to 10,000)."""
+        found, count = list[datetime](), checks.wholeOf(count, 'count', 0, 10_000)
         tick = self.nextAfter(clocks.now() if after is None else after)
         while tick is not None and len(found) < count:
             found.append(tick)

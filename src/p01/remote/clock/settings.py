@@ -59,7 +59,10 @@ class Timing(TypedDict, total=False):
 def settled(cron: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of what was given for a new schedule. Raises InputError, which names the field
     and the mend."""
-    return checked(edited(cron, given))
+    found = checked(edited(cron, given))
+    if 'aligned' in found and 'every' not in found:
+        raise InputError("aligned is for a fixed rate, as every='15m'; leave it out.")
+    return found
 
 
 def edited(cron: str | None, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -179,8 +179,11 @@ class Schedules:
         """Add one that no code declares, of a job or a job's name. Raises UnknownJob,
         ArgumentsError, InputError."""
         settings, arguments = settled(cron, dict(timing)), argumentsOf(args, kwargs)
+        if not isinstance(job, str | JobFunction):
+            raise InputError(f'job must be an @app.job function or the name of a job, not '
+                             f'{short(job)}.')
         known = self.app.jobs.get(job) if isinstance(job, str) else job
-        path = known.prototype.path if isinstance(known, JobFunction) else str(job)
+        path = known.prototype.path if isinstance(known, JobFunction) else job
 
         def work(processor: Processor) -> None:
             behaviour = known.prototype if isinstance(known, JobFunction) \

@@ -2,6 +2,7 @@
 """p01-remote schedules: what it shows and changes, in words and as JSON, and what it refuses."""
 import sys
 import time
+from datetime import datetime
 
 import pytest
 
@@ -83,6 +84,14 @@ def test_show_and_next(run, shop):
                                                          '--after', '2026-11-20')[1]
     status, _, err = run('schedules', 'show', shop, 'offen')
     assert status == 2 and "There is no schedule 'offen'; did you mean 'often'?" in err
+
+
+def test_show_tells_the_jitter(run, shop):
+    facts, out = run('schedules', 'show', shop, 'rare', '--json')[1], run('schedules', 'show', shop,
+                                                                         'rare')[1]
+    assert facts['tick'] == facts['coming'][0] < facts['due']
+    assert f'its job starts {datetime.fromisoformat(facts["due"]):%a %Y-%m-%d %H:%M:%S} UTC' in out
+    assert 'by the jitter' not in run('schedules', 'show', shop, 'often')[1]
 
 
 def test_paused_and_resumed(run, shop):

@@ -194,6 +194,9 @@ def describe(each: Standing, ticks: list[datetime], now: float) -> None:
     for number, tick in enumerate(ticks):
         hung([(f'  {"next" if not number else "":12}', 'dim')],
              inWords(tick.timestamp(), each.tz, now))
+        if not number and each.due is not None and each.tick == tick.timestamp() < each.due:
+            hung([(f'  {"":12}', 'dim')],
+                 f'its job starts {inWords(each.due, each.tz, now)}, by the jitter')
     for past in each.history:
         printPast(past, each.tz, now)
 

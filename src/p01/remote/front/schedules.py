@@ -183,7 +183,7 @@ class Schedules:
             raise InputError(f'job must be an @app.job function or the name of a job, not '
                              f'{short(job)}.')
         known = self.app.jobs.get(job) if isinstance(job, str) else job
-        path = known.prototype.path if isinstance(known, JobFunction) else job
+        path = known.prototype.path if isinstance(known, JobFunction) else str(job)
 
         def work(processor: Processor) -> None:
             behaviour = known.prototype if isinstance(known, JobFunction) \

@@ -3,6 +3,7 @@
 worker stays whole."""
 import asyncio
 import contextvars
+import gc
 import threading
 import time
 from collections import Counter
@@ -882,3 +883,22 @@ def testOneThatHoldsTheEventLoopSeesThatItIsToEnd(app):
         waitFor(lambda: log)
         assert handle.cancel(running=True, grace=60)
         waitFor(lambda: handle.status == 'cancelled', 3.0)
+
+
+def testOneThatDoesNotEndIsLeftWhereItStands(app, monkeypatch, caplog, capfd):
+    """Its worker leaves without it, and nobody hears of that on the standard error; nor is its code
+    run by the collector."""
+    monkeypatch.setattr(asynchronous, 'SLACK', 0.1)
+    handle = stubborn.enqueue()
+    with working(app, grace=0.1) as loop:
+        waitFor(lambda: log)
+        thread = loop.handed.aio.thread
+        loop.stop()
+        waitFor(loop.gone.is_set)
+        app.close()
+        gc.collect()
+        assert thread.is_alive() and handle.id and not caplog.records
+        gates['stubborn'].set()
+        thread.join(10)
+        assert not thread.is_alive()
+    assert capfd.readouterr().err == ''

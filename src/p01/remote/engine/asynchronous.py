@@ -66,6 +66,7 @@ class Asynchronous:
         self.taken: list[int] = []      # slots of the box that are ours
         self.slots: list[int] = []      # of them, those that are free
         self.thread: threading.Thread | None = None
+        self.write: Callable[[int, float, float], None] = nowhere
 
     # -- for the worker's thread
 
@@ -122,6 +123,7 @@ class Asynchronous:
         if thread is not None:
             self.events.call_soon_threadsafe(self.leave)
             thread.join(SLACK)
+            self.write = nowhere
 
     # -- on the event loop
 
@@ -253,10 +255,8 @@ class Asynchronous:
     def leave(self) -> None:
         """See close."""
         self.cancelAll()
-        if self.running and self.broken is None:
-            self.events.call_later(SLACK, self.finish)
-        else:
-            self.finish()
+        if not self.running or self.broken is not None:
+            self.finish()               # else with the last one, see end
 
     def finish(self) -> None:
         """End the event loop."""
@@ -292,3 +292,7 @@ class Asynchronous:
         self.given.update(self.running)
         for job in self.running.values():
             job.cancel()
+
+
+def nowhere(jobid: int, began: float, until: float) -> None:
+    """Where a job says that it is at a step whose worker has left."""

@@ -155,7 +155,8 @@ def _atexit() -> None:
     the others."""
     with _lock:
         loops = [loop for each in guarded.values() for loop in each]
-    ended([loop for loop in loops if loop.working and not loop.post.running], ATEXIT)
+    ended([loop for loop in loops if loop.working and not loop.post.running
+           and not loop.handed.running()], ATEXIT)
 
 
 atexit.register(_atexit)

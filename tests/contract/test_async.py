@@ -18,7 +18,7 @@ from ZODB.POSException import ConflictError
 from p01.remote import App, RunLater, current, events, verbs
 from p01.remote.engine import asynchronous, attempt, handed, rescuing
 from p01.remote.engine.loop import Loop
-from p01.remote.exceptions import Cancelled, InputError, JobError, TransactionOver
+from p01.remote.exceptions import Cancelled, InputError, JobError, TimeLimit, TransactionOver
 from p01.remote.options import WorkerOptions
 from p01.remote.storage.connection import Guarded
 from p01.remote.storage.transactions import transact
@@ -902,3 +902,58 @@ def testOneThatDoesNotEndIsLeftWhereItStands(app, monkeypatch, caplog, capfd):
         thread.join(10)
         assert not thread.is_alive()
     assert capfd.readouterr().err == ''
+
+
+@application.job(retries=0, soft=0.05, timeout=60)
+async def softly(way):
+    """Is told at its await that it runs long."""
+    async def stay():
+        try:
+            await asyncio.sleep(60)
+        finally:
+            log.append('stay')
+    try:
+        match way:
+            case 'await':
+                await stay()
+            case 'gather':
+                await asyncio.gather(stay(), stay())
+            case 'group':
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(stay())
+            case 'timeout':
+                async with asyncio.timeout(60):
+                    await stay()
+            case 'check':
+                time.sleep(0.1)
+                current.check()
+            case 'conflict':
+                raise ConflictError
+            case 'commit':
+                async with app_().transaction() as root:
+                    count(root, 'late')
+                    await stay()
+    except TimeLimit:
+        log.append('told')
+        await asyncio.sleep(0.1)                # once, and what it awaits for its end lasts
+        if way == 'check':
+            return 'tidy'
+        raise
+    return 'never'
+
+
+@pytest.mark.parametrize('by', ['worker', 'hand'])
+@pytest.mark.parametrize('way', ['await', 'gather', 'timeout', 'group', 'check', 'commit'])
+def testASoftLimitIsRaisedAtTheNextAwait(app, way, by):
+    handle = softly.enqueue(way)
+    if by == 'worker':
+        app.drain()
+    else:
+        with app.transaction():
+            app.processor.processJobs()
+    assert log.count('told') == 1
+    if way == 'check':
+        assert handle.result() == 'tidy'
+    else:
+        assert handle.status == 'error' and 'TimeLimit' in attemptsOf(app, handle)[0].reason
+    assert effects(app) == {}

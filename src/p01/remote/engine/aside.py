@@ -9,7 +9,8 @@ from contextvars import Context
 from typing import Any
 
 from p01.remote.engine import tracing
-from p01.remote.engine.context import Awaiting, Running, running
+from p01.remote.engine.awaiting import Awaiting
+from p01.remote.engine.context import Running, running
 from p01.remote.engine.steps import steps
 from p01.remote.ground.foreign import Raised, guarded
 
@@ -23,6 +24,9 @@ def aside(job: Awaiting, perform: Callable[[Running], Any], timeout: float | Non
     async def work() -> object:
         job.thread = threading.get_ident()
         running.set(job)
+        task = asyncio.current_task()
+        assert task is not None
+        job.start(task)
         tracing.enter(job.task.record.extras or {})
         return await limited(steps(perform(job), job), clockOf(timeout), timeout)
 

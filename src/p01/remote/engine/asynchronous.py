@@ -181,9 +181,9 @@ class Asynchronous:
         job = Attempt(self, task, way, clocks.now(), slot)
         self.post.box.write(slot, task.id, job.until, job.began)
         self.running[task.id] = job
-        job.work = self.events.create_task(self.perform(job, way), context=Context())
+        job.start(work := self.events.create_task(self.perform(job, way), context=Context()))
         # not within it: it may be cancelled before its first step
-        job.work.add_done_callback(partial(self.end, job, way))
+        work.add_done_callback(partial(self.end, job, way))
 
     async def perform(self, job: Attempt, way: Way) -> object:
         """What a job returns."""
@@ -241,7 +241,7 @@ class Asynchronous:
                 job.conflicts = Conflicts(count, hotOf(error, None))
                 if count >= getattr(way.policy, 'conflicts', CONFLICTS):
                     raise
-            await asyncio.sleep(pauseAfter(count, FIRSTPAUSE, LONGESTPAUSE))
+            await steps(asyncio.sleep(pauseAfter(count, FIRSTPAUSE, LONGESTPAUSE)), job)
 
     def tell(self) -> None:
         """Have the worker settle what has ended and claim what is next, soon."""

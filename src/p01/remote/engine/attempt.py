@@ -15,7 +15,8 @@ from typing import Any, NamedTuple, Protocol
 from ZODB.Connection import Connection
 from ZODB.DB import DB
 
-from p01.remote.engine.context import Awaiting, running
+from p01.remote.engine.awaiting import Awaiting
+from p01.remote.engine.context import running
 from p01.remote.engine.limit import SLACK
 from p01.remote.engine.post import Post
 from p01.remote.engine.seams import Locate
@@ -63,7 +64,7 @@ class Ended(NamedTuple):
 class Attempt(Awaiting):
     """A run of a job on an event loop."""
 
-    __slots__ = ('home', 'slot', 'began', 'until', 'work', 'conflicts', 'tasks')
+    __slots__ = ('home', 'slot', 'began', 'until', 'conflicts', 'tasks')
 
     def __init__(self, home: Home, task: Task, way: Way, started: float, slot: int) -> None:
         # since when, and until when at most, on the monotonic clock; 0 for ever
@@ -72,7 +73,6 @@ class Attempt(Awaiting):
                          partial(asked, home, slot, self.began))
         self.home = home
         self.slot = slot                # of the box
-        self.work: asyncio.Task[object] | None = None
         self.until = self.began + way.timeout + SLACK if way.timeout else 0.0
         self.soft = self.began + way.soft if way.soft else 0.0
         self.conflicts: Conflicts | None = None

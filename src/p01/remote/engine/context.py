@@ -11,7 +11,6 @@ from threading import get_ident
 from time import monotonic
 from typing import Any, TypeVar
 
-from ZODB.Connection import Connection
 from ZODB.DB import DB
 
 from p01.remote.engine import progress, tracing
@@ -98,28 +97,6 @@ class Running:
                 **instants(created=record.created, queued=record.created, due=record.due,
                            started=self.started)})
         return self._job
-
-
-class Awaiting(Running):
-    """A job that is an async def, which runs."""
-
-    __slots__ = ('blocks',)
-
-    def __init__(self, processor: Processor | None, behaviour: Job, task: Task, input: Any,
-                 started: float, worker: str,
-                 db: DB | None = None, asked: Callable[[int], bool] = never) -> None:
-        super().__init__(processor, behaviour, task, input, started, worker, db, asked)
-        self.blocks = 0             # of `with app.transaction()` that it is in
-
-    def begin(self) -> None:
-        """A step of it begins, from one await to the next."""
-
-    def end(self) -> None:
-        """A step has ended."""
-
-    def meet(self, connection: Connection, part: int) -> None:
-        """Have the commit of a transaction of its own meet whoever has taken the job over. Raises
-        ClaimLost. Nobody can where no worker has it."""
 
 
 running: ContextVar[Running | None] = ContextVar('running', default=None)

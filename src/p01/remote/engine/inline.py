@@ -16,7 +16,8 @@ from transaction.interfaces import TransientError
 from p01.remote import verbs
 from p01.remote.engine import ticker
 from p01.remote.engine.aside import aside
-from p01.remote.engine.context import Awaiting, Running, within
+from p01.remote.engine.awaiting import Awaiting
+from p01.remote.engine.context import Running, within
 from p01.remote.engine.limit import text as limitText
 from p01.remote.engine.seams import Processor
 from p01.remote.engine.surroundings import Surroundings
@@ -139,6 +140,8 @@ def call(processor: Processor, behaviour: Job, task: Task, started: float, manag
         plain = behaviour.filled({})        # which belongs to no connection
         kept = portable(task.record.input, f'The input of job {task.id} ({task.record.name})')
         later = Awaiting(None, plain, task, unpack(kept), started, Holder.name)
+        soft = getattr(behaviour.policy, 'soft', None)
+        later.soft = time.monotonic() + soft if soft else 0.0
         return aside(later, plain.ready(), behaviour.policy.timeout)
     job = Running(processor, behaviour, task, unpack(task.record.input), started, Holder.name)
     around = Surroundings(processor, manager)

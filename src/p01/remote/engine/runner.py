@@ -11,8 +11,9 @@ from transaction.interfaces import TransientError
 from p01.remote import events
 from p01.remote.engine import limit
 from p01.remote.engine.aside import aside
+from p01.remote.engine.awaiting import Awaiting
 from p01.remote.engine.clashes import FIRSTPAUSE, LONGESTPAUSE, TOLDFROM, hotOf
-from p01.remote.engine.context import Awaiting, Running, within
+from p01.remote.engine.context import Running, within
 from p01.remote.engine.post import Post
 from p01.remote.engine.seams import Processor
 from p01.remote.engine.session import SNAPSHOT, Session
@@ -49,8 +50,7 @@ class Runner:
 
     def __init__(self, session: Session, post: Post) -> None:
         self.session = session
-        self.post = post
-        self.name = post.name
+        self.post, self.name = post, post.name
         self.mark, self.asked = post.mark, post.asked
         self.mine: Container[int] = ()      # what is held in this snapshot
         self.deadline = 0.0                 # of the job that runs, as mark says

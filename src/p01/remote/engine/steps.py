@@ -9,7 +9,7 @@ from typing import Any
 
 import transaction
 
-from p01.remote.engine.context import Awaiting
+from p01.remote.engine.awaiting import Awaiting
 from p01.remote.exceptions import TransactionOver
 from p01.remote.storage.transactions import begun, joined
 
@@ -41,7 +41,8 @@ def steps(work: Coroutine[Any, Any, Any], job: Awaiting) -> Generator[Any, Any, 
                 value = yield wanted
             # CancelledError, and GeneratorExit from an event loop that ends
             except BaseException as raised:
-                error = raised.with_traceback(None)     # it comes to stand where the job does
+                error = (job.instead(raised) if job.softened else raised).with_traceback(None)
+                # it comes to stand where the job does
 
 
 def refusal(job: Awaiting) -> TransactionOver | None:

@@ -18,7 +18,9 @@ from typing import Any, TypeVar, cast
 from ZODB.Connection import Connection
 from ZODB.DB import DB
 
-from p01.remote.engine.context import Awaiting, Running, running
+from p01.remote.engine.awaiting import Awaiting
+from p01.remote.engine.context import Running, running
+from p01.remote.exceptions import Interrupt
 from p01.remote.front import block, scope
 from p01.remote.front.manager import Lent
 from p01.remote.storage.transactions import release
@@ -38,7 +40,7 @@ async def elsewhere(work: Callable[[], Result]) -> Result:
     while not future.done():
         try:
             await asyncio.wait([future])
-        except asyncio.CancelledError as error:
+        except (asyncio.CancelledError, Interrupt) as error:
             cancelled = error
     if cancelled is not None and future.exception() is None:
         raise cancelled

@@ -13,7 +13,8 @@ from ZODB.Connection import Connection
 from ZODB.DB import DB
 from ZODB.POSException import ConflictError, ReadOnlyError
 
-from p01.remote.engine.context import Awaiting, running
+from p01.remote.engine.awaiting import Awaiting
+from p01.remote.engine.context import running
 from p01.remote.exceptions import InputError, TransactionOver
 from p01.remote.front.manager import Lent, under
 from p01.remote.front.scope import Scope

@@ -69,6 +69,7 @@ def test_home_and_the_working_folder_are_expanded(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize('text, said', [
     ('./jobs', 'sqlite:, file:, memory:'),
+    ('./jobs', 'mean sqlite:./jobs?'),
     ('', 'sqlite:./jobs'),
     ('mongodb://host', 'sqlite:./jobs'),
     ('sqlite:', 'lacks a usable path'),
@@ -94,7 +95,7 @@ def test_what_is_no_address_is_told_in_one_sentence(text, said):
         parse(text)
     message = str(caught.value)
     assert said in message
-    assert message.endswith('.') and '\n' not in message
+    assert message.endswith(('.', '?')) and '\n' not in message
 
 
 def test_kinds_that_are_not_here_yet_are_not_offered(monkeypatch):

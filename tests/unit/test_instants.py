@@ -33,7 +33,8 @@ def testSecondsTakes(instant, expected):
     ('now', "start must be POSIX seconds or a timezone-aware datetime, not 'now'."),
     ([], 'start must be POSIX seconds or a timezone-aware datetime, not [].'),
     (datetime(2024, 1, 1),
-     'start must be a timezone-aware datetime, not the naive datetime.datetime(2024, 1, 1, 0, 0).'),
+     ('start must be a timezone-aware datetime, not the naive datetime.datetime(2024, 1, 1, 0, '
+      '0); give it a zone, as its astimezone() does.')),
     (math.nan, 'start must be a finite number of seconds, not nan.'),
     (-math.inf, 'start must be a finite number of seconds, not -inf.'),
     (10 ** 400, 'start must be a finite number of seconds, not 1' + '0' * 58 + '….'),
@@ -61,7 +62,7 @@ def testDurationTakes(value, expected):
     (-3, 'pause must not be negative: -3'),
     (timedelta(seconds=-1),
      'pause must not be negative: datetime.timedelta(days=-1, seconds=86399)'),
-    (False, 'pause must be seconds or a timedelta, not False.'),
+    (False, "pause must be seconds, a timedelta, or a text such as '10m', not False."),
     ('1', "pause needs a unit in a text, as 90s or 10m; '1' has none."),
     (math.nan, 'pause must be a finite number of seconds, not nan.'),
     (math.inf, 'pause must be a finite number of seconds, not inf.'),

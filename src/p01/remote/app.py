@@ -26,7 +26,7 @@ from p01.remote.front.hooks import Hooked, Hooks
 from p01.remote.front.opening import Opening
 from p01.remote.front.registration import decorated, pathOf, sharing
 from p01.remote.front.schedules import Schedules, declared, declaringOf
-from p01.remote.function import JobChoice, JobFunction, Output, P
+from p01.remote.function import JobChoice, JobFunction, Output, P, refuse
 from p01.remote.ground import checks
 from p01.remote.handle import Handle
 from p01.remote.job import FunctionJob
@@ -217,7 +217,7 @@ class App(Hooked):
         The function stays callable. Raises RegistrationError for what cannot be a job, InputError
         for options.
         """
-        checks.known(unknown, tuple(JobChoice.__annotations__), '@app.job')
+        refuse(unknown)
         queue, priority = checks.nameOf(queue, 'queue'), checks.priorityOf(priority)
         checks.flagOf(capture, 'capture')
         if checks.flagOf(detached, 'detached') & checks.flagOf(together, 'together'):

@@ -12,7 +12,7 @@ from p01.remote.engine.enqueuing import enqueue
 from p01.remote.engine.seams import Application, Processor
 from p01.remote.exceptions import InputError, RegistrationError, UnknownJob
 from p01.remote.front.registration import DECORATED, refuseLater
-from p01.remote.ground import checks
+from p01.remote.ground import checks, habits
 from p01.remote.handle import Handle
 from p01.remote.instants import duration, seconds
 from p01.remote.job import Arguments, FunctionJob, found
@@ -53,8 +53,10 @@ class Choice(TypedDict, total=False):
     expires: Span | datetime | None
 
 
-class JobFunction(Generic[P, Output]):
+class JobFunction(habits.Told, Generic[P, Output]):
     """A function that can be enqueued. Calling it calls the function."""
+
+    _habits = habits.JOB
 
     def __init__(self, app: Application, name: str, function: Callable[P, Output],
                  prototype: FunctionJob,
@@ -169,7 +171,7 @@ class JobFunction(Generic[P, Output]):
 
 def checked(options: dict[str, Any]) -> dict[str, Any]:
     """Options of an enqueue, each a value that makes sense. Raises InputError, OptionError."""
-    checks.known(options, CHECKS, 'using()')
+    checks.known(options, CHECKS, 'using()', JobChoice.__annotations__, '@app.job({}=…)')
     if options.get('delay') is not None and options.get('at') is not None:
         raise InputError('Give delay or at, not both.')
     for name, value in options.items():
@@ -177,6 +179,12 @@ def checked(options: dict[str, Any]) -> dict[str, Any]:
             # a delay counts from when the job is enqueued, so that they are kept as they are
             CHECKS[name](value)
     return options
+
+
+def refuse(unknown: Iterable[str]) -> None:
+    """Raises OptionError for options that @app.job does not have."""
+    checks.known(unknown, JobChoice.__annotations__, '@app.job', CHECKS,
+                 'job.using({}=…).enqueue(…)')
 
 
 CHECKS: dict[str, Callable[[Any], Any]] = {

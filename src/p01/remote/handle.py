@@ -25,7 +25,7 @@ from p01.remote.exceptions import (
     WaitsForItself,
 )
 from p01.remote.front import scope
-from p01.remote.ground import foreign
+from p01.remote.ground import foreign, habits
 from p01.remote.instants import duration
 from p01.remote.job import Job
 from p01.remote.options import Span
@@ -46,13 +46,15 @@ def gone() -> Any:
     """What a weak reference gives when its object is gone."""
 
 
-class Handle(Generic[Output]):
+class Handle(habits.Told, Generic[Output]):
     """A job, seen from outside; the words are those of concurrent.futures.Future.
 
     Each question is answered as of now, or within app.transaction() as of that transaction. A job
     that was cancelled as a duplicate of another one, which holds its unique key, has the other's
     result.
     """
+
+    _habits = habits.HANDLE
 
     def __init__(self, app: Application, jobid: int, manager: Any = None) -> None:
         self.app = app

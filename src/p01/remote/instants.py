@@ -20,7 +20,7 @@ def seconds(instant: float | datetime, name: str = 'now') -> float:
     if isinstance(instant, datetime):
         if instant.utcoffset() is None:
             raise InputError(f'{name} must be a timezone-aware datetime, not the naive '
-                             f'{instant!r}.')
+                             f'{instant!r}; give it a zone, as its astimezone() does.')
         value = instant.timestamp()
     else:
         value = _number(instant, name, 'POSIX seconds or a timezone-aware datetime')
@@ -47,7 +47,7 @@ def duration(value: float | timedelta | str, name: str = 'delay', bare: bool = F
     elif isinstance(value, str):
         length = _lengthOf(str.__str__(value), name, bare)
     else:
-        length = _number(value, name, 'seconds or a timedelta')
+        length = _number(value, name, "seconds, a timedelta, or a text such as '10m'")
     if length < 0:
         raise InputError(f'{name} must not be negative: {short(value)}')
     if length > most:

@@ -17,6 +17,7 @@ from zope.interface import implementer
 from p01.remote.exceptions import ArgumentsError, NotLoaded, RegistrationError, UnknownJob
 from p01.remote.front.registration import AMETHOD, DECORATED, pathOf, refuseLater
 from p01.remote.front.signatures import signatureOf
+from p01.remote.ground import habits
 from p01.remote.ground.door import Placed
 from p01.remote.ground.foreign import Raised, guarded, reasonOf, shown
 from p01.remote.instants import utc
@@ -173,8 +174,9 @@ def fit(path: str, function: Callable[..., Any], args: Sequence[Any],
         try:
             signature.bind(*args, **kwargs)
         except TypeError as error:
+            mend = habits.mendOf(name for name in kwargs if name not in signature.parameters)
             raise ArgumentsError(f'{path}{signature} cannot be called with these '
-                                 f'arguments: {error}.') from None
+                                 f'arguments: {error}{mend}') from None
 
 
 # how jobs are tried again whose code, and with it their policy, is not there

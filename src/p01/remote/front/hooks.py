@@ -15,6 +15,7 @@ from ZODB.Connection import Connection
 from p01.remote.engine.ambients import Ambient, Variable
 from p01.remote.engine.context import Running
 from p01.remote.exceptions import Cancelled, InputError, RegistrationError, TimeLimit
+from p01.remote.ground import habits
 from p01.remote.ground.foreign import Dying, Raised, guarded, interrupts, reasonOf, shown, traced
 from p01.remote.store.payload import pack, unpack
 
@@ -183,9 +184,10 @@ def listed(values: Any) -> list[ContextVar[Any]]:
     return found
 
 
-class Hooked:
+class Hooked(habits.Told):
     """The part of an App that is about what surrounds its jobs; see docs/hooks.md."""
 
+    _habits = habits.APP
     hooks: Hooks
 
     def before(self, function: Function) -> Function:

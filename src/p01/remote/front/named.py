@@ -2,6 +2,8 @@
 """The App that a text names, as the command has it."""
 from __future__ import annotations
 
+from pathlib import Path
+
 from p01.remote import storage
 from p01.remote.app import App
 from p01.remote.exceptions import AddressError
@@ -29,6 +31,8 @@ def loadApp(target: str) -> App:
         if storage.isAddress(target):
             raise
         form = imports.corrected(target)
+        if not form or Path(target).is_dir():
+            form = storage.meant(target) or form
         hint = f'; did you mean {form}?' if form else '.'
         raise AddressError(f'{foreign.shown(storage.hidden(target))} is of no kind known here: APP '
                            'is module:attribute of an App, or an address such as '

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from p01.remote.exceptions import InputError, OptionError
+from p01.remote.ground import habits
 from p01.remote.ground.foreign import short
 
 LOWEST, HIGHEST = -100, 100     # priorities; a higher one runs sooner
@@ -61,13 +62,16 @@ def flagOf(value: Any, what: str) -> bool:
     return value
 
 
-def known(given: Iterable[str], options: Iterable[str], what: str) -> None:
+def known(given: Iterable[str], options: Iterable[str], what: str, elsewhere: Iterable[str] = (),
+          form: str = '') -> None:
     """Raises OptionError for a name that is none of the options, with the one that was probably
-    meant."""
-    options = sorted(options)
+    meant; or with the form in which it is given elsewhere."""
+    options, elsewhere = sorted(options), set(elsewhere)
     for name in sorted(set(given) - set(options)):
         near = nearest(name, options)
-        hint = f'did you mean {near}?' if near else f'it takes {", ".join(options)}.'
+        hint = f'write {form.format(name)}.' if name in elsewhere \
+            else habits.OPTIONS[name] if form and name in habits.OPTIONS \
+            else f'did you mean {near}?' if near else f'it takes {", ".join(options)}.'
         raise OptionError(f'{what} has no option {short(name)[1:-1]}; {hint}')
 
 

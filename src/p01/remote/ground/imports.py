@@ -104,6 +104,8 @@ def meant(module: ModuleType, attribute: str, kind: type) -> str:
 def corrected(text: str) -> str:
     """A text that is neither module:attribute nor an address, in the form that was probably meant;
     '' when nobody knows."""
+    if text.startswith(('/', '~')):
+        return ''
     path, _, attribute = text.partition(':')
     attribute = re.sub(r'\(.*', '', attribute)
     module = re.sub(r'\.py$', '', path.removeprefix('./')).strip('/').replace('/', '.')

@@ -11,14 +11,13 @@ from ZODB.interfaces import IDatabase
 
 from p01.remote.exceptions import PackageMissing
 from p01.remote.ground import checks, upstream
-from p01.remote.storage.address import KINDS, Address, hidden, isAddress, known, parse
+from p01.remote.storage.address import KINDS, Address, hidden, isAddress, known, meant, parse
 from p01.remote.storage.classes import classOf
 from p01.remote.storage.opened import folder, kind, useClasses
 from p01.remote.storage.signals import Signal, signal
 
 __all__ = ['Address', 'Signal', 'check', 'folder', 'hidden', 'kind', 'isAddress', 'isDatabase',
-           'known',
-           'openDatabase', 'parse', 'signal']
+           'known', 'meant', 'openDatabase', 'parse', 'signal']
 
 CLASSES = 'class_factory'       # a setting of ZODB.DB since ZODB 6.3
 _SETTINGS = frozenset(inspect.signature(ZODB.DB.__init__).parameters) - {'self', 'storage',

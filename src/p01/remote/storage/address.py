@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import unquote
 
@@ -77,19 +77,28 @@ def isAddress(text: str) -> bool:
     return bool(colon) and ALIASES.get(name.lower(), name.lower()) in known()
 
 
+def meant(given: Any) -> str:
+    """The address of a path that was given alone; '' for what looks like no path."""
+    text = str(given) if isinstance(given, PurePath) else given
+    if not isinstance(text, str) or ':' in text or not (
+            '/' in text or given is not text or text.startswith('~')):
+        return ''
+    return f'{"file" if text.endswith(".fs") else "sqlite"}:{text}'
+
+
 def parse(address: str) -> Address:
     """The parts of an address. Raises AddressError when it names no known kind or has no usable
     path."""
     if not isinstance(address, str):
         raise AddressError('An address is a text like sqlite:./jobs or an open ZODB.DB, not '
-                           f'{foreign.shown(address, 60)}.')
+                           f'{foreign.shown(address, 60)}{_hint(address)}')
     name, colon, rest = address.strip().partition(':')
     name, names = ALIASES.get(name.lower(), name.lower()), known()
     if not colon or name not in names:
         choice = ', '.join(f'{each}:' for each in names)
         raise AddressError(f'{foreign.shown(hidden(address), 60)} is of no kind known here; write '
                            f'one of {choice} and where it lives, for example '
-                           f'{KINDS[names[0]].example}.')
+                           f'{KINDS[names[0]].example}{_hint(address)}')
     row, text = KINDS[name], hidden(address.strip())
     rest, part, processor = cut(rest, row)
     if row.foreign:                 # what is ours stands among what is not
@@ -108,6 +117,11 @@ def parse(address: str) -> Address:
     if given and path is None:      # what tells two servers apart, and their storages
         rest += '?' + '&'.join(f'{option}={value}' for option, value in sorted(given.items()))
     return Address(name, text, rest, path, processor, given, settings)
+
+
+def _hint(given: Any) -> str:
+    form = meant(given)
+    return f'; did you mean {form}?' if form else '.'
 
 
 def cut(rest: str, row: Kind) -> tuple[str, str, str]:

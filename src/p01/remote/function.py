@@ -56,7 +56,7 @@ class Choice(TypedDict, total=False):
 class JobFunction(habits.Told, Generic[P, Output]):
     """A function that can be enqueued. Calling it calls the function."""
 
-    _habits = habits.JOB
+    _habits = habits.JOBWORDS
 
     def __init__(self, app: Application, name: str, function: Callable[P, Output],
                  prototype: FunctionJob,

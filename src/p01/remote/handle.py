@@ -54,7 +54,7 @@ class Handle(habits.Told, Generic[Output]):
     result.
     """
 
-    _habits = habits.HANDLE
+    _habits = habits.HANDLEWORDS
 
     def __init__(self, app: Application, jobid: int, manager: Any = None) -> None:
         self.app = app

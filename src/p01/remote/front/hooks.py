@@ -187,7 +187,7 @@ def listed(values: Any) -> list[ContextVar[Any]]:
 class Hooked(habits.Told):
     """The part of an App that is about what surrounds its jobs; see docs/hooks.md."""
 
-    _habits = habits.APP
+    _habits = habits.APPWORDS
     hooks: Hooks
 
     def before(self, function: Function) -> Function:

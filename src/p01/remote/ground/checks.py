@@ -70,7 +70,7 @@ def known(given: Iterable[str], options: Iterable[str], what: str, elsewhere: It
     for name in sorted(set(given) - set(options)):
         near = nearest(name, options)
         hint = f'write {form.format(name)}.' if name in elsewhere \
-            else habits.OPTIONS[name] if form and name in habits.OPTIONS \
+            else habits.OPTIONWORDS[name] if form and name in habits.OPTIONWORDS \
             else f'did you mean {near}?' if near else f'it takes {", ".join(options)}.'
         raise OptionError(f'{what} has no option {short(name)[1:-1]}; {hint}')
 

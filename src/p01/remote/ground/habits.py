@@ -22,7 +22,7 @@ EARLIEST = "write job.using(delay='10m').enqueue(…)."
 INSTANT = 'write job.using(at=…).enqueue(…), with an aware datetime.'
 GROWING = "write @app.job(backoff='10s'): the pause before the second run, which then doubles."
 
-JOB = {
+JOBWORDS = {
     **dict.fromkeys(('delay', 'send', 'defer', 'submit', 'kiq', 'aenqueue', 'message'), ENQUEUE),
     **dict.fromkeys(('apply_async', 'send_with_options', 'configure', 'schedule', 'enqueue_in',
                      'enqueue_at'), LATER),
@@ -33,7 +33,7 @@ JOB = {
     'request': CONTEXT,
     'AsyncResult': 'write app.handle(id).',
 }
-HANDLE = {
+HANDLEWORDS = {
     **dict.fromkeys(('get', 'wait', 'join', 'return_value', 'latest_result'), RESULT),
     **dict.fromkeys(('ready', 'is_finished'), 'write handle.done().'),
     **dict.fromkeys(('state', 'get_status', 'successful', 'failed', 'is_failed', 'info'), STATUS),
@@ -44,7 +44,7 @@ HANDLE = {
     'refresh': 'each question is answered as of now.',
     'forget': KEPT,
 }
-APP = {
+APPWORDS = {
     **dict.fromkeys(('task', 'actor', 'shared_task', 'register', 'register_task'),
                     'write @app.job above the function.'),
     **dict.fromkeys(('periodic_task', 'cron', 'crontab', 'add_periodic_task',
@@ -64,7 +64,7 @@ APP = {
     'autodiscover_tasks': 'import the modules with jobs from that of the App.',
     'status': 'see p01-remote status --help.',
 }
-OPTIONS = {
+OPTIONWORDS = {
     **dict.fromkeys(('countdown', 'defer_by', 'schedule_in'), EARLIEST),
     **dict.fromkeys(('eta', 'run_at', 'defer_until', 'schedule_at'), INSTANT),
     **dict.fromkeys(('retry_delay', 'default_retry_delay', 'min_backoff', 'retry_backoff',
@@ -96,17 +96,17 @@ OPTIONS = {
 }
 
 
-CHOICES = ('priority', 'delay', 'at', 'queue', 'unique', 'expires')     # of JobFunction.using
+USINGWORDS = ('priority', 'delay', 'at', 'queue', 'unique', 'expires')     # of JobFunction.using
 
 
 def mendOf(names: Iterable[str]) -> str:
     """The end of a sentence about arguments that a function does not take: the first one may be an
     option, here or elsewhere."""
     for name in names:
-        if name in CHOICES:
+        if name in USINGWORDS:
             return f'; it is an option: job.using({name}=…).enqueue(…).'
-        if name in OPTIONS:
-            return f'; {OPTIONS[name]}'
+        if name in OPTIONWORDS:
+            return f'; {OPTIONWORDS[name]}'
     return '.'
 
 

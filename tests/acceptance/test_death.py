@@ -190,6 +190,18 @@ def test_jobs_that_kill_are_put_aside(house):
     assert house.stage.effects == dict.fromkeys(range(20), 1)
 
 
+def test_a_job_that_closes_the_files_of_its_process_is_put_aside(house):
+    """Nothing that its process holds open is there any more, the database neither; it ends at
+    once, and the job is blamed, not the disk."""
+    house.tree()
+    [pill] = house.stage.enqueue('closes', 100)
+    others = house.stage.enqueue('effect', *range(20))
+    [view, *rest] = house.finish([pill, *others])
+    assert view.outcome.error.startswith('Put aside: 3 workers died while they ran this job (')
+    assert {each.status for each in rest} == {'completed'}
+    assert house.stage.effects == dict.fromkeys(range(20), 1)
+
+
 def test_a_job_that_takes_all_memory_blocks_nobody(house):
     """It leaves its worker without memory to write down what happened."""
     house.tree()

@@ -27,7 +27,7 @@ from p01.remote.engine.loop import Loop
 from p01.remote.engine.orphans import linger
 from p01.remote.engine.outage import Outage
 from p01.remote.engine.reloading import filesOf
-from p01.remote.engine.starts import FAULT
+from p01.remote.engine.starts import FAULT, broken
 from p01.remote.exceptions import (
     TRACE,
     AddressError,
@@ -164,7 +164,10 @@ class Served:
             self.line.say('checked', {'place': self.app.place, 'folder': str(folder)})
             presence.tidy(folder)
             self.loops += attempt(self.line, self.made)
-            self.turn()
+            try:
+                self.turn()
+            except BaseException as error:      # a job has closed what we are told by, say
+                broken(self.number, error)
             if self.failed:
                 # others rescue what is left, and another one is started
                 fail(self.line, reasonOf(self.failed[0]))

@@ -3,15 +3,18 @@
 pauses, given up in the end."""
 from __future__ import annotations
 
+import os
 import time
 
 from p01.remote import events
 from p01.remote.ground import subscribers
 from p01.remote.ground.clocks import pauseAfter
+from p01.remote.ground.foreign import reasonOf
 
 FAILURES = 5           # failures in a row after which the command gives up
 FIRSTRESTART, LONGESTRESTART = 0.5, 32.0      # seconds after the first failure, and at most
 FAULT = 1           # exit status of a process that could not begin, or whose loops ended by a fault
+SOFTWARE = 70         # of one whose own code failed while it worked (EX_SOFTWARE)
 
 
 class Starts:
@@ -60,3 +63,10 @@ class Starts:
         subscribers.notify(events.WorkerFailed(str(number), reason, follows))
         self.again[number] = time.monotonic() + wait
         return wait
+
+
+def broken(number: int, error: BaseException) -> None:
+    """End a process that nobody can tell anything any more, as one that is killed: what it runs is
+    blamed for it."""
+    subscribers.notify(events.WorkerFailed(str(number), reasonOf(error), 'its process is broken'))
+    os._exit(SOFTWARE)

@@ -62,7 +62,7 @@ OWNED = {
     'tpc_begin', 'tpc_vote', 'tpc_finish', 'tpc_abort',
     # pickle, click
     'persistent_id', 'persistent_load', 'reducer_override', 'list_commands', 'get_command',
-    'parse_args',
+    'parse_args', 'resolve_command',
     # ZODB
     'new_instance', 'poll_invalidations', 'new_oid', 'tpc_transaction', 'record_iternext',
     # pytest

@@ -272,3 +272,22 @@ def test_examples_in_a_help_stand_on_lines_of_their_own(run):
     assert 'p01-remote enqueue tasks:app receipt 42' in lines
     assert ('''p01-remote enqueue sqlite:./jobs tasks.receipt '{"orderId": 42}' --delay 10m'''
             in lines)
+
+
+def test_a_misspelt_job_is_told_the_one_that_was_meant(shop, run):
+    module = shop.partition(':')[0]
+    status, _, err = run('enqueue', shop, f'{module}.ad', '1')
+    assert status == 2 and f'did you mean {module}.add?' in err
+
+
+@pytest.mark.parametrize('args, said', [
+    (['jobs', 'tasks:app'], 'did you mean `p01-remote jobs list tasks:app`?'),
+    (['queues', 'sqlite:./jobs'], 'did you mean `p01-remote queues list sqlite:./jobs`?'),
+    (['schedules', 'tasks:app'], 'did you mean `p01-remote schedules list tasks:app`?'),
+    (['workers', 'stacks:app', 'x'], 'did you mean `p01-remote workers stacks`?'),
+    (['jobs', 'lst', 'tasks:app'], 'did you mean `p01-remote jobs list`?'),
+    (['jobs', '12345', '678'], 'it has cancel, '), (['wrker', 'tasks:app'], '`p01-remote worker`?'),
+    (['frobnicate'], 'it has demo, worker, ')])
+def test_a_word_that_is_no_command_is_told_which_was_meant(run, args, said):
+    status, _, err = run(*args)
+    assert status == 2 and said in err and err.count('Error: ') == 1, err

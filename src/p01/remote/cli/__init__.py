@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import click
 
+from p01.remote.cli.argument import Nouns
 from p01.remote.cli.terminal import tell
 from p01.remote.exceptions import TRACE, JobNotFound, sentence
 from p01.remote.ground import streams
@@ -31,7 +32,7 @@ VERBS = {'demo': 'demo.command', 'worker': 'cli.worker', 'enqueue': 'cli.enqueue
          'pack': 'cli.pack', 'copy': 'cli.copy'}
 
 
-class Verbs(click.Group):
+class Verbs(Nouns):
     """Imports a verb when it is asked for: none pays for the others, least of all a supervisor."""
 
     @over(click.Group)

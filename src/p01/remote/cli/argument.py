@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from p01.remote.exceptions import InputError
-from p01.remote.ground import spans
+from p01.remote.ground import checks, spans
 from p01.remote.ground.upstream import over
 from p01.remote.ground.words import shown
 from p01.remote.instants import duration
@@ -41,6 +41,23 @@ class Span(click.ParamType):
 
 
 SPAN = Span()
+
+
+class Nouns(click.Group):
+    """A group of commands, which says what was probably meant by a word that is none of them."""
+
+    @over(click.Group)
+    def resolve_command(self, ctx: click.Context, args: list[str],
+                        ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command and its arguments. Raises UsageError."""
+        if args and not args[0].startswith('-') and self.get_command(ctx, args[0]) is None:
+            known, path, word = self.list_commands(ctx), ctx.command_path, shown(args[0])
+            near = checks.nearest(args[0], known)
+            mend = f'did you mean `{path} {near}`?' if near \
+                else f'did you mean `{path} list {word}`?' if 'list' in known and len(args) == 1 \
+                else f'it has {", ".join(known)}.'
+            raise click.UsageError(f'{path} has no command {word!r}; {mend}', ctx)
+        return super().resolve_command(ctx, args)
 
 
 class Verb(click.Command):

@@ -15,6 +15,7 @@ from p01.remote.cli.target import opened
 from p01.remote.cli.terminal import jsonOption, mark, printJson, say, tell
 from p01.remote.exceptions import InputError, JobCancelled, JobFailed, UnknownJob
 from p01.remote.function import checked
+from p01.remote.ground import checks
 from p01.remote.ground.foreign import listed
 from p01.remote.ground.values import clean, jsonOf
 from p01.remote.ground.words import shown
@@ -100,6 +101,10 @@ def add(app: App, name: str, given: Any, isGiven: bool, options: dict[str, Any])
         try:
             behaviour = processor.registered(name)
         except UnknownJob as error:
+            near = checks.nearest(name, {*app.jobs, *processor.jobs})
+            if near:
+                raise UnknownJob(f'No job is registered as {shown(name)!r}; did you mean {near}?'
+                                 ) from error
             if not app.jobs or '.' in name:
                 raise
             known = listed(shown(known) for known in sorted({*app.jobs, *processor.jobs}))

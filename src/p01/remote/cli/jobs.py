@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from p01.remote.cli.argument import Verb, appArgument
+from p01.remote.cli.argument import Nouns, Verb, appArgument
 from p01.remote.cli.selection import Filtered, filterOf, filterOptions, isNarrowed
 from p01.remote.cli.target import opened
 from p01.remote.cli.terminal import hung, jsonOption, mark, printJson, say, table
@@ -19,7 +19,7 @@ from p01.remote.views.listing import find
 TIMES = 'created', 'due', 'tick', 'started', 'completed'
 
 
-@click.group()
+@click.group(cls=Nouns)
 def jobs() -> None:
     """Look at jobs, retry, cancel and remove them."""
 

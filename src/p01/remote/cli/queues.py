@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from p01.remote import verbs
-from p01.remote.cli.argument import SPAN, Verb, appArgument
+from p01.remote.cli.argument import SPAN, Nouns, Verb, appArgument
 from p01.remote.cli.target import change, opened
 from p01.remote.cli.terminal import console, fitted, jsonOption, mark, printJson, say, strung, table
 from p01.remote.ground import checks
@@ -18,7 +18,7 @@ from p01.remote.views.filters import STATI
 from p01.remote.views.queues import Queues, knownQueues, queuesOf, unknown
 
 
-@click.group()
+@click.group(cls=Nouns)
 def queues() -> None:
     """Look at queues; pause and resume them."""
 

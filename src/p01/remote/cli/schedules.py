@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from p01.remote.cli.argument import Verb, appArgument
+from p01.remote.cli.argument import Nouns, Verb, appArgument
 from p01.remote.cli.selection import AT
 from p01.remote.cli.target import opened
 from p01.remote.cli.terminal import console, fitted, hung, jsonOption, mark, printJson, say, table
@@ -25,7 +25,7 @@ INSTANTS = ('start', 'end', 'at')
 SOURCES = {'code': 'declared by code', 'hand': 'added by hand', 'component': 'a component’s'}
 
 
-@click.group()
+@click.group(cls=Nouns)
 def schedules() -> None:
     """Look at schedules; pause, run and change them."""
 

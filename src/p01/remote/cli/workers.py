@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from p01.remote.app import App
-from p01.remote.cli.argument import Verb, appArgument
+from p01.remote.cli.argument import Nouns, Verb, appArgument
 from p01.remote.cli.target import change, opened
 from p01.remote.cli.terminal import jsonOption, mark, printJson, say, table, tell
 from p01.remote.engine import stacks as standing
@@ -29,7 +29,7 @@ namesArgument = click.argument('names', metavar='[NAME]...', nargs=-1)
 allOption = click.option('--all', 'every', is_flag=True, help='All workers.')
 
 
-@click.group()
+@click.group(cls=Nouns)
 def workers() -> None:
     """Look at workers; stop them, let them take no more jobs, see where they stand.
 

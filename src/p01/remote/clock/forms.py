@@ -14,7 +14,6 @@ from cronsim import CronSim, CronSimError
 
 from p01.remote.calendar import match
 from p01.remote.exceptions import InputError
-from p01.remote.ground import spans
 from p01.remote.ground.foreign import short
 from p01.remote.ground.spans import parsed, worded
 from p01.remote.instants import utc, zone
@@ -136,7 +135,7 @@ def lineOf(expression: object) -> str:
     if len(fields) not in (5, 6):
         raise InputError(f'{short(expression)} is no crontab line: write five fields, minute hour '
                          'day-of-month month day-of-week, or six that begin with seconds, or one '
-                         f'of {", ".join(WORDS)}{_rate(expression)}.')
+                         f'of {", ".join(WORDS)}.')
     return ' '.join(fields)
 
 
@@ -152,11 +151,3 @@ def faultOf(line: str) -> str:
                     f'rising ranges and steps of them, not {short(field)}.')
     return (f'No date ever matches the crontab line {short(line)}; give days that one of its '
             'months has.')
-
-
-def _rate(expression: object) -> str:
-    # the mend for a duration in its place, as the end of a sentence
-    length = expression.total_seconds() if isinstance(expression, timedelta) \
-        else spans.parsed(expression) if isinstance(expression, str) else expression
-    return '' if isinstance(length, bool) or not isinstance(length, int | float) else (
-        f'; what is to run every so often has every={short(expression)}')

@@ -90,6 +90,15 @@ def test_after_a_stop(clock, missed, expected, lost):
     assert clock.at(MINUTE + 660) == [MINUTE + 660]
 
 
+def test_more_than_are_counted_are_told_as_so_many_at_least(clock):
+    item = clock.add(every='1s', at=0.0)
+    clock.at(998.0)
+    assert (item.passed, item.history[0][3]) == (997, '997 missed')
+    clock.run()
+    clock.at(5000.0)
+    assert (item.passed, item.history[-2][3]) == (997 + 999, 'at least 999 missed')
+
+
 def test_none_lets_go_what_is_late(clock):
     item = clock.add('item', '0 8 * * *', missed='none')
     first = item.due

@@ -205,7 +205,8 @@ def fired(processor: Processor, item: SchedulerItem, decision: Decision, jobs: l
         processor.cancelJob(item.lastJob, True, who=f'schedule {item.__name__}')
     if decision.missed:
         item.passed += decision.missed
-        remember(item, Firing(item.tick or now, now, 0, f'{decision.missed:,} missed'))
+        most = 'at least ' if decision.missed + len(jobs) >= ticks.COUNTED else ''
+        remember(item, Firing(item.tick or now, now, 0, f'{most}{decision.missed:,} missed'))
     before = item.linked if decision.missed == 0 else None
     ids = enqueued(processor, item, jobs, before, now)
     if decision.left is not None:

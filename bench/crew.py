@@ -10,6 +10,7 @@ import time
 from p01.remote import App
 
 NAP = 0.01              # seconds that a job sleeps, or computes
+LONGNAP = 0.25          # seconds that one takes on another machine
 PAYLOAD = 1_000_000     # bytes
 
 app = App(os.environ.get('P01_BENCH', 'memory:'))
@@ -53,5 +54,36 @@ async def sleepAsync(data: bytes) -> None:
 
 @app.job(name='bench.crew.payload, async')
 async def payloadAsync(data: bytes) -> int:
+    """One with a large argument."""
+    return len(data)
+
+
+@app.job(name='bench.crew.nothing, detached', detached=True)
+def nothingDetached(data: bytes) -> None:
+    """A no-op, for an executor."""
+
+
+@app.job(name='bench.crew.sleep, detached', detached=True)
+def sleepDetached(data: bytes) -> None:
+    """One that waits."""
+    time.sleep(NAP)
+
+
+@app.job(name='bench.crew.elsewhere, detached', detached=True)
+def elsewhereDetached(data: bytes) -> None:
+    """One that computes for long, elsewhere: here it only takes its time."""
+    time.sleep(LONGNAP)
+
+
+@app.job(name='bench.crew.compute, detached', detached=True)
+def computeDetached(data: bytes) -> None:
+    """One that holds the interpreter of its process."""
+    until = time.thread_time() + NAP
+    while time.thread_time() < until:
+        pass
+
+
+@app.job(name='bench.crew.payload, detached', detached=True)
+def payloadDetached(data: bytes) -> int:
     """One with a large argument."""
     return len(data)

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,7 +39,7 @@ class Crew(NamedTuple):
     name: str
     options: tuple[str, ...]
     places: int                 # jobs at once
-    kind: str = ''              # of the jobs: '', 'Async'
+    kind: str = ''              # of the jobs: '', 'Async', 'Detached'
 
 
 CREWS = (
@@ -47,9 +50,14 @@ CREWS = (
     Crew('async, 1', ('--concurrency', '1'), 1, 'Async'),
     Crew('async, 100', ('--concurrency', '100'), 100, 'Async'),
     Crew('async, 1,000', ('--concurrency', '1000'), 1000, 'Async'),
+    Crew('executor: 8 threads', ('--executor', 'threads', '--slots', '8'), 8, 'Detached'),
+    Crew('executor: 2 processes', ('--executor', 'processes', '--slots', '2'), 2, 'Detached'),
+    Crew('executor: 2 Dask workers', ('--dask', ''), 2, 'Detached'),
+    Crew('executor: 2 Dask workers of 16 threads', ('--dask', '', '16'), 32, 'Detached'),
 )
+SEVERAL = 'processes', 'workers'        # how the names of crews end that have several processors
 JOBS = {'nothing': 'no-op', 'sleep': 'sleeps 10 ms', 'compute': 'computes 10 ms',
-        'payload': '1 MB payload'}
+        'payload': '1 MB payload', 'elsewhere': 'takes 250 ms elsewhere'}
 
 
 class Figure(NamedTuple):
@@ -62,35 +70,65 @@ class Figure(NamedTuple):
     ideal: float | None
 
 
-def measure(rounds: int, share: float) -> Iterator[Figure]:
-    """All of them; the median of so many rounds, each with that share of the jobs."""
-    for crewOf in CREWS:
+def measure(rounds: int, share: float, only: str = '') -> Iterator[Figure]:
+    """All of them, or those with this in their names; the median of so many rounds, each with that
+    share of the jobs."""
+    for crewOf in (each for each in CREWS if only in each.name):
         for job in JOBS:
             made = getattr(crew, job + crewOf.kind, None)
             if made is None:
                 continue            # who computes on an event loop has no place there
             count = max(20, int(counted(crewOf, job) * share))
-            rates = [once(crewOf, made, job, count) for _ in range(rounds)]
+            with cluster(crewOf) as ready:
+                rates = [once(ready, made, job, count) for _ in range(rounds)]
             yield Figure(crewOf.name, job, statistics.median(rates), ideal(crewOf, job))
 
 
 def counted(who: Crew, job: str) -> int:
     """How many jobs: some seconds of them."""
     if job == 'nothing':
-        return 40_000
+        return 40_000 if who.kind != 'Detached' else 4_000
     if job == 'payload':
         return 400
+    if job == 'elsewhere':
+        return 30 * who.places
     return int(3 / crew.NAP * min(who.places, 100 if job == 'sleep' else CORES))
 
 
 def ideal(who: Crew, job: str) -> float | None:
     """Jobs a second, if there was nothing but the jobs."""
-    if job == 'sleep':
-        return who.places / crew.NAP
+    if job in ('sleep', 'elsewhere'):
+        return who.places / (crew.NAP if job == 'sleep' else crew.LONGNAP)
     if job == 'compute':
-        processes = who.places if who.name.endswith('processes') else 1
+        processes = who.places if who.name.endswith(SEVERAL) else 1
         return min(CORES, processes) / crew.NAP
     return None
+
+
+@contextmanager
+def cluster(who: Crew) -> Iterator[Crew]:
+    """A crew, with the Dask cluster that it is to have."""
+    if '--dask' not in who.options:
+        yield who
+        return
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = str(free.getsockname()[1])
+    address = f'tcp://127.0.0.1:{port}'
+    environ = os.environ | {'PYTHONPATH': os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
+    here = ['--host', '127.0.0.1', '--no-dashboard']
+    threads = who.options[2] if len(who.options) > 2 else '1'
+    work = ['worker', address, '--nthreads', threads, '--no-nanny']
+    started = [subprocess.Popen([sys.executable, '-m', f'distributed.cli.dask_{kind}', *args,
+                                 *here], cwd=ROOT, env=environ, stderr=subprocess.DEVNULL)
+               for kind, *args in (['scheduler', '--port', port], *[work] * 2)]
+    try:
+        time.sleep(3.0)         # their imports
+        yield who._replace(options=('--dask', address))
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
 
 
 def once(who: Crew, made: Any, job: str, count: int) -> float:
@@ -139,8 +177,8 @@ def draw(figures: list[Figure], path: Path) -> None:
     from matplotlib import pyplot
 
     matplotlib.rcParams['svg.hashsalt'] = 'p01.remote'
-    picture, places = pyplot.subplots(2, 2, figsize=(10, 6.5), layout='constrained')
-    for place, (job, words) in zip(places.flat, JOBS.items(), strict=True):
+    picture, places = pyplot.subplots(3, 2, figsize=(10, 9.5), layout='constrained')
+    for place, (job, words) in zip(places.flat, JOBS.items(), strict=False):
         found = [figure for figure in figures if figure.job == job][::-1]
         bars = place.barh([figure.crew for figure in found], [figure.rate for figure in found],
                           color='#3b6ea8', height=0.6)
@@ -159,13 +197,15 @@ def draw(figures: list[Figure], path: Path) -> None:
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description='Measure workers of every kind.')
+    parser.add_argument('--only', default='', metavar='TEXT',
+                        help='only workers with this in their names')
     parser.add_argument('--quick', action='store_true', help='fewer jobs, once')
     parser.add_argument('--picture', type=Path, metavar='FILE',
                         help='draw the figures there, as SVG (needs matplotlib)')
     given = parser.parse_args()
     print(f'{CORES} processors, load {os.getloadavg()[0]:.1f}\n\n{table.head()}', flush=True)
     found = []
-    for figure in measure(*(1, 0.2) if given.quick else (3, 1.0)):
+    for figure in measure(*(1, 0.2) if given.quick else (3, 1.0), given.only):
         found.append(figure)
         print(table.text(row(figure)), flush=True)
     if given.picture:

@@ -98,6 +98,15 @@ def leak(key, megabytes):
     return os.getpid()
 
 
+@app.job(detached=True, retries=3, backoff=0)
+def errand(key, folder):
+    """Notes that it runs, in which process, and waits until it may go on."""
+    Path(folder, f'{key}.{current.attempt}').write_text(str(os.getpid()))
+    while not Path(folder, 'go').exists():
+        time.sleep(0.01)
+    return key
+
+
 @app.job(together=True)
 def labour(key, log, seconds):
     """Says outside that it runs, counts, has another one count, and takes so long."""

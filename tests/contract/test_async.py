@@ -719,15 +719,16 @@ def testARequestOfBeforeIsNoneOfTheNextRun(app):
     with working(app) as loop:
         waitFor(lambda: len(log) == 2)
         gates['looks'].set()
-        waitFor(lambda: not loop.handed.aio.running)
+        waitFor(lambda: not loop.handed.places[''].aio.running)
         loop.handed.held.setdefault(handle.id, None)
         loop.handed.stop([handle.id])
         loop.handed.held.pop(handle.id)
         waitFor(lambda: handle.status == 'completed')
-        loop.handed.aio.stop(frozenset([handle.id]))
+        loop.handed.places[''].aio.stop(frozenset([handle.id]))
         answer.enqueue()
         waitFor(lambda: not loop.handed.held)
-        assert not loop.handed.aio.asked and not loop.handed.aio.lost
+        aio = loop.handed.places[''].aio
+        assert not aio.asked and not aio.lost
 
 
 def testOneThatIsCancelledBeforeItsFirstStepEnds(app, monkeypatch):
@@ -799,7 +800,7 @@ def testWhatWaitsForRoomIsQueuedAndCanBeCancelled(app, monkeypatch):
     with working(app, concurrency=1) as loop:
         waitFor(lambda: plain.status == 'completed' and '0' in log)
         assert [handle.status for handle in handles] == ['processing'] + ['queued'] * 3
-        assert len(loop.handed.aio.waiting) == 3
+        assert len(loop.handed.places[''].aio.waiting) == 3
         assert not handles[0].cancel() and handles[1].cancel() and handles[1].status == 'cancelled'
         assert handles[2].cancel(running=True) and handles[2].status == 'cancelled'
         waitFor(lambda: loop.handed.held.keys() == {handles[0].id, handles[3].id})

@@ -24,7 +24,7 @@ from p01.remote.front.awaited import Transaction
 from p01.remote.front.home import Home
 from p01.remote.front.hooks import Hooked, Hooks
 from p01.remote.front.opening import Opening
-from p01.remote.front.registration import decorated, pathOf, sharing
+from p01.remote.front.registration import apart, decorated, pathOf, sharing
 from p01.remote.front.schedules import Schedules, declared, declaringOf
 from p01.remote.function import JobChoice, JobFunction, Output, P, refuse
 from p01.remote.ground import checks
@@ -210,9 +210,10 @@ class App(Hooked):
             timeout: Span | None = None,
             final: tuple[type[BaseException], ...] = (), conflicts: int = CONFLICTS,
             deaths: int | None = None, detached: bool = False, together: bool = False,
-            capture: bool = False, soft: Span | None = None, **unknown: Any) -> Any:
+            capture: bool = False, soft: Span | None = None, executor: str = '', **unknown: Any
+            ) -> Any:
         """Make a function a job, as @app.job or @app.job(queue='mail', retries=5, timeout=30); see
-        options.Policy, and IJob for detached, together and capture.
+        options.Policy, and IJob for detached, executor, together and capture.
 
         The function stays callable. Raises RegistrationError for what cannot be a job, InputError
         for options.
@@ -220,9 +221,7 @@ class App(Hooked):
         refuse(unknown)
         queue, priority = checks.nameOf(queue, 'queue'), checks.priorityOf(priority)
         checks.flagOf(capture, 'capture')
-        if checks.flagOf(detached, 'detached') & checks.flagOf(together, 'together'):
-            raise InputError('A detached job has no transaction that it could share; give detached '
-                             'or together, not both.')
+        detached, executor = apart(detached, together, executor)
         name = None if name is None else checks.nameOf(name, 'name')
         policy = Policy(retries=retries, backoff=backoff, timeout=timeout, final=final,
                         conflicts=conflicts, deaths=deaths, soft=soft)
@@ -233,7 +232,8 @@ class App(Hooked):
             prototype = FunctionJob(path)
             prototype.policy, prototype.queue = policy, queue
             prototype.detached, prototype.capture = detached, capture
-            prototype.together = sharing(function, path, together)
+            prototype.together = sharing(function, path, together, executor)
+            prototype.executor = executor
             made = JobFunction(self, name or path, function, prototype, {'priority': priority})
             known = self.jobs.get(made.name)
             if known is not None and known.prototype.path != path:

@@ -123,6 +123,15 @@ class PackageMissing(AddressError):
     """A package that this kind of address needs is not installed."""
 
 
+class WorkerDied(RemoteError):
+    """The process died that an executor had run a job in."""
+
+
+class Elsewhere(RemoteError):
+    """What a job has raised in another process, where it cannot travel from; its text tells
+    it."""
+
+
 class LibraryChanged(RemoteError):
     """A library below p01.remote is not what it was tested with."""
 

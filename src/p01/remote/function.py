@@ -37,6 +37,7 @@ class JobChoice(TypedDict, total=False):
     conflicts: int
     deaths: int | None
     detached: bool
+    executor: str
     together: bool
     capture: bool
     soft: Span | None

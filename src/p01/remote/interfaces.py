@@ -54,6 +54,10 @@ class IJob(Interface):
     It is cancelled at its next await by its time limit, and when its worker has to end, which gives
     it back.
 
+    A detached job with an executor, its own or its worker's, runs beside the worker's thread: in
+    another thread, in a process of its own, or on a Dask cluster, where its arguments and results
+    travel as pickles. When that process dies it is laid to the job. See docs/executors.md.
+
     A claimed job that has not begun is queued still. Only the job that ran when its process was
     taken down is blamed, and that is a failed run, unless policy.deaths says otherwise; the ends of
     processes that were told to stop blame none.
@@ -70,6 +74,8 @@ class IJob(Interface):
     policy = Attribute('How it is retried: an options.Policy. The default runs a job at most 4 '
                        'times.')
     detached = Attribute('True for work that runs with no transaction and no connection open.')
+    executor = Attribute("Where detached work runs: 'threads', 'processes' or 'dask'; '' for where "
+                         'its worker has it run, as a rule in its own thread.')
     asynchronous = Attribute('True for an async def.')
     together = Attribute('True for work that may share a commit with other jobs.')
     capture = Attribute('True for work whose printed lines are lines of its log, too.')

@@ -54,6 +54,7 @@ class Job(Placed, Persistent):
 
     policy = Policy()
     detached = False
+    executor = ''           # where a detached one runs; '' for where its worker says
     together = False
     # whether it is an async def, which runs on the event loop of a worker, detached
     asynchronous = False

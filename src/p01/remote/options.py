@@ -164,7 +164,9 @@ class WorkerOptions(Options):
     of a file that is touched as long as all is well, '' for none; maxJobs: a process that has run
     so many is replaced, 0 for never; maxMemory: so is one that takes so many bytes after a job, or
     a text such as '300MB'; reload: processes are replaced when the source of the application
-    changes.
+    changes; executor: where detached jobs run that do not say it, threads, processes or dask, ''
+    for the worker's own thread; slots: jobs at once on an executor, 0 for one a core, or all of a
+    cluster; dask: the address of a scheduler, which is the executor unless another one is named.
     """
 
     processes: int = 1
@@ -183,6 +185,9 @@ class WorkerOptions(Options):
     reload: bool = False
     logFormat: str = 'text'
     healthFile: str = ''
+    executor: str = ''
+    slots: int = 0
+    dask: str = ''
 
     if TYPE_CHECKING:       # what may be given, beside what is kept
         def __init__(self, processes: int = 1, threads: int = 1, concurrency: int = 100,
@@ -190,11 +195,13 @@ class WorkerOptions(Options):
                      drain: bool = False, together: bool = False, logLevel: str = '',
                      grace: Span = 30.0, weights: tuple[int, ...] = (), maxJobs: int = 0,
                      maxMemory: int | str = 0, reload: bool = False, logFormat: str = 'text',
-                     healthFile: str = '') -> None:
+                     healthFile: str = '', executor: str = '', slots: int = 0,
+                     dask: str = '') -> None:
             """See the class."""
 
     def __post_init__(self) -> None:
-        for name, least in (('processes', 1), ('threads', 1), ('concurrency', 1), ('maxJobs', 0)):
+        for name, least in (('processes', 1), ('threads', 1), ('concurrency', 1), ('maxJobs', 0),
+                            ('slots', 0)):
             self.keep(name, checks.wholeOf(getattr(self, name), name, least))
         self.keep('maxMemory', amounts.bytesOf(self.maxMemory, 'maxMemory'))
         for name, shortest in (('waitTime', 0.0), ('lease', 1.0), ('grace', 0.0)):
@@ -217,14 +224,15 @@ class WorkerOptions(Options):
             raise InputError('weights must be as many as queues.')
         if len(set(self.queues)) < len(self.queues):
             raise InputError(f'queues must name each queue once, not {short(self.queues)}.')
+        if not isinstance(self.dask, str) or self.executor == checks.DASK and not self.dask:
+            raise InputError("dask must be the address of a scheduler, such as 'tcp://host:8786', "
+                             f'not {short(self.dask)}.')
+        self.keep('executor', checks.oneOf(self.executor, ('', *checks.EXECUTORS), 'executor')
+                  or checks.DASK * bool(self.dask))
         for name in ('drain', 'together', 'reload'):
             checks.flagOf(getattr(self, name), name)
-        if not isinstance(self.logLevel, str) or self.logLevel.lower() not in ('', *LEVELS):
-            raise InputError(f'logLevel must be one of {", ".join(LEVELS)}, not '
-                             f'{short(self.logLevel)}.')
-        if self.logFormat not in FORMATS:
-            raise InputError(f'logFormat must be one of {", ".join(FORMATS)}, not '
-                             f'{short(self.logFormat)}.')
+        checks.oneOf(self.logLevel, ('', *LEVELS), 'logLevel')
+        checks.oneOf(self.logFormat, FORMATS, 'logFormat')
         if not isinstance(self.healthFile, str):
             raise InputError(f'healthFile must be a path as text, not {short(self.healthFile)}.')
 

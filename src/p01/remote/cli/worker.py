@@ -11,6 +11,7 @@ from p01.remote.cli.argument import SPAN, Verb, appArgument
 from p01.remote.cli.terminal import jsonOption, mark, printJson, say
 from p01.remote.engine import loglines
 from p01.remote.engine.supervisor import Supervisor
+from p01.remote.ground.checks import EXECUTORS
 from p01.remote.ground.foreign import listed
 from p01.remote.ground.words import ago, count, shown
 from p01.remote.options import FORMATS, LEVELS, WorkerOptions
@@ -43,6 +44,12 @@ from p01.remote.views.leftovers import Left
 @click.option('--reload', is_flag=True, default=None,
               help='Processes are replaced when the source of the application changes; for '
                    'development.')
+@click.option('--executor', type=click.Choice(EXECUTORS),
+              help="Where detached jobs run that do not say it; default: in the worker's thread.")
+@click.option('--slots', type=int, metavar='N',
+              help='Jobs at once on an executor, beside each thread; default 0, one a core.')
+@click.option('--dask', metavar='ADDRESS',
+              help='Detached jobs run on the Dask cluster of this scheduler, tcp://host:8786.')
 @click.option('-v', '--verbose', is_flag=True,
               help='As --log-level info: a line for each job that is done, too.')
 @click.option('--log-level', 'logLevel', type=click.Choice(LEVELS),

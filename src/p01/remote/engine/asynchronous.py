@@ -31,7 +31,7 @@ from p01.remote.engine.limit import SLACK
 from p01.remote.engine.outage import pauseAfter
 from p01.remote.engine.overtime import clockOf, limited
 from p01.remote.engine.post import Post
-from p01.remote.engine.seams import Locate
+from p01.remote.engine.seams import Executor, Locate
 from p01.remote.engine.steps import steps
 from p01.remote.engine.verdict import OPENATONCE, Task, began
 from p01.remote.engine.ways import Way
@@ -54,6 +54,7 @@ class Asynchronous:
     def __init__(self, post: Post, db: DB, locate: Locate, wake: Callable[[], None]) -> None:
         self.post, self.db, self.locate, self.wake = post, db, locate, wake
         self.most = post.options.concurrency
+        self.executor: Executor | None = None       # that its jobs are handed to
         self.waiting: deque[Waiting] = deque()
         self.running: dict[int, Attempt] = {}
         self.ended: deque[Ended] = deque()

@@ -19,7 +19,7 @@ from p01.remote.engine.awaiting import Awaiting
 from p01.remote.engine.context import running
 from p01.remote.engine.limit import SLACK
 from p01.remote.engine.post import Post
-from p01.remote.engine.seams import Locate
+from p01.remote.engine.seams import Executor, Locate
 from p01.remote.engine.steps import steps
 from p01.remote.engine.verdict import Task
 from p01.remote.engine.ways import Way
@@ -35,6 +35,8 @@ class Home(Protocol):
     write: Callable[[int, float, float], None]
     parts: asyncio.LifoQueue[int]
     asked: set[int]
+    given: set[int]
+    executor: Executor | None
 
 
 class Waiting(NamedTuple):

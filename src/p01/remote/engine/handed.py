@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What a worker's loop has handed to its event loop: its part of the claims, and what came of it,
-see asynchronous."""
+"""What a worker's loop has handed to its event loops and executors: its part of the claims, and
+what came of it, see place and asynchronous."""
 from __future__ import annotations
 
 import time
@@ -9,9 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from p01.remote import events, verbs
 from p01.remote.engine.runner import Runner
-from p01.remote.engine.verdict import JOINED, OPENATONCE, Done, Task, Verdict, completed, failure
+from p01.remote.engine.verdict import (
+    JOINED,
+    OPENATONCE,
+    Done,
+    Task,
+    Verdict,
+    completed,
+    failure,
+    laid,
+)
 from p01.remote.engine.ways import Way
-from p01.remote.exceptions import ClaimLost
+from p01.remote.exceptions import ClaimLost, WorkerDied
 from p01.remote.ground import subscribers
 from p01.remote.ground.foreign import Raised, guarded
 from p01.remote.storage.origin import contained
@@ -21,8 +30,8 @@ from p01.remote.store.seats import Seat
 from p01.remote.store.store import Store
 
 if TYPE_CHECKING:       # who runs no such job needs no asyncio, which takes long to import
-    from p01.remote.engine.asynchronous import Asynchronous
     from p01.remote.engine.attempt import Ended
+    from p01.remote.engine.place import Place
 
 # seconds, of those that running jobs get to end, that are left for what they do when they are
 # cancelled
@@ -31,8 +40,8 @@ ENDINGLOOK = 0.1          # seconds between two looks at whether they have
 
 
 class Handed:
-    """The jobs of one worker that are on its event loop, from their hand-over until their ends are
-    known here.
+    """The jobs of one worker that are elsewhere, from their hand-over until their ends are known
+    here.
 
     All but `called` is for the worker's thread.
     """
@@ -41,54 +50,52 @@ class Handed:
         self.runner = runner
         self.post = runner.post
         self.wake = wake
-        self.aio: Asynchronous | None = None
+        self.places: dict[str, Place] = {}  # by their executors, '' for those that await
         self.held: dict[int, Task] = {}
         self.back: set[int] = set()         # claims to give back
         self.lost: set[int] = set()         # of those held, what somebody else has by now
-        self.slots: list[int] = []          # of the box, of those whose ends are written next
-        self.recent = False                 # whether any was handed over lately
+        # of the box, of those whose ends are written next
+        self.slots: list[tuple[Place, int]] = []
         self.ways: dict[str, tuple[Any, Way]] = {}
         self.outputLimit = 0
-        self.rate, self.counted = 0.0, time.monotonic()     # ends a second, and until when
         # when the worker was told to stop, on the monotonic clock
         self.since = 0.0
 
     def called(self) -> bool:
-        """Whether the event loop has something for the worker."""
-        return self.aio is not None and self.aio.told
+        """Whether an event loop has something for the worker."""
+        return any(place.aio.told for place in self.places.values())
 
     def running(self) -> list[int]:
         """The jobs that run just now; for any thread."""
-        return [] if self.aio is None else list(self.aio.running)
+        return [jobid for place in list(self.places.values()) for jobid in list(place.aio.running)]
 
     def standing(self) -> list[str]:
         """Where the jobs stand that run just now; for any thread."""
-        return [] if self.aio is None else [job.standing()
-                                            for job in list(self.aio.running.values())]
+        return [job.standing() for place in list(self.places.values())
+                for job in list(place.aio.running.values())]
 
     def late(self, now: float) -> dict[int, int]:
         """The jobs that have run longer than they may, and the thread of one that holds the event
         loop, 0 for others; for any thread. now is on the monotonic clock."""
-        if self.aio is None:
-            return {}
-        return {jobid: job.thread if self.post.box.job(self.aio.step) == jobid else 0
-                for jobid, job in list(self.aio.running.items())
-                if job.ends() < now and jobid not in self.aio.lost}
+        return {jobid: job.thread if self.post.box.job(place.aio.step) == jobid else 0
+                for place in list(self.places.values())
+                for jobid, job in list(place.aio.running.items())
+                if job.ends() < now and jobid not in place.aio.lost}
 
     # -- claims
 
     def size(self, most: int, aim: float) -> int:
         """How many jobs to claim, at most so many: as there is room, and so many more as are done
         in so many seconds."""
-        if self.aio is None or not self.recent and not self.held:
+        if not self.places:
             return most
-        self.aio.reserve = int(self.rate * aim)
         if any(task.claim.suspect for task in self.held.values()):
             return 0                        # it runs alone
-        return max(0, min(most, self.aio.most + self.aio.reserve - len(self.held)))
+        rooms = [place.room(aim) for place in self.places.values() if place.matters()]
+        return max(0, min(most, *rooms)) if rooms else most
 
     def takes(self, task: Task) -> bool:
-        """Whether a job is for the event loop, which has it then. Raises what the storage does."""
+        """Whether a job is for an event loop, which has it then. Raises what the storage does."""
         way = self.way(task)
         if way is None or not way.asynchronous:
             return False
@@ -99,8 +106,10 @@ class Handed:
                 behaviour=way.behaviour.filled({}))
         moved = self.portable(task)
         self.held[task.id] = task
-        self.recent = True
-        self.begun().hand(moved, known[1])
+        place = self.begun(way.executor)
+        place.load += 1
+        place.recent = True
+        place.aio.hand(moved, known[1])
         return True
 
     def portable(self, task: Task) -> Task:
@@ -112,20 +121,18 @@ class Handed:
         found = contained(portable, record.input, f'The input of job {task.id} ({record.name})')
         return task._replace(record=record._replace(input=found))
 
-    def begun(self) -> Asynchronous:
-        """The event loop, which begins with the first job for it."""
-        if self.aio is None:
-            from p01.remote.engine.asynchronous import Asynchronous
+    def begun(self, executor: str) -> Place:
+        """The place of an executor, which begins with the first job for it."""
+        if executor not in self.places:
+            from p01.remote.engine.place import Place
 
-            session = self.runner.session
-            self.aio = Asynchronous(self.post, session.db, session.locate, self.wake)
-        return self.aio
+            self.places[executor] = Place(self.runner, executor, self.wake)
+        return self.places[executor]
 
     def close(self) -> list[tuple[Task, Verdict]]:
-        """End the event loop; returns what came of the last jobs."""
-        if self.aio is None:
-            return []
-        self.aio.close()
+        """End the event loops; returns what came of the last jobs."""
+        for place in self.places.values():
+            place.close()
         return self.collect(True)
 
     def way(self, task: Task) -> Way | None:
@@ -150,17 +157,17 @@ class Handed:
         """Have jobs end at their next await that somebody has asked to end; returns those of them
         that are here. For any thread."""
         found = {jobid for jobid in jobids if jobid in self.held}
-        if found and self.aio is not None:
-            self.aio.stop(frozenset(found))
+        for place in list(self.places.values()) if found else ():
+            place.aio.stop(frozenset(found))
         return found
 
     def book(self, store: Store, seat: Seat) -> None:
         """Part of a bookkeeping: give back what is not to run here."""
-        if self.aio is None and not self.recent:
+        if not self.places:
             return
         self.lost = self.held.keys() - seat.claims.keys()
         verbs.release(store, seat, self.back)
-        if self.recent:
+        if any(place.recent for place in self.places.values()):
             seat.prepare(1 + OPENATONCE)
 
     def claimed(self, store: Store, seat: Seat) -> list[int]:
@@ -179,23 +186,24 @@ class Handed:
     def collect(self, stopping: bool = False) -> list[tuple[Task, Verdict]]:
         """What came of the jobs that have ended, and the end of those that need not begin here."""
         runs: list[tuple[Task, Verdict]] = []
-        if self.aio is None:
-            return runs
-        if self.aio.broken is not None and self.aio.thread is not None:
-            raise self.aio.broken
-        self.aio.told = False
-        while self.aio.ended:
-            each = self.aio.ended.popleft()
-            self.held.pop(each.task.id, None)
-            self.slots.append(each.slot)
-            verdict = self.verdict(each)
-            if verdict is not None:
-                runs.append((each.task, verdict))
-        self.count(len(runs))
-        for spare in self.aio.spare(stopping):
-            self.held.pop(spare.task.id, None)
-            self.back.add(spare.task.id)
-            self.slots.append(spare.slot)
+        for place in self.places.values():
+            aio, ends = place.aio, 0
+            if aio.broken is not None and aio.thread is not None:
+                raise aio.broken
+            aio.told = False
+            while aio.ended:
+                each = aio.ended.popleft()
+                ends += 1
+                place.load -= self.held.pop(each.task.id, None) is not None
+                self.slots.append((place, each.slot))
+                verdict = self.verdict(each)
+                if verdict is not None:
+                    runs.append((each.task, verdict))
+            place.count(ends)
+            for spare in aio.spare(stopping):
+                place.load -= self.held.pop(spare.task.id, None) is not None
+                self.back.add(spare.task.id)
+                self.slots.append((place, spare.slot))
         return runs
 
     def finish(self, keep: Callable[[list[tuple[Task, Verdict]]], None]) -> Verdict:
@@ -204,15 +212,6 @@ class Handed:
             time.sleep(0.001)
             keep(self.collect())
         return JOINED
-
-    def count(self, ends: int) -> None:
-        """Reckon with so many more ends."""
-        now = time.monotonic()
-        lasted = now - self.counted
-        if ends or lasted > 1.0:
-            self.counted = now
-            self.rate += (ends / max(lasted, 0.001) - self.rate) / 4
-            self.recent = self.recent and bool(ends or self.held)
 
     def verdict(self, each: Ended) -> Verdict | None:
         """What came of a run; None for one that is somebody else's by now, or goes back."""
@@ -237,19 +236,21 @@ class Handed:
                                   each.conflicts)
                 return Done(outcome if each.said is None else saying(outcome, each.said))
             error = packed.error
+        if isinstance(error, WorkerDied):
+            return laid(task, each.way.policy, error, each.started, each.ended, self.post.name)
         return failure(task, each.way.policy, error, each.started, each.ended, self.post.name,
                        self.runner.chance(), each.conflicts, each.said)
 
     def committed(self) -> None:
         """What was collected is in the database: nobody need know any more that it has begun."""
-        if self.aio is None:
+        if not self.places:
             return
         self.back.clear()
-        if self.lost:
-            self.aio.drop(frozenset(self.lost))
-        for slot in self.slots:
+        for place in self.places.values() if self.lost else ():
+            place.aio.drop(frozenset(self.lost))
+        for place, slot in self.slots:
             self.post.box.write(slot, 0, 0.0)
-        self.aio.slots += self.slots
+            place.aio.slots.append(slot)
         self.slots.clear()
 
     def rest(self, wait: float) -> float:
@@ -260,12 +261,13 @@ class Handed:
 
     def lasts(self) -> bool:
         """Whether jobs still run of a worker that is to stop; in the end they are cancelled."""
-        if self.aio is None or not self.held:
+        if not self.held:
             return False
         now = time.monotonic()
         self.since = self.since or now
         grace = self.post.options.grace
         over = now - self.since - max(grace - CLEANUP, grace / 2)
-        if over > 0 and not self.aio.ending:
-            self.aio.cancel()
+        for place in self.places.values() if over > 0 else ():
+            if not place.aio.ending:
+                place.aio.cancel()
         return over < CLEANUP

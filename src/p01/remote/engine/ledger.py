@@ -63,7 +63,7 @@ class Ledger:
             if isinstance(verdict, Failed):
                 outcomes[jobid] = verdict.outcome
             else:
-                verbs.retry(store, seat, jobid, verdict.due, verdict.attempt)
+                verbs.retry(store, seat, jobid, verdict.due, verdict.attempt, died=verdict.died)
             self.told += ends(task, verdict, self.worker)
         verbs.settle(store, seat, outcomes)
 

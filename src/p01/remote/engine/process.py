@@ -18,7 +18,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from p01.remote import events, storage
 from p01.remote.app import App
-from p01.remote.engine import closing, fingerprint, limit, loglines, presence, quota
+from p01.remote.engine import closing, executors, fingerprint, limit, loglines, presence, quota
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.channel import QUIT, TELL, Line, Wait
 from p01.remote.engine.context import running
@@ -160,6 +160,7 @@ class Served:
                            str(self.number), lambda: bool(self.flagged) or self.line.gone()):
                 return
             attempt(self.line, quota.prove, self.options)
+            attempt(self.line, executors.prove, self.options)
             folder = folders.folderFor(storage.folder(self.app.db))
             self.line.say('checked', {'place': self.app.place, 'folder': str(folder)})
             presence.tidy(folder)

@@ -12,12 +12,12 @@ from p01.remote.engine import death, limit, requests
 from p01.remote.engine.death import Death, Silence
 from p01.remote.engine.progress import left
 from p01.remote.engine.seams import Processor
-from p01.remote.engine.verdict import pauseOf
+from p01.remote.engine.verdict import fatal, pauseOf, survives
 from p01.remote.exceptions import TimedOut
 from p01.remote.ground import subscribers
 from p01.remote.ground.clocks import CLOCK
 from p01.remote.ground.notes import note
-from p01.remote.options import DEATHS, Policy
+from p01.remote.options import Policy
 from p01.remote.store.records import ERROR, Attempt, Claim, Outcome
 from p01.remote.store.seats import Seat
 from p01.remote.store.store import Store
@@ -90,20 +90,6 @@ def blame(store: Store, seat: Seat, jobid: int, claim: Claim, now: float, why: s
                                        claim.after(attempt))})
     return events.JobErred(jobid, name, runs, seat.name, text, 'timeout' if late else 'put aside',
                            queue)
-
-
-def survives(policy: Policy, runs: int, deaths: int) -> bool:
-    """Whether a job runs again whose worker died, after so many failed runs, so many of them by
-    such deaths."""
-    if policy.deaths is not None:
-        return deaths <= policy.deaths
-    return runs <= policy.retries and deaths < DEATHS
-
-
-def fatal(deaths: int) -> str:
-    """How many workers died, in words."""
-    return 'its worker died while it ran' if deaths == 1 \
-        else f'{deaths} workers died while they ran'
 
 
 def bury(processor: Processor, seat: Seat, found: Death, now: float) -> events.WorkerRescued:

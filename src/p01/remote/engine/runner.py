@@ -167,7 +167,7 @@ class Runner:
         if not self.around.entered:
             self.around.enter()
         self.mark(task.id, behaviour.policy.timeout)
-        found = self.ways[task.record.name] = wayOf(behaviour, self.post.options.together)
+        found = self.ways[task.record.name] = wayOf(behaviour, self.post.options)
         return found
 
     def once(self, task: Task, again: bool = False) -> Verdict:

@@ -16,7 +16,7 @@ from ZODB.DB import DB
 from p01.remote.engine.presence import Box
 from p01.remote.engine.verdict import Task
 from p01.remote.ground.clocks import Clock
-from p01.remote.job import Job
+from p01.remote.job import Job, JobRun
 from p01.remote.options import Retention, Span, WorkerOptions
 from p01.remote.scheduler import Scheduler
 from p01.remote.store.outcomes import Stored
@@ -153,6 +153,42 @@ class Beside(Protocol):
     def late(self, now: float) -> dict[int, int]:
         """Those that have run longer than they may, and the thread of one that holds the event
         loop, 0 for others."""
+
+
+class Handing(Protocol):
+    """An Asynchronous, as executors know it."""
+
+    given: set[int]     # jobs that were cancelled to be given back
+
+
+class Attempted(JobRun, Protocol):
+    """An Attempt, as executors know it."""
+
+    behaviour: Job
+    task: Task
+    started: float
+    worker: str
+    thread: int
+
+    @property
+    def home(self) -> Handing:
+        """Where it was handed to."""
+
+    @property
+    def asked(self) -> Callable[[int], bool]:
+        """Whether the run of a job is to end, given its id."""
+
+
+class Executor(Protocol):
+    """Where jobs run beside their worker."""
+
+    slots: int          # so many at once
+
+    async def run(self, job: Attempted) -> object:
+        """What a job returns, waited for on an event loop. Raises what it does, and WorkerDied."""
+
+    def close(self) -> None:
+        """End."""
 
 
 class Working(Protocol):

@@ -20,11 +20,12 @@ from p01.remote.exceptions import (
     TimedOut,
     TimeLimit,
     UnknownJob,
+    WorkerDied,
 )
 from p01.remote.ground.foreign import Raised, described, guarded, reasonOf, traced
 from p01.remote.instants import duration
 from p01.remote.job import RAISING, Job
-from p01.remote.options import Policy
+from p01.remote.options import DEATHS, Policy
 from p01.remote.store.outcomes import Stored
 from p01.remote.store.records import (
     CANCELLED,
@@ -85,6 +86,7 @@ class Again(NamedTuple):
     due: float | None
     attempt: Attempt | None
     reason: str = ''
+    died: bool = False      # it has taken a process down
 
 
 class Lost(NamedTuple):
@@ -124,6 +126,31 @@ def failure(task: Task, policy: Policy, error: BaseException, started: float, en
         return Failed(Outcome(ERROR, None, text, runs, started, ended, worker, attempts,
                               conflicts), cause)
     return Again(ended + pause if pause else None, attempt)
+
+
+def laid(task: Task, policy: Policy, error: WorkerDied, started: float, ended: float,
+         worker: str) -> Failed | Again:
+    """What follows when the process of an executor died that ran a job, and no other one."""
+    runs, deaths = task.claim.runs + 1, task.claim.deaths + 1
+    attempt = Attempt(runs, started, ended, worker, reasonOf(error), '')
+    if survives(policy, runs, deaths):
+        return Again(None, attempt, died=True)
+    return Failed(Outcome(ERROR, None, f'Put aside: {fatal(deaths)} this job ({error}).', runs,
+                          started, ended, worker, task.claim.after(attempt)), 'put aside')
+
+
+def survives(policy: Policy, runs: int, deaths: int) -> bool:
+    """Whether a job runs again whose worker died, after so many failed runs, so many of them by
+    such deaths."""
+    if policy.deaths is not None:
+        return deaths <= policy.deaths
+    return runs <= policy.retries and deaths < DEATHS
+
+
+def fatal(deaths: int) -> str:
+    """How many workers died, in words."""
+    return 'its worker died while it ran' if deaths == 1 \
+        else f'{deaths} workers died while they ran'
 
 
 def final(error: BaseException) -> bool:

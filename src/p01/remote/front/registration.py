@@ -10,7 +10,7 @@ from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
 from p01.remote.exceptions import InputError, RegistrationError
-from p01.remote.ground import foreign
+from p01.remote.ground import checks, foreign
 
 # the script that runs, and what it is called in a process that it has started
 MAIN = ('__main__', '__mp_main__')
@@ -58,11 +58,22 @@ def refuseLater(function: Any, path: str, awaits: str = '') -> None:
                                 'through it and returns a list, and make that one the job.')
 
 
-def sharing(function: Any, path: str, together: bool) -> bool:
-    """Whether a job may share commits, as its author says. Raises InputError."""
-    if together and inspect.iscoroutinefunction(function):
-        raise InputError(f'{path} is an async def, which has no transaction that it could share; '
-                         'leave together out.')
+def apart(detached: bool, together: bool, executor: str) -> tuple[bool, str]:
+    """Whether a job is detached, and its executor, '' for none. Raises InputError."""
+    executor = checks.oneOf(executor, ('', *checks.EXECUTORS), 'executor')
+    detached = checks.flagOf(detached, 'detached') or bool(executor)
+    if detached & checks.flagOf(together, 'together'):
+        raise InputError('A detached job has no transaction that it could share; give detached or '
+                         'together, not both.')
+    return detached, executor
+
+
+def sharing(function: Any, path: str, together: bool, executor: str) -> bool:
+    """Whether a job may share commits, as its author says; executor: where it runs, or ''. Raises
+    InputError."""
+    if (together or executor) and inspect.iscoroutinefunction(function):
+        raise InputError(f'{path} is an async def, which has an event loop, and no transaction to '
+                         f'share; leave {"together" if together else "executor"} out.')
     return together
 
 

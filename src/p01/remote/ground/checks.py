@@ -3,7 +3,7 @@
 anything is done with it."""
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -12,6 +12,7 @@ from p01.remote.ground import habits
 from p01.remote.ground.foreign import short
 
 LOWEST, HIGHEST = -100, 100     # priorities; a higher one runs sooner
+EXECUTORS = THREADS, PROCESSES, DASK = 'threads', 'processes', 'dask'
 LENGTH = 100_000                # characters of a name or key; longer ones are data, not names
 
 
@@ -60,6 +61,14 @@ def flagOf(value: Any, what: str) -> bool:
     if not isinstance(value, bool):
         raise InputError(f'{what} must be True or False, not {short(value)}.')
     return value
+
+
+def oneOf(value: Any, names: Sequence[str], what: str) -> str:
+    """One of these texts, in whatever case, '' among them for none; else InputError."""
+    if not isinstance(value, str) or value.lower() not in names:
+        raise InputError(f'{what} must be one of {", ".join(filter(None, names))}, not '
+                         f'{short(value)}.')
+    return value.lower()
 
 
 def known(given: Iterable[str], options: Iterable[str], what: str, elsewhere: Iterable[str] = (),

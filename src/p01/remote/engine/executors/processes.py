@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""Jobs in processes of the worker's own, one job at a time in each: when one dies, everybody knows
+which job it was at, and no other one is touched. concurrent.futures.ProcessPoolExecutor loses all
+of them, and blames nobody."""
+from __future__ import annotations
+
+import asyncio
+import marshal
+import os
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+
+from p01.remote.engine.channel import flags
+from p01.remote.engine.executors import remote
+from p01.remote.engine.executors.child import FRAMELENGTH
+from p01.remote.engine.seams import Attempted
+from p01.remote.exceptions import WorkerDied
+from p01.remote.ground.blackbox import howOf
+
+# nothing is imported before the paths are those of the worker but what is within Python
+POOLCODE = """import marshal, sys
+sys.path[:], sys.argv[:] = marshal.load(open({heard}, 'rb', closefd=False))
+from p01.remote.engine.executors.child import main
+main({link}, {heard})"""
+
+
+class Child:
+    """A process of the pool, on this event loop. Started anew: nobody may fork with an open
+    database."""
+
+    def __init__(self) -> None:
+        self.events = asyncio.get_running_loop()
+        self.answer: asyncio.Future[bytes] = self.events.create_future()
+        self.data = bytearray()
+        self.link, theirs = socket.socketpair()
+        self.link.setblocking(False)
+        heard, self.lifeline = os.pipe()            # ends with this process
+        code = POOLCODE.format(link=theirs.fileno(), heard=heard)
+        with theirs:
+            try:
+                self.process = subprocess.Popen(
+                    [sys.executable, *flags(sys.orig_argv), '-c', code],
+                    stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(), heard))
+            finally:
+                os.close(heard)
+        with suppress(BrokenPipeError), open(self.lifeline, 'wb', closefd=False) as file:
+            marshal.dump((sys.path, sys.argv), file)
+        self.events.add_reader(self.link, self.read)
+        threading.Thread(target=self.watch, daemon=True,
+                         name=f'p01.remote.child.{self.process.pid}').start()
+
+    async def ask(self, data: bytes) -> bytes:
+        """What it answers. Raises WorkerDied when it dies instead."""
+        self.answer, self.data = self.events.create_future(), bytearray()
+        if self.process.poll() is not None:
+            self.died(self.process.returncode)
+        with suppress(OSError):                     # it dies, which is seen elsewhere
+            await self.events.sock_sendall(self.link, FRAMELENGTH.pack(len(data)) + data)
+        return await self.answer
+
+    def read(self) -> None:
+        """Something has come."""
+        try:
+            found = self.link.recv(1 << 20)
+        except BlockingIOError:
+            return
+        except OSError:
+            found = b''
+        if not found:
+            self.events.remove_reader(self.link)
+            return
+        self.data += found
+        head = FRAMELENGTH.size
+        if len(self.data) < head or self.answer.done():
+            return
+        if len(self.data) >= head + FRAMELENGTH.unpack_from(self.data)[0]:
+            self.answer.set_result(bytes(self.data[head:]))
+
+    def watch(self) -> None:
+        """Wait for its end, in a thread."""
+        code = self.process.wait()
+        with suppress(RuntimeError):                # the event loop has ended
+            self.events.call_soon_threadsafe(self.died, code)
+
+    def died(self, code: int) -> None:
+        """It has ended; what it had answered counts."""
+        if self.link.fileno() >= 0 and not self.answer.done():
+            self.read()
+        if not self.answer.done():
+            self.answer.set_exception(WorkerDied(howOf(code)))
+            self.answer.exception()                 # seen, should nobody wait for it
+        self.close()
+
+    def close(self) -> None:
+        """End it; on its event loop, or when that has ended."""
+        self.process.kill()
+        if self.link.fileno() >= 0:
+            with suppress(RuntimeError):
+                self.events.remove_reader(self.link)
+            self.link.close()
+            os.close(self.lifeline)
+
+
+class Processes:
+    """So many of them at most, started when they are needed."""
+
+    def __init__(self, slots: int) -> None:
+        self.slots = slots
+        self.idle: list[Child] = []
+        self.children: set[Child] = set()
+
+    async def run(self, job: Attempted) -> object:
+        """What a job returns. Raises what it does, and WorkerDied. One that is cancelled is
+        killed."""
+        child = self.free()
+        try:
+            answer = await child.ask(remote.pack(job))
+        except BaseException:
+            self.children.discard(child)
+            child.close()
+            raise
+        self.idle.append(child)
+        return remote.result(answer)
+
+    def free(self) -> Child:
+        """A process that runs nothing."""
+        while self.idle:
+            child = self.idle.pop()
+            if child.process.poll() is None:
+                return child
+            self.children.discard(child)
+        child = Child()
+        self.children.add(child)
+        return child
+
+    def close(self) -> None:
+        """End all."""
+        for child in self.children:
+            child.close()

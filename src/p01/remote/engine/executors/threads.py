@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""Jobs in threads of the worker's own process."""
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import suppress
+from contextvars import copy_context
+
+from p01.remote.engine.seams import Attempted
+from p01.remote.ground.foreign import Raised, guarded
+
+
+class Threads:
+    """A thread for each job. It cannot be ended: of one that was given up nobody waits for what it
+    still does."""
+
+    def __init__(self, slots: int) -> None:
+        self.slots = slots
+
+    async def run(self, job: Attempted) -> object:
+        """What a job returns. Raises what it does."""
+        events, context = asyncio.get_running_loop(), copy_context()
+        done: asyncio.Future[object] = events.create_future()
+
+        def settle(found: object) -> None:
+            if not done.done():
+                done.set_result(found)
+
+        def work() -> None:
+            job.thread = threading.get_ident()
+            found = guarded(lambda: context.run(lambda: job.behaviour.ready()(job)))
+            with suppress(RuntimeError):            # the event loop has ended
+                events.call_soon_threadsafe(settle, found)
+
+        threading.Thread(target=work, daemon=True, name=f'p01.remote.job.{job.task.id}').start()
+        told = False
+        while not done.done():
+            try:
+                await asyncio.shield(done)
+            except asyncio.CancelledError:
+                # asked to end, it may see that by itself, within the grace that it was given
+                if told or not job.asked(job.task.id):
+                    raise
+                told = True
+        found = done.result()
+        if isinstance(found, Raised):
+            raise found.error
+        return found
+
+    def close(self) -> None:
+        """End."""

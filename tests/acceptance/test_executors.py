@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""Executors of real worker processes: pools whose processes are killed, alone and with their
+worker; a Dask cluster whose workers and scheduler are killed."""
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from p01.remote.testing import waitFor
+from tests.acceptance.test_death import house  # noqa: F401 - a fixture
+from tests.acceptance.trees import DEADLINE, ROOT, environment
+
+
+def runs(house):     # noqa: F811
+    """The runs that have begun: (key, number of the attempt) → process."""
+    found = {}
+    for path in house.marks.iterdir():
+        if path.name != 'go' and path.read_text():
+            key, _, number = path.name.split('.')
+            found[int(key), int(number)] = int(path.read_text())
+    return found
+
+
+def begun(house, count):     # noqa: F811
+    """Wait until so many runs have begun; returns them."""
+    waitFor(lambda: len(runs(house)) >= count, DEADLINE, f'{count} do not begin')
+    return runs(house)
+
+
+def go(house):     # noqa: F811
+    (house.marks / 'go').touch()
+
+
+def gone(pid):
+    try:
+        with open(f'/proc/{pid}/stat') as file:
+            return file.read().rpartition(')')[2].split()[0] == 'Z'
+    except OSError:
+        return True
+
+
+def enqueue(house, count):     # noqa: F811
+    return house.stage.enqueue('errand', *((key, str(house.marks)) for key in range(count)))
+
+
+def test_a_killed_process_of_a_pool_is_laid_to_its_job(house):     # noqa: F811
+    tree = house.tree(processes=1, executor='processes', slots=2)
+    jobids = enqueue(house, 10)
+    first = begun(house, 2)
+    [worker] = tree.workers()
+    (victim, _), pid = min(first.items())
+    os.kill(pid, signal.SIGKILL)
+    waitFor(lambda: (victim, 2) in runs(house), DEADLINE, 'it does not run again')
+    assert tree.workers() == [worker]
+    go(house)
+    views = house.finish(jobids)
+    assert {view.status for view in views} == {'completed'}
+    assert {key: view.runs for key, view in enumerate(views)} \
+        == {key: 1 + (key == victim) for key in range(10)}
+    assert [each.reason for each in views[victim].attempts] \
+        == ['WorkerDied: was killed by signal SIGKILL']
+    assert Counter(key for key, _ in runs(house)) == {key: 1 + (key == victim)
+                                                      for key in range(10)}
+    assert tree.terminate() == 0
+
+
+@pytest.mark.parametrize('whole', [False, True], ids=['the worker', 'with its supervisor'])
+def test_a_killed_worker_takes_its_pool_along(house, whole):     # noqa: F811
+    """Each of its jobs runs again, and completes once."""
+    tree = house.tree(processes=1, executor='processes', slots=3)
+    jobids = enqueue(house, 6)
+    pool = set(begun(house, 3).values())
+    os.kill(tree.workers()[0], signal.SIGKILL)
+    if whole:
+        tree.process.kill()
+        house.tree(processes=1, executor='processes', slots=3)
+    waitFor(lambda: all(map(gone, pool)), DEADLINE, 'the pool lives')
+    waitFor(lambda: len(set(runs(house).values()) - pool) == 3, DEADLINE, 'nobody runs again')
+    go(house)
+    views = house.finish(jobids)
+    assert {(view.status, view.outcome.runs <= 2) for view in views} == {('completed', True)}
+    assert all(count <= 2 for count in Counter(key for key, _ in runs(house)).values())
+
+
+def test_a_worker_that_is_told_to_stop_ends_its_pool(house):     # noqa: F811
+    tree = house.tree(processes=1, executor='processes', slots=2, grace=1.0)
+    jobids = enqueue(house, 2)
+    pool = set(begun(house, 2).values())
+    assert tree.terminate() == 0
+    waitFor(lambda: all(map(gone, pool)), DEADLINE, 'the pool lives')
+    assert house.stage.stati(jobids) == ['queued'] * 2
+    assert [house.stage.view(jobid).attempts for jobid in jobids] == [()] * 2
+
+
+# -- Dask
+
+class Dask:
+    """A scheduler, and workers with a thread each."""
+
+    def __init__(self, house):     # noqa: F811
+        self.environ = {**environment(house.address), 'DASK_DISTRIBUTED__WORKER__DAEMON': 'False'}
+        with socket.socket() as free:
+            free.bind(('127.0.0.1', 0))
+            self.port = free.getsockname()[1]
+        self.address = f'tcp://127.0.0.1:{self.port}'
+        self.scheduler = self.start('scheduler', '--host', '127.0.0.1', '--port', str(self.port),
+                                    '--no-dashboard', '--no-jupyter')
+        self.workers = [self.worker() for _ in range(2)]
+
+    def start(self, kind, *args):
+        return subprocess.Popen([sys.executable, '-m', f'distributed.cli.dask_{kind}', *args],
+                                cwd=ROOT, env=self.environ, stdout=subprocess.DEVNULL,
+                                stderr=subprocess.DEVNULL)
+
+    def worker(self):
+        return self.start('worker', self.address, '--nthreads', '1', '--no-nanny',
+                          '--no-dashboard', '--host', '127.0.0.1')
+
+    def close(self):
+        for process in (*self.workers, self.scheduler):
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def dask(house):     # noqa: F811
+    pytest.importorskip('distributed')
+    dask = Dask(house)
+    yield dask
+    dask.close()
+
+
+def test_jobs_run_on_a_cluster(house, dask):     # noqa: F811
+    go(house)
+    tree = house.tree(processes=1, dask=dask.address)
+    views = house.finish([*enqueue(house, 10), *house.stage.enqueue('effect', *range(5))])
+    assert {(view.status, view.outcome.runs) for view in views} == {('completed', 1)}
+    assert set(runs(house).values()) <= {process.pid for process in dask.workers}
+    assert house.stage.effects == dict.fromkeys(range(5), 1)
+    assert tree.terminate() == 0
+
+
+def test_a_killed_dask_worker_has_its_job_run_again_once(house, dask):     # noqa: F811
+    """By our rules, not by Dask's."""
+    tree = house.tree(processes=1, dask=dask.address)
+    jobids = enqueue(house, 5)
+    first = begun(house, 2)
+    assert set(first.values()) == {process.pid for process in dask.workers}
+    (victim, _), pid = min(first.items())
+    os.kill(pid, signal.SIGKILL)
+    # the other Dask worker is busy, and may not have it twice
+    dask.workers.append(dask.worker())
+    waitFor(lambda: (victim, 2) in runs(house), DEADLINE, 'it does not run again')
+    go(house)
+    views = house.finish(jobids)
+    assert {view.status for view in views} == {'completed'}
+    assert [view.outcome.runs for view in views] == [1 + (key == victim) for key in range(5)]
+    assert [each.reason for each in views[victim].attempts] == ['WorkerDied: its Dask worker died']
+    assert Counter(key for key, _ in runs(house)) == {key: 1 + (key == victim) for key in range(5)}
+    assert tree.terminate() == 0
+
+
+def test_a_scheduler_that_dies_is_waited_for(house, dask):     # noqa: F811
+    """What ran goes back, and that is no failed run."""
+    house.tree(processes=1, dask=dask.address)
+    jobids = enqueue(house, 4)
+    begun(house, 2)
+    dask.close()
+    waitFor(lambda: set(house.stage.stati(jobids)) == {'queued'}, DEADLINE, 'they do not go back')
+    assert 'it waits for the Dask cluster' in house.trees[0].said
+    assert [house.stage.view(jobid).attempts for jobid in jobids] == [()] * 4
+    go(house)
+    dask.scheduler = dask.start('scheduler', '--host', '127.0.0.1', '--port', str(dask.port),
+                                '--no-dashboard', '--no-jupyter')
+    dask.workers = [dask.worker() for _ in range(2)]
+    assert {view.status for view in house.finish(jobids)} == {'completed'}

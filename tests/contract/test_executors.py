@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""Detached jobs on executors, on every storage: what comes of them, errors and deaths, time limits,
+requests to end, claims that follow free slots."""
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from p01.remote import App, RunLater, current
+from p01.remote.engine.loop import Loop
+from p01.remote.exceptions import InputError
+from p01.remote.options import WorkerOptions
+from p01.remote.testing import waitFor
+
+application = App('memory:')
+loops = []
+ALL = pytest.mark.parametrize('executor', ['threads', 'processes'])
+
+
+class Odd(Exception):
+    """One that cannot be loaded again."""
+
+    def __init__(self, one, two):
+        super().__init__('odd')
+
+
+@application.job(detached=True, retries=0, backoff=0)
+def where(value=None):
+    return os.getpid(), threading.current_thread().name, value
+
+
+@application.job(detached=True, retries=1, backoff=0)
+def fail(kind):
+    match kind:
+        case 'plain':
+            raise ValueError('plain')
+        case 'odd':
+            raise Odd(1, 2)
+        case 'output':
+            return lambda: None
+        case 'later' if current.job.runCounter == 1 and not current.job.attempts:
+            raise RunLater(3600)
+        case 'exit':
+            raise SystemExit(3)
+
+
+@application.job(detached=True, retries=2, backoff=0)
+def die(folder, runs):
+    """Takes its process down so many times."""
+    marks = os.listdir(folder)
+    open(os.path.join(folder, f'{len(marks)}'), 'w').close()
+    if len(marks) < runs:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return len(marks)
+
+
+@application.job(detached=True, retries=0, backoff=0, timeout=0.5)
+def hang(mark):
+    open(mark, 'w').close()
+    time.sleep(60)
+
+
+@application.job(detached=True, retries=0)
+def wait(mark, go):
+    """Until it may go; looks whether it is to end."""
+    open(f'{mark}.{os.getpid()}', 'w').close()
+    while not os.path.exists(go):
+        current.check()
+        time.sleep(0.01)
+
+
+@application.job(executor='processes')
+def away(value):
+    return os.getpid(), value
+
+
+async def awaits():
+    """Has an event loop."""
+
+
+@application.job(retries=0)
+def change(key):
+    current.root[key] = os.getpid()
+
+
+@pytest.fixture
+def app(app):
+    yield app
+    while loops:
+        loops.pop().close()
+
+
+@pytest.fixture
+def near(memory):
+    """The application in memory, for what does not depend on the storage."""
+    application.database, application._db = memory.db, None
+    yield application
+    while loops:
+        loops.pop().close()
+    application.close()
+    application.database = 'memory:'
+
+
+def loopOf(app, executor, name='worker', **options):
+    loops.append(Loop(app.db, app.locate, name,
+                      WorkerOptions(executor=executor, waitTime=0.05, grace=1.0,
+                                    **{'slots': 2, **options})))
+    return loops[-1]
+
+
+def run(loop, *handles):
+    """Let a worker work until these have ended."""
+    def over():
+        loop.poll(time.time())
+        return all(handle.status in ('completed', 'error', 'cancelled') for handle in handles)
+    waitFor(over, 60)
+    return handles
+
+
+@ALL
+def test_jobs_run_there_and_return(app, executor):
+    handles = where.map(range(20))
+    loop = loopOf(app, executor)
+    run(loop, *handles)
+    found = [handle.result() for handle in handles]
+    assert [value for _, _, value in found] == list(range(20))
+    if executor == 'processes':
+        assert 1 <= len({pid for pid, _, _ in found}) <= 2
+        assert os.getpid() not in {pid for pid, _, _ in found}
+    else:
+        assert {pid for pid, _, _ in found} == {os.getpid()}
+        assert all(name.startswith('p01.remote.job.') for _, name, _ in found)
+
+
+@ALL
+def test_large_values_travel(near, executor):
+    [handle] = run(loopOf(near, executor), where.enqueue('x' * 1_000_000))
+    assert handle.result()[2] == 'x' * 1_000_000
+
+
+def test_a_job_says_where_it_runs(near):
+    """Whatever its worker says."""
+    here, there = where.enqueue(), away.enqueue(5)
+    assert near.drain() == 2
+    assert here.result()[0] == os.getpid() != there.result()[0]
+    [there] = run(loopOf(near, 'threads'), away.enqueue(6))
+    assert os.getpid() != there.result()[0]
+
+
+@ALL
+def test_jobs_with_a_transaction_stay_with_the_worker(near, executor):
+    run(loopOf(near, executor), change.enqueue('here'))
+    with near.transaction() as root:
+        assert root['here'] == os.getpid()
+
+
+@ALL
+@pytest.mark.parametrize('kind, text', [('plain', 'ValueError: plain'), ('odd', 'odd'),
+                                        ('output', 'return plain values'), ('exit', '3')])
+def test_errors_come_back_with_their_place(near, executor, kind, text):
+    [handle] = run(loopOf(near, executor), fail.enqueue(kind))
+    with near.reading() as processor:
+        view = processor.store.view(handle.id)
+    assert view.status == 'error' and text in view.outcome.error
+    assert len(view.attempts or view.outcome.attempts) >= (kind != 'output')
+    if kind != 'output':
+        assert 'in fail' in view.outcome.attempts[-1].trace
+
+
+@ALL
+def test_a_job_may_ask_to_run_later(near, executor):
+    handle = fail.enqueue('later')
+    loop = loopOf(near, executor)
+    waitFor(lambda: loop.poll(time.time()) is not None and handle.status == 'delayed', 30)
+    with near.reading() as processor:
+        assert processor.store.view(handle.id).attempts == ()
+
+
+@pytest.mark.parametrize('deaths', [1, 3])
+def test_a_child_that_dies_is_laid_to_its_job_alone(app, tmp_path, deaths):
+    """It runs again by its policy; the third death is the last. Others see nothing of it."""
+    (tmp_path / 'marks').mkdir()
+    killer, *others = [die.enqueue(str(tmp_path / 'marks'), deaths), *where.map(range(20))]
+    run(loopOf(app, 'processes'), killer, *others)
+    with app.reading() as processor:
+        view = processor.store.view(killer.id)
+        assert {processor.store.view(each.id).runs for each in others} == {1}
+    assert {each.status for each in others} == {'completed'}
+    attempts = view.outcome.attempts
+    assert {each.reason for each in attempts} == {'WorkerDied: was killed by signal SIGKILL'}
+    if deaths == 1:
+        assert (view.status, view.runs, len(attempts)) == ('completed', 2, 1)
+    else:
+        assert (view.status, view.runs) == ('error', 3)
+        assert view.outcome.error == ('Put aside: 3 workers died while they ran this job (was '
+                                      'killed by signal SIGKILL).')
+
+
+@ALL
+def test_a_time_limit_ends_it(near, tmp_path, executor):
+    """A child is killed; of a thread the worker hears no more. Others go on."""
+    handle = hang.enqueue(str(tmp_path / 'mark'))
+    loop = loopOf(near, executor)
+    began = time.monotonic()
+    run(loop, handle)
+    assert handle.status == 'error' and time.monotonic() - began < 20
+    with near.reading() as processor:
+        assert 'longer than its timeout' in processor.store.view(handle.id).outcome.error
+    assert run(loop, where.enqueue(5))[0].result()[2] == 5
+
+
+@ALL
+def test_somebody_asks_for_its_end(near, tmp_path, executor):
+    handle = wait.enqueue(str(tmp_path / 'mark'), str(tmp_path / 'go'))
+    loop = loopOf(near, executor)
+    waitFor(lambda: loop.poll(time.time()) is not None and list(tmp_path.glob('mark.*')), 30)
+    assert handle.cancel(running=True, grace='20s', who='ann')
+    run(loop, handle)
+    assert handle.status == 'cancelled'
+    if executor == 'processes':
+        [mark] = tmp_path.glob('mark.*')
+        waitFor(lambda: not os.path.exists(f'/proc/{mark.suffix[1:]}'), 20, 'it lives')
+
+
+@ALL
+def test_claims_follow_the_free_slots(app, tmp_path, executor):
+    handles = [wait.enqueue(str(tmp_path / f'mark{number}'), str(tmp_path / 'go'))
+               for number in range(10)]
+    loop = loopOf(app, executor)
+    waitFor(lambda: loop.poll(time.time()) is not None and len(list(tmp_path.glob('mark*'))) == 2,
+            30)
+    deadline = time.monotonic() + 1.5
+    while time.monotonic() < deadline:
+        loop.poll(time.time())
+        time.sleep(0.02)
+    assert len(list(tmp_path.glob('mark*'))) == 2
+    with app.reading() as processor:
+        assert len(processor.store.seats[loop.name].claims) == 2
+    (tmp_path / 'go').touch()
+    run(loop, *handles)
+    assert {handle.status for handle in handles} == {'completed'}
+
+
+@ALL
+def test_a_worker_that_ends_gives_back_what_does_not(app, tmp_path, executor):
+    handle = wait.enqueue(str(tmp_path / 'mark'), str(tmp_path / 'go'))
+    loop = loopOf(app, executor)
+    thread = threading.Thread(target=loop.work)
+    thread.start()
+    waitFor(lambda: list(tmp_path.glob('mark.*')), 30)
+    loop.stop()
+    thread.join(30)
+    loops.remove(loop)
+    loop.close()
+    assert handle.status == 'queued'
+    with app.reading() as processor:
+        view = processor.store.view(handle.id)
+        assert (view.runs, view.attempts) == (0, ())
+    (tmp_path / 'go').touch()
+    assert run(loopOf(app, executor, 'other'), handle)[0].status == 'completed'
+
+
+def test_what_is_no_executor_is_refused():
+    app = App('memory:')
+
+    for call in (lambda: app.job(executor='rockets')(where.function),
+                 lambda: app.job(executor='threads', together=True)(where.function),
+                 lambda: app.job(executor='threads')(awaits),
+                 lambda: WorkerOptions(executor=5), lambda: WorkerOptions(executor='dask'),
+                 lambda: WorkerOptions(slots=-1), lambda: WorkerOptions(dask=8786)):
+        with pytest.raises(InputError):
+            call()
+    assert WorkerOptions(dask='tcp://here:8786').executor == 'dask'

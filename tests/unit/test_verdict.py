@@ -31,7 +31,8 @@ def judged(queues=(), workers=(ALIVE,), kinds=(), oldest=None, alone=None, rate=
 
 
 @pytest.mark.parametrize('given, kind, sentence, step', [
-    ({}, FINE, 'All is ready: there are no jobs yet.', 'Nothing.'),
+    ({}, FINE, 'All is ready: there are no jobs yet.',
+     "p01-remote enqueue tasks:app NAME '[arguments]'"),
     ({'queues': [queue('a', completed=9)], 'rate': 70.4}, FINE,
      'All is well: 70 jobs a minute, nothing late, nothing failing.', 'Nothing.'),
     ({'queues': [queue('a', completed=9)]}, FINE,

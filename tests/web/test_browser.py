@@ -191,7 +191,10 @@ def test_all_works_without_javascript(town, visit):
     assert 'Delete 2 jobs?' in page.locator('h1').inner_text()
     page.locator('button.danger-solid').click()
     assert '2 removed' in page.locator('.toast').inner_text()
-    page.locator('.query input').fill('status:queued queue:feed')
+    page.get_by_role('link', name='Remove status:error').click()
+    page.locator('.query input[type=text]').fill('status:queued')
+    page.locator('.filters button').click()
+    page.locator('.query input[type=text]').fill('queue:feed')
     page.locator('.filters button').click()
     assert page.locator('tbody tr').count() == 3
     page.goto(page.url.partition('/jobs')[0] + '/queues')

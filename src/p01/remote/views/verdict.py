@@ -198,6 +198,9 @@ def clauseFails(seen: Evidence, fails: Said) -> str:
 
 def stepOf(seen: Evidence, late: Said, fails: Said, stopped: bool) -> Step:
     """What to do, what matters most first."""
+    if not any(any(queue.counts.values()) for queue in seen.queues.all.values()):
+        return Step('Enqueue a first job, from your code or from a shell.',
+                    command=f"p01-remote enqueue {seen.target} NAME '[arguments]'")
     if stopped:
         return Step('Start a worker; it takes up the oldest jobs first.',
                     command=f'p01-remote worker {seen.target}')

@@ -126,7 +126,8 @@ class Site:
         """Have a page at a path: show(snapshot, …) gives a template and its values, or an
         answer."""
         def answer(**given: Any) -> Answer:
-            with taken(self.app, self.target, g.visitor, request.args.to_dict()) as snapshot:
+            asked = {key: ' '.join(values) for key, values in request.args.lists()}
+            with taken(self.app, self.target, g.visitor, asked) as snapshot:
                 tag = self.tagged(snapshot)
                 if request.if_none_match.contains_weak(tag):
                     found = Response(status=304)

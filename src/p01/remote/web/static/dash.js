@@ -99,7 +99,7 @@
     if (buttons.length) buttons[0].click();
   };
   const KEYS = {
-    '/': () => { const field = document.querySelector('.query input') || document.querySelector('.search input'); if (field) { field.focus(); field.select(); } },
+    '/': () => { const field = document.querySelector('.query input[type=text]') || document.querySelector('.search input'); if (field) { field.focus(); field.select(); } },
     j: () => move(1), k: () => move(-1),
     x: () => { const box = cursor && document.querySelector(`#${cursor} .check`); if (box) { box.checked = !box.checked; counted(); } },
     r: () => press('r'), c: () => press('c'), t: () => press('t'), '.': pause,

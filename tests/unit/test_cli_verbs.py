@@ -291,3 +291,11 @@ def test_a_misspelt_job_is_told_the_one_that_was_meant(shop, run):
 def test_a_word_that_is_no_command_is_told_which_was_meant(run, args, said):
     status, _, err = run(*args)
     assert status == 2 and said in err and err.count('Error: ') == 1, err
+
+
+@pytest.mark.parametrize('verb', ['status', 'pack', 'doctor'])
+def test_a_file_where_a_folder_belongs_is_told(tmp_path, run, verb):
+    """To make a database there, as for one that is not there yet, would not do."""
+    (tmp_path / 'jobs').write_text('x')
+    status, *said = run(verb, f'sqlite:{tmp_path / "jobs"}')
+    assert status and any('is a file' in str(text) for text in said), said

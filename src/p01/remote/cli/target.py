@@ -63,7 +63,7 @@ def check(app: App, target: str, create: bool) -> None:
     if create or address.path is None:
         return
     file = address.path / 'main.sqlite3' if address.kind == 'sqlite' else address.path
-    if not file.exists():
+    if not file.exists() and not address.path.is_file():        # which it wants a folder for
         raise AddressError(f'There is no database at {address.text} yet; `p01-remote worker '
                            f'{target}` or an enqueued job makes it.')
 

@@ -120,7 +120,8 @@ def pack(value: Any, what: str, limit: int = LIMIT, verb: str = 'pass', option: 
                          'ids to look the objects up by.') from error
     if len(data) > limit:
         raise InputError(f'{what} takes {len(data):,} bytes, more than the limit of {limit:,}; '
-                         f'keep it in the database or a file and {verb} its id, or raise {option}.')
+                         f'keep it in the database or a file and {verb} its id, or raise {option} '
+                         'of the processor.')
     if found:
         refuseStrangers(pickler.objects, what, verb, jar)
         # a copy: what is changed before the commit is not meant

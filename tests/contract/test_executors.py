@@ -13,6 +13,7 @@ from p01.remote.engine.loop import Loop
 from p01.remote.exceptions import InputError
 from p01.remote.options import WorkerOptions
 from p01.remote.testing import waitFor
+from p01.remote.worker import MultiWorker
 
 application = App('memory:')
 loops = []
@@ -260,6 +261,19 @@ def test_a_worker_that_ends_gives_back_what_does_not(app, tmp_path, executor):
         assert (view.runs, view.attempts) == (0, ())
     (tmp_path / 'go').touch()
     assert run(loopOf(app, executor, 'other'), handle)[0].status == 'completed'
+
+
+@ALL
+def test_threads_of_an_application_have_executors_too(near, executor):
+    worker = MultiWorker(near.db, near.processor.path(), 0.05, 2, executor=executor, slots=1)
+    thread = threading.Thread(target=worker)
+    thread.start()
+    handle = where.enqueue(7)
+    waitFor(lambda: handle.status == 'completed', 60)
+    assert (handle.result()[0] == os.getpid()) is (executor == 'threads')
+    worker.stop()
+    thread.join(30)
+    assert not thread.is_alive()
 
 
 def test_what_is_no_executor_is_refused():

@@ -41,18 +41,20 @@ SOON = 0.01                     # seconds; a processor that is not committed yet
 @implementer(IWorker)
 class SimpleWorker:
     """Runs one job at a time. The processor that it has found once it follows wherever it goes.
-    queues: only these, () for all: several in strict order, or {queue: weight}."""
+    queues: only these, () for all: several in strict order, or {queue: weight}; executor, slots:
+    see WorkerOptions."""
 
     threads = 1
 
     def __init__(self, db: DB, queuePath: Sequence[str], waitTime: float = 1.0,
-                 queues: Queues = ()) -> None:
+                 queues: Queues = (), executor: str = '', slots: int = 0) -> None:
         self.db = db
         self.queuePath = tuple(queuePath)
         self.follower = Follower(self.queuePath)
         self.waitTime = duration(waitTime, 'waitTime')
         # a wait of no time at all would spin; an idle worker is woken anyway
-        self.options = WorkerOptions(waitTime=max(self.waitTime, 0.01), queues=queues)
+        self.options = WorkerOptions(waitTime=max(self.waitTime, 0.01), queues=queues,
+                                     executor=executor, slots=slots)
         self.loops: list[Loop] = []
         self.stopped = threading.Event()
 
@@ -145,8 +147,9 @@ class MultiWorker(SimpleWorker):
     """Runs so many jobs at a time, each in a thread with a connection of its own."""
 
     def __init__(self, db: DB, queuePath: Sequence[str], waitTime: float = 1.0,
-                 maxThreads: int | None = None, queues: Queues = ()) -> None:
-        super().__init__(db, queuePath, waitTime, queues)
+                 maxThreads: int | None = None, queues: Queues = (), executor: str = '',
+                 slots: int = 0) -> None:
+        super().__init__(db, queuePath, waitTime, queues, executor, slots)
         self.threads = maxThreads or 5
 
 

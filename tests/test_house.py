@@ -17,7 +17,7 @@ FLOORS = [
     ['trial'],
     # who looks at workers needs the engine
     ['views.overview', 'views.health', 'views.job', 'views.metrics', 'views.queues', 'views.waits',
-     'views.workers', 'views.glance', 'views.verdict', 'views.coming'],
+     'views.workers', 'views.facts', 'views.glance', 'views.verdict', 'views.coming'],
     ['testing'],
     ['engine.supervisor', 'engine.process', 'engine.errand'],       # assembly
     [''],                                           # front
@@ -69,6 +69,8 @@ OWNED = {
     'pytest_addoption', 'pytest_configure',
     # ZEO
     'notify_disconnected',
+    # werkzeug
+    'to_python', 'part_isolating',
 }
 PACKAGE = 'p01.remote'
 ROOT = Path(__file__).resolve().parents[1]
@@ -101,7 +103,7 @@ FREERESULTS = {
     'optional', 'siteOf', 'lenient', 'rawOf', 'gone', 'classOf', 'traverse', 'parentOf', 'step',
     'locate', 'follow', 'do',
     'begun', 'get', 'meet', 'load', 'part', '_made', '_storage', 'guarding', 'connected', 'objects',
-    'begin', 'ask', 'finish', 'one',
+    'begin', 'ask', 'finish', 'one', 'plainOf',
 }
 # Names of constants that still mean several things: none may come, and what means one thing goes.
 AMBIGUOUS = {

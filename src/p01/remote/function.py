@@ -135,15 +135,18 @@ class JobFunction(habits.Told, Generic[P, Output]):
         return [Handle(self.app, jobid, manager)
                 for jobid in self.order(self.app.near(connection), calls)]
 
-    def order(self, processor: Processor, calls: Sequence[Any]) -> list[int]:
-        """Enqueue in a processor's transaction; returns the ids."""
+    def order(self, processor: Processor, calls: Sequence[Any],
+              note: dict[str, Any] | None = None) -> list[int]:
+        """Enqueue in a processor's transaction; returns the ids. note: what is kept of who asked,
+        with the rare options of each job."""
         if not self.proven:
             self.prove(processor)
         # by its path, which a worker can import whatever it knows of this App; the name is for
         # people
         hooks = self.app.hooks
         travels = hooks.captured(processor._p_jar, processor.inputLimit) if hooks else None
-        return enqueue(processor, self.prototype.path, self.prototype, calls, travels=travels,
+        return enqueue(processor, self.prototype.path, self.prototype, calls,
+                       travels=travels if note is None else {**(travels or {}), **note},
                        **self.options)
 
     def prove(self, processor: Processor) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from p01.remote.cli.argument import Verb, appArgument
-from p01.remote.cli.jobs import facts, more
 from p01.remote.cli.selection import Filtered, filterOf, filterOptions
 from p01.remote.cli.target import opened
 from p01.remote.cli.terminal import hung, jsonOption, mark, printJson, say, tell
@@ -17,6 +16,7 @@ from p01.remote.ground.values import jsonOf
 from p01.remote.ground.words import iso, shown
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store.views import View
+from p01.remote.views.facts import jobFacts, moreFacts
 from p01.remote.views.filters import STATI
 from p01.remote.views.job import detailsOf, loaded, rowOf
 from p01.remote.views.listing import find
@@ -60,12 +60,12 @@ def export(target: str, words: tuple[str, ...], stati: tuple[str, ...], whole: b
     with opened(target) as app, app.reading() as processor:
         for view in find(processor.store, wanted):
             number += 1
-            tell(jsonOf(told(processor, view, now) if whole else facts(rowOf(view))))
+            tell(jsonOf(told(processor, view, now) if whole else jobFacts(rowOf(view))))
     return 0 if number else 1
 
 
 def told(processor: RemoteProcessor, view: View, now: float) -> dict[str, Any]:
     """All about a job."""
     found = detailsOf(processor, view.id, now, values=True)
-    return {**facts(found.row), 'input': loaded(view.record.input),
-            'output': view.outcome and loaded(view.outcome.output), **more(found)}
+    return {**jobFacts(found.row), 'input': loaded(view.record.input),
+            'output': view.outcome and loaded(view.outcome.output), **moreFacts(found)}

@@ -12,11 +12,10 @@ from p01.remote.cli.selection import Filtered, filterOf, filterOptions, isNarrow
 from p01.remote.cli.target import opened
 from p01.remote.cli.terminal import hung, jsonOption, mark, printJson, say, table
 from p01.remote.ground.words import ago, iso, labelOf, shown, span
+from p01.remote.views.facts import jobFacts, moreFacts
 from p01.remote.views.filters import STATI
 from p01.remote.views.job import VALUE, Details, Row, detailsOf, loaded, rowOf
 from p01.remote.views.listing import find
-
-TIMES = 'created', 'due', 'tick', 'started', 'completed'
 
 
 @click.group(cls=Nouns)
@@ -46,7 +45,7 @@ def listJobs(target: str, words: tuple[str, ...], stati: tuple[str, ...], limit:
         views = list(find(processor.store, wanted._replace(limit=limit + 1)))
     more, views, now = len(views) > limit, views[:limit], time.time()
     if asJson:
-        printJson([facts(rowOf(view)) for view in views])
+        printJson([jobFacts(rowOf(view)) for view in views])
     elif views:
         table(['id', 'status', 'job', 'queue', 'run', 'when', 'worker', 'error'],
               [cells(rowOf(view), now) for view in views], right=['id', 'run'],
@@ -69,11 +68,6 @@ def cells(row: Row, now: float) -> list[Any]:
             labelOf(row.worker), shown(row.error, 200)]
 
 
-def facts(row: Row) -> dict[str, Any]:
-    """A job without its input and output, for JSON."""
-    return {**row._asdict(), **{name: iso(getattr(row, name)) for name in TIMES}}
-
-
 @jobs.command(cls=Verb)
 @appArgument
 @click.argument('jobid', metavar='ID', type=click.IntRange(1))
@@ -85,27 +79,11 @@ def show(target: str, jobid: int, asJson: bool) -> int:
         found = detailsOf(processor, jobid, now, values=True)
         if asJson:
             view = processor.store.view(jobid)
-            printJson({**facts(found.row), 'input': loaded(view.record.input),
-                       'output': view.outcome and loaded(view.outcome.output), **more(found)})
+            printJson({**jobFacts(found.row), 'input': loaded(view.record.input),
+                       'output': view.outcome and loaded(view.outcome.output), **moreFacts(found)})
         else:
             describe(found, now)
     return 0
-
-
-def more(found: Details) -> dict[str, Any]:
-    """What a list does not show, for JSON."""
-    asked = found.asked
-    return {'progress': found.progress and found.progress._asdict(), 'log': found.log,
-            'conflicts': found.conflicts and found.conflicts._asdict(),
-            'asked': asked and {'who': asked.who, 'when': iso(asked.when), 'grace': asked.grace},
-            'transaction': found.transaction or None, 'unique': found.unique or None,
-            'duplicate': found.duplicate,
-            'expires': iso(found.expires),
-            'waits': [{**reason._asdict(), 'until': iso(reason.until)} for reason in found.waits],
-            'attempts': [{**attempt._asdict(), 'started': iso(attempt.started),
-                          'ended': iso(attempt.ended),
-                          'said': attempt.said and attempt.said.log}
-                         for attempt in found.attempts]}
 
 
 def describe(found: Details, now: float) -> None:

@@ -14,6 +14,7 @@ from p01.remote.cli.terminal import console, fitted, jsonOption, mark, printJson
 from p01.remote.ground import checks
 from p01.remote.ground.words import ago, iso, shown
 from p01.remote.store.records import DELAYED, QUEUED
+from p01.remote.views.facts import queueFacts
 from p01.remote.views.filters import STATI
 from p01.remote.views.queues import Queues, knownQueues, queuesOf, unknown
 
@@ -31,9 +32,7 @@ def listQueues(target: str, asJson: bool) -> int:
     with opened(target) as app, app.reading() as processor:
         found = queuesOf(processor.store, time.time())
     if asJson:
-        printJson([{'queue': queue.name, 'paused': queue.paused, 'until': iso(queue.until),
-                    **queue.counts,
-                    'reckoned': found.reckoned} for queue in found.all.values()])
+        printJson([queueFacts(queue, found.reckoned) for queue in found.all.values()])
     elif found.all:
         printQueues(found, time.time())
     else:

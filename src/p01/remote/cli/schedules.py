@@ -16,12 +16,12 @@ from p01.remote.engine.standing import Past, Standing
 from p01.remote.ground.foreign import Raised, guarded
 from p01.remote.ground.words import ago, count, iso, shown, span
 from p01.remote.instants import utc, zone
+from p01.remote.views.facts import INSTANTS, scheduleFacts
 
 MARKS = {'active': 'completed', 'paused': 'paused', 'over': 'cancelled', 'retired': 'cancelled',
          'broken': 'error'}
 DURATIONS = ('every', 'delay', 'jitter')
 TOLD = ('job', 'title', 'description', 'cron')      # elsewhere
-INSTANTS = ('start', 'end', 'at')
 SOURCES = {'code': 'declared by code', 'hand': 'added by hand', 'component': 'a component’s'}
 
 
@@ -40,7 +40,7 @@ def listSchedules(target: str, asJson: bool) -> int:
     with opened(target) as app:
         found = app.schedules.list()
     if asJson:
-        printJson([facts(each) for each in found])
+        printJson([scheduleFacts(each) for each in found])
     elif found:
         printAll(found, now)
     else:
@@ -62,7 +62,7 @@ def show(target: str, name: str, asJson: bool) -> int:
         coming = guarded(app.schedules.preview, name, 3, now)
     ticks = [] if isinstance(coming, Raised) or found.state in ('retired', 'over') else coming
     if asJson:
-        printJson({**facts(found), 'coming': ticks})
+        printJson({**scheduleFacts(found), 'coming': ticks})
     else:
         describe(found, ticks, now)
     return 0
@@ -88,17 +88,6 @@ def coming(target: str, name: str, number: int, after: float | None, asJson: boo
     if not found and not asJson:
         say(mark('warning', 'never'), f': {shown(name)} has no run any more')
     return 0 if found else 1
-
-
-def facts(each: Standing) -> dict[str, Any]:
-    """A schedule, for JSON."""
-    settings = {key: iso(value) if key in INSTANTS else value
-                for key, value in each.settings.items()}
-    return {**each._asdict(), 'state': each.state, 'settings': settings, 'until': iso(each.until),
-            'retired': iso(each.retired),
-            'due': iso(each.due), 'tick': iso(each.tick),
-            'history': [{**past._asdict(), 'tick': iso(past.tick), 'fired': iso(past.fired)}
-                        for past in each.history]}
 
 
 def printAll(found: list[Standing], now: float) -> None:

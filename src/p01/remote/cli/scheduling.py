@@ -10,11 +10,12 @@ import click
 
 from p01.remote.cli.argument import SPAN, Verb, appArgument
 from p01.remote.cli.enqueue import call, value
-from p01.remote.cli.schedules import facts, inWords, schedules
+from p01.remote.cli.schedules import inWords, schedules
 from p01.remote.cli.selection import AT, full
 from p01.remote.cli.target import opened
 from p01.remote.cli.terminal import jsonOption, mark, printJson, say
 from p01.remote.ground.words import ago, count, iso, shown
+from p01.remote.views.facts import scheduleFacts
 
 NAMED = 5           # ticks of a backfill that are shown one by one
 nameArgument = click.argument('name', metavar='NAME')
@@ -229,7 +230,7 @@ def told(target: str, name: str, what: str, asJson: bool) -> int:
     with opened(target) as app:
         found = app.schedules[name]
     if asJson:
-        printJson(facts(found))
+        printJson(scheduleFacts(found))
     else:
         say(mark('completed', f'{shown(name)} {what}'), f': {shown(found.when, None)}',
             f'; next {inWords(found.due, found.tz, time.time())}' if found.due is not None else '')

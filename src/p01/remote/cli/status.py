@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from p01.remote.cli import schedules, workers
 from p01.remote.cli.argument import Verb, appArgument
 from p01.remote.cli.queues import printQueues
 from p01.remote.cli.target import opened, placeOf
@@ -15,6 +14,7 @@ from p01.remote.cli.terminal import jsonOption, mark, printJson, say, table
 from p01.remote.engine.standing import COMPONENT, Standing
 from p01.remote.ground.foreign import LISTED
 from p01.remote.ground.words import ago, count, iso, shown, span, verb
+from p01.remote.views.facts import scheduleFacts, workerFacts
 from p01.remote.views.overview import Overview, overviewOf
 from p01.remote.views.workers import Worker
 
@@ -61,9 +61,9 @@ def figuresOf(found: Overview, now: float) -> dict[str, Any]:
         'paused': {queue.name: iso(queue.until) for queue in queues if queue.paused},
         'oldest': None if found.oldest is None else round(max(0.0, now - found.oldest), 3),
         'nextDue': iso(found.due),
-        'workers': [workers.facts(worker) for worker in found.workers],
+        'workers': [workerFacts(worker) for worker in found.workers],
         'unserved': found.unserved,
-        'schedules': [schedules.facts(each) for each in found.schedules]}
+        'schedules': [scheduleFacts(each) for each in found.schedules]}
 
 
 def warn(warnings: list[tuple[str, str]]) -> None:

@@ -12,7 +12,6 @@ import click
 from p01.remote.app import App
 from p01.remote.cli.argument import SPAN, Verb, appArgument
 from p01.remote.cli.changes import jobs
-from p01.remote.cli.jobs import facts
 from p01.remote.cli.target import opened
 from p01.remote.cli.terminal import console, isLive, jsonOption, mark, printJson, say
 from p01.remote.engine.watching import Seen, follow, isFar, seen
@@ -21,6 +20,7 @@ from p01.remote.ground.words import shown
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store.records import COMPLETED, FINISHED, PROCESSING
 from p01.remote.store.views import View
+from p01.remote.views.facts import jobFacts
 from p01.remote.views.job import rowOf
 
 LOOK = 0.2          # seconds between two looks
@@ -69,7 +69,7 @@ def watch(target: str, jobid: int, asJson: bool) -> int:
                 break
             time.sleep(LOOK)
     if asJson:
-        printJson({**facts(rowOf(view)), 'progress': found.progress and found.progress._asdict(),
+        printJson({**jobFacts(rowOf(view)), 'progress': found.progress and found.progress._asdict(),
                    'log': found.log.decode(errors='replace').splitlines()})
     else:
         say(mark(status), f': {shown(view.error, None)}' if view.error else '')

@@ -17,10 +17,11 @@ from p01.remote.engine import stacks as standing
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.requests import asker
 from p01.remote.ground import blackbox
-from p01.remote.ground.words import ago, count, iso, shown, span
+from p01.remote.ground.words import ago, count, shown, span
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store.seats import Order, Seat
 from p01.remote.verbs.requests import QUIET, STACKS, STOP, heard, order, revoke
+from p01.remote.views.facts import workerFacts
 from p01.remote.views.workers import Worker, workersOf
 
 PATIENCE = 5.0      # seconds that a worker gets to say where it stands
@@ -46,7 +47,7 @@ def listWorkers(target: str, asJson: bool) -> int:
     with opened(target) as app, app.reading() as processor:
         found = workersOf(processor.store, now)
     if asJson:
-        printJson([facts(each) for each in found])
+        printJson([workerFacts(each) for each in found])
     elif found:
         table(['state', 'worker', 'host', 'pid', 'since', 'queues', 'runs',
                'in hand'], [row(each, now) for each in found],
@@ -57,12 +58,6 @@ def listWorkers(target: str, asJson: bool) -> int:
 
 
 KINDS = {'alive': 'processing', 'dead': 'error', 'quiet': 'paused', 'stopping': 'warning'}
-
-
-def facts(worker: Worker) -> dict[str, Any]:
-    """A worker, for JSON."""
-    return {**worker._asdict(), 'since': iso(worker.since), 'seen': iso(worker.seen),
-            'progress': {jobid: said._asdict() for jobid, said in worker.progress.items()}}
 
 
 def row(each: Worker, now: float) -> list[Any]:

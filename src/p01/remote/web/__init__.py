@@ -15,6 +15,7 @@ except ImportError as error:
         from error
 
 from flask import Flask
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from p01.remote.web import actions, orders, pages, places
 from p01.remote.web.access import ALL, DENIED, READ, Access, Sessions, Visitor
@@ -24,18 +25,23 @@ __all__ = ['ALL', 'DENIED', 'READ', 'Access', 'Sessions', 'Visitor', 'wsgi']
 
 
 def wsgi(app: App, *, target: str = 'tasks:app', access: Access | None = None,
-         sessions: Sessions | None = None, hosts: Collection[str] = ()) -> Flask:
+         sessions: Sessions | None = None, hosts: Collection[str] = (),
+         api: Flask | None = None) -> Flask:
     """The dashboard of an App, for any server of WSGI, below any path.
 
     access(environ) says who looks and what he may, as Visitor('ann', ALL), READ or DENIED; None is
     nobody. Without it, and without sessions, nobody is let in. target is how the lines to copy name
-    the application; hosts are those that requests may be for, () for any.
+    the application; hosts are those that requests may be for, () for any. api, as web.api.wsgi
+    makes it, is served below /api/v1; it asks for tokens of its own.
     """
     site = Site(app, target, access, sessions, hosts)
     for path, name, show in ROUTES:
         site.page(path, name, show)
     for path, name, act in ACTIONS:
         site.action(path, name, act)
+    if api is not None:
+        site.flask.wsgi_app = DispatcherMiddleware(     # type: ignore[method-assign]
+            site.flask.wsgi_app, {'/api/v1': api})
     return site.flask
 
 

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""What the API changes: jobs enqueued, cancelled, run again; queues and schedules paused and
+resumed. Each is a transaction that says whose token it was."""
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from typing import Any, TypeVar
+
+from flask import request
+from ZODB.Connection import Connection
+
+from p01.remote import verbs
+from p01.remote.engine import scheduling
+from p01.remote.engine.bell import bellOf
+from p01.remote.engine.requests import GRACE
+from p01.remote.exceptions import InputError, UnknownJob
+from p01.remote.function import JobFunction
+from p01.remote.ground import checks, clocks
+from p01.remote.ground.foreign import listed, short
+from p01.remote.instants import dated, duration
+from p01.remote.job import Arguments
+from p01.remote.options import Unique
+from p01.remote.processor import RemoteProcessor
+from p01.remote.storage.transactions import transact
+from p01.remote.store import uniques
+from p01.remote.store.records import CANCELLED, ERROR, PROCESSING
+from p01.remote.web.api.looks import queueAt
+from p01.remote.web.api.problems import Problem
+from p01.remote.web.api.server import Call
+from p01.remote.web.api.shapes import Answer
+
+KEYLIVES = 86400.0      # seconds for which an Idempotency-Key stands for its job
+KEYLENGTH = 255         # characters of one
+ASKEDFOR = 'http'          # where a job keeps what was asked for with its key, as a checksum
+
+Result = TypeVar('Result')
+
+
+def change(call: Call, what: str, work: Callable[[RemoteProcessor], Result]) -> Result:
+    """Do work(processor) in a transaction, again when it meets the workers."""
+    def noted(connection: Connection) -> Result:
+        current = connection.transaction_manager.get()
+        current.user = call.caller.name
+        current.note(f'p01-remote api: {what}')
+        return work(call.app.locate(connection))
+
+    return transact(call.app.db, noted)
+
+
+# -- jobs
+
+def enqueue(call: Call) -> Answer:
+    """Enqueue a job. Raises InputError, UnknownJob, Problem."""
+    function = functionOf(call)
+    arguments = Arguments(tuple(call.body.get('args', ())), dict(call.body.get('kwargs', {})))
+    options, key = optionsOf(call.body), keyOf(call)
+    note = None
+    if key is not None:
+        if 'unique' in options:
+            raise InputError('Give unique or an Idempotency-Key, not both.')
+        options['unique'] = Unique(key, period=KEYLIVES)
+        note = {ASKEDFOR: digestOf(call.body)}
+    ordered = function.using(**options)
+
+    def work(processor: RemoteProcessor) -> tuple[int, str, bool]:
+        held = None if key is None else uniques.holder(processor.store, key, clocks.now())
+        if held is not None:
+            told = (processor.store.entry(held)[1].extras or {}).get(ASKEDFOR)
+            if note is None or told != note[ASKEDFOR]:
+                raise Problem(422, f'The Idempotency-Key was used for job {held}, which was asked '
+                              'for otherwise; take another key.')
+            return held, processor.getJobStatus(held), False
+        [jobid] = ordered.order(processor, [arguments], note)
+        return jobid, processor.getJobStatus(jobid), True
+
+    # two at once that come to this process with one key are one after the other
+    with call.server.guard if key is not None else nullcontext():
+        jobid, status, isNew = change(call, f'enqueue {function.name}', work)
+    return Answer({'id': jobid, 'name': function.prototype.path, 'status': status, 'new': isNew},
+                  201 if isNew else 200, {'Location': f'{request.script_root}/jobs/{jobid}'})
+
+
+def functionOf(call: Call) -> JobFunction[..., Any]:
+    """The job that is to be enqueued. Raises UnknownJob for one that may not be."""
+    name = call.body['job']
+    found = call.app.jobs.get(name) if name in call.server.jobs else None
+    if found is None:
+        known = sorted(call.server.jobs & call.app.jobs.keys())
+        there = f'there are {listed(known)}' if known else 'there are none'
+        raise UnknownJob(f'No job {short(name)} can be enqueued here; {there}.')
+    return found
+
+
+def optionsOf(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of an enqueue that a body has. Raises InputError."""
+    options = {name: body[name] for name in ('queue', 'priority', 'delay', 'expires', 'unique')
+               if name in body}
+    if 'at' in body:
+        options['at'] = dated(body['at'], 'at')
+    return options
+
+
+def keyOf(call: Call) -> str | None:
+    """The unique key that an Idempotency-Key becomes: each caller has keys of his own. Raises
+    InputError."""
+    if call.key is None:
+        return None
+    if not 0 < len(call.key) <= KEYLENGTH or not (call.key.isascii() and call.key.isprintable()):
+        raise InputError(f'The Idempotency-Key must be 1 to {KEYLENGTH} printable characters of '
+                         'ASCII.')
+    return f'{call.caller.name}:{call.key}'
+
+
+def digestOf(body: Mapping[str, Any]) -> str:
+    """What is the same for bodies that say the same."""
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def cancel(call: Call) -> Answer:
+    """Cancel a job, or ask one that runs to end. Raises JobNotFound, InputError, Problem."""
+    jobid = call.path['id']
+    running, grace = call.body.get('running', True), duration(call.body.get('grace', GRACE),
+                                                              'grace')
+
+    def work(processor: RemoteProcessor) -> str:
+        if not processor.cancelJob(jobid, running, grace, call.caller.name):
+            status = processor.getJobStatus(jobid)
+            hint = 'let running be true, and it is asked to end' if status == PROCESSING \
+                else 'only jobs that have not ended can be cancelled'
+            raise Problem(409, f'Job {jobid} is {status}; {hint}.')
+        return processor.getJobStatus(jobid)
+
+    status = change(call, f'cancel job {jobid}', work)
+    bellOf(call.app.db).tell()
+    return Answer({'id': jobid, 'status': status})
+
+
+def retry(call: Call) -> Answer:
+    """Run a failed or cancelled job again. Raises JobNotFound, Problem."""
+    jobid = call.path['id']
+
+    def work(processor: RemoteProcessor) -> str:
+        if not processor.retryJob(jobid):
+            status = processor.getJobStatus(jobid)
+            hint = 'another job has its unique key; wait until that one has ended' \
+                if status in (ERROR, CANCELLED) else 'only failed and cancelled jobs run again'
+            raise Problem(409, f'Job {jobid} is {status}; {hint}.')
+        return processor.getJobStatus(jobid)
+
+    status = change(call, f'retry job {jobid}', work)
+    bellOf(call.app.db).tell()
+    return Answer({'id': jobid, 'status': status})
+
+
+# -- queues and schedules
+
+def untilOf(body: Mapping[str, Any]) -> float | None:
+    """Until when something is to be paused; None for until it is resumed. Raises InputError."""
+    return time.time() + duration(body['for'], 'for') if 'for' in body else None
+
+
+def pauseQueue(call: Call) -> Answer:
+    """Let no more jobs of a queue start. Raises InputError."""
+    name, until = checks.nameOf(call.path['name'], 'A queue'), untilOf(call.body)
+
+    def work(processor: RemoteProcessor) -> dict[str, Any]:
+        verbs.pause(processor.store, name, until)
+        return queueAt(processor.store, name, time.time())
+
+    return Answer(change(call, f'pause queue {name}', work))
+
+
+def resumeQueue(call: Call) -> Answer:
+    """Let the jobs of a queue start again. Raises InputError."""
+    name = checks.nameOf(call.path['name'], 'A queue')
+
+    def work(processor: RemoteProcessor) -> dict[str, Any]:
+        verbs.resume(processor.store, name)
+        return queueAt(processor.store, name, time.time())
+
+    found = change(call, f'resume queue {name}', work)
+    bellOf(call.app.db).tell()
+    return Answer(found)
+
+
+def pauseSchedule(call: Call) -> Answer:
+    """Fire a schedule no more. Raises UnknownSchedule, InputError."""
+    name, until = call.path['name'], untilOf(call.body)
+    change(call, f'pause schedule {name}',
+           lambda processor: scheduling.pause(processor, name, until))
+    return Answer({'name': name, 'active': False})
+
+
+def resumeSchedule(call: Call) -> Answer:
+    """Have a schedule go on. Raises UnknownSchedule."""
+    name = call.path['name']
+    change(call, f'resume schedule {name}', lambda processor: scheduling.resume(processor, name))
+    return Answer({'name': name, 'active': True})
+
+
+def runSchedule(call: Call) -> Answer:
+    """Enqueue the job of a schedule now. Raises UnknownSchedule."""
+    name = call.path['name']
+    jobid = change(call, f'run schedule {name}',
+                   lambda processor: scheduling.runNow(processor, name))
+    return Answer({'name': name, 'id': jobid}, 201,
+                  {'Location': f'{request.script_root}/jobs/{jobid}'})

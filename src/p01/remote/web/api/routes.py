@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""The table of what the API takes, and where it is done."""
+from __future__ import annotations
+
+from p01.remote.web.access import READ
+from p01.remote.web.api import deeds, looks
+from p01.remote.web.api.door import ENQUEUING, MANAGE
+from p01.remote.web.api.shapes import Field, Route
+
+TIME = ('number', 'string')      # how long something takes
+LIMITED = Field('At most so many entries.', ('integer',), False,
+                {'minimum': 1, 'maximum': looks.PAGEMOST, 'default': looks.PAGEUSUAL})
+CURSOR = Field('next of the page before; nothing for the first page.')
+PAGED = {'limit': LIMITED, 'cursor': CURSOR}
+FILTERED = {'filter': Field('Which jobs, in the grammar of docs/filters.md: status:error '
+                            'job:receipt queue:mail age>1h -queue:slow timeout.', ('string',),
+                            False, {'maxLength': looks.FILTERLENGTH}), **PAGED}
+ORDERED = {
+    'job': Field('The name of the job, one of those that may be enqueued here.', needed=True),
+    'args': Field('Its arguments.', ('array',)), 'kwargs': Field('Arguments by name.', ('object',)),
+    'queue': Field("The queue; without it the job's own.", ('string',), False,
+                   {'minLength': 1}),
+    'priority': Field('A higher one runs sooner.', ('integer',), False,
+                      {'minimum': -100, 'maximum': 100}),
+    'delay': Field('Not before this has passed: seconds, or a text such as 10m.', TIME),
+    'at': Field('Not before this instant, as 2026-01-31T08:30Z.'),
+    'expires': Field('Cancelled when it has not started within this.', TIME),
+    'unique': Field('Enqueue nothing while a job with this key waits or runs.', ('string',), False,
+                    {'minLength': 1})}
+KEYHEADER = {'Idempotency-Key': Field(
+    'The same key of the same caller within a day is answered with the same job.', ('string',),
+    False, {'minLength': 1, 'maxLength': deeds.KEYLENGTH})}
+ENDING = {'running': Field('Whether a job that runs is asked to end.', ('boolean',), False,
+                           {'default': True}),
+          'grace': Field('How long it gets for that.', TIME)}
+PAUSED = {'for': Field('How long; without it until resumed.', TIME)}
+
+TABLEOFROUTES = (
+    Route('GET', '/jobs', 'listJobs', READ, 'Jobs of a filter, the newest first', looks.jobs,
+          {200: 'Jobs'}, FILTERED),
+    Route('POST', '/jobs', 'enqueue', ENQUEUING, 'Enqueue a job', deeds.enqueue,
+          {200: 'Enqueued', 201: 'Enqueued'}, {}, ORDERED, KEYHEADER),
+    Route('GET', '/jobs/{id}', 'showJob', READ, 'All about a job', looks.job, {200: 'Details'}),
+    Route('GET', '/jobs/{id}/result', 'showResult', READ, 'What came of a job', looks.result,
+          {200: 'Result'}),
+    Route('GET', '/jobs/{id}/log', 'showLog', READ, 'What a job has logged', looks.log,
+          {200: 'Log'}),
+    Route('POST', '/jobs/{id}/cancel', 'cancel', MANAGE, 'Cancel a job, or ask it to end',
+          deeds.cancel, {200: 'Changed'}, {}, ENDING),
+    Route('POST', '/jobs/{id}/retry', 'retry', MANAGE, 'Run a failed or cancelled job again',
+          deeds.retry, {200: 'Changed'}, {}, {}),
+    Route('GET', '/queues', 'listQueues', READ, 'Queues, by name', looks.queues, {200: 'Queues'},
+          PAGED),
+    Route('POST', '/queues/{name}/pause', 'pauseQueue', MANAGE, 'Start no more jobs of a queue',
+          deeds.pauseQueue, {200: 'Paused'}, {}, PAUSED),
+    Route('POST', '/queues/{name}/resume', 'resumeQueue', MANAGE, 'Start jobs of a queue again',
+          deeds.resumeQueue, {200: 'Paused'}, {}, {}),
+    Route('GET', '/schedules', 'listSchedules', READ, 'Schedules, by name', looks.schedules,
+          {200: 'Schedules'}, PAGED),
+    Route('GET', '/schedules/{name}', 'showSchedule', READ, 'All about a schedule',
+          looks.schedule, {200: 'ScheduleDetails'}),
+    Route('POST', '/schedules/{name}/pause', 'pauseSchedule', MANAGE, 'Fire a schedule no more',
+          deeds.pauseSchedule, {200: 'Active'}, {}, PAUSED),
+    Route('POST', '/schedules/{name}/resume', 'resumeSchedule', MANAGE, 'Have a schedule go on',
+          deeds.resumeSchedule, {200: 'Active'}, {}, {}),
+    Route('POST', '/schedules/{name}/run', 'runSchedule', MANAGE,
+          'Enqueue the job of a schedule now', deeds.runSchedule, {201: 'Run'}, {}, {}),
+    Route('GET', '/workers', 'listWorkers', READ, 'Workers', looks.workers, {200: 'Workers'}))

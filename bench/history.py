@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.plan import Plan
 from bench.table import Row, millis
-from p01.remote.store.history import MINUTE, SPANS, Code
+from p01.remote.store.history import MINUTE, REACHES, Code
 from p01.remote.store.records import Claim, Record
 from p01.remote.store.seats import Seat
 from p01.remote.verbs import recording, sit
@@ -35,7 +35,7 @@ def measure(plan: Plan) -> Iterator[Row]:
             shape = f'{names} names, {workers} workers'
             yield Row(f'more in a bookkeeping, {shape}', f'{recent:,.0f} bytes', '',
                       recent / BYTES, '≤ 1')
-            for span in SPANS:
+            for span in REACHES:
                 look = partial(points, span=span, now=last)
                 took = statistics.median(taken(place, look) for _ in range(ROUNDS))
                 yield Row(f'the points of a {span}, {shape}', millis(took), '',
@@ -61,7 +61,7 @@ def filled(place: Any, names: int, workers: int, step: int) -> tuple[float, floa
         for seat in seats:
             sit(store, seat)
         sizes = []
-        width, slots = SPANS['month']
+        width, slots = REACHES['month']
         for minute in range(0, width * slots, step):
             now = NOW + MINUTE * minute
             for seat in seats:

@@ -2,7 +2,6 @@
 """The laws of the house, proven from the sources. CONTRIBUTING.md has the reason for each."""
 import ast
 import re
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -104,17 +103,6 @@ FREERESULTS = {
     'locate', 'follow', 'do',
     'begun', 'get', 'meet', 'load', 'part', '_made', '_storage', 'guarding', 'connected', 'objects',
     'begin', 'ask', 'finish', 'one', 'plainOf',
-}
-# Names of constants that still mean several things: none may come, and what means one thing goes.
-AMBIGUOUS = {
-    'AHEAD', 'ALL', 'APPLICATION', 'BATCH', 'BRIEF', 'CHANGED', 'CHECKS', 'CODE',
-    'CONFLICTS', 'DEFAULTS', 'END', 'EVERY', 'FAILED', 'FEW', 'FIRST', 'FOREIGN', 'FRAME',
-    'GAP', 'GRACE', 'HEAD', 'JOB', 'KEPT', 'KEYS', 'KINDS', 'KNOWN', 'LAST', 'LATER',
-    'LEAST', 'LINES', 'LOCK', 'LOG', 'LONG', 'LONGEST', 'LOOK', 'MAIN', 'MANY', 'MIDST',
-    'MOST', 'NAME', 'NAMED', 'NEEDED', 'NEVER', 'NEXT', 'NOTHING', 'OLD', 'OPENING', 'OURS',
-    'PART', 'PATIENCE', 'PIECE', 'PREFIX', 'RARE', 'ROOM', 'ROWS', 'SETTINGS', 'SIGNAL',
-    'SIZE', 'SOURCES', 'SPANS', 'TABLES', 'TOLD', 'TRACE', 'TRIES', 'UNITS', 'VALUE', 'WAIT',
-    'WORDS',
 }
 FOREIGN = {'storage.insides', 'ground.upstream'}       # where the insides of others are named
 SEAMS = {'interfaces', 'job', 'engine.seams', 'engine.attempt', 'front.schedules', 'store.writers',
@@ -392,7 +380,7 @@ def ambiguous(tree: Tree) -> Iterator[str]:
                 if re.fullmatch(r'[A-Z][A-Z0-9]*', name):
                     found.setdefault(name, {})[module] = ast.unparse(value)
     for name, values in sorted(found.items()):
-        if len(set(values.values())) > 1 and name not in AMBIGUOUS:
+        if len(set(values.values())) > 1:
             yield f'{name} is {len(values)} things, in {", ".join(values)}; say what each is'
 
 
@@ -475,7 +463,7 @@ def unlicensed(texts: dict[str, str]) -> Iterator[str]:
 
 
 def unplaced(names: Iterable[str], text: str) -> Iterator[str]:
-    """Modules that the table of rooms in ARCHITECTURE.md does not name, but for faces; and names
+    """Modules that the table of rooms in docs/rooms.md does not name, but for faces; and names
     there that no module has."""
     house = text.partition('## The house')[2].partition('\n## ')[0]
     rooms = {each.rpartition('/')[2] for row in re.findall(r'^\|[^|]*\|([^|]*)\|', house, re.M)
@@ -485,9 +473,9 @@ def unplaced(names: Iterable[str], text: str) -> Iterator[str]:
     faces = {name.rpartition('.')[2] for name in names if name.startswith(('cli.', 'demo.'))}
     packages = {name.rpartition('.')[0] for name in names}
     for name in sorted(known - told - faces - packages):
-        yield f'{name} stands in no room of ARCHITECTURE.md'
+        yield f'{name} stands in no room of docs/rooms.md'
     for name in sorted(rooms - known - {''}):
-        yield f'ARCHITECTURE.md has a room {name}, which is no module'
+        yield f'docs/rooms.md has a room {name}, which is no module'
 
 
 # -- the laws hold
@@ -500,13 +488,6 @@ CHECKS = [upward, circles, long, misnamed, statusWriters, untyped, astray, ambig
 def test_the_sources_keep_the_law(check):
     breaches = list(check(sources()))
     assert not breaches, '\n'.join(breaches)
-
-
-def test_no_name_of_a_constant_is_ambiguous_for_nothing(monkeypatch):
-    monkeypatch.setattr(sys.modules[__name__], 'AMBIGUOUS', kept := set())
-    found = {each.split()[0] for each in ambiguous(sources())}
-    monkeypatch.undo()
-    assert not kept and found >= AMBIGUOUS, f'these mean one thing by now: {AMBIGUOUS - found}'
 
 
 def lengths(tree: Tree) -> list[int]:
@@ -525,7 +506,7 @@ def test_module_names_say_something():
 
 
 def test_every_module_has_its_room():
-    assert list(unplaced(sources(), (ROOT / 'ARCHITECTURE.md').read_text())) == []
+    assert list(unplaced(sources(), (ROOT / 'docs' / 'rooms.md').read_text())) == []
 
 
 def test_the_namespace_is_shared():

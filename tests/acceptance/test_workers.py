@@ -115,7 +115,7 @@ def test_one_of_another_host_answers_by_the_database(house, busy, monkeypatch): 
         house.pidOf(1, jobid)
     from p01.remote.cli import workers
     monkeypatch.setattr(blackbox, 'HOST', 'elsewhere/1234')
-    monkeypatch.setattr(workers, 'PATIENCE', DEADLINE)
+    monkeypatch.setattr(workers, 'STACKWAIT', DEADLINE)
     [one] = waitFor(lambda: workers.chosen(house.stage.app, (), True)[0], DEADLINE)
     text = workers.stackOf(house.stage.app, one)
     assert 'Thread MainThread' in text and ('tasks.py' in text) is busy \

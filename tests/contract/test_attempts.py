@@ -7,7 +7,7 @@ from p01.remote import App
 from p01.remote.engine.loop import Loop
 from p01.remote.job import Job
 from p01.remote.options import Policy
-from p01.remote.store.records import FIRST, LAST, TRACES, Attempt, remembered
+from p01.remote.store.records import FIRSTATTEMPTS, LASTATTEMPTS, TRACES, Attempt, remembered
 
 RETRIES = 120
 
@@ -47,9 +47,9 @@ def test_many_attempts_are_bounded_in_sum():
     for number in range(1, 400):
         kept = remembered(kept, attempt(number, 't' * 8000))
         sizes.append(sum(len(each.trace) + len(each.reason) for each in kept))
-    assert [each.number for each in kept] == [1, 2, 3, *range(400 - LAST, 400)]
-    assert kept[0].trace and kept[-1].trace and len(kept) == FIRST + LAST
-    assert max(sizes) <= TRACES + (FIRST + LAST) * 1000
+    assert [each.number for each in kept] == [1, 2, 3, *range(400 - LASTATTEMPTS, 400)]
+    assert kept[0].trace and kept[-1].trace and len(kept) == FIRSTATTEMPTS + LASTATTEMPTS
+    assert max(sizes) <= TRACES + (FIRSTATTEMPTS + LASTATTEMPTS) * 1000
     assert len(set(sizes[30:])) == 1
 
 

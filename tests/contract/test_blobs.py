@@ -188,7 +188,7 @@ def test_what_fails_leaves_nothing_that_a_pack_does_not_remove(db, tmp_path, mon
         os.utime(path, (0, 0))
     db.pack(time.time() + 1)
     assert content(db.open()) == b'two'
-    monkeypatch.setattr(blobs, 'NEEDED', -60.0)
+    monkeypatch.setattr(blobs, 'NEEDEDFOR', -60.0)
     db.pack(time.time() + 1)
     assert len(files(tmp_path)) == 1
     with db.transaction() as connection:

@@ -159,7 +159,7 @@ def test_living_workers_are_in_the_way(home, tmp_path, capsys):
 def test_a_copy_that_was_broken_off_is_begun_again(home, tmp_path, capsys, monkeypatch):
     source, _ = home
     there = f'sqlite:{tmp_path / "there"}'
-    monkeypatch.setattr(copying, 'BATCH', 10)
+    monkeypatch.setattr(copying, 'COPIEDATONCE', 10)
     inner, count = copying.Writer.flush, []
 
     def flush(self):

@@ -4,7 +4,7 @@ have changed."""
 import pytest
 
 from p01.remote import events, verbs
-from p01.remote.clock.schedule import CODE, HAND
+from p01.remote.clock.schedule import BYCODE, HAND
 from p01.remote.clock.settings import settled
 from p01.remote.engine import declaring, scheduling
 from p01.remote.engine.declaring import Declared, Declaring
@@ -186,7 +186,7 @@ def test_what_an_operator_has_added_is_his_until_code_declares_it(processor, ste
         scheduling.add(processor, 'a', {'job': 'echo', 'every': 5.0}, None)
     step(OLD)
     assert (item.source, item.form.every, item.edited,
-            item.base['every']) == (CODE, 6.0, True, 60.0)
+            item.base['every']) == (BYCODE, 6.0, True, 60.0)
     with pytest.raises(InputError, match='is declared by code'):
         scheduling.remove(processor, 'a')
     step(NEW)
@@ -197,7 +197,7 @@ def test_what_an_operator_has_added_is_his_until_code_declares_it(processor, ste
 def test_a_declaration_takes_the_place_of_a_components_item(processor, step):
     key = processor.addScheduler(Cron('echo', minute=0))
     step(version(echo={'every': '1m'}))
-    assert key == 'echo' and processor.scheduler['echo'].source == CODE \
+    assert key == 'echo' and processor.scheduler['echo'].source == BYCODE \
         and len(processor.scheduler) == 1
 
 

@@ -14,7 +14,7 @@ def test_nothing_is_held(place):
 
 @pytest.mark.parametrize('place', ['sqlite'], indirect=True)
 def test_a_log_that_cannot_begin_anew(place, monkeypatch):
-    monkeypatch.setattr(held, 'LOG', 100_000)
+    monkeypatch.setattr(held, 'LONGLOG', 100_000)
     reader = place.db.open(transaction.TransactionManager(explicit=True))
     reader.transaction_manager.begin()
     assert not reader.root().get('n')
@@ -33,7 +33,7 @@ def test_a_transaction_that_is_open_for_long(place, monkeypatch, capsys):
     reader.transaction_manager.begin()
     assert not reader.root().get('n')
     assert held.held(place.db) == ''
-    monkeypatch.setattr(held, 'LONG', 0)
+    monkeypatch.setattr(held, 'LONGOPEN', 0)
     assert 'pg_terminate_backend' in held.held(place.db)
     reader.transaction_manager.abort()
     reader.close()
@@ -45,7 +45,7 @@ def test_doctor_says_so(tmp_path, monkeypatch, capsys):
     capsys.readouterr()
     main(['doctor', address])
     assert 'nobody holds an old snapshot' in capsys.readouterr().out
-    monkeypatch.setattr(held, 'LOG', -1)
+    monkeypatch.setattr(held, 'LONGLOG', -1)
     assert main(['doctor', address]) == 0
     said = ' '.join(capsys.readouterr().out.split())
     assert 'look room' in said and 'end that one' in said

@@ -12,7 +12,7 @@ from p01.remote.options import WorkerOptions
 from p01.remote.store.records import Outcome
 from p01.remote.store.segments import Segment
 from p01.remote.views import figures, listing
-from p01.remote.views.filters import ALL, STATI, Filter, Part
+from p01.remote.views.filters import EVERYJOB, STATI, Filter, Part
 from p01.remote.views.listing import SEGMENTCOST, Search, find
 from tests.conftest import START, abort, commit, inside, leave, recount, stored
 from tests.race.party import Party
@@ -92,8 +92,9 @@ def test_every_filter_whatever_has_happened(place, monkeypatch):
                     if people.do(lambda store, jobid=jobid: jobid in set(listing.ids(store))):
                         people.do(lambda store, verb=verb, jobid=jobid, now=START
                                   + turn: verb(store, jobid, now))
-        for few in (listing.FEW, 0):        # as with more jobs in line than it looks at one by one
-            monkeypatch.setattr(listing, 'FEW', few)
+        # as with more jobs in line than it looks at one by one
+        for few in (listing.FEWINLINE, 0):
+            monkeypatch.setattr(listing, 'FEWINLINE', few)
             people.do(prove)
     monkeypatch.setattr(listing, 'SETS', 0)
     people.do(prove)
@@ -170,7 +171,7 @@ def test_a_list_costs_what_it_shows(crowd, which, number, most):
 
 
 def test_of_many_in_line_the_few_of_a_name_cost_what_they_are(crowd, monkeypatch):
-    monkeypatch.setattr(listing, 'FEW', 100)
+    monkeypatch.setattr(listing, 'FEWINLINE', 100)
     found, segments = crowd(lambda store: list(find(store,
                                                     Filter(('queued',), name=Part(('fatal',))))))
     assert len(found) == 1 and segments <= 4 + 8
@@ -186,7 +187,8 @@ def test_counts_and_the_oldest_look_at_no_job(crowd):
 
 def test_few_failed_jobs_are_removed_at_the_cost_of_few(crowd):
     removed, segments = crowd(lambda store: [verbs.remove(store, jobid)
-                                             for jobid in list(listing.ended(store, ALL, 'error'))])
+                                             for jobid
+                                             in list(listing.ended(store, EVERYJOB, 'error'))])
     assert removed == ['error'] * 3 and segments <= 6
 
 
@@ -199,9 +201,9 @@ def test_what_nobody_has_taken_in_is_reckoned_when_it_is_much(place, loaded, mon
     commit(processor)
     exact = figures.exact(processor.store)
     assert figures.reckoned(processor.store) == (exact, False)
-    monkeypatch.setattr(figures, 'LOOK', 10)
-    monkeypatch.setattr(figures, 'PART', 10)
-    monkeypatch.setattr('p01.remote.views.figures.LOOK', 10)
+    monkeypatch.setattr(figures, 'OPENEDSEGMENTS', 10)
+    monkeypatch.setattr(figures, 'RECKONEDFROM', 10)
+    monkeypatch.setattr('p01.remote.views.figures.OPENEDSEGMENTS', 10)
     processor._p_jar.cacheMinimize()
     loaded.clear()
     found = figures.reckoned(processor.store)

@@ -151,8 +151,8 @@ def test_first_users_at_once(server):
 
 def test_who_opens_waits_for_the_one_before_but_not_for_ever(server, monkeypatch):
     name = server.create()
-    monkeypatch.setattr(schema, 'OPENING', 0.01)
-    with holding(server, name, schema.LOCK):
+    monkeypatch.setattr(schema, 'OPENINGWAIT', 0.01)
+    with holding(server, name, schema.ADVISORYLOCK):
         message, _ = refused(server.address(name), DatabaseLocked)
     assert 'pg_stat_activity' in message
     openDatabase(server.address(name)).close()

@@ -118,7 +118,7 @@ def test_who_has_not_asked_for_very_long_forgets_all(address, db, monkeypatch):
         one['a']['n'] = number
         first.transaction_manager.commit()
     with raw(address) as server:
-        server.execute(schema.OTHER.replace(f'OFFSET {schema.KEPT}', 'OFFSET 1'))
+        server.execute(schema.OTHER.replace(f'OFFSET {schema.CHANGESKEPT}', 'OFFSET 1'))
         assert server.execute('SELECT zodb_trim()')
         assert server.execute('SELECT count(*) FROM zodb_change').fetchone()[0] <= 2
     second.transaction_manager.begin()
@@ -132,7 +132,7 @@ def test_who_has_not_asked_for_very_long_forgets_all(address, db, monkeypatch):
 def test_commits_trim_by_themselves(address, db, monkeypatch):
     monkeypatch.setattr(view, 'TRIM', 1)
     with raw(address) as server:
-        server.execute(schema.OTHER.replace(f'OFFSET {schema.KEPT}', 'OFFSET 5'))
+        server.execute(schema.OTHER.replace(f'OFFSET {schema.CHANGESKEPT}', 'OFFSET 5'))
     first, one = connected(db)
     for number in range(50):
         one['a'] = number
@@ -264,7 +264,7 @@ def test_two_commits_of_the_same_moment_do_not_meet(address, db, monkeypatch):
 def test_a_transaction_that_goes_in_portions(db, monkeypatch):
     monkeypatch.setattr(portions, 'PORTION', 2_000)
     monkeypatch.setattr(view, 'PORTION', 2_000)
-    monkeypatch.setattr(pending, 'ROOM', 5_000)
+    monkeypatch.setattr(pending, 'MEMORYROOM', 5_000)
     (first, one), (second, two) = connected(db), connected(db)
     one['tree'] = OOBTree({number: PersistentMapping(filling='x' * 500) for number in range(100)})
     first.transaction_manager.commit()

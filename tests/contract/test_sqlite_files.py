@@ -186,14 +186,14 @@ def test_a_log_that_cannot_begin_anew_is_longer_than_it_need_be(tmp_path, monkey
     for number in range(40):
         writer.root()['n'] = number
         writer.transaction_manager.commit()
-    assert log.stat().st_size < file.AHEAD          # nobody read what was old
+    assert log.stat().st_size < file.LOGAHEAD          # nobody read what was old
     reader = db.open(transaction.TransactionManager(explicit=True))
     reader.transaction_manager.begin()
     assert reader.root()['n'] == 39
     for number in range(40, 100):
         writer.root()['n'] = number
         writer.transaction_manager.commit()
-    assert file.AHEAD <= log.stat().st_size < file.AHEAD + (2 << 20)
+    assert file.LOGAHEAD <= log.stat().st_size < file.LOGAHEAD + (2 << 20)
     shutil.copytree(folder, copy)                   # as a crash leaves it
     reader.transaction_manager.abort()
     for connection in (reader, writer):

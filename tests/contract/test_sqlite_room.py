@@ -44,7 +44,7 @@ def disk(tmp_path):
 
 
 def test_a_transaction_that_memory_shall_not_hold(tmp_path):
-    assert 20 * MEGABYTE > 2 * pending.ROOM
+    assert 20 * MEGABYTE > 2 * pending.MEMORYROOM
     db = ZODB.DB(openStorage(tmp_path))
     with db.transaction() as connection:
         root = connection.root()

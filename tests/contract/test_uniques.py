@@ -124,14 +124,14 @@ def test_registers_stay_small_and_go(processor):
     assert len(register) <= registers.SWEEPEVERY + 1
     registers.tidy(processor.store, time.time())
     assert len(processor.store.registers) == 1          # its connection may be about to use it
-    registers.tidy(processor.store, time.time() + registers.KEPT + 1)
+    registers.tidy(processor.store, time.time() + registers.SECONDSKEPT + 1)
     commit(processor)
     assert len(processor.store.registers) == 0
     first = processor.processJob('echo', 1, unique='key')
     commit(processor)
     assert len(processor.store.registers) == 1 \
         and processor.processJob('echo', 1, unique='key') == first
-    registers.tidy(processor.store, time.time() + registers.KEPT + 1)
+    registers.tidy(processor.store, time.time() + registers.SECONDSKEPT + 1)
     assert len(processor.store.registers) == 1          # nobody has taken it in
 
 

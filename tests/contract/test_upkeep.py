@@ -10,7 +10,7 @@ from p01.remote.front import signatures
 from p01.remote.options import Retention, Unique, WorkerOptions
 from p01.remote.verbs import upkeep
 from p01.remote.verbs.adding import ABANDON
-from p01.remote.verbs.ends import MANY
+from p01.remote.verbs.ends import MANYENTRIES
 from p01.remote.views import figures, listing
 from tests.conftest import START, abort, commit, counted, inside, stored
 
@@ -104,7 +104,7 @@ def test_tenants_that_came_and_went_leave_no_counts(place, loop):
         later(loop, time.time() + 60)
         abort(processor)
         assert figures.exact(processor.store) == {} and list(listing.ids(processor.store)) == []
-        assert entries(processor.store) <= 2 * MANY + upkeep.MANY
+        assert entries(processor.store) <= 2 * MANYENTRIES + upkeep.MANYTALLIES
         assert not any(lines.queues or lines.heads for _, lines in processor.store.lanes())
         # of the segment that takes the next jobs
         assert sum(len(shard.fates) for shard in processor.store.shards) <= 1
@@ -163,7 +163,7 @@ def test_an_idle_worker_writes_nothing_after_all_that(place, loop):
 
 
 def test_functions_that_are_made_anew_are_not_kept(monkeypatch):
-    monkeypatch.setattr(signatures, 'KNOWN', 10)
+    monkeypatch.setattr(signatures, 'KNOWNFUNCTIONS', 10)
     for _ in range(50):
         def made(number):
             return number

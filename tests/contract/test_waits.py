@@ -13,7 +13,7 @@ from p01.remote.options import WorkerOptions
 from p01.remote.store.records import Attempt, Record
 from p01.remote.store.seats import Holder, Seat
 from p01.remote.views import waits
-from p01.remote.views.job import VALUE, detailsOf, rowOf
+from p01.remote.views.job import SHOWNVALUE, detailsOf, rowOf
 from p01.remote.views.waits import MOST, whyWaits
 from tests.conftest import START
 
@@ -229,8 +229,8 @@ def test_all_about_a_job_is_plain_and_bounded(app, monkeypatch):
             found = detailsOf(processor, jobid, START)
             assert found.call == found.output == '' and found.unique == 'u'
             told = detailsOf(processor, jobid, START, values=True)
-            assert told.call.startswith("work('xxx") and len(told.call) <= VALUE \
-                and len(told.output) <= VALUE
+            assert told.call.startswith("work('xxx") and len(told.call) <= SHOWNVALUE \
+                and len(told.output) <= SHOWNVALUE
             assert found.row == rowOf(processor.store.view(jobid))
             json.dumps(told)
             assert before is None or before.row.status == 'queued' \

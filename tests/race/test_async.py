@@ -12,12 +12,12 @@ from p01.remote.engine import death, rescuing
 from p01.remote.engine.loop import Loop
 from p01.remote.ground import blackbox
 from p01.remote.ground.blackbox import (
+    BOXHEAD,
     FREE,
-    HEAD,
     HOST,
-    JOB,
     KILLED,
-    SIZE,
+    RUN,
+    SLOTSIZE,
     STEP,
     TAKEN,
     TURN,
@@ -75,13 +75,13 @@ def saying(step=0, begun=(), thread=0, end=WORKS, code=-11, late=()):
     """What the box of its process says: a thread, an event loop, and what has begun there."""
     slots = [(thread, 1.0, 0.0, TAKEN), (step, 1.0, 0.0, STEP)]
     slots += [(jobid, 1.0, 2.0 if jobid in late else 0.0, FREE) for jobid in begun]
-    data = bytearray(HEAD.size + len(slots) * SIZE)
-    HEAD.pack_into(data, 0, end, 10.0, 0, 0, 0, code, len(slots))
+    data = bytearray(BOXHEAD.size + len(slots) * SLOTSIZE)
+    BOXHEAD.pack_into(data, 0, end, 10.0, 0, 0, 0, code, len(slots))
     for number, (jobid, since, until, kind) in enumerate(slots):
-        JOB.pack_into(data, HEAD.size + number * SIZE, jobid, since, until)
-        TURN.pack_into(data, HEAD.size + number * SIZE + JOB.size, kind, 0)
-    return blackbox.Saying(blackbox.Head(*HEAD.unpack_from(data)),
-                           [blackbox.slot(bytes(data), HEAD.size + number * SIZE)
+        RUN.pack_into(data, BOXHEAD.size + number * SLOTSIZE, jobid, since, until)
+        TURN.pack_into(data, BOXHEAD.size + number * SLOTSIZE + RUN.size, kind, 0)
+    return blackbox.Saying(blackbox.Head(*BOXHEAD.unpack_from(data)),
+                           [blackbox.slot(bytes(data), BOXHEAD.size + number * SLOTSIZE)
                             for number in range(len(slots))])
 
 

@@ -8,7 +8,7 @@ from ZODB.POSException import ConflictError
 
 from p01.remote import verbs
 from p01.remote.engine import rescuing
-from p01.remote.store.slips import ROOM
+from p01.remote.store.slips import SLIPROOM
 from tests.acceptance import tasks
 from tests.race.stage import session
 
@@ -44,19 +44,19 @@ def test_a_late_commit_is_refused_while_the_job_waits_again(stage):
 
 def test_a_late_commit_is_refused_whatever_is_on_the_slip(stage):
     """It may be one that the late finisher has written before, or one that it has just begun."""
-    jobids = stage.enqueue('effect', *range(ROOM + 2))
+    jobids = stage.enqueue('effect', *range(SLIPROOM + 2))
     late = stage.loop('late')
-    work = stage.claim(late, ROOM + 2)
-    tasks.interlude.extend([lambda: None] * ROOM)
-    tasks.interlude.append(lambda: (stage.rescue(late, {jobids[ROOM]}), stage.drain()))
+    work = stage.claim(late, SLIPROOM + 2)
+    tasks.interlude.extend([lambda: None] * SLIPROOM)
+    tasks.interlude.append(lambda: (stage.rescue(late, {jobids[SLIPROOM]}), stage.drain()))
     for task in work:
         late.act(task)
-    assert stage.effects == dict.fromkeys(range(ROOM + 2), 1)
+    assert stage.effects == dict.fromkeys(range(SLIPROOM + 2), 1)
     assert set(stage.stati(jobids)) == {'completed'}
     stage.check()
 
 
-@pytest.mark.parametrize('before', [ROOM, ROOM - 1], ids=['a new slip', 'an old slip'])
+@pytest.mark.parametrize('before', [SLIPROOM, SLIPROOM - 1], ids=['a new slip', 'an old slip'])
 def test_a_late_commit_meets_the_eviction(stage, before):
     """Nobody has fenced a slip that is not there yet; the shelf is where the two meet."""
     stage.enqueue('effect', *range(before + 1))
@@ -72,18 +72,18 @@ def test_a_late_commit_meets_the_eviction(stage, before):
 
 
 def test_a_late_commit_is_refused_when_its_job_was_put_aside(stage):
-    jobids = stage.enqueue('effect', *range(ROOM + 1))
+    jobids = stage.enqueue('effect', *range(SLIPROOM + 1))
     for number in range(rescuing.DEATHS - 1):
         dead = stage.loop(f'dead{number}')
         stage.claim(dead, 1)
         stage.rescue(dead, {jobids[0]})
     late = stage.loop('late')
-    work = {task.id: task for task in stage.claim(late, ROOM + 1)}
-    tasks.interlude.extend([lambda: None] * ROOM)
+    work = {task.id: task for task in stage.claim(late, SLIPROOM + 1)}
+    tasks.interlude.extend([lambda: None] * SLIPROOM)
     tasks.interlude.append(lambda: stage.rescue(late, {jobids[0]}))
     for jobid in [*jobids[1:], jobids[0]]:
         late.act(work[jobid])
-    assert stage.effects == dict.fromkeys(range(1, ROOM + 1), 1)
+    assert stage.effects == dict.fromkeys(range(1, SLIPROOM + 1), 1)
     assert stage.view(jobids[0]).status == 'error'
     stage.check()
 

@@ -5,7 +5,7 @@ import sys
 import time
 
 from p01.remote.engine import heartbeat
-from p01.remote.store.slips import ROOM
+from p01.remote.store.slips import SLIPROOM
 from tests.acceptance import tasks
 from tests.acceptance.trees import DEADLINE, environment
 
@@ -111,16 +111,16 @@ def test_a_heartbeat_does_not_disturb_a_commit(shared):
 
 
 def test_a_heartbeat_does_not_disturb_a_commit_that_begins_a_slip(shared):
-    shared.enqueue('effect', *range(ROOM + 1))
+    shared.enqueue('effect', *range(SLIPROOM + 1))
     loop = shared.loop()
-    work = shared.claim(loop, ROOM + 1)
-    for task in work[:ROOM]:
+    work = shared.claim(loop, SLIPROOM + 1)
+    for task in work[:SLIPROOM]:
         loop.act(task)
     tasks.interlude.extend([lambda: heartbeat.beat(loop)] * 2)
-    loop.act(work[ROOM])
+    loop.act(work[SLIPROOM])
     assert len(tasks.interlude) == 1        # it ran once
     tasks.interlude.clear()
     assert len(shared.do(lambda processor: processor.store.seats[loop.name].shelf.slips)) == 2
     shared.claim(loop)
-    assert shared.effects == dict.fromkeys(range(ROOM + 1), 1)
+    assert shared.effects == dict.fromkeys(range(SLIPROOM + 1), 1)
     shared.check()

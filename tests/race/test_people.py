@@ -6,7 +6,7 @@ from transaction.interfaces import TransientError
 
 from p01.remote import verbs
 from p01.remote.store.records import Attempt, Outcome
-from p01.remote.store.slips import ROOM
+from p01.remote.store.slips import SLIPROOM
 from p01.remote.views import listing
 from tests.conftest import START, inside
 from tests.race.party import enqueued, failed, status
@@ -145,7 +145,7 @@ def test_slips_are_used_again(parties, enqueuer):
     """However many jobs pass, a worker's shelf grows no more, and what is written of one job stays
     small."""
     left, right = parties
-    ids = enqueued(enqueuer, 3 * ROOM)
+    ids = enqueued(enqueuer, 3 * SLIPROOM)
     for jobid in ids:
         assert left.do(left.claim) == [jobid]
         left.complete(jobid)
@@ -157,10 +157,10 @@ def test_slips_are_used_again(parties, enqueuer):
 
 def test_conflicts_use_up_no_slips(parties, enqueuer):
     left, right = parties
-    ids = enqueued(enqueuer, ROOM + 1)
+    ids = enqueued(enqueuer, SLIPROOM + 1)
     left.do(lambda store: left.claim(store, len(ids)))
     for jobid in ids:
-        for _ in range(ROOM + 1):
+        for _ in range(SLIPROOM + 1):
             store = left.begin()
             verbs.complete(store,
                            left.seat(store), {jobid: Outcome('completed', None, '', 1, START,
@@ -168,7 +168,8 @@ def test_conflicts_use_up_no_slips(parties, enqueuer):
             left.manager.abort()
         left.complete(jobid)
     assert right.do(lambda store: [len(slip.entries)
-                                   for slip in left.seat(store).shelf.slips.values()]) == [ROOM, 1]
+                                   for slip
+                                   in left.seat(store).shelf.slips.values()]) == [SLIPROOM, 1]
     left.settle()
     assert [right.do(lambda store, jobid=jobid: store.view(jobid).status)
             for jobid in ids] == ['completed'] * len(ids)

@@ -114,7 +114,7 @@ def test_two_workers_make_and_empty_the_lines_of_many_queues(parties, enqueuer):
         found += more
         if not more:
             break
-    assert sorted(found) == ids and right.do(lines) <= 8 * claims.FEW
+    assert sorted(found) == ids and right.do(lines) <= 8 * claims.FEWLINES
 
 
 def test_the_order_among_many_queues_is_that_of_enqueue_and_priority(parties, enqueuer):

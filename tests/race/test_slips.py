@@ -11,8 +11,8 @@ from p01.remote import verbs
 from p01.remote.engine import rescuing
 from p01.remote.exceptions import ClaimLost
 from p01.remote.store.outcomes import success
-from p01.remote.store.seats import ROWS
-from p01.remote.store.slips import ROOM
+from p01.remote.store.seats import PARTSLIPS
+from p01.remote.store.slips import SLIPROOM
 
 PARTS = 3
 
@@ -21,7 +21,7 @@ PARTS = 3
 def parts(stage):
     """A worker with claims, and attempts of it that have begun, each in a connection of its own."""
     loop = stage.loop()
-    stage.enqueue('effect', *range(PARTS * ROWS * ROOM * 2))
+    stage.enqueue('effect', *range(PARTS * PARTSLIPS * SLIPROOM * 2))
 
     def begin(parts):
         stage.claim(loop, 1000)

@@ -87,7 +87,7 @@ def test_a_file_that_changed_meanwhile_is_nobodys_fault(played):
 def test_a_job_that_fails_is_seen(played):
     with played.app.transaction() as root:
         root[tasks.INDEX]['gone.py'] = tasks.Entry()
-        played.app.processor.processJob(command.JOB, ('gone.py',))
+        played.app.processor.processJob(command.ANALYSE, ('gone.py',))
     played.app.drain()
     played.paths.append('gone.py')
     found = judged(played)

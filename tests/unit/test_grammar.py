@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from p01.remote.exceptions import InputError
-from p01.remote.views.filters import ALL, STATI, Filter, Part
+from p01.remote.views.filters import EVERYJOB, STATI, Filter, Part
 from p01.remote.views.grammar import FIELDNAMES, completed, parse, written
 
 NOW = 1_900_000_000.0
@@ -16,7 +16,7 @@ DOC = (Path(__file__).resolve().parents[2] / 'docs' / 'filters.md').read_text('u
 
 
 @pytest.mark.parametrize('text, expected', [
-    ('', ALL), ('  \n', ALL),
+    ('', EVERYJOB), ('  \n', EVERYJOB),
     ('status:error', Filter(('error',))), ('-status:error -status:cancelled', Filter(STATI[:4])),
     ('status:error status:queued', Filter(('queued', 'error'))),
     ('status:error -status:error', Filter(())),

@@ -10,7 +10,7 @@ import pytest
 
 from p01.remote import App
 from p01.remote.exceptions import AddressError, InputError, OptionError
-from p01.remote.function import CHECKS, JobChoice
+from p01.remote.function import OPTIONCHECKS, JobChoice
 from p01.remote.ground import habits
 
 app = App('memory:')
@@ -62,13 +62,13 @@ def test_an_option_of_theirs_is_told_in_ours(name):
 
 
 def test_an_option_at_the_wrong_place_is_told_the_right_one():
-    for name in set(CHECKS) - set(JobChoice.__annotations__):
+    for name in set(OPTIONCHECKS) - set(JobChoice.__annotations__):
         with pytest.raises(OptionError, match=rf'using\({name}='):
             app.job(**{name: 3})
-    for name in set(JobChoice.__annotations__) - set(CHECKS):
+    for name in set(JobChoice.__annotations__) - set(OPTIONCHECKS):
         with pytest.raises(OptionError, match=rf'@app.job\({name}='):
             add.using(**{name: 3})
-    for name in ('countdown', *CHECKS):
+    for name in ('countdown', *OPTIONCHECKS):
         with pytest.raises(InputError, match=rf"argument '{name}'.*using\("):
             add.enqueue(1, **{name: 3})
 

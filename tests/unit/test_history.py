@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from p01.remote.store import history
-from p01.remote.store.history import ATHAND, BOUNDS, MOST, SPANS, Code
+from p01.remote.store.history import ATHAND, BOUNDS, MOSTKINDS, REACHES, Code
 from p01.remote.store.seats import Seat
 from p01.remote.store.store import Store
 from p01.remote.verbs import recording
@@ -32,12 +32,12 @@ def completed(found):
     return sum(point.completed for point in found.points())
 
 
-@pytest.mark.parametrize('span', SPANS)
+@pytest.mark.parametrize('span', REACHES)
 def test_a_ring_has_what_is_within_its_span_and_is_bounded(span):
     """Over three spans, with a job a minute: never more slots than the span and a chunk have."""
     store = Store()
     seat = seated(store)
-    width, slots = SPANS[span]
+    width, slots = REACHES[span]
     step = max(1, width // 4)
     minutes = range(MINUTE, MINUTE + 3 * width * slots, step)
     for minute in minutes:
@@ -59,7 +59,7 @@ def test_spans_agree():
     seat = seated(store)
     for minute in range(50):
         done(seat, ('mail', 'send'), minute, NOW + 60 * minute)
-    for span in SPANS:
+    for span in REACHES:
         assert completed(past.historyOf(store, span, NOW + 60 * 50)) == sum(range(50))
 
 
@@ -117,7 +117,7 @@ def test_kinds_are_bounded_and_the_busiest_stay():
     assert found.sum(past.ELSE).completed > 20 * 300
     for ring in seat.history.rings.values():
         for chunk in ring.values():
-            assert all(len(slot) <= MOST + 1 for slot in chunk.slots.values())
+            assert all(len(slot) <= MOSTKINDS + 1 for slot in chunk.slots.values())
     ever = past.everOf(store)
     assert len(ever) <= history.EVER + 1
     assert sum(each[Code.DONE] for each in ever.values()) == 30 * (5 * 50 + 300)

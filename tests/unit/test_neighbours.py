@@ -13,7 +13,7 @@ import ZODB
 from p01.remote.engine import neighbours
 from p01.remote.engine.neighbours import Neighbours
 from p01.remote.exceptions import StorageAway
-from p01.remote.ground import blackbox
+from p01.remote.ground import blackbox, folders
 from p01.remote.testing import waitFor
 from tests.acceptance.trees import DEADLINE, environment
 
@@ -112,9 +112,9 @@ def test_those_who_bury_take_turns(tmp_path):
         got = threading.Event()
 
         def next():
-            with blackbox.alone(tmp_path):
+            with folders.alone(tmp_path):
                 got.set()
-        with blackbox.alone(tmp_path):
+        with folders.alone(tmp_path):
             thread = threading.Thread(target=next)
             thread.start()
             assert blackbox.died(box)       # janitors see it all the same

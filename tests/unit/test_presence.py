@@ -116,7 +116,7 @@ def test_who_asks_a_process_that_ends_just_now_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(blackbox.os, 'kill', kill)
     blackbox.ask(1, box)
     blackbox.ask(1, box)
-    assert sent == [blackbox.SIGNAL]
+    assert sent == [blackbox.STACKSIGNAL]
 
 
 @pytest.fixture(params=['gone', 'a file', 'full of what vanishes'])
@@ -148,7 +148,7 @@ def supervised(folder):
     return found
 
 
-@pytest.mark.parametrize('size', [0, 8, blackbox.HEAD.size, blackbox.HEAD.size + 10])
+@pytest.mark.parametrize('size', [0, 8, blackbox.BOXHEAD.size, blackbox.BOXHEAD.size + 10])
 def test_a_torn_box_says_nothing(app, size):
     """A disk that was full, say."""
     box = folders.folderFor(storage.folder(app.db)) / '1-torn.box'

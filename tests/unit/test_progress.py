@@ -18,7 +18,7 @@ from p01.remote.exceptions import InputError, RemoteError
 from p01.remote.ground import blackbox, boards, folders
 from p01.remote.job import Job
 from p01.remote.options import Policy, WorkerOptions
-from p01.remote.store.records import KEPT, Progress
+from p01.remote.store.records import LOGKEPT, Progress
 
 SEEN = []
 
@@ -124,12 +124,12 @@ def test_the_end_of_a_log_is_kept_in_whole_lines(works):
     handle = works.does(*[('log', 'line %d of many', number) for number in range(3000)])
     lines = handle.log.splitlines()
     assert [int(line.split()[3]) for line in lines] == list(range(3000 - len(lines), 3000))
-    assert KEPT - 40 < len(handle.log) <= KEPT
+    assert LOGKEPT - 40 < len(handle.log) <= LOGKEPT
 
 
 def test_a_line_may_be_longer_than_all_room(works):
     handle = works.does(('log', 'ü' * boards.AREA), ('log', 'last'))
-    assert handle.log.splitlines()[-1].endswith('last') and len(handle.log) <= KEPT
+    assert handle.log.splitlines()[-1].endswith('last') and len(handle.log) <= LOGKEPT
 
 
 def test_a_loop_is_tracked(works):
@@ -158,9 +158,9 @@ def test_streams_are_as_they_were(works, capsys):
     assert (sys.stdout, sys.stderr) == before and 'seen' in capsys.readouterr().out
     told = []
     with capture.captured(told.append):
-        sys.stderr.writelines(['a\n', '10 %\r20 %\n', 'x' * (capture.LONGEST + 1)])
+        sys.stderr.writelines(['a\n', '10 %\r20 %\n', 'x' * (capture.LONGESTLINE + 1)])
         assert sys.stdout.encoding == before[0].encoding
-    assert told == ['a', '20 %', 'x' * capture.LONGEST]
+    assert told == ['a', '20 %', 'x' * capture.LONGESTLINE]
 
 
 # -- the board

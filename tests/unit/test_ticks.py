@@ -61,7 +61,7 @@ def test_the_oldest_spans_are_forgotten():
     spans = ()
     for number in range(200):
         spans = ticks.joined(spans, [float(number * 10)], None)
-    assert len(spans) == ticks.SPANS and spans[-1] == (1990.0, 1990.0)
+    assert len(spans) == ticks.SPANSKEPT and spans[-1] == (1990.0, 1990.0)
     assert ticks.joined(spans, [2000.0, 2010.0], 1990.0)[-1] == (1990.0, 2010.0)
 
 

@@ -37,7 +37,7 @@ from p01.remote.storage.insides import pocketOf
 from p01.remote.storage.transactions import begun, opened, pause, transact
 
 BACKOFF = 1.0           # seconds; the default of @app.job
-TRIES = 10              # of app.run
+RUNTRIES = 10              # of app.run
 Result = TypeVar('Result')
 
 
@@ -146,7 +146,7 @@ class App(Hooked):
         with block.within(self.db, what) as connection:
             yield connection.root()
 
-    def run(self, function: Callable[[Any], Result], *, tries: int = TRIES) -> Result:
+    def run(self, function: Callable[[Any], Result], *, tries: int = RUNTRIES) -> Result:
         """Call function(root) in a transaction, all of it again after a conflict, with growing
         pauses; returns what it returns.
 

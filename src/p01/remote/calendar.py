@@ -15,7 +15,7 @@ from p01.remote.instants import EPOCH, clockChange, offset, short, utc
 FIELDS = (('minute', 0, 59), ('hour', 0, 23), ('dayOfMonth', 1,
                                                31), ('month', 1, 12), ('dayOfWeek', 0, 6))
 NAIVE = datetime(1970, 1, 1)
-GAP = 90_000        # seconds; no clock has ever skipped more at once
+LONGESTGAP = 90_000        # seconds; no clock has ever skipped more at once
 
 Values = int | str | Iterable[int] | None
 
@@ -43,7 +43,7 @@ def _instant(wall: datetime, tz: tzinfo) -> float:
     run = round((shown - EPOCH).total_seconds())
     if shown.astimezone(tz).replace(tzinfo=None) == wall:
         return float(run)
-    before = run - GAP
+    before = run - LONGESTGAP
     return float(clockChange(tz, before, run, offset(tz, before)) or run)
 
 

@@ -6,7 +6,7 @@ from transaction.interfaces import TransientError
 
 from p01.remote.ground import foreign, spans
 
-TRACE = 'P01_REMOTE_TRACE'      # in the environment: commands show tracebacks
+TRACEVARIABLE = 'P01_REMOTE_TRACE'      # in the environment: commands show tracebacks
 
 
 class RemoteError(Exception):
@@ -200,4 +200,4 @@ def sentence(error: BaseException) -> str:
             and error.strerror else foreign.described(error)
     if isinstance(error, TransientError):
         return 'The database was changed by others again and again; try once more.'
-    return f'{foreign.reasonOf(error)} ({TRACE}=1 shows where)'
+    return f'{foreign.reasonOf(error)} ({TRACEVARIABLE}=1 shows where)'

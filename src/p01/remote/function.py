@@ -175,23 +175,23 @@ class JobFunction(habits.Told, Generic[P, Output]):
 
 def checked(options: dict[str, Any]) -> dict[str, Any]:
     """Options of an enqueue, each a value that makes sense. Raises InputError, OptionError."""
-    checks.known(options, CHECKS, 'using()', JobChoice.__annotations__, '@app.job({}=…)')
+    checks.known(options, OPTIONCHECKS, 'using()', JobChoice.__annotations__, '@app.job({}=…)')
     if options.get('delay') is not None and options.get('at') is not None:
         raise InputError('Give delay or at, not both.')
     for name, value in options.items():
         if value is not None or name == 'priority':
             # a delay counts from when the job is enqueued, so that they are kept as they are
-            CHECKS[name](value)
+            OPTIONCHECKS[name](value)
     return options
 
 
 def refuse(unknown: Iterable[str]) -> None:
     """Raises OptionError for options that @app.job does not have."""
-    checks.known(unknown, JobChoice.__annotations__, '@app.job', CHECKS,
+    checks.known(unknown, JobChoice.__annotations__, '@app.job', OPTIONCHECKS,
                  'job.using({}=…).enqueue(…)')
 
 
-CHECKS: dict[str, Callable[[Any], Any]] = {
+OPTIONCHECKS: dict[str, Callable[[Any], Any]] = {
     'priority': checks.priorityOf,
     'delay': lambda value: duration(value, 'delay'),
     'at': lambda value: seconds(value, 'at'),

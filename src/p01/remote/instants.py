@@ -9,10 +9,11 @@ from p01.remote.ground import spans
 from p01.remote.ground.foreign import short
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-FIRST = -62135596800.0          # the first second of year 1 and the end of year 9999: what a
-END = 253402300800.0            # datetime can show, so that a due time can always be displayed
+FIRSTINSTANT = -62135596800.0          # the first second of year 1 and the end of year 9999: what a
+# datetime can show, so that a due time can always be displayed
+LASTINSTANT = 253402300800.0
 # seconds, some 285 years: what is longer is a mistake, and Python cannot wait for it
-LONGEST = 9e9
+LONGESTSPAN = 9e9
 
 
 def seconds(instant: float | datetime, name: str = 'now') -> float:
@@ -24,7 +25,7 @@ def seconds(instant: float | datetime, name: str = 'now') -> float:
         value = instant.timestamp()
     else:
         value = _number(instant, name, 'POSIX seconds or a timezone-aware datetime')
-    if not FIRST <= value < END:
+    if not FIRSTINSTANT <= value < LASTINSTANT:
         raise InputError(f'{name} must lie within the years 1 to 9999: {short(instant)}')
     return value
 
@@ -36,7 +37,7 @@ def utc(instant: float) -> datetime:
 
 
 def duration(value: float | timedelta | str, name: str = 'delay', bare: bool = False,
-             most: float = LONGEST) -> float:
+             most: float = LONGESTSPAN) -> float:
     """Seconds, 0 or more and finite, of a number of them, a timedelta, or a text such as '90s',
     '10m'; else InputError.
 
@@ -69,7 +70,7 @@ def dated(text: str, name: str = 'The date') -> float:
 def instantOf(text: str, now: float, name: str = 'The instant') -> float:
     """POSIX seconds of how long ago, as 10m, 2h, 1d, or of a date; else InputError."""
     length = spans.parsed(text, bare=True)
-    if length is not None and length <= LONGEST:
+    if length is not None and length <= LONGESTSPAN:
         return now - length
     try:
         return dated(text, name)

@@ -181,7 +181,7 @@ def fit(path: str, function: Callable[..., Any], args: Sequence[Any],
 
 
 # how jobs are tried again whose code, and with it their policy, is not there
-LATER = Policy(retries=10, backoff=5.0)     # some forty minutes: a release is being rolled out
+RETRYLATER = Policy(retries=10, backoff=5.0)     # some forty minutes: a release is being rolled out
 RAISING = Policy(retries=3, backoff=1.0)    # the module is there and raises: as @app.job has it
 
 
@@ -197,7 +197,7 @@ class Gone(Job):
         self.reason = reason
         lacks = isinstance(reason.__cause__, ImportError | AttributeError)
         self.policy = Policy(retries=0) if not isinstance(reason,
-                                                          NotLoaded) else LATER if lacks \
+                                                          NotLoaded) else RETRYLATER if lacks \
                                                               else RAISING
 
     def ready(self) -> Callable[[JobRun], Any]:

@@ -38,7 +38,7 @@ from p01.remote.store.records import FINISHED, Asked
 from p01.remote.store.store import Store
 from p01.remote.store.views import View
 from p01.remote.views import listing
-from p01.remote.views.filters import ALL
+from p01.remote.views.filters import EVERYJOB
 
 
 @implementer(IRemoteProcessor, ILocation)
@@ -207,7 +207,7 @@ class RemoteProcessor(Placed, Persistent):
                                  f'{status!r}; cancel waiting ones first.')
         counts = dict.fromkeys(wanted, 0)
         for status in counts:
-            for jobid in list(listing.ended(self.store, ALL, status)):
+            for jobid in list(listing.ended(self.store, EVERYJOB, status)):
                 if verbs.remove(self.store, jobid, clocks.now()):
                     counts[status] += 1
         return counts

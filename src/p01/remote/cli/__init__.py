@@ -14,14 +14,14 @@ import click
 
 from p01.remote.cli.argument import Nouns
 from p01.remote.cli.terminal import tell
-from p01.remote.exceptions import TRACE, JobNotFound, sentence
+from p01.remote.exceptions import TRACEVARIABLE, JobNotFound, sentence
 from p01.remote.ground import streams
 from p01.remote.ground.foreign import interrupts
 from p01.remote.ground.upstream import over
 from p01.remote.ground.words import shown
 
 # a job or check failed, or nothing was found; bad input; interrupted
-FAILED, WRONG, STOPPED = 1, 2, 130
+FAILURE, WRONG, STOPPED = 1, 2, 130
 # and their modules, in the order in which one meets them
 VERBS = {'demo': 'demo.command', 'worker': 'cli.worker', 'enqueue': 'cli.enqueue',
          'jobs': 'cli.export', 'errors': 'cli.errors',
@@ -98,7 +98,7 @@ def run(args: Sequence[str] | None) -> int:
         return WRONG
     except BaseException as error:
         # of whatever class: an application's code may raise SystemExit
-        if os.environ.get(TRACE) or interrupts(error):
+        if os.environ.get(TRACEVARIABLE) or interrupts(error):
             raise
         tell(f'Error: {shown(sentence(error), None)}', err=True)
-        return FAILED if isinstance(error, JobNotFound) else WRONG
+        return FAILURE if isinstance(error, JobNotFound) else WRONG

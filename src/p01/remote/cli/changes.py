@@ -25,8 +25,8 @@ from p01.remote.store.records import CANCELLED, DELAYED, ERROR, FINISHED, PROCES
 from p01.remote.views.filters import STATI, Filter
 from p01.remote.views.listing import find
 
-NAMED = 10      # ids that are printed
-LATER = 5.0     # seconds beyond its grace until a job that runs has ended, as a rule
+IDSNAMED = 10      # ids that are printed
+LATERBY = 5.0     # seconds beyond its grace until a job that runs has ended, as a rule
 ASKED = 'asked to end, and has not yet'
 WAITING = QUEUED, DELAYED
 
@@ -84,7 +84,7 @@ def cancel(target: str, words: tuple[str, ...], every: bool, running: bool, grac
     stati = (*WAITING, PROCESSING) if running else WAITING
     wanted = None if jobids else narrowed(words, which, stati, stati, 'cancelled so')
     return bulk(target, jobids, wanted, verb, CANCELLED, 'cancelled', dry, asJson,
-                lambda app, asked: awaited(app, asked, grace + LATER))
+                lambda app, asked: awaited(app, asked, grace + LATERBY))
 
 
 def awaited(app: App, jobids: list[int], patience: float) -> dict[int, str]:
@@ -229,7 +229,7 @@ def bulk(target: str, jobids: tuple[int, ...], wanted: Filter | None,
         printJson({word.split()[0]: done, 'left': left} | ({'dryRun': True} if dry else {}))
     else:
         if done or not left:
-            some = ', '.join(map(str, done[:NAMED])) + (' …' if len(done) > NAMED else '')
+            some = ', '.join(map(str, done[:IDSNAMED])) + (' …' if len(done) > IDSNAMED else '')
             say(mark(kind, f'{len(done):,} {"would be " if dry else ""}{word}'),
                 f': {some}' if done else '; there was none')
         tellLeft(left)

@@ -13,12 +13,12 @@ from p01.remote.cli.selection import full
 from p01.remote.cli.target import opened, placeOf
 from p01.remote.cli.terminal import console, jsonOption, printJson, say, spark, table
 from p01.remote.ground.words import iso, shown, span
-from p01.remote.store.history import SPANS
+from p01.remote.store.history import REACHES
 from p01.remote.views.history import Point, Times, historyOf
 
 LONGEST = 60            # bars of a line
 ASIDE = 40             # columns that a line has beside its bars
-ROWS = 12               # queues, and names, in a table
+PERIODROWS = 12               # queues, and names, in a table
 
 # what a line of bars shows: its title, the value of a point, how values of neighbours become one,
 # and how the last and the highest one are written
@@ -39,7 +39,7 @@ def rated(value: float) -> str:
         else f'{value * 60:.1f}/min' if value * 60 >= 1 else f'{value * 3600:.1f}/h'
 
 
-LINES: Sequence[Line] = (
+LINESHOWN: Sequence[Line] = (
     ('completed', lambda point: point.rate, mean, rated),
     ('failed', lambda point: point.failed, sum, '{:,.0f}'.format),
     ('retried', lambda point: point.retried, sum, '{:,.0f}'.format),
@@ -50,7 +50,7 @@ LINES: Sequence[Line] = (
 
 @click.command(cls=Verb)
 @appArgument
-@click.option('--span', 'period', type=click.Choice(list(SPANS)), default='hour',
+@click.option('--span', 'period', type=click.Choice(list(REACHES)), default='hour',
               show_default=True, help='How far back.')
 @click.option('--queue', metavar='NAME', help='Only of this queue.')
 @click.option('--name', metavar='NAME', help='Only of these jobs: a name, or its last part.')
@@ -72,9 +72,9 @@ def history(target: str, period: str, queue: str | None, name: str | None, asJso
     say((place, 'bold'), f', the last {period}')
     draw(past.points(queue, name))
     if queue is None and name is None:
-        tabled('queue', [(each, past.sum(queue=each)) for each in past.queues()[:ROWS]])
+        tabled('queue', [(each, past.sum(queue=each)) for each in past.queues()[:PERIODROWS]])
     if name is None:
-        tabled('job', [(each, past.sum(queue, each)) for each in past.names()[:ROWS]])
+        tabled('job', [(each, past.sum(queue, each)) for each in past.names()[:PERIODROWS]])
     return 0
 
 
@@ -87,7 +87,7 @@ def facts(point: Point) -> dict[str, Any]:
 
 def draw(points: Sequence[Point]) -> None:
     """Print lines of bars, the last point on the right."""
-    for title, valueOf, together, written in LINES:
+    for title, valueOf, together, written in LINESHOWN:
         values = [valueOf(point) for point in points]
         known = [value for value in values if value is not None]
         if any(known):

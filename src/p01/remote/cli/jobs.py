@@ -14,7 +14,7 @@ from p01.remote.cli.terminal import hung, jsonOption, mark, printJson, say, tabl
 from p01.remote.ground.words import ago, iso, labelOf, shown, span
 from p01.remote.views.facts import jobFacts, moreFacts
 from p01.remote.views.filters import STATI
-from p01.remote.views.job import VALUE, Details, Row, detailsOf, loaded, rowOf
+from p01.remote.views.job import SHOWNVALUE, Details, Row, detailsOf, loaded, rowOf
 from p01.remote.views.listing import find
 
 
@@ -118,11 +118,11 @@ def lines(found: Details, now: float) -> list[tuple[str, Any]]:
     return [
         ('queue', shown(row.queue)), ('priority', row.priority),
         ('created', when(row.created, now)), ('due', when(row.due, now)),
-        ('input', shown(found.call, VALUE)), ('schedule', tick),
+        ('input', shown(found.call, SHOWNVALUE)), ('schedule', tick),
         ('unique', shown(found.unique)),
         ('waits', shown(' '.join(reason.sentence for reason in found.waits), None)),
         ('progress', said), ('started', when(row.started, now)),
-        ('completed', when(row.completed, now) + took), ('output', shown(found.output, VALUE)),
+        ('completed', when(row.completed, now) + took), ('output', shown(found.output, SHOWNVALUE)),
         ('error', shown(row.error, None) if ended else ''),
         ('duplicate', found.duplicate and f'of job {found.duplicate}'),
         ('transaction', found.transaction), ('conflicts', met), ('asked', asked),

@@ -21,7 +21,7 @@ from p01.remote.views.facts import INSTANTS, scheduleFacts
 MARKS = {'active': 'completed', 'paused': 'paused', 'over': 'cancelled', 'retired': 'cancelled',
          'broken': 'error'}
 DURATIONS = ('every', 'delay', 'jitter')
-TOLD = ('job', 'title', 'description', 'cron')      # elsewhere
+TOLDELSEWHERE = ('job', 'title', 'description', 'cron')      # elsewhere
 SOURCES = {'code': 'declared by code', 'hand': 'added by hand', 'component': 'a component’s'}
 
 
@@ -174,7 +174,8 @@ def describe(each: Standing, ticks: list[datetime], now: float) -> None:
          f'{", ".join(changed)}; `p01-remote schedules reset` takes that back' if changed else '')]
     lines += [(key, span(value) if key in DURATIONS else inWords(value, each.tz, now)
                if key in INSTANTS else value)
-              for key, value in each.settings.items() if key not in TOLD and value is not None]
+              for key, value in each.settings.items() if key not in TOLDELSEWHERE
+              and value is not None]
     lines += [('skips', f'the next {count(each.skips, "tick")}' if each.skips else ''),
               ('so far', f'{each.fired:,} fired, {each.missed:,} missed, {each.skipped:,} skipped')]
     for name, text in lines:

@@ -17,7 +17,7 @@ from p01.remote.cli.terminal import jsonOption, mark, printJson, say
 from p01.remote.ground.words import ago, count, iso, shown
 from p01.remote.views.facts import scheduleFacts
 
-NAMED = 5           # ticks of a backfill that are shown one by one
+TICKSNAMED = 5           # ticks of a backfill that are shown one by one
 nameArgument = click.argument('name', metavar='NAME')
 
 
@@ -217,11 +217,11 @@ def backfill(target: str, name: str, start: float, end: float, dry: bool, asJson
     say(mark('queued' if found else 'warning',
              f'{count(len(found), "job")} {"would be " if dry else ""}enqueued'),
         '' if found else f'; no run of {shown(name)} in this span, up to now, is without one')
-    for tick, handle in found[:NAMED]:
+    for tick, handle in found[:TICKSNAMED]:
         say(f'  {f"job {handle.id} " if handle is not None else ""}for '
             f'{inWords(tick.timestamp(), tz, time.time())}')
-    if len(found) > NAMED:
-        say(f'  and {len(found) - NAMED:,} more')
+    if len(found) > TICKSNAMED:
+        say(f'  and {len(found) - TICKSNAMED:,} more')
     return 0 if found else 1
 
 

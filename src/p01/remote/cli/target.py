@@ -16,7 +16,7 @@ from p01.remote.storage import openDatabase, parse
 from p01.remote.storage.transactions import transact
 
 # jobs changed in one transaction: small enough not to meet the workers all the time
-BATCH = 100
+TAKENATONCE = 100
 
 Result = TypeVar('Result')
 
@@ -82,7 +82,7 @@ def each(app: App, jobids: list[int],
          verb: Callable[[RemoteProcessor, int], Result]) -> Iterator[tuple[int, Result]]:
     """Do verb(processor, jobid) for each job, in transactions of BATCH; gives what each returned,
     once committed."""
-    for at in range(0, len(jobids), BATCH):
-        batch = jobids[at:at + BATCH]
+    for at in range(0, len(jobids), TAKENATONCE):
+        batch = jobids[at:at + TAKENATONCE]
         yield from change(app, lambda processor, batch=batch:       # type: ignore[misc]
                           [(jobid, verb(processor, jobid)) for jobid in batch])

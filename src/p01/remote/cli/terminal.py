@@ -29,7 +29,7 @@ GLYPHS = {'queued': ('○', 'cyan'), 'delayed': ('◷', 'magenta'), 'processing'
           'retried': ('↻', 'yellow'), 'warning': ('▲', 'yellow'), 'paused': ('⏸', 'yellow')}
 TICKS = ' ▁▂▃▄▅▆▇█'
 GAP = '  '          # between columns
-LEAST = 10          # characters that a cut column keeps
+LEASTCUT = 10          # characters that a cut column keeps
 HEIGHT = 25         # lines, which nobody asks for
 WIDTH = 200         # columns where there is no terminal: lines there are for grep, not for the eye
 
@@ -102,7 +102,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence
     kept = [at for at in range(len(columns)) if any(row[at][0] for row in cells)]
     widths = {at: max(wide(columns[at]), *(wide(row[at][0]) for row in cells)) for at in kept}
     if sys.stdout.isatty():
-        least = sum(min(widths[at], LEAST) if columns[at] in cut else widths[at] for at in kept)
+        least = sum(min(widths[at], LEASTCUT) if columns[at] in cut else widths[at] for at in kept)
         if fold is not None and least + len(GAP) * (len(kept) - 1) > console().width:
             fold()
             return
@@ -130,7 +130,7 @@ def narrow(widths: dict[int, int], columns: Sequence[str], width: int, cut: Sequ
     natural = dict(widths)
     for at in sorted(widths, key=lambda at: -widths[at]):
         if columns[at] in cut and excess() > 0:
-            widths[at] = max(widths[at] - excess(), min(widths[at], LEAST))
+            widths[at] = max(widths[at] - excess(), min(widths[at], LEASTCUT))
     for name in drop:
         for at in [at for at in widths if columns[at] == name]:
             if excess() > 0 and len(widths) > 1:
@@ -183,7 +183,7 @@ def hung(parts: Sequence[tuple[str, str]], text: str) -> None:
     below itself."""
     indent = sum(wide(part) for part, _ in parts)
     room = console().width - indent
-    if not sys.stdout.isatty() or wide(text) <= room or room < LEAST:
+    if not sys.stdout.isatty() or wide(text) <= room or room < LEASTCUT:
         say(*parts, text)
         return
     for number, line in enumerate(textwrap.wrap(text, room, break_on_hyphens=False)):

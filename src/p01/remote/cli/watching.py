@@ -23,7 +23,7 @@ from p01.remote.store.views import View
 from p01.remote.views.facts import jobFacts
 from p01.remote.views.job import rowOf
 
-LOOK = 0.2          # seconds between two looks
+GLANCEEVERY = 0.2          # seconds between two looks
 
 
 class Follower:
@@ -67,7 +67,7 @@ def watch(target: str, jobid: int, asJson: bool) -> int:
             status = view.status
             if status in FINISHED:
                 break
-            time.sleep(LOOK)
+            time.sleep(GLANCEEVERY)
     if asJson:
         printJson({**jobFacts(rowOf(view)), 'progress': found.progress and found.progress._asdict(),
                    'log': found.log.decode(errors='replace').splitlines()})
@@ -133,7 +133,7 @@ def tail(target: str, name: str | None, length: float | None, asJson: bool) -> i
                 if view.status in FINISHED:
                     del followers[view.id]
             first = False
-            time.sleep(LOOK)
+            time.sleep(GLANCEEVERY)
     return 0
 
 

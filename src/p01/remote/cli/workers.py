@@ -24,7 +24,7 @@ from p01.remote.verbs.requests import QUIET, STACKS, STOP, heard, order, revoke
 from p01.remote.views.facts import workerFacts
 from p01.remote.views.workers import Worker, workersOf
 
-PATIENCE = 5.0      # seconds that a worker gets to say where it stands
+STACKWAIT = 5.0      # seconds that a worker gets to say where it stands
 
 namesArgument = click.argument('names', metavar='[NAME]...', nargs=-1)
 allOption = click.option('--all', 'every', is_flag=True, help='All workers.')
@@ -57,7 +57,7 @@ def listWorkers(target: str, asJson: bool) -> int:
     return 0 if found else 1
 
 
-KINDS = {'alive': 'processing', 'dead': 'error', 'quiet': 'paused', 'stopping': 'warning'}
+STATEGLYPHS = {'alive': 'processing', 'dead': 'error', 'quiet': 'paused', 'stopping': 'warning'}
 
 
 def row(each: Worker, now: float) -> list[Any]:
@@ -65,7 +65,8 @@ def row(each: Worker, now: float) -> list[Any]:
     runs = f'{each.running[0]} {shown(each.job)} for {span(each.lasts)}' if each.running else '–'
     if each.running and len(each.running) > 1:
         runs = f'{len(each.running)} jobs, first {runs}'
-    return [mark(KINDS[each.state], each.state), shown(each.label), shown(each.host), each.pid,
+    return [mark(STATEGLYPHS[each.state], each.state), shown(each.label), shown(each.host),
+            each.pid,
             ago(each.since, now),
             shown(', '.join(each.queues) or 'all', 40), runs, len(each.jobs) or '']
 
@@ -162,7 +163,7 @@ def answered(app: App, name: str) -> str | None:
 
     wanted = change(app, ask)
     bellOf(app.db).tell()
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + STACKWAIT
     while time.monotonic() < until:
         text = change(app, hear)
         if text is not None:

@@ -23,7 +23,7 @@ WORDS = {
     '@weekly': '0 0 * * 0',
     '@daily': '0 0 * * *', '@midnight': '0 0 * * *', '@hourly': '0 * * * *',
 }
-LEAST = 0.001       # seconds between two runs at a fixed rate
+LEASTEVERY = 0.001       # seconds between two runs at a fixed rate
 # cronsim lets some malformed fields through to Python
 MALFORMED = (CronSimError, AssertionError, ValueError)
 # what the fields of a line take

@@ -12,10 +12,10 @@ from p01.remote.clock.settings import DEFAULTS, FORMS, TICKING, TIMING, checked,
 from p01.remote.store import payload
 
 # what is written at each firing, all of it plain values
-KEPT = ('base', 'edits', 'source', 'anchor', '_due', '_active', 'until', 'retired', 'tick',
+KEPTFIELDS = ('base', 'edits', 'source', 'anchor', '_due', '_active', 'until', 'retired', 'tick',
         'linked', 'spans', 'reckoned',
         'skips', 'lastJob', 'history', 'fired', 'passed', 'skipped')
-CODE, HAND = 'code', 'hand'     # where a schedule comes from
+BYCODE, HAND = 'code', 'hand'     # where a schedule comes from
 
 
 class Chosen:
@@ -54,7 +54,7 @@ class Schedule(SchedulerItem):
             return state
         # the database's pickler would ask of each value whether it is persistent, which takes
         # longer than all else
-        kept = {name: state.pop(name) for name in KEPT if name in state}
+        kept = {name: state.pop(name) for name in KEPTFIELDS if name in state}
         return {**state, 'kept': pickle.dumps(kept, 4)}
 
     def __setstate__(self, state: Any) -> None:

@@ -11,15 +11,15 @@ from typing import Any, TypedDict
 
 from p01.remote.calendar import FIELDS, Values, completed, textOf, valuesOf
 from p01.remote.clock import ticks
-from p01.remote.clock.forms import LEAST, Crontab, Form, Once, Pause, Rate, lineOf
+from p01.remote.clock.forms import LEASTEVERY, Crontab, Form, Once, Pause, Rate, lineOf
 from p01.remote.exceptions import InputError
 from p01.remote.ground import checks
 from p01.remote.ground.foreign import short
 from p01.remote.instants import duration, seconds, utc, zone
 from p01.remote.options import Span
 
-ALL = 100                   # missed ticks that are made up for by missed='all'
-MOST = ticks.COUNTED        # and by any number
+MADEUP = 100                   # missed ticks that are made up for by missed='all'
+MOSTMADEUP = ticks.COUNTED        # and by any number
 LOOKED = 10                 # ticks whose distance is looked at
 FORMS = ('cron', 'every', 'delay', 'at')
 # what is changed here makes other ticks of them
@@ -78,7 +78,7 @@ def edited(cron: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
             raise InputError('Give a crontab line or its fields (minute, hour …), not both.')
         values['cron'] = ' '.join(textOf(valuesOf(value, *field), field[0])
                                   for value, field in zip(completed(parts), FIELDS, strict=True))
-    found = {name: CHECKS[name](value) for name, value in values.items()}
+    found = {name: SETTINGCHECKS[name](value) for name, value in values.items()}
     if many(found):
         found.setdefault('overlap', 'queue')
     return found
@@ -93,7 +93,7 @@ def many(found: Mapping[str, Any]) -> bool:
 def checked(values: Mapping[str, Any]) -> dict[str, Any]:
     """Settings, each a value that makes sense, and those that are not as by default. Raises
     InputError."""
-    found = {name: CHECKS[name](value) if name in CHECKS else value
+    found = {name: SETTINGCHECKS[name](value) if name in SETTINGCHECKS else value
              for name, value in values.items()}
     forms = [name for name in FORMS if name in found]
     if len(forms) != 1:
@@ -163,10 +163,10 @@ def missedOf(value: Any) -> str | int:
     """What to do with ticks that were missed."""
     if value in ('one', 'all', 'none') and isinstance(value, str):
         return str.__str__(value)
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOSTMADEUP:
         return int.__int__(value)
-    raise InputError(f"missed must be 'one', 'all', 'none', or a number of ticks up to {MOST:,}, "
-                     f"not {short(value)}.")
+    raise InputError("missed must be 'one', 'all', 'none', or a number of ticks up to "
+                     f"{MOSTMADEUP:,}, not {short(value)}.")
 
 
 def overlapOf(value: Any) -> str:
@@ -192,9 +192,9 @@ def textual(value: Any, name: str) -> str:
     return '' if value == '' else checks.nameOf(value, name)
 
 
-CHECKS: dict[str, Callable[[Any], Any]] = {
+SETTINGCHECKS: dict[str, Callable[[Any], Any]] = {
     'cron': lineOf,
-    'every': lambda value: above(value, 'every', LEAST),
+    'every': lambda value: above(value, 'every', LEASTEVERY),
     'delay': lambda value: above(value, 'delay'),
     'at': lambda value: instantOf(value, 'at'),
     'tz': zoneOf,

@@ -15,7 +15,7 @@ Next = Callable[[float], float | None]
 Spans = tuple[tuple[float, float], ...]
 
 COUNTED = 1_000     # ticks that are counted one by one; more are as many
-SPANS = 64          # spans that a schedule remembers
+SPANSKEPT = 64          # spans that a schedule remembers
 
 
 def walk(following: Next, after: float, until: float) -> Iterable[float]:
@@ -88,7 +88,7 @@ def joined(spans: Spans, ticks: Iterable[float], linked: float | None) -> Spans:
     for tick in ticks:
         found[tick] = found.pop(linked, tick) if linked is not None else tick
         linked = tick
-    return tuple((first, last) for last, first in sorted(found.items()))[-SPANS:]
+    return tuple((first, last) for last, first in sorted(found.items()))[-SPANSKEPT:]
 
 
 def jitter(name: str, tick: float, most: float) -> float:

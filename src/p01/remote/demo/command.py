@@ -36,10 +36,10 @@ from p01.remote.views.workers import Worker, workersOf
 if TYPE_CHECKING:
     from p01.remote.engine.supervisor import Supervisor
 
-JOB = 'analyse'
-LOG = 'demo.log'    # beside the database: what the workers write to stderr
-BATCH = 100         # files whose entries and jobs are committed together
-LOOK = 0.1          # seconds between two looks at the jobs
+ANALYSE = 'analyse'
+LOGNAME = 'demo.log'    # beside the database: what the workers write to stderr
+COMMITTEDATONCE = 100         # files whose entries and jobs are committed together
+LOOKATJOBS = 0.1          # seconds between two looks at the jobs
 GLANCE = 0.002      # seconds between two looks at a worker that is to be killed
 STALLED = 120.0     # seconds without any progress after which the demo gives up
 
@@ -117,7 +117,7 @@ def perform(app: App, folder: Path, paths: list[str], workers: int, spare: bool,
     began = time.time()
     title = (f'p01-remote demo   {count(workers, "worker")}   {count(len(paths), "source file")} '
              f'of {folder}')
-    log = Path(storage.folder(app.db) or '.') / LOG
+    log = Path(storage.folder(app.db) or '.') / LOGNAME
     with Stage(title, quiet) as scene, aside(log):
         enqueue(app, folder, paths, scene)
         supervisor = Supervisor(str(app.database), WorkerOptions(processes=workers, waitTime=0.1))
@@ -153,15 +153,15 @@ def aside(path: Path) -> Iterator[None]:
 def enqueue(app: App, folder: Path, paths: list[str], scene: Stage) -> None:
     """Make the index and the jobs: an entry and its job in one transaction."""
     with app.transaction() as root:
-        app.processor.addJob(JOB, tasks.analyse)
+        app.processor.addJob(ANALYSE, tasks.analyse)
         root[tasks.FOLDER] = str(folder)
         root[tasks.INDEX] = OOBTree()
     made = 0
-    for batch in tasks.batches(paths, BATCH):
+    for batch in tasks.batches(paths, COMMITTEDATONCE):
         with app.transaction() as root:
             for path in batch:
                 root[tasks.INDEX][path] = tasks.Entry()
-                app.processor.processJob(JOB, (path,))
+                app.processor.processJob(ANALYSE, (path,))
         made += len(batch)
         scene.show(Numbers(len(paths), waiting=made))
     scene.tell(f'{count(made, "job")} enqueued, each in one transaction with its entry in the '
@@ -199,7 +199,8 @@ def watch(app: App, supervisor: Supervisor, scene: Stage, total: int, spare: boo
                 due = 0.0
         if now >= due:
             due = now + supervisor.poll(time.time())
-        time.sleep(LOOK if strike is not None or spare or numbers.done * 4 < total else GLANCE)
+        time.sleep(LOOKATJOBS if strike is not None or spare or numbers.done * 4 < total
+                   else GLANCE)
 
 
 def stand(app: App, total: int, supervisor: Supervisor,

@@ -10,7 +10,7 @@ from p01.remote.cli.terminal import isLive, mark, printJson, say, table
 from p01.remote.demo.check import Times, Verdict, judge, largest, times
 from p01.remote.ground.words import labelOf, shown, span
 
-LINES = 10          # of the workers' log, when something went wrong
+LOGLINES = 10          # of the workers' log, when something went wrong
 
 
 class Strike(NamedTuple):
@@ -103,7 +103,7 @@ def tellVerdict(played: Performance, verdict: Verdict, speed: Times, unread: int
     for line in verdict.faults():
         say(f'  {shown(line, 300)}')
     if not verdict.good and played.log.exists():
-        for line in played.log.read_text(errors='replace').splitlines()[-LINES:]:
+        for line in played.log.read_text(errors='replace').splitlines()[-LOGLINES:]:
             say(('  the workers wrote: ', 'dim'), shown(line, 300))
     jobs = verdict.committed
     say(f'  {jobs:,} jobs in {span(played.seconds)}: {jobs / max(played.seconds, 0.001):,.0f} '

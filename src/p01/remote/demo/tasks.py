@@ -24,7 +24,8 @@ from p01.remote.ground.door import Closed
 
 INDEX, FOLDER = 'index', 'folder'       # keys in the root of the database
 PYTHON = ('.py', '.pyi')
-SOURCES = frozenset((*PYTHON, '.c', '.cc', '.cpp', '.cs', '.css', '.go', '.h', '.hpp', '.html',
+SOURCESUFFIXES = frozenset((*PYTHON, '.c', '.cc', '.cpp', '.cs', '.css', '.go', '.h', '.hpp',
+                            '.html',
                      '.java', '.js', '.jsx', '.kt',
                      '.lua', '.php', '.pl', '.rb', '.rs', '.scala', '.sh', '.sql', '.swift', '.ts',
                      '.tsx', '.zcml'))
@@ -138,7 +139,7 @@ def sources(folder: Path) -> tuple[list[str], int]:
         folders[:] = sorted(name for name in folders if name not in SKIPPED
                             and not name.startswith('.'))
         for name in sorted(names):
-            if os.path.splitext(name)[1].lower() in SOURCES:
+            if os.path.splitext(name)[1].lower() in SOURCESUFFIXES:
                 path = os.path.join(place, name)
                 if isReadable(path):
                     found.append(os.path.relpath(path, folder))

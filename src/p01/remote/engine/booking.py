@@ -32,7 +32,7 @@ from p01.remote.store.outcomes import Stored, refers
 from p01.remote.store.seats import BEATS, Order, Seat
 from p01.remote.store.store import Store
 from p01.remote.verbs import recording
-from p01.remote.verbs.claims import GRACE
+from p01.remote.verbs.claims import ASIDEGRACE
 from p01.remote.verbs.requests import QUIET, STOP
 from p01.remote.views import figures
 
@@ -118,7 +118,7 @@ class Booking:
         unsure are the jobs whose runs an outage has ended: it is told of those that are others' by
         now.
         """
-        wide = abs(now - self.wide) >= GRACE
+        wide = abs(now - self.wide) >= ASIDEGRACE
         if wide:
             self.wide = now
         began = self.clock.monotonic()

@@ -14,7 +14,7 @@ from typing import Any
 
 from p01.remote.ground import fork
 
-LONGEST = 2_000     # characters of a line
+LONGESTLINE = 2_000     # characters of a line
 
 Hear = Callable[[str], None]
 hearing: ContextVar[Hear | None] = ContextVar('hearing', default=None)
@@ -31,15 +31,15 @@ class Lines:
         """A piece."""
         *lines, self.rest = (self.rest + text).split('\n')
         for line in lines:
-            self.hear(line.rpartition('\r')[2][:LONGEST])
-        if len(self.rest) > LONGEST:
+            self.hear(line.rpartition('\r')[2][:LONGESTLINE])
+        if len(self.rest) > LONGESTLINE:
             self.finish()
 
     def finish(self) -> None:
         """What is left is a line, too."""
         rest, self.rest = self.rest, ''
         if rest:
-            self.hear(rest.rpartition('\r')[2][:LONGEST])
+            self.hear(rest.rpartition('\r')[2][:LONGESTLINE])
 
 
 class Front:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from p01.remote import events
-from p01.remote.clock.schedule import CODE, Schedule
+from p01.remote.clock.schedule import BYCODE, Schedule
 from p01.remote.engine.bell import wake
 from p01.remote.engine.firing import reckoned
 from p01.remote.engine.seams import Do, Processor
@@ -106,7 +106,7 @@ class Declaring:
 
     def foreign(self, item: object) -> bool:
         """Whether a schedule is one that another application declares."""
-        return isinstance(item, Schedule) and item.source == CODE and item.retired is None \
+        return isinstance(item, Schedule) and item.source == BYCODE and item.retired is None \
             and item.jobName.partition('.')[0] not in self.application.split()
 
     def clashes(self, processor: Processor) -> bool:
@@ -166,7 +166,7 @@ class Declaring:
 def leave(scheduler: Scheduler, name: str, now: float) -> bool:
     """Retire a schedule that code has declared; whether there is one."""
     item = scheduler.get(name)
-    if not isinstance(item, Schedule) or item.source != CODE or item.retired is not None:
+    if not isinstance(item, Schedule) or item.source != BYCODE or item.retired is not None:
         return False
     item.retire(now)
     return True
@@ -184,7 +184,7 @@ def keep(processor: Processor, name: str, declared: Declared, now: float) -> str
     scheduler = processor.scheduler
     item = scheduler.get(name)
     if isinstance(item, Schedule) and same(item, declared):
-        if item.source == CODE and item.retired is None:
+        if item.source == BYCODE and item.retired is None:
             return ''
         settings = item.base
     else:
@@ -194,11 +194,11 @@ def keep(processor: Processor, name: str, declared: Declared, now: float) -> str
     if not isinstance(item, Schedule):
         if item is not None:            # a component's, which the code's takes the place of
             scheduler.remove(name)
-        item = Schedule(settings, CODE)
+        item = Schedule(settings, BYCODE)
         scheduler.add(item, now, name)
         reckoned(scheduler, item, now)
         return 'added'
-    edits = item.edits if item.source == CODE else \
+    edits = item.edits if item.source == BYCODE else \
         {key: value for key, value in item.base.items()
          if settings.get(key) != value}      # an operator's own
     back = item.retired is not None
@@ -208,7 +208,7 @@ def keep(processor: Processor, name: str, declared: Declared, now: float) -> str
             raise changed.error
         # what an operator wanted makes no sense any more
         changed = item.choose(settings, {})
-    item.source = CODE
+    item.source = BYCODE
     item.retire(None)
     if changed or back:
         scheduler.reschedule(item, now)

@@ -11,7 +11,7 @@ from ZODB.broken import Broken
 from p01.remote.clock import ticks
 from p01.remote.clock.item import SchedulerItem
 from p01.remote.clock.schedule import Schedule
-from p01.remote.clock.settings import ALL
+from p01.remote.clock.settings import MADEUP
 from p01.remote.engine.enqueuing import packed, put
 from p01.remote.engine.seams import Processor
 from p01.remote.exceptions import InputError, JobNotFound, NotLoaded
@@ -89,7 +89,7 @@ def passed(item: SchedulerItem, tick: float,
         if item.dueOf(last) > now:              # by its jitter
             last = ticks.latest(following, tick, last - 1e-6)
         many = item.missed if isinstance(item.missed,
-                                         int) else {'one': 1, 'none': 1, 'all': ALL}[item.missed]
+                                         int) else {'one': 1, 'none': 1, 'all': MADEUP}[item.missed]
         found = ticks.lasts(following, tick, last, many)
         missed = ticks.counted(following, tick, last) - len(found)
         coming = following(last)

@@ -25,7 +25,7 @@ from p01.remote.store.seats import Seat
 SLACK = 5.0
 FRAMES = 30
 OURPARTS = tuple(os.path.join('p01', 'remote', part) for part in ('engine' + os.sep, 'job.py'))
-FRAME = re.compile(r'^  File "(.*)", line (\d+) in (.*)$')
+STACKLINE = re.compile(r'^  File "(.*)", line (\d+) in (.*)$')
 
 
 class Frame(NamedTuple):
@@ -86,7 +86,7 @@ def register(box: presence.Box) -> None:
         path = box.path.with_suffix(blackbox.STACK)
         with suppress(OSError):             # somebody removes the folder just now
             box.stack = open(path, 'ab', buffering=0)   # noqa: SIM115 - as long as the process
-            faulthandler.register(blackbox.SIGNAL, box.stack, all_threads=True, chain=False)
+            faulthandler.register(blackbox.STACKSIGNAL, box.stack, all_threads=True, chain=False)
 
 
 def left(seat: Seat, jobid: int) -> Stack:
@@ -109,5 +109,5 @@ def framesOf(thread: int, lines: list[str]) -> Iterator[Frame]:
     for line in lines:
         if found := THREAD.match(line):
             here = int(found[1], 16) == thread
-        elif here and (found := FRAME.match(line)):
+        elif here and (found := STACKLINE.match(line)):
             yield Frame(found[1], int(found[2]), found[3])

@@ -108,7 +108,7 @@ def bury(boxes: Iterable[Path], places: Iterable[tuple[DB, Locate]]) -> None:
     places = list(places)
     for box in boxes:
         blackbox.heard(box)
-        with suppress(OSError), blackbox.alone(box.parent):
+        with suppress(OSError), folders.alone(box.parent):
             given = [give(box, db, locate) for db, locate in places] if box.exists() else []
             # It may have died before it had a seat; elsewhere than in a database's own folder it
             # may be another one's.

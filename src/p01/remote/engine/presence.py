@@ -24,12 +24,12 @@ from p01.remote import storage
 from p01.remote.ground import fork
 from p01.remote.ground.blackbox import (
     BEAT,
-    END,
+    BOXHEAD,
+    ENDING,
     ENDS,
-    HEAD,
-    JOB,
     NOTE,
-    SIZE,
+    RUN,
+    SLOTSIZE,
     STACK,
     TAKEN,
     TOP,
@@ -62,7 +62,7 @@ class Box:
     """
 
     def __init__(self, folder: Path | None) -> None:
-        size = HEAD.size + MOSTSLOTS * SIZE
+        size = BOXHEAD.size + MOSTSLOTS * SLOTSIZE
         self.file: Any = None
         self.stack: Any = None          # see engine.limit
         self.path = (folder or Path()) / f'{os.getpid()}-{uuid.uuid4().hex[:8]}.box'
@@ -77,7 +77,7 @@ class Box:
             self.file.truncate(size)
             self.map = mmap.mmap(self.file.fileno(), size)
         since = started(parent) if parent else 0
-        HEAD.pack_into(self.map, 0, WORKS, time.monotonic(), started(os.getpid()), parent, since,
+        BOXHEAD.pack_into(self.map, 0, WORKS, time.monotonic(), started(os.getpid()), parent, since,
                        UNKNOWN, 0)
         if folder is not None:
             fresh.rename(self.path)
@@ -93,8 +93,8 @@ class Box:
             slot = heappop(self.free) if len(self.free) > 1 else self.free[0]
             self.taken.add(slot)
             self.top = max(self.top, slot + 1)
-            TOP.pack_into(self.map, HEAD.size - TOP.size, self.top)
-            TURN.pack_into(self.map, HEAD.size + slot * SIZE + JOB.size, kind, 0)
+            TOP.pack_into(self.map, BOXHEAD.size - TOP.size, self.top)
+            TURN.pack_into(self.map, BOXHEAD.size + slot * SLOTSIZE + RUN.size, kind, 0)
             return slot
 
     def give(self, slot: int) -> None:
@@ -109,25 +109,25 @@ class Box:
         """Say what a thread runs: until when at most, 0 for ever, and since when; a negative id has
         ended."""
         if not self.map.closed:
-            JOB.pack_into(self.map, HEAD.size + slot * SIZE, jobid, began, deadline)
+            RUN.pack_into(self.map, BOXHEAD.size + slot * SLOTSIZE, jobid, began, deadline)
 
     def writer(self, slot: int) -> Callable[[int, float, float], None]:
         """What writes into a slot, given a job's id, since when it runs and until when it may; for
         each job, without a look."""
-        return partial(JOB.pack_into, self.map, HEAD.size + slot * SIZE)
+        return partial(RUN.pack_into, self.map, BOXHEAD.size + slot * SLOTSIZE)
 
     def turn(self, slot: int, number: int) -> None:
         """Say which round of its seat's claims a thread, this one, works on, of which none has
         begun."""
         self.write(slot, 0, 0.0)
         if not self.map.closed:
-            TURN.pack_into(self.map, HEAD.size + slot * SIZE + JOB.size, number,
+            TURN.pack_into(self.map, BOXHEAD.size + slot * SLOTSIZE + RUN.size, number,
                            threading.get_ident())
 
     def job(self, slot: int) -> int:
         """What runs in a slot; 0 for nothing."""
         return 0 if self.map.closed \
-            else max(0, JOB.unpack_from(self.map, HEAD.size + slot * SIZE)[0])
+            else max(0, RUN.unpack_from(self.map, BOXHEAD.size + slot * SLOTSIZE)[0])
 
     def asked(self, slot: int, jobid: int, began: float) -> float:
         """Until when the run of a job that began then in a slot is to end, see ground.notes; 0 when
@@ -137,11 +137,11 @@ class Box:
 
     def beat(self, now: float) -> None:
         """Give a sign of life, at an instant of the monotonic clock."""
-        BEAT.pack_into(self.map, END.size, now)
+        BEAT.pack_into(self.map, ENDING.size, now)
 
     def end(self, how: int) -> None:
         """Say how this process ends."""
-        END.pack_into(self.map, 0, how)
+        ENDING.pack_into(self.map, 0, how)
 
     def leave(self) -> None:
         """Hold nothing of it any more; its file stays. What a thread still says that could not end

@@ -29,7 +29,7 @@ from p01.remote.engine.outage import Outage
 from p01.remote.engine.reloading import filesOf
 from p01.remote.engine.starts import FAULT, broken
 from p01.remote.exceptions import (
-    TRACE,
+    TRACEVARIABLE,
     AddressError,
     NewerDatabase,
     NoProcessor,
@@ -145,7 +145,7 @@ class Served:
         ends the command."""
         app = guarded(lambda: fit(load(target)))
         if isinstance(app, Raised):
-            if os.environ.get(TRACE):
+            if os.environ.get(TRACEVARIABLE):
                 traceback.print_exception(app.error)
             fail(self.line, sentence(app.error))
             raise AssertionError('unreachable')

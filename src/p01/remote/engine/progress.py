@@ -16,7 +16,7 @@ from p01.remote.ground import blackbox, boards, fork
 from p01.remote.ground.boards import Area, Board, Words
 from p01.remote.ground.folders import listed
 from p01.remote.ground.foreign import short
-from p01.remote.store.records import KEPT, Progress, Said
+from p01.remote.store.records import LOGKEPT, Progress, Said
 from p01.remote.store.seats import Seat
 
 COUNTS = (int, float)
@@ -85,8 +85,8 @@ def kept(words: Words) -> Said | None:
     """What is kept of what a job has said; None of nothing."""
     progress = None if words.progress is None else Progress(*words.progress)
     log = words.log.decode(errors='replace')
-    if len(log) > KEPT:
-        log = log[-KEPT:]
+    if len(log) > LOGKEPT:
+        log = log[-LOGKEPT:]
         log = log[log.find('\n') + 1:]
     return Said(progress, log, words.written) if progress is not None or log else None
 

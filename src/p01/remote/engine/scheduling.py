@@ -9,7 +9,7 @@ from typing import Any
 from p01.remote.clock import ticks
 from p01.remote.clock.forms import Once
 from p01.remote.clock.item import SchedulerItem
-from p01.remote.clock.schedule import CODE, HAND, Schedule, merged
+from p01.remote.clock.schedule import BYCODE, HAND, Schedule, merged
 from p01.remote.clock.settings import FORMS, TIMING, checked
 from p01.remote.engine.bell import wake
 from p01.remote.engine.firing import BACKFILL, BYHAND, enqueued, found, reckoned, records
@@ -82,7 +82,7 @@ def reset(processor: Processor, name: str) -> bool:
     UnknownSchedule."""
     item = itemOf(processor, name)
     was = not item.active or bool(getattr(item, 'edits', {}))
-    if isinstance(item, Schedule) and item.source == CODE and item.edits:
+    if isinstance(item, Schedule) and item.source == BYCODE and item.edits:
         chosen(processor, item, {})
     if not item.active:
         resume(processor, name)
@@ -157,7 +157,7 @@ def remove(processor: Processor, name: str) -> None:
     item = processor.scheduler.get(name) if isinstance(name, str) else None
     if item is None:
         itemOf(processor, name)
-    if isinstance(item, Schedule) and item.source == CODE and item.retired is None:
+    if isinstance(item, Schedule) and item.source == BYCODE and item.retired is None:
         raise InputError(f'Schedule {short(name)} is declared by code, and would be back; remove '
                          'it there, or pause it here.')
     processor.scheduler.remove(name)

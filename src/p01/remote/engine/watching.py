@@ -40,7 +40,7 @@ class Seen(NamedTuple):
         return (self.log[-new:] if new < len(self.log) else self.log).decode(errors='replace')
 
 
-NOTHING = Seen()
+NOTSEEN = Seen()
 
 
 def seatOf(processor: Processor, jobid: int) -> Seat | None:
@@ -53,11 +53,11 @@ def seen(processor: Processor, view: View) -> Seen:
     kept = keptOf(view)
     seat = seatOf(processor, view.id) if view.outcome is None else None
     if seat is None:
-        return NOTHING if kept is None else Seen(kept.progress, kept.written, kept.log.encode())
+        return NOTSEEN if kept is None else Seen(kept.progress, kept.written, kept.log.encode())
     if (words := wordsOf(seat).get(view.id)) is not None:
         return Seen(words.progress and Progress(*words.progress), words.written, words.log)
     shown = seat.show.said.get(view.id) if seat.show is not None else None
-    return NOTHING if shown is None else Seen(*shown)
+    return NOTSEEN if shown is None else Seen(*shown)
 
 
 def keptOf(view: View) -> Said | None:

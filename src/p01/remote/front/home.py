@@ -11,15 +11,15 @@ from p01.remote.ground.door import isOld
 from p01.remote.processor import RemoteProcessor
 from p01.remote.storage.places import Follower, search, split
 
-NAME = 'p01.remote'     # where an App keeps its processor, in the root of the database
-NAMED = 5               # processors that a sentence names
+PLACENAME = 'p01.remote'     # where an App keeps its processor, in the root of the database
+PLACESNAMED = 5               # processors that a sentence names
 
 
 class Home:
     """The place of a processor. One at a path is somebody's own: it is followed, never added."""
 
     def __init__(self, name: str | None, path: str) -> None:
-        self.name = name or NAME
+        self.name = name or PLACENAME
         self.asked = name is not None       # so that it is added whatever others there are
         self.move(path)
 
@@ -86,9 +86,11 @@ def checked(found: object, path: str) -> RemoteProcessor:
 
 def others(connection: Connection) -> str:
     """Which processors there are, as the rest of a sentence; '' where there is none."""
-    found, whole = search(connection, lambda here: isinstance(here, RemoteProcessor), NAMED + 1)
+    found, whole = search(connection, lambda here: isinstance(here, RemoteProcessor),
+                          PLACESNAMED + 1)
     if not found:
         return ''
     named = ', '.join(f'/{"/".join(path)}{" (of 0.5)" if isOld(each) else ""}'
-                      for path, each in found[:NAMED])
-    return f'; it has {named}{" and others" if len(found) > NAMED or not whole else ""}: name one'
+                      for path, each in found[:PLACESNAMED])
+    return (f'; it has {named}{" and others" if len(found) > PLACESNAMED or not whole else ""}: '
+            'name one')

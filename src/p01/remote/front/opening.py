@@ -20,9 +20,10 @@ SOLITARY = {'memory': 'memory: lives in the process that opened it; use sqlite: 
                       'processes',
             'file': 'a FileStorage serves a single process; open it after the fork, or use sqlite: '
                     'or zeo:'}
-OPENING = ('This thread is opening the database just now; what comes between, as a signal handler, '
+BEINGOPENED = ('This thread is opening the database just now; what comes between, as a signal '
+               'handler, '
            'cannot use it yet.')
-FOREIGN = ('The ZODB.DB of this App was opened before the process was forked, and belongs to the '
+NOTOURS = ('The ZODB.DB of this App was opened before the process was forked, and belongs to the '
            'parent; make the App in the child, or give it an address, which each process opens for '
            'itself.')
 
@@ -62,7 +63,7 @@ class Opening:
         with self.lock:
             if self.db is None:
                 if self.refused or self.opening:
-                    raise RemoteError(self.refused or OPENING)
+                    raise RemoteError(self.refused or BEINGOPENED)
                 self.opening, db = True, None
                 try:
                     db = databases.take(cast(DB, self.given)) if self.address is None \
@@ -96,7 +97,7 @@ class Opening:
             return
         fork.leave(db)
         if self.address is None:
-            self.refused = FOREIGN
+            self.refused = NOTOURS
         elif storage.kind(db) in SOLITARY:
             self.refused = (f'{self.address.text} was opened before the process was forked: '
                             f'{SOLITARY[storage.kind(db)]}.')

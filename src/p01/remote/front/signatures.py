@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-KNOWN = 1_000       # functions whose signature is kept
+KNOWNFUNCTIONS = 1_000       # functions whose signature is kept
 Signed = tuple[inspect.Signature | None, float, float]
 _signatures: dict[Any, Signed] = {}
 
@@ -18,7 +18,7 @@ def signatureOf(function: Callable[..., Any]) -> Signed:
     found = _signatures.get(function)
     if found is None:
         # whoever makes functions anew, or imports them again, has left the old ones
-        if len(_signatures) >= KNOWN:
+        if len(_signatures) >= KNOWNFUNCTIONS:
             _signatures.clear()
         try:
             signature = inspect.signature(function)

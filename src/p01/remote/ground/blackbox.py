@@ -18,19 +18,18 @@ import signal
 import struct
 import time
 import weakref
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 WORKS, TOLD, ENDS, KILLED = range(4)    # how a process ends, see Head
-HEAD = struct.Struct('<qdqqqqq')        # end, beat, start, parent, since, code, top
+BOXHEAD = struct.Struct('<qdqqqqq')        # end, beat, start, parent, since, code, top
 # the first two of them, which several may write
-END, BEAT = struct.Struct('<q'), struct.Struct('<d')
-CODE = TOP = struct.Struct('<q')        # the last two
-JOB = struct.Struct('<qdd')             # jobid, began, deadline: what a slot says anew for each job
+ENDING, BEAT = struct.Struct('<q'), struct.Struct('<d')
+EXITCODE = TOP = struct.Struct('<q')        # the last two
+RUN = struct.Struct('<qdd')             # jobid, began, deadline: what a slot says for each job
 TURN = struct.Struct('<qQ')             # round, thread: what it says anew for each claim
 NOTE = struct.Struct('<qdd')            # jobid, began, until: a job that is to end, see Slot
-SIZE = JOB.size + TURN.size + NOTE.size     # of a slot
+SLOTSIZE = RUN.size + TURN.size + NOTE.size     # of a slot
 UNKNOWN = -1 << 32                      # a code that no process ends with
 # when a job began of whose thread nobody knows which it is at, and one that waits for an event loop
 BLURRED, UNBEGUN = -1.0, -2.0
@@ -39,12 +38,12 @@ BLURRED, UNBEGUN = -1.0, -2.0
 FREE, TAKEN, STEP = 0, -1, -2
 
 # has a process write down where its threads stand; nobody else has a use for it
-SIGNAL = signal.SIGRTMAX - 3
-PATIENCE = 0.5                          # seconds that it has for that
+STACKSIGNAL = signal.SIGRTMAX - 3
+ANSWERWAIT = 0.5                          # seconds that it has for that
 # seconds that a supervisor has to say how a process of its own has ended
 WORD = 0.3
 
-FEW = HEAD.size + 16 * SIZE             # bytes; most processes have no more slots
+FEWBYTES = BOXHEAD.size + 16 * SLOTSIZE             # bytes; most processes have no more slots
 
 # beside a box: where the threads of its process stood, see engine.limit
 STACK = '.stack'
@@ -136,20 +135,26 @@ def said(path: str | Path) -> Saying:
     mapped = near.get(Path(path).name)
     if mapped is None or mapped.closed:
         with open(path, 'rb', buffering=0) as file:
-            data = file.read(FEW)
-            if (size := HEAD.size + TOP.unpack_from(data, HEAD.size - TOP.size)[0] * SIZE) > FEW:
-                data += file.read(size - FEW)
+            data = file.read(FEWBYTES)
+            if (size := sizeOf(data)) > FEWBYTES:
+                data += file.read(size - FEWBYTES)
     else:
-        data = mapped[:HEAD.size + TOP.unpack_from(mapped, HEAD.size - TOP.size)[0] * SIZE]
-    head = Head(*HEAD.unpack_from(data))
-    return Saying(head, [slot(data, HEAD.size + number * SIZE) for number in range(head.top)])
+        data = mapped[:sizeOf(mapped)]
+    head = Head(*BOXHEAD.unpack_from(data))
+    return Saying(head, [slot(data, BOXHEAD.size + number * SLOTSIZE)
+                         for number in range(head.top)])
+
+
+def sizeOf(data: bytes | mmap.mmap) -> int:
+    """How many bytes of a box say something."""
+    return BOXHEAD.size + int(TOP.unpack_from(data, BOXHEAD.size - TOP.size)[0]) * SLOTSIZE
 
 
 def slot(data: bytes, at: int) -> Slot:
     """The slot at a place."""
-    jobid, began, deadline = JOB.unpack_from(data, at)
-    return Slot(max(jobid, 0), abs(jobid), began, deadline, *TURN.unpack_from(data, at + JOB.size),
-                *NOTE.unpack_from(data, at + JOB.size + TURN.size))
+    jobid, began, deadline = RUN.unpack_from(data, at)
+    return Slot(max(jobid, 0), abs(jobid), began, deadline, *TURN.unpack_from(data, at + RUN.size),
+                *NOTE.unpack_from(data, at + RUN.size + TURN.size))
 
 
 def died(path: str | Path) -> bool:
@@ -167,15 +172,15 @@ def tell(path: str | Path, end: int) -> None:
     """Write into the box of another process how it ends, if it is there; when KILLED, its last sign
     of life is now."""
     with contextlib.suppress(OSError), open(path, 'r+b') as file:
-        os.pwrite(file.fileno(), END.pack(end), 0)
+        os.pwrite(file.fileno(), ENDING.pack(end), 0)
         if end == KILLED:
-            os.pwrite(file.fileno(), BEAT.pack(time.monotonic()), END.size)
+            os.pwrite(file.fileno(), BEAT.pack(time.monotonic()), ENDING.size)
 
 
 def tellCode(path: str | Path, code: int) -> None:
     """Write into the box of a process with which code it ended, if it is there."""
     with contextlib.suppress(OSError), open(path, 'r+b') as file:
-        os.pwrite(file.fileno(), CODE.pack(code), HEAD.size - CODE.size - TOP.size)
+        os.pwrite(file.fileno(), EXITCODE.pack(code), BOXHEAD.size - EXITCODE.size - TOP.size)
 
 
 def howOf(code: int) -> str:
@@ -203,24 +208,13 @@ def attended(head: Head) -> bool:
     return 0 < head.since == started(head.parent)
 
 
-@contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Look after the dead of a folder, one after the other; should one of us die amidst it, it is
-    the next one's turn. Their own locks stay free, so that janitors see that they are dead."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
 def settle(path: Path, number: int) -> None:
     """The jobs of a slot of a dead process have been given back; when those of all have been, its
     box goes."""
     with contextlib.suppress(OSError):
         with open(path, 'r+b') as file:
-            os.pwrite(file.fileno(), TURN.pack(FREE, 0), HEAD.size + number * SIZE + JOB.size)
+            os.pwrite(file.fileno(), TURN.pack(FREE, 0),
+                      BOXHEAD.size + number * SLOTSIZE + RUN.size)
         if not any(slot.round not in (FREE, STEP) for slot in read(path).slots):
             remove(path)
 
@@ -240,8 +234,8 @@ def ask(pid: int, path: Path) -> None:
         return                      # the signal would end it: it does not know it yet
     with contextlib.suppress(OSError):      # it ends just now, and others take its box away
         os.truncate(stack, 0)               # of what was asked for before
-        os.kill(pid, SIGNAL)
-        until = time.monotonic() + PATIENCE
+        os.kill(pid, STACKSIGNAL)
+        until = time.monotonic() + ANSWERWAIT
         while time.monotonic() < until:
             time.sleep(0.01)
             old, size = size, stack.stat().st_size

@@ -17,15 +17,15 @@ from typing import NamedTuple
 
 AREAS, AREA = 1024, 16 * 1024       # how many there are, and their bytes
 TOP = NUMBER = struct.Struct('<q')  # what the first one says: how many were used
-HEAD = struct.Struct('<qq')         # of an area: its job, and how many bytes that ever logged
+AREAHEAD = struct.Struct('<qq')         # of an area: its job, and how many bytes that ever logged
 # serial, kind, done, total, bytes of the text, the text, serial again. There are two, written in
 # turn: one is whole, whoever is killed or reads amidst it
 FRONT = struct.Struct('<qqddq800sq')
 TEXTBYTES = 800                          # bytes
 pack = FRONT.pack_into
 SILENT, BOUNDED, OPEN = range(3)    # kinds: no progress was said; with a total; without one
-LOG = HEAD.size + 2 * FRONT.size    # where the end of the log begins: a ring
-RING = AREA - LOG
+LOGBEGINS = AREAHEAD.size + 2 * FRONT.size    # where the end of the log begins: a ring
+RING = AREA - LOGBEGINS
 LINE = 2_000                        # bytes of a line; so many may just be written over
 
 # the boards of this process, by the names of their files
@@ -82,10 +82,10 @@ class Area:
     def __init__(self, board: Board, number: int, jobid: int) -> None:
         self.board, self.number, self.jobid = board, number, jobid
         self.map, self.at = board.map, number * AREA
-        self.fronts = self.at + HEAD.size, self.at + HEAD.size + FRONT.size
+        self.fronts = self.at + AREAHEAD.size, self.at + AREAHEAD.size + FRONT.size
         self.serial = self.written = 0
         self.lock = threading.Lock()
-        self.map[self.at:self.at + LOG] = bytes(LOG)
+        self.map[self.at:self.at + LOGBEGINS] = bytes(LOGBEGINS)
         self.map[self.at:self.at + NUMBER.size] = NUMBER.pack(jobid)
 
     def tell(self, done: float, total: float | None, text: str) -> None:
@@ -100,13 +100,13 @@ class Area:
         data = line.encode(errors='replace')[:LINE - 1] + b'\n'
         with self.lock:
             place = self.written % RING
-            room, start = RING - place, self.at + LOG
+            room, start = RING - place, self.at + LOGBEGINS
             self.map[start + place:start + min(RING, place + len(data))] = data[:room]
             if len(data) > room:
                 self.map[start:start + len(data) - room] = data[room:]
             self.written += len(data)
             # pack_into would clear it first
-            self.map[self.at + NUMBER.size:self.at + HEAD.size] = NUMBER.pack(self.written)
+            self.map[self.at + NUMBER.size:self.at + AREAHEAD.size] = NUMBER.pack(self.written)
 
     def said(self) -> Words | None:
         """What was said here."""
@@ -116,17 +116,17 @@ class Area:
     def close(self) -> None:
         """The job has ended."""
         if not self.map.closed:
-            HEAD.pack_into(self.map, self.at, 0, 0)
+            AREAHEAD.pack_into(self.map, self.at, 0, 0)
         self.board.give(self.number)
 
 
 def words(data: mmap.mmap, at: int) -> tuple[int, Words] | None:
     """The job of the area at a place, and what it has said; None for none."""
-    jobid, written = HEAD.unpack_from(data, at)
+    jobid, written = AREAHEAD.unpack_from(data, at)
     if not jobid:
         return None
     last, progress = 0, None
-    for front in (at + HEAD.size, at + HEAD.size + FRONT.size):
+    for front in (at + AREAHEAD.size, at + AREAHEAD.size + FRONT.size):
         # backwards to how it is written: what was whole and has not begun anew since, is whole
         [end] = NUMBER.unpack_from(data, front + FRONT.size - NUMBER.size)
         _, kind, done, total, length, text, _ = FRONT.unpack_from(data, front)
@@ -139,10 +139,10 @@ def words(data: mmap.mmap, at: int) -> tuple[int, Words] | None:
 
 def logged(data: mmap.mmap, at: int, written: int) -> bytes:
     """The end of the log of an area to which so many bytes were written, in whole lines."""
-    kept = data[at + LOG:at + AREA]
+    kept = data[at + LOGBEGINS:at + AREA]
     if written <= RING:
         return kept[:written]
-    place, since = written % RING, HEAD.unpack_from(data, at)[1] - written
+    place, since = written % RING, AREAHEAD.unpack_from(data, at)[1] - written
     log = (kept[place:] + kept[:place])[max(since, 0) + LINE:]      # the oldest were written over
     return log[log.find(b'\n') + 1:]
 

@@ -21,7 +21,7 @@ NOBODY: tuple[str, ...] = ()            # roles that may: none, not even Manager
 SHUT = {'__roles__': NOBODY, '__zpublishable__': False,
         '__allow_access_to_unprotected_subobjects__': 0}
 PACKAGE = 'p01.remote.'
-OLD = '_processor'                      # what a processor of 0.5 has and ours have not
+OLDATTRIBUTE = '_processor'                      # what a processor of 0.5 has and ours have not
 
 
 class Hints(dict[str, Any]):
@@ -96,7 +96,7 @@ class Placed(Closed):
 def isOld(processor: Persistent) -> bool:
     """Whether a processor was stored by 0.5."""
     processor._p_activate()
-    return OLD in vars(processor)
+    return OLDATTRIBUTE in vars(processor)
 
 
 Made = TypeVar('Made')

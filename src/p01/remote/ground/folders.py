@@ -2,9 +2,12 @@
 """Where the black boxes of a database lie, and who may write there."""
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -35,3 +38,14 @@ def prove(folder: Path) -> None:
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
             raise PermissionError(errno.EPERM, 'is not of this user alone', str(folder))
 
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Look after the dead of a folder, one after the other; should one of us die amidst it, it is
+    the next one's turn. Their own locks stay free, so that janitors see that they are dead."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

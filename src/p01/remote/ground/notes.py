@@ -7,7 +7,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from p01.remote.ground.blackbox import FREE, HEAD, NOTE, SIZE, near, read
+from p01.remote.ground.blackbox import BOXHEAD, FREE, NOTE, SLOTSIZE, near, read
 
 
 def note(path: str | Path, number: int, jobid: int, until: float) -> None:
@@ -33,4 +33,4 @@ def note(path: str | Path, number: int, jobid: int, until: float) -> None:
 
 def placeOf(number: int) -> int:
     """Where the note of a slot stands in its box."""
-    return HEAD.size + (number + 1) * SIZE - NOTE.size
+    return BOXHEAD.size + (number + 1) * SLOTSIZE - NOTE.size

@@ -4,7 +4,7 @@ import re
 
 UNITS = {'ms': 0.001, 's': 1.0, 'sec': 1.0, 'm': 60.0, 'min': 60.0, 'h': 3600.0, 'd': 86400.0,
          'w': 604800.0}
-WORDS = (('week', 604800.0), ('day', 86400.0), ('hour', 3600.0), ('minute', 60.0))
+SPANUNITS = (('week', 604800.0), ('day', 86400.0), ('hour', 3600.0), ('minute', 60.0))
 NUMBER = r'(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)'
 PART = re.compile(rf'({NUMBER})\s*([a-z]+)\s*')
 BARE = re.compile(NUMBER)
@@ -34,7 +34,7 @@ def worded(seconds: float) -> str:
         return f'{seconds * 1000:g} ms'
     parts = []
     rest = seconds
-    for word, length in WORDS:
+    for word, length in SPANUNITS:
         number, rest = divmod(rest, length)
         if number:
             parts.append(f'{number:.0f} {word}{"" if number == 1 else "s"}')

@@ -25,9 +25,9 @@ RANGES = {
     'psycopg': ('3.2.1', '3.4'), 'ZEO': ('6.0', '6.3'),
     'prometheus-client': ('0.21', '0.27'),
 }
-OURS = 'p01.remote'
+OURPACKAGE = 'p01.remote'
 
-logger = logging.getLogger(OURS)
+logger = logging.getLogger(OURPACKAGE)
 Method = TypeVar('Method')
 
 

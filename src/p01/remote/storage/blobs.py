@@ -26,8 +26,9 @@ from ZODB.utils import p64, u64
 from p01.remote.storage.pending import Pending
 
 # seconds that a file may still be needed: of a commit under way, or by who reads an old snapshot
-NEEDED = 60 * 60.0
-LEFT = 24 * NEEDED      # seconds after which a file that was being written is taken for forgotten
+NEEDEDFOR = 60 * 60.0
+# seconds after which a file that was being written is taken for forgotten
+LEFT = 24 * NEEDEDFOR
 
 
 class Blobs:
@@ -80,7 +81,7 @@ class Blobs:
         """Remove what nobody can need; current tells the revision of an object, None for none."""
         if not self.folder.exists():
             return
-        old, forgotten = time.time() - NEEDED, time.time() - LEFT
+        old, forgotten = time.time() - NEEDEDFOR, time.time() - LEFT
         for oid, folder in self.helper.listOIDs():
             tid = current(oid)
             if tid is not None and TimeStamp(tid).timeTime() > old:

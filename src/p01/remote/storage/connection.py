@@ -41,7 +41,7 @@ _apart: ContextVar[tuple[tuple[weakref.ref[Any], object], ...]] = ContextVar('ap
 _committing: dict[tuple[int, int], tuple[Connection, Any]] = {}      # with the transaction
 # threads that begin or end a transaction, or read a file, by database: they may hold locks
 _locked: set[tuple[int, int]] = set()
-MIDST = ('This was called in the midst of a commit, begin or load of the same thread to the same '
+INMIDST = ('This was called in the midst of a commit, begin or load of the same thread to the same '
          'database, for whose end it would wait for ever; do it behind the commit, in an '
          'after-commit hook for example.')
 
@@ -81,7 +81,7 @@ class Guarded(Connection):
             self.own()
         key = get_ident(), self.database
         if key in _locked:
-            raise TransactionOver(MIDST)
+            raise TransactionOver(INMIDST)
         _locked.add(key)
         try:
             super().newTransaction(txn, sync)
@@ -124,7 +124,7 @@ class Guarded(Connection):
             self.own()
         key = get_ident(), self.database
         if key in _locked or _committing.setdefault(key, (self, txn))[1] is not txn:
-            raise TransactionOver(MIDST)
+            raise TransactionOver(INMIDST)
         super().tpc_begin(txn)
 
     @over(Connection)
@@ -219,7 +219,7 @@ def idle(connection: Connection | None) -> None:
     """Raises TransactionOver in the midst of a load, as in a signal handler: the object that is
     loaded first would be made twice, and its connection is of no use any more."""
     if getattr(connection, 'loading', 0):
-        raise TransactionOver(MIDST)
+        raise TransactionOver(INMIDST)
 
 
 def why(connection: Connection) -> str:

@@ -29,8 +29,8 @@ from p01.remote.storage.insides import storageOf
 from p01.remote.storage.packing import pack
 from p01.remote.storage.transactions import Lasting, release
 
-BATCH = 1_000               # objects of one transaction
-SIZE = 4 << 20              # bytes of one transaction, about
+COPIEDATONCE = 1_000               # objects of one transaction
+COPIEDBYTES = 4 << 20              # bytes of one transaction, about
 ROOT = 0
 
 Told = Callable[[str, int], None]       # what is being done, and the number of objects so far
@@ -128,7 +128,7 @@ def walk(source: Snapshot, seen: LLTreeSet) -> Iterator[tuple[int, bytes]]:
     """All objects that the root leads to, with their records; their ids are added to seen."""
     waiting = [ROOT]
     while waiting:
-        batch, waiting = waiting[-BATCH:], waiting[:-BATCH]
+        batch, waiting = waiting[-COPIEDATONCE:], waiting[:-COPIEDATONCE]
         source.prefetch(batch)
         for oid in batch:
             data = recordOf(source, oid)
@@ -166,7 +166,7 @@ class Writer:
                              'them; name one in its address (blobstorage_dir).')
         self.records.append((oid, data, file))
         self.size += len(data)
-        if len(self.records) >= BATCH or self.size >= SIZE:
+        if len(self.records) >= COPIEDATONCE or self.size >= COPIEDBYTES:
             self.flush()
 
     def flush(self) -> None:
@@ -211,7 +211,7 @@ class Writer:
 def compare(source: Snapshot, target: Snapshot, oids: LLTreeSet, told: Told) -> None:
     """Read every object back. Raises CopyFailed for one that differs."""
     count, rest = 0, iter(oids)
-    while batch := list(islice(rest, BATCH)):
+    while batch := list(islice(rest, COPIEDATONCE)):
         for each in (source, target):
             each.prefetch(batch)
         count += len(batch)

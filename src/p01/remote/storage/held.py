@@ -13,9 +13,10 @@ from p01.remote.storage.sqlite.file import File
 if TYPE_CHECKING:       # needs psycopg, which who has no such database may not have
     from p01.remote.storage.postgresql.server import Server
 
-LONG = 5 * 60.0     # seconds that a transaction on a server may be open
-LOG = 128 << 20     # bytes of SQLite's log, which begins anew at half of that when nobody needs it
-OLD = b'''SELECT pid::text, coalesce(nullif(application_name, ''), usename, ''),
+LONGOPEN = 5 * 60.0     # seconds that a transaction on a server may be open
+# bytes of SQLite's log, which begins anew at half of that when nobody needs it
+LONGLOG = 128 << 20
+OLDSESSIONS = b'''SELECT pid::text, coalesce(nullif(application_name, ''), usename, ''),
     extract(epoch FROM now() - xact_start)::bigint::text FROM pg_stat_activity
     WHERE datname = current_database() AND backend_xmin IS NOT NULL AND pid <> pg_backend_pid()
     AND xact_start < now() - interval '%d s' ORDER BY xact_start LIMIT 1'''
@@ -30,7 +31,7 @@ def held(db: ZODB.DB) -> str:
 def _sqlite(file: File) -> str:
     log = file.path.with_name(f'{file.path.name}-wal')
     size = log.stat().st_size if log.exists() else 0
-    return '' if size <= LOG else (
+    return '' if size <= LONGLOG else (
         f'the log {log} has {size >> 20:,} MB, since a transaction that somebody keeps open needs '
         'it; end that one, or the process that has forgotten it')
 
@@ -38,7 +39,7 @@ def _sqlite(file: File) -> str:
 def _postgresql(server: Server) -> str:
     link = server.connect()
     try:
-        found = link.run(OLD % LONG)[0]
+        found = link.run(OLDSESSIONS % LONGOPEN)[0]
     finally:
         link.close()
     if not found.ntuples:

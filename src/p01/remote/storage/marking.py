@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from BTrees.LLBTree import LLTreeSet
 from ZODB.utils import u64
 
-BATCH = 1_000       # objects whose states are asked for at once
+MARKEDATONCE = 1_000       # objects whose states are asked for at once
 ROOT = 0
 
 Ids = list[int]
@@ -40,8 +40,8 @@ class Marking:
         waiting = array('q', oids)
         self.seen.update(waiting)
         while waiting:
-            batch = waiting[-BATCH:].tolist()
-            del waiting[-BATCH:]
+            batch = waiting[-MARKEDATONCE:].tolist()
+            del waiting[-MARKEDATONCE:]
             for state in states(batch):
                 waiting.extend(oid for oid in map(u64, self.references(state))
                                if self.seen.insert(oid))

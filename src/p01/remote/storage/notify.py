@@ -19,7 +19,7 @@ from p01.remote.storage.postgresql.link import Link, Step, asked, connected, pat
 from p01.remote.storage.postgresql.server import Server
 
 CHECK = 60.0        # seconds between two looks whether the connection is still there
-FIRST, LONGEST = 0.2, 30.0      # seconds between two tries to connect again
+FIRSTTRY, LONGESTTRY = 0.2, 30.0      # seconds between two tries to connect again
 LISTEN = 'LISTEN p01_remote'
 NOTIFY = Step(b'notify')
 
@@ -96,20 +96,20 @@ class Listener(threading.Thread):
 
     def run(self) -> None:
         """Listen."""
-        pause = FIRST
+        pause = FIRSTTRY
         while True:
             try:
                 raw = connected(self.server.conninfo())
                 try:
                     asked(raw, f'SET client_min_messages TO error; {patience(raw)}{LISTEN}')
                     self.heard()            # something may have come while nobody listened
-                    pause = FIRST
+                    pause = FIRSTTRY
                     if self.hear(raw):
                         break
                 finally:
                     raw.finish()
             except Exception:               # whatever libpq raises when the server is away
-                pause = min(pause * 2, LONGEST)
+                pause = min(pause * 2, LONGESTTRY)
             if select.select([self.ending], [], [], pause)[0]:
                 break
         os.close(self.ending)

@@ -11,7 +11,7 @@ from typing import Any
 
 from p01.remote.storage.faults import Full
 
-ROOM = 8 << 20      # bytes that are kept in memory
+MEMORYROOM = 8 << 20      # bytes that are kept in memory
 
 # a state, or its place in the file: from which byte on, and how many
 Kept = bytes | tuple[int, int]
@@ -40,12 +40,12 @@ class Pending:
     def store(self, oid: int, serial: int, data: bytes) -> None:
         """Keep the new state of an object."""
         self.size = size = self.size + len(data)
-        self.stores[oid] = serial, data if size <= ROOM else self.put(data)
+        self.stores[oid] = serial, data if size <= MEMORYROOM else self.put(data)
 
     def restore(self, oid: int, tid: int, data: bytes | None) -> None:
         """Keep a state that some other database has."""
         self.size = size = self.size + len(data or b'')
-        self.restores[oid] = tid, data if data is None or size <= ROOM else self.put(data)
+        self.restores[oid] = tid, data if data is None or size <= MEMORYROOM else self.put(data)
 
     def storing(self, oids: Any = None) -> Iterator[tuple[int, int, bytes]]:
         """Id, base and state of what is stored, of these ids or of all."""
@@ -70,9 +70,9 @@ class Pending:
             place = self.file.seek(0, os.SEEK_END), len(data)
             self.file.write(data)
         except OSError as error:
-            raise Full(f'The temporary file of a transaction of more than {ROOM >> 20} MB cannot '
-                       f'be written ({error}); make room in {tempfile.gettempdir()}, or store less '
-                       'at once.') from error
+            raise Full(f'The temporary file of a transaction of more than {MEMORYROOM >> 20} MB '
+                       f'cannot be written ({error}); make room in {tempfile.gettempdir()}, or '
+                       'store less at once.') from error
         return place
 
     def get(self, place: tuple[int, int]) -> bytes:

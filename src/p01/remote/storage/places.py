@@ -18,7 +18,7 @@ from p01.remote.storage.insides import SITEMANAGER, stateOf
 
 APPLICATION = 'Application'     # where Zope keeps its root folder
 SITE = '++etc++site'            # the name of a site's manager, in paths
-MOST = 2_000                    # objects that are looked at in search of others
+MOSTLOOKED = 2_000                    # objects that are looked at in search of others
 WIDE = 200                      # objects of one container that are looked at
 
 Path = tuple[str, ...]
@@ -104,7 +104,7 @@ def step(here: Any, name: str) -> Any:
 
 
 def search(connection: Connection, wanted: Callable[[Any], bool],
-           most: int = MOST) -> tuple[list[tuple[Path, Any]], bool]:
+           most: int = MOSTLOOKED) -> tuple[list[tuple[Path, Any]], bool]:
     """The objects that are wanted, each with its path, at most so many, those nearest to the root
     first; whether all were looked at. Nothing within these is looked at, and no more than some
     thousand objects in all.
@@ -113,7 +113,7 @@ def search(connection: Connection, wanted: Callable[[Any], bool],
     seen: set[Key] = set()
     found: list[tuple[Path, Any]] = []
     whole = True
-    while queue and len(seen) < MOST and len(found) < most:
+    while queue and len(seen) < MOSTLOOKED and len(found) < most:
         path, here = queue.popleft()
         if not isinstance(here, Persistent) or key(here) in seen:
             continue

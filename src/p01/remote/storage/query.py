@@ -13,12 +13,12 @@ from urllib.parse import parse_qsl
 
 from p01.remote.exceptions import AddressError
 
-PREFIX = 'connection_'
+CONNECTIONPREFIX = 'connection_'
 NUMBERS = ('pool_size', 'pool_timeout', 'cache_size', 'historical_pool_size',
            'historical_cache_size', 'historical_timeout')
 SIZES = ('cache_size_bytes', 'historical_cache_size_bytes', 'large_record_size')
-NAME = 'database_name'
-UNITS = {'': 1, 'kb': 1 << 10, 'mb': 1 << 20, 'gb': 1 << 30}
+NAMEOPTION = 'database_name'
+BYTEUNITS = {'': 1, 'kb': 1 << 10, 'mb': 1 << 20, 'gb': 1 << 30}
 TRUE, FALSE = ('1', 'on', 'true', 't', 'yes'), ('0', 'off', 'false', 'f', 'no')
 
 
@@ -35,12 +35,12 @@ def settings(options: dict[str, str], text: str) -> dict[str, Any]:
     """Those of the options that are settings of ZODB.DB, which go from these. Raises AddressError
     for a value that is none."""
     found: dict[str, Any] = {}
-    for option in [option for option in options if option == NAME
-                   or option.removeprefix(PREFIX) in (*NUMBERS, *SIZES)]:
-        if option == NAME:
+    for option in [option for option in options if option == NAMEOPTION
+                   or option.removeprefix(CONNECTIONPREFIX) in (*NUMBERS, *SIZES)]:
+        if option == NAMEOPTION:
             found[option] = options.pop(option)
-        elif option.startswith(PREFIX):
-            name = option.removeprefix(PREFIX)
+        elif option.startswith(CONNECTIONPREFIX):
+            name = option.removeprefix(CONNECTIONPREFIX)
             found[name] = size(options.pop(option), option, text, units=name in SIZES)
     return found
 
@@ -52,7 +52,7 @@ def extract(rest: str, own: tuple[str, ...],
     before, sign, options = rest.partition('?')
     if not sign or not before.startswith('//'):
         return rest, {}, {}
-    mine = {*own, NAME, *(PREFIX + name for name in (*NUMBERS, *SIZES))}
+    mine = {*own, NAMEOPTION, *(CONNECTIONPREFIX + name for name in (*NUMBERS, *SIZES))}
     parts = options.split('&')
     given = split('&'.join(part for part in parts if part.partition('=')[0] in mine), text)
     left = '&'.join(part for part in parts if part.partition('=')[0] not in mine)
@@ -77,7 +77,7 @@ def size(value: str, option: str, text: str, units: bool = True) -> int:
         example = '64MB' if units else '10'
         raise AddressError(f'{text} has {option}={value}, which is no whole number; write for '
                            f'example {option}={example}.')
-    return int(found[1]) * UNITS[found[2] or '']
+    return int(found[1]) * BYTEUNITS[found[2] or '']
 
 
 def flag(value: str, option: str, text: str) -> bool:

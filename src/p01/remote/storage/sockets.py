@@ -27,11 +27,11 @@ from ZODB.Connection import Connection
 from p01.remote.storage import opened
 
 SUFFIX = '.bell'
-PREFIX = 'p01.remote-'
+FOLDERPREFIX = 'p01.remote-'
 # sockets with a name and no file; elsewhere one in a folder of its own
 HASNAMES = sys.platform == 'linux'
 
-KNOWN = 1_000       # listeners whose socket is kept in mind
+KNOWNSOCKETS = 1_000       # listeners whose socket is kept in mind
 _heard: dict[str, bytes] = {}           # file of a listener that was seen alive → its socket's name
 
 
@@ -80,15 +80,15 @@ class Listener(threading.Thread):
 def newName() -> bytes:
     """A name for a socket. Raises OSError."""
     if HASNAMES:
-        return f'\0{PREFIX}{uuid.uuid4().hex}'.encode()
+        return f'\0{FOLDERPREFIX}{uuid.uuid4().hex}'.encode()
     # nobody else can have made that folder
-    return os.fsencode(os.path.join(tempfile.mkdtemp(prefix=PREFIX), 'bell'))
+    return os.fsencode(os.path.join(tempfile.mkdtemp(prefix=FOLDERPREFIX), 'bell'))
 
 
 def clear(name: bytes) -> None:
     """Remove the folder of a socket that has one."""
     folder = os.path.dirname(name)
-    if os.path.basename(folder).startswith(PREFIX.encode()):
+    if os.path.basename(folder).startswith(FOLDERPREFIX.encode()):
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -151,7 +151,8 @@ def tell(folder: Path) -> int:
             # it lives where no signal gets, as in another container
             if not ring(name):
                 continue
-            if len(_heard) >= KNOWN:            # others have removed the files of those that ended
+            # others have removed the files of those that ended
+            if len(_heard) >= KNOWNSOCKETS:
                 _heard.clear()
             _heard[file] = name
         told += 1

@@ -31,10 +31,10 @@ from p01.remote.storage import opened
 from p01.remote.storage.address import Address, hidden
 from p01.remote.storage.file import old
 
-MAIN = 'main'
+MAINDATABASE = 'main'
 SECTIONS = ('zodb', 'zodb_db')
 # what ZODB.DB and the file call differently
-SETTINGS = {'xrefs': 'allow_implicit_cross_references'}
+RENAMED = {'xrefs': 'allow_implicit_cross_references'}
 ZOPES = {'mount-point', 'connection-class', 'container-class'}      # of zodb_db, for Zope alone
 
 
@@ -107,13 +107,13 @@ def openDatabase(address: Address, **settings: Any) -> ZODB.DB:
     or DatabaseLocked."""
     path, _, wanted = address.rest.partition('#')
     factories = _factories(Path(path), address.text)
-    name = wanted.lower() or (MAIN if MAIN in factories else next(iter(factories)))
+    name = wanted.lower() or (MAINDATABASE if MAINDATABASE in factories else next(iter(factories)))
     if name not in factories:
         raise AddressError(f'{path} describes no database named {wanted!r}; name one of '
                            f'{", ".join(factories)} after the #.')
     databases: dict[str, ZODB.DB] = settings.pop('databases', None) or {}
     for option, value in settings.items():
-        setattr(factories[name].config, SETTINGS.get(option, option), value)
+        setattr(factories[name].config, RENAMED.get(option, option), value)
     found: dict[str, ZODB.DB] = {}
     try:
         for each, factory in factories.items():

@@ -38,8 +38,8 @@ from p01.remote.storage.insides import cacheOf, forgetIds, proveZeo
 
 proveZeo(ClientStorage, ClientCache)
 
-WAIT = 10.0         # seconds
-TRIES = 10
+ZEOWAIT = 10.0         # seconds
+ZEOTRIES = 10
 PROBE = 2.0         # seconds to find out why no connection came about
 
 
@@ -49,7 +49,7 @@ class Server:
 
     where: str | tuple[str, int]
     storage: str = '1'
-    wait: float = WAIT
+    wait: float = ZEOWAIT
     context: ssl.SSLContext | None = None
     hostname: str | None = None
     client: dict[str, Any] = field(default_factory=dict)        # what ClientStorage is told besides
@@ -58,11 +58,11 @@ class Server:
 def openDatabase(address: Address, **settings: Any) -> ZODB.DB:
     """The database of a server. Raises AddressError."""
     server = serverOf(address)
-    for tried in range(TRIES):
+    for tried in range(ZEOTRIES):
         try:
             return _open(server, address.text, settings)
         except ConflictError:       # another first user has just made the root object
-            if tried == TRIES - 1:
+            if tried == ZEOTRIES - 1:
                 raise
         except ClientDisconnected as error:
             raise AddressError(f'{address.text} cannot be opened within {server.wait:g} seconds: '
@@ -120,7 +120,7 @@ def serverOf(address: Address) -> Server:
     options, text = address.options, address.text
     where = _where(address.rest.partition('?')[0], text)
     try:
-        wait = float(options.get('wait_timeout', WAIT))
+        wait = float(options.get('wait_timeout', ZEOWAIT))
     except ValueError:
         wait = -1.0
     if not 0 < wait < float('inf'):

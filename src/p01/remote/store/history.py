@@ -37,7 +37,7 @@ class Code:
 
 WEIGHED = Code.DONE, Code.FAILED, Code.CANCELLED, Code.RETRIED, Code.CAME, Code.QUEUED
 REST: Kind = '', ''                 # all that are beyond the most
-MOST = 48                           # kinds of a slot
+MOSTKINDS = 48                           # kinds of a slot
 ATHAND = 96                         # kinds of the minute at hand
 EVER = 100                          # kinds of the sums since ever
 MINUTE = 60.0                       # seconds
@@ -51,7 +51,7 @@ class Span(NamedTuple):
     slots: int
 
 
-SPANS: Mapping[str, Span] = {'hour': Span(1, 60), 'day': Span(10, 144), 'month': Span(240, 186)}
+REACHES: Mapping[str, Span] = {'hour': Span(1, 60), 'day': Span(10, 144), 'month': Span(240, 186)}
 
 
 def add(slot: Slot, more: Mapping[Kind, Mapping[int, int]]) -> None:
@@ -65,7 +65,7 @@ def add(slot: Slot, more: Mapping[Kind, Mapping[int, int]]) -> None:
                 mine[code] = mine.get(code, 0) + number
 
 
-def trim(slot: Slot, most: int = MOST) -> None:
+def trim(slot: Slot, most: int = MOSTKINDS) -> None:
     """Keep so many kinds, the busiest ones; the others are REST from now on."""
     if len(slot) > most:
         busy = sorted(slot, key=lambda kind: weight(slot[kind]), reverse=True)
@@ -111,14 +111,14 @@ class History(Packed):
     def __init__(self) -> None:
         self.ever: Slot = {}
         # by span, then by the number of the chunk
-        self.rings: dict[str, dict[int, Chunk]] = {span: {} for span in SPANS}
+        self.rings: dict[str, dict[int, Chunk]] = {span: {} for span in REACHES}
         self.last = 0                           # the minute that was added last
 
     def add(self, minute: int, more: Slot) -> None:
         """Add the figures of a minute, as counted since 1970."""
         self._p_changed = True
         self.last = minute
-        for span, (width, slots) in SPANS.items():
+        for span, (width, slots) in REACHES.items():
             number, ring = minute // width, self.rings[span]
             place = number // CHUNK
             if place not in ring:

@@ -23,7 +23,7 @@ from p01.remote.store.records import CANCELLED, ERROR, Record
 from p01.remote.store.segments import Segment, alike
 
 ANY = ''                        # status of what is taken in, whatever became of it
-RARE = ERROR, CANCELLED
+RARESTATI = ERROR, CANCELLED
 Named = Callable[[str, str], bool]      # whether a queue and a name are meant
 # of a job with its id; queue and name of a record
 recordOf, pairOf = itemgetter(1), itemgetter(3, 0)
@@ -71,7 +71,7 @@ class Kinds(Closed, Persistent):
                new: str | None) -> None:
         """A job has turned from one status into another; only failed and cancelled ones count."""
         for status, change in ((old, -1), (new, 1)):
-            if status in RARE:
+            if status in RARESTATI:
                 assert status is not None
                 for kind in ((status, record.queue, record.name), (status, '', '')):
                     count = fates.kinds.get(kind, 0) + change
@@ -92,7 +92,7 @@ class Kinds(Closed, Persistent):
                  most: int) -> list[Firsts] | None:
         """What has the segments of a status, of this queue (None for any), and of queues and names
         that named holds for (None for all); None when there are more than so many of them."""
-        if status in RARE and queue is None and named is None:
+        if status in RARESTATI and queue is None and named is None:
             found = self.found.get((status, '', ''))
             return [] if found is None else [found]
         low, high = ((status,), (status

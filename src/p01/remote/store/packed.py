@@ -12,8 +12,8 @@ from persistent import Persistent
 
 from p01.remote.ground.door import Closed
 
-PROTOCOL, LIST, APPEND, END = b'\x80\x03', pickle.EMPTY_LIST, pickle.APPEND, pickle.STOP
-HEAD = PROTOCOL + LIST
+PROTOCOL, LIST, APPEND, APPENDEND = b'\x80\x03', pickle.EMPTY_LIST, pickle.APPEND, pickle.STOP
+LISTHEAD = PROTOCOL + LIST
 
 
 class Packed(Closed, Persistent):
@@ -51,7 +51,7 @@ def piece(value: Any) -> bytes:
     Of protocol 3: in later ones, what a piece memorizes would have other numbers behind other
     pieces.
     """
-    return pickle.dumps(value, 3)[len(PROTOCOL):-len(END)] + APPEND
+    return pickle.dumps(value, 3)[len(PROTOCOL):-len(APPENDEND)] + APPEND
 
 
 class Appended(Closed, Persistent):
@@ -77,7 +77,7 @@ class Appended(Closed, Persistent):
         entries = state['entries']
         if isinstance(entries, bytes):
             super().__setstate__({**state, 'entries': {}})
-            for piece in pickle.loads(HEAD + entries + END):
+            for piece in pickle.loads(LISTHEAD + entries + APPENDEND):
                 self.entries.update(self.fromStored(piece))
         else:
             super().__setstate__(state)

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 QUEUED, DELAYED, PROCESSING = 'queued', 'delayed', 'processing'
 COMPLETED, ERROR, CANCELLED = 'completed', 'error', 'cancelled'
 FINISHED = (COMPLETED, ERROR, CANCELLED)
-FIRST, LAST = 3, 12     # attempts of a job that are remembered, however many there were
+# attempts of a job that are remembered, however many there were
+FIRSTATTEMPTS, LASTATTEMPTS = 3, 12
 TRACES = 20_000         # characters of all their traces and logs
-KEPT = 4_000            # characters of the log of a run that are kept
-BRIEF = 200             # characters of the reason of one whose trace is gone
+LOGKEPT = 4_000            # characters of the log of a run that are kept
+BRIEFREASON = 200             # characters of the reason of one whose trace is gone
 
 
 class Record(NamedTuple):
@@ -45,15 +46,15 @@ def remembered(attempts: tuple[Attempt, ...], attempt: Attempt) -> tuple[Attempt
     Which ones are missing show the numbers of those that are there.
     """
     kept = (*attempts, attempt)
-    if len(kept) > FIRST + LAST:
-        kept = kept[:FIRST] + kept[-LAST:]
+    if len(kept) > FIRSTATTEMPTS + LASTATTEMPTS:
+        kept = kept[:FIRSTATTEMPTS] + kept[-LASTATTEMPTS:]
     room, found = TRACES, list(kept)
     # the last one matters most, then the first one
     for place in (len(kept) - 1, 0, *range(len(kept) - 2, 0, -1)):
         each = kept[place]
         room -= len(each.trace) + (len(each.said.log) if each.said is not None else 0)
         if room < 0:
-            found[place] = each._replace(reason=each.reason[:BRIEF], trace='', said=None)
+            found[place] = each._replace(reason=each.reason[:BRIEFREASON], trace='', said=None)
     return tuple(found)
 
 
@@ -151,13 +152,14 @@ class Outcome(NamedTuple):
 
 def toStored(record: Record) -> tuple[Any, ...]:
     """The fields without those with a default, when all of these have it, as in most."""
-    return record[:-len(DEFAULTS)] if record[-len(DEFAULTS):] == DEFAULTS else tuple(record)
+    return record[:-len(FIELDDEFAULTS)] if record[-len(FIELDDEFAULTS):] == FIELDDEFAULTS \
+        else tuple(record)
 
 
 def fromStored(fields: tuple[Any, ...]) -> Record:
     """The record of these fields: Record(*fields), in half the time."""
-    return tuple.__new__(Record, fields + DEFAULTS[len(fields) - NEEDED:])
+    return tuple.__new__(Record, fields + FIELDDEFAULTS[len(fields) - NEEDEDFIELDS:])
 
 
-DEFAULTS = tuple(Record._field_defaults.values())
-NEEDED = len(Record._fields) - len(DEFAULTS)
+FIELDDEFAULTS = tuple(Record._field_defaults.values())
+NEEDEDFIELDS = len(Record._fields) - len(FIELDDEFAULTS)

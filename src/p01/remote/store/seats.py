@@ -27,8 +27,8 @@ from p01.remote.store.slips import Slip
 
 PULLED = 'by hand'      # the name of the seat of jobs that callers pulled
 FULL = 64       # outcomes of a journal
-ROWS = 2        # slips of each of several parts
-BRIEF = 16      # outcomes of a journal that is not written again
+PARTSLIPS = 2        # slips of each of several parts
+BRIEFJOURNAL = 16      # outcomes of a journal that is not written again
 # heartbeats within a lease, while there are claims; an idle worker has nothing to lose and sends
 # none
 BEATS = 4
@@ -46,7 +46,7 @@ class Seen(NamedTuple):
         return {jobid: began for jobid, began in self.loop.items() if began != blackbox.UNBEGUN}
 
 
-NOTHING = Seen()
+SEENNOTHING = Seen()
 
 
 class Holder(Recent):
@@ -213,7 +213,7 @@ class Seat(Holder, Packed):
             self.touch()
             self.parts = parts
             slips = self.shelf.slips
-            self.shelf.slips = {**{number: Slip() for number in range(ROWS * parts)}, **slips}
+            self.shelf.slips = {**{number: Slip() for number in range(PARTSLIPS * parts)}, **slips}
 
     def outcome(self, jobid: int) -> Outcome | None:
         """The outcome of a claimed job that its own commit has written."""
@@ -254,7 +254,7 @@ class Seat(Holder, Packed):
     def seen(self) -> Seen:
         """What our process said in its box when this transaction asked first."""
         current = self._p_jar.transaction_manager.get()
-        of, seen = self._v_seen or (None, NOTHING)
+        of, seen = self._v_seen or (None, SEENNOTHING)
         if of is None or of() is not current:
             seen = self.glimpse()
             self._v_seen = weakref.ref(current), seen
@@ -268,8 +268,8 @@ class Seat(Holder, Packed):
                 return Seen(slots[self.slot],
                             {slot.last: slot.began for slot in slots
                              if slot.round == blackbox.FREE and slot.last}
-                            if self.parts > 1 else NOTHING.loop)
-        return NOTHING
+                            if self.parts > 1 else SEENNOTHING.loop)
+        return SEENNOTHING
 
     def pull(self, jobids: Iterable[int], now: float) -> None:
         """Jobs are in the hands of a caller now, each for a lease of its own."""

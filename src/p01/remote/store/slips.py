@@ -13,7 +13,7 @@ from p01.remote.ground.door import Closed
 from p01.remote.storage.insides import headOf, isLast, storeLast
 from p01.remote.store.outcomes import Stored, refers, stamped, tidOf
 
-ROOM = 4        # outcomes of a slip: what a job's commit writes counts, see docs/decisions.md
+SLIPROOM = 4        # outcomes of a slip: what a job's commit writes counts, see docs/decisions.md
 
 
 class Slip(Closed, Persistent):
@@ -59,7 +59,7 @@ class Slip(Closed, Persistent):
     def full(self, claims: Container[int]) -> bool:
         """Whether it has so many outcomes of claimed jobs that another slip should take the next
         one."""
-        return len(self.entries) >= ROOM and next(iter(self.entries)) in claims
+        return len(self.entries) >= SLIPROOM and next(iter(self.entries)) in claims
 
     def references(self) -> bool:
         """Whether there are Payloads among its outcomes."""
@@ -77,7 +77,7 @@ class Slip(Closed, Persistent):
         self.entries = {jobid: fields for jobid, fields in self.entries.items() if jobid in jobids}
 
 
-HEAD = headOf(Slip)         # of its record; its state follows
+SLIPHEAD = headOf(Slip)         # of its record; its state follows
 
 
 class Rider:
@@ -109,7 +109,7 @@ class Rider:
         slip = self.slip
         # else the connection stores it, with what its savepoints have, and what it refers to
         if isLast(slip) and not slip.references():
-            storeLast(slip, HEAD + pickle.dumps(slip.entries, 3), transaction)
+            storeLast(slip, SLIPHEAD + pickle.dumps(slip.entries, 3), transaction)
 
     def savepoint(self) -> Rider:
         """What rolls nothing back: the connection does it."""

@@ -25,9 +25,9 @@ from p01.remote.store.shards import Lane, Shard
 from p01.remote.store.views import View, ended
 
 VERSION = 1
-KNOWN: tuple[str, ...] = ()     # what a database may use that not all have, see Store.uses
+KNOWNUSES: tuple[str, ...] = ()     # what a database may use that not all have, see Store.uses
 NONE: dict[int, Segment] = {}
-NOTHING: dict[int, Record] = {}
+NORECORDS: dict[int, Record] = {}
 
 
 class LastId(Closed, Persistent):
@@ -66,7 +66,7 @@ class Store(Closed, Persistent):
         if self.version > VERSION:
             raise NewerDatabase(f'The database has layout {self.version}, this p01.remote knows '
                                 f'layouts up to {VERSION}; upgrade the package.')
-        unknown = [kind for kind in self.uses if kind not in KNOWN]
+        unknown = [kind for kind in self.uses if kind not in KNOWNUSES]
         if unknown:
             raise NewerDatabase(f'The database has {listed(unknown)}, which this p01.remote does '
                                 'not know; upgrade the package.')
@@ -118,7 +118,7 @@ class Store(Closed, Persistent):
     def entries(self, jobids: Iterable[int]) -> Iterator[tuple[int, Record]]:
         """Of each job what entry gives; quick for neighbours. For use at once, within one
         transaction."""
-        near, entries = 0, NOTHING
+        near, entries = 0, NORECORDS
         for jobid in jobids:
             record = entries.get(jobid)
             if record is None:

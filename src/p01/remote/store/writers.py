@@ -24,7 +24,7 @@ from p01.remote.storage.connection import FORKED, why
 from p01.remote.storage.insides import pocketOf, storageOf
 from p01.remote.store.segments import Segment
 
-NEVER = float('-inf')
+LONGAGO = float('-inf')
 
 
 class Spare(NamedTuple):
@@ -60,7 +60,7 @@ class Writer:
         self.ahead = 1
         # the spares were reserved in this transaction
         self.fresh = False
-        self.reserved = self.used = NEVER
+        self.reserved = self.used = LONGAGO
         self.stamp = 0.0
         self.transaction: Callable[[], Any] = lambda: None      # a weak reference
         self.here = 0                                           # jobs of this transaction

@@ -19,9 +19,9 @@ from p01.remote.verbs.intake import takeIn
 from p01.remote.verbs.lanes import END, adopted, heads, shared
 from p01.remote.verbs.registers import letGo
 
-GRACE = 1.0         # seconds that a job of another worker's shard may wait longer than ours
+ASIDEGRACE = 1.0         # seconds that a job of another worker's shard may wait longer than ours
 # lines of a shard that are looked at in vain, rather than to write where they stand
-FEW = 8
+FEWLINES = 8
 EXPIRED = 'It expired before it could start.'
 queueOf = attrgetter('queue')
 
@@ -88,7 +88,7 @@ def claim(store: Store, owner: Holder, count: int, now: float,
         owner.claims.update(started)
         claimed += started
     for lines, seen in looked.items():
-        if len(seen) > FEW and queues is None:      # else it costs less to look again
+        if len(seen) > FEWLINES and queues is None:      # else it costs less to look again
             lines.trim(seen)
     return claimed
 
@@ -139,7 +139,7 @@ def picks(store: Store, owner: Holder, count: int, now: float, queues: Collectio
     if len(ids) < count:
         others, more = ahead(store, foreign, count - len(ids), now, queues, {})
         return ids + others, stretches + more
-    urgent = rankOf(stretches[0].key), sinceOf(stretches[0].key) - GRACE
+    urgent = rankOf(stretches[0].key), sinceOf(stretches[0].key) - ASIDEGRACE
 
     def sooner(key: int) -> bool:
         return (rankOf(key), sinceOf(key)) < urgent

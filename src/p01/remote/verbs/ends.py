@@ -21,14 +21,14 @@ from p01.remote.store.records import (
     Outcome,
     Pending,
 )
-from p01.remote.store.seats import BRIEF, FULL, Holder, Seat
+from p01.remote.store.seats import BRIEFJOURNAL, FULL, Holder, Seat
 from p01.remote.store.shards import Tally
 from p01.remote.store.store import Store
 from p01.remote.verbs import recording
 from p01.remote.verbs.registers import letGo
 from p01.remote.verbs.requests import applied, withdrawn
 
-MANY = 64           # entries of a seat's tally
+MANYENTRIES = 64           # entries of a seat's tally
 
 
 def complete(store: Store, owner: Seat, outcomes: Mapping[int, Outcome | Stored],
@@ -78,13 +78,13 @@ def settle(store: Store, owner: Holder, outcomes: Mapping[int, Outcome | Stored]
             jobids = jobids[room:]
         if len(fates.entries) == len(segment.entries):
             segment._p_deactivate()     # nobody asks for it soon
-    if len(owner.outcomes.entries) >= BRIEF:
+    if len(owner.outcomes.entries) >= BRIEFJOURNAL:
         owner.turn()
     for (queue, status), count in Counter(zip(owner.end(known), map(statusOf, known.values()),
                                               strict=True)).items():
         owner.tally.move(queue, PROCESSING, status, count)
     turned(store, {jobid: statusOf(known[jobid]) for jobid in odd})
-    if isinstance(owner, Seat) and len(owner.tally) > MANY:     # it is written each time
+    if isinstance(owner, Seat) and len(owner.tally) > MANYENTRIES:     # it is written each time
         keep(store, owner)
 
 

@@ -21,9 +21,10 @@ from p01.remote.store.uniques import taken
 from p01.remote.store.writers import Writer
 from p01.remote.verbs import reserving
 
-SWEEPEVERY, PIECE = 64, 128      # after so many keys, so many entries of a register are looked at
+# after so many keys, so many entries of a register are looked at
+SWEEPEVERY, SWEPTATONCE = 64, 128
 # seconds that a register stays though nobody needs it: its connection may be about to use it
-KEPT = 60.0
+SECONDSKEPT = 60.0
 
 
 def letGo(store: Store, jobid: int, record: Record, ended: bool, now: float = 0.0) -> None:
@@ -60,8 +61,8 @@ def note(store: Store, key: str, jobid: int) -> None:
 
 def sweep(store: Store, mine: Writer, register: OOBTree[str, int]) -> None:
     """Forget some keys of jobs that workers have taken in."""
-    items = list(islice(register.items(mine.at), PIECE))
-    mine.at = items[-1][0] if len(items) == PIECE else ''
+    items = list(islice(register.items(mine.at), SWEPTATONCE))
+    mine.at = items[-1][0] if len(items) == SWEPTATONCE else ''
     for key, jobid in items:
         if taken(store, jobid):
             del register[key]
@@ -71,6 +72,6 @@ def tidy(store: Store, now: float) -> None:
     """Remove registers that say nothing any more; a connection that still used one has another one
     made."""
     for number, register in list(store.registers.items()):
-        if number < (now - KEPT) * 1_000_000 \
+        if number < (now - SECONDSKEPT) * 1_000_000 \
                 and all(taken(store, jobid) for jobid in register.values()):
             del store.registers[number]

@@ -14,8 +14,8 @@ from p01.remote.store.shards import Shard, Tally
 from p01.remote.store.store import Store
 from p01.remote.verbs.people import resume
 
-LINES, KEYS = 50, 200       # lines and unique keys of a shard that one sweep looks at
-MANY = 64                   # entries of tallies that are too few to care
+LINESSWEPT, KEYS = 50, 200       # lines and unique keys of a shard that one sweep looks at
+MANYTALLIES = 64                   # entries of tallies that are too few to care
 
 
 class Place(NamedTuple):
@@ -30,10 +30,11 @@ def sweep(store: Store, shard: Shard, at: Place, now: float) -> tuple[int, Place
     """Remove what is over among the next lines and unique keys; returns how many keys went, and
     where to go on."""
     lines = shard.lanes[at.lane % len(shard.lanes)]
-    heads = list(islice(lines.heads.items(at.bound), LINES))
+    heads = list(islice(lines.heads.items(at.bound), LINESSWEPT))
     lines.trim(queue for _, queue in heads if not lines.queues[queue].waiting)
     on = Place(at.lane,
-               heads[-1][0] + 1) if len(heads) == LINES else Place((at.lane + 1) % len(shard.lanes))
+               heads[-1][0] + 1) if len(heads) == LINESSWEPT else Place((at.lane
+                                                                         + 1) % len(shard.lanes))
     keys = list(islice(shard.uniques.items(at.key, excludemin=bool(at.key)), KEYS))
     gone = [key for key, (jobid, until) in keys
             if (until <= now if until is not None else store.over(jobid))]
@@ -52,7 +53,7 @@ def balance(store: Store, now: float) -> None:
             and until <= now]
     for queue in over:
         resume(store, queue)
-    if sum(len(shard.tally) for shard in store.shards) > MANY:
+    if sum(len(shard.tally) for shard in store.shards) > MANYTALLIES:
         total = Tally()
         for shard in store.shards:
             total.add(shard.tally)

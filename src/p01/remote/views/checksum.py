@@ -14,7 +14,7 @@ from p01.remote.store.payload import Payload
 from p01.remote.store.store import Store
 from p01.remote.views import figures, listing
 
-EVERY = 1_000       # jobs after which memory is given back
+FREEEVERY = 1_000       # jobs after which memory is given back
 
 
 class Jobs(NamedTuple):
@@ -48,7 +48,7 @@ def checksums(store: Store) -> Iterator[tuple[int, bytes]]:
     """The checksums of all jobs, with their ids."""
     for number, jobid in enumerate(listing.ids(store), 1):
         yield jobid, checksum(store, jobid)
-        if number % EVERY == 0:
+        if number % FREEEVERY == 0:
             store._p_jar.cacheGC()
 
 

@@ -13,7 +13,7 @@ from p01.remote.store.records import ERROR
 from p01.remote.store.store import Store
 from p01.remote.store.views import View
 from p01.remote.views.figures import tallied
-from p01.remote.views.filters import ALL, Filter
+from p01.remote.views.filters import EVERYJOB, Filter
 from p01.remote.views.listing import Search
 from p01.remote.views.traces import parsed
 
@@ -54,7 +54,7 @@ class Failures(NamedTuple):
         return self.looked >= self.total
 
 
-def failuresOf(store: Store, which: Filter = ALL, most: int = NEWESTFAILED) -> Failures:
+def failuresOf(store: Store, which: Filter = EVERYJOB, most: int = NEWESTFAILED) -> Failures:
     """The kinds of failure among the newest failed jobs of a filter."""
     found: dict[str, Failure] = {}
     looked = 0

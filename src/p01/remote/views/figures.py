@@ -12,8 +12,8 @@ from p01.remote.store.shards import Tally
 from p01.remote.store.store import Store
 from p01.remote.views.leftovers import Left
 
-LOOK = 100          # segments that a look at jobs opens which no worker has noticed
-PART = 50           # segments that the others are reckoned from
+OPENEDSEGMENTS = 100          # segments that a look at jobs opens which no worker has noticed
+RECKONEDFROM = 50           # segments that the others are reckoned from
 END = float('inf')
 
 
@@ -32,11 +32,11 @@ def reckoned(store: Store) -> Counts:
     """The counts; exact while the jobs that no worker has noticed are in at most LOOK segments,
     3,000 to 50,000 jobs."""
     segments = list(store.unnoticed())
-    if len(segments) <= LOOK:
+    if len(segments) <= OPENEDSEGMENTS:
         return Counts(exact(store))
     total, found = tallied(store), Counter[tuple[str, str]]()
-    step = len(segments) / PART
-    for _, record in store.untaken(segments[int(number * step)] for number in range(PART)):
+    step = len(segments) / RECKONEDFROM
+    for _, record in store.untaken(segments[int(number * step)] for number in range(RECKONEDFROM)):
         found[record.queue, QUEUED if record.due is None else DELAYED] += 1
     total.add({kind: round(number * step) for kind, number in found.items()})
     return Counts(nested(total), True)
@@ -84,7 +84,7 @@ def oldest(store: Store) -> float | None:
     """
     found = min((instant for shard in store.shards if (instant := shard.oldest()) is not None),
                 default=END)
-    for first, cursor in islice(store.unnoticed(), LOOK):
+    for first, cursor in islice(store.unnoticed(), OPENEDSEGMENTS):
         segment = store.segment(first)
         if segment.born > found and first > cursor:
             break           # this one, and all that were reserved after it, have younger jobs
@@ -99,7 +99,8 @@ def nextDue(store: Store, noticed: bool = True) -> float | None:
     noticed, else of the others as well, as many as are in LOOK segments."""
     found = [instant for shard in store.shards if (instant := shard.nextDue()) is not None]
     if not noticed:
-        found += [record.due for _, record in store.untaken(islice(store.unnoticed(), LOOK))
+        found += [record.due
+                  for _, record in store.untaken(islice(store.unnoticed(), OPENEDSEGMENTS))
                   if record.due is not None]
     return min(found, default=None)
 

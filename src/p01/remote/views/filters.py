@@ -153,7 +153,7 @@ class Filter(NamedTuple):
             and not within(self.words.none, texts)
 
 
-ALL = Filter()
+EVERYJOB = Filter()
 
 
 def instantOf(view: View) -> float:

@@ -92,7 +92,7 @@ def oldestOf(store: Store, queues: Iterable[str]) -> dict[str, float]:
             key = None if line is None else next(iter(line.waiting.keys()), None)
             if key is not None:
                 found[queue] = min(found.get(queue, figures.END), sinceOf(key))
-    for _, record in store.untaken(islice(store.unnoticed(), figures.LOOK)):
+    for _, record in store.untaken(islice(store.unnoticed(), figures.OPENEDSEGMENTS)):
         if record.queue in wanted and record.due is None:
             # those behind it are younger
             wanted.remove(record.queue)

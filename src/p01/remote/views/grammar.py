@@ -15,8 +15,8 @@ from p01.remote.exceptions import InputError
 from p01.remote.ground import spans
 from p01.remote.ground.checks import nearest
 from p01.remote.ground.foreign import short
-from p01.remote.instants import LONGEST, instantOf, utc
-from p01.remote.views.filters import ALL, STATI, Filter, Part, hint
+from p01.remote.instants import LONGESTSPAN, instantOf, utc
+from p01.remote.views.filters import EVERYJOB, STATI, Filter, Part, hint
 
 # field → where a Filter has it, of those that any text fits
 TEXTS = {'job': 'name', 'queue': 'queue', 'worker': 'worker', 'error': 'error', 'key': 'key',
@@ -51,7 +51,7 @@ def parse(text: str, now: float) -> Filter:
 
     Raises InputError, a sentence that names the term and what was probably meant.
     """
-    found = ALL
+    found = EVERYJOB
     parts: dict[str, tuple[list[str], list[str]]] = {}
     for term in terms(text):
         if term.field in ('age', 'since', 'before'):
@@ -111,7 +111,7 @@ def timed(found: Filter, term: Term, now: float) -> Filter:
                          'since for before.')
     if term.field == 'age':
         length = spans.parsed(term.value, bare=True)
-        if length is None or length > LONGEST:
+        if length is None or length > LONGESTSPAN:
             raise InputError(f'{short(term.value)} is no age; write a number with a unit, as 10m, '
                              '2h or 1d.')
         instant = now - length

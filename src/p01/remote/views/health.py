@@ -26,7 +26,7 @@ from p01.remote.views.workers import Worker, outdated, workersOf
 
 LATE = 300.0        # seconds; what waits longer is worth a word
 SEEN = 10_000       # waiting jobs that are looked at
-MANY = 10           # jobs that failed and wait to run again; more are worth a word
+MANYRETRYING = 10           # jobs that failed and wait to run again; more are worth a word
 HEALTHY, NOTABLE, UNWELL = 'good', 'look', 'wrong'
 
 
@@ -169,7 +169,7 @@ def retries(scene: Scene) -> Answer:
     delayed = islice(find(scene.processor.store, Filter((DELAYED,))), SEEN)
     failed = Counter(view.record.name for view in delayed if view.runs)
     text = f'{count(failed.total(), "job")} failed and will run again'
-    if failed.total() < MANY:
+    if failed.total() < MANYRETRYING:
         return Answer(HEALTHY, text if failed else 'none failed that will run again')
     name, number = failed.most_common(1)[0]
     return Answer(NOTABLE, f'{text}, most often {shown(name)} ({number:,})',

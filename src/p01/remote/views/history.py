@@ -14,8 +14,8 @@ from typing import NamedTuple
 from p01.remote.store.history import (
     BOUNDS,
     MINUTE,
+    REACHES,
     REST,
-    SPANS,
     WEIGHED,
     Code,
     Figures,
@@ -87,9 +87,9 @@ class Past:
     def __init__(self, span: str, now: float, slots: Mapping[int, Slot]) -> None:
         self.span = span
         self.now = now                                      # POSIX seconds
-        self.width = SPANS[span].width * MINUTE             # seconds of a point
+        self.width = REACHES[span].width * MINUTE             # seconds of a point
         newest = int(now // self.width)
-        self.numbers = range(newest - SPANS[span].slots + 1, newest + 1)
+        self.numbers = range(newest - REACHES[span].slots + 1, newest + 1)
         self.slots = slots
 
     def points(self, queue: str | None = None, name: str | None = None) -> list[Point]:
@@ -142,9 +142,9 @@ def historyOf(store: Store, span: str, now: float) -> Past:
     span: 'hour' (points of a minute), 'day' (of ten minutes), 'month' (31 days, of four hours).
     Raises ValueError for another one.
     """
-    if span not in SPANS:
-        raise ValueError(f'There is no history of {span!r}; ask for one of {", ".join(SPANS)}.')
-    width, slots = SPANS[span]
+    if span not in REACHES:
+        raise ValueError(f'There is no history of {span!r}; ask for one of {", ".join(REACHES)}.')
+    width, slots = REACHES[span]
     since = int(now // (width * MINUTE)) - slots + 1
     found: dict[int, Slot] = {}
     for past, minute, recent in pasts(store):

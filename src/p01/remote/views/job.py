@@ -15,7 +15,7 @@ from p01.remote.store.records import PROCESSING, Asked, Attempt, Conflicts, Prog
 from p01.remote.store.views import View
 from p01.remote.views.waits import Reason, whyWaits
 
-VALUE = 2000        # characters of an input or output that are shown
+SHOWNVALUE = 2000        # characters of an input or output that are shown
 
 
 class Row(NamedTuple):
@@ -87,7 +87,7 @@ def detailsOf(processor: RemoteProcessor, jobid: int, now: float, values: bool =
         said.progress, tuple(said.log.decode(errors='replace').splitlines()), view.attempts,
         whyWaits(store, jobid, now),
         called(processor, view.record.name, loaded(view.record.input)) if values else '',
-        written(loaded(outcome.output), VALUE) if values and outcome is not None else '')
+        written(loaded(outcome.output), SHOWNVALUE) if values and outcome is not None else '')
 
 
 def loaded(kept: Any) -> Any:
@@ -102,11 +102,11 @@ def called(processor: RemoteProcessor, name: str, given: Any) -> str:
         given = (), {}
     if not (isinstance(given, tuple) and len(given) == 2 and type(given[0]) is tuple
             and type(given[1]) is dict):
-        return written(given, VALUE)
-    parts = [written(value, VALUE) for value in given[0]]
-    parts += [f'{key}={written(value, VALUE)}' for key, value in given[1].items()]
+        return written(given, SHOWNVALUE)
+    parts = [written(value, SHOWNVALUE) for value in given[0]]
+    parts += [f'{key}={written(value, SHOWNVALUE)}' for key, value in given[1].items()]
     text = f'{name.rpartition(".")[2]}({", ".join(parts)})'
-    return text if len(text) <= VALUE else text[:VALUE - 1] + '…'
+    return text if len(text) <= SHOWNVALUE else text[:SHOWNVALUE - 1] + '…'
 
 
 def isFunction(processor: RemoteProcessor, name: str) -> bool:

@@ -14,7 +14,7 @@ from BTrees.LOBTree import LOBTree
 from p01.remote.exceptions import JobNotFound
 from p01.remote.store.fates import Fates
 from p01.remote.store.keys import idOf, shardOf
-from p01.remote.store.kinds import ANY, RARE, Firsts
+from p01.remote.store.kinds import ANY, RARESTATI, Firsts
 from p01.remote.store.lines import members as run
 from p01.remote.store.outcomes import statusOf
 from p01.remote.store.records import DELAYED, FINISHED, QUEUED
@@ -23,11 +23,11 @@ from p01.remote.store.shards import Shard
 from p01.remote.store.store import Store
 from p01.remote.store.views import View
 from p01.remote.views.figures import tallied
-from p01.remote.views.filters import ALL, STATI, Filter, Part
+from p01.remote.views.filters import EVERYJOB, STATI, Filter, Part
 
-FEW = 10_000        # jobs in line that are rather looked at than all segments
+FEWINLINE = 10_000        # jobs in line that are rather looked at than all segments
 SETS = 64           # of segments that are merged in each shard
-EVERY = 50          # segments after which memory is given back
+FREESEGMENTS = 50          # segments after which memory is given back
 
 SEGMENTCOST = 20    # jobs that a look at a segment counts as
 
@@ -67,7 +67,7 @@ class Search:
             yield from islice(found, which.limit)
 
 
-def find(store: Store, which: Filter = ALL) -> Iterator[View]:
+def find(store: Store, which: Filter = EVERYJOB) -> Iterator[View]:
     """The jobs of a filter, the newest first, that is, of the highest id. Raises InputError."""
     which.check()
     return islice(fitting(store, which, Search()), which.limit)
@@ -134,8 +134,8 @@ def ended(store: Store, which: Filter, status: str,
         return isinstance(fate, int) and statusOf(fates.journals[fate].entries[jobid]) == status
 
     firsts = None
-    if status in RARE or which.queue or which.name:
-        firsts = indexed(store, which, status if status in RARE else ANY)
+    if status in RARESTATI or which.queue or which.name:
+        firsts = indexed(store, which, status if status in RARESTATI else ANY)
     if firsts is None:
         firsts = heapq.merge(*(descending(shard.fates, which.below) for shard in store.shards),
                              reverse=True)
@@ -155,9 +155,10 @@ def waiting(store: Store, which: Filter, search: Search) -> Iterator[int]:
     total = tallied(store)
     stati = [status for status in (QUEUED, DELAYED) if status in which.stati]
     few = sum(count for (queue, status), count in total.items() if status in stati
-              and which.queue.takes(queue)) <= FEW \
+              and which.queue.takes(queue)) <= FEWINLINE \
         and (DELAYED not in stati
-             or sum(count for (_, status), count in total.items() if status == DELAYED) <= FEW)
+             or sum(count for (_, status), count in total.items()
+                    if status == DELAYED) <= FEWINLINE)
     if few:
         return iter(sorted(inLine(store, which.queue, stati), reverse=True))
     firsts = indexed(store, which, ANY)
@@ -200,7 +201,7 @@ def members(store: Store, firsts: Iterable[int],
         for jobid in sorted(entries, reverse=True):
             if fates.get(jobid, entries) is not None and kept(shard, first, jobid):
                 yield jobid
-        if number % EVERY == 0 and store._p_jar is not None:
+        if number % FREESEGMENTS == 0 and store._p_jar is not None:
             store._p_jar.cacheGC()      # however many there are
 
 

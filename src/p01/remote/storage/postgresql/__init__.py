@@ -23,8 +23,8 @@ from ZODB.POSException import StorageError
 from p01.remote.exceptions import AddressError, DatabaseLocked
 from p01.remote.storage.address import Address, hidden
 from p01.remote.storage.postgresql import schema
-from p01.remote.storage.postgresql.link import PATIENCE, Refused, asked, connected, line, patience
-from p01.remote.storage.postgresql.server import WAIT, Server
+from p01.remote.storage.postgresql.link import KEEPALIVE, Refused, asked, connected, line, patience
+from p01.remote.storage.postgresql.server import COMMITWAIT, Server
 from p01.remote.storage.postgresql.view import View
 
 __all__ = ['View', 'openDatabase', 'openStorage']
@@ -44,8 +44,8 @@ def openDatabase(address: Address, **settings: Any) -> ZODB.DB:
             guard.finish()      # which lets go of the lock
     except Refused as error:
         if error.state == '55P03':
-            raise DatabaseLocked(f'{address.text} has been held for {schema.OPENING} seconds by '
-                                 'others that open it; see in pg_stat_activity what hangs '
+            raise DatabaseLocked(f'{address.text} has been held for {schema.OPENINGWAIT} seconds '
+                                 'by others that open it; see in pg_stat_activity what hangs '
                                  'there.') from error
         if error.state == '42501':
             raise AddressError(f'{address.text} has no tables yet, or others have made them, and '
@@ -68,7 +68,7 @@ def _open(address: Address, parts: dict[str, Any], settings: dict[str, Any], gua
         raise
 
 
-def openStorage(conninfo: str, readOnly: bool = False, wait: float = WAIT,
+def openStorage(conninfo: str, readOnly: bool = False, wait: float = COMMITWAIT,
                 blobs: str | Path | None = None) -> View:
     """The storage in a database of a server, in libpq's words or a URI; its tables are made on
     first use. Blobs need a folder, which all hosts share.
@@ -76,7 +76,7 @@ def openStorage(conninfo: str, readOnly: bool = False, wait: float = WAIT,
     Who commits waits for others for so many seconds at most. Raises Unfit, and Refused for a server
     that cannot be reached.
     """
-    parts: dict[str, Any] = {**PATIENCE, **conninfo_to_dict(conninfo)}
+    parts: dict[str, Any] = {**KEEPALIVE, **conninfo_to_dict(conninfo)}
     name = hidden(conninfo)
     guard = guarding(make_conninfo(**parts))
     try:
@@ -86,7 +86,7 @@ def openStorage(conninfo: str, readOnly: bool = False, wait: float = WAIT,
     return View(serverOf(name, parts, readOnly, wait, blobs))
 
 
-def serverOf(name: str, parts: dict[str, Any], readOnly: bool = False, wait: float = WAIT,
+def serverOf(name: str, parts: dict[str, Any], readOnly: bool = False, wait: float = COMMITWAIT,
              blobs: str | Path | None = None) -> Server:
     """A database on a server. Its parts stand in a function, where nothing that is shown shows
     them."""
@@ -99,10 +99,10 @@ def guarding(conninfo: str) -> Any:
     Refused."""
     raw = connected(conninfo)
     try:
-        settings = f"SET client_min_messages TO error; SET lock_timeout TO '{schema.OPENING}s'"
+        settings = f"SET client_min_messages TO error; SET lock_timeout TO '{schema.OPENINGWAIT}s'"
         asked(raw,
-              f'{settings}; {patience(raw)}SELECT pg_advisory_lock({schema.LOCK[0]}, '
-              f'{schema.LOCK[1]})')
+              f'{settings}; {patience(raw)}SELECT pg_advisory_lock({schema.ADVISORYLOCK[0]}, '
+              f'{schema.ADVISORYLOCK[1]})')
     except BaseException:
         raw.finish()
         raise
@@ -127,7 +127,7 @@ def partsOf(address: Address) -> dict[str, Any]:
                            'the password, %2F for a / and so on, or postgresql:service=name.')
     # ours would win over those of the service
     if 'service' not in parts and 'PGSERVICE' not in os.environ:
-        parts = {**PATIENCE, **parts}
+        parts = {**KEEPALIVE, **parts}
     return parts
 
 

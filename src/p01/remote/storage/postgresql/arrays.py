@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from struct import Struct, pack, unpack
 
-LONG = Struct('>q')
-long = LONG.pack                        # a bigint
+INT8FORMAT = Struct('>q')
+long = INT8FORMAT.pack                        # a bigint
 INT8, BYTEA = 20, 17                    # of pg_type
-NOTHING = pack('>3i', 0, 0, INT8)       # a bigint[] without elements
+NOLONGS = pack('>3i', 0, 0, INT8)       # a bigint[] without elements
 NOBYTES = pack('>3i', 0, 0, BYTEA)      # such a bytea[]
-HEAD = 20                               # bytes before the elements, of one dimension
+ARRAYHEAD = 20                               # bytes before the elements, of one dimension
 
 
 def longs(numbers: Sequence[int]) -> bytes:
     """A bigint[]."""
     count = len(numbers)
     if not count:
-        return NOTHING
+        return NOLONGS
     if count == 1:
         return pack('>6iq', 1, 0, INT8, 1, 1, 8, numbers[0])
     elements = [8] * (2 * count)
@@ -27,8 +27,8 @@ def longs(numbers: Sequence[int]) -> bytes:
 
 def numbers(value: bytes) -> Sequence[int]:
     """What is in a bigint[]."""
-    count = (len(value) - HEAD) // 12
-    return unpack(f'>{"iq" * count}', value[HEAD:])[1::2] if count > 0 else ()
+    count = (len(value) - ARRAYHEAD) // 12
+    return unpack(f'>{"iq" * count}', value[ARRAYHEAD:])[1::2] if count > 0 else ()
 
 
 def strings(values: Sequence[bytes]) -> bytes:

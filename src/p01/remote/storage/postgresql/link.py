@@ -18,7 +18,7 @@ from ZODB.POSException import ConflictError
 from p01.remote.storage.faults import Disconnected, Fault, Full, LockTimeout
 
 # So that a connection that was cut without a word is noticed within a minute, and not after hours.
-PATIENCE = {'connect_timeout': '10', 'keepalives_idle': '30', 'keepalives_interval': '10',
+KEEPALIVE = {'connect_timeout': '10', 'keepalives_idle': '30', 'keepalives_interval': '10',
             'keepalives_count': '3',
             'tcp_user_timeout': '60000', 'fallback_application_name': 'p01.remote'}
 # The server's words for the same: a host that is cut off within a commit would else keep its locks
@@ -28,12 +28,12 @@ SERVER = {'keepalives_idle': 'tcp_keepalives_idle',
           'keepalives_count': 'tcp_keepalives_count', 'tcp_user_timeout': 'tcp_user_timeout'}
 GOOD = {pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK}
 SYNC = pq.ExecStatus.PIPELINE_SYNC
-FAILED = pq.ExecStatus.FATAL_ERROR
+FAILEDSTATUS = pq.ExecStatus.FATAL_ERROR
 OK = pq.ConnStatus.OK
 # It can be read only, since a standby took the server's place; it has too many connections; it
 # starts or ends.
 AWAY = ('25006', '53300', '57P01', '57P02', '57P03', '57P05')
-CONFLICTS = ('40001', '40P01', '23505')
+CONFLICTSTATES = ('40001', '40P01', '23505')
 
 
 class Step(NamedTuple):
@@ -154,7 +154,7 @@ class Link:
                 return results, failed
             if status in GOOD:
                 results.append(result)
-            elif status == FAILED and failed is None:
+            elif status == FAILEDSTATUS and failed is None:
                 failed = result
 
     def told(self, result: Any) -> Exception:
@@ -163,7 +163,7 @@ class Link:
         if self.broken or not state or state.startswith('08') or state in AWAY:
             self.close()
             return Disconnected(f'The connection to PostgreSQL was lost ({text}); try again.')
-        if state in CONFLICTS:
+        if state in CONFLICTSTATES:
             return ConflictError(text)
         if state == '55P03':
             return LockTimeout('Others have held for too long what this transaction changes '

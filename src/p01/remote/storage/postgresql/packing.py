@@ -13,20 +13,20 @@ from ZODB.utils import u64
 
 from p01.remote.storage.core import CHANGES
 from p01.remote.storage.faults import Fault, LockTimeout, Packed
-from p01.remote.storage.marking import BATCH, ROOT, Ids, Marking
-from p01.remote.storage.postgresql.arrays import LONG, long, longs, numbers
+from p01.remote.storage.marking import MARKEDATONCE, ROOT, Ids, Marking
+from p01.remote.storage.postgresql.arrays import INT8FORMAT, long, longs, numbers
 from p01.remote.storage.postgresql.link import Step
 from p01.remote.storage.postgresql.portions import loaded
-from p01.remote.storage.postgresql.schema import LOCK, OTHERS
+from p01.remote.storage.postgresql.schema import ADVISORYLOCK, OTHERS
 from p01.remote.storage.postgresql.server import Server
 
-TOLD = 10.0         # seconds between two lines of the log
-LOOK = 1.0          # seconds between two looks at what others commit
-TRIES = 3           # of marking, when others have changed more than can be told
+TELLEVERY = 10.0         # seconds between two lines of the log
+LOOKAGAINEVERY = 1.0          # seconds between two looks at what others commit
+MARKINGTRIES = 3           # of marking, when others have changed more than can be told
 # milliseconds that those who commit wait behind us for one who does not come to an end
-PATIENCE = 200
+LOCKPATIENCE = 200
 WAITS = 100         # times that we wait so long
-ALONE = (b"SET LOCAL lock_timeout TO %d" % PATIENCE,
+ALONE = (b"SET LOCAL lock_timeout TO %d" % LOCKPATIENCE,
          b'LOCK TABLE zodb_object IN SHARE ROW EXCLUSIVE MODE')
 
 logger = logging.getLogger('p01.remote')
@@ -46,17 +46,17 @@ class Pack:
         self.changed: set[int] = set()      # what was changed until then and is to be marked anew
         self.looked = 0.0
         self.deleted = 0
-        self.next = time.monotonic() + TOLD
+        self.next = time.monotonic() + TELLEVERY
 
     def run(self, references: Callable[[bytes], Iterable[bytes]]) -> None:
         """Pack. Raises Packed while another pack runs, of whatever process."""
         self.link = self.server.connect()
         try:
-            [answer] = self.link.run(b'SELECT pg_try_advisory_lock(%d, 3)' % LOCK[0])
+            [answer] = self.link.run(b'SELECT pg_try_advisory_lock(%d, 3)' % ADVISORYLOCK[0])
             if answer.get_value(0, 0) != b'\1':
                 raise Packed(f'{self.server.name} is being packed already; try again when that '
                              'pack has ended.')
-            for _ in range(TRIES):
+            for _ in range(MARKINGTRIES):
                 try:
                     return self.collect(Marking(references, self.marked))
                 except Behind:
@@ -83,17 +83,18 @@ class Pack:
         """Delete the garbage."""
         self.changed = set()
         self.seen = self.link.run(Step(b'start'))[0].get_value(0, 0).decode()
-        limit = min(self.before, LONG.unpack(self.link.run(Step(b'last'))[0].get_value(0, 0))[0])
+        limit = min(self.before,
+                    INT8FORMAT.unpack(self.link.run(Step(b'last'))[0].get_value(0, 0))[0])
         marking.mark([ROOT], self.states)
         garbage: list[int] = []
         after = -1
         while True:
             self.renew(marking)
             found = self.link.run(Step(b'older', [long(after), long(limit),
-                                                  long(BATCH)], (1, 1, 1)))[0]
-            oids = [LONG.unpack(found.get_value(row, 0))[0] for row in range(found.ntuples)]
+                                                  long(MARKEDATONCE)], (1, 1, 1)))[0]
+            oids = [INT8FORMAT.unpack(found.get_value(row, 0))[0] for row in range(found.ntuples)]
             garbage += [oid for oid in oids if oid not in marking]
-            if len(garbage) >= BATCH or not oids:
+            if len(garbage) >= MARKEDATONCE or not oids:
                 self.delete(garbage, limit, marking)
                 garbage = []
             if not oids:
@@ -122,7 +123,7 @@ class Pack:
                 self.link.run(Step(b'rollback'))
                 if tried == WAITS:
                     raise
-                time.sleep(PATIENCE / 1000)
+                time.sleep(LOCKPATIENCE / 1000)
 
     def states(self, oids: Ids) -> Iterable[bytes]:
         """States of objects."""
@@ -149,12 +150,12 @@ class Pack:
 
     def marked(self, count: int) -> None:
         """So many objects have been marked."""
-        if time.monotonic() >= self.looked + LOOK:
+        if time.monotonic() >= self.looked + LOOKAGAINEVERY:
             self.look()
         self.tell('%s is being packed: %s objects are reached', count)
 
     def tell(self, text: str, count: int) -> None:
         """Write a line, now and then."""
         if time.monotonic() >= self.next:
-            self.next = time.monotonic() + TOLD
+            self.next = time.monotonic() + TELLEVERY
             logger.info(text, self.server.name, f'{count:,}')

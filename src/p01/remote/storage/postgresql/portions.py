@@ -9,7 +9,7 @@ from typing import Any
 from p01.remote.storage.core import CHANGES
 from p01.remote.storage.iteration import Row
 from p01.remote.storage.pending import Pending
-from p01.remote.storage.postgresql.arrays import LONG, longs, strings
+from p01.remote.storage.postgresql.arrays import INT8FORMAT, longs, strings
 
 PORTION = 16 << 20      # bytes, about
 
@@ -76,6 +76,6 @@ def restored(rows: list[Row]) -> list[bytes]:
 
 def loaded(result: Any) -> list[Row]:
     """Rows of id, revision and state."""
-    value, number = result.get_value, LONG.unpack
+    value, number = result.get_value, INT8FORMAT.unpack
     return [(number(value(row, 0))[0], number(value(row, 1))[0], value(row, 2))
             for row in range(result.ntuples)]

@@ -25,11 +25,12 @@ from p01.remote.storage.postgresql.link import asked
 
 OLDEST = 13         # PostgreSQL that has xid8
 VERSION = 1         # of the tables
-CODE = 1            # of the functions
-LOCK = 0x703031, 1  # held by who opens
-OPENING = 60        # seconds to wait for others that open
+CODEVERSION = 1            # of the functions
+ADVISORYLOCK = 0x703031, 1  # held by who opens
+OPENINGWAIT = 60        # seconds to wait for others that open
 IDS = 128           # in a block
-KEPT = 10_000       # commits that zodb_change keeps at least: who asks more rarely forgets all
+# commits that zodb_change keeps at least: who asks more rarely forgets all
+CHANGESKEPT = 10_000
 OTHERS = -1         # among changed objects: there are more
 CONFLICT = -1       # as the id of the first row of an answer: what follows has the older states
 
@@ -129,10 +130,10 @@ END $$'''
 # Below the oldest transaction that runs anywhere nobody's snapshot ends.
 OTHER = f'''
 CREATE OR REPLACE FUNCTION zodb_trim() RETURNS void LANGUAGE plpgsql AS $$
-DECLARE bound xid8 := (SELECT xid FROM zodb_change ORDER BY xid DESC OFFSET {KEPT} LIMIT 1);
+DECLARE bound xid8 := (SELECT xid FROM zodb_change ORDER BY xid DESC OFFSET {CHANGESKEPT} LIMIT 1);
 BEGIN
     bound := least(bound, pg_snapshot_xmin(pg_current_snapshot()));
-    IF bound > (SELECT trimmed FROM zodb_store) AND pg_try_advisory_xact_lock({LOCK[0]}, 2) THEN
+    IF bound > (SELECT trimmed FROM zodb_store) AND pg_try_advisory_xact_lock({ADVISORYLOCK[0]}, 2) THEN
         DELETE FROM zodb_change WHERE xid < bound;
         UPDATE zodb_store SET trimmed = bound;
     END IF;
@@ -146,13 +147,13 @@ END $$'''
 
 # Numbers of transactions that this server has never had: the tables were dumped elsewhere, and
 # restored here.
-FOREIGN = '''SELECT EXISTS (SELECT FROM zodb_store WHERE trimmed > pg_snapshot_xmax(pg_current_snapshot())
+TRIMMED = '''SELECT EXISTS (SELECT FROM zodb_store WHERE trimmed > pg_snapshot_xmax(pg_current_snapshot())
     UNION ALL SELECT FROM zodb_change WHERE xid >= pg_snapshot_xmax(pg_current_snapshot()))'''
 RESTORED = "BEGIN; DELETE FROM zodb_change; UPDATE zodb_store SET trimmed = '0'; COMMIT"
 
 # seqscan and the joins: what is looked up is looked up by the primary key, however small a table is
 # when it is planned.
-SETTINGS = '''SET jit TO off; SET enable_seqscan TO off; SET enable_hashjoin TO off;
+SESSIONSETTINGS = '''SET jit TO off; SET enable_seqscan TO off; SET enable_hashjoin TO off;
 SET enable_mergejoin TO off;
 SET plan_cache_mode TO force_generic_plan; SET lock_timeout TO {}'''
 STATEMENTS = {
@@ -225,9 +226,9 @@ def prepare(raw: Any, name: str, readOnly: bool) -> None:
                         f'{VERSION} here); upgrade the package.')
         if readOnly:
             return
-        if asked(raw, FOREIGN) == ['t']:
+        if asked(raw, TRIMMED) == ['t']:
             asked(raw, RESTORED)
-        if code >= CODE:
+        if code >= CODEVERSION:
             return
         made = ''
     else:
@@ -238,4 +239,6 @@ def prepare(raw: Any, name: str, readOnly: bool) -> None:
         if readOnly:
             raise Unfit(f'{name} has no tables yet; open it for writing once.')
         made = f'{TABLES};'
-    asked(raw, f'BEGIN; {made}{VOTE};{JUDGE};{OTHER}; UPDATE zodb_store SET code = {CODE}; COMMIT')
+    asked(raw,
+          f'BEGIN; {made}{VOTE};{JUDGE};{OTHER}; UPDATE zodb_store SET code = {CODEVERSION}; '
+          'COMMIT')

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from p01.remote.storage.faults import Disconnected, LockTimeout
-from p01.remote.storage.postgresql.arrays import LONG, long
+from p01.remote.storage.postgresql.arrays import INT8FORMAT, long
 from p01.remote.storage.postgresql.link import Link, Refused, Step
-from p01.remote.storage.postgresql.schema import IDS, SETTINGS, STATEMENTS
+from p01.remote.storage.postgresql.schema import IDS, SESSIONSETTINGS, STATEMENTS
 from p01.remote.storage.shared import Shared
 
-WAIT = 30.0         # seconds to wait for others that commit
+COMMITWAIT = 30.0         # seconds to wait for others that commit
 AGAIN = 0.05, 1.0   # seconds between two tries to connect, at first and in the end
 
 
@@ -24,7 +24,7 @@ class Server(Shared):
     """A database on a server, for all views of this process."""
 
     def __init__(self, name: str, conninfo: Callable[[], str], readOnly: bool = False,
-                 wait: float = WAIT,
+                 wait: float = COMMITWAIT,
                  blobs: Path | None = None) -> None:
         super().__init__(name, readOnly, blobs)
         # a function, since what it returns may have a password in it
@@ -36,7 +36,7 @@ class Server(Shared):
     def connect(self) -> Link:
         """A new connection. Raises Disconnected."""
         try:
-            return Link(self.conninfo(), SETTINGS.format(int(self.wait * 1000)), STATEMENTS)
+            return Link(self.conninfo(), SESSIONSETTINGS.format(int(self.wait * 1000)), STATEMENTS)
         except Refused as error:
             raise Disconnected(f'{self.name} cannot be reached ({error}); try again.') from error
 
@@ -48,7 +48,7 @@ class Server(Shared):
         crash of the server hands none of them out twice.
         """
         with view.lock:
-            first = LONG.unpack(view.session.run(Step(b'ids'))[0].get_value(0, 0))[0]
+            first = INT8FORMAT.unpack(view.session.run(Step(b'ids'))[0].get_value(0, 0))[0]
         return range(first, first + IDS)
 
     def outcome(self, tid: int, session: int) -> bool:

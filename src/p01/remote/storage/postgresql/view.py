@@ -23,7 +23,7 @@ from p01.remote.storage import core
 from p01.remote.storage.faults import Disconnected
 from p01.remote.storage.iteration import Row
 from p01.remote.storage.pending import Pending
-from p01.remote.storage.postgresql.arrays import LONG, long, longs
+from p01.remote.storage.postgresql.arrays import INT8FORMAT, long, longs
 from p01.remote.storage.postgresql.link import Step
 from p01.remote.storage.postgresql.packing import Pack
 from p01.remote.storage.postgresql.portions import PORTION, loaded, objects, portions, restoring
@@ -31,12 +31,12 @@ from p01.remote.storage.postgresql.schema import CONFLICT
 from p01.remote.storage.postgresql.server import Server
 from p01.remote.storage.postgresql.session import BEGIN, SLOTS, Session
 
-MANY = 1_000            # objects that are asked for at once
-ROOM = 64 << 20         # bytes of objects that were asked for in advance
+ASKEDATONCE = 1_000            # objects that are asked for at once
+AHEADBYTES = 64 << 20         # bytes of objects that were asked for in advance
 TRIM = 1_000            # commits of a process after which it trims the table of changes
 COMMIT, NOTIFY, TRIMMING = (Step(name) for name in (b'commit', b'notify', b'trim'))
 VOTED, JUDGED = (1,) * 10, (1,) * 8     # all their values are binary
-KEYS = (b'DECLARE keys CURSOR FOR SELECT oid, tid FROM zodb_object WHERE tid BETWEEN %d AND %d '
+ALLKEYS = (b'DECLARE keys CURSOR FOR SELECT oid, tid FROM zodb_object WHERE tid BETWEEN %d AND %d '
         b'ORDER BY tid, oid')
 
 
@@ -84,7 +84,7 @@ class View(core.View):
     def count(self, name: bytes) -> int:
         """What a statement counts, in the snapshot or, when there is none, now."""
         result = self.ask(name) if self.session.open else self.session.run(Step(name))[0]
-        return int(LONG.unpack(result.get_value(0, 0))[0])
+        return int(INT8FORMAT.unpack(result.get_value(0, 0))[0])
 
     def read(self, oid: int) -> tuple[bytes, int] | None:
         """See core."""
@@ -94,15 +94,15 @@ class View(core.View):
         if found is None:
             result = self.ask(b'load', long(oid))
             if result.ntuples:
-                found = result.get_value(0, 0), LONG.unpack(result.get_value(0, 1))[0]
+                found = result.get_value(0, 0), INT8FORMAT.unpack(result.get_value(0, 1))[0]
         return found
 
     def prefetch(self, oids: Iterable[bytes]) -> None:
         """Load many at once; kept until each is loaded, or the snapshot ends."""
         with self.lock:
             self.shared.own()
-            waiting, room = map(u64, oids), ROOM
-            while room > 0 and (some := list(islice(waiting, MANY))):
+            waiting, room = map(u64, oids), AHEADBYTES
+            while room > 0 and (some := list(islice(waiting, ASKEDATONCE))):
                 for oid, tid, state in loaded(self.ask(b'loads', longs(some))):
                     self.fetched[oid] = state, tid
                     room -= len(state)
@@ -114,13 +114,13 @@ class View(core.View):
     def after(self, oid: int, number: int) -> list[int]:
         """See core."""
         result = self.ask(b'after', long(oid), long(number))
-        return [LONG.unpack(result.get_value(row, 0))[0] for row in range(result.ntuples)]
+        return [INT8FORMAT.unpack(result.get_value(row, 0))[0] for row in range(result.ntuples)]
 
     def rows(self, start: int, stop: int) -> Iterator[Row]:
         """See core."""
         link = self.shared.connect()
         try:
-            link.run(BEGIN, b'SET LOCAL enable_seqscan TO on', KEYS % (start, stop))
+            link.run(BEGIN, b'SET LOCAL enable_seqscan TO on', ALLKEYS % (start, stop))
         except BaseException:
             link.close()
             raise
@@ -128,8 +128,9 @@ class View(core.View):
         def found() -> Iterator[Row]:
             try:
                 while True:
-                    keys = link.run(b'FETCH %d FROM keys' % MANY)[0]
-                    oids = [LONG.unpack(keys.get_value(row, 0))[0] for row in range(keys.ntuples)]
+                    keys = link.run(b'FETCH %d FROM keys' % ASKEDATONCE)[0]
+                    oids = [INT8FORMAT.unpack(keys.get_value(row, 0))[0]
+                            for row in range(keys.ntuples)]
                     if not oids:
                         break
                     have = {row[0]: row

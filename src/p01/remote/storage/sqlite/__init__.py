@@ -22,7 +22,7 @@ from p01.remote.storage.sqlite.view import View, openStorage
 
 __all__ = ['View', 'openDatabase', 'openStorage']
 
-OPENING = 60.0      # seconds to wait for others that open the same folder
+OPENINGPATIENCE = 60.0      # seconds to wait for others that open the same folder
 
 
 def openDatabase(address: Address, **settings: Any) -> ZODB.DB:
@@ -58,9 +58,9 @@ def openDatabase(address: Address, **settings: Any) -> ZODB.DB:
 def _open(folder: Path, settings: dict[str, Any]) -> ZODB.DB:
     # One at a time: ZODB looks for the root object and makes it in two transactions.
     lock = FileLock(folder / 'open.lock')
-    if not lock.acquire(OPENING):
-        raise DatabaseLocked(f'{folder} has been held for {OPENING:g} seconds by another process '
-                             'that opens it; see what hangs there.')
+    if not lock.acquire(OPENINGPATIENCE):
+        raise DatabaseLocked(f'{folder} has been held for {OPENINGPATIENCE:g} seconds by another '
+                             'process that opens it; see what hangs there.')
     try:
         storage = openStorage(folder)
         try:

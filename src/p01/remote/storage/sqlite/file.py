@@ -16,23 +16,23 @@ from p01.remote.storage.shared import Shared
 from p01.remote.storage.sqlite import forks, mounts, schema
 from p01.remote.storage.sqlite.gate import Gate
 
-NAME, LOCK, BLOBS = 'main.sqlite3', 'commit.lock', 'blobs'
-WAIT = 30.0                 # seconds to wait for others that commit
+FILENAME, COMMITLOCK, BLOBS = 'main.sqlite3', 'commit.lock', 'blobs'
+GATEWAIT = 30.0                 # seconds to wait for others that commit
 IDS = 128                   # object ids that a process reserves at once, with an fsync
 # bytes that the log keeps when it begins anew; beyond them somebody holds an old snapshot
-LOG = 64 << 20
+LOGSIZE = 64 << 20
 # pages of a process, about, after which it has the log copied into the file
 CHECKPOINT = 1_000
 PAGE, EACH = 4096, 4        # bytes of a page, and pages that a commit changes at least
-FRAME = PAGE + 24           # bytes of a page in the log
-AHEAD = 8 << 20             # bytes that the log is longer than it need be
+FRAMESIZE = PAGE + 24           # bytes of a page in the log
+LOGAHEAD = 8 << 20             # bytes that the log is longer than it need be
 # bytes that must be free beyond what is written: the log, until it is copied into the file
 SPARE = 4 << 20
 # Sync every commit, on macOS to the disk itself; what is sorted stands in memory.
-SETTINGS = ('synchronous = FULL', 'fullfsync = ON', 'temp_store = MEMORY',
-            f'journal_size_limit = {LOG}',
+PRAGMAS = ('synchronous = FULL', 'fullfsync = ON', 'temp_store = MEMORY',
+            f'journal_size_limit = {LOGSIZE}',
             'wal_autocheckpoint = 0')
-NEXT = 'SELECT MAX(oid, (SELECT IFNULL(MAX(zoid), 0) + 1 FROM object_state)) FROM known'
+NEXTOID = 'SELECT MAX(oid, (SELECT IFNULL(MAX(zoid), 0) + 1 FROM object_state)) FROM known'
 
 
 class File(Shared):
@@ -44,16 +44,16 @@ class File(Shared):
     pack, ask for it first.
     """
 
-    def __init__(self, folder: Path, readOnly: bool = False, wait: float = WAIT,
+    def __init__(self, folder: Path, readOnly: bool = False, wait: float = GATEWAIT,
                  blobs: Path | None = None) -> None:
         super().__init__(str(folder), readOnly, blobs or folder / BLOBS)
-        self.folder, self.path, self.wait = folder, folder / NAME, wait
+        self.folder, self.path, self.wait = folder, folder / FILENAME, wait
         mounts.check(folder)
         forks.check(self.path)
         self.pages = 0                          # since the last checkpoint of ours
         self.packing = False                    # whether a pack of this process is at work
         self.views: weakref.WeakSet[Any] = weakref.WeakSet()
-        self.gate = Gate(folder / LOCK, wait)
+        self.gate = Gate(folder / COMMITLOCK, wait)
         try:
             with self.gate:
                 self.writer = self.connect(not readOnly)
@@ -73,7 +73,7 @@ class File(Shared):
         connection = sqlite3.connect(self.path, timeout=self.wait, isolation_level=None,
                                      check_same_thread=False)
         try:
-            for setting in (*SETTINGS, f'query_only = {int(not writing)}'):
+            for setting in (*PRAGMAS, f'query_only = {int(not writing)}'):
                 connection.execute(f'PRAGMA {setting}').fetchall()
         except BaseException:
             connection.close()
@@ -116,7 +116,7 @@ class File(Shared):
             _, used, copied = self.execute('PRAGMA wal_checkpoint(PASSIVE)').fetchone()
             if used > copied:
                 with suppress(OSError):         # the disk is full, say: the next commits will tell
-                    self.lengthen(AHEAD + used * FRAME)
+                    self.lengthen(LOGAHEAD + used * FRAMESIZE)
 
     def lengthen(self, size: int) -> None:
         """Have so many bytes in the log's file, of zeros, which are no commits."""
@@ -147,7 +147,7 @@ class File(Shared):
         """See Shared."""
         try:
             with self.writing() as execute:
-                first = execute(NEXT).fetchone()[0]
+                first = execute(NEXTOID).fetchone()[0]
                 execute('UPDATE known SET oid = ?', (first + IDS,))
         except sqlite3.Error as error:
             raise self.told(error) from error

@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from p01.remote.storage.faults import LockTimeout, Midst
 
-FIRST, GROWTH, LONGEST = 0.000_05, 1.05, 0.001      # seconds between two tries
+FIRSTWAIT, GROWTH, LONGESTWAIT = 0.000_05, 1.05, 0.001      # seconds between two tries
 
 
 class Gate:
@@ -52,7 +52,7 @@ class Gate:
     def knock(self) -> None:
         """Wait for the other processes."""
         try:
-            deadline, pause = time.monotonic() + self.wait, FIRST
+            deadline, pause = time.monotonic() + self.wait, FIRSTWAIT
             while True:
                 time.sleep(pause)
                 try:
@@ -61,7 +61,7 @@ class Gate:
                 except BlockingIOError:
                     if time.monotonic() > deadline:
                         self.late('process')
-                    pause = min(GROWTH * pause, LONGEST)
+                    pause = min(GROWTH * pause, LONGESTWAIT)
         except BaseException:
             self.leave()
             raise

@@ -13,16 +13,16 @@ from ZODB.utils import u64
 
 from p01.remote.storage.faults import Packed
 from p01.remote.storage.flock import FileLock
-from p01.remote.storage.marking import BATCH, ROOT, Ids, Marking
+from p01.remote.storage.marking import MARKEDATONCE, ROOT, Ids, Marking
 from p01.remote.storage.sqlite.file import File
-from p01.remote.storage.sqlite.schema import LAST
+from p01.remote.storage.sqlite.schema import LASTTID
 
-LOCK = 'pack.lock'
+PACKLOCK = 'pack.lock'
 PAGES = 1_000       # that are given back in one transaction
-TOLD = 10.0         # seconds between two lines of the log
+TELLEVERY = 10.0         # seconds between two lines of the log
 
-CHANGED = 'SELECT zoid, tid FROM object_state WHERE tid > ? ORDER BY tid'
-NEXT = 'SELECT zoid FROM object_state WHERE zoid > ? AND tid <= ? ORDER BY zoid LIMIT ?'
+CHANGEDSINCE = 'SELECT zoid, tid FROM object_state WHERE tid > ? ORDER BY tid'
+NEXTOLD = 'SELECT zoid FROM object_state WHERE zoid > ? AND tid <= ? ORDER BY zoid LIMIT ?'
 STATE = 'SELECT state FROM object_state WHERE zoid = ?'
 
 logger = logging.getLogger('p01.remote')
@@ -36,12 +36,12 @@ class Pack:
         self.before = u64(TimeStamp(*time.gmtime(before)[:5], before % 60).raw())
         self.looked = 0             # the last transaction whose objects have been marked anew
         self.deleted = 0
-        self.next = time.monotonic() + TOLD
+        self.next = time.monotonic() + TELLEVERY
 
     def run(self, references: Callable[[bytes], Iterable[bytes]] | None) -> None:
         """Pack; without references no object is garbage. Raises Packed while another pack runs, of
         whatever process."""
-        lock = FileLock(self.file.folder / LOCK)
+        lock = FileLock(self.file.folder / PACKLOCK)
         if not lock.acquire():
             raise Packed(f'{self.file.folder} is being packed already; try again when that pack '
                          'has ended.')
@@ -60,7 +60,7 @@ class Pack:
 
     def collect(self, ask: Any, marking: Marking) -> None:
         """Delete the garbage."""
-        self.looked = ask(LAST).fetchone()[0]
+        self.looked = ask(LASTTID).fetchone()[0]
         limit = min(self.before, self.looked)
         marking.mark([ROOT], reading(ask))
         self.renew(ask, marking)
@@ -69,7 +69,7 @@ class Pack:
             with self.file.writing() as execute:
                 # nobody else writes now: what is not marked, nobody can have
                 self.renew(execute, marking)
-                found = [oid for oid, in execute(NEXT, (after, limit, BATCH)).fetchall()]
+                found = [oid for oid, in execute(NEXTOLD, (after, limit, MARKEDATONCE)).fetchall()]
                 garbage = [(oid,) for oid in found if oid not in marking]
                 if garbage:
                     execute('UPDATE known SET tid = MAX(tid, ?)', (limit,))
@@ -82,8 +82,8 @@ class Pack:
 
     def renew(self, ask: Any, marking: Marking) -> None:
         """Mark what was committed since."""
-        cursor = ask(CHANGED, (self.looked,))
-        while rows := cursor.fetchmany(BATCH):
+        cursor = ask(CHANGEDSINCE, (self.looked,))
+        while rows := cursor.fetchmany(MARKEDATONCE):
             self.looked = rows[-1][1]
             marking.mark([oid for oid, tid in rows], reading(ask))
 
@@ -108,7 +108,7 @@ class Pack:
     def tell(self, text: str, count: int) -> None:
         """Write a line, now and then."""
         if time.monotonic() >= self.next:
-            self.next = time.monotonic() + TOLD
+            self.next = time.monotonic() + TELLEVERY
             logger.info(text, self.file.folder, f'{count:,}')
 
 

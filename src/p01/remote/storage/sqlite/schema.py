@@ -14,21 +14,21 @@ from pathlib import Path
 
 from ZODB.POSException import StorageError
 
-APPLICATION = int.from_bytes(b'p01r')
+APPLICATIONID = int.from_bytes(b'p01r')
 VERSION = 1
 # INCREMENTAL: free pages can be given back, in steps; it counts when the file is made.
 MADE = ('auto_vacuum = INCREMENTAL', 'journal_mode = WAL')
-TABLES = (
+SQLITETABLES = (
     '''CREATE TABLE IF NOT EXISTS object_state (
     zoid INTEGER PRIMARY KEY NOT NULL, tid INTEGER NOT NULL CHECK (tid > 0), state_size INTEGER NOT NULL, state BLOB)''',
     'CREATE INDEX IF NOT EXISTS object_state_tid ON object_state (tid)',
     'CREATE TABLE IF NOT EXISTS known (oid INTEGER NOT NULL, tid INTEGER NOT NULL)',
     'INSERT INTO known SELECT 1, 0 WHERE NOT EXISTS (SELECT * FROM known)',
-    f'PRAGMA application_id = {APPLICATION}',
+    f'PRAGMA application_id = {APPLICATIONID}',
     f'PRAGMA user_version = {VERSION}',
 )
 # The newest revision that there is or was: it never goes back, whatever is packed.
-LAST = 'SELECT MAX(tid, IFNULL((SELECT MAX(tid) FROM object_state), 0)) FROM known'
+LASTTID = 'SELECT MAX(tid, IFNULL((SELECT MAX(tid) FROM object_state), 0)) FROM known'
 
 
 class Unfit(StorageError):
@@ -50,7 +50,7 @@ def prepare(connection: sqlite3.Connection, path: Path, readOnly: bool) -> None:
         raise Unfit(f'{path} cannot have a write-ahead log (its journal mode stays {mode}); choose '
                     'a folder on a local disk.')
     connection.execute('BEGIN IMMEDIATE')
-    for statement in TABLES:
+    for statement in SQLITETABLES:
         connection.execute(statement)
     connection.execute('COMMIT')
 
@@ -61,7 +61,7 @@ def check(connection: sqlite3.Connection, path: Path) -> bool:
                             for name in ('application_id', 'user_version'))
     tables = {name for name,
               in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if application == APPLICATION:
+    if application == APPLICATIONID:
         if version > VERSION:
             raise Unfit(f'{path} was written by a newer p01.remote (version {version} of its '
                         f'tables, {VERSION} here); upgrade the package.')

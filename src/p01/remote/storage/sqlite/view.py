@@ -16,9 +16,9 @@ from p01.remote.storage import core
 from p01.remote.storage.faults import Fault
 from p01.remote.storage.iteration import Row
 from p01.remote.storage.pending import Pending
-from p01.remote.storage.sqlite.file import EACH, PAGE, WAIT, File
+from p01.remote.storage.sqlite.file import EACH, GATEWAIT, PAGE, File
 from p01.remote.storage.sqlite.packing import Pack
-from p01.remote.storage.sqlite.schema import LAST
+from p01.remote.storage.sqlite.schema import LASTTID
 
 CHANGED = 'SELECT zoid, tid FROM object_state WHERE tid > ? ORDER BY tid LIMIT ?'
 LOAD = 'SELECT state, tid FROM object_state WHERE zoid = ?'
@@ -30,7 +30,8 @@ RESTORE = ('INSERT INTO object_state (tid, state_size, state, zoid) VALUES (?, ?
            'state = excluded.state WHERE excluded.tid >= tid')
 REMOVE = 'DELETE FROM object_state WHERE zoid = ? AND tid <= ?'
 AFTER = 'SELECT zoid FROM object_state WHERE zoid >= ? AND state IS NOT NULL ORDER BY zoid LIMIT ?'
-ROWS = ('SELECT zoid, tid, state FROM object_state WHERE tid BETWEEN ? AND ? AND state IS NOT NULL '
+HISTORYROWS = ('SELECT zoid, tid, state FROM object_state WHERE tid BETWEEN ? AND ? AND state IS '
+               'NOT NULL '
         'ORDER BY tid, zoid')
 
 
@@ -76,14 +77,14 @@ class View(core.View):
             self.end()
             ask, seen = self.begin(), self.seen
             if seen is None:
-                self.seen = ask(LAST).fetchone()[0]
+                self.seen = ask(LASTTID).fetchone()[0]
                 return []
             rows = ask(CHANGED, (seen, core.CHANGES)).fetchall()
             if not rows:
                 return []
             own, self.own = self.own, set()
             if len(rows) >= core.CHANGES:
-                self.seen = ask(LAST).fetchone()[0]
+                self.seen = ask(LASTTID).fetchone()[0]
                 return None
             self.seen = rows[-1][1]
             return [oid for oid, tid in rows
@@ -102,7 +103,7 @@ class View(core.View):
                 return self.ask(statement, values).fetchone()
             self.begin()
             if self.seen is None:
-                self.seen = self.ask(LAST).fetchone()[0]
+                self.seen = self.ask(LASTTID).fetchone()[0]
             found = self.ask(statement, values).fetchone()
             if self.first and self.transaction is None:
                 self.end()
@@ -127,7 +128,7 @@ class View(core.View):
 
     def last(self) -> int:
         """See core."""
-        return self.number(LAST)
+        return self.number(LASTTID)
 
     def after(self, oid: int, number: int) -> list[int]:
         """See core."""
@@ -138,11 +139,11 @@ class View(core.View):
         """See core."""
         connection = self.shared.connect()
         connection.execute('BEGIN')
-        connection.execute(LAST).fetchone()
+        connection.execute(LASTTID).fetchone()
 
         def found() -> Iterator[Row]:
             try:
-                yield from connection.execute(ROWS, (start, stop))
+                yield from connection.execute(HISTORYROWS, (start, stop))
             finally:
                 connection.close()
         return found()
@@ -165,7 +166,7 @@ class View(core.View):
                 execute = self.shared.begin()
                 self.writing = True
                 self.shared.pages += EACH + pending.size // PAGE
-                self.numbered(execute(LAST).fetchone()[0], pending.given)
+                self.numbered(execute(LASTTID).fetchone()[0], pending.given)
                 self.place(pending)
                 for oid, serial in pending.checks.items():
                     found = execute(LOAD, (oid,)).fetchone()
@@ -262,7 +263,7 @@ class View(core.View):
             self.disconnect()
 
 
-def openStorage(folder: str | Path, readOnly: bool = False, wait: float = WAIT,
+def openStorage(folder: str | Path, readOnly: bool = False, wait: float = GATEWAIT,
                 blobs: str | Path | None = None) -> View:
     """The storage in a folder, which is there; its database is made on first use. Blobs are in its
     folder blobs, or in the one that is named.

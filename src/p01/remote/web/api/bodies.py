@@ -14,7 +14,7 @@ from p01.remote.ground.foreign import short
 from p01.remote.web.api.problems import Problem
 from p01.remote.web.api.shapes import Field
 
-KINDS = {'string': (str, 'a text'), 'integer': (int, 'a whole number'),
+BODYKINDS = {'string': (str, 'a text'), 'integer': (int, 'a whole number'),
          'number': (int | float, 'a number'), 'boolean': (bool, 'true or false'),
          'array': (list, 'a list'), 'object': (dict, 'an object')}
 
@@ -59,7 +59,7 @@ def refuse(word: str) -> None:
 
 def check(name: str, value: Any, field: Field) -> None:
     """Raises InputError for a value of another kind."""
-    kinds = [KINDS[kind] for kind in field.kinds]
+    kinds = [BODYKINDS[kind] for kind in field.kinds]
     # True is a whole number to Python
     if not any(isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
                for kind, _ in kinds):

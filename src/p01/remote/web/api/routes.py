@@ -30,7 +30,7 @@ ORDERED = {
 KEYHEADER = {'Idempotency-Key': Field(
     'The same key of the same caller within a day is answered with the same job.', ('string',),
     False, {'minLength': 1, 'maxLength': deeds.KEYLENGTH})}
-ENDING = {'running': Field('Whether a job that runs is asked to end.', ('boolean',), False,
+ENDINGBODY = {'running': Field('Whether a job that runs is asked to end.', ('boolean',), False,
                            {'default': True}),
           'grace': Field('How long it gets for that.', TIME)}
 PAUSED = {'for': Field('How long; without it until resumed.', TIME)}
@@ -46,7 +46,7 @@ TABLEOFROUTES = (
     Route('GET', '/jobs/{id}/log', 'showLog', READ, 'What a job has logged', looks.log,
           {200: 'Log'}),
     Route('POST', '/jobs/{id}/cancel', 'cancel', MANAGE, 'Cancel a job, or ask it to end',
-          deeds.cancel, {200: 'Changed'}, {}, ENDING),
+          deeds.cancel, {200: 'Changed'}, {}, ENDINGBODY),
     Route('POST', '/jobs/{id}/retry', 'retry', MANAGE, 'Run a failed or cancelled job again',
           deeds.retry, {200: 'Changed'}, {}, {}),
     Route('GET', '/queues', 'listQueues', READ, 'Queues, by name', looks.queues, {200: 'Queues'},

@@ -133,6 +133,11 @@ def test_a_hook_may_know_the_tokens(empty):
     assert asked == ['hers', 'his']
 
 
+def test_a_hook_that_gives_a_text_as_scopes_lets_nobody_do_anything(empty):
+    browser = wsgi(empty.app, lambda token: Caller('ann', 'reader')).test_client()
+    problem(browser.get('/jobs', headers={'Authorization': 'Bearer hers'}), 500)
+
+
 @pytest.mark.parametrize('tokens', [
     {'short': Caller('ann')}, {'with spaces in it, long': Caller('ann')},
     {'ünlautet-and-long-enough': Caller('ann')}, {'x' * 20: Caller('ann', READ)},
@@ -178,6 +183,7 @@ def test_a_job_is_enqueued_with_its_options(bare):
     assert found['input']['arguments'] == [{'name': '0', 'text': "'order-1'"},
                                            {'name': 'copies', 'text': '2'}]
     again = bare.post('/jobs', {**ORDER, 'unique': 'one'})
+    assert (again.status_code, again.json['new']) == (200, False)
     assert again.json['id'] == answer.json['id']
     at = bare.post('/jobs', {**ORDER, 'at': '2100-01-31T08:30+01:00'})
     assert bare.get(at.location)['due'] == '2100-01-31T07:30:00+00:00'

@@ -64,18 +64,17 @@ def enqueue(call: Call) -> Answer:
             raise InputError('Give unique or an Idempotency-Key, not both.')
         options['unique'] = Unique(key, period=KEYLIVES)
         note = {ASKEDFOR: digestOf(call.body)}
-    ordered = function.using(**options)
+    ordered, unique = function.using(**options), key or options.get('unique')
 
     def work(processor: RemoteProcessor) -> tuple[int, str, bool]:
-        held = None if key is None else uniques.holder(processor.store, key, clocks.now())
-        if held is not None:
+        held = None if unique is None else uniques.holder(processor.store, unique, clocks.now())
+        if held is not None and note is not None:
             told = (processor.store.entry(held)[1].extras or {}).get(ASKEDFOR)
-            if note is None or told != note[ASKEDFOR]:
+            if told != note[ASKEDFOR]:
                 raise Problem(422, f'The Idempotency-Key was used for job {held}, which was asked '
                               'for otherwise; take another key.')
-            return held, processor.getJobStatus(held), False
         [jobid] = ordered.order(processor, [arguments], note)
-        return jobid, processor.getJobStatus(jobid), True
+        return jobid, processor.getJobStatus(jobid), jobid != held
 
     # two at once that come to this process with one key are one after the other
     with call.server.guard if key is not None else nullcontext():

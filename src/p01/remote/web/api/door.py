@@ -56,6 +56,10 @@ def callerOf(tokens: Tokens, header: str) -> Caller | None:
     if scheme.casefold() != 'bearer' or not token:
         return None
     if callable(tokens):
-        return tokens(token)
+        caller = tokens(token)
+        # in a text another scope might be found as a part
+        if caller is not None and isinstance(caller.scopes, str):
+            raise TypeError(f'The scopes of {short(caller.name)} must be a list, not a text.')
+        return caller
     found = [caller for known, caller in tokens.items() if same(token, known)]
     return found[0] if found else None

@@ -237,6 +237,28 @@ def test_a_key_that_many_send_at_once_stands_for_one_job(bare):
     assert sorted(answer.status_code for answer in found) == [200] * 5 + [201]
 
 
+def test_of_those_that_come_to_several_processes_at_once_one_runs(empty):
+    services, found, gate = [Service(empty) for _ in range(4)], [], threading.Barrier(4)
+    order = {'job': 'shop.stock.sync', 'args': ['north']}
+
+    def send(service):
+        gate.wait(30)
+        found.append(service.post('/jobs', order, headers={'Idempotency-Key': 'a4'}).json['id'])
+
+    threads = [threading.Thread(target=send, args=(service,)) for service in services]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(found) == 4
+    empty.app.drain()
+    results = [services[0].get(f'/jobs/{jobid}/result') for jobid in found]
+    assert len({result['id'] for result in results}) == 1
+    assert {result['status'] for result in results} == {'completed'}
+    rows = [services[0].get(f'/jobs/{jobid}') for jobid in set(found)]
+    assert sorted(row['runs'] for row in rows) == [0] * (len(rows) - 1) + [1]
+
+
 @pytest.mark.parametrize('key', ['', 'x' * 256, 'ö', '\t', 'a\x7f'])
 def test_what_is_no_key_is_refused(bare, key):
     answer = bare.post('/jobs', ORDER, headers={'Idempotency-Key': key})

@@ -34,7 +34,7 @@ class Reading:
             return one(value.value)
         if isinstance(value, pickled.Name):
             raise pickled.Unreadable(f'it has {value.name[:100]} in it')
-        if value.calls or value.kind not in ('list', 'tuple', 'dict'):
+        if value.kind not in ('list', 'tuple', 'dict'):
             raise pickled.Unreadable(f'it has a {value.kind[:100]} in it')
         if value.kind != 'dict':
             return [self.of(each, depth + 1) for each in value.items]

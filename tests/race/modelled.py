@@ -8,8 +8,8 @@ from hypothesis import strategies as some
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
 
 from p01.remote import storage, verbs
-from p01.remote.engine import rescuing
 from p01.remote.exceptions import JobNotFound
+from p01.remote.options import DEATHS
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store.keys import shardOf
 from p01.remote.store.records import Record
@@ -134,7 +134,7 @@ class Modelled(RuleBasedStateMachine):
                 if known.status not in ('cancelled',):
                     assert view.runs == known.runs + (known.status in ('processing', *FINISHED)
                                                       and not getattr(known, 'deaths',
-                                                                      0) >= rescuing.DEATHS)
+                                                                      0) >= DEATHS)
                 totals.setdefault(known.record.queue, Counter())[view.status] += 1
             for key in ('a', 'b'):
                 keep = [jobid for jobid, known in self.jobs.items() if known.unique

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from p01.remote.engine import heartbeat, runner
+from p01.remote.engine import heartbeat, runner, seating
 from p01.remote.ground import blackbox
 from p01.remote.store.outcomes import success
 from p01.remote.store.payload import Payload
@@ -124,7 +124,7 @@ def test_what_cannot_be_given_back_is_kept(stage, monkeypatch):
 
     def meanwhile(jobids):
         with monkeypatch.context() as patch:
-            patch.setattr(heartbeat, 'transact', refuse)
+            patch.setattr(seating, 'transact', refuse)
             spare(loop)
         assert len(loop.post.hand[1]) == 4
     jobids = behind(stage, loop, 'effect', 5, meanwhile)

@@ -6,8 +6,9 @@ import time
 import pytest
 
 from p01.remote import scheduler
-from p01.remote.engine import death, presence, rescuing
+from p01.remote.engine import death, presence
 from p01.remote.ground import blackbox
+from p01.remote.options import DEATHS
 from p01.remote.store.seats import Seat
 from tests.race.test_rescue import boxes, deaths, look, seated
 
@@ -61,7 +62,7 @@ def test_the_end_of_a_host_is_no_jobs_fault(shared, tmp_path, left):
     before this boot."""
     [jobid] = shared.enqueue('effect', 1)
     name = blackbox.HOST.partition('/')[0]
-    for _ in range(rescuing.DEATHS + 1):
+    for _ in range(DEATHS + 1):
         box = presence.Box(boxes(shared, tmp_path))
         box.write(box.take(), jobid, 0.0)
         seated(shared, 1, host=f'{name}/before', box=str(box.path),

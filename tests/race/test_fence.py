@@ -8,6 +8,7 @@ from ZODB.POSException import ConflictError
 
 from p01.remote import verbs
 from p01.remote.engine import rescuing
+from p01.remote.options import DEATHS
 from p01.remote.store.slips import SLIPROOM
 from tests.acceptance import tasks
 from tests.race.stage import session
@@ -73,7 +74,7 @@ def test_a_late_commit_meets_the_eviction(stage, before):
 
 def test_a_late_commit_is_refused_when_its_job_was_put_aside(stage):
     jobids = stage.enqueue('effect', *range(SLIPROOM + 1))
-    for number in range(rescuing.DEATHS - 1):
+    for number in range(DEATHS - 1):
         dead = stage.loop(f'dead{number}')
         stage.claim(dead, 1)
         stage.rescue(dead, {jobids[0]})

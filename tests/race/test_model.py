@@ -7,6 +7,7 @@ from transaction.interfaces import TransientError
 
 from p01.remote import verbs
 from p01.remote.engine import rescuing
+from p01.remote.options import DEATHS
 from p01.remote.store.records import Attempt, Outcome, Record
 from tests.race.modelled import FINISHED, QUEUES, Known, Modelled
 
@@ -204,7 +205,7 @@ class TheStore(Modelled):
                 self.back(known, None, jobid == ran)
                 if jobid == ran:
                     known.deaths = getattr(known, 'deaths', 0) + 1
-                    if known.deaths >= rescuing.DEATHS:
+                    if known.deaths >= DEATHS:
                         known.status = 'error'
         self.replace(name)
 

@@ -6,13 +6,13 @@ import threading
 import pytest
 
 from p01.remote import verbs
-from p01.remote.engine import rescuing
 from p01.remote.job import Job
+from p01.remote.options import DEATHS
 
 
 def test_a_job_that_takes_its_workers_down_is_put_aside(stage):
     [pill, *others] = stage.enqueue('effect', *range(4))
-    for number in range(rescuing.DEATHS):
+    for number in range(DEATHS):
         dead = stage.loop(f'dead{number}')
         assert stage.claim(dead, 2)[0].id == pill
         stage.rescue(dead, {pill}, 'killed by signal SIGSEGV')
@@ -28,7 +28,7 @@ def test_a_job_that_takes_its_workers_down_is_put_aside(stage):
 
 def test_what_was_put_aside_runs_again_when_someone_says_so(stage):
     [pill] = stage.enqueue('effect', 7)
-    for number in range(rescuing.DEATHS):
+    for number in range(DEATHS):
         dead = stage.loop(f'dead{number}')
         stage.claim(dead)
         stage.rescue(dead, {pill})

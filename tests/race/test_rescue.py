@@ -11,7 +11,7 @@ from p01.remote import storage, verbs
 from p01.remote.engine import presence, rescuing
 from p01.remote.ground import blackbox, folders
 from p01.remote.ground.blackbox import HOST
-from p01.remote.options import Policy
+from p01.remote.options import DEATHS, Policy
 from p01.remote.store.seats import Seat
 from tests.race.stage import session
 
@@ -243,7 +243,7 @@ def test_the_worker_of_an_earlier_process_is_dead_though_its_pid_lives(stage):
 def test_the_time_out_of_a_neighbour_is_no_death(stage):
     """E8: both ran when their process was killed, for one of them."""
     innocent, late = stage.enqueue('effect', 1, 2)
-    for number in range(rescuing.DEATHS):
+    for number in range(DEATHS):
         dead = stage.loop(f'dead{number}')
         stage.claim(dead, 2)
 
@@ -282,7 +282,7 @@ def test_a_death_is_a_failed_run_unless_the_job_says_otherwise(stage, policy, ru
 def test_a_process_that_was_to_end_takes_no_job_with_it(shared, tmp_path):
     """However often: told by a signal, or at the end of a server that works beside other things."""
     [jobid] = shared.enqueue('effect', 1)
-    for end in [blackbox.TOLD, blackbox.ENDS] * rescuing.DEATHS:
+    for end in [blackbox.TOLD, blackbox.ENDS] * DEATHS:
         box = presence.Box(boxes(shared, tmp_path))
         box.write(box.take(), jobid, 0.0)
         seated(shared, 1, box=str(box.path))

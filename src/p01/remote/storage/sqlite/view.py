@@ -30,7 +30,7 @@ RESTORE = ('INSERT INTO object_state (tid, state_size, state, zoid) VALUES (?, ?
            'state = excluded.state WHERE excluded.tid >= tid')
 REMOVE = 'DELETE FROM object_state WHERE zoid = ? AND tid <= ?'
 AFTER = 'SELECT zoid FROM object_state WHERE zoid >= ? AND state IS NOT NULL ORDER BY zoid LIMIT ?'
-PAGES = 'SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()'
+SIZETHERE = 'SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()'
 HISTORYROWS = ('SELECT zoid, tid, state FROM object_state WHERE tid BETWEEN ? AND ? AND state IS '
                'NOT NULL '
         'ORDER BY tid, zoid')
@@ -157,7 +157,7 @@ class View(core.View):
         """Bytes of the file, and of what stands behind its end in the log; what is to be
         overwritten there does not count."""
         with self.lock:
-            return max(os.stat(self.shared.path).st_size, self.number(PAGES))
+            return max(os.stat(self.shared.path).st_size, self.number(SIZETHERE))
 
     # -- committing
 

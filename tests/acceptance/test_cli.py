@@ -94,8 +94,9 @@ def test_help_is_there_for_every_verb(run):
     verbs = [line.split()[0]
              for line in found.stdout.partition('Commands:')[2].partition('\n\n')[0].splitlines()
              if line]
-    assert verbs == ['demo', 'worker', 'enqueue', 'jobs', 'queues', 'schedules', 'workers',
-                     'status', 'doctor', 'pack', 'copy']
+    assert verbs == ['demo', 'worker', 'enqueue', 'jobs', 'errors', 'queues', 'schedules',
+                     'workers', 'status', 'health', 'top', 'history', 'metrics', 'shell',
+                     'completion', 'doctor', 'dash', 'dev', 'pack', 'copy']
     assert run('--version').stdout.startswith('p01-remote ')
     assert run('nothing').returncode == 2
 

@@ -14,6 +14,7 @@ from p01.remote.app import App
 from p01.remote.exceptions import InputError
 from p01.remote.ground import checks
 from p01.remote.ground.foreign import short
+from p01.remote.ground.upstream import over
 from p01.remote.ground.values import jsonOf
 from p01.remote.web.api import openapi
 from p01.remote.web.api.bodies import bodyOf
@@ -32,6 +33,7 @@ class JobId(BaseConverter):
 
     regex = f'[0-9]{{1,{DIGITSOFID}}}'
 
+    @over(BaseConverter)
     def to_python(self, value: str) -> int:
         """See BaseConverter."""
         return int(value)

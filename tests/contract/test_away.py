@@ -62,7 +62,8 @@ def testAProcessEndsWithOneSentenceOnANewerDatabase(newer):
     done = subprocess.run([sys.executable, '-c', LATER, newer], capture_output=True, text=True,
                           timeout=DEADLINE)
     assert (done.returncode, done.stderr) == (1, '')
-    [(word, reason)] = map(json.loads, done.stdout.splitlines())
+    # behind which files it has read
+    *_, (word, reason) = map(json.loads, done.stdout.splitlines())
     assert word == 'fault' and 'upgrade the package' in reason
 
 

@@ -133,7 +133,7 @@ def test_a_filter_gives_what_a_look_at_all_jobs_gives(steps, filters, few, sets)
         build(processor, steps)
         with ExitStack() as patched:
             if few:
-                patched.enter_context(mock.patch.object(listing, 'FEW', 0))
+                patched.enter_context(mock.patch.object(listing, 'FEWINLINE', 0))
             if sets:
                 patched.enter_context(mock.patch.object(listing, 'SETS', 0))
             for terms, since, before in filters:

@@ -22,6 +22,8 @@ class Party:
         self.name = name
 
     def begin(self):
+        # a client of ZEO hears a little later what others have committed
+        getattr(self.connection.db().storage, 'ping', bool)()
         self.manager.begin()
         return inside(self.connection).store
 

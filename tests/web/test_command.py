@@ -4,10 +4,12 @@ import hashlib
 import http.cookiejar
 import os
 import re
+import signal
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,9 @@ def command(town, *words):
     environ = {**os.environ, 'SHOP': f'sqlite:{town.app.place.partition(":")[2]}',
                'PYTHONPATH': str(ROOT / 'tests' / 'web'), 'PYTHONUNBUFFERED': '1'}
     return {'args': [sys.executable, '-m', 'p01.remote.cli', *words], 'env': environ,
-            'text': True, 'cwd': ROOT, 'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE}
+            'text': True, 'cwd': ROOT, 'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE,
+            # a shell has what it runs behind itself ignore it
+            'preexec_fn': partial(signal.signal, signal.SIGINT, signal.SIG_DFL)}
 
 
 def run(town, *words):

@@ -32,11 +32,12 @@ class Quota:
             return 0
         done = sum(loop.done + len(loop.handed.running()) for loop in self.loops)
         if self.jobs:
-            left = self.jobs - done
+            # what runs is in hand for as long as it likes: nobody waits for that
+            left = self.jobs - done - sum(bool(loop.post.running) for loop in self.loops)
             if left <= 0:
-                return self.end(f'it has run {count(done, "job")}')
+                return self.end(f'it has begun {count(self.jobs - left, "job")}')
             # others have some of it in their hands
-            left -= sum(len(loop.post.hand[1]) + bool(loop.post.running) for loop in self.loops)
+            left -= sum(len(loop.post.hand[1]) for loop in self.loops)
             most = max(0, min(most, -(-left // len(self.loops))))
         now = time.monotonic()
         if self.memory and done and now - self.looked > MEMORYLOOK:

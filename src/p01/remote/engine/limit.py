@@ -95,8 +95,9 @@ def left(seat: Seat, jobid: int) -> Stack:
     path = seat.path
     try:
         slots = blackbox.read(path).slots
-        thread = next((slot.thread for slot in (slots[seat.slot], *slots) if slot.jobid == jobid
-                       and slot.thread), 0)
+        # its own slot comes last: it may be amidst handing the job to the thread that runs it
+        slots.append(slots.pop(seat.slot))
+        thread = next((slot.thread for slot in slots if slot.jobid == jobid and slot.thread), 0)
         lines = path.with_suffix(blackbox.STACK).read_text(errors='replace').splitlines()
     except (OSError, IndexError):
         return []

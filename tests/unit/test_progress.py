@@ -12,13 +12,16 @@ import pytest
 
 from p01.remote import App, current
 from p01.remote.cli import main
+from p01.remote.cli.watching import Follower
 from p01.remote.engine import capture, progress
 from p01.remote.engine.loop import Loop
+from p01.remote.engine.watching import NOTSEEN, Seen
 from p01.remote.exceptions import InputError, RemoteError
 from p01.remote.ground import blackbox, boards, folders
 from p01.remote.job import Job
 from p01.remote.options import Policy, WorkerOptions
 from p01.remote.store.records import LOGKEPT, Progress
+from p01.remote.store.views import View
 
 SEEN = []
 
@@ -244,3 +247,13 @@ def test_it_is_shown(works, capsys):
     assert main(['jobs', 'watch', works.app.place, str(handle.id)]) == 1
     said = capsys.readouterr().out
     assert '50% half' in said and 'INFO a line' in said and 'ValueError: bad' in said
+
+
+def test_what_is_not_seen_for_a_moment_is_not_told_twice():
+    """As between the end of its box and its outcome."""
+    view, log = View(1, None, 'processing'), b'one\ntwo\n'
+    follower = Follower()
+    assert follower.lines(view, Seen(None, len(log), log)) == ['one', 'two']
+    assert follower.lines(view, NOTSEEN) == []
+    ended = Seen(None, len(log) + 6, log + b'three\n')
+    assert follower.lines(view._replace(status='completed', runs=1), ended) == ['three']

@@ -35,6 +35,8 @@ class Follower:
 
     def lines(self, view: View, found: Seen) -> list[str]:
         """The lines that it has logged since."""
+        if not found.written:
+            return []                   # nothing is seen of it just now, as while it ends
         if view.runs != self.run and self.run or found.written < self.written:
             self.written = 0            # another run
         self.run = view.runs

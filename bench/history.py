@@ -6,11 +6,11 @@ from __future__ import annotations
 import pickle
 import random
 import statistics
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+from bench.looks import taken
 from bench.plan import Plan
 from bench.table import Row, millis
 from p01.remote.store.history import MINUTE, REACHES, Code
@@ -79,13 +79,3 @@ def ran(seat: Seat, kind: tuple[str, str], now: float, chance: random.Random) ->
         ended = now + chance.lognormvariate(-3, 1)
         recording.timed(figures, Claim(kind[0]), record, (now, ended), 25)
     recording.count(figures, Code.DONE, 200)
-
-
-def taken(place: Any, look: Callable[[Any], Any]) -> float:
-    """Seconds for a look with an empty cache."""
-    with place.app.reading() as processor:
-        processor._p_jar.cacheMinimize()
-        store = processor.store
-        began = time.perf_counter()
-        look(store)
-        return time.perf_counter() - began

@@ -15,6 +15,8 @@ from transaction.interfaces import NoTransaction
 
 from p01.remote import storage, testing
 from p01.remote.engine import batch, group, sizes
+from p01.remote.engine.loop import Loop
+from p01.remote.options import WorkerOptions
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store.keys import idOf
 from p01.remote.store.lines import Delays, Stretches, members
@@ -134,6 +136,24 @@ def db(place):
 @pytest.fixture
 def address(place):
     return place.address
+
+
+def drained(app):
+    """A worker of its own does all that is due; returns its loop, which has ended."""
+    loop = Loop(app.db, app.locate, 'worker', WorkerOptions(drain=True))
+    try:
+        loop.work()
+    finally:
+        loop.close()
+    return loop
+
+
+def nested(levels):
+    """A list within a list …"""
+    found = []
+    for _ in range(levels):
+        found = [found]
+    return found
 
 
 def newProcessor():

@@ -691,7 +691,7 @@ def testWhoseJobWasTakenIsCancelledOnce(app, how):
         before = loop.bell.rings
         for _ in range(5):
             loop.bell.ring()
-            time.sleep(0.02)
+            time.sleep(0.02)        # a bookkeeping for each ring
         assert loop.bell.rings > before and log.count('cancelled') == 1
         gates['stubborn'].set()
         waitFor(lambda: handle.status == 'completed')
@@ -850,7 +850,7 @@ async def holds():
     """Holds the event loop."""
     log.append('holds')
     while not gates.setdefault('holds', threading.Event()).is_set():
-        time.sleep(0.01)
+        time.sleep(0.01)            # which no event loop should do
     async with app_().transaction() as root:
         count(root, 'held')
 

@@ -21,7 +21,7 @@ from p01.remote.exceptions import (
     UnknownJob,
 )
 from p01.remote.testing import EchoJob
-from tests.conftest import Place, commit, counted, stored
+from tests.conftest import Place, commit, counted, nested, stored
 
 
 def work(number, *, plus=0):
@@ -62,13 +62,6 @@ class LongRepr:
 
     def __repr__(self):
         raise RuntimeError('no text')
-
-
-def deep(levels):
-    found = []
-    for _ in range(levels):
-        found = [found]
-    return found
 
 
 @pytest.fixture(params=['memory', 'sqlite'])
@@ -113,7 +106,7 @@ def test_an_unknown_job(usable, name):
 
 @pytest.mark.parametrize('input', [
     lambda: 1, threading.Lock(), (each for each in ()), [1, {2: lambda: 3}],
-    Refuses(ValueError('no')), Refuses(KeyError()), deep(100_000), type('Hidden', (), {})()],
+    Refuses(ValueError('no')), Refuses(KeyError()), nested(100_000), type('Hidden', (), {})()],
     ids=['lambda', 'lock', 'generator', 'within', 'raises', 'keyerror', 'deep', 'hidden'])
 def test_an_input_that_cannot_be_pickled(usable, input):
     with pytest.raises(InputError, match=r"'echo'.*pickled") as error:

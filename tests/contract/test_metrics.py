@@ -10,6 +10,7 @@ from p01.remote.exposition import AppCollector, exposition
 from p01.remote.options import WorkerOptions
 from p01.remote.store.history import EVER
 from p01.remote.views import metrics
+from tests.conftest import drained
 
 client = pytest.importorskip('prometheus_client', reason='the metrics need p01.remote[metrics]')
 openMetrics = pytest.importorskip(
@@ -33,14 +34,6 @@ def stumble():
     raise ValueError('again')
 
 
-def work(app):
-    loop = Loop(app.db, app.locate, 'worker', WorkerOptions(drain=True))
-    try:
-        loop.work()
-    finally:
-        loop.close()
-
-
 def samples(text, parse=prometheus):
     return {(sample.name, *sorted(sample.labels.items())): sample.value
             for family in parse(text.decode()) for sample in family.samples}
@@ -59,7 +52,7 @@ def test_it_tells_how_all_stands_and_what_came_of_jobs(app, accept, parse):
             send.enqueue(number)
         fail.enqueue()
         stumble.enqueue()
-    work(app)
+    drained(app)
     with app.transaction() as root:
         send.enqueue(1)
         send.using(delay=3600).enqueue(1)
@@ -107,7 +100,7 @@ def test_labels_are_bounded(app):
     with app.transaction() as root:
         for number in range(1_500):
             send.using(queue=f'tenant {number}').enqueue(number)
-    work(app)
+    drained(app)
     with app.transaction() as root:
         for number in range(1_500):
             send.using(queue=f'tenant {number}').enqueue(number)
@@ -129,7 +122,7 @@ def test_buckets_are_cumulative_and_hold_all(app):
     with app.transaction():
         for number in range(50):
             send.enqueue(number)
-    work(app)
+    drained(app)
     with app.reading() as processor:
         found = metrics.metricsOf(processor, time.time())
     for metric in found:

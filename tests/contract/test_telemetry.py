@@ -4,10 +4,8 @@ import pytest
 
 from p01.remote import App, current, telemetry, testing
 from p01.remote.engine import tracing
-from p01.remote.engine.loop import Loop
 from p01.remote.exceptions import InputError, PackageMissing
 from p01.remote.ground import semantics
-from p01.remote.options import WorkerOptions
 
 pytest.importorskip('opentelemetry.sdk', reason='an SDK, of p01.remote[test], sees the spans')
 from opentelemetry import trace
@@ -19,6 +17,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import (
     InMemorySpanExporter,
 )
 from opentelemetry.trace import SpanKind, StatusCode
+
+from tests.conftest import drained
 
 application = App('memory:', name='telemetry')
 exporter, reader = InMemorySpanExporter(), InMemoryMetricReader()
@@ -66,15 +66,6 @@ def instrumented(monkeypatch):
     first.clear()
 
 
-def work(app):
-    loop = Loop(app.db, app.locate, 'worker', WorkerOptions(drain=True))
-    try:
-        loop.work()
-    finally:
-        loop.close()
-    return loop
-
-
 def spans(kind=None):
     return [span for span in exporter.get_finished_spans() if kind in (None, span.kind)]
 
@@ -83,7 +74,7 @@ def spans(kind=None):
 def test_a_run_is_linked_to_who_has_enqueued_it(app, job):
     with tracers.get_tracer('web').start_as_current_span('request') as request, app.transaction():
         handle = job.enqueue('hello')
-    work(app)
+    drained(app)
     assert handle.result() == 'hello'
     [sent] = spans(SpanKind.PRODUCER)
     [ran] = spans(SpanKind.CONSUMER)
@@ -106,7 +97,7 @@ def test_a_run_is_linked_to_who_has_enqueued_it(app, job):
 def test_a_failure_is_an_error_of_its_span(app):
     with app.transaction():
         fail.enqueue()
-    work(app)
+    drained(app)
     [ran] = spans(SpanKind.CONSUMER)
     assert ran.status.status_code is StatusCode.ERROR and ran.status.description == 'no'
     assert ran.attributes[semantics.ERRORTYPE] == 'ValueError'
@@ -116,7 +107,7 @@ def test_a_failure_is_an_error_of_its_span(app):
 def test_a_run_that_is_repeated_is_no_failure(app):
     with app.transaction():
         meets.enqueue()
-    work(app)
+    drained(app)
     ran = spans(SpanKind.CONSUMER)
     assert len(ran) == 2 and all(span.status.status_code is StatusCode.UNSET for span in ran)
     assert [span.attributes.get(semantics.REPEATED) for span in ran] == [True, None]
@@ -125,7 +116,7 @@ def test_a_run_that_is_repeated_is_no_failure(app):
 def test_many_at_once_are_one_span_with_their_number(app):
     with app.transaction():
         send.map(['a', 'b', 'c'])
-    work(app)
+    drained(app)
     [sent] = spans(SpanKind.PRODUCER)
     assert sent.attributes[semantics.BATCH] == 3 and semantics.MESSAGEID not in sent.attributes
     ran = spans(SpanKind.CONSUMER)
@@ -144,7 +135,7 @@ def test_jobs_that_were_enqueued_without_spans_run_in_one(app, monkeypatch):
     monkeypatch.setattr(tracing, 'sender', None)
     with app.transaction():
         send.enqueue('a')
-    work(app)
+    drained(app)
     [ran] = spans(SpanKind.CONSUMER)
     assert not spans(SpanKind.PRODUCER) and not ran.links
 
@@ -168,7 +159,7 @@ def test_metrics_have_bounded_attributes(app):
     with app.transaction():
         send.map(['a', 'b'])
         fail.enqueue()
-    work(app)
+    drained(app)
     assert count(semantics.SENT[0]) - before[semantics.SENT[0]] == 3
     assert count(semantics.CONSUMED[0]) - before[semantics.CONSUMED[0]] == 4
     assert count(semantics.DURATION[0]) - before[semantics.DURATION[0]] == 4

@@ -75,7 +75,7 @@ def main():
         with stage.Workers(address, shop.app) as workers, sync_playwright() as driver:
             for name in ('shop.stock.sync', 'shop.stock.sync', 'shop.feed.export'):
                 shop.app.schedules.runNow(name)
-            time.sleep(3)
+            time.sleep(3)           # so that the pictures show jobs that are some seconds old
             browser = driver.chromium.launch(executable_path='/usr/bin/chromium', args=FLAGS)
             write(browser, f'http://127.0.0.1:{server.effective_port}',
                   addresses(shop.app, ids, workers.jobs[0]))

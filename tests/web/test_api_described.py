@@ -20,6 +20,7 @@ from p01.remote.web.api import Caller, wsgi
 from p01.remote.web.api.door import ENQUEUING, MANAGE, READ
 from p01.remote.web.api.plain import plainOf
 from p01.remote.web.api.routes import TABLEOFROUTES
+from tests.conftest import nested
 
 TOKEN = 'a-token-that-may-do-all'
 HEADERS = {'Authorization': f'Bearer {TOKEN}'}
@@ -148,14 +149,6 @@ class Odd:
 def loaded():
     """Raises: nobody loads it."""
     raise AssertionError('it was loaded')
-
-
-def nested(depth):
-    """A list within a list …"""
-    value = []
-    for _ in range(depth):
-        value = [value]
-    return value
 
 
 def doubled(times):

@@ -26,7 +26,8 @@ WIDE = '''() => [...document.querySelectorAll('body *')].filter(each => {
 
 if CHROMIUM is None and not os.environ.get('CI'):
     pytest.skip('no Chromium is installed; apt install chromium', allow_module_level=True)
-playwright = pytest.importorskip('playwright.sync_api')
+playwright = pytest.importorskip('playwright.sync_api', reason='it drives the browser; it is in '
+                                 'p01.remote[test]')
 
 
 @pytest.fixture(scope='module')

@@ -90,17 +90,22 @@ def test_files_of_others_are_those_that_were_taken_in():
         assert (STATIC / f'{name.split("-")[0].split(".")[0]}.LICENSE').exists()
 
 
+def entered(process):
+    """The page that one sees at the address which a command says."""
+    lines = iter(process.stdout.readline, '')
+    address = next(found for line in lines
+                   if (found := re.search(r'(http://\S*\?token=\S+)', line)))[1]
+    return urllib.request.build_opener(urllib.request.HTTPCookieProcessor(
+        http.cookiejar.CookieJar())).open(address)
+
+
 def test_dev_runs_workers_and_the_dashboard(town):
     with town.app.transaction():
         from shop import stock
         handle = stock.reserve.enqueue('order-1')
     with subprocess.Popen(**command(town, 'dev', 'shop:app', '--port', '0')) as process:
         try:
-            lines = iter(process.stdout.readline, '')
-            address = next(found for line in lines
-                           if (found := re.search(r'(http://\S*\?token=\S+)', line)))[1]
-            with urllib.request.build_opener(urllib.request.HTTPCookieProcessor(
-                    http.cookiejar.CookieJar())).open(address) as answer:
+            with entered(process) as answer:
                 assert answer.status == 200
             waitFor(lambda: handle.status == 'completed', 30)
         finally:
@@ -124,11 +129,7 @@ def test_the_demo_stays_to_be_looked_at(town, tmp_path):
     with subprocess.Popen(**command(town, 'demo', str(tmp_path), '--stay', '--workers', '1',
                                     '--no-kill')) as process:
         try:
-            lines = iter(process.stdout.readline, '')
-            address = next(found for line in lines
-                           if (found := re.search(r'(http://\S*\?token=\S+)', line)))[1]
-            with urllib.request.build_opener(urllib.request.HTTPCookieProcessor(
-                    http.cookiejar.CookieJar())).open(address) as answer:
+            with entered(process) as answer:
                 text = answer.read().decode()
             assert 'analyse' in text or 'completed' in text
         finally:

@@ -78,7 +78,7 @@ def test_in_django(dashboard):
 
 
 def test_in_fastapi(dashboard):
-    httpx = pytest.importorskip('httpx')
+    httpx = pytest.importorskip('httpx', reason='it asks applications of ASGI; see [test]')
     from a2wsgi import WSGIMiddleware
     from fastapi import FastAPI
     host = FastAPI()
@@ -101,7 +101,7 @@ def test_in_fastapi(dashboard):
 
 
 def test_in_paste_deploy(dashboard, tmp_path, monkeypatch):
-    deploy = pytest.importorskip('paste.deploy')
+    deploy = pytest.importorskip('paste.deploy', reason='it comes with Zope; see [test]')
     monkeypatch.setattr('tests.web.test_mounts.application', lambda conf: dashboard, raising=False)
     ini = tmp_path / 'site.ini'
     ini.write_text('[app:main]\npaste.app_factory = tests.web.test_mounts:application\n')

@@ -15,7 +15,7 @@ def works(share, total, text):
         print(f'part {step + 1} of 5 read, {total * (step + 1) // 7:,} in all')
     for _ in range(2400):
         current.progress(int(share * total), total, text)
-        time.sleep(0.5)
+        time.sleep(0.5)         # a job that lasts, for who looks at it
 
 
 from shop import feed, image, index, mail, report, stock  # noqa: E402, F401

@@ -2,6 +2,7 @@
 """What of the context of who enqueues travels with a job, and is there again around it."""
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from contextvars import ContextVar, Token
 from typing import Any, Generic, TypeVar
 
@@ -13,7 +14,7 @@ from p01.remote.storage.places import pathOf, split, traverse
 Value = TypeVar('Value')
 
 
-class Ambient:
+class Ambient(ABC):
     """One of app.ambients; frameworks add their own. The same object serves all threads.
 
     name is under which its values are stored; never change it. title is what errors say of it.
@@ -26,18 +27,18 @@ class Ambient:
         """What errors call its values."""
         return f'The {self.name}'
 
+    @abstractmethod
     def capture(self) -> Any:
         """What is to travel from here, a value that can be an input of a job; None for nothing."""
-        raise NotImplementedError
 
+    @abstractmethod
     def enter(self, value: Any, connection: Connection | None) -> Any:
         """Have a value that has travelled around the job that runs here, in a transaction of this
         connection, None for a detached job; returns what leave needs. Raises what fails the run."""
-        raise NotImplementedError
 
+    @abstractmethod
     def leave(self, before: Any) -> None:
         """The job is over: have what enter has found."""
-        raise NotImplementedError
 
 
 class Variable(Ambient, Generic[Value]):

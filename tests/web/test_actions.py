@@ -101,7 +101,8 @@ def test_schedules_are_paused_run_skipped_edited_and_reset(town):
     shows = town.app.schedules
     done(town, town.post(f'/schedules/pause/{name}', **{'for': '1h'}))
     assert not shows[name].active and shows[name].until
-    done(town, town.post(f'/schedules/resume/{name}'))
+    assert 'n=0' not in town.post(f'/schedules/resume/{name}').location
+    assert 'n=0' in town.post(f'/schedules/resume/{name}').location
     assert shows[name].active
     done(town, town.post(f'/schedules/skip/{name}', count='2'))
     assert shows[name].skips == 2

@@ -180,7 +180,7 @@ def test_a_job_is_enqueued_with_its_options(bare):
     assert answer.json['name'] == RECEIPT and answer.json['status'] == 'delayed'
     found = bare.get(answer.location)
     assert (found['queue'], found['priority'], found['unique']) == ('slow', 7, 'one')
-    assert found['input']['arguments'] == [{'name': '0', 'text': "'order-1'"},
+    assert found['input']['arguments'] == [{'name': 'order', 'text': "'order-1'"},
                                            {'name': 'copies', 'text': '2'}]
     again = bare.post('/jobs', {**ORDER, 'unique': 'one'})
     assert (again.status_code, again.json['new']) == (200, False)
@@ -283,7 +283,8 @@ def test_what_cannot_be_enqueued_is_told(bare, change):
 
 
 @pytest.mark.parametrize('data', [
-    b'', b'{', b'[]', b'null', b'"x"', b'{"job": NaN}', b'\xff\xfe', b'[' * 100_000,
+    b'', b'{', b'[]', b'null', b'"x"', b'{"job": NaN}', b'{"job": 1e999}', b'\xff\xfe',
+    b'[' * 100_000,
     b'{"a":' * 99_000,
     b'{"args": [' + b'9' * 5000 + b']}', b'{}', b'\x00', b'{"job": "a"} x'])
 def test_what_is_no_order_is_told(bare, data):
@@ -401,6 +402,13 @@ def test_secrets_of_arguments_are_hidden(service):
             any=('receipt',))))).id
     answer = service.ask('GET', f'/jobs/{jobid}')
     assert answer.json['input']['hidden'] == 1 and 'f3a9-secret' not in answer.text
+
+
+def test_secrets_are_hidden_by_the_names_of_parameters(service):
+    from shop import mail
+    handle = mail.signIn.enqueue('ann', 'hush')
+    answer = service.ask('GET', f'/jobs/{handle.id}')
+    assert answer.json['input']['hidden'] == 1 and 'hush' not in answer.text
 
 
 def test_a_job_that_waits_has_no_result_yet(service):

@@ -169,7 +169,8 @@ def endless():
 @pytest.mark.parametrize('value', [
     {1, 2}, frozenset(), b'x', bytearray(b'x'), 1j, {1: 2}, {(1,): 2}, float('nan'), float('inf'),
     Odd(), [Odd()], {'a': Odd()}, Odd, len, '\ud800', {'\ud800': 1}, nested(60), doubled(40),
-    endless(), 10 ** 5000, 'x' * 100_000], ids=lambda value: type(value).__name__)
+    endless(), 10 ** 5000, 'x' * 100_000, ['x' * 10_000] * 1_000],
+                         ids=lambda value: type(value).__name__)
 def test_what_json_lacks_is_not_loaded(value):
     with pytest.raises(pickled.Unreadable):
         plainOf(pickle.dumps(value, 4))

@@ -34,7 +34,7 @@ def test_nobody_comes_in_unless_somebody_says_so(town):
 
 
 def test_who_is_denied_sees_nothing(town):
-    for visitor in (None, Visitor('eve', DENIED)):
+    for visitor in (None, Visitor('eve', DENIED), Visitor('eve', 'none'), Visitor('eve', '')):
         town.access = visitor
         for path, posts in rules(town.site):
             answer = town.post(path) if posts else town.get(path)
@@ -100,6 +100,16 @@ def test_a_token_lets_one_browser_in(town):
     assert bob.get('/').status_code == 200
 
 
+@pytest.mark.parametrize('path', ['/\t/evil.example', '//evil.example', '/\\evil.example'])
+def test_a_token_leads_nowhere_else(town, path):
+    sessions = Sessions(lambda token: None)
+    browser = wsgi(town.app, sessions=sessions).test_client()
+    for _ in range(2):      # the second time it has a cookie
+        answer = browser.get('/', query_string={'token': sessions.token},
+                             environ_overrides={'PATH_INFO': path, 'SCRIPT_NAME': ''})
+        assert re.match('(http://localhost)?/[^/\\\\\\s]', answer.location or '/x'), answer.location
+
+
 def test_a_name_that_points_here_is_not_enough(town):
     site = wsgi(town.app, access=lambda environ: Visitor('ann', ALL), hosts=('localhost', '::1'))
     browser = site.test_client()
@@ -134,7 +144,8 @@ def test_errors_show_nothing_of_the_inside(town, monkeypatch):
 
 
 @pytest.mark.parametrize('back', ['//evil.example', 'http://evil.example', '/\\evil.example',
-                                  'javascript:alert(1)', '/x\r\nSet-Cookie: a=b'])
+                                  'javascript:alert(1)', '/x\r\nSet-Cookie: a=b',
+                                  '/\t/evil.example', '/\r/evil.example'])
 def test_the_way_back_leads_nowhere_else(town, back):
     answer = town.post('/jobs/act', do='retry', job=failed(town), back=back)
     assert answer.location.startswith('/jobs?did=retry')

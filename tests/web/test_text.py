@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
 """What others have written stays text, and whatever is asked for gets an answer."""
+import html
 import re
 from html.parser import HTMLParser
 
@@ -73,6 +74,31 @@ def test_markup_stays_text(poisoned):
         assert '<script>' not in answer.text
     text = poisoned.text('/jobs')
     assert 'alert(1)' in text and '&lt;script&gt;' in text
+
+
+def test_what_no_encoding_holds_is_written_out(empty):
+    """A name, an argument or an error, as of a file whose name is not UTF-8; a number that Python
+    refuses to write."""
+    app, odd = empty.app, 'x\ud800y'
+    with app.transaction():
+        store = app.processor.store
+        verbs.sit(store, Seat('a:1:1', 'a', 0, '', '', 60.0, 1.0))
+        seat = store.seats['a:1:1']
+        value = pack(((10 ** 5000, {10 ** 5000: 1}), {odd: odd}), 'x')
+        jobid = verbs.add(store, Record('shop.feed.export', value, 1.0))
+        verbs.claim(store, seat, 1, 2.0)
+        attempt = Attempt(1, 2.0, 3.0, seat.name, odd, f'  File "{odd}", line 1, in {odd}\n{odd}')
+        verbs.settle(store, seat, {jobid: Outcome(ERROR, None, odd, 1, 2.0, 3.0, seat.name,
+                                                  (attempt,))})
+    for path in ('/', '/jobs', f'/jobs/{jobid}', '/errors'):
+        empty.text(path)
+    assert 'x\\ud800y' in empty.text(f'/jobs/{jobid}')
+    assert '<int of' in html.unescape(empty.text(f'/jobs/{jobid}'))
+
+
+@pytest.mark.parametrize('text', ['a ' * 51, 'a' * 4001])
+def test_a_filter_has_an_end(town, text):
+    assert 'at most 4,000 characters and 50 terms' in town.text(f'/jobs?filter={text}')
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture],

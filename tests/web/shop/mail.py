@@ -11,3 +11,8 @@ def receipt(order, copies=1, *, address='', token=''):
     if order.endswith('7'):
         smtp.send(order, copies)
     return f'{copies} sent'
+
+
+@app.job(queue='mail')
+def signIn(user, password):
+    """To the mail server."""

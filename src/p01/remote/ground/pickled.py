@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from io import BytesIO
 from typing import Any, NamedTuple, TypeAlias
 
+from p01.remote.ground.values import DIGITS, integer
+
 LARGESTREAD = 1 << 16       # bytes of a pickle that are looked at
 DEEPESTSHOWN = 20            # levels that are shown
 CUT, DOTS = '…', '••••••'
@@ -131,7 +133,11 @@ class Reader:
 
     def marked(self) -> list[Value]:
         """The values behind the mark, which goes."""
-        at = max(at for at, value in enumerate(self.stack) if value is BEGUN)
+        at = len(self.stack) - 1            # from above: it is near, and there may be many
+        while at >= 0 and self.stack[at] is not BEGUN:
+            at -= 1
+        if at < 0:
+            raise Unreadable('it lacks a mark')
         parts = self.stack[at + 1:]
         del self.stack[at:]
         return parts
@@ -187,9 +193,17 @@ MAKING: dict[str, Callable[[Reader, Any], None]] = {
     'POP_MARK': Reader.dropAll, 'DUP': Reader.twice}
 
 
+def plain(value: Any) -> str:
+    """A value without parts as Python would write it."""
+    return integer(value) if type(value) is int and value.bit_length() >= 3 * DIGITS \
+        else repr(value)
+
+
 def textOf(value: Value) -> str:
     """The text of a plain value."""
-    return str(value.value) if isinstance(value, Atom) else '?'
+    if not isinstance(value, Atom):
+        return '?'
+    return value.value if isinstance(value.value, str) else plain(value.value)
 
 
 def nameOf(value: Value) -> str:
@@ -244,7 +258,7 @@ class Writer:
     def put(self, value: Value, depth: int) -> None:
         """Write a value."""
         if isinstance(value, Atom):
-            self.add(repr(value.value))
+            self.add(plain(value.value))
         elif isinstance(value, Name):
             self.add(value.name)
         elif depth > DEEPESTSHOWN:

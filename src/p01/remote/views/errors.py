@@ -85,7 +85,9 @@ def kindOf(view: View) -> Failure:
     place = raised.place if raised is not None else ''
     # what has no class is told apart by its sentence, without the numbers in it
     told = error or DIGITRUNS.sub('0', message)
-    key = hashlib.blake2b('\0'.join((view.record.name, told, place)).encode(), digest_size=6)
+    key = hashlib.blake2b('\0'.join((view.record.name, told,
+                                     place)).encode('utf-8', 'surrogatepass'),
+                          digest_size=6)
     ended = view.outcome.completed if view.outcome is not None else view.record.created
     return Failure(key.hexdigest(), view.record.name, error, message.strip()[:MESSAGE], place,
                    (view.id,), (ended,))

@@ -19,6 +19,7 @@ from p01.remote.instants import LONGESTSPAN, instantOf, utc
 from p01.remote.views.filters import EVERYJOB, STATI, Filter, Part, hint
 
 # field → where a Filter has it, of those that any text fits
+FILTERLENGTH, MOSTTERMS = 4_000, 50       # characters and terms of a filter
 TEXTS = {'job': 'name', 'queue': 'queue', 'worker': 'worker', 'error': 'error', 'key': 'key',
          'schedule': 'schedule'}
 FIELDNAMES = ('status', *TEXTS, 'id', 'age', 'since', 'before')
@@ -51,9 +52,12 @@ def parse(text: str, now: float) -> Filter:
 
     Raises InputError, a sentence that names the term and what was probably meant.
     """
+    if len(text) > FILTERLENGTH or len(words := list(terms(text))) > MOSTTERMS:
+        raise InputError(f'A filter has at most {FILTERLENGTH:,} characters and {MOSTTERMS} terms; ask '
+                         'for less at once.')
     found = EVERYJOB
     parts: dict[str, tuple[list[str], list[str]]] = {}
-    for term in terms(text):
+    for term in words:
         if term.field in ('age', 'since', 'before'):
             found = timed(found, term, now)
         else:

@@ -31,7 +31,7 @@ def wsgi(app: App, *, target: str = 'tasks:app', access: Access | None = None,
 
     access(environ) says who looks and what he may, as Visitor('ann', ALL), READ or DENIED; None is
     nobody. Without it, and without sessions, nobody is let in. target is how the lines to copy name
-    the application; hosts are those that requests may be for, () for any. api, as web.api.wsgi
+    the application; hosts are those that pages may be asked of, () for any. api, as web.api.wsgi
     makes it, is served below /api/v1; it asks for tokens of its own.
     """
     site = Site(app, target, access, sessions, hosts)

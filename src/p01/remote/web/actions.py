@@ -114,7 +114,7 @@ def each(site: Site, visitor: Visitor, jobids: list[int], word: str) -> Iterator
     for start in range(0, len(jobids), BATCHJOBS):
         batch = jobids[start:start + BATCHJOBS]
         what = f'{verb.word} {count(len(batch), "job")}: {listed(map(str, batch))}'
-        yield from change(site.app, visitor, what, partial(some, batch=batch))
+        yield from change(site.app, visitor.name, what, partial(some, batch=batch))
 
 
 def asked(site: Site, form: Form, jobids: list[int], more: bool, back: str) -> Response:

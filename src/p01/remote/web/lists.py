@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from p01.remote.app import App
 from p01.remote.exceptions import JobNotFound
 from p01.remote.function import JobFunction
 from p01.remote.ground.foreign import Raised, guarded
@@ -25,7 +26,7 @@ PAGEROWS = 50              # rows of a page
 LOOKEDAT = 3_000          # jobs that are looked at for one
 CHOICES = 100           # queues that can be chosen from
 WHOLE = re.compile('[0-9]{1,18}')
-DID = {'retry': 'queued again', 'cancel': 'cancelled', 'ask': 'asked to end', 'remove': 'removed',
+DID = {'retry': 'queued again', 'cancel': 'cancelled', 'remove': 'removed',
        'pause': 'paused', 'resume': 'resumed', 'run': 'enqueued', 'skip': 'skipped',
        'edit': 'changed', 'reset': 'reset', 'stop': 'asked to end',
        'quiet': 'asked to claim no more', 'unquiet': 'may claim again'}
@@ -102,27 +103,27 @@ def listed(at: Snapshot, views: list[View]) -> list[Listed]:
         if view.status == QUEUED:
             about = notes.get(view.record.queue, '')
         found.append(Listed(rowOf(view), givenOf(view.record.input,
-                                                 namesOf(at, view.record.name)),
+                                                 namesOf(at.app, view.record.name)),
                             about, share, view.status in (QUEUED, DELAYED) and bool(view.runs)))
     return found
 
 
-def namesOf(at: Snapshot, name: str) -> Sequence[str]:
+def namesOf(app: App, name: str) -> Sequence[str]:
     """The names of the parameters of a job's function, as far as the application knows it; nothing
     is imported for it."""
-    known = functionOf(at, name)
+    known = functionOf(app, name)
     if known is None:
         return ()
     found = guarded(lambda: list(inspect.signature(known.function).parameters))
     return () if isinstance(found, Raised) else found
 
 
-def functionOf(at: Snapshot, name: str) -> JobFunction[..., Any] | None:
+def functionOf(app: App, name: str) -> JobFunction[..., Any] | None:
     """The job of a name, as it is enqueued or registered; None where the application has none."""
-    found = at.app.jobs.get(name)
+    found = app.jobs.get(name)
     if found is not None and found.prototype.path == name:
         return found
-    return next((each for each in at.app.jobs.values() if each.prototype.path == name), found)
+    return next((each for each in app.jobs.values() if each.prototype.path == name), found)
 
 
 def wholeOf(text: str) -> int | None:

@@ -117,7 +117,7 @@ def linesOf(at: Snapshot, name: str, jobid: int, status: str, given: Given) -> d
     verb = 'retry' if status in (ERROR, CANCELLED) else 'show' if status in FINISHED \
         else 'watch' if status == PROCESSING else 'show'
     found = {'Shell': f'p01-remote jobs {verb} {at.target} {jobid}'}
-    known = functionOf(at, name)
+    known = functionOf(at.app, name)
     call = given.call
     if known is not None and (call or not given.arguments) and not given.note:
         function = known.function

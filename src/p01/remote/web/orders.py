@@ -48,14 +48,14 @@ def pauseQueue(site: Site, visitor: Visitor, form: Form, name: str) -> Response:
     """Let no more jobs of a queue start."""
     until = untilOf(form)
     checks.nameOf(name, 'A queue')
-    change(site.app, visitor, f'pause queue {name}',
+    change(site.app, visitor.name, f'pause queue {name}',
            lambda processor: verbs.pause(processor.store, name, until))
     return back(form, 'queues', 'pause')
 
 
 def resumeQueue(site: Site, visitor: Visitor, form: Form, name: str) -> Response:
     """Let the jobs of a queue start again."""
-    was = change(site.app, visitor, f'resume queue {name}',
+    was = change(site.app, visitor.name, f'resume queue {name}',
                  lambda processor: verbs.resume(processor.store, name))
     bellOf(site.app.db).tell()
     return back(form, 'queues', 'resume', number=int(was))
@@ -79,7 +79,7 @@ def orderWorkers(site: Site, visitor: Visitor, form: Form) -> Response:
                 order(seat, STOP if word == 'stop' else QUIET, wanted)
         return len(seats)
 
-    number = change(site.app, visitor, f'{word} workers of {process}', work)
+    number = change(site.app, visitor.name, f'{word} workers of {process}', work)
     bellOf(site.app.db).tell()
     return back(form, 'workers', word, number=number)
 
@@ -88,9 +88,9 @@ def scheduled(word: str, work: Callable[[RemoteProcessor, str, Form], Any]
               ) -> Callable[[Site, Visitor, Form, str], Response]:
     """An action on one schedule."""
     def act(site: Site, visitor: Visitor, form: Form, name: str) -> Response:
-        change(site.app, visitor, f'{word} schedule {name}',
-               lambda processor: work(processor, name, form))
-        return back(form, 'schedules', word)
+        done = change(site.app, visitor.name, f'{word} schedule {name}',
+                      lambda processor: work(processor, name, form))
+        return back(form, 'schedules', word, int(done is not False))
 
     return act
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
+from urllib.parse import quote
 
 from flask import Flask, Response, abort, g, make_response, redirect, render_template, request
 from flask import url_for as addressOf
@@ -19,11 +20,12 @@ from werkzeug.wrappers import Response as Answer
 
 from p01.remote.app import App
 from p01.remote.exceptions import InputError, JobNotFound, RemoteError, UnknownSchedule
+from p01.remote.ground.values import clean
 from p01.remote.web import words
 from p01.remote.web.access import (
     ALL,
     COOKIE,
-    DENIED,
+    READ,
     STRANGER,
     Access,
     Sessions,
@@ -89,7 +91,7 @@ class Site:
         if token and self.sessions is not None and request.method == 'GET':
             return self.enter(token)
         g.visitor = self.visitor()
-        if g.visitor.may == DENIED:
+        if g.visitor.may not in (ALL, READ):
             abort(403, DENIAL)
         if request.method not in ('GET', 'HEAD', 'OPTIONS'):
             if not isOurs(request.headers, request.host, request.scheme):
@@ -111,11 +113,11 @@ class Site:
         assert self.sessions is not None
         cookie = self.sessions.enter(token)
         if cookie is None:
-            if self.visitor().may != DENIED:        # the same link again, in the same browser
-                return redirect(request.path)
+            if self.visitor().may in (ALL, READ):       # the same link again, in the same browser
+                return redirect(here(), 303)
             abort(403, 'This link was used already, or is not of this server; take the newest one '
                        'that stands in the terminal.')
-        answer = redirect(request.script_root + request.path, 303)
+        answer = redirect(here(), 303)
         answer.set_cookie(cookieName(), cookie, httponly=True, samesite='Lax',
                           secure=request.is_secure, path=request.script_root or '/')
         return answer
@@ -155,9 +157,11 @@ class Site:
     def rendered(self, template: str, snapshot: Snapshot | None, values: Mapping[str, Any]) -> str:
         """A page as text."""
         theme = request.cookies.get('theme', '')
-        return render_template(template, snapshot=snapshot, visitor=getattr(g, 'visitor', STRANGER),
-                               theme=theme if theme in THEMES else '', place=self.app.place,
-                               **values)
+        # what jobs were given and have raised may have what no encoding holds
+        return clean(render_template(template, snapshot=snapshot,
+                                     visitor=getattr(g, 'visitor', STRANGER),
+                                     theme=theme if theme in THEMES else '', place=self.app.place,
+                                     **values))
 
     def theme(self) -> Answer:
         """Choose light or dark, and go back."""
@@ -218,10 +222,15 @@ def cookieName() -> str:
     return f'{COOKIE}-{request.environ.get("SERVER_PORT", "")}'
 
 
+def here() -> str:
+    """The path of this request, as an address that leads nowhere else."""
+    return '/' + quote(request.script_root + request.path).lstrip('/')
+
+
 def isLocal(address: str) -> bool:
-    """Whether an address leads back here."""
-    return address.startswith('/') and not address.startswith(('//', '/\\')) \
-        and '\\' not in address and '\n' not in address
+    """Whether an address leads back here: browsers drop some characters, and take others for a
+    slash."""
+    return re.match(r'/(?!/)[^\x00-\x1f\x7f\\]*\Z', address) is not None
 
 
 def smaller(answer: Response) -> Response:

@@ -71,14 +71,14 @@ def tagOf(snapshot: Snapshot) -> str:
     return f'{snapshot.tid}-{snapshot.visitor.may}-{int(snapshot.now // pace)}'
 
 
-def change(app: App, visitor: Visitor, what: str,
-           work: Callable[[RemoteProcessor], Result]) -> Result:
+def change(app: App, who: str, what: str, work: Callable[[RemoteProcessor], Result],
+           face: str = 'dash') -> Result:
     """Do work(processor) in a transaction, again when it meets the workers. The transaction says
     who did it and what, for those who look at the history of the database."""
     def noted(connection: Connection) -> Result:
         current = connection.transaction_manager.get()
-        current.user = visitor.name
-        current.note(f'p01-remote dash: {what}')
+        current.user = who
+        current.note(f'p01-remote {face}: {what}')
         return work(app.locate(connection))
 
     return transact(app.db, noted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,13 +44,21 @@ def bodyOf(fields: Mapping[str, Field] | None) -> dict[str, Any]:
 def parsed(data: bytes) -> Any:
     """The value of a JSON text. Raises InputError."""
     try:
-        return json.loads(data.decode(), parse_constant=refuse)
+        return json.loads(data.decode(), parse_constant=refuse, parse_float=finite)
     except RecursionError:
         raise InputError('The body is nested too deeply; make it flatter.') from None
     except InputError:
         raise
     except ValueError as error:         # UnicodeDecodeError too
         raise InputError(f'The body is not JSON ({error}).') from None
+
+
+def finite(text: str) -> float:
+    """A number. Raises InputError for one that is larger than all of them."""
+    value = float(text)
+    if not math.isfinite(value):
+        refuse(text)
+    return value
 
 
 def refuse(word: str) -> None:

@@ -11,7 +11,6 @@ from contextlib import nullcontext
 from typing import Any, TypeVar
 
 from flask import request
-from ZODB.Connection import Connection
 
 from p01.remote import verbs
 from p01.remote.engine import scheduling
@@ -25,9 +24,9 @@ from p01.remote.instants import dated, duration
 from p01.remote.job import Arguments
 from p01.remote.options import Unique
 from p01.remote.processor import RemoteProcessor
-from p01.remote.storage.transactions import transact
 from p01.remote.store import uniques
 from p01.remote.store.records import CANCELLED, ERROR, PROCESSING
+from p01.remote.web import snapshot
 from p01.remote.web.api.looks import queueAt
 from p01.remote.web.api.problems import Problem
 from p01.remote.web.api.server import Call
@@ -42,13 +41,7 @@ Result = TypeVar('Result')
 
 def change(call: Call, what: str, work: Callable[[RemoteProcessor], Result]) -> Result:
     """Do work(processor) in a transaction, again when it meets the workers."""
-    def noted(connection: Connection) -> Result:
-        current = connection.transaction_manager.get()
-        current.user = call.caller.name
-        current.note(f'p01-remote api: {what}')
-        return work(call.app.locate(connection))
-
-    return transact(call.app.db, noted)
+    return snapshot.change(call.app, call.caller.name, what, work, 'api')
 
 
 # -- jobs

@@ -28,12 +28,12 @@ from p01.remote.views.workers import workersOf
 from p01.remote.web.api.plain import plainOf
 from p01.remote.web.api.server import Call
 from p01.remote.web.api.shapes import DIGITSOFID, Answer
+from p01.remote.web.lists import namesOf
 from p01.remote.web.snapshot import tidOf
 
 PAGEUSUAL, PAGEMOST = 50, 200         # entries of a page
 JOBSLOOKEDAT = 5_000            # for one page
 TICKSSHOWN = 3                  # of a schedule
-FILTERLENGTH = 4_000            # characters
 
 
 def limitOf(query: Mapping[str, str]) -> int:
@@ -52,8 +52,6 @@ def jobs(call: Call) -> Answer:
                                    and len(cursor) <= DIGITSOFID):
         raise InputError('cursor must be the next of the page before; leave it out for the first.')
     text = call.query.get('filter', '')
-    if len(text) > FILTERLENGTH:
-        raise InputError(f'filter must be at most {FILTERLENGTH:,} characters long.')
     below = None if cursor is None else int(cursor)
     which = grammar.parse(text, now)._replace(below=below, limit=limit + 1)
     search = Search(JOBSLOOKEDAT)
@@ -71,7 +69,8 @@ def job(call: Call) -> Answer:
     now = time.time()
     with call.app.reading() as processor:
         found = detailsOf(processor, call.path['id'], now)
-        given = givenOf(processor.store.view(call.path['id']).record.input)
+        record = processor.store.view(call.path['id']).record
+        given = givenOf(record.input, namesOf(call.app, record.name))
         return Answer({**jobFacts(found.row), **moreFacts(found), 'input': shown(given),
                        'snapshot': tidOf(processor)})
 

@@ -10,6 +10,7 @@ from p01.remote.ground.values import DIGITS
 from p01.remote.views.given import read
 
 DEEPESTPLAIN, MOSTPARTS = 50, 50_000        # levels, and values within a value
+MOSTROOM = 1 << 20                          # characters of all texts
 
 
 def plainOf(kept: Any) -> Any:
@@ -23,7 +24,7 @@ class Reading:
     a value may hold itself: so levels and values are counted."""
 
     def __init__(self) -> None:
-        self.left = MOSTPARTS
+        self.left, self.room = MOSTPARTS, MOSTROOM
 
     def of(self, value: pickled.Value, depth: int) -> Any:
         """A plain value. Raises Unreadable."""
@@ -31,6 +32,10 @@ class Reading:
         if depth > DEEPESTPLAIN or self.left < 0:
             raise pickled.Unreadable('it is too large, or nested too deeply')
         if isinstance(value, pickled.Atom):
+            # a text that is there once may be meant often
+            self.room -= len(value.value) if isinstance(value.value, str) else 0
+            if self.room < 0:
+                raise pickled.Unreadable('it is too large')
             return one(value.value)
         if isinstance(value, pickled.Name):
             raise pickled.Unreadable(f'it has {value.name[:100]} in it')

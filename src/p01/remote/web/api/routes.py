@@ -2,6 +2,7 @@
 """The table of what the API takes, and where it is done."""
 from __future__ import annotations
 
+from p01.remote.views import grammar
 from p01.remote.web.access import READ
 from p01.remote.web.api import deeds, looks
 from p01.remote.web.api.door import ENQUEUING, MANAGE
@@ -14,7 +15,7 @@ CURSOR = Field('next of the page before; nothing for the first page.')
 PAGED = {'limit': LIMITED, 'cursor': CURSOR}
 FILTERED = {'filter': Field('Which jobs, in the grammar of docs/filters.md: status:error '
                             'job:receipt queue:mail age>1h -queue:slow timeout.', ('string',),
-                            False, {'maxLength': looks.FILTERLENGTH}), **PAGED}
+                            False, {'maxLength': grammar.FILTERLENGTH}), **PAGED}
 ORDERED = {
     'job': Field('The name of the job, one of those that may be enqueued here.', needed=True),
     'args': Field('Its arguments.', ('array',)), 'kwargs': Field('Arguments by name.', ('object',)),

@@ -23,7 +23,7 @@ from transaction.interfaces import TransientError
 from ZODB.DB import DB
 
 from p01.remote.engine import tracing
-from p01.remote.engine.attempt import Attempt, Ended, Waiting, made
+from p01.remote.engine.attempt import Attempt, Ended, Waiting, made, nowhere
 from p01.remote.engine.capture import captured
 from p01.remote.engine.clashes import FIRSTPAUSE, LONGESTPAUSE, hotOf
 from p01.remote.engine.context import running
@@ -105,24 +105,28 @@ class Asynchronous:
 
     def cancel(self) -> None:
         """Have all that run end at their next await; they go back."""
-        if self.thread is not None:
-            self.events.call_soon_threadsafe(self.cancelAll)
+        self.soon(self.cancelAll)
 
     def drop(self, jobids: frozenset[int]) -> None:
         """These are somebody else's by now: they end at their next await, or do not begin."""
-        if self.thread is not None:
-            self.events.call_soon_threadsafe(self.dropAll, jobids)
+        self.soon(partial(self.dropAll, jobids))
 
     def stop(self, jobids: frozenset[int]) -> None:
         """Somebody has asked for the end of these: they are cancelled once, or do not begin."""
-        if self.thread is not None and not jobids <= self.asked:
-            self.events.call_soon_threadsafe(self.stopAll, jobids)
+        if not jobids <= self.asked:
+            self.soon(partial(self.stopAll, jobids))
+
+    def soon(self, work: Callable[[], object]) -> None:
+        """Have this done on the event loop, if there is one. For any thread."""
+        with suppress(RuntimeError):            # it has ended
+            if self.thread is not None:
+                self.events.call_soon_threadsafe(work)
 
     def close(self) -> None:
         """End the event loop; what does not end at its next await is left where it stands."""
+        self.soon(self.leave)
         thread, self.thread = self.thread, None
         if thread is not None:
-            self.events.call_soon_threadsafe(self.leave)
             thread.join(SLACK)
             self.write = nowhere
 
@@ -219,14 +223,15 @@ class Asynchronous:
         if task.id in self.lost:
             self.lost.discard(task.id)
             error = ClaimLost()
+        back = task.id in self.given and isinstance(error, asyncio.CancelledError)
+        self.given.discard(task.id)
         for left in list(job.tasks):
             left.cancel()
         # one that took all memory may leave none to write down its failure
         runs = task.id if isinstance(error, MemoryError) else -task.id
         self.post.box.write(job.slot, runs, 0.0, 0.0)
         self.ended.append(Ended(task, way, output, error, job.started, clocks.now(), job.conflicts,
-                                job.slot, isinstance(error, asyncio.CancelledError)
-                                and task.id in self.given, job.silence()))
+                                job.slot, back, job.silence()))
 
     async def repeated(self, job: Attempt, way: Way) -> object:
         """What a job returns; after a conflict it runs again, and that costs no attempt until there
@@ -293,7 +298,3 @@ class Asynchronous:
         self.given.update(self.running)
         for job in self.running.values():
             job.cancel()
-
-
-def nowhere(jobid: int, began: float, until: float) -> None:
-    """Where a job says that it is at a step whose worker has left."""

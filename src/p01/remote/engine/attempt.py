@@ -166,3 +166,7 @@ def frames(awaits: object) -> Iterator[tuple[FrameType, int]]:
 async def followed(work: Coroutine[Any, Any, Any], job: Attempt) -> object:
     """What a coroutine returns, whose steps are those of a job."""
     return await steps(work, job)
+
+
+def nowhere(jobid: int, began: float, until: float) -> None:
+    """Where a job says that it is at a step whose worker has left."""

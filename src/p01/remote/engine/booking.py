@@ -212,12 +212,15 @@ class Booking:
         written anyway, or the numbers have changed."""
         self.counting = self.counted
         minute, before = self.counted
-        if minute != int(now // MINUTE) and self.post.rank(store)[0] == 0:
+        if minute == int(now // MINUTE):
+            return
+        found = before
+        if self.post.rank(store)[0] == 0:
             found = figures.reckoned(store).queues
             if self.session.joined() or found != before:
                 seat.touch()
                 recording.looked(seat, found, now)
-            self.counting = int(now // MINUTE), found
+        self.counting = int(now // MINUTE), found
 
     def ends(self, seat: Seat) -> bool:
         """Whether no other job is to begin here."""

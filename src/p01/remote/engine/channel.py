@@ -18,6 +18,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -64,7 +65,8 @@ class Child:
             os.close(heard)
             os.close(says)
         with contextlib.suppress(BrokenPipeError), open(self.orders, 'wb', closefd=False) as file:
-            marshal.dump({**orders, 'path': sys.path, 'argv': sys.argv, 'number': number,
+            marshal.dump({**orders, 'path': [str(each) for each in sys.path],
+                          'argv': [str(each) for each in sys.argv], 'number': number,
                           'parent': os.getpid()}, file)
 
     @property
@@ -132,10 +134,11 @@ class Line:
     def __init__(self, heard: int, says: int) -> None:
         self.heard = heard              # ends when the supervisor is gone
         self.says = says
+        self.lock = threading.Lock()    # threads say something, too
 
     def say(self, word: str, value: Any = None) -> None:
         """Say something, if anybody hears it."""
-        with contextlib.suppress(OSError):
+        with self.lock, contextlib.suppress(OSError):
             data = json.dumps([word, value]).encode() + b'\n'
             while data:
                 data = data[os.write(self.says, data):]

@@ -78,6 +78,7 @@ class Running:
     def silence(self) -> Said | None:
         """It runs no more; returns what is kept of what it has said."""
         area, self.area = self.area, None
+        self.db = None          # what its threads and tasks still say is not heard
         if area is not None:
             self.said = progress.said(area)
             area.close()

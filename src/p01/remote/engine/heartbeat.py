@@ -46,7 +46,7 @@ class Heartbeat(threading.Thread):
                                                threading.Thread] = weakref.WeakKeyDictionary()
         # when people were heard last, on the monotonic clock, and who still listens
         self.heard = 0.0
-        self.listening: weakref.WeakKeyDictionary[DB,
+        self.listening: weakref.WeakKeyDictionary[Working,
                                                   threading.Thread] = weakref.WeakKeyDictionary()
         self.neighbours = Neighbours()
 
@@ -86,11 +86,12 @@ class Heartbeat(threading.Thread):
             if loop.post.running and now - loop.post.began > LONGJOB or loop.handed.running():
                 places.setdefault((loop.db, loop.locate), []).append(loop)
         for (db, locate), busy in places.items():
-            if self.listening.get(db) is None or not self.listening[db].is_alive():
+            known = self.listening.get(busy[0])
+            if known is None or not known.is_alive():
                 self.heard = now
                 thread = closing.alongside(db, orders.hear, db, locate, busy)
                 if thread is not None:
-                    self.listening[db] = thread
+                    self.listening[busy[0]] = thread
 
     def mourn(self, loops: list[Working]) -> None:
         """Have the jobs of those of this host go back who have died."""

@@ -3,11 +3,13 @@
 read by the bookkeeping between two jobs, and every second while a job runs."""
 from __future__ import annotations
 
+import logging
 import threading
 import weakref
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
+from typing import ParamSpec, TypeAlias
 
 from ZODB.DB import DB
 
@@ -26,16 +28,29 @@ from p01.remote.verbs.requests import QUIET, STACKS, STOP, WATCH, reply, revoke,
 WATCHLASTS = 30.0      # seconds that a worker is watched who is asked to once
 LISTENEVERY = 1.0         # seconds between two looks of a process whose job runs
 
-# those who answer for loops just now
-_replies: weakref.WeakKeyDictionary[Working, threading.Thread] = weakref.WeakKeyDictionary()
+P = ParamSpec('P')
+Threads: TypeAlias = weakref.WeakKeyDictionary[Working, threading.Thread]
+# those who answer for loops just now, and those who stop to show what their jobs say
+_replies: Threads = weakref.WeakKeyDictionary()
+_forsaking: Threads = weakref.WeakKeyDictionary()
 # the orders to be watched that loops have seen last, and since when, on the monotonic clock
 _watched: weakref.WeakKeyDictionary[Working, tuple[Order, float]] = weakref.WeakKeyDictionary()
 _lock = fork.Lock()
+
+logger = logging.getLogger('p01.remote')
 
 
 def hear(db: DB, locate: Locate, loops: Iterable[Working]) -> None:
     """Hear what is asked of the loops of this process whose jobs run: those that are to end are
     noted in its box."""
+    try:
+        heard(db, locate, loops)
+    except Exception as error:          # the storage is away, as its workers tell
+        logger.debug('Nobody hears what is asked of workers: %s', error)
+
+
+def heard(db: DB, locate: Locate, loops: Iterable[Working]) -> None:
+    """See hear. Raises what the storage does."""
     with opened(db) as connection:
         seats = locate(connection).store.seats
         found = [(loop, seat) for loop in loops if (seat := seats.get(loop.name)) is not None]
@@ -67,13 +82,19 @@ def obey(loop: Working, words: Mapping[str, Order]) -> None:
     if STOP in words and not loop.stopping.is_set():
         (loop.leave or partial(dismiss, loop))()
     if STACKS in words:
-        with _lock:
-            if not (loop in _replies and _replies[loop].is_alive()):
-                thread = closing.alongside(loop.db, answer, loop)
-                if thread is not None:
-                    _replies[loop] = thread
+        beside(_replies, loop, answer, loop)
     if WATCH in words and stale(loop, words[WATCH]):
-        closing.alongside(loop.db, forsake, loop, words[WATCH])
+        beside(_forsaking, loop, forsake, loop, words[WATCH])
+
+
+def beside(threads: Threads, loop: Working, work: Callable[P, None], *args: P.args,
+           **kwargs: P.kwargs) -> None:
+    """Do this for a loop in a thread beside it, unless one does it just now."""
+    with _lock:
+        if not (loop in threads and threads[loop].is_alive()):
+            thread = closing.alongside(loop.db, work, *args, **kwargs)
+            if thread is not None:
+                threads[loop] = thread
 
 
 def forsake(loop: Working, wanted: Order) -> None:
@@ -81,6 +102,8 @@ def forsake(loop: Working, wanted: Order) -> None:
     def work(_: Processor, seat: Seat) -> None:
         if seat.orders.get(WATCH) == wanted:
             revoke(seat, WATCH)
+            if seat.show is not None:
+                seat.show.said = {}
 
     with suppress(Exception):           # the storage is away
         seated(loop, work)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 from p01.remote.engine.asynchronous import Asynchronous
 from p01.remote.engine.runner import Runner
@@ -33,9 +32,7 @@ class Place:
         """The executor has other slots than before. For any thread."""
         if self.aio.executor is not None:
             self.aio.most = self.aio.executor.slots
-        with suppress(RuntimeError):                # the event loop has ended
-            if self.aio.thread is not None:
-                self.aio.events.call_soon_threadsafe(self.aio.fill)
+        self.aio.soon(self.aio.fill)
 
     def room(self, aim: float) -> int:
         """How many jobs to claim: as there is room, and so many more as end in so many seconds."""

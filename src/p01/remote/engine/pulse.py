@@ -8,6 +8,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from p01.remote.engine.channel import Child
 from p01.remote.engine.crew import Crew
 from p01.remote.exceptions import InputError
 from p01.remote.ground import blackbox
@@ -54,11 +55,14 @@ class Pulse:
         """Whether all processes live, and work: each gives signs of life within its lease."""
         children = [child for child, _ in self.crew.children.values()]
         return bool(children) and not self.crew.due and all(
-            child.works and child.alive() and self.lives(child.pid, now) for child in children)
+            child.works and child.alive() and self.lives(child, now) for child in children)
 
-    def lives(self, pid: int, now: float) -> bool:
-        """Whether a process has given a sign of life."""
-        for box in self.crew.boxes(pid):
+    def lives(self, child: Child, now: float) -> bool:
+        """Whether a process has given a sign of life; one that has found no place for its black box
+        gives none that could be read."""
+        if not child.box:
+            return True
+        for box in self.crew.boxes(child.pid):
             with suppress(OSError, ValueError):
                 if blackbox.read(box).head.beat > now - self.crew.options.lease:
                     return True

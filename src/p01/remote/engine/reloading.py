@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from p01.remote import events
@@ -114,6 +115,8 @@ class Reloading:
         if child.works:
             old, _ = self.crew.children.get(child.number, (None, 0.0))
             over = [old] if old is not None and self.crew.release(old) else []
+            with suppress(ValueError):      # the old one has ended just now, too
+                self.crew.due.remove(child.number)
             self.crew.children[child.number] = child, time.monotonic()
             return over
         child.close()

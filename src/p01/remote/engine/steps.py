@@ -3,6 +3,7 @@
 event loop."""
 from __future__ import annotations
 
+import sys
 from collections.abc import Coroutine, Generator
 from types import coroutine
 from typing import Any
@@ -11,6 +12,7 @@ import transaction
 
 from p01.remote.engine.awaiting import Awaiting
 from p01.remote.exceptions import TransactionOver
+from p01.remote.ground import fork
 from p01.remote.storage.transactions import begun, joined
 
 INBLOCK = ('This job awaits within `with app.transaction():`, and others would run in its thread '
@@ -24,7 +26,7 @@ HASCHANGES = ("This job awaits while the thread's transaction has changes, which
 def steps(work: Coroutine[Any, Any, Any], job: Awaiting) -> Generator[Any, Any, Any]:
     """What a coroutine of a job returns, for await. A step that leaves a transaction of its thread
     open is refused at its await."""
-    begin, end = job.begin, job.end
+    begin, end, mark = job.begin, job.end, fork.mark
     value: Any = None
     error: BaseException | None = None
     while True:
@@ -34,6 +36,8 @@ def steps(work: Coroutine[Any, Any, Any], job: Awaiting) -> Generator[Any, Any, 
         except StopIteration as done:
             return done.value
         finally:
+            if fork.mark is not mark:       # the event loop is that of the parent
+                fork.end(sys.exception(), f'job {job.task.id} {job.task.record.name}')
             end()
         value, error = None, refusal(job)
         if error is None:

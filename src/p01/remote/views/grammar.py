@@ -53,8 +53,8 @@ def parse(text: str, now: float) -> Filter:
     Raises InputError, a sentence that names the term and what was probably meant.
     """
     if len(text) > FILTERLENGTH or len(words := list(terms(text))) > MOSTTERMS:
-        raise InputError(f'A filter has at most {FILTERLENGTH:,} characters and {MOSTTERMS} terms; ask '
-                         'for less at once.')
+        raise InputError(f'A filter has at most {FILTERLENGTH:,} characters and {MOSTTERMS} terms; '
+                         'ask for less at once.')
     found = EVERYJOB
     parts: dict[str, tuple[list[str], list[str]]] = {}
     for term in words:

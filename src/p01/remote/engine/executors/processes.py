@@ -32,6 +32,8 @@ class Child:
     database."""
 
     def __init__(self) -> None:
+        # plain texts: an application may have put paths there
+        data = marshal.dumps(([str(each) for each in sys.path], [str(each) for each in sys.argv]))
         self.events = asyncio.get_running_loop()
         self.answer: asyncio.Future[bytes] = self.events.create_future()
         self.data = bytearray()
@@ -44,10 +46,14 @@ class Child:
                 self.process = subprocess.Popen(
                     [sys.executable, *flags(sys.orig_argv), '-c', code],
                     stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(), heard))
+            except BaseException:
+                self.link.close()
+                os.close(self.lifeline)
+                raise
             finally:
                 os.close(heard)
         with suppress(BrokenPipeError), open(self.lifeline, 'wb', closefd=False) as file:
-            marshal.dump((sys.path, sys.argv), file)
+            file.write(data)
         self.events.add_reader(self.link, self.read)
         threading.Thread(target=self.watch, daemon=True,
                          name=f'p01.remote.child.{self.process.pid}').start()

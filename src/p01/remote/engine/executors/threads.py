@@ -8,6 +8,7 @@ from contextlib import suppress
 from contextvars import copy_context
 
 from p01.remote.engine.seams import Attempted
+from p01.remote.ground import fork
 from p01.remote.ground.foreign import Raised, guarded
 
 
@@ -20,7 +21,7 @@ class Threads:
 
     async def run(self, job: Attempted) -> object:
         """What a job returns. Raises what it does."""
-        events, context = asyncio.get_running_loop(), copy_context()
+        events, context, mark = asyncio.get_running_loop(), copy_context(), fork.mark
         done: asyncio.Future[object] = events.create_future()
 
         def settle(found: object) -> None:
@@ -30,6 +31,9 @@ class Threads:
         def work() -> None:
             job.thread = threading.get_ident()
             found = guarded(lambda: context.run(lambda: job.behaviour.ready()(job)))
+            if fork.mark is not mark:
+                fork.end(found.error if isinstance(found, Raised) else None,
+                         f'job {job.task.id} {job.task.record.name}')
             with suppress(RuntimeError):            # the event loop has ended
                 events.call_soon_threadsafe(settle, found)
 

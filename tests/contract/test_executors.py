@@ -3,8 +3,10 @@
 requests to end, claims that follow free slots."""
 import os
 import signal
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -118,6 +120,13 @@ def run(loop, *handles):
         return all(handle.status in ('completed', 'error', 'cancelled') for handle in handles)
     waitFor(over, 60)
     return handles
+
+
+def test_an_application_may_have_paths_on_its_path(near, monkeypatch):
+    """And processes that could not begin leave nothing."""
+    monkeypatch.setattr(sys, 'path', [*sys.path, Path('/nowhere')])
+    [handle] = run(loopOf(near, 'processes'), where.enqueue(1))
+    assert handle.result()[2] == 1
 
 
 @ALL

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ZPL-2.1
 """Forked children, as servers make them: each opens the database for itself, or is refused; the
 parent feels nothing."""
+import asyncio
 import contextvars
 import gc
 import os
@@ -308,6 +309,33 @@ def forking(ends):
     if ends is not None:
         raise ends
     return 'child'
+
+
+@application.job(retries=0)
+async def forkingLater(ends):
+    async with application.transaction() as root:
+        root['runs'] = root.get('runs', 0) + 1
+    pid = os.fork()
+    if pid:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if ends is None:
+        await asyncio.sleep(0)      # the event loop is the parent's
+    raise ends
+
+
+@pytest.mark.parametrize('app', ['memory', 'sqlite'], indirect=True)
+@pytest.mark.parametrize('ends, status', [(None, 0), (ValueError(), 1), (SystemExit(7), 7)])
+def test_a_child_that_an_async_job_forked_ends_with_its_step(app, ends, status):
+    here = os.getpid()
+    handle = forkingLater.enqueue(ends)
+    try:
+        assert app.drain() == 1
+    finally:
+        if os.getpid() != here:
+            os._exit(99)
+    assert handle.result(timeout=0) == status
+    with app.transaction() as root:
+        assert root['runs'] == 1
 
 
 @pytest.mark.parametrize('app', [*SEVERAL, 'file', 'memory'], indirect=True)

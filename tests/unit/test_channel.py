@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: ZPL-2.1
 """What a supervisor is made of, and how it starts its processes."""
+import json
+import os
 import signal
 import subprocess
 import sys
@@ -7,12 +9,26 @@ import threading
 
 import pytest
 
-from p01.remote.engine.channel import Wait, flags
+from p01.remote.engine.channel import Line, Wait, flags
 from tests.acceptance.trees import DEADLINE, environment
 
 HEAVY = {'ZODB', 'BTrees', 'persistent', 'rich', 'multiprocessing', 'asyncio', 'p01.remote.app',
          'p01.remote.storage',
          'p01.remote.store.store', 'p01.remote.engine.loop'}
+
+
+def test_what_several_threads_say_is_not_torn():
+    """Each says more than a pipe holds."""
+    there, says = os.pipe()
+    line, said = Line(-1, says), {word: word * 100_000 for word in 'abcd'}
+    threads = [threading.Thread(target=lambda word=word: [line.say(word, said[word])
+                                                          for _ in range(5)]) for word in said]
+    for thread in threads:
+        thread.start()
+    with open(there, encoding='utf-8') as file:
+        found = [json.loads(file.readline()) for _ in range(5 * len(said))]
+    os.close(says)
+    assert sorted(found) == sorted([word, said[word]] for word in said for _ in range(5))
 
 
 def test_a_supervisor_imports_neither_application_nor_database():

@@ -14,6 +14,7 @@ from p01.remote import App, current
 from p01.remote.cli import main
 from p01.remote.cli.watching import Follower
 from p01.remote.engine import capture, progress
+from p01.remote.engine.context import running
 from p01.remote.engine.loop import Loop
 from p01.remote.engine.watching import NOTSEEN, Seen
 from p01.remote.exceptions import InputError, RemoteError
@@ -24,6 +25,7 @@ from p01.remote.store.records import LOGKEPT, Progress
 from p01.remote.store.views import View
 
 SEEN = []
+RAN = []
 
 
 class Says(Job):
@@ -41,6 +43,9 @@ class Says(Job):
                     current.log.info(*args)
                 case ('print', text):
                     print(text, end='')
+                case 'keep':
+                    current.progress(1)
+                    RAN.append(running.get())
                 case ('track', count):
                     list(current.track(range(count)))
                 case _:
@@ -257,3 +262,12 @@ def test_what_is_not_seen_for_a_moment_is_not_told_twice():
     assert follower.lines(view, NOTSEEN) == []
     ended = Seen(None, len(log) + 6, log + b'three\n')
     assert follower.lines(view._replace(status='completed', runs=1), ended) == ['three']
+
+
+def test_what_is_said_behind_the_end_of_a_job_is_not_heard(works):
+    """As by a thread that it has left: it would take room for ever."""
+    works.does('keep')
+    job = RAN.pop()
+    assert job.said is not None
+    job.note('too late')
+    assert job.area is None

@@ -123,6 +123,19 @@ def test_kinds_are_bounded_and_the_busiest_stay():
     assert sum(each[Code.DONE] for each in ever.values()) == 30 * (5 * 50 + 300)
 
 
+def test_depths_take_no_room_of_the_sums_since_ever():
+    """They are of an instant; with many queues there would be no room for what came of jobs."""
+    store = Store()
+    seat = seated(store)
+    for number in range(60):
+        now = NOW + 60 * number
+        done(seat, (f'queue {number}', f'job {number}'), 1, now)
+        recording.looked(seat, {f'queue {number}': {'queued': 1}}, now)
+    assert {f'queue {number}' for number in range(60)} <= {queue for queue, _ in past.everOf(store)}
+    assert all(figures.keys().isdisjoint(history.DEPTHCODES)
+               for figures in past.everOf(store).values())
+
+
 def test_no_sum_since_ever_gets_smaller():
     """Whatever is folded, merged and inherited meanwhile."""
     store, chance, before = Store(), random.Random(1), {}

@@ -26,7 +26,7 @@ def failed(number, ago=60.0, job='shop.mail'):
 def judged(queues=(), workers=(ALIVE,), kinds=(), oldest=None, alone=None, rate=0.0):
     total = sum(len(kind.jobids) for kind in kinds)
     return verdictOf(Evidence(Queues({each.name: each for each in queues}, False), list(workers),
-                              rate, Failures(tuple(kinds), total, total), oldest, alone or {},
+                              rate, Failures(tuple(kinds), total, total, True), oldest, alone or {},
                               'tasks:app', NOW))
 
 

@@ -103,14 +103,16 @@ def test_dev_runs_workers_and_the_dashboard(town):
     with town.app.transaction():
         from shop import stock
         handle = stock.reserve.enqueue('order-1')
-    with subprocess.Popen(**command(town, 'dev', 'shop:app', '--port', '0')) as process:
+    with subprocess.Popen(**command(town, 'dev', 'shop:app', '--port', '0'),
+                          start_new_session=True) as process:
         try:
             with entered(process) as answer:
                 assert answer.status == 200
             waitFor(lambda: handle.status == 'completed', 30)
         finally:
-            process.terminate()
-        process.stdout.read()
+            # as a terminal does it: all in its group hear of it
+            os.killpg(process.pid, signal.SIGINT)
+        assert 'killed' not in process.stdout.read()
         assert process.wait(30) == 130 or process.returncode == 0
     waitFor(lambda: not alive(town), 20)
 

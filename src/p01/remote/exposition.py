@@ -6,12 +6,12 @@ p01-remote metrics. Values are views.metrics'; how they are written is prometheu
 """
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from p01.remote.app import App
 from p01.remote.exceptions import PackageMissing
+from p01.remote.ground import clocks
 from p01.remote.views.metrics import COUNTER, HISTOGRAM, Metric, metricsOf
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class AppCollector:
     def collect(self) -> Iterator[Family]:
         """All metrics as they are now. Raises what the storage does."""
         with self.app.reading() as processor:
-            found = metricsOf(processor, time.time())
+            found = metricsOf(processor, clocks.now())
         return families(found)
 
     def describe(self) -> Iterable[Family]:

@@ -56,13 +56,19 @@ def dev(target: str, port: int, browse: bool, threads: int) -> int:
     """
     words = [sys.executable, '-m', 'p01.remote.cli', 'worker', target, '--reload', '--verbose',
              '--threads', str(threads)]
-    # so that it never outlives us by a TERM
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with subprocess.Popen(words) as worker:
+    # so that it never outlives us
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    # it hears of an end from us alone: from the terminal as well would be twice, which is a hurry
+    with subprocess.Popen(words, process_group=0) as worker:
         try:
             return serve(target, LOOPBACK[1], port, browse, True)
         finally:
             worker.terminate()
+            try:
+                worker.wait()
+            except KeyboardInterrupt:
+                worker.terminate()
 
 
 def serve(target: str, host: str, port: int, browse: bool, create: bool) -> int:

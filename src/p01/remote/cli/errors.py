@@ -43,8 +43,10 @@ def errors(target: str, words: tuple[str, ...], look: int, limit: int, asJson: b
               cut=('message', 'raised in', 'job'), drop=('first', 'raised in', 'newest'))
         if len(found.kinds) > limit:
             say((f'and {count(len(found.kinds) - limit, "kind")} more', 'dim'))
-        if not found.whole and not isNarrowed(words, which):
-            looked = f'of the newest {found.looked:,} of {found.total:,} failed jobs'
+        if not found.whole:
+            looked = f'of the newest {found.looked:,}'
+            if not isNarrowed(words, which):
+                looked += f' of {found.total:,} failed jobs'
             say((f'{looked}; --look shows more', 'dim'))
     else:
         say('Nothing failed.' if not isNarrowed(words, which) else 'No failed jobs match.')

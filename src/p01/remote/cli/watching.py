@@ -127,7 +127,10 @@ def tail(target: str, name: str | None, length: float | None, asJson: bool) -> i
     first = True
     with opened(target) as app:
         while until is None or time.monotonic() < until:
-            for view, found in heard(app, followers, name):
+            told = heard(app, followers, name)
+            for jobid in followers.keys() - {view.id for view, _ in told}:
+                del followers[jobid]        # it is gone
+            for view, found in told:
                 if view.id not in followers:
                     followers[view.id] = Follower(found.written if first else 0)
                 for line in followers[view.id].lines(view, found):

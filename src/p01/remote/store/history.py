@@ -35,6 +35,7 @@ class Code:
     QUEUED, RUNNING, DELAYED, LOOKS = 170, 171, 172, 173
 
 
+DEPTHCODES = frozenset((Code.QUEUED, Code.RUNNING, Code.DELAYED, Code.LOOKS))
 WEIGHED = Code.DONE, Code.FAILED, Code.CANCELLED, Code.RETRIED, Code.CAME, Code.QUEUED
 REST: Kind = '', ''                 # all that are beyond the most
 MOSTKINDS = 48                           # kinds of a slot
@@ -82,7 +83,10 @@ def weight(figures: Mapping[int, int]) -> int:
 def include(ever: Slot, more: Slot) -> None:
     """Add figures to the sums since ever. A kind stays where it was counted first, so that no sum
     ever gets smaller."""
-    for kind, figures in more.items():
+    for kind, each in more.items():
+        figures = {code: number for code, number in each.items() if code not in DEPTHCODES}
+        if not figures:
+            continue                        # depths are of an instant
         known = kind in ever or len(ever) < EVER
         add(ever, {kind if known else REST: figures})
 

@@ -36,7 +36,9 @@ def claimInTurn(store: Store, owner: Holder, shares: Sequence[tuple[str, int]], 
     """
     claimed: list[int] = []
     rest = [(queue, count) for queue, _ in shares]
-    for narrow, parts in ((True, shares), (True, rest), (False, rest)):
+    # in strict order each has all for its share
+    own = [(True, shares)] if rest == list(shares) else [(True, shares), (True, rest)]
+    for narrow, parts in (*own, (False, rest)):
         for queue, number in parts:
             number = min(number, count - len(claimed))
             if number and not alone(owner):
@@ -58,7 +60,7 @@ def claim(store: Store, owner: Holder, count: int, now: float,
 
     rank (r, n) says that this is the r-th of n workers: it takes from its own shards first,
     from others when these are empty, or when jobs wait there that have a higher priority or are
-    older by more than GRACE. wide says to take in the others' news as well, so that nobody
+    older by more than ASIDEGRACE. wide says to take in the others' news as well, so that nobody
     starves behind a worker that is busy with one long job; narrow, not to.
     """
     claimed: list[int] = []

@@ -3,7 +3,6 @@
 the only commits of a verb."""
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from BTrees.OOBTree import OOBTree
@@ -70,7 +69,7 @@ def reserved(store: Store) -> tuple[int, OOBTree[str, int]]:
 
     def work(connection: Connection) -> None:
         theirs = connection.get(oid)
-        number = int(time.time() * 1_000_000)       # tells when it was made
+        number = int(clocks.now() * 1_000_000)       # tells when it was made
         while number in theirs.registers:
             number += 1
         theirs.registers[number] = register = OOBTree()

@@ -47,11 +47,7 @@ class Failures(NamedTuple):
     kinds: tuple[Failure, ...]
     looked: int
     total: int
-
-    @property
-    def whole(self) -> bool:
-        """Whether all were looked at."""
-        return self.looked >= self.total
+    whole: bool             # whether all of the filter were looked at
 
 
 def failuresOf(store: Store, which: Filter = EVERYJOB, most: int = NEWESTFAILED) -> Failures:
@@ -66,7 +62,7 @@ def failuresOf(store: Store, which: Filter = EVERYJOB, most: int = NEWESTFAILED)
             jobids=known.jobids + kind.jobids, ends=known.ends + kind.ends)
     kinds = sorted(found.values(), key=lambda kind: (-len(kind.jobids), -kind.jobids[0]))
     total = sum(count for (_, status), count in tallied(store).items() if status == ERROR)
-    return Failures(tuple(kinds), looked, total)
+    return Failures(tuple(kinds), looked, total, looked < most or looked >= total)
 
 
 def failed(store: Store, which: Filter, most: int) -> Iterator[View]:

@@ -17,9 +17,8 @@ from p01.remote.store.views import View
 from p01.remote.views import figures
 from p01.remote.views.coming import Coming, comingOf
 from p01.remote.views.errors import Failures, failuresOf
-from p01.remote.views.filters import STATI, Filter
+from p01.remote.views.filters import STATI
 from p01.remote.views.history import Past, Point, historyOf
-from p01.remote.views.listing import Search
 from p01.remote.views.queues import Queues, queuesOf, unserved
 from p01.remote.views.verdict import HOUR, Evidence, Verdict, rateOf, verdictOf
 from p01.remote.views.workers import Worker, outdated, workersOf
@@ -72,7 +71,8 @@ def glanceOf(app: App, processor: RemoteProcessor, target: str, now: float) -> G
     notes = [*failuresNotes(failures, now), *workersNotes(app, workers),
              *queuesNotes(queues, alone),
              *schedulesNotes(coming, now)]
-    return Glance(totals(queues), queues, oldest, workers, alone, runningOf(store), history,
+    return Glance(totals(queues), queues, oldest, workers, alone, runningOf(store, workers),
+                  history,
                   points, rate, failures, coming, verdict, notes)
 
 
@@ -84,7 +84,7 @@ def totals(queues: Queues) -> dict[str, int]:
 
 def oldestOf(store: Store, queues: Iterable[str]) -> dict[str, float]:
     """Since when the next job of each of these queues waits that workers have taken in; of others
-    the oldest, as far as they are in figures.LOOK segments."""
+    the oldest, as far as they are in figures.OPENEDSEGMENTS segments."""
     wanted, found = set(queues), dict[str, float]()
     for _, lines in store.lanes():
         for queue in wanted:
@@ -102,10 +102,13 @@ def oldestOf(store: Store, queues: Iterable[str]) -> dict[str, float]:
     return found
 
 
-def runningOf(store: Store, most: int = RUNNINGSEEN) -> list[View]:
-    """Jobs that run, those that were enqueued first first."""
-    found = list(Search(1_000).find(store, Filter((PROCESSING,))))
-    return found[::-1][:most]
+def runningOf(store: Store, workers: Iterable[Worker], most: int = RUNNINGSEEN) -> list[View]:
+    """Jobs that run, those that were enqueued first first; of workers of other hosts what they
+    have in hand."""
+    jobids = sorted(jobid for worker in workers
+                    for jobid in (worker.jobs if worker.running is None else worker.running))
+    views = (store.view(jobid) for jobid in jobids)
+    return list(islice((view for view in views if view.status == PROCESSING), most))
 
 
 def failuresNotes(failures: Failures, now: float) -> Iterable[Note]:

@@ -111,9 +111,10 @@ def candidates(store: Store, which: Filter, search: Search) -> Iterator[Iterator
             firsts = descending(store.segments, which.below)
         yield members(store, search.through(firsts), lambda shard, first, jobid: True)
     else:
-        # a worker's newest outcomes stand in its seat, where its claims are too
-        yield iter(sorted((jobid for seat in store.seats.values() for jobid in seat.claims),
-                          reverse=True))
+        # of its claims a worker's seat tells whether they have ended
+        over = wanted <= set(FINISHED)
+        yield iter(sorted((jobid for seat in store.seats.values()
+                           for jobid in (seat.written() if over else seat.claims)), reverse=True))
         for status in FINISHED:
             if status in wanted:
                 yield ended(store, which, status, search)

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store.dues import NEVER
-from p01.remote.store.history import BOUNDS, REST, Code, Figures, Kind, Slot
-from p01.remote.store.records import CANCELLED, COMPLETED, ERROR
+from p01.remote.store.history import BOUNDS, Code, Figures, Kind, Slot
+from p01.remote.verbs.recording import CODES
 from p01.remote.views import figures
 from p01.remote.views.filters import STATI
 from p01.remote.views.history import ELSE, everOf
@@ -24,8 +24,6 @@ from p01.remote.views.workers import Worker, workersOf
 GAUGE, COUNTER, HISTOGRAM = 'gauge', 'counter', 'histogram'
 QUEUES = 100            # the busiest of so many queues are told apart
 STATES = 'alive', 'quiet', 'stopping', 'dead'       # of workers
-ENDS = {COMPLETED: Code.DONE, ERROR: Code.FAILED, CANCELLED: Code.CANCELLED}
-SUMMED = Code.CAME, Code.RETRIED, *ENDS.values()
 # the bounds that are told: 1 ms to 18 hours, each four times the one before
 TOLD = tuple(range(BOUNDS.index(2.0 ** -10), BOUNDS.index(2.0 ** 16) + 1, 4))
 
@@ -127,9 +125,7 @@ def late(processor: RemoteProcessor, now: float) -> float:
 def sums(ever: Slot) -> Iterator[Metric]:
     """Sums since ever, by queue and name."""
     pair = 'queue', 'job'
-    # what is of a queue only are depths
-    kinds = {kind: figures for kind, figures in sorted(ever.items())
-             if kind[1] or kind == REST and not figures.keys().isdisjoint(SUMMED)}
+    kinds = dict(sorted(ever.items()))
 
     def numbers(code: int) -> list[Number]:
         return [Number(labelled(kind), figures.get(code, 0)) for kind, figures in kinds.items()]
@@ -139,7 +135,7 @@ def sums(ever: Slot) -> Iterator[Metric]:
                  'Jobs that ended by what workers made of them, not those that people cancelled '
                  'while they waited.', (*pair, 'outcome'),
                  [Number({**labelled(kind), 'outcome': outcome}, figures.get(code, 0))
-                  for kind, figures in kinds.items() for outcome, code in ENDS.items()])
+                  for kind, figures in kinds.items() for outcome, code in CODES.items()])
     yield Metric('p01_job_retries', COUNTER, 'Attempts that failed and were followed by others.',
                  pair, numbers(Code.RETRIED))
     yield Metric('p01_conflicts', COUNTER,

@@ -3,7 +3,6 @@
 what."""
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import islice
@@ -17,6 +16,7 @@ from werkzeug.wrappers import Response
 from p01.remote import verbs
 from p01.remote.engine.requests import GRACE
 from p01.remote.exceptions import InputError, JobNotFound
+from p01.remote.ground import clocks
 from p01.remote.ground.foreign import listed
 from p01.remote.ground.words import count
 from p01.remote.processor import RemoteProcessor
@@ -54,7 +54,7 @@ def cancelled(processor: RemoteProcessor, jobid: int, visitor: Visitor) -> bool:
 
 def removed(processor: RemoteProcessor, jobid: int, visitor: Visitor) -> bool:
     """Forget a job."""
-    return verbs.remove(processor.store, jobid, time.time()) is not None
+    return verbs.remove(processor.store, jobid, clocks.now()) is not None
 
 
 DEEDS = {'retry': Verb('run again', (ERROR, CANCELLED), retried),
@@ -79,7 +79,7 @@ def meant(site: Site, visitor: Visitor, form: Form, verb: Verb) -> tuple[list[in
         if not found:
             raise InputError('No job was selected; select some first.')
         return list(dict.fromkeys(found)), False
-    which = grammar.parse(form.get('filter', ''), time.time())
+    which = grammar.parse(form.get('filter', ''), clocks.now())
     stati = tuple(status for status in which.stati if status in verb.stati)
     with taken(site.app, site.target, visitor, {}) as at:
         views = list(islice(find(at.processor.store, which._replace(stati=stati)), ATONCE + 1))

@@ -3,7 +3,6 @@
 transaction that says who did what."""
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +16,7 @@ from p01.remote.clock.settings import edited
 from p01.remote.engine import scheduling
 from p01.remote.engine.bell import bellOf
 from p01.remote.exceptions import InputError
-from p01.remote.ground import checks
+from p01.remote.ground import checks, clocks
 from p01.remote.instants import duration
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store.seats import Order
@@ -35,7 +34,7 @@ EDITS = ('tz', 'queue', 'every')        # settings of a schedule that a page cha
 def untilOf(form: Form) -> float | None:
     """Until when something is to be paused; None for until it is resumed. Raises InputError."""
     length = form.get('for', '').strip()
-    return time.time() + duration(length, 'How long', bare=True) if length else None
+    return clocks.now() + duration(length, 'How long', bare=True) if length else None
 
 
 def back(form: Form, usual: str, word: str, number: int = 1) -> Response:
@@ -66,7 +65,7 @@ def orderWorkers(site: Site, visitor: Visitor, form: Form) -> Response:
     word, process = form.get('do', ''), form.get('process', '')
     if word not in ('stop', 'quiet', 'unquiet'):
         raise InputError('What is to be done is not known here; go back, and try again.')
-    wanted = Order(visitor.name, time.time())
+    wanted = Order(visitor.name, clocks.now())
 
     def work(processor: RemoteProcessor) -> int:
         seats = [processor.store.seats[each.name]

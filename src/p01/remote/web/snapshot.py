@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 from ZODB.Connection import Connection
 
 from p01.remote.app import App
+from p01.remote.ground import clocks
 from p01.remote.processor import RemoteProcessor
 from p01.remote.storage.insides import storageOf
 from p01.remote.storage.transactions import transact
@@ -53,7 +54,7 @@ def taken(app: App, target: str, visitor: Visitor, given: Mapping[str, str]) -> 
     """A snapshot of now."""
     began = time.perf_counter()
     with app.reading() as processor:
-        yield Snapshot(app, processor, target, visitor, given, time.time(), tidOf(processor),
+        yield Snapshot(app, processor, target, visitor, given, clocks.now(), tidOf(processor),
                        began)
 
 

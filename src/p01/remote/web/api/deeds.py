@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import Any, TypeVar
@@ -152,7 +151,7 @@ def retry(call: Call) -> Answer:
 
 def untilOf(body: Mapping[str, Any]) -> float | None:
     """Until when something is to be paused; None for until it is resumed. Raises InputError."""
-    return time.time() + duration(body['for'], 'for') if 'for' in body else None
+    return clocks.now() + duration(body['for'], 'for') if 'for' in body else None
 
 
 def pauseQueue(call: Call) -> Answer:
@@ -161,7 +160,7 @@ def pauseQueue(call: Call) -> Answer:
 
     def work(processor: RemoteProcessor) -> dict[str, Any]:
         verbs.pause(processor.store, name, until)
-        return queueAt(processor.store, name, time.time())
+        return queueAt(processor.store, name, clocks.now())
 
     return Answer(change(call, f'pause queue {name}', work))
 
@@ -172,7 +171,7 @@ def resumeQueue(call: Call) -> Answer:
 
     def work(processor: RemoteProcessor) -> dict[str, Any]:
         verbs.resume(processor.store, name)
-        return queueAt(processor.store, name, time.time())
+        return queueAt(processor.store, name, clocks.now())
 
     found = change(call, f'resume queue {name}', work)
     bellOf(call.app.db).tell()

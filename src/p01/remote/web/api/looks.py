@@ -3,7 +3,6 @@
 those that the command prints as JSON."""
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -12,7 +11,7 @@ from p01.remote.engine import scheduling
 from p01.remote.engine.standing import standing
 from p01.remote.engine.watching import follow, isFar, seen
 from p01.remote.exceptions import InputError
-from p01.remote.ground import pickled
+from p01.remote.ground import clocks, pickled
 from p01.remote.ground.words import iso
 from p01.remote.handle import followed
 from p01.remote.store.store import Store
@@ -46,7 +45,7 @@ def limitOf(query: Mapping[str, str]) -> int:
 
 def jobs(call: Call) -> Answer:
     """A page of the jobs of a filter, the newest first."""
-    limit, now = limitOf(call.query), time.time()
+    limit, now = limitOf(call.query), clocks.now()
     cursor = call.query.get('cursor')
     if cursor is not None and not (cursor.isascii() and cursor.isdecimal()
                                    and len(cursor) <= DIGITSOFID):
@@ -66,7 +65,7 @@ def jobs(call: Call) -> Answer:
 
 def job(call: Call) -> Answer:
     """All about one job. Raises JobNotFound."""
-    now = time.time()
+    now = clocks.now()
     with call.app.reading() as processor:
         found = detailsOf(processor, call.path['id'], now)
         record = processor.store.view(call.path['id']).record
@@ -123,7 +122,7 @@ def queues(call: Call) -> Answer:
     """A page of the queues, by name."""
     limit, after = limitOf(call.query), call.query.get('cursor', '')
     with call.app.reading() as processor:
-        found = queuesOf(processor.store, time.time())
+        found = queuesOf(processor.store, clocks.now())
         names, last = paged((name for name in found.all if name > after), limit)
         return Answer({'queues': [queueFacts(found.all[name], found.reckoned) for name in names],
                        'next': last, 'snapshot': tidOf(processor)})
@@ -137,7 +136,7 @@ def queueAt(store: Store, name: str, now: float) -> dict[str, Any]:
 
 def schedules(call: Call) -> Answer:
     """A page of the schedules, by name."""
-    limit, after, now = limitOf(call.query), call.query.get('cursor', ''), time.time()
+    limit, after, now = limitOf(call.query), call.query.get('cursor', ''), clocks.now()
     with call.app.reading() as processor:
         names, last = paged(processor.scheduler.after(after), limit)
         found = [scheduleFacts(standing(processor, name, now, 1)) for name in names]
@@ -146,7 +145,7 @@ def schedules(call: Call) -> Answer:
 
 def schedule(call: Call) -> Answer:
     """One schedule, with its next runs and its last ones. Raises UnknownSchedule."""
-    name, now = call.path['name'], time.time()
+    name, now = call.path['name'], clocks.now()
     with call.app.reading() as processor:
         scheduling.known(processor, name)
         found = standing(processor, name, now)
@@ -159,6 +158,6 @@ def schedule(call: Call) -> Answer:
 def workers(call: Call) -> Answer:
     """The workers."""
     with call.app.reading() as processor:
-        found = workersOf(processor.store, time.time())
+        found = workersOf(processor.store, clocks.now())
         return Answer({'workers': [workerFacts(each) for each in found],
                        'snapshot': tidOf(processor)})

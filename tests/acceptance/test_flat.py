@@ -11,7 +11,7 @@ from p01.remote.testing import waitFor
 from p01.remote.views import figures
 from tests.acceptance.test_death import house  # noqa: F401 - a fixture
 
-FIRST, JOBS = 4_000, 10_000
+FIRST, JOBS = 2_000, 10_000
 DEADLINE = 300
 # kilobytes that the others may add: the caches of the connections are not full yet; it is flat
 # after some 20,000
@@ -43,6 +43,7 @@ def failed(house):      # noqa: F811
 
 @pytest.mark.parametrize('name', ['fails', 'failsLater'])
 def test_ten_thousand_failing_jobs_leave_nothing(house, name):     # noqa: F811
+    house.address += '?connection_cache_size=100'      # soon full: what grows then is no cache
     tree = house.tree(processes=1, threads=2)
     tree.ready(1)
 

@@ -48,6 +48,7 @@ TASKS = '''
 
     @app.job
     def broken(order):
+        steps.append('broken')
         raise ValueError('no such order: ' + order)
 
     @app.schedule('@daily')
@@ -155,12 +156,13 @@ def test_delays(jobs):
     assert 'b' in sent
 
 def test_retries(jobs):
+    steps.clear()
     broken.enqueue('x')
-    runs = 0
-    for _ in range(9):
-        runs += jobs.drain(failing=True)
+    for runs in range(1, 9):
+        jobs.drain(failing=True)
+        assert len(steps) == min(runs, 4)
         jobs.clock.forward('5m')
-    assert runs == 4 and [each.status for each in jobs.enqueued()] == ['error']
+    assert [each.status for each in jobs.enqueued(broken)] == ['error']
 
 def test_schedules(jobs):
     sent.clear()

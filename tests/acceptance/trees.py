@@ -32,7 +32,7 @@ class Tree:
     """A supervisor, its workers, and what they had to say."""
 
     def __init__(self, address, folder, target='tests.acceptance.tasks:app', **options):
-        kind, _, place = address.partition(':')
+        kind, _, place = address.partition('?')[0].partition(':')
         self.boxes = folders.folderFor(Path(place) if kind == 'sqlite' else None)
         self.log = folder / 'tree.log'
         with open(self.log, 'ab') as log:

@@ -13,8 +13,10 @@ import subprocess
 from collections import Counter
 
 import pytest
+from ZODB.serialize import referencesf
 
 from p01.remote.engine.sizes import GROUPLASTS
+from p01.remote.storage import packing
 from p01.remote.testing import waitFor
 from p01.remote.views import listing
 from tests.acceptance import tasks, zygote
@@ -27,8 +29,8 @@ EVERY = 3                       # calls
 # of a worker; jobs, and how many seconds each takes at least
 KILLS, MANY, TAKES = 6, 900, 0.002
 SCENARIOS = [('sqlite:', step)
-             for step in ('enqueue', 'claim', 'complete', 'together', 'retry', 'rescue')] \
-    + [('file:', step) for step in ('enqueue', 'complete', 'together')]
+             for step in ('enqueue', 'claim', 'complete', 'together', 'retry', 'rescue', 'pack')] \
+    + [('file:', step) for step in ('enqueue', 'complete', 'together', 'pack')]
 
 
 @pytest.fixture(scope='module')
@@ -79,12 +81,14 @@ def verify(stage, step, acks):
         assert all(stage.effects.get(key) == 1 for key in acks)
     stage.drain()
     assert stage.effects == dict.fromkeys(orders, 1)
+    if step == 'pack':
+        verifyPacked(stage)
     jobids = stage.do(lambda processor: list(listing.ids(processor.store)))
     assert len(jobids) == len(orders)
     assert set(stage.stati(jobids)) <= {'completed'}
     runs = [stage.view(jobid).runs for jobid in jobids]
     match step:
-        case 'enqueue' | 'claim':               # claimed only: that counts nothing
+        case 'enqueue' | 'claim' | 'pack':      # claimed only: that counts nothing
             assert runs == [1] * len(jobids)
         case 'rescue':
             # the second one ran when its worker died: that counts once
@@ -94,6 +98,35 @@ def verify(stage, step, acks):
         case 'retry':
             assert sorted(runs) in ([3] * JOBS, [3] * (JOBS - 1) + [4])
     stage.check()
+
+
+def verifyPacked(stage):
+    """What the root reaches is there, before and after another pack, which leaves nothing else."""
+    for _ in range(2):
+        reached = stage.do(lambda processor: reachable(processor._p_jar))
+        packing.pack(stage.app.db)
+    assert recordsOf(stage.app.db.storage) == reached
+
+
+def recordsOf(storage):
+    """The ids of all objects in a storage."""
+    found, ahead = set(), None
+    while True:
+        oid, _, _, ahead = storage.record_iternext(ahead)
+        found.add(oid)
+        if ahead is None:
+            return found
+
+
+def reachable(connection):
+    """The ids of all objects that the root reaches; KeyError when one is gone."""
+    found, ahead = set(), [connection.root()._p_oid]
+    while ahead:
+        if (oid := ahead.pop()) not in found:
+            found.add(oid)
+            data, _ = connection._storage.load(oid)
+            ahead += referencesf(data)
+    return found
 
 
 @pytest.mark.parametrize('kind, step', SCENARIOS, ids=lambda each: each.strip(':'))

@@ -17,11 +17,13 @@ import time
 import traceback
 from contextlib import suppress
 
+from persistent.mapping import PersistentMapping
+
 from p01.remote import App
 from p01.remote.engine import group, sizes
 from p01.remote.engine.loop import Loop
 from p01.remote.options import WorkerOptions
-from p01.remote.storage import file, sqlite  # noqa: F401 - loaded before the fork
+from p01.remote.storage import file, packing, sqlite  # noqa: F401 - loaded before the fork
 from p01.remote.views import listing
 from tests.acceptance import tasks
 
@@ -115,6 +117,16 @@ def rescue(app, acks):
     newLoop(app).book(time.time(), 0)
 
 
+def pack(app, acks):
+    """Pack away what nothing refers to any more."""
+    for number in range(2):
+        with app.transaction() as root:
+            root['rest'] = PersistentMapping({key: PersistentMapping() for key in range(40)})
+        with app.transaction() as root:
+            root['kept', number] = root.pop('rest')[number]
+        packing.pack(app.db)
+
+
 def die(app, acks):
     """Die with a committed job, a running job and a claimed job at hand."""
     loop = newLoop(app)
@@ -128,7 +140,8 @@ def newLoop(app, **options):
     return Loop(app.db, app.locate, 'victim', WorkerOptions(**options))
 
 
-STEPS = {step.__name__: step for step in (enqueue, claim, complete, together, retry, rescue, die)}
+STEPS = {step.__name__: step for step in (enqueue, claim, complete, together, retry, rescue, pack,
+                                            die)}
 
 
 # -- the process under strace

@@ -287,7 +287,7 @@ def test_a_backfill_once(clock, monkeypatch):
     assert scheduling.span(clock.processor, 'item', MINUTE, MINUTE + DAY) == [MINUTE, MINUTE + 600]
     assert clock.at(MINUTE + 600) == [MINUTE + 600]     # what was due meanwhile is done
     assert item.tick == MINUTE + 660
-    with pytest.raises(InputError, match='end must be after start'):
+    with pytest.raises(InputError, match='span must end after it begins'):
         scheduling.span(clock.processor, 'item', MINUTE, MINUTE)
     with pytest.raises(UnknownSchedule, match="did you mean 'item'"):
         scheduling.span(clock.processor, 'itm', MINUTE, MINUTE + 1)

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: ZPL-2.1
 """What doctor and status tell, and that one bad thing hides no other."""
 import os
+import sys
 import time
 from importlib.metadata import version
 
 import pytest
 
 from p01.remote import App, testing
+from p01.remote.clock.schedule import Schedule
 from p01.remote.engine.loop import Loop
 from p01.remote.front.named import loadApp
 from p01.remote.ground import upstream
@@ -100,6 +102,32 @@ def test_schedules_are_looked_at(shop, run, found, change):
         'bad enqueues nothing: ZeroDivisionError',
         'late is late: due 17 min ago'))
     assert all(check == 'schedules' or verdict == 'good' for check, (verdict, _) in found().items())
+
+
+def test_a_job_that_many_schedules_have_and_that_is_gone_is_sought_once(shop, run, found,
+                                                                        monkeypatch):
+    run('schedules', 'add', shop, 'first', f'{shop.partition(":")[0]}.add', '--every', '1h',
+        '--args', '[1]')
+    app = loadApp(shop)
+    with app.transaction():
+        for number in range(50):
+            item = Schedule({'every': 3600.0, 'job': 'lostshop.task'})
+            app.processor.scheduler.add(item, time.time(), f'lost-{number}')
+    app.close()
+    sought = []
+
+    class Seeker:
+        """Where Python looks for modules."""
+
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            sought.append(name)
+
+    monkeypatch.setattr('sys.meta_path', [Seeker, *sys.meta_path])
+    verdict, text = found()['schedules']
+    assert verdict == 'wrong' and 'lost-0 enqueues what cannot run here' in text
+    assert sought.count('lostshop') == 1
+    assert run('status', shop)[0] == 0 and sought.count('lostshop') == 2
 
 
 def test_a_schedule_whose_class_is_gone_hides_no_other(shop, run, found, change, monkeypatch):

@@ -83,7 +83,7 @@ def test_show_and_next(run, shop):
     assert 'Mon 2026-11-23 08:00:00 Asia/Tokyo (' in run('schedules', 'next', shop, name,
                                                          '--after', '2026-11-20')[1]
     status, _, err = run('schedules', 'show', shop, 'offen')
-    assert status == 2 and "There is no schedule 'offen'; did you mean 'often'?" in err
+    assert status == 1 and "There is no schedule 'offen'; did you mean 'often'?" in err
 
 
 def test_show_tells_the_jitter(run, shop):
@@ -176,7 +176,7 @@ def test_backfill(run, shop):
                '2026-01-01')[0] == 2
     status, _, err = run('schedules', 'backfill', shop, 'often', '--from', '9998-01-01', '--to',
                          '9999-01-01')
-    assert status == 2 and 'start lies in the future (9998-01-01 00:00:00 UTC)' in err
+    assert status == 2 and 'The span begins in the future (9998-01-01 00:00:00 UTC)' in err
 
 
 def test_what_is_gone_or_broken_is_told(run, shop):
@@ -189,5 +189,18 @@ def test_what_is_gone_or_broken_is_told(run, shop):
     out = run('schedules', 'list', shop)[1]
     assert '⊘ retired' in out and '✖ broken' in out and 'gone.job' in out
     found = {each['check']: each for each in run('doctor', shop, '--json')[1]}['schedules']
-    assert found['verdict'] == 'wrong' and 'rare enqueues nothing' in found['text'] \
-        and 'often' not in found['text']
+    assert found['verdict'] == 'wrong' and 'often' not in found['text'] \
+        and 'rare enqueues what cannot run here: gone.job cannot be found' in found['text']
+    app = App('sqlite:./jobs')
+    assert app.schedules.runNow('rare').id      # it does enqueue
+    app.close()
+
+
+def test_what_is_wrong_is_told_in_the_words_of_the_command(run, shop):
+    for words, said in (
+            (('pause', '--for', '1h', '--until', '2999-01-01'), 'Give --for or --until, not both.'),
+            (('edit',), 'Give what is to be changed, as --cron, --every or --queue.'),
+            (('backfill', '--from', '2026-01-02', '--to', '2026-01-01'),
+             'The span must end after it begins (2026-01-02')):
+        status, _, err = run('schedules', words[0], shop, 'often', *words[1:])
+        assert status == 2 and said in ' '.join(err.split())

@@ -14,7 +14,7 @@ import click
 
 from p01.remote.cli.argument import Nouns
 from p01.remote.cli.terminal import tell
-from p01.remote.exceptions import TRACEVARIABLE, JobNotFound, sentence
+from p01.remote.exceptions import TRACEVARIABLE, JobNotFound, UnknownSchedule, sentence
 from p01.remote.ground import streams
 from p01.remote.ground.foreign import interrupts
 from p01.remote.ground.upstream import over
@@ -101,4 +101,4 @@ def run(args: Sequence[str] | None) -> int:
         if os.environ.get(TRACEVARIABLE) or interrupts(error):
             raise
         tell(f'Error: {shown(sentence(error), None)}', err=True)
-        return FAILURE if isinstance(error, JobNotFound) else WRONG
+        return FAILURE if isinstance(error, JobNotFound | UnknownSchedule) else WRONG

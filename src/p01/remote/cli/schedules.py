@@ -106,7 +106,7 @@ def printAll(found: list[Standing], now: float) -> None:
           cut=('when', 'schedule'), drop=('here', 'missed'), fold=fold)
     for each in found:
         if each.fault:
-            say(mark('warning', shown(each.name)), f': {shown(each.fault, 300)}')
+            say(mark('warning', shown(each.name)), f' {shown(each.fault, 300)}')
 
 
 def row(each: Standing, now: float) -> list[Any]:

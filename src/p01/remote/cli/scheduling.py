@@ -68,6 +68,8 @@ def timingOf(given: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
 def pause(target: str, name: str, length: float | None, until: float | None, asJson: bool) -> int:
     """Fire a schedule no more, for a while or until it is resumed; that outlives restarts and
     deployments."""
+    if length is not None and until is not None:
+        raise click.UsageError('Give --for or --until, not both.')
     with opened(target) as app:
         app.schedules.pause(name, until, length)
         end = app.schedules[name].until
@@ -164,6 +166,8 @@ def add(target: str, name: str, job: str, text: str | None, asJson: bool, **give
 def edit(target: str, name: str, asJson: bool, **given: Any) -> int:
     """Change a schedule; what code declares holds again after `schedules reset`."""
     cron, timing = timingOf(given)
+    if not cron and not timing:
+        raise click.UsageError('Give what is to be changed, as --cron, --every or --queue.')
     with opened(target) as app:
         app.schedules.change(name, cron, **timing)
     return told(target, name, 'is changed', asJson)

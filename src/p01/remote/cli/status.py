@@ -83,7 +83,7 @@ def printSchedules(standings: list[Standing], now: float) -> None:
         say(f'{count(len(live), "schedule")}{coming}')
     off = {True: ' is switched off', False: ' is paused'}
     warn([(f'schedule {shown(each.name)}',
-           f': {shown(each.fault, 200)}' if each.fault else off[each.source == COMPONENT])
+           f' {shown(each.fault, 200)}' if each.fault else off[each.source == COMPONENT])
           for each in live if each.fault or not each.active])
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 
 from cronsim import CronSim, CronSimError
 
@@ -24,6 +25,7 @@ WORDS = {
     '@daily': '0 0 * * *', '@midnight': '0 0 * * *', '@hourly': '0 * * * *',
 }
 LEASTEVERY = 0.001       # seconds between two runs at a fixed rate
+REMEMBERED = 4_096       # lines whose words are kept
 # cronsim lets some malformed fields through to Python
 MALFORMED = (CronSimError, AssertionError, ValueError)
 # what the fields of a line take
@@ -53,11 +55,7 @@ class Crontab:
 
     def explain(self) -> str:
         """At 08:00 on Monday through Friday, Europe/Zurich."""
-        try:
-            text: str = CronSim(self.line, utc(0.0)).explain()
-        except MALFORMED:
-            text = f'At {self.line}'
-        return f'{text}, {self.tz}'
+        return f'{wordsOf(self.line)}, {self.tz}'
 
 
 @dataclass(frozen=True)
@@ -118,6 +116,16 @@ class Once:
 
 
 Form = Crontab | Rate | Pause | Once
+
+
+@lru_cache(REMEMBERED)
+def wordsOf(line: str) -> str:
+    """A crontab line in words: of many schedules most have few lines."""
+    try:
+        text: str = CronSim(line, utc(0.0)).explain()
+    except MALFORMED:
+        text = f'At {line}'
+    return text
 
 
 def lineOf(expression: object) -> str:

@@ -171,12 +171,12 @@ def span(processor: Processor, name: str, start: float, end: float) -> list[floa
         raise InputError(f'Schedule {short(name)} has no ticks of its own: it counts from the last '
                          'time.')
     if end <= start:
-        raise InputError(f'end must be after start ({utc(start):%Y-%m-%d %H:%M:%S} UTC), not '
-                         f'{utc(end):%Y-%m-%d %H:%M:%S} UTC.')
+        raise InputError(f'The span must end after it begins ({utc(start):%Y-%m-%d %H:%M:%S} UTC), '
+                         f'not at {utc(end):%Y-%m-%d %H:%M:%S} UTC.')
     instants, now = list[float](), clocks.now()
     if start > now:
-        raise InputError(f'start lies in the future ({utc(start):%Y-%m-%d %H:%M:%S} UTC), and a '
-                         'backfill makes up for what has passed; give an earlier one.')
+        raise InputError(f'The span begins in the future ({utc(start):%Y-%m-%d %H:%M:%S} UTC), and '
+                         'a backfill makes up for what has passed; begin earlier.')
     for tick in ticks.walk(item.coming, start - 1e-6, min(end, now)):
         if tick < end and not ticks.within(tick, item.spans):
             instants.append(tick)

@@ -3,6 +3,8 @@
 the others."""
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 from ZODB.broken import Broken
@@ -52,7 +54,8 @@ class Standing(NamedTuple):
     missed: int = 0
     skipped: int = 0
     history: tuple[Past, ...] = ()      # the newest first
-    fault: str = ''                     # why it enqueues nothing; '' when it does
+    # that it enqueues nothing, or what cannot run here, and why; '' when all is well
+    fault: str = ''
 
     @property
     def state(self) -> str:
@@ -66,28 +69,31 @@ class Standing(NamedTuple):
 
 def standings(processor: Processor, now: float) -> list[Standing]:
     """How all schedules stand, each with its last firing; nothing is fired."""
-    return [standing(processor, name, now, 1) for name in list(processor.scheduler)]
+    # once for each job: to import one in vain costs more than all the rest
+    seek = cache(partial(lost, processor))
+    return [standing(processor, name, now, 1, seek) for name in list(processor.scheduler)]
 
 
-def standing(processor: Processor, name: str, now: float, most: int = HISTORY) -> Standing:
-    """How one schedule stands, with so many of its last firings."""
-    found = guarded(look, processor, name, now, most)
-    return Standing(name, fault=reasonOf(found.error)) if isinstance(found, Raised) else found
+def standing(processor: Processor, name: str, now: float, most: int = HISTORY,
+             seek: Callable[[str], str] | None = None) -> Standing:
+    """How one schedule stands, with so many of its last firings. seek: lost, of the name of a
+    job."""
+    found = guarded(look, processor, name, now, most, seek or partial(lost, processor))
+    return Standing(name, fault=idle(reasonOf(found.error))) if isinstance(found, Raised) else found
 
 
-def look(processor: Processor, name: str, now: float, most: int) -> Standing:
+def look(processor: Processor, name: str, now: float, most: int,
+         seek: Callable[[str], str]) -> Standing:
     """How one schedule stands. Raises what its code does."""
     item: SchedulerItem = processor.scheduler[name]
     if isinstance(item, Broken):
         cls = type(item)
-        return Standing(name, fault=f'its class {cls.__module__}.{cls.__name__} is gone')
+        return Standing(name, fault=idle(f'its class {cls.__module__}.{cls.__name__} is gone'))
     item._p_activate()
     job, active = str(item.jobName), bool(item.active)
-    fault = ''
-    if item.retired is None:
-        fault = lost(processor, job) or unfit(item, now) if active else ''
-        failed = processor.scheduler.failures.get(name)
-        fault = fault or ('' if failed is None else failed.reason)
+    failed = processor.scheduler.failures.get(name)
+    fault = '' if item.retired is not None else active and faultOf(item, now, seek(job)) \
+        or ('' if failed is None else idle(failed.reason))
     words = guarded(item.explain)
     settings, edits = (dict(item.settings),
                        tuple(item.edits)) if isinstance(item, Schedule) else ({}, ())
@@ -99,6 +105,21 @@ def look(processor: Processor, name: str, now: float, most: int) -> Standing:
         active, item.until, item.retired, item.due, item.tick, item.skips, item.fired, item.passed,
         item.skipped,
         tuple(past(processor.store, Firing(*each)) for each in item.history[:-most - 1:-1]), fault)
+
+
+def idle(reason: str) -> str:
+    """That a schedule does nothing."""
+    return f'enqueues nothing: {reason}'
+
+
+def faultOf(item: SchedulerItem, now: float, gone: str) -> str:
+    """What is wrong with a schedule whose job cannot be found for this reason, '' where it can;
+    '' for nothing."""
+    # it has all that a job needs: enqueuing loads nothing of the application
+    if gone and isinstance(item, Schedule) and not unfit(item, now):
+        return f'enqueues what cannot run here: {gone}'
+    reason = gone or unfit(item, now)
+    return idle(reason) if reason else ''
 
 
 def unfit(item: SchedulerItem, now: float) -> str:

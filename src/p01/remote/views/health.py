@@ -207,7 +207,7 @@ def joined(found: Iterable[tuple[str, str]]) -> str:
 def schedules(scene: Scene) -> Answer:
     """Whether all schedules enqueue what they should."""
     found = [each for each in standings(scene.processor, scene.now) if each.retired is None]
-    broken = [f'{shown(each.name)} enqueues nothing: {each.fault}' for each in found if each.fault]
+    broken = [f'{shown(each.name)} {each.fault}' for each in found if each.fault]
     odd = [f'{shown(each.name)} is {"switched off" if each.source == COMPONENT else "paused"}'
            for each in found
            if not each.active and each.until is None and not each.fault]

@@ -12,6 +12,7 @@ import pytest
 FLOORS = [
     ['cli', 'demo', '__main__'],                    # faces
     ['web'],
+    ['wire'],
     ['exposition', 'telemetry'],
     ['trial'],
     # who looks at workers needs the engine

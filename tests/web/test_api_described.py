@@ -18,8 +18,8 @@ from p01.remote.store.payload import pack
 from p01.remote.views.grammar import STATI
 from p01.remote.web.api import Caller, wsgi
 from p01.remote.web.api.door import ENQUEUING, MANAGE, READ
-from p01.remote.web.api.plain import plainOf
 from p01.remote.web.api.routes import TABLEOFROUTES
+from p01.remote.wire.plain import plainOf
 from tests.conftest import nested
 
 TOKEN = 'a-token-that-may-do-all'

@@ -3,63 +3,26 @@
 what."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
+from collections.abc import Mapping
 from itertools import islice
-from typing import NamedTuple
 
 from flask import make_response, redirect
 from flask import url_for as addressOf
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
 
-from p01.remote import verbs
-from p01.remote.engine.requests import GRACE
 from p01.remote.exceptions import InputError, JobNotFound
 from p01.remote.ground import clocks
-from p01.remote.ground.foreign import listed
-from p01.remote.ground.words import count
-from p01.remote.processor import RemoteProcessor
-from p01.remote.store.records import CANCELLED, DELAYED, ERROR, FINISHED, PROCESSING, QUEUED
 from p01.remote.views import grammar
 from p01.remote.views.errors import failuresOf
 from p01.remote.views.listing import find
 from p01.remote.web import lists
 from p01.remote.web.access import Visitor
 from p01.remote.web.site import Site, isLocal
-from p01.remote.web.snapshot import change, taken
+from p01.remote.web.snapshot import taken
+from p01.remote.wire.deeds import ATONCE, DEEDS, Verb, each
 
-BATCHJOBS = 100          # jobs that are changed in one transaction
-ATONCE = 5_000          # jobs that one request changes
 Form = MultiDict[str, str]
-
-
-class Verb(NamedTuple):
-    """What can be done with jobs: its word for people, to jobs of which stati, and how."""
-
-    word: str
-    stati: tuple[str, ...]
-    do: Callable[[RemoteProcessor, int, Visitor], bool]
-
-
-def retried(processor: RemoteProcessor, jobid: int, visitor: Visitor) -> bool:
-    """Run a job again."""
-    return processor.retryJob(jobid)
-
-
-def cancelled(processor: RemoteProcessor, jobid: int, visitor: Visitor) -> bool:
-    """Cancel a job, or ask one that runs to end."""
-    return processor.cancelJob(jobid, True, GRACE, visitor.name)
-
-
-def removed(processor: RemoteProcessor, jobid: int, visitor: Visitor) -> bool:
-    """Forget a job."""
-    return verbs.remove(processor.store, jobid, clocks.now()) is not None
-
-
-DEEDS = {'retry': Verb('run again', (ERROR, CANCELLED), retried),
-         'cancel': Verb('cancel', (QUEUED, DELAYED, PROCESSING), cancelled),
-         'remove': Verb('delete', FINISHED, removed)}
 
 
 def act(site: Site, visitor: Visitor, form: Form) -> Response:
@@ -93,28 +56,8 @@ def done(site: Site, visitor: Visitor, form: Form, word: str, jobids: list[int],
     back = back if isLocal(back) else addressOf('jobs')
     if word == 'remove' and 'sure' not in form:
         return asked(site, form, jobids, more, back)
-    number = sum(each(site, visitor, jobids, word))
+    number = sum(each(site.app, visitor.name, jobids, DEEDS[word]))
     return redirect(told(back, word, number, len(jobids) - number, more), 303)
-
-
-def each(site: Site, visitor: Visitor, jobids: list[int], word: str) -> Iterator[bool]:
-    """Do a verb with each job, in transactions of BATCHJOBS; gives whether it could be, once it is
-    committed."""
-    verb = DEEDS[word]
-
-    def some(processor: RemoteProcessor, batch: Iterable[int]) -> list[bool]:
-        found = []
-        for jobid in batch:
-            try:
-                found.append(verb.do(processor, jobid, visitor))
-            except JobNotFound:
-                found.append(False)
-        return found
-
-    for start in range(0, len(jobids), BATCHJOBS):
-        batch = jobids[start:start + BATCHJOBS]
-        what = f'{verb.word} {count(len(batch), "job")}: {listed(map(str, batch))}'
-        yield from change(site.app, visitor.name, what, partial(some, batch=batch))
 
 
 def asked(site: Site, form: Form, jobids: list[int], more: bool, back: str) -> Response:
@@ -149,7 +92,8 @@ def kindOf(site: Site, visitor: Visitor, key: str) -> list[int]:
 
 def retryKind(site: Site, visitor: Visitor, form: Form, key: str) -> Response:
     """Run all jobs of a kind of failure again."""
-    number = sum(each(site, visitor, jobids := kindOf(site, visitor, key), 'retry'))
+    jobids = kindOf(site, visitor, key)
+    number = sum(each(site.app, visitor.name, jobids, DEEDS['retry']))
     return redirect(told(addressOf('errors'), 'retry', number, len(jobids) - number), 303)
 
 

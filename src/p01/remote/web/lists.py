@@ -2,15 +2,11 @@
 """What lists of jobs and the page of one are made of: rows, tabs, terms, lines to copy."""
 from __future__ import annotations
 
-import inspect
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
 
-from p01.remote.app import App
 from p01.remote.exceptions import JobNotFound
-from p01.remote.function import JobFunction
-from p01.remote.ground.foreign import Raised, guarded
 from p01.remote.store.records import CANCELLED, DELAYED, ERROR, FINISHED, PROCESSING, QUEUED
 from p01.remote.store.views import View
 from p01.remote.views.filters import STATI, Filter
@@ -21,6 +17,7 @@ from p01.remote.views.listing import Search
 from p01.remote.views.queues import Queues
 from p01.remote.views.workers import workersOf
 from p01.remote.web.snapshot import Snapshot
+from p01.remote.wire.functions import namesOf
 
 PAGEROWS = 50              # rows of a page
 LOOKEDAT = 3_000          # jobs that are looked at for one
@@ -106,24 +103,6 @@ def listed(at: Snapshot, views: list[View]) -> list[Listed]:
                                                  namesOf(at.app, view.record.name)),
                             about, share, view.status in (QUEUED, DELAYED) and bool(view.runs)))
     return found
-
-
-def namesOf(app: App, name: str) -> Sequence[str]:
-    """The names of the parameters of a job's function, as far as the application knows it; nothing
-    is imported for it."""
-    known = functionOf(app, name)
-    if known is None:
-        return ()
-    found = guarded(lambda: list(inspect.signature(known.function).parameters))
-    return () if isinstance(found, Raised) else found
-
-
-def functionOf(app: App, name: str) -> JobFunction[..., Any] | None:
-    """The job of a name, as it is enqueued or registered; None where the application has none."""
-    found = app.jobs.get(name)
-    if found is not None and found.prototype.path == name:
-        return found
-    return next((each for each in app.jobs.values() if each.prototype.path == name), found)
 
 
 def wholeOf(text: str) -> int | None:

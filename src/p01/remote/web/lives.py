@@ -9,8 +9,8 @@ from p01.remote.store.views import View
 from p01.remote.views.given import Given
 from p01.remote.views.job import Details
 from p01.remote.views.waits import MOST
-from p01.remote.web.lists import functionOf
 from p01.remote.web.snapshot import Snapshot
+from p01.remote.wire.functions import functionOf
 
 
 class Leg(NamedTuple):

@@ -25,7 +25,7 @@ from p01.remote.views.workers import workersOf
 from p01.remote.web.access import Visitor
 from p01.remote.web.actions import told
 from p01.remote.web.site import Site, isLocal
-from p01.remote.web.snapshot import change
+from p01.remote.wire.commits import change
 
 Form = MultiDict[str, str]
 EDITS = ('tz', 'queue', 'every')        # settings of a schedule that a page changes, as texts

@@ -25,6 +25,7 @@ from p01.remote.views.queues import queuesOf
 from p01.remote.views.traces import parsed
 from p01.remote.web import charts, lists, lives
 from p01.remote.web.snapshot import Snapshot
+from p01.remote.wire.functions import namesOf
 
 Page = tuple[str, dict[str, Any]]
 LIKEIT = 40         # minutes of others that failed likewise
@@ -51,7 +52,7 @@ def overview(at: Snapshot) -> Page:
         'seen': seen, 'late': late[:PERQUEUE], 'ended': ended, 'picture': picture,
         'span': span, 'points': points, 'hour': seen.history.sum(),
         'waited': waited, 'line': line, 'sparks': sparks, 'said': said,
-        'given': {view.id: givenOf(view.record.input, lists.namesOf(at.app, view.record.name))
+        'given': {view.id: givenOf(view.record.input, namesOf(at.app, view.record.name))
                   for view in seen.running},
         'terms': {queue.name: lists.termOf('queue', queue.name) for queue in late[:PERQUEUE]},
         'lately': sum(end >= at.now - 86400 for kind in seen.failures.kinds
@@ -108,7 +109,7 @@ def job(at: Snapshot, jobid: int) -> Page:
     store = at.processor.store
     view, found = store.view(jobid), detailsOf(at.processor, jobid, at.now)
     row = found.row
-    given = givenOf(view.record.input, lists.namesOf(at.app, row.name))
+    given = givenOf(view.record.input, namesOf(at.app, row.name))
     traces = [(attempt, parsed(attempt.trace)) for attempt in found.attempts[::-1]]
     return 'job.html', {
         'found': found, 'row': row, 'given': given, 'traces': traces,

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import NamedTuple, TypeVar
-
-from ZODB.Connection import Connection
+from typing import NamedTuple
 
 from p01.remote.app import App
 from p01.remote.ground import clocks
 from p01.remote.processor import RemoteProcessor
-from p01.remote.storage.insides import storageOf
-from p01.remote.storage.transactions import transact
 from p01.remote.store.records import ERROR
 from p01.remote.views.figures import tallied
 from p01.remote.web.access import Visitor
+from p01.remote.wire.commits import tidOf
 
 # seconds that a page stays the same while nothing runs, or something does
 STEADY, LIVELY = 60.0, 2.0
-
-Result = TypeVar('Result')
 
 
 class Snapshot(NamedTuple):
@@ -58,28 +53,9 @@ def taken(app: App, target: str, visitor: Visitor, given: Mapping[str, str]) -> 
                        began)
 
 
-def tidOf(processor: RemoteProcessor) -> str:
-    """The last transaction that a snapshot shows, in hexadecimal."""
-    tid: bytes = storageOf(processor._p_jar).lastTransaction()
-    return tid.hex()
-
-
 def tagOf(snapshot: Snapshot) -> str:
     """What is the same as long as the page is: the transaction, who looks, and a while, short where
     jobs run, since they tell how far they are without a commit."""
     runs = any(seat.claims for seat in snapshot.processor.store.seats.values())
     pace = LIVELY if runs else STEADY
     return f'{snapshot.tid}-{snapshot.visitor.may}-{int(snapshot.now // pace)}'
-
-
-def change(app: App, who: str, what: str, work: Callable[[RemoteProcessor], Result],
-           face: str = 'dash') -> Result:
-    """Do work(processor) in a transaction, again when it meets the workers. The transaction says
-    who did it and what, for those who look at the history of the database."""
-    def noted(connection: Connection) -> Result:
-        current = connection.transaction_manager.get()
-        current.user = who
-        current.note(f'p01-remote {face}: {what}')
-        return work(app.locate(connection))
-
-    return transact(app.db, noted)

@@ -10,14 +10,9 @@ from typing import Any
 from flask import request
 
 from p01.remote.exceptions import InputError
-from p01.remote.ground import checks
 from p01.remote.ground.foreign import short
 from p01.remote.web.api.problems import Problem
-from p01.remote.web.api.shapes import Field
-
-BODYKINDS = {'string': (str, 'a text'), 'integer': (int, 'a whole number'),
-         'number': (int | float, 'a number'), 'boolean': (bool, 'true or false'),
-         'array': (list, 'a list'), 'object': (dict, 'an object')}
+from p01.remote.wire.fields import Field, accept
 
 
 def bodyOf(fields: Mapping[str, Field] | None) -> dict[str, Any]:
@@ -32,12 +27,7 @@ def bodyOf(fields: Mapping[str, Field] | None) -> dict[str, Any]:
     value = parsed(data)
     if not isinstance(value, dict):
         raise InputError(f'The body must be a JSON object, not {short(value)}.')
-    checks.known(value, fields, 'The body')
-    for name, field in fields.items():
-        if name in value:
-            check(name, value[name], field)
-        elif field.needed:
-            raise InputError(f'The body lacks {name}; add it.')
+    accept(value, fields, 'The body')
     return value
 
 
@@ -64,13 +54,3 @@ def finite(text: str) -> float:
 def refuse(word: str) -> None:
     """Raises InputError: JSON has no such number."""
     raise InputError(f'The body is not JSON: it has {word}, which is none of its numbers.')
-
-
-def check(name: str, value: Any, field: Field) -> None:
-    """Raises InputError for a value of another kind."""
-    kinds = [BODYKINDS[kind] for kind in field.kinds]
-    # True is a whole number to Python
-    if not any(isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
-               for kind, _ in kinds):
-        raise InputError(f'{name} must be {" or ".join(words for _, words in kinds)}, not '
-                         f'{short(value)}.')

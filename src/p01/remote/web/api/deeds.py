@@ -11,25 +11,23 @@ from typing import Any, TypeVar
 
 from flask import request
 
-from p01.remote import verbs
 from p01.remote.engine import scheduling
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.requests import GRACE
-from p01.remote.exceptions import InputError, UnknownJob
-from p01.remote.function import JobFunction
+from p01.remote.exceptions import InputError
 from p01.remote.ground import checks, clocks
-from p01.remote.ground.foreign import listed, short
-from p01.remote.instants import dated, duration
+from p01.remote.instants import duration
 from p01.remote.job import Arguments
 from p01.remote.options import Unique
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store import uniques
 from p01.remote.store.records import CANCELLED, ERROR, PROCESSING
-from p01.remote.web import snapshot
-from p01.remote.web.api.looks import queueAt
 from p01.remote.web.api.problems import Problem
 from p01.remote.web.api.server import Call
 from p01.remote.web.api.shapes import Answer
+from p01.remote.wire import commits, deeds
+from p01.remote.wire.deeds import optionsOf, untilOf
+from p01.remote.wire.functions import allowed
 
 KEYLIVES = 86400.0      # seconds for which an Idempotency-Key stands for its job
 KEYLENGTH = 255         # characters of one
@@ -40,14 +38,14 @@ Result = TypeVar('Result')
 
 def change(call: Call, what: str, work: Callable[[RemoteProcessor], Result]) -> Result:
     """Do work(processor) in a transaction, again when it meets the workers."""
-    return snapshot.change(call.app, call.caller.name, what, work, 'api')
+    return commits.change(call.app, call.caller.name, what, work, 'api')
 
 
 # -- jobs
 
 def enqueue(call: Call) -> Answer:
     """Enqueue a job. Raises InputError, UnknownJob, Problem."""
-    function = functionOf(call)
+    function = allowed(call.app, call.server.jobs, call.body['job'])
     arguments = Arguments(tuple(call.body.get('args', ())), dict(call.body.get('kwargs', {})))
     options, key = optionsOf(call.body), keyOf(call)
     note = None
@@ -73,26 +71,6 @@ def enqueue(call: Call) -> Answer:
         jobid, status, isNew = change(call, f'enqueue {function.name}', work)
     return Answer({'id': jobid, 'name': function.prototype.path, 'status': status, 'new': isNew},
                   201 if isNew else 200, {'Location': f'{request.script_root}/jobs/{jobid}'})
-
-
-def functionOf(call: Call) -> JobFunction[..., Any]:
-    """The job that is to be enqueued. Raises UnknownJob for one that may not be."""
-    name = call.body['job']
-    found = call.app.jobs.get(name) if name in call.server.jobs else None
-    if found is None:
-        known = sorted(call.server.jobs & call.app.jobs.keys())
-        there = f'there are {listed(known)}' if known else 'there are none'
-        raise UnknownJob(f'No job {short(name)} can be enqueued here; {there}.')
-    return found
-
-
-def optionsOf(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of an enqueue that a body has. Raises InputError."""
-    options = {name: body[name] for name in ('queue', 'priority', 'delay', 'expires', 'unique')
-               if name in body}
-    if 'at' in body:
-        options['at'] = dated(body['at'], 'at')
-    return options
 
 
 def keyOf(call: Call) -> str | None:
@@ -149,31 +127,18 @@ def retry(call: Call) -> Answer:
 
 # -- queues and schedules
 
-def untilOf(body: Mapping[str, Any]) -> float | None:
-    """Until when something is to be paused; None for until it is resumed. Raises InputError."""
-    return clocks.now() + duration(body['for'], 'for') if 'for' in body else None
-
-
 def pauseQueue(call: Call) -> Answer:
     """Let no more jobs of a queue start. Raises InputError."""
     name, until = checks.nameOf(call.path['name'], 'A queue'), untilOf(call.body)
-
-    def work(processor: RemoteProcessor) -> dict[str, Any]:
-        verbs.pause(processor.store, name, until)
-        return queueAt(processor.store, name, clocks.now())
-
-    return Answer(change(call, f'pause queue {name}', work))
+    return Answer(change(call, f'pause queue {name}',
+                         lambda processor: deeds.pauseQueue(processor, name, until)))
 
 
 def resumeQueue(call: Call) -> Answer:
     """Let the jobs of a queue start again. Raises InputError."""
     name = checks.nameOf(call.path['name'], 'A queue')
-
-    def work(processor: RemoteProcessor) -> dict[str, Any]:
-        verbs.resume(processor.store, name)
-        return queueAt(processor.store, name, clocks.now())
-
-    found = change(call, f'resume queue {name}', work)
+    found = change(call, f'resume queue {name}',
+                   lambda processor: deeds.resumeQueue(processor, name))
     bellOf(call.app.db).tell()
     return Answer(found)
 

@@ -1,38 +1,14 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What the API shows: jobs, queues, schedules, workers, each answer of one snapshot. The facts are
-those that the command prints as JSON."""
+"""What the API shows, see wire.looks."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
-from typing import Any
+from collections.abc import Mapping
 
-from p01.remote.engine import scheduling
-from p01.remote.engine.standing import standing
-from p01.remote.engine.watching import follow, isFar, seen
 from p01.remote.exceptions import InputError
-from p01.remote.ground import clocks, pickled
-from p01.remote.ground.words import iso
-from p01.remote.handle import followed
-from p01.remote.store.store import Store
-from p01.remote.store.views import View
-from p01.remote.views import grammar
-from p01.remote.views.coming import ticksOf
-from p01.remote.views.facts import jobFacts, moreFacts, queueFacts, scheduleFacts, workerFacts
-from p01.remote.views.given import Given, givenOf
-from p01.remote.views.job import detailsOf, rowOf
-from p01.remote.views.listing import Search
-from p01.remote.views.queues import queuesOf
-from p01.remote.views.workers import workersOf
-from p01.remote.web.api.plain import plainOf
 from p01.remote.web.api.server import Call
-from p01.remote.web.api.shapes import DIGITSOFID, Answer
-from p01.remote.web.lists import namesOf
-from p01.remote.web.snapshot import tidOf
-
-PAGEUSUAL, PAGEMOST = 50, 200         # entries of a page
-JOBSLOOKEDAT = 5_000            # for one page
-TICKSSHOWN = 3                  # of a schedule
+from p01.remote.web.api.shapes import Answer
+from p01.remote.wire import looks
+from p01.remote.wire.looks import PAGEMOST, PAGEUSUAL
 
 
 def limitOf(query: Mapping[str, str]) -> int:
@@ -45,119 +21,40 @@ def limitOf(query: Mapping[str, str]) -> int:
 
 def jobs(call: Call) -> Answer:
     """A page of the jobs of a filter, the newest first."""
-    limit, now = limitOf(call.query), clocks.now()
-    cursor = call.query.get('cursor')
-    if cursor is not None and not (cursor.isascii() and cursor.isdecimal()
-                                   and len(cursor) <= DIGITSOFID):
-        raise InputError('cursor must be the next of the page before; leave it out for the first.')
-    text = call.query.get('filter', '')
-    below = None if cursor is None else int(cursor)
-    which = grammar.parse(text, now)._replace(below=below, limit=limit + 1)
-    search = Search(JOBSLOOKEDAT)
-    with call.app.reading() as processor:
-        views = list(search.find(processor.store, which))
-        more = len(views) > limit
-        views = views[:limit]
-        older = views[-1].id if more else search.last if search.over else None
-        return Answer({'jobs': [jobFacts(rowOf(view)) for view in views],
-                       'next': str(older) if older else None, 'snapshot': tidOf(processor)})
+    return Answer(looks.jobs(call.app, call.query.get('filter', ''), limitOf(call.query),
+                             call.query.get('cursor')))
 
 
 def job(call: Call) -> Answer:
     """All about one job. Raises JobNotFound."""
-    now = clocks.now()
-    with call.app.reading() as processor:
-        found = detailsOf(processor, call.path['id'], now)
-        record = processor.store.view(call.path['id']).record
-        given = givenOf(record.input, namesOf(call.app, record.name))
-        return Answer({**jobFacts(found.row), **moreFacts(found), 'input': shown(given),
-                       'snapshot': tidOf(processor)})
-
-
-def shown(given: Given) -> dict[str, Any]:
-    """What a job was given, as texts."""
-    return {'arguments': [{'name': name, 'text': text} for name, text in given.arguments],
-            'hidden': given.hidden, 'note': given.note or None}
+    return Answer(looks.job(call.app, call.path['id']))
 
 
 def result(call: Call) -> Answer:
-    """What came of a job, or of the one that it is a duplicate of. Raises JobNotFound."""
-    with call.app.reading() as processor:
-        view = followed(processor, call.path['id'])
-        return Answer({'id': view.id, 'status': view.status, 'done': view.outcome is not None,
-                       'error': view.error, **outputOf(view), 'snapshot': tidOf(processor)})
-
-
-def outputOf(view: View) -> dict[str, Any]:
-    """The output of a job as JSON where it is plain, else why it is not, and a text."""
-    kept = None if view.outcome is None else view.outcome.output
-    try:
-        return {'plain': True, 'value': plainOf(kept), 'why': None, 'text': None}
-    except pickled.Unreadable as error:
-        return {'plain': False, 'value': None, 'why': f'The output is not given as JSON: {error}.',
-                'text': givenOf(kept).briefly}
+    """What came of a job. Raises JobNotFound."""
+    return Answer(looks.result(call.app, call.path['id']))
 
 
 def log(call: Call) -> Answer:
     """What the last run of a job has logged by now. Raises JobNotFound."""
-    jobid = call.path['id']
-    with call.app.reading() as processor:
-        view = processor.store.view(jobid)
-        said, far = seen(processor, view), isFar(processor, jobid)
-        found = {'id': jobid, 'status': view.status, 'log': said.log.decode(errors='replace'),
-                 'written': said.written, 'progress': said.progress and said.progress._asdict(),
-                 'snapshot': tidOf(processor)}
-    if far:
-        follow(call.app.db, call.app.locate, [jobid])
-    return Answer(found)
-
-
-def paged(names: Iterable[str], limit: int) -> tuple[list[str], str | None]:
-    """The names of a page, and the last one where there are more."""
-    some = list(islice(names, limit + 1))
-    return some[:limit], some[limit - 1] if len(some) > limit else None
+    return Answer(looks.log(call.app, call.path['id']))
 
 
 def queues(call: Call) -> Answer:
     """A page of the queues, by name."""
-    limit, after = limitOf(call.query), call.query.get('cursor', '')
-    with call.app.reading() as processor:
-        found = queuesOf(processor.store, clocks.now())
-        names, last = paged((name for name in found.all if name > after), limit)
-        return Answer({'queues': [queueFacts(found.all[name], found.reckoned) for name in names],
-                       'next': last, 'snapshot': tidOf(processor)})
-
-
-def queueAt(store: Store, name: str, now: float) -> dict[str, Any]:
-    """Whether a queue is paused."""
-    paused = store.settings.pausedAt(now)
-    return {'queue': name, 'paused': name in paused, 'until': iso(paused.get(name))}
+    return Answer(looks.queues(call.app, limitOf(call.query), call.query.get('cursor', '')))
 
 
 def schedules(call: Call) -> Answer:
     """A page of the schedules, by name."""
-    limit, after, now = limitOf(call.query), call.query.get('cursor', ''), clocks.now()
-    with call.app.reading() as processor:
-        names, last = paged(processor.scheduler.after(after), limit)
-        found = [scheduleFacts(standing(processor, name, now, 1)) for name in names]
-        return Answer({'schedules': found, 'next': last, 'snapshot': tidOf(processor)})
+    return Answer(looks.schedules(call.app, limitOf(call.query), call.query.get('cursor', '')))
 
 
 def schedule(call: Call) -> Answer:
     """One schedule, with its next runs and its last ones. Raises UnknownSchedule."""
-    name, now = call.path['name'], clocks.now()
-    with call.app.reading() as processor:
-        scheduling.known(processor, name)
-        found = standing(processor, name, now)
-        ticks: Sequence[float] = () if found.state in ('retired', 'over') else \
-            ticksOf(processor, name, now, float('inf'), TICKSSHOWN)
-        return Answer({**scheduleFacts(found), 'coming': [iso(tick) for tick in ticks],
-                       'snapshot': tidOf(processor)})
+    return Answer(looks.schedule(call.app, call.path['name']))
 
 
 def workers(call: Call) -> Answer:
     """The workers."""
-    with call.app.reading() as processor:
-        found = workersOf(processor.store, clocks.now())
-        return Answer({'workers': [workerFacts(each) for each in found],
-                       'snapshot': tidOf(processor)})
+    return Answer(looks.workers(call.app))

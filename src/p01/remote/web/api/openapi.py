@@ -8,8 +8,9 @@ from typing import Any
 
 from p01.remote.web.api.door import SCOPES
 from p01.remote.web.api.problems import KIND
-from p01.remote.web.api.schemas import SCHEMAS
-from p01.remote.web.api.shapes import DIGITSOFID, Field, Route
+from p01.remote.web.api.shapes import Route
+from p01.remote.wire.fields import DIGITSOFID, Field, schemaOf
+from p01.remote.wire.schemas import SCHEMAS
 
 ID = {'name': 'id', 'in': 'path', 'required': True, 'description': 'The id of a job.',
       'schema': {'type': 'integer', 'minimum': 0, 'maximum': 10 ** DIGITSOFID - 1}}
@@ -52,11 +53,9 @@ def operation(route: Route) -> dict[str, Any]:
                                           route.words)
                       for status, name in route.gives.items()} | refusals(route)}
     if route.body is not None:
-        needed = [name for name, field in route.body.items() if field.needed]
-        found['requestBody'] = {'required': bool(needed), 'content': {'application/json': {
-            'schema': {'type': 'object', 'additionalProperties': False,
-                       'properties': {name: field.schema for name, field in route.body.items()},
-                       **({'required': needed} if needed else {})}}}}
+        schema = schemaOf(route.body)
+        found['requestBody'] = {'required': 'required' in schema,
+                                'content': {'application/json': {'schema': schema}}}
     return found
 
 

@@ -6,7 +6,8 @@ from p01.remote.views import grammar
 from p01.remote.web.access import READ
 from p01.remote.web.api import deeds, looks
 from p01.remote.web.api.door import ENQUEUING, MANAGE
-from p01.remote.web.api.shapes import Field, Route
+from p01.remote.web.api.shapes import Route
+from p01.remote.wire.fields import Field
 
 TIME = ('number', 'string')      # how long something takes
 LIMITED = Field('At most so many entries.', ('integer',), False,

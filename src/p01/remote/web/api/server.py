@@ -21,7 +21,8 @@ from p01.remote.web.api.bodies import bodyOf
 from p01.remote.web.api.door import Caller, Tokens, callerOf, checked
 from p01.remote.web.api.limits import BODYBYTES, Rates
 from p01.remote.web.api.problems import Problem, answered, problemOf
-from p01.remote.web.api.shapes import DIGITSOFID, Answer, Field, Route
+from p01.remote.web.api.shapes import Answer, Route
+from p01.remote.wire.fields import DIGITSOFID, Field
 
 EVERYWHERE = {'X-Content-Type-Options': 'nosniff', 'Cache-Control': 'no-store',
            'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'"}

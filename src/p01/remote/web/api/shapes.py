@@ -6,23 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-DIGITSOFID = 18         # of the id of a job, at most
-
-
-class Field(NamedTuple):
-    """A part of a query or a body: what it means, of which kinds of JSON it is, whether it must be
-    there, and what else its schema says."""
-
-    words: str
-    kinds: tuple[str, ...] = ('string',)
-    needed: bool = False
-    more: Mapping[str, Any] = {}
-
-    @property
-    def schema(self) -> dict[str, Any]:
-        """As JSON Schema has it."""
-        kinds: Any = self.kinds[0] if len(self.kinds) == 1 else list(self.kinds)
-        return {'type': kinds, 'description': self.words, **self.more}
+from p01.remote.wire.fields import Field
 
 
 class Answer(NamedTuple):

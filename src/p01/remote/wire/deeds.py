@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""What is done for people with jobs and queues, within the transaction of a processor; of many jobs
+in transactions that say who did what."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+from p01.remote import verbs
+from p01.remote.app import App
+from p01.remote.engine.requests import GRACE
+from p01.remote.exceptions import JobNotFound
+from p01.remote.ground import clocks
+from p01.remote.ground.foreign import listed
+from p01.remote.ground.words import count
+from p01.remote.instants import dated, duration
+from p01.remote.processor import RemoteProcessor
+from p01.remote.store.records import CANCELLED, DELAYED, ERROR, FINISHED, PROCESSING, QUEUED
+from p01.remote.wire.commits import change
+from p01.remote.wire.looks import queueAt
+
+BATCHJOBS = 100          # jobs that are changed in one transaction
+ATONCE = 5_000          # jobs that one request changes
+
+
+class Verb(NamedTuple):
+    """What can be done with jobs: its word for people, to jobs of which stati, and how; the last
+    argument is who does it."""
+
+    word: str
+    stati: tuple[str, ...]
+    do: Callable[[RemoteProcessor, int, str], bool]
+
+
+def retried(processor: RemoteProcessor, jobid: int, who: str) -> bool:
+    """Run a job again."""
+    return processor.retryJob(jobid)
+
+
+def cancelled(processor: RemoteProcessor, jobid: int, who: str) -> bool:
+    """Cancel a job, or ask one that runs to end."""
+    return processor.cancelJob(jobid, True, GRACE, who)
+
+
+def removed(processor: RemoteProcessor, jobid: int, who: str) -> bool:
+    """Forget a job."""
+    return verbs.remove(processor.store, jobid, clocks.now()) is not None
+
+
+DEEDS = {'retry': Verb('run again', (ERROR, CANCELLED), retried),
+         'cancel': Verb('cancel', (QUEUED, DELAYED, PROCESSING), cancelled),
+         'remove': Verb('delete', FINISHED, removed)}
+
+
+def each(app: App, who: str, jobids: list[int], verb: Verb, face: str = 'dash') -> Iterator[bool]:
+    """Do a verb with each job, in transactions of BATCHJOBS; gives whether it could be, once it is
+    committed."""
+    def some(processor: RemoteProcessor, batch: Iterable[int]) -> list[bool]:
+        found = []
+        for jobid in batch:
+            try:
+                found.append(verb.do(processor, jobid, who))
+            except JobNotFound:
+                found.append(False)
+        return found
+
+    for start in range(0, len(jobids), BATCHJOBS):
+        batch = jobids[start:start + BATCHJOBS]
+        what = f'{verb.word} {count(len(batch), "job")}: {listed(map(str, batch))}'
+        yield from change(app, who, what, partial(some, batch=batch), face)
+
+
+def pauseQueue(processor: RemoteProcessor, name: str, until: float | None) -> dict[str, Any]:
+    """Let no more jobs of a queue start; how it stands then."""
+    verbs.pause(processor.store, name, until)
+    return queueAt(processor.store, name, clocks.now())
+
+
+def resumeQueue(processor: RemoteProcessor, name: str) -> dict[str, Any]:
+    """Let the jobs of a queue start again; how it stands then."""
+    verbs.resume(processor.store, name)
+    return queueAt(processor.store, name, clocks.now())
+
+
+def untilOf(given: Mapping[str, Any]) -> float | None:
+    """Until when something is to be paused; None for until it is resumed. Raises InputError."""
+    return clocks.now() + duration(given['for'], 'for') if 'for' in given else None
+
+
+def optionsOf(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of an enqueue. Raises InputError."""
+    options = {name: given[name] for name in ('queue', 'priority', 'delay', 'expires', 'unique')
+               if name in given}
+    if 'at' in given:
+        options['at'] = dated(given['at'], 'at')
+    return options

@@ -12,10 +12,10 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
+from tests.web.conftest import CHROMIUM, FLAGS
+
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE.parents[1] / 'docs' / 'pictures'
-FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-         '--disable-background-networking', '--disable-component-update', '--disable-sync']
 NARROW = 'overview', 'jobs', 'error'
 TALLEST = 1800          # pixels; a list goes on like this
 COLOURS = 256
@@ -76,7 +76,7 @@ def main():
             for name in ('shop.stock.sync', 'shop.stock.sync', 'shop.feed.export'):
                 shop.app.schedules.runNow(name)
             time.sleep(3)           # so that the pictures show jobs that are some seconds old
-            browser = driver.chromium.launch(executable_path='/usr/bin/chromium', args=FLAGS)
+            browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
             write(browser, f'http://127.0.0.1:{server.effective_port}',
                   addresses(shop.app, ids, workers.jobs[0]))
             browser.close()

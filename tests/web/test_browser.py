@@ -1,21 +1,11 @@
 # SPDX-License-Identifier: ZPL-2.1
 """The dashboard in a real browser: pages, keys, what is live, without JavaScript, narrow; nothing
 is said on the console, and no policy is violated."""
-import os
-import threading
-import time
-from pathlib import Path
-
 import pytest
 
 from p01.remote.testing import waitFor
+from tests.web.conftest import jobsOf, pagesOf
 
-CHROMIUM = next((path for path in ('/usr/bin/chromium', '/usr/bin/chromium-browser',
-                                   '/usr/bin/google-chrome') if Path(path).exists()), None)
-FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-         '--disable-background-networking', '--disable-component-update', '--disable-sync']
-PAGES = ['/', '/?span=day', '/jobs', '/jobs?filter=status:error', '/errors', '/queues', '/workers',
-         '/schedules', '/schedules/shop.stock.sync', '/system']
 # what is wider than the window, but for what may scroll
 WIDE = '''() => [...document.querySelectorAll('body *')].filter(each => {
   const right = each.getBoundingClientRect().right;
@@ -23,70 +13,6 @@ WIDE = '''() => [...document.querySelectorAll('body *')].filter(each => {
     && !each.closest('.tabs, .nav, .code, .tb, .log, .scroll, pre, svg, .vh, .sprite, .bulk, '
     + '.clip, .name, .cut, .copy, .msg');
 }).slice(0, 3).map(each => each.outerHTML.slice(0, 200))'''
-
-if CHROMIUM is None and not os.environ.get('CI'):
-    pytest.skip('no Chromium is installed; apt install chromium', allow_module_level=True)
-playwright = pytest.importorskip('playwright.sync_api', reason='it drives the browser; it is in '
-                                 'p01.remote[test]')
-
-
-@pytest.fixture(scope='module')
-def chromium():
-    """A browser."""
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def served(town):
-    """The address of the shop's dashboard."""
-    from waitress import create_server
-    server = create_server(town.site, host='127.0.0.1', port=0, threads=4)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    yield f'http://127.0.0.1:{server.effective_port}'
-    server.close()
-    thread.join(5)
-
-
-@pytest.fixture
-def visit(chromium, served):
-    """Opens pages, and fails when they say anything on the console."""
-    contexts, said = [], []
-
-    def page(path='/', **options):
-        context = chromium.new_context(**{'viewport': {'width': 1280, 'height': 900}, **options})
-        contexts.append(context)
-        found = context.new_page()
-        found.on('console', lambda message: said.append(message.text))
-        found.on('pageerror', lambda error: said.append(str(error)))
-        found.goto(served + path)
-        return found
-
-    yield page
-    for context in contexts:
-        context.close()
-    assert said == []
-
-
-def jobsOf(town, text):
-    """The paths of pages about jobs."""
-    from p01.remote.views.grammar import parse
-    from p01.remote.views.listing import find
-    with town.app.reading() as processor:
-        return [f'/jobs/{view.id}' for view in find(processor.store, parse(text, time.time()))]
-
-
-def pagesOf(town):
-    """Every kind of page."""
-    from p01.remote.views.errors import failuresOf
-    with town.app.reading() as processor:
-        key = failuresOf(processor.store).kinds[0].key
-    return [*PAGES, f'/errors/{key}', jobsOf(town, 'status:error')[0],
-            jobsOf(town, 'status:completed')[0], f'/jobs/{town.ids["waiting"]}',
-            f'/jobs/{town.ids["delayed"]}']
 
 
 def test_every_page_stands_at_every_width(town, visit):
@@ -140,6 +66,22 @@ def test_keys_move_select_and_run_again(town, visit):
         assert page.title().startswith(title)
     page.keyboard.press('?')
     assert page.locator('#keys').is_visible()
+
+
+def test_single_keys_can_be_switched_off(town, visit):
+    page = visit('/jobs')
+    page.locator('#help').click()
+    page.locator('#single').uncheck()
+    page.get_by_role('button', name='Close').click()
+    page.reload()
+    page.keyboard.press('?')
+    page.keyboard.press('j')
+    assert not page.locator('#keys').is_visible() and page.locator('tr.cursor').count() == 0
+    page.locator('#help').click()
+    page.locator('#single').check()
+    page.get_by_role('button', name='Close').click()
+    page.keyboard.press('j')
+    assert page.locator('tr.cursor').count() == 1
 
 
 def test_a_page_follows_the_database_and_costs_304s_when_idle(town, visit):

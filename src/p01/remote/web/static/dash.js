@@ -7,6 +7,7 @@
   const main = () => document.getElementById('main');
   const all = (what, where = document) => [...where.querySelectorAll(what)];
   let tag = null, lost = 0, paused = sessionStorage.getItem('paused') === '1', leading = '', cursor = '';
+  let single = localStorage.getItem('single') !== '0';        // whether single keys do anything
   root.classList.add('js-on');
 
   // -- live: the same page again, where the database has changed
@@ -19,7 +20,8 @@
     if (!live) return;
     live.classList.toggle('is-paused', paused);
     live.classList.toggle('is-lost', !paused && lost > 0);
-    live.querySelector('.word').textContent = paused ? 'paused' : lost ? `no connection, showing ${new Date(lost).toLocaleTimeString()}` : 'live';
+    const word = live.querySelector('.word'), now = paused ? 'paused' : lost ? `no connection, showing ${new Date(lost).toLocaleTimeString()}` : 'live';
+    if (word.textContent !== now) word.textContent = now;      // it is read aloud
     live.querySelector('.opt2').hidden = paused || lost > 0;
     live.querySelector('use').setAttribute('href', paused ? '#i-running' : '#i-pause');
     document.getElementById('pause').setAttribute('aria-label', paused ? 'Go on with live updates' : 'Pause live updates');
@@ -59,7 +61,10 @@
   };
   const select = (boxes, on) => { boxes.forEach(box => { box.checked = on; }); counted(); };
   document.addEventListener('change', event => {
-    if (event.target.id === 'every') select(all('tbody .check'), event.target.checked);
+    if (event.target.id === 'single') {
+      single = event.target.checked;
+      localStorage.setItem('single', single ? '1' : '0');
+    } else if (event.target.id === 'every') select(all('tbody .check'), event.target.checked);
     else if (event.target.matches('.check')) counted();
   });
 
@@ -74,7 +79,8 @@
         copied.querySelector('use').setAttribute('href', '#i-completed');
         setTimeout(() => { copied.setAttribute('aria-label', said); copied.querySelector('use').setAttribute('href', '#i-copy'); }, 1500);
       });
-    } else if (event.target.closest('#pause')) pause();
+    } else if (event.target.closest('#help')) help();
+    else if (event.target.closest('#pause')) pause();
     else if (event.target.closest('#none')) select(all('tbody .check'), false);
     else all('.menu[open]').forEach(menu => { if (!menu.contains(event.target)) menu.removeAttribute('open'); });
   });
@@ -98,22 +104,24 @@
     const buttons = all(`button[data-key="${key}"]:not(:disabled)`).filter(button => button.offsetParent);
     if (buttons.length) buttons[0].click();
   };
+  const help = () => document.getElementById('keys').showModal();
   const KEYS = {
     '/': () => { const field = document.querySelector('.query input[type=text]') || document.querySelector('.search input'); if (field) { field.focus(); field.select(); } },
     j: () => move(1), k: () => move(-1),
     x: () => { const box = cursor && document.querySelector(`#${cursor} .check`); if (box) { box.checked = !box.checked; counted(); } },
     r: () => press('r'), c: () => press('c'), t: () => press('t'), '.': pause,
-    '?': () => document.getElementById('keys').showModal(),
+    '?': help,
     g: () => { leading = 'g'; setTimeout(() => { leading = ''; }, 1000); },
   };
   document.addEventListener('keydown', event => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || !single) return;
     if (event.target.matches('input:not(.check), select, textarea')) { if (event.key === 'Escape') event.target.blur(); return; }
     if (document.querySelector('dialog[open]')) return;
     if (leading === 'g' && event.key in PAGES) { leading = ''; all('#nav a')[PAGES[event.key]].click(); event.preventDefault(); return; }
     if (event.key in KEYS) { event.preventDefault(); KEYS[event.key](); }
   });
 
+  document.getElementById('single').checked = single;
   showLive();
   counted();
 })();

@@ -100,6 +100,8 @@ def test_labels_are_bounded(app):
     with app.transaction() as root:
         for number in range(1_500):
             send.using(queue=f'tenant {number}').enqueue(number)
+        for number in range(3):
+            send.using(queue='other').enqueue(number)
     drained(app)
     with app.transaction() as root:
         for number in range(1_500):
@@ -107,15 +109,17 @@ def test_labels_are_bounded(app):
         found = metrics.metricsOf(root[app.name], time.time())
     by = {metric.name: metric for metric in found}
     assert len({each.labels['queue'] for each in by['p01_jobs'].numbers}) == metrics.QUEUES + 1
-    assert sum(each.value for each in by['p01_jobs'].numbers) == 3_000
+    assert sum(each.value for each in by['p01_jobs'].numbers) == 3_003
     ended = [each for each in by['p01_jobs_ended'].numbers
              if each.labels['outcome'] == 'completed']
-    assert len(ended) <= EVER + 1 and sum(each.value for each in ended) == 1_500
-    assert any(each.labels['job'] == 'other' for each in ended)
+    assert len(ended) <= EVER + 1 and sum(each.value for each in ended) == 1_503
+    assert any(each.labels['job'] == '' for each in ended)
     for metric in found:
         for each in [*metric.numbers, *metric.spreads]:
             assert set(each.labels) == set(metric.labels) <= {'queue', 'job', 'status', 'outcome',
                                                                'state'}
+        told = [tuple(each.labels.items()) for each in [*metric.numbers, *metric.spreads]]
+        assert len(set(told)) == len(told), f'{metric.name} is told twice of the same'
 
 
 def test_buckets_are_cumulative_and_hold_all(app):

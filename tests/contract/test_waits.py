@@ -45,7 +45,7 @@ def worker(app):
 
 def why(app, jobid, now=START):
     with app.reading() as processor:
-        found = whyWaits(processor.store, jobid, now)
+        found = whyWaits(processor.store, processor.store.view(jobid), now)
         assert not processor._p_jar._registered_objects
     json.dumps(found)
     assert all(reason.sentence.endswith('.') for reason in found)
@@ -203,7 +203,8 @@ def test_it_stands_behind_those_that_come_before_it(app, worker, monkeypatch):
     for most in (MOST, 5):
         monkeypatch.setattr(waits, 'MOST', most)
         with app.reading() as processor:
-            told = {jobid: whyWaits(processor.store, jobid, START) for jobid in ids}
+            told = {jobid: whyWaits(processor.store, processor.store.view(jobid), START)
+                    for jobid in ids}
             numbers = {jobid: found[0].ahead for jobid, found in told.items()
                        if found and found[0].kind in ('behind', 'next', 'new')}
             assert len(numbers) > 20
@@ -226,9 +227,10 @@ def test_all_about_a_job_is_plain_and_bounded(app, monkeypatch):
     before = None
     for _ in range(2):
         with app.reading() as processor:
-            found = detailsOf(processor, jobid, START)
+            view = processor.store.view(jobid)
+            found = detailsOf(processor, view, START)
             assert found.call == found.output == '' and found.unique == 'u'
-            told = detailsOf(processor, jobid, START, values=True)
+            told = detailsOf(processor, view, START, values=True)
             assert told.call.startswith("work('xxx") and len(told.call) <= SHOWNVALUE \
                 and len(told.output) <= SHOWNVALUE
             assert found.row == rowOf(processor.store.view(jobid))
@@ -240,10 +242,11 @@ def test_all_about_a_job_is_plain_and_bounded(app, monkeypatch):
     assert before.waits and found.waits == () and found.row.completed and found.transaction \
         and found.label
     with app.reading() as processor:
-        found = detailsOf(processor, failed, START)
+        found = detailsOf(processor, processor.store.view(failed), START)
         assert found.row.error and found.attempts[0].trace
     monkeypatch.setattr('p01.remote.views.job.unpack', lambda kept: 1 / 0)
     with app.reading() as processor:
-        assert 'cannot be loaded: ZeroDivisionError' in detailsOf(processor, jobid, START,
+        view = processor.store.view(jobid)
+        assert 'cannot be loaded: ZeroDivisionError' in detailsOf(processor, view, START,
                                                                   values=True).call
-        assert detailsOf(processor, jobid, START).call == ''
+        assert detailsOf(processor, view, START).call == ''

@@ -259,3 +259,11 @@ def test_one_that_was_not_tested_is_worth_a_look(found, change, monkeypatch):
     monkeypatch.setitem(upstream.RANGES, 'ZODB', ('1.0', '2'))
     verdict, text = found()['libraries']
     assert verdict == 'look' and 'pip install "ZODB>=1.0,<2"' in text and 'transaction' not in text
+
+
+def test_workers_that_are_to_claim_no_more_are_told_apart(shop, run, seated):
+    run('enqueue', shop, 'add', '1')
+    seated('default')
+    assert run('workers', 'quiet', shop, '--all')[0] == 0
+    for verb in ('status', 'top'):
+        assert '⏸ quiet' in run(verb, shop)[1]

@@ -100,6 +100,20 @@ def test_there_are_as_many_histories_as_workers_at_once():
     assert completed(past.historyOf(store, 'day', NOW)) == 12
 
 
+def test_a_queue_and_a_job_that_are_called_other_are_told_apart_from_all_others():
+    store = Store()
+    seat = seated(store)
+    done(seat, ('other', 'other'), 70, NOW)
+    for number in range(300):
+        done(seat, (f'tenant {number}', 'job'), 1, NOW)
+    seat.fold()
+    done(seat, ('other', 'other'), 7, NOW)
+    found = past.historyOf(store, 'hour', NOW)
+    assert found.queues()[0] == 'other' and found.queues()[-1] == past.ELSE != 'other'
+    assert found.sum('other').completed == found.sum(name='other').completed == 77
+    assert found.sum(past.ELSE, past.ELSE).completed == found.sum(past.ELSE).completed > 200
+
+
 def test_kinds_are_bounded_and_the_busiest_stay():
     store = Store()
     seat = seated(store)

@@ -18,8 +18,8 @@ def queue(name, paused=False, **counts):
     return Queue(name, {**dict.fromkeys(STATI, 0), **counts}, paused, None)
 
 
-def failed(number, ago=60.0, job='shop.mail'):
-    return Failure('key', job, 'SMTPError', 'no', 'smtp.py:8 send', tuple(range(number, 0, -1)),
+def failed(number, ago=60.0, job='shop.mail', key='key'):
+    return Failure(key, job, 'SMTPError', 'no', 'smtp.py:8 send', tuple(range(number, 0, -1)),
                    tuple(NOW - ago for _ in range(number)))
 
 
@@ -72,3 +72,10 @@ def test_the_dead_are_counted():
     assert '1 of 2 workers has died.' in judged(workers=[ALIVE, DEAD]).flow.text
     assert 'Its one worker is alive.' in judged().flow.text
     assert 'No worker runs.' in judged(workers=()).flow.text
+
+
+def test_what_to_see_is_what_keeps_failing_now():
+    found = judged([queue('a', error=55)], kinds=[failed(50, 7200, 'shop.old', 'old'),
+                                                  failed(5, key='new')], rate=3)
+    assert 'one kind of job keeps failing' in found.sentence
+    assert (found.fails.strong, found.step.subject) == ('shop.old', 'new')

@@ -34,6 +34,20 @@ def test_a_page_shows(town, path):
 
 
 @pytest.mark.parametrize('path', PAGES)
+def test_jobs_are_counted_once_for_a_page(town, path, monkeypatch):
+    counted = []
+
+    def tallied(store):
+        counted.append(path)
+        return tally(store)
+
+    tally = figures.tallied
+    for module in (figures, errors):
+        monkeypatch.setattr(module, 'tallied', tallied)
+    assert '</html>' in town.text(path) and len(counted) == 1
+
+
+@pytest.mark.parametrize('path', PAGES)
 def test_an_empty_page_teaches(empty, path):
     text = empty.text(path)
     assert '<div class="empty">' in text or 'system' in path

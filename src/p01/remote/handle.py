@@ -132,7 +132,7 @@ class Handle(habits.Told, Generic[Output]):
     def log(self) -> str:
         """The end of what its last run has logged; while it runs as for progress. Raises
         JobNotFound."""
-        return self._seen().log.decode(errors='replace')
+        return self._seen().text
 
     def _seen(self) -> Seen:
         """What it has said by now."""

@@ -14,11 +14,9 @@ from p01.remote.cli.terminal import hung, jsonOption, mark, printJson, say, tell
 from p01.remote.cli.watching import jobs
 from p01.remote.ground.values import jsonOf
 from p01.remote.ground.words import iso, shown
-from p01.remote.processor import RemoteProcessor
-from p01.remote.store.views import View
-from p01.remote.views.facts import jobFacts, moreFacts
+from p01.remote.views.facts import allFacts, jobFacts
 from p01.remote.views.filters import STATI
-from p01.remote.views.job import detailsOf, loaded, rowOf
+from p01.remote.views.job import detailsOf, rowOf
 from p01.remote.views.listing import find
 from p01.remote.views.waits import whyWaits
 
@@ -31,7 +29,7 @@ def why(target: str, jobid: int, asJson: bool) -> int:
     """Say why a job waits. Exit status 1 when it does not."""
     with opened(target) as app, app.reading() as processor:
         view = processor.store.view(jobid)
-        reasons = whyWaits(processor.store, jobid, time.time())
+        reasons = whyWaits(processor.store, view, time.time())
     if asJson:
         printJson({'id': jobid, 'status': view.status,
                    'waits': [{**each._asdict(), 'until': iso(each.until)} for each in reasons]})
@@ -60,12 +58,6 @@ def export(target: str, words: tuple[str, ...], stati: tuple[str, ...], whole: b
     with opened(target) as app, app.reading() as processor:
         for view in find(processor.store, wanted):
             number += 1
-            tell(jsonOf(told(processor, view, now) if whole else jobFacts(rowOf(view))))
+            tell(jsonOf(allFacts(detailsOf(processor, view, now, values=True)) if whole
+                        else jobFacts(rowOf(view))))
     return 0 if number else 1
-
-
-def told(processor: RemoteProcessor, view: View, now: float) -> dict[str, Any]:
-    """All about a job."""
-    found = detailsOf(processor, view.id, now, values=True)
-    return {**jobFacts(found.row), 'input': loaded(view.record.input),
-            'output': view.outcome and loaded(view.outcome.output), **moreFacts(found)}

@@ -14,7 +14,7 @@ from p01.remote.cli.target import opened, placeOf
 from p01.remote.cli.terminal import console, jsonOption, printJson, say, spark, table
 from p01.remote.ground.words import iso, shown, span
 from p01.remote.store.history import REACHES
-from p01.remote.views.history import Point, Times, historyOf
+from p01.remote.views.history import ELSE, Point, Times, historyOf
 
 LONGEST = 60            # bars of a line
 ASIDE = 40             # columns that a line has beside its bars
@@ -108,7 +108,8 @@ def gathered(values: Sequence[float | None],
 
 def tabled(title: str, sums: Sequence[tuple[str, Point]]) -> None:
     """Print a table of what came of jobs, a line for each queue or name."""
-    rows = [[shown(name), f'{each.came:,}', f'{each.completed:,}', some(each.failed),
+    rows = [[('all others', 'dim') if name == ELSE else shown(name), f'{each.came:,}',
+             f'{each.completed:,}', some(each.failed),
              some(each.retried), rated(each.rate), *took(each.waits), *took(each.runs)]
             for name, each in sums if any((each.came, each.completed, each.failed, each.retried))]
     if rows:

@@ -12,9 +12,9 @@ from p01.remote.cli.selection import Filtered, filterOf, filterOptions, isNarrow
 from p01.remote.cli.target import opened
 from p01.remote.cli.terminal import hung, jsonOption, mark, printJson, say, table
 from p01.remote.ground.words import ago, iso, labelOf, shown, span
-from p01.remote.views.facts import jobFacts, moreFacts
+from p01.remote.views.facts import allFacts, jobFacts
 from p01.remote.views.filters import STATI
-from p01.remote.views.job import SHOWNVALUE, Details, Row, detailsOf, loaded, rowOf
+from p01.remote.views.job import SHOWNVALUE, Details, Row, detailsOf, rowOf
 from p01.remote.views.listing import find
 
 
@@ -76,11 +76,9 @@ def show(target: str, jobid: int, asJson: bool) -> int:
     """Show all about one job: input, output, every failed run."""
     now = time.time()
     with opened(target) as app, app.reading() as processor:
-        found = detailsOf(processor, jobid, now, values=True)
+        found = detailsOf(processor, processor.store.view(jobid), now, values=True)
         if asJson:
-            view = processor.store.view(jobid)
-            printJson({**jobFacts(found.row), 'input': loaded(view.record.input),
-                       'output': view.outcome and loaded(view.outcome.output), **moreFacts(found)})
+            printJson(allFacts(found))
         else:
             describe(found, now)
     return 0

@@ -11,6 +11,7 @@ from p01.remote.cli.argument import Verb, appArgument
 from p01.remote.cli.queues import printQueues
 from p01.remote.cli.target import opened, placeOf
 from p01.remote.cli.terminal import jsonOption, mark, printJson, say, table
+from p01.remote.cli.workers import stateOf
 from p01.remote.engine.standing import COMPONENT, Standing
 from p01.remote.ground.foreign import LISTED
 from p01.remote.ground.words import ago, count, iso, shown, span, verb
@@ -94,8 +95,7 @@ def printWorkers(workers: list[Worker], target: str, waiting: bool) -> None:
         say(mark('warning' if waiting else 'queued', 'no worker'), start if waiting else ' runs')
         return
     table(['state', 'worker', 'host', 'pid', 'queues', 'jobs in hand'],
-          [[mark('processing' if worker.alive else 'error', 'alive' if worker.alive else 'dead'),
-            shown(worker.label), shown(worker.host), worker.pid,
+          [[stateOf(worker), shown(worker.label), shown(worker.host), worker.pid,
             shown(', '.join(worker.queues) or 'all', 40), inHand(worker)] for worker in workers],
           right=['pid'], cut=('jobs in hand', 'queues'), drop=('host', 'pid'))
 

@@ -80,8 +80,8 @@ def change(app: App, work: Callable[[RemoteProcessor], Result]) -> Result:
 
 def each(app: App, jobids: list[int],
          verb: Callable[[RemoteProcessor, int], Result]) -> Iterator[tuple[int, Result]]:
-    """Do verb(processor, jobid) for each job, in transactions of BATCH; gives what each returned,
-    once committed."""
+    """Do verb(processor, jobid) for each job, in transactions of TAKENATONCE; gives what each
+    returned, once committed."""
     for at in range(0, len(jobids), TAKENATONCE):
         batch = jobids[at:at + TAKENATONCE]
         yield from change(app, lambda processor, batch=batch:       # type: ignore[misc]

@@ -13,6 +13,7 @@ from p01.remote.cli.argument import SPAN, Verb, appArgument
 from p01.remote.cli.history import gathered, rated
 from p01.remote.cli.target import opened, placeOf
 from p01.remote.cli.terminal import console, isLive, mark, spark, styled
+from p01.remote.cli.workers import stateOf
 from p01.remote.ground.words import shown, span
 from p01.remote.store.records import DELAYED, ERROR, PROCESSING, QUEUED
 from p01.remote.views import figures
@@ -67,8 +68,9 @@ def look(app: App) -> Sight:
     now = time.time()
     with app.reading() as processor:
         store = processor.store
-        return Sight(placeOf(app), now, queuesOf(store, now), figures.oldest(store),
-                     workersOf(store, now), historyOf(store, 'hour', now))
+        queues = queuesOf(store, now)
+        return Sight(placeOf(app), now, queues, figures.oldest(store), workersOf(store, now),
+                     historyOf(store, 'hour', now, queues.counts))
 
 
 def drawn(sight: Sight) -> Group:
@@ -135,11 +137,10 @@ def working(sight: Sight) -> Table:
     """The workers, with what each runs."""
     found = grid('worker', 'state', 'in hand', 'runs', 'for')
     for worker in sight.workers[:ROWS]:
-        state = mark('processing' if worker.alive else 'error', worker.state)
         job = ', '.join(map(str, worker.running or ()))
         runs = f'{job} {worker.job.rpartition(".")[2]}' if job else ''
-        found.add_row(shown(worker.label), styled(state), f'{len(worker.jobs):,}', shown(runs, 40),
-                      span(worker.lasts) if worker.lasts else '')
+        found.add_row(shown(worker.label), styled(stateOf(worker)), f'{len(worker.jobs):,}',
+                      shown(runs, 40), span(worker.lasts) if worker.lasts else '')
     if len(sight.workers) > ROWS:
         found.add_row(styled((f'and {len(sight.workers) - ROWS:,} more', 'dim')))
     return found

@@ -72,7 +72,7 @@ def watch(target: str, jobid: int, asJson: bool) -> int:
             time.sleep(GLANCEEVERY)
     if asJson:
         printJson({**jobFacts(rowOf(view)), 'progress': found.progress and found.progress._asdict(),
-                   'log': found.log.decode(errors='replace').splitlines()})
+                   'log': found.text.splitlines()})
     else:
         say(mark(status), f': {shown(view.error, None)}' if view.error else '')
     return 0 if status == COMPLETED else 1

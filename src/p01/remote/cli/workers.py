@@ -60,12 +60,17 @@ def listWorkers(target: str, asJson: bool) -> int:
 STATEGLYPHS = {'alive': 'processing', 'dead': 'error', 'quiet': 'paused', 'stopping': 'warning'}
 
 
+def stateOf(each: Worker) -> tuple[str, str]:
+    """The state of a worker, with its glyph."""
+    return mark(STATEGLYPHS[each.state], each.state)
+
+
 def row(each: Worker, now: float) -> list[Any]:
     """A line of the list."""
     runs = f'{each.running[0]} {shown(each.job)} for {span(each.lasts)}' if each.running else '–'
     if each.running and len(each.running) > 1:
         runs = f'{len(each.running)} jobs, first {runs}'
-    return [mark(STATEGLYPHS[each.state], each.state), shown(each.label), shown(each.host),
+    return [stateOf(each), shown(each.label), shown(each.host),
             each.pid,
             ago(each.since, now),
             shown(', '.join(each.queues) or 'all', 40), runs, len(each.jobs) or '']

@@ -20,7 +20,7 @@ class Batch:
 
     def ran(self, duration: float, count: int) -> None:
         """So many jobs took so long: what got slower counts half, what got faster at once, within
-        GROWTH."""
+        CLAIMGROWTH."""
         each = duration / count
         self.average = max(each,
                            self.average / CLAIMGROWTH) if each < self.average else (each

@@ -32,6 +32,11 @@ class Seen(NamedTuple):
     written: int = 0
     log: bytes = b''
 
+    @property
+    def text(self) -> str:
+        """The last of them."""
+        return self.log.decode(errors='replace')
+
     def since(self, written: int) -> str:
         """What it has logged behind so many bytes, as far as that is kept; whole lines."""
         new = self.written - written

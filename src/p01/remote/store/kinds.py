@@ -20,13 +20,12 @@ from persistent import Persistent
 from p01.remote.ground.door import Closed
 from p01.remote.store.fates import Fates, Kind
 from p01.remote.store.records import CANCELLED, ERROR, Record
-from p01.remote.store.segments import Segment, alike
+from p01.remote.store.segments import Segment, alike, kindOf
 
 ANY = ''                        # status of what is taken in, whatever became of it
 RARESTATI = ERROR, CANCELLED
 Named = Callable[[str, str], bool]      # whether a queue and a name are meant
-# of a job with its id; queue and name of a record
-recordOf, pairOf = itemgetter(1), itemgetter(3, 0)
+recordOf = itemgetter(1)        # of a job with its id
 
 
 class Firsts(Closed, LLTreeSet):
@@ -62,7 +61,7 @@ class Kinds(Closed, Persistent):
         """Jobs of a segment were taken in; returns how many of each queue and name."""
         records = list(map(recordOf, jobs))
         pair = alike(records)
-        pairs = Counter(map(pairOf, records)) if pair is None else Counter({pair: len(records)})
+        pairs = Counter(map(kindOf, records)) if pair is None else Counter({pair: len(records)})
         for queue, name in pairs:
             self.mark((ANY, queue, name), first)
         return pairs
@@ -85,7 +84,7 @@ class Kinds(Closed, Persistent):
 
     def gone(self, segment: Segment) -> None:
         """A segment goes, all of its jobs were removed."""
-        for pair in set(map(pairOf, segment.entries.values())):
+        for pair in set(map(kindOf, segment.entries.values())):
             self.unmark((ANY, *pair), segment.first)
 
     def matching(self, status: str, queue: str | None, named: Named | None,

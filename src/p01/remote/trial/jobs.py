@@ -156,7 +156,7 @@ class Jobs:
 
 def sentenceOf(processor: RemoteProcessor, event: events.JobRetried | events.JobErred) -> str:
     """What is told of one that failed, with the last traceback."""
-    details = detailsOf(processor, event.id, clocks.now(), values=True)
+    details = detailsOf(processor, processor.store.view(event.id), clocks.now(), values=True)
     follows = ''
     if isinstance(event, events.JobRetried):
         wait = 0.0 if event.due is None else event.due - clocks.now()

@@ -12,8 +12,8 @@ from p01.remote.engine.seams import Processor
 from p01.remote.engine.standing import Standing, standing
 from p01.remote.ground.foreign import Raised, guarded
 from p01.remote.store.dues import NEVER
+from p01.remote.views.figures import LATE
 
-TARDY = 300.0           # seconds; a schedule that is fired later is worth a word
 LOOKS = 50              # schedules that are looked at, at most
 COUNTEDUPTO = 1_000     # schedules; of more nobody counts how many there are
 
@@ -37,7 +37,7 @@ def comingOf(processor: Processor, now: float, most: int = 5) -> Coming:
         found = standing(processor, key, now, 1)
         if not found.active or found.due is None or found.retired is not None:
             continue
-        if found.due < now - TARDY:
+        if found.due < now - LATE:
             late.append(found)
         elif len(coming) < most:
             coming.append(found)

@@ -13,7 +13,7 @@ from p01.remote.store.records import ERROR
 from p01.remote.store.store import Store
 from p01.remote.store.views import View
 from p01.remote.views.figures import tallied
-from p01.remote.views.filters import EVERYJOB, Filter
+from p01.remote.views.filters import EVERYJOB, Filter, instantOf
 from p01.remote.views.listing import Search
 from p01.remote.views.traces import parsed
 
@@ -50,8 +50,10 @@ class Failures(NamedTuple):
     whole: bool             # whether all of the filter were looked at
 
 
-def failuresOf(store: Store, which: Filter = EVERYJOB, most: int = NEWESTFAILED) -> Failures:
-    """The kinds of failure among the newest failed jobs of a filter."""
+def failuresOf(store: Store, which: Filter = EVERYJOB, most: int = NEWESTFAILED,
+               total: int | None = None) -> Failures:
+    """The kinds of failure among the newest failed jobs of a filter. total: how many failed jobs
+    there are, where somebody has counted already."""
     found: dict[str, Failure] = {}
     looked = 0
     for view in failed(store, which, most):
@@ -61,7 +63,8 @@ def failuresOf(store: Store, which: Filter = EVERYJOB, most: int = NEWESTFAILED)
         found[kind.key] = kind if known is None else known._replace(
             jobids=known.jobids + kind.jobids, ends=known.ends + kind.ends)
     kinds = sorted(found.values(), key=lambda kind: (-len(kind.jobids), -kind.jobids[0]))
-    total = sum(count for (_, status), count in tallied(store).items() if status == ERROR)
+    if total is None:
+        total = sum(count for (_, status), count in tallied(store).items() if status == ERROR)
     return Failures(tuple(kinds), looked, total, looked < most or looked >= total)
 
 
@@ -84,6 +87,5 @@ def kindOf(view: View) -> Failure:
     key = hashlib.blake2b('\0'.join((view.record.name, told,
                                      place)).encode('utf-8', 'surrogatepass'),
                           digest_size=6)
-    ended = view.outcome.completed if view.outcome is not None else view.record.created
     return Failure(key.hexdigest(), view.record.name, error, message.strip()[:MESSAGE], place,
-                   (view.id,), (ended,))
+                   (view.id,), (instantOf(view),))

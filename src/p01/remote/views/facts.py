@@ -36,6 +36,12 @@ def moreFacts(found: Details) -> dict[str, Any]:
                          for attempt in found.attempts]}
 
 
+def allFacts(found: Details) -> dict[str, Any]:
+    """A job with its input and output, as detailsOf has loaded them."""
+    given, came = found.values
+    return {**jobFacts(found.row), 'input': given, 'output': came, **moreFacts(found)}
+
+
 def queueFacts(queue: Queue, reckoned: bool) -> dict[str, Any]:
     """A queue; reckoned: whether its numbers are, in part."""
     return {'queue': queue.name, 'paused': queue.paused, 'until': iso(queue.until),

@@ -15,6 +15,7 @@ from p01.remote.views.leftovers import Left
 OPENEDSEGMENTS = 100          # segments that a look at jobs opens which no worker has noticed
 RECKONEDFROM = 50           # segments that the others are reckoned from
 END = float('inf')
+LATE = 300.0            # seconds; what waits longer, or is due since then, is late
 
 
 class Counts(NamedTuple):
@@ -29,7 +30,7 @@ class Counts(NamedTuple):
 
 
 def reckoned(store: Store) -> Counts:
-    """The counts; exact while the jobs that no worker has noticed are in at most LOOK segments,
+    """The counts; exact while the jobs that no worker has noticed are in at most OPENEDSEGMENTS,
     3,000 to 50,000 jobs."""
     segments = list(store.unnoticed())
     if len(segments) <= OPENEDSEGMENTS:
@@ -80,7 +81,7 @@ def nested(total: Tally) -> dict[str, dict[str, int]]:
 def oldest(store: Store) -> float | None:
     """Since when the oldest job waits that could start, in POSIX seconds; None when none waits.
 
-    Of jobs that no worker has noticed, as many are looked at as are in LOOK segments.
+    Of jobs that no worker has noticed, as many are looked at as are in OPENEDSEGMENTS.
     """
     found = min((instant for shard in store.shards if (instant := shard.oldest()) is not None),
                 default=END)
@@ -96,7 +97,8 @@ def oldest(store: Store) -> float | None:
 
 def nextDue(store: Store, noticed: bool = True) -> float | None:
     """When the next delayed job is due, in POSIX seconds; noticed: of those that a worker has
-    noticed, else of the others as well, as many as are in LOOK segments."""
+    noticed, else of the others as well, as many as are in
+    OPENEDSEGMENTS."""
     found = [instant for shard in store.shards if (instant := shard.nextDue()) is not None]
     if not noticed:
         found += [record.due

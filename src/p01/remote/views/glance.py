@@ -11,7 +11,7 @@ from p01.remote.engine.fingerprint import fingerprintOf
 from p01.remote.ground.words import ago, count, span, verb
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store.keys import sinceOf
-from p01.remote.store.records import PROCESSING, QUEUED
+from p01.remote.store.records import ERROR, PROCESSING, QUEUED
 from p01.remote.store.store import Store
 from p01.remote.store.views import View
 from p01.remote.views import figures
@@ -63,7 +63,9 @@ def glanceOf(app: App, processor: RemoteProcessor, target: str, now: float) -> G
     alone = unserved(queues, workers)
     flowing = {name: since for name, since in oldest.items() if not queues.all[name].paused}
     late = min(flowing.items(), key=lambda item: item[1], default=None)
-    history, failures = historyOf(store, 'hour', now), failuresOf(store)
+    counts = totals(queues)
+    history = historyOf(store, 'hour', now, queues.counts)
+    failures = failuresOf(store, total=counts[ERROR])
     points = history.points()
     rate = rateOf(points, now)
     coming = comingOf(processor, now)
@@ -71,7 +73,7 @@ def glanceOf(app: App, processor: RemoteProcessor, target: str, now: float) -> G
     notes = [*failuresNotes(failures, now), *workersNotes(app, workers),
              *queuesNotes(queues, alone),
              *schedulesNotes(coming, now)]
-    return Glance(totals(queues), queues, oldest, workers, alone, runningOf(store, workers),
+    return Glance(counts, queues, oldest, workers, alone, runningOf(store, workers),
                   history,
                   points, rate, failures, coming, verdict, notes)
 

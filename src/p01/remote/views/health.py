@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import NamedTuple
 
@@ -19,12 +21,12 @@ from p01.remote.storage.held import held
 from p01.remote.store.records import DELAYED, QUEUED
 from p01.remote.store.store import VERSION
 from p01.remote.views import figures
+from p01.remote.views.figures import LATE
 from p01.remote.views.filters import Filter
 from p01.remote.views.listing import find
 from p01.remote.views.queues import Queues, knownQueues, queuesOf, unknown, unserved
 from p01.remote.views.workers import Worker, outdated, workersOf
 
-LATE = 300.0        # seconds; what waits longer is worth a word
 SEEN = 10_000       # waiting jobs that are looked at
 MANYRETRYING = 10           # jobs that failed and wait to run again; more are worth a word
 HEALTHY, NOTABLE, UNWELL = 'good', 'look', 'wrong'
@@ -53,7 +55,8 @@ class Finding(NamedTuple):
         return f'{self.sentence}; {self.mend}' if self.mend else self.sentence
 
 
-class Scene(NamedTuple):
+@dataclass
+class Scene:
     """What the checks look at. target is how commands name the application."""
 
     app: App
@@ -61,7 +64,11 @@ class Scene(NamedTuple):
     target: str
     now: float
     workers: list[Worker]
-    queues: Queues
+
+    @cached_property
+    def queues(self) -> Queues:
+        """The queues, which cheap checks do not ask for."""
+        return queuesOf(self.processor.store, self.now)
 
 
 def findings(app: App, processor: RemoteProcessor, target: str, now: float,
@@ -94,8 +101,7 @@ def libraries() -> Finding:
 
 def sceneOf(app: App, processor: RemoteProcessor, target: str, now: float) -> Scene:
     """What the checks look at."""
-    return Scene(app, processor, target, now, workersOf(processor.store, now),
-                 queuesOf(processor.store, now))
+    return Scene(app, processor, target, now, workersOf(processor.store, now))
 
 
 def layout(scene: Scene) -> Answer:

@@ -3,12 +3,14 @@
 failed, how deep the queues were; as plain values.
 
 Workers write it down with their bookkeeping, see store.history; jobs count when a worker takes them
-in, and when an attempt ends. Beyond the busiest queues and names, all others are ELSE together.
+in, and when an attempt ends. Beyond the busiest queues and names, all others are ELSE together,
+which no queue or job can be called.
 """
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from typing import NamedTuple
 
 from p01.remote.store.history import (
@@ -16,7 +18,6 @@ from p01.remote.store.history import (
     MINUTE,
     REACHES,
     REST,
-    WEIGHED,
     Code,
     Figures,
     History,
@@ -29,7 +30,7 @@ from p01.remote.store.store import Store
 from p01.remote.verbs.recording import depths
 from p01.remote.views.figures import reckoned
 
-ELSE = 'other'         # queue and name of what is beyond the busiest ones
+ELSE = REST[0]         # queue and name of what is beyond the busiest ones: '', as none is called
 
 
 class Times(NamedTuple):
@@ -105,14 +106,19 @@ class Past:
                                  None if name is not None else depth))
         return found
 
-    def sum(self, queue: str | None = None, name: str | None = None) -> Point:
-        """All of the span as one point. Its depth is the mean."""
+    @cached_property
+    def whole(self) -> Slot:
+        """The figures of all of the span."""
         slot: Slot = {}
         for number in self.numbers:
             add(slot, self.slots.get(number, {}))
+        return slot
+
+    def sum(self, queue: str | None = None, name: str | None = None) -> Point:
+        """All of the span as one point. Its depth is the mean."""
         start = self.numbers[0] * self.width
-        return pointOf(total(slot, kinds(queue, name)), start, self.now - start,
-                       None if name is not None else depthOf(slot, queue))
+        return pointOf(total(self.whole, kinds(queue, name)), start, self.now - start,
+                       None if name is not None else depthOf(self.whole, queue))
 
     def queues(self) -> list[str]:
         """The queues in which something happened, the busiest first; ELSE is the last."""
@@ -125,22 +131,20 @@ class Past:
     def ranked(self, part: Callable[[Kind], str]) -> list[str]:
         """What kinds have as this part, the busiest first."""
         busy: Counter[str] = Counter()
-        for number in self.numbers:
-            for kind, figures in self.slots.get(number, {}).items():
-                busy[part(kind)] += weight(figures)
-        others = busy.pop('', 0)
+        for kind, figures in self.whole.items():
+            busy[part(kind)] += weight(figures)
+        del busy[ELSE]
         found = [each for each, number in busy.most_common() if number]
-        alone = REST in {kind for number in self.numbers for kind, figures
-                                  in self.slots.get(number, {}).items()
-                                  if any(code in figures for code in WEIGHED)}
-        return [*found, ELSE] if others and alone else found
+        return [*found, ELSE] if weight(self.whole.get(REST, {})) else found
 
 
-def historyOf(store: Store, span: str, now: float) -> Past:
+def historyOf(store: Store, span: str, now: float,
+              counts: Mapping[str, Mapping[str, int]] | None = None) -> Past:
     """What came of jobs in the last hour, day or month, as of now in POSIX seconds.
 
     span: 'hour' (points of a minute), 'day' (of ten minutes), 'month' (31 days, of four hours).
-    Raises ValueError for another one.
+    counts: how many jobs of each queue have which status, where somebody has counted already.
+    Raises ValueError for another span.
     """
     if span not in REACHES:
         raise ValueError(f'There is no history of {span!r}; ask for one of {", ".join(REACHES)}.')
@@ -154,7 +158,7 @@ def historyOf(store: Store, span: str, now: float) -> Past:
             add(found.setdefault(minute // width, {}), recent)
     last = found.setdefault(since + slots - 1, {})
     if not looks(last):
-        add(last, depths(reckoned(store).queues))
+        add(last, depths(reckoned(store).queues if counts is None else counts))
     return Past(span, now, found)
 
 
@@ -178,7 +182,6 @@ def everOf(store: Store) -> Slot:
 
 def kinds(queue: str | None, name: str | None) -> Callable[[Kind], bool]:
     """Whether a kind is meant by a queue and a name, None for any."""
-    queue, name = ('' if each == ELSE else each for each in (queue, name))
     return lambda kind: queue in (None, kind[0]) and name in (None, kind[1])
 
 

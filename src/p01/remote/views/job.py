@@ -38,8 +38,8 @@ class Row(NamedTuple):
 
 
 class Details(NamedTuple):
-    """All about a job. call and output are texts of its input and of what came of it; '' where
-    values were not loaded."""
+    """All about a job. values: its input and output, None where they were not loaded; call and
+    output are texts of them."""
 
     row: Row
     label: str                          # of its worker
@@ -54,6 +54,7 @@ class Details(NamedTuple):
     log: tuple[str, ...]                # the end of that, in lines
     attempts: tuple[Attempt, ...]       # that failed, with bounded tracebacks
     waits: tuple[Reason, ...]           # why it waits
+    values: tuple[Any, Any]
     call: str
     output: str
 
@@ -67,27 +68,28 @@ def rowOf(view: View) -> Row:
                outcome and outcome.started, outcome and outcome.completed)
 
 
-def detailsOf(processor: RemoteProcessor, jobid: int, now: float, values: bool = False) -> Details:
+def detailsOf(processor: RemoteProcessor, view: View, now: float, values: bool = False) -> Details:
     """All about a job as it is at now.
 
-    values: load its input and output for call and output, which may run code of theirs; whoever
-    serves others does not. Raises JobNotFound.
+    values: load its input and output, which may run code of theirs; whoever serves others does
+    not.
     """
     store = processor.store
-    view = store.view(jobid)
     outcome, extras = view.outcome, view.record.extras or {}
     seat = store.seats.get(view.worker) if view.status == PROCESSING else None
     said = seen(processor, view)
+    given, came = (loaded(view.record.input), outcome and loaded(outcome.output)) if values \
+        else (None, None)
     return Details(
         rowOf(view), labelOf(view.worker), extras['unique'][0] if 'unique' in extras else '',
         extras.get('expires'),
         outcome and outcome.holder, outcome and outcome.conflicts,
-        outcome.asked if outcome is not None else None if seat is None else seat.asked.get(jobid),
+        outcome.asked if outcome is not None else None if seat is None else seat.asked.get(view.id),
         outcome.tid.hex() if outcome is not None and outcome.tid else '',
-        said.progress, tuple(said.log.decode(errors='replace').splitlines()), view.attempts,
-        whyWaits(store, jobid, now),
-        called(processor, view.record.name, loaded(view.record.input)) if values else '',
-        written(loaded(outcome.output), SHOWNVALUE) if values and outcome is not None else '')
+        said.progress, tuple(said.text.splitlines()), view.attempts,
+        whyWaits(store, view, now), (given, came),
+        called(processor, view.record.name, given) if values else '',
+        written(came, SHOWNVALUE) if values and outcome is not None else '')
 
 
 def loaded(kept: Any) -> Any:

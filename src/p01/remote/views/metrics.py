@@ -2,7 +2,7 @@
 """What a monitoring system wants to know, as plain values: how all stands now, and sums since ever.
 
 All of it is the database's, so that any process tells the same; see exposition. Labels are
-bounded: queues, names of jobs, statuses, never keys or ids.
+bounded: queues, names of jobs, statuses, never keys or ids; '' is what is beyond the bounds.
 """
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def sums(ever: Slot) -> Iterator[Metric]:
 
 def labelled(kind: Kind) -> Labels:
     """The labels of a kind."""
-    return {'queue': kind[0] or ELSE, 'job': kind[1] or ELSE}
+    return {'queue': kind[0], 'job': kind[1]}
 
 
 def spread(kind: Kind, figures: Figures, first: int, whole: int) -> Spread:

@@ -36,6 +36,11 @@ class Queues(NamedTuple):
     all: dict[str, Queue]
     reckoned: bool
 
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many jobs of each have which status."""
+        return {name: queue.counts for name, queue in self.all.items()}
+
 
 def queuesOf(store: Store, now: float) -> Queues:
     """The queues, sorted by name."""

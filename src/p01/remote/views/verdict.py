@@ -9,11 +9,11 @@ from typing import NamedTuple
 from p01.remote.ground.words import count, span, verb
 from p01.remote.store.records import PROCESSING, QUEUED
 from p01.remote.views.errors import Failure, Failures
+from p01.remote.views.figures import LATE
 from p01.remote.views.history import Point
 from p01.remote.views.queues import Queues
 from p01.remote.views.workers import Worker
 
-OVERDUE = 300.0         # seconds; what waits longer is late
 DAY, HOUR = 86400.0, 3600.0
 OFTEN = 3               # failures of a kind within an hour: it keeps failing
 FINE, UNSURE, HALTED = 'well', 'look', 'stopped'
@@ -76,7 +76,7 @@ def verdictOf(seen: Evidence) -> Verdict:
         waits = f'{count(waiting, "job")} {verb(waiting, "wait")}'
         return Verdict(HALTED, f'Nothing runs: no worker is alive, and {waits}.', flow, late,
                        fails, stepOf(seen, late, fails, True))
-    wrong = [clause for clause in (clauseLate(seen, late), clauseFails(seen, fails)) if clause]
+    wrong = [clause for clause in (clauseLate(seen, late), clauseFails(seen)) if clause]
     wrong = [clause for clause in (*map(served, seen.unserved.items()), *wrong) if clause][:3]
     if not wrong:
         return Verdict(FINE, quiet(seen, alive), flow, late, fails,
@@ -146,7 +146,7 @@ def lateness(seen: Evidence) -> Said:
         return Said('good', 'Late', '', 'Nothing waits.')
     queue, since = seen.oldest
     age = max(0.0, seen.now - since)
-    if age < OVERDUE:
+    if age < LATE:
         return Said('good', 'Late', '', f'Nothing: the longest wait is {span(age)}, in {queue}.')
     number = seen.queues.all[queue].counts[QUEUED] if queue in seen.queues.all else 0
     return Said('late', 'Late', f'{count(number, "job")} {verb(number, "wait")} in {queue}',
@@ -158,16 +158,16 @@ def recent(kind: Failure, since: float) -> int:
     return sum(end >= since for end in kind.ends)
 
 
-def worst(seen: Evidence) -> Failure | None:
-    """The kind that failed most within a day."""
-    since = seen.now - DAY
-    kinds = [kind for kind in seen.failures.kinds if recent(kind, since)]
-    return max(kinds, key=lambda kind: recent(kind, since), default=None)
+def frequent(seen: Evidence, length: float, least: int) -> list[Failure]:
+    """The kinds that failed so often within so many seconds, the one that did most first."""
+    since = seen.now - length
+    kinds = [kind for kind in seen.failures.kinds if recent(kind, since) >= least]
+    return sorted(kinds, key=lambda kind: -recent(kind, since))
 
 
 def failing(seen: Evidence) -> Said:
     """What fails most."""
-    kind = worst(seen)
+    kind = next(iter(frequent(seen, DAY, 1)), None)
     if kind is None:
         kept = seen.failures.total
         older = f' {count(kept, "older failure")} {"is" if kept == 1 else "are"} kept.' \
@@ -187,9 +187,9 @@ def clauseLate(seen: Evidence, late: Said) -> str:
     return f'{late.queue} is {span(max(0.0, seen.now - seen.oldest[1]))} late'
 
 
-def clauseFails(seen: Evidence, fails: Said) -> str:
+def clauseFails(seen: Evidence) -> str:
     """What the sentence says of what keeps failing."""
-    often = [kind for kind in seen.failures.kinds if recent(kind, seen.now - HOUR) >= OFTEN]
+    often = frequent(seen, HOUR, OFTEN)
     if not often:
         return ''
     return 'one kind of job keeps failing' if len(often) == 1 \
@@ -208,9 +208,9 @@ def stepOf(seen: Evidence, late: Said, fails: Said, stopped: bool) -> Step:
         queue = next(iter(seen.unserved))
         return Step(f'Start a worker that serves {queue}.',
                     command=f'p01-remote worker {seen.target} --queue {queue}')
-    if clauseFails(seen, fails):
+    for kind in frequent(seen, HOUR, OFTEN):
         return Step('See why it fails. What failed stays, and can be run again when it is mended.',
-                    'see', fails.failure, 'See the failures')
+                    'see', kind.key, 'See the failures')
     if late.head == 'Held':
         return Step(f'Resume {late.queue} when its jobs may run again.', 'resume', late.queue,
                     f'Resume {late.queue}')

@@ -39,10 +39,9 @@ class Reason(NamedTuple):
     jobid: int | None = None
 
 
-def whyWaits(store: Store, jobid: int, now: float) -> tuple[Reason, ...]:
+def whyWaits(store: Store, view: View, now: float) -> tuple[Reason, ...]:
     """What a job waits for, what matters most first; () for one that does not wait. Looks at no
-    more than a few thousand jobs. Raises JobNotFound."""
-    view = store.view(jobid)
+    more than a few thousand jobs."""
     if view.status not in (QUEUED, DELAYED):
         return ()
     held = list(pausedBy(store, view, now))
@@ -51,7 +50,7 @@ def whyWaits(store: Store, jobid: int, now: float) -> tuple[Reason, ...]:
             else 'It is delayed: it starts at the earliest'
         return (*held, Reason('delayed', f'{what} {ago(view.due, now)}.', view.due))
     if view.worker:
-        return (inHand(store, store.seats[view.worker], jobid, now),)
+        return (inHand(store, store.seats[view.worker], view.id, now),)
     held += ofItself(store, view, now)
     alive = [worker for worker in workersOf(store, now) if worker.alive]
     serving = [worker for worker in alive if worker.serves(view.record.queue)]

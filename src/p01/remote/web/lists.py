@@ -15,7 +15,6 @@ from p01.remote.views.grammar import Term
 from p01.remote.views.job import Row, rowOf
 from p01.remote.views.listing import Search
 from p01.remote.views.queues import Queues
-from p01.remote.views.workers import workersOf
 from p01.remote.web.snapshot import Snapshot
 from p01.remote.wire.functions import namesOf
 
@@ -62,7 +61,7 @@ def holds(at: Snapshot, queues: Collection[str]) -> dict[str, str]:
     if not queues:
         return {}
     paused = at.processor.store.settings.pausedAt(at.now)
-    alive = [worker for worker in workersOf(at.processor.store, at.now) if worker.alive]
+    alive = [worker for worker in at.workers if worker.alive]
     found = {}
     for queue in queues:
         if queue in paused:
@@ -89,7 +88,7 @@ def listed(at: Snapshot, views: list[View]) -> list[Listed]:
     """Jobs as rows."""
     said = {}
     if any(view.status == PROCESSING for view in views):
-        said = {jobid: progress for worker in workersOf(at.processor.store, at.now)
+        said = {jobid: progress for worker in at.workers
                 for jobid, progress in worker.progress.items()}
     notes = holds(at, {view.record.queue for view in views if view.status == QUEUED})
     found = []

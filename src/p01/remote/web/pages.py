@@ -15,13 +15,11 @@ from p01.remote.exceptions import InputError
 from p01.remote.ground.words import labelOf
 from p01.remote.store.records import DELAYED, ERROR, FINISHED, PROCESSING, QUEUED
 from p01.remote.views import grammar
-from p01.remote.views.errors import failuresOf
 from p01.remote.views.filters import Filter
 from p01.remote.views.given import givenOf
-from p01.remote.views.glance import glanceOf, totals
-from p01.remote.views.history import Point, historyOf
+from p01.remote.views.glance import glanceOf
+from p01.remote.views.history import Point
 from p01.remote.views.job import detailsOf
-from p01.remote.views.queues import queuesOf
 from p01.remote.views.traces import parsed
 from p01.remote.web import charts, lists, lives
 from p01.remote.web.snapshot import Snapshot
@@ -35,11 +33,12 @@ PERQUEUE = 8        # queues of the overview
 def overview(at: Snapshot) -> Page:
     """How all stands, in words first."""
     seen = glanceOf(at.app, at.processor, at.target, at.now)
+    at.queues, at.workers = seen.queues, seen.workers
     late = sorted(seen.queues.all.values(),
                   key=lambda queue: (seen.oldest.get(queue.name, at.now),
                                      -queue.counts[PROCESSING], queue.name))
     span = at.given.get('span', '')
-    span, points = (span, historyOf(at.processor.store, span, at.now).points()) \
+    span, points = (span, at.history(span).points()) \
         if span in ('day', 'month') else ('hour', seen.points)
     ended, picture = charts.ended(points, span)
     waited, line = charts.waited(points, span)
@@ -91,13 +90,13 @@ def jobs(at: Snapshot) -> Page | Response:
         which, terms, wrong = Filter(()), [], str(error)
     below = lists.wholeOf(at.given.get('below', ''))
     found = lists.pageOf(at, which, below)
-    queues = queuesOf(at.processor.store, at.now)
+    queues = at.queues
     return 'jobs.html', {
         'text': text, 'wrong': wrong, 'page': found, 'below': below,
         'rest': [(term.text, lists.joined(terms, without=term)) for term in terms],
         'tabs': [] if wrong else lists.tabsOf(terms, which, queues),
         'total': lists.totalOf(which, queues), 'all': 'all' in at.given and bool(found.rows),
-        'kept': sum(totals(queues).values()), 'can': lists.verbsOf(which, found.rows),
+        'kept': sum(at.counts.values()), 'can': lists.verbsOf(which, found.rows),
         'queues': sorted(queues.all)[:lists.CHOICES], 'most': lists.LOOKEDAT,
         'queued': [(name, lists.joined(terms, 'queue', name)) for name in
                    sorted(queues.all)[:lists.CHOICES]],
@@ -106,8 +105,8 @@ def jobs(at: Snapshot) -> Page | Response:
 
 def job(at: Snapshot, jobid: int) -> Page:
     """All about one job. Raises JobNotFound."""
-    store = at.processor.store
-    view, found = store.view(jobid), detailsOf(at.processor, jobid, at.now)
+    view = at.processor.store.view(jobid)
+    found = detailsOf(at.processor, view, at.now)
     row = found.row
     given = givenOf(view.record.input, namesOf(at.app, row.name))
     traces = [(attempt, parsed(attempt.trace)) for attempt in found.attempts[::-1]]
@@ -129,7 +128,7 @@ def job(at: Snapshot, jobid: int) -> Page:
 
 def likeOf(at: Snapshot, jobid: int) -> dict[str, Any] | None:
     """What else failed like a job; None where nothing of it is among those that are looked at."""
-    for kind in failuresOf(at.processor.store).kinds:
+    for kind in at.failures.kinds:
         if jobid in kind.jobids:
             begin = at.now - LIKEIT * 60.0
             picture = charts.bars(charts.spread(kind.ends, begin, at.now + 1, LIKEIT), 'error',
@@ -140,8 +139,7 @@ def likeOf(at: Snapshot, jobid: int) -> dict[str, Any] | None:
 
 def errors(at: Snapshot) -> Page:
     """What failed, by kind."""
-    found = failuresOf(at.processor.store)
-    points = historyOf(at.processor.store, 'hour', at.now).points()
+    found, points = at.failures, at.history('hour').points()
     return 'errors.html', {
         'found': found, 'did': lists.didOf(at.given),
         'picture': charts.columns(
@@ -152,12 +150,12 @@ def errors(at: Snapshot) -> Page:
         'sparks': {kind.key: charts.bars(charts.halves(kind.ends, at.now), 'error',
                                          f'{len(kind.jobids)} failures', 'wide')
                    for kind in found.kinds[:lists.PAGEROWS]},
-        'most': lists.PAGEROWS, 'day': at.now - 86400}
+        'most': lists.PAGEROWS}
 
 
 def failure(at: Snapshot, key: str) -> Page:
     """One kind of failure, with its jobs."""
-    found = failuresOf(at.processor.store)
+    found = at.failures
     kind = next((kind for kind in found.kinds if kind.key == key), None)
     rows = [] if kind is None else lists.rowsOf(at, kind.jobids[:lists.PAGEROWS])
     trace = None

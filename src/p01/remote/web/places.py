@@ -19,11 +19,10 @@ from p01.remote.processor import RemoteProcessor
 from p01.remote.store.records import PROCESSING, QUEUED
 from p01.remote.store.store import VERSION
 from p01.remote.views.coming import COUNTEDUPTO, numberOf, ticksOf
-from p01.remote.views.filters import STATI
-from p01.remote.views.glance import oldestOf, totals
+from p01.remote.views.glance import oldestOf
 from p01.remote.views.health import CHEAP, findings
-from p01.remote.views.queues import queuesOf, unserved
-from p01.remote.views.workers import Worker, outdated, workersOf
+from p01.remote.views.queues import unserved
+from p01.remote.views.workers import Worker, outdated
 from p01.remote.web import lists
 from p01.remote.web.snapshot import Snapshot
 
@@ -55,7 +54,7 @@ def partOf(names: Iterable[str], after: str, sought: str) -> Slice:
 
 def queues(at: Snapshot) -> Page:
     """The queues, by name."""
-    found, workers = queuesOf(at.processor.store, at.now), workersOf(at.processor.store, at.now)
+    found, workers = at.queues, at.workers
     sought = at.given.get('find', '').strip().casefold()
     after = at.given.get('after', '')
     part = partOf((name for name in found.all if name > after), after, sought)
@@ -66,7 +65,7 @@ def queues(at: Snapshot) -> Page:
         'rows': rows, 'part': part, 'number': len(found.all), 'sought': sought, 'serving': serving,
         'oldest': oldestOf(at.processor.store,
                            [queue.name for queue in rows if queue.counts[QUEUED]]),
-        'alone': unserved(found, workers), 'stati': STATI, 'counts': totals(found),
+        'alone': unserved(found, workers), 'counts': at.counts,
         'reckoned': found.reckoned, 'paused': sum(queue.paused for queue in found.all.values()),
         'terms': {name: lists.termOf('queue', name) for name in part.names},
         'did': lists.didOf(at.given)}
@@ -74,7 +73,7 @@ def queues(at: Snapshot) -> Page:
 
 def workers(at: Snapshot) -> Page:
     """The workers, and what each runs."""
-    found = workersOf(at.processor.store, at.now)
+    found = at.workers
     processes: dict[str, list[Worker]] = {}
     for worker in found:
         processes.setdefault(worker.process or worker.name, []).append(worker)
@@ -83,8 +82,7 @@ def workers(at: Snapshot) -> Page:
         'old': outdated(found, fingerprintOf(at.app)),
         'running': sum(len(worker.running or ()) for worker in found),
         'alive': sum(worker.alive for worker in found),
-        'waiting': sum(queue.counts[QUEUED]
-                       for queue in queuesOf(at.processor.store, at.now).all.values())}
+        'waiting': at.counts[QUEUED]}
 
 
 def schedules(at: Snapshot) -> Page:
@@ -119,7 +117,7 @@ def system(at: Snapshot) -> Page:
     db, store = at.app.db, at.processor.store
     size = guarded(db.getSize)
     checks = list(findings(at.app, at.processor, at.target, at.now, CHEAP))
-    counts = totals(queuesOf(store, at.now))
+    counts = at.counts
     return 'system.html', {
         'size': None if isinstance(size, Raised) else size, 'objects': len(db.storage),
         'version': store.version, 'known': VERSION, 'counts': counts,

@@ -5,13 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 from p01.remote.app import App
 from p01.remote.ground import clocks
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store.records import ERROR
-from p01.remote.views.figures import tallied
+from p01.remote.views.errors import Failures, failuresOf
+from p01.remote.views.glance import totals
+from p01.remote.views.history import Past, historyOf
+from p01.remote.views.queues import Queues, queuesOf
+from p01.remote.views.workers import Worker, workersOf
 from p01.remote.web.access import Visitor
 from p01.remote.wire.commits import tidOf
 
@@ -19,9 +24,10 @@ from p01.remote.wire.commits import tidOf
 STEADY, LIVELY = 60.0, 2.0
 
 
-class Snapshot(NamedTuple):
-    """What a page is made of. target: how commands name the application; given: the arguments of
-    its address; now: POSIX seconds."""
+@dataclass
+class Snapshot:
+    """What a page is made of; what several parts of one need is looked at once. target: how
+    commands name the application; given: the arguments of its address; now: POSIX seconds."""
 
     app: App
     processor: RemoteProcessor
@@ -32,11 +38,34 @@ class Snapshot(NamedTuple):
     tid: str
     began: float        # on the clock of time.perf_counter
 
+    @cached_property
+    def queues(self) -> Queues:
+        """The queues."""
+        return queuesOf(self.processor.store, self.now)
+
+    @cached_property
+    def workers(self) -> list[Worker]:
+        """The workers."""
+        return workersOf(self.processor.store, self.now)
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """How many jobs have which status."""
+        return totals(self.queues)
+
+    @cached_property
+    def failures(self) -> Failures:
+        """What failed, by kind."""
+        return failuresOf(self.processor.store, total=self.failed)
+
     @property
     def failed(self) -> int:
         """How many failed jobs are kept."""
-        return sum(count for (_, status), count in tallied(self.processor.store).items()
-                   if status == ERROR)
+        return self.counts[ERROR]
+
+    def history(self, span: str) -> Past:
+        """What came of jobs within a span."""
+        return historyOf(self.processor.store, span, self.now, self.queues.counts)
 
     @property
     def cost(self) -> float:

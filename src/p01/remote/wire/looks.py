@@ -57,9 +57,9 @@ def jobs(app: App, text: str, limit: int, cursor: str | None) -> Facts:
 def job(app: App, jobid: int) -> Facts:
     """All about a job. Raises JobNotFound."""
     with app.reading() as processor:
-        found = detailsOf(processor, jobid, clocks.now())
-        record = processor.store.view(jobid).record
-        given = givenOf(record.input, namesOf(app, record.name))
+        view = processor.store.view(jobid)
+        found = detailsOf(processor, view, clocks.now())
+        given = givenOf(view.record.input, namesOf(app, view.record.name))
         return {**jobFacts(found.row), **moreFacts(found), 'input': shown(given),
                 'snapshot': tidOf(processor)}
 
@@ -93,7 +93,7 @@ def log(app: App, jobid: int) -> Facts:
     with app.reading() as processor:
         view = processor.store.view(jobid)
         said, far = seen(processor, view), isFar(processor, jobid)
-        found = {'id': jobid, 'status': view.status, 'log': said.log.decode(errors='replace'),
+        found = {'id': jobid, 'status': view.status, 'log': said.text,
                  'written': said.written, 'progress': said.progress and said.progress._asdict(),
                  'snapshot': tidOf(processor)}
     if far:

@@ -41,6 +41,8 @@ class Says(Job):
                     raise ValueError(text)
                 case ('log', *args):
                     current.log.info(*args)
+                case ('called', *args):
+                    current.log(*args)
                 case ('print', text):
                     print(text, end='')
                 case 'keep':
@@ -119,6 +121,14 @@ def test_what_a_job_said_that_failed_is_with_its_run(works):
         [attempt] = processor.store.view(handle.id).attempts
     assert (attempt.said.progress, attempt.said.log[9:]) == ((1, None, 'row'), 'INFO 100 %\n')
     assert (handle.progress, handle.log) == (attempt.said.progress, attempt.said.log)
+
+
+def test_the_log_itself_can_be_called(works, caplog):
+    caplog.set_level('INFO', 'p01.remote.job')
+    handle = works.does(('called', 'row %d', 7))
+    assert handle.log[9:] == 'INFO row 7\n'
+    [record] = [each for each in caplog.records if each.getMessage() == 'row 7']
+    assert (record.levelname, record.filename) == ('INFO', 'test_progress.py')
 
 
 def test_one_that_says_nothing_keeps_nothing(works):

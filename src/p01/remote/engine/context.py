@@ -137,6 +137,10 @@ class Log(logging.LoggerAdapter[logging.Logger]):
                          {'jobid': job.task.id, 'jobName': job.task.record.name})
         self.job = job
 
+    def __call__(self, msg: object, *args: object) -> None:
+        """As info."""
+        self.info(msg, *args, stacklevel=2)
+
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
         """See logging."""
         if level >= logging.INFO:
@@ -186,8 +190,8 @@ class Current:
 
     @property
     def log(self) -> Log:
-        """A logger whose records carry the job's id and name. The end of what it logs from level
-        info on is seen while it runs, and kept with the job."""
+        """A logger whose records carry the job's id and name; called itself, it logs at level info.
+        The end of what it logs from that level on is seen while it runs, and kept with the job."""
         return Log(self._running())
 
     @property

@@ -37,7 +37,7 @@ class Outage:
             else:
                 subscribers.notify(events.WorkerFailed(self.name, reasonOf(error),
                                                        'it begins anew'))
-                logger.error('%s', traced(error))
+                logger.error('%s', traced(error, whole=True))
         return pauseAfter(self.troubles, FIRSTRETRY, LONGESTRETRY)
 
     def over(self) -> None:

@@ -9,9 +9,11 @@ is foreign code again.
 """
 from __future__ import annotations
 
+import os
 import threading
 import traceback
 from collections.abc import Callable, Iterable
+from types import TracebackType
 from typing import NamedTuple, ParamSpec, TypeVar
 
 TRACE = 8_000       # characters of a traceback that are kept: its end says most
@@ -19,6 +21,10 @@ REASON = 1_000      # characters of an error's text
 VALUE = 200         # characters of a value in a sentence
 LISTED = 5          # names that a sentence lists
 SHORT = 60          # of one that is refused
+
+STANDARD = os.path.dirname(os.__file__) + os.sep    # the library that comes with Python
+HOUSE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+DEMO = HOUSE + 'demo' + os.sep
 
 P = ParamSpec('P')
 Result = TypeVar('Result')
@@ -28,6 +34,11 @@ class Raised(NamedTuple):
     """What foreign code raised instead of returning."""
 
     error: BaseException
+
+
+class There(Exception):
+    """What an error was raised from that comes of another process: the text of its traceback
+    there."""
 
 
 class Dying(BaseException):
@@ -74,12 +85,30 @@ def nameOf(value: object) -> str:
     return type.__dict__['__name__'].__get__(type(value))
 
 
-def traced(error: BaseException) -> str:
+def traced(error: BaseException, whole: bool = False) -> str:
     """The bounded text of a traceback: it shows errors that others caused, and lines of foreign
-    sources."""
-    lines = guarded(traceback.format_exception, error, limit=-30)
+    sources. It begins where foreign code was called, in whatever process, unless the whole is asked
+    for."""
+    if isinstance(error.__cause__, There):
+        return str(error.__cause__)
+    begins = error.__traceback__ if whole else entered(error.__traceback__)
+    lines = guarded(traceback.format_exception, type(error), error, begins, limit=-30)
     text = reasonOf(error) if isinstance(lines, Raised) else ''.join(lines)
     return text if len(text) <= TRACE else '…' + text[-TRACE:]
+
+
+def entered(whole: TracebackType | None) -> TracebackType | None:
+    """Where a traceback leaves our way to foreign code, for good or to come back; the whole where
+    it does not."""
+    begins = each = whole
+    while each is not None:
+        path = each.tb_frame.f_code.co_filename
+        if path.startswith(HOUSE) and not path.startswith(DEMO):
+            begins = each.tb_next
+        elif not path.startswith(('<frozen', STANDARD)) or 'site-packages' in path:
+            return begins
+        each = each.tb_next
+    return whole
 
 
 def shown(value: object, limit: int = VALUE) -> str:

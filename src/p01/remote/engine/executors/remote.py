@@ -8,12 +8,8 @@ import pickle
 from p01.remote.engine.context import Running, within
 from p01.remote.engine.seams import Attempted
 from p01.remote.exceptions import Elsewhere, OutputError
-from p01.remote.ground.foreign import Raised, guarded, reasonOf, traced
+from p01.remote.ground.foreign import Raised, There, guarded, reasonOf, traced
 from p01.remote.store.payload import unpack
-
-
-class Trace(Exception):
-    """Stands in for what an error was raised from elsewhere: shows its traceback there."""
 
 
 def pack(job: Attempted) -> bytes:
@@ -56,4 +52,4 @@ def result(answer: bytes) -> object:
     if done:
         return value
     error, trace = value
-    raise error from Trace(f'\n{trace}')
+    raise error from There(trace)

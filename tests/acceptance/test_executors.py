@@ -121,7 +121,7 @@ class Dask:
                           '--no-dashboard', '--host', '127.0.0.1')
 
     def close(self):
-        for process in (*self.workers, self.scheduler):
+        for process in (self.scheduler, *self.workers):     # it sees none of them die
             process.kill()
             process.wait()
 

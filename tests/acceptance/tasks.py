@@ -18,6 +18,7 @@ from BTrees.OOBTree import OOTreeSet
 from persistent.mapping import PersistentMapping
 
 from p01.remote import App, current
+from p01.remote.exceptions import Cancelled, TimeLimit
 from p01.remote.store.payload import unpack
 
 app = App(os.environ.get('P01_TEST_DATABASE', 'memory:'))
@@ -223,6 +224,27 @@ def tells(key, folder, count=3):
         time.sleep(0.01)
     current.progress(count + 1, count + 1, 'done')
     print('last')
+
+
+@app.job(detached=True, retries=0, capture=True, soft=0.5)
+def reports(key, folder, looks):
+    """Says how far it is, logs and prints, until it is to end; if it looks, it says that it runs
+    long, too."""
+    current.progress(1, 4, 'row 1')
+    current.log.info('logged')
+    print('printed')
+    with open(os.path.join(folder, f'{key}.{current.attempt}'), 'w') as file:
+        file.write(str(os.getpid()))
+    while True:
+        time.sleep(0.01)
+        try:
+            if looks:
+                current.check()
+        except TimeLimit:
+            current.progress(2, 4, 'long')
+        except Cancelled:
+            current.log.info('tidied up')
+            raise
 
 
 class Brake:

@@ -12,6 +12,7 @@ import pytest
 
 from p01.remote.testing import waitFor
 from tests.acceptance.test_death import house  # noqa: F401 - a fixture
+from tests.acceptance.test_watching import lines
 from tests.acceptance.trees import DEADLINE, ROOT, environment
 
 
@@ -178,3 +179,30 @@ def test_a_scheduler_that_dies_is_waited_for(house, dask):     # noqa: F811
                                 '--no-dashboard', '--no-jupyter')
     dask.workers = [dask.worker() for _ in range(2)]
     assert {view.status for view in house.finish(jobids)} == {'completed'}
+
+
+def test_a_job_on_a_cluster_is_heard_and_hears(house, dask):     # noqa: F811
+    """It sees that it runs long, and that it is to end; what it says is seen meanwhile."""
+    tree = house.tree(processes=1, dask=dask.address)
+    [jobid] = house.stage.enqueue('reports', (1, str(house.marks), True))
+    handle = house.stage.app.handle(jobid)
+    waitFor(lambda: handle.progress == (2, 4, 'long'), DEADLINE, 'it is not heard')
+    assert lines(handle.log) == ['INFO logged', 'printed']
+    assert handle.cancel(running=True, grace=DEADLINE)
+    [view] = house.finish([jobid])
+    assert view.status == 'cancelled' and handle.progress == (2, 4, 'long')
+    assert lines(handle.log) == ['INFO logged', 'printed', 'INFO tidied up']
+    assert tree.terminate() == 0
+    assert all(process.poll() is None for process in dask.workers)
+
+
+def test_what_a_job_on_a_cluster_said_is_kept_when_it_dies(house, dask):     # noqa: F811
+    house.tree(processes=1, dask=dask.address)
+    [jobid] = house.stage.enqueue('reports', (1, str(house.marks), False))
+    handle = house.stage.app.handle(jobid)
+    waitFor(lambda: handle.progress == (1, 4, 'row 1'), DEADLINE, 'it is not heard')
+    os.kill(next(iter(runs(house).values())), signal.SIGKILL)
+    [attempt] = house.finish([jobid])[0].outcome.attempts
+    assert attempt.reason == 'WorkerDied: its Dask worker died'
+    assert (attempt.said.progress, lines(attempt.said.log)) == ((1, 4, 'row 1'),
+                                                                ['INFO logged', 'printed'])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Detached jobs on executors, on every storage: what comes of them, errors and deaths, time limits,
+"""Detached jobs on executors: what comes of them, errors and deaths, time limits, what they say,
 requests to end, claims that follow free slots."""
 import os
 import signal
@@ -12,7 +12,8 @@ import pytest
 
 from p01.remote import App, RunLater, current
 from p01.remote.engine.loop import Loop
-from p01.remote.exceptions import InputError
+from p01.remote.exceptions import Cancelled, InputError, TimeLimit
+from p01.remote.ground import blackbox
 from p01.remote.options import WorkerOptions
 from p01.remote.testing import waitFor
 from p01.remote.worker import MultiWorker
@@ -72,6 +73,60 @@ def wait(mark, go):
     while not os.path.exists(go):
         current.check()
         time.sleep(0.01)
+
+
+@application.job(detached=True, retries=1, backoff=0, capture=True)
+def tells(folder, end='returns'):
+    """Says what it does, waits until it may go on, and ends so."""
+    print('printed')
+    current.log.info('begins')
+    current.progress(1, 2, 'half')
+    open(os.path.join(folder, f'{current.attempt}.{os.getpid()}'), 'w').close()
+    while not os.path.exists(os.path.join(folder, 'go')):
+        time.sleep(0.01)
+    if current.job.attempts:
+        return
+    current.log.info('goes on')
+    if end == 'dies':
+        os.kill(os.getpid(), signal.SIGKILL)
+    if end == 'fails':
+        raise ValueError('as told')
+
+
+@application.job(detached=True, retries=0)
+def tidies(mark):
+    """Sees that it is to end, by itself, and says so."""
+    open(f'{mark}.{os.getpid()}', 'w').close()
+    try:
+        while True:
+            current.progress(1)
+            time.sleep(0.01)
+    except Cancelled:
+        assert current.cancelled
+        current.log.info('tidied up')
+        raise
+
+
+@application.job(detached=True, retries=0)
+def deaf(mark, go):
+    """Does not look whether it is to end."""
+    open(f'{mark}.{os.getpid()}', 'w').close()
+    while not os.path.exists(go):
+        time.sleep(0.01)
+
+
+@application.job(detached=True, retries=0, soft=0.3)
+def catches(again):
+    """Sees that it runs long, once, and has completed all the same, or says so again."""
+    try:
+        while True:
+            current.check()
+            time.sleep(0.01)
+    except TimeLimit:
+        current.check()
+        if again:
+            raise
+    return 'caught'
 
 
 @application.job(executor='processes')
@@ -189,12 +244,12 @@ def test_a_job_may_ask_to_run_later(near, executor):
 
 
 @pytest.mark.parametrize('deaths', [1, 3])
-def test_a_child_that_dies_is_laid_to_its_job_alone(app, tmp_path, deaths):
+def test_a_child_that_dies_is_laid_to_its_job_alone(near, tmp_path, deaths):
     """It runs again by its policy; the third death is the last. Others see nothing of it."""
     (tmp_path / 'marks').mkdir()
     killer, *others = [die.enqueue(str(tmp_path / 'marks'), deaths), *where.map(range(20))]
-    run(loopOf(app, 'processes'), killer, *others)
-    with app.reading() as processor:
+    run(loopOf(near, 'processes'), killer, *others)
+    with near.reading() as processor:
         view = processor.store.view(killer.id)
         assert {processor.store.view(each.id).runs for each in others} == {1}
     assert {each.status for each in others} == {'completed'}
@@ -221,24 +276,90 @@ def test_a_time_limit_ends_it(near, tmp_path, executor):
     assert run(loop, where.enqueue(5))[0].result()[2] == 5
 
 
+def lines(log):
+    """The lines of a log, without the times."""
+    return [line[9:] if line[2:3] == ':' else line for line in log.splitlines()]
+
+
+BEGINS = ['printed', 'INFO begins']
+
+
 @ALL
-def test_somebody_asks_for_its_end(near, tmp_path, executor):
-    handle = wait.enqueue(str(tmp_path / 'mark'), str(tmp_path / 'go'))
+@pytest.mark.parametrize('end', ['returns', 'fails', 'dies'])
+def test_what_it_says_is_seen_while_it_runs_and_kept(near, tmp_path, executor, end):
+    """Also by the one whose process dies."""
+    if (executor, end) == ('threads', 'dies'):
+        pytest.skip('it is this process')
+    handle = tells.enqueue(str(tmp_path), end)
+    loop = loopOf(near, executor)
+    waitFor(lambda: loop.poll(time.time()) is not None and list(tmp_path.glob('*.*.*')), 30)
+    assert (handle.progress, lines(handle.log)) == ((1, 2, 'half'), BEGINS)
+    (tmp_path / 'go').touch()
+    run(loop, handle)
+    with near.reading() as processor:
+        view = processor.store.view(handle.id)
+    said = view.outcome.said if end == 'returns' else view.outcome.attempts[0].said
+    assert view.status == 'completed' and len(view.outcome.attempts) == (end != 'returns')
+    assert (said.progress, lines(said.log)) == ((1, 2, 'half'), [*BEGINS, 'INFO goes on'])
+
+
+def test_each_job_of_a_process_says_its_own(near, tmp_path):
+    (tmp_path / 'go').touch()
+    loop = loopOf(near, 'processes', slots=1)
+    first, silent, second = run(loop, tells.enqueue(str(tmp_path)), where.enqueue(),
+                                tells.enqueue(str(tmp_path)))
+    assert [lines(each.log) for each in (first, silent, second)] \
+        == [[*BEGINS, 'INFO goes on'], [], [*BEGINS, 'INFO goes on']]
+    assert silent.progress is None
+    assert len({path.name.rpartition('.')[2] for path in tmp_path.glob('*.*.*')}) == 1
+
+
+@ALL
+def test_it_sees_that_it_is_to_end(near, tmp_path, executor):
+    """Within its grace; the process lives on."""
+    handle = tidies.enqueue(str(tmp_path / 'mark'))
     loop = loopOf(near, executor)
     waitFor(lambda: loop.poll(time.time()) is not None and list(tmp_path.glob('mark.*')), 30)
-    assert handle.cancel(running=True, grace='20s', who='ann')
+    assert handle.cancel(running=True, grace='60s', who='ann')
     run(loop, handle)
-    assert handle.status == 'cancelled'
+    assert (handle.status, lines(handle.log)) == ('cancelled', ['INFO tidied up'])
+    [mark] = tmp_path.glob('mark.*')
+    assert run(loop, where.enqueue())[0].result()[0] == int(mark.suffix[1:])
+
+
+@ALL
+def test_one_that_does_not_look_is_given_up(near, tmp_path, executor):
+    """Within its grace as well, so that nobody need end the worker's process for it."""
+    handle = deaf.enqueue(str(tmp_path / 'mark'), str(tmp_path / 'go'))
+    loop = loopOf(near, executor)
+    loop.post.supervised = True
+    waitFor(lambda: loop.poll(time.time()) is not None and list(tmp_path.glob('mark.*')), 30)
+    assert handle.cancel(running=True, grace='4s', who='ann')
+    run(loop, handle)
+    (tmp_path / 'go').touch()
+    with near.reading() as processor:
+        view = processor.store.view(handle.id)
+    [attempt] = view.outcome.attempts
+    assert view.status == 'cancelled' and attempt.reason.startswith('TimedOut: it did not end with')
+    assert blackbox.running(loop.post.box.path) == []
+    [mark] = tmp_path.glob('mark.*')
     if executor == 'processes':
-        [mark] = tmp_path.glob('mark.*')
         waitFor(lambda: not os.path.exists(f'/proc/{mark.suffix[1:]}'), 20, 'it lives')
 
 
 @ALL
-def test_claims_follow_the_free_slots(app, tmp_path, executor):
+def test_it_is_told_that_it_runs_long(near, executor):
+    caught, passed = run(loopOf(near, executor), catches.enqueue(False), catches.enqueue(True))
+    assert (caught.result(), passed.status) == ('caught', 'error')
+    with near.reading() as processor:
+        assert 'TimeLimit' in processor.store.view(passed.id).outcome.error
+
+
+@ALL
+def test_claims_follow_the_free_slots(near, tmp_path, executor):
     handles = [wait.enqueue(str(tmp_path / f'mark{number}'), str(tmp_path / 'go'))
                for number in range(10)]
-    loop = loopOf(app, executor)
+    loop = loopOf(near, executor)
     waitFor(lambda: loop.poll(time.time()) is not None and len(list(tmp_path.glob('mark*'))) == 2,
             30)
     deadline = time.monotonic() + 1.5
@@ -246,7 +367,7 @@ def test_claims_follow_the_free_slots(app, tmp_path, executor):
         loop.poll(time.time())
         time.sleep(0.02)
     assert len(list(tmp_path.glob('mark*'))) == 2
-    with app.reading() as processor:
+    with near.reading() as processor:
         assert len(processor.store.seats[loop.name].claims) == 2
     (tmp_path / 'go').touch()
     run(loop, *handles)
@@ -254,9 +375,9 @@ def test_claims_follow_the_free_slots(app, tmp_path, executor):
 
 
 @ALL
-def test_a_worker_that_ends_gives_back_what_does_not(app, tmp_path, executor):
+def test_a_worker_that_ends_gives_back_what_does_not(near, tmp_path, executor):
     handle = wait.enqueue(str(tmp_path / 'mark'), str(tmp_path / 'go'))
-    loop = loopOf(app, executor)
+    loop = loopOf(near, executor)
     thread = threading.Thread(target=loop.work)
     thread.start()
     waitFor(lambda: list(tmp_path.glob('mark.*')), 30)
@@ -265,11 +386,11 @@ def test_a_worker_that_ends_gives_back_what_does_not(app, tmp_path, executor):
     loops.remove(loop)
     loop.close()
     assert handle.status == 'queued'
-    with app.reading() as processor:
+    with near.reading() as processor:
         view = processor.store.view(handle.id)
         assert (view.runs, view.attempts) == (0, ())
     (tmp_path / 'go').touch()
-    assert run(loopOf(app, executor, 'other'), handle)[0].status == 'completed'
+    assert run(loopOf(near, executor, 'other'), handle)[0].status == 'completed'
 
 
 @ALL

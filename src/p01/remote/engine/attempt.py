@@ -80,6 +80,13 @@ class Attempt(Awaiting):
         self.conflicts: Conflicts | None = None
         self.tasks: set[asyncio.Task[Any]] = set()      # that its code has begun
 
+    def start(self, work: asyncio.Task[Any]) -> None:
+        """See Awaiting. Elsewhere it sees by itself that it runs long."""
+        if self.home.executor is None:
+            super().start(work)
+        else:
+            self.work = work
+
     def ends(self) -> float:
         """Until when it may go on, at most; infinite for ever."""
         wanted = self.home.post.box.asked(self.slot, self.task.id, self.began)

@@ -237,7 +237,8 @@ class Handed:
                 return Done(outcome if each.said is None else saying(outcome, each.said))
             error = packed.error
         if isinstance(error, WorkerDied):
-            return laid(task, each.way.policy, error, each.started, each.ended, self.post.name)
+            return laid(task, each.way.policy, error, each.started, each.ended, self.post.name,
+                        each.said)
         return failure(task, each.way.policy, error, each.started, each.ended, self.post.name,
                        self.runner.chance(), each.conflicts, each.said)
 

@@ -21,13 +21,12 @@ from typing import Any
 from ZODB.DB import DB
 
 from p01.remote import storage
-from p01.remote.ground import fork
+from p01.remote.ground import fork, notes
 from p01.remote.ground.blackbox import (
     BEAT,
     BOXHEAD,
     ENDING,
     ENDS,
-    NOTE,
     RUN,
     SLOTSIZE,
     STACK,
@@ -41,8 +40,8 @@ from p01.remote.ground.blackbox import (
     remove,
     started,
 )
+from p01.remote.ground.boards import anonymous
 from p01.remote.ground.folders import folderFor, listed, prove
-from p01.remote.ground.notes import placeOf
 
 ALONEKINDS = 'memory', 'file'             # kinds of storage that are open in one process only
 # threads, and jobs on event loops, of a process that can be told apart
@@ -64,10 +63,13 @@ class Box:
     def __init__(self, folder: Path | None) -> None:
         size = BOXHEAD.size + MOSTSLOTS * SLOTSIZE
         self.file: Any = None
+        self.memory: Any = None         # in its place where nobody else can read it
         self.stack: Any = None          # see engine.limit
         self.path = (folder or Path()) / f'{os.getpid()}-{uuid.uuid4().hex[:8]}.box'
         if folder is None:
-            self.map = mmap.mmap(-1, size)
+            self.memory = anonymous()
+            self.memory.truncate(size)
+            self.map = mmap.mmap(self.memory.fileno(), size)
         else:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             prove(folder)
@@ -132,8 +134,13 @@ class Box:
     def asked(self, slot: int, jobid: int, began: float) -> float:
         """Until when the run of a job that began then in a slot is to end, see ground.notes; 0 when
         nobody wants that."""
-        found = (0, 0.0, 0.0) if self.map.closed else NOTE.unpack_from(self.map, placeOf(slot))
-        return float(found[2]) if found[:2] == (jobid, began) else 0.0
+        return 0.0 if self.map.closed else notes.asked(self.map, slot, jobid, began)
+
+    def handle(self) -> int:
+        """A handle to read it by, for a process of ours: with that of our own it would hold our
+        lock. Raises OSError."""
+        return os.dup(self.memory.fileno()) if self.file is None \
+            else os.open(self.path, os.O_RDONLY)
 
     def beat(self, now: float) -> None:
         """Give a sign of life, at an instant of the monotonic clock."""
@@ -149,7 +156,7 @@ class Box:
         near.pop(self.path.name, None)
         if not self.map.closed:
             self.map.close()
-        for file in (self.file, self.stack):
+        for file in (self.file, self.memory, self.stack):
             if file is not None:
                 file.close()
 

@@ -15,6 +15,7 @@ from ZODB.DB import DB
 
 from p01.remote.engine.presence import Box
 from p01.remote.engine.verdict import Task
+from p01.remote.ground.boards import Area
 from p01.remote.ground.clocks import Clock
 from p01.remote.job import Job, JobRun
 from p01.remote.options import Retention, Span, WorkerOptions
@@ -160,6 +161,10 @@ class Handing(Protocol):
 
     given: set[int]     # jobs that were cancelled to be given back
 
+    @property
+    def post(self) -> Posted:
+        """Whose jobs they are."""
+
 
 class Attempted(JobRun, Protocol):
     """An Attempt, as executors know it."""
@@ -169,6 +174,11 @@ class Attempted(JobRun, Protocol):
     started: float
     worker: str
     thread: int
+    db: DB | None
+    area: Area | None   # where it says something
+    slot: int           # of the box
+    began: float        # on the monotonic clock, as is
+    soft: float         # when it is told that it runs long, 0 for never
 
     @property
     def home(self) -> Handing:
@@ -177,6 +187,22 @@ class Attempted(JobRun, Protocol):
     @property
     def asked(self) -> Callable[[int], bool]:
         """Whether the run of a job is to end, given its id."""
+
+    def place(self) -> Area | None:
+        """Where it says something; None where nobody could hear it."""
+
+    def ends(self) -> float:
+        """Until when it may go on, at most; infinite for ever."""
+
+
+class Contact(Protocol):
+    """How a job in a process that knows no database is heard, and hears."""
+
+    def area(self, jobid: int) -> Area | None:
+        """Where it says something; None where nobody could hear it."""
+
+    def asked(self, slot: int, jobid: int, began: float) -> bool:
+        """Whether it is to end: the run that began then in a slot of its worker's box."""
 
 
 class Executor(Protocol):

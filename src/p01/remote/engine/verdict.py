@@ -129,10 +129,10 @@ def failure(task: Task, policy: Policy, error: BaseException, started: float, en
 
 
 def laid(task: Task, policy: Policy, error: WorkerDied, started: float, ended: float,
-         worker: str) -> Failed | Again:
+         worker: str, said: Said | None) -> Failed | Again:
     """What follows when the process of an executor died that ran a job, and no other one."""
     runs, deaths = task.claim.runs + 1, task.claim.deaths + 1
-    attempt = Attempt(runs, started, ended, worker, reasonOf(error), '')
+    attempt = Attempt(runs, started, ended, worker, reasonOf(error), '', said)
     if survives(policy, runs, deaths):
         return Again(None, attempt, died=True)
     return Failed(Outcome(ERROR, None, f'Put aside: {fatal(deaths)} this job ({error}).', runs,

@@ -8,12 +8,14 @@ is killed. Of what a job logs an area keeps the end.
 from __future__ import annotations
 
 import mmap
+import os
 import struct
 import threading
 import weakref
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 AREAS, AREA = 1024, 16 * 1024       # how many there are, and their bytes
 TOP = NUMBER = struct.Struct('<q')  # what the first one says: how many were used
@@ -42,17 +44,14 @@ class Words(NamedTuple):
 
 
 class Board:
-    """What the jobs of this process say, at a path; None for one that only this process can read,
-    by that name. Raises OSError."""
+    """What the jobs of this process say, and of processes of its own, which map its file as well.
+    At a path; not shared: nobody else can read it, by that name. Raises OSError."""
 
     def __init__(self, path: Path, shared: bool) -> None:
         self.path = path
-        if shared:
-            with open(path, 'w+b') as file:
-                file.truncate(AREAS * AREA)         # room is taken by those that are written only
-                self.map = mmap.mmap(file.fileno(), AREAS * AREA)
-        else:
-            self.map = mmap.mmap(-1, AREAS * AREA)
+        self.file = open(path, 'w+b') if shared else anonymous()    # noqa: SIM115 - for its life
+        self.file.truncate(AREAS * AREA)            # room is taken by those that are written only
+        self.map = mmap.mmap(self.file.fileno(), AREAS * AREA)
         near[path.name] = self.map
         self.lock = threading.Lock()
         self.free = list(range(AREAS - 1, 0, -1))
@@ -60,28 +59,40 @@ class Board:
 
     def take(self, jobid: int) -> Area | None:
         """An area for a job; None when all are in use."""
+        number = self.lend()
+        return Area(self.map, number, jobid, self.give) if number else None
+
+    def lend(self) -> int:
+        """The number of an area, 0 when all are in use."""
         with self.lock:
             if not self.free:
-                return None
+                return 0
             number = self.free.pop()
             if number > self.top:
                 self.top = number
                 self.map[:TOP.size] = TOP.pack(number)
-        return Area(self, number, jobid)
+            return number
+
+    def clear(self, number: int) -> None:
+        """The job of an area has ended."""
+        if not self.map.closed:
+            AREAHEAD.pack_into(self.map, number * AREA, 0, 0)
 
     def give(self, number: int) -> None:
         """An area is free again."""
+        self.clear(number)
         with self.lock:
             self.free.append(number)
             self.free.sort(reverse=True)
 
 
 class Area:
-    """Where one running job says something."""
+    """Where one running job says something; over(number) is called when it has ended."""
 
-    def __init__(self, board: Board, number: int, jobid: int) -> None:
-        self.board, self.number, self.jobid = board, number, jobid
-        self.map, self.at = board.map, number * AREA
+    def __init__(self, map: mmap.mmap, number: int, jobid: int,
+                 over: Callable[[int], None]) -> None:
+        self.number, self.jobid, self.over = number, jobid, over
+        self.map, self.at = map, number * AREA
         self.fronts = self.at + AREAHEAD.size, self.at + AREAHEAD.size + FRONT.size
         self.serial = self.written = 0
         self.lock = threading.Lock()
@@ -115,9 +126,12 @@ class Area:
 
     def close(self) -> None:
         """The job has ended."""
-        if not self.map.closed:
-            AREAHEAD.pack_into(self.map, self.at, 0, 0)
-        self.board.give(self.number)
+        self.over(self.number)
+
+
+def anonymous() -> BinaryIO:
+    """A file in memory that only this process and those that it hands it to can read."""
+    return open(os.memfd_create('p01.remote'), 'w+b')
 
 
 def words(data: mmap.mmap, at: int) -> tuple[int, Words] | None:

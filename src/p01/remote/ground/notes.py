@@ -4,6 +4,7 @@ the worker and its supervisor read it."""
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
 from pathlib import Path
 
@@ -29,6 +30,13 @@ def note(path: str | Path, number: int, jobid: int, until: float) -> None:
         else:
             with open(path, 'r+b') as file:
                 os.pwrite(file.fileno(), data, at)
+
+
+def asked(data: mmap.mmap, number: int, jobid: int, began: float) -> float:
+    """Until when the run of a job that began then in a slot of a box is to end; 0 when nobody wants
+    that."""
+    found = NOTE.unpack_from(data, placeOf(number))
+    return float(found[2]) if found[:2] == (jobid, began) else 0.0
 
 
 def placeOf(number: int) -> int:

@@ -1,7 +1,13 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""What a process of a pool does: one job after the other, until its worker is gone."""
+"""What a process of a pool does: one job after the other, until its worker is gone.
+
+The board and the box of its worker are mapped here as well: what a job says is there for all who
+look, as if it ran in the worker, and stays when this process dies; that it is to end, it sees at
+its next look.
+"""
 from __future__ import annotations
 
+import mmap
 import os
 import select
 import signal
@@ -12,22 +18,47 @@ import threading
 from contextlib import suppress
 
 from p01.remote.engine.executors.remote import call
+from p01.remote.ground import notes
+from p01.remote.ground.boards import Area
 
 FRAMELENGTH = struct.Struct('<Q')        # how much is sent, in front of it
 PARENTLOOK = 1.0                    # seconds between two looks at whether the worker lives
 
 
-def main(link: int, heard: int) -> None:
+class Mapped:
+    """What is mapped of the worker's board and box, see seams.Contact. Board and number of the area
+    that is ours there: the number is 0 for none."""
+
+    def __init__(self, board: int, number: int, box: int) -> None:
+        self.board = mmap.mmap(board, 0) if number else None
+        self.box = mmap.mmap(box, 0, access=mmap.ACCESS_READ)
+        self.number = number
+
+    def area(self, jobid: int) -> Area | None:
+        """See seams.Contact."""
+        return None if self.board is None else Area(self.board, self.number, jobid, leave)
+
+    def asked(self, slot: int, jobid: int, began: float) -> bool:
+        """See seams.Contact."""
+        return notes.asked(self.box, slot, jobid, began) > 0.0
+
+
+def leave(number: int) -> None:
+    """A job has ended: its worker reads what it has said, and clears the area."""
+
+
+def main(link: int, heard: int, board: int, number: int, box: int) -> None:
     """Run the jobs that come over a socket, and answer each."""
     # terminals and service managers send these to all, and the worker acts on them; what a job
     # starts shall not ignore them
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
-        signal.signal(number, lambda number, frame: None)
+    for each in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
+        signal.signal(each, lambda each, frame: None)
     threading.Thread(target=watch, args=(heard, os.getppid()), daemon=True).start()
+    contact = Mapped(board, number, box)
     with socket.socket(fileno=link) as sock:
         while True:
             head = receive(sock, FRAMELENGTH.size)
-            answer = call(receive(sock, *FRAMELENGTH.unpack(head)))
+            answer = call(receive(sock, *FRAMELENGTH.unpack(head)), contact)
             sock.sendall(FRAMELENGTH.pack(len(answer)) + answer)
 
 

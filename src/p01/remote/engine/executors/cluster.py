@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Jobs on a Dask cluster.
+"""Jobs on a Dask cluster; what runs there is in bound.
 
 Dask runs again what a worker had that died, as often as it likes; here that is for the policy of
 the job. So each run is bound to one Dask worker, and to one life of it: it goes nowhere else, and
@@ -10,24 +10,27 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import uuid
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from distributed import Client
 
 from p01.remote import events
 from p01.remote.engine.executors import remote
+from p01.remote.engine.executors.bound import LOST, SAYS, Answer, bound, stop
+from p01.remote.engine.executors.ends import heard
 from p01.remote.engine.seams import Attempted
 from p01.remote.exceptions import WorkerDied
 from p01.remote.ground import subscribers
+from p01.remote.ground.boards import Words
 from p01.remote.ground.foreign import Raised, guarded, reasonOf
 
 CLUSTERLOOK = 0.5       # seconds between two looks at which Dask workers there are
 CONNECTS = 5            # seconds that the scheduler has to answer
-LOST = 'its Dask worker died'
 
 
 class Place(NamedTuple):
@@ -35,6 +38,50 @@ class Place(NamedTuple):
 
     address: str
     pid: int            # of its process; a new one may have its address
+
+
+class Run:
+    """A run of a job there, as the event loop knows it that waits for it."""
+
+    def __init__(self, job: Attempted) -> None:
+        self.job = job
+        self.key = uuid.uuid4().hex
+        self.events = asyncio.get_running_loop()
+        self.done: asyncio.Future[bytes | BaseException | None] = self.events.create_future()
+        self.place: Place | None = None
+        self.written = 0                    # bytes of its log that were heard
+
+    def end(self, value: Answer | BaseException | None) -> None:
+        """This has come of it; None when nobody knows. For any thread."""
+        self.soon(self.settle, value)
+
+    def hear(self, words: Words) -> None:
+        """It says this. For any thread."""
+        self.soon(self.take, words)
+
+    def soon(self, work: Callable[[Any], None], value: Any) -> None:
+        """Do this on the event loop."""
+        with suppress(RuntimeError):            # it has ended
+            self.events.call_soon_threadsafe(work, value)
+
+    def settle(self, value: Answer | BaseException | None) -> None:
+        """See end."""
+        answer, words = value if isinstance(value, tuple) else (value, None)
+        if words is not None:
+            self.take(words)
+        if not self.done.done():
+            self.done.set_result(answer)
+
+    def take(self, words: Words) -> None:
+        """See hear."""
+        area = None if self.done.done() else self.job.place()
+        if area is None:
+            return
+        if words.progress is not None:
+            area.tell(*words.progress)
+        new, self.written = words.written - self.written, words.written
+        for line in words.log[-new:].decode(errors='replace').splitlines() if new > 0 else ():
+            area.write(line)
 
 
 class Cluster:
@@ -46,7 +93,7 @@ class Cluster:
         self.slots = 0
         self.client: Client | None = None
         self.places: dict[Place, int] = {}          # with how many threads
-        self.runs: dict[int, tuple[Place, Callable[[BaseException | None], None]]] = {}
+        self.runs: dict[str, Run] = {}              # by their keys
         self.lock = threading.Lock()
         self.over = threading.Event()
         self.reason = ''                            # why it cannot be reached, as it was told
@@ -73,6 +120,7 @@ class Cluster:
         if self.client is None or self.client.status == 'closed':
             self.client = Client(self.address, timeout=CONNECTS, set_as_default=False,
                                  name='p01.remote')
+            self.client.subscribe_topic(self.client.id, self.hear)
         if self.client.status != 'running':
             raise ConnectionError('its scheduler does not answer')
         known = self.client.scheduler_info(n_workers=-1).get('workers', {})
@@ -87,11 +135,11 @@ class Cluster:
         """These are there now; what ran elsewhere is lost, or goes back when all are away."""
         with self.lock:
             self.places = places
-            lost = [(place, end) for place, end in self.runs.values() if place not in places]
-            beside = Counter(place for place, _ in lost)
-        for place, end in lost:
-            number = beside[place] - 1
-            end(None if away else WorkerDied(
+            lost = [run for run in self.runs.values() if run.place not in places]
+            beside = Counter(run.place for run in lost)
+        for run in lost:
+            number = beside[run.place] - 1
+            run.end(None if away else WorkerDied(
                 LOST + (f', with {number} more jobs on it' if number else '')))
         slots = sum(places.values())
         slots = min(slots, self.most) if self.most else slots
@@ -99,31 +147,33 @@ class Cluster:
             self.slots = slots
             self.changed()
 
+    # -- in a thread of its client
+
+    def hear(self, event: tuple[float, Any]) -> None:
+        """An event of our client; its scheduler has others of it."""
+        message = event[1]
+        if isinstance(message, dict) and SAYS in message:
+            key, progress, written, log = message[SAYS]
+            run = self.runs.get(key)
+            if run is not None:
+                run.hear(Words(progress, written, log))
+
     # -- on the event loop
 
     async def run(self, job: Attempted) -> object:
-        """What a job returns. Raises what it does, and WorkerDied. One that is cancelled is given
-        up: where it runs, it runs on."""
-        here = asyncio.get_running_loop()
-        done: asyncio.Future[object] = here.create_future()
-
-        def settle(value: bytes | BaseException | None) -> None:
-            if not done.done():
-                done.set_result(value)
-
-        def end(value: bytes | BaseException | None) -> None:
-            with suppress(RuntimeError):            # the event loop has ended
-                here.call_soon_threadsafe(settle, value)
-
-        data, future = remote.pack(job), None
+        """What a job returns. Raises what it does, and WorkerDied. One that is cancelled is told,
+        and given up: where it does not look, it runs on."""
+        run, future = Run(job), None
         try:
-            future = self.submit(job.task.id, data, end)
-            value = await done if future is not None else None
+            future = self.submit(run, remote.pack(job))
+            value = None if future is None else await heard(run.done, job,
+                                                            lambda: self.stop(run))
         finally:
             with self.lock:
-                self.runs.pop(job.task.id, None)
+                self.runs.pop(run.key, None)
             if future is not None and not future.done():
                 future.cancel()
+                self.stop(run)
         if isinstance(value, bytes):
             return remote.result(value)
         if isinstance(value, BaseException):
@@ -131,33 +181,33 @@ class Cluster:
         job.home.given.add(job.task.id)             # nobody could run it: it goes back
         raise asyncio.CancelledError
 
-    def submit(self, jobid: int, data: bytes,
-               end: Callable[[bytes | BaseException | None], None]) -> Future[bytes] | None:
-        """Have it run where most is free; end gets what comes of it, None when nobody knows. None
-        where nobody is."""
+    def submit(self, run: Run, data: bytes) -> Future[Answer] | None:
+        """Have it run where most is free; it is told what comes of it. None where nobody is."""
         with self.lock:
-            busy = Counter(place for place, _ in self.runs.values())
+            busy = Counter(each.place for each in self.runs.values())
             place = max(self.places, key=lambda each: self.places[each] - busy[each], default=None)
             if place is None or self.client is None:
                 return None
-            self.runs[jobid] = place, end
-        future: Future[bytes] | Raised = guarded(
+            self.runs[run.key], run.place = run, place
+        future: Future[Answer] | Raised = guarded(
             self.client.get_executor(pure=False, retries=0, workers=[place.address],
-                                     allow_other_workers=False).submit, bound, data, place.pid)
+                                     allow_other_workers=False).submit, bound, data, place.pid,
+            run.key, self.client.id)
         if isinstance(future, Raised):              # its client has given up just now
             self.take({}, True)
             return None
-        future.add_done_callback(lambda each: end(
+        future.add_done_callback(lambda each: run.end(
             None if each.cancelled() else each.exception() or each.result()))
         return future
+
+    def stop(self, run: Run) -> None:
+        """Tell a run that it is to end. In a thread: its Dask worker may be busy."""
+        if self.client is not None and run.place is not None:
+            threading.Thread(target=guarded, daemon=True, name=f'p01.remote.stop.{run.key}',
+                             args=(self.client.run, stop, run.key),
+                             kwargs={'workers': [run.place.address],
+                                     'on_error': 'ignore'}).start()
 
     def close(self) -> None:
         """End."""
         self.over.set()
-
-
-def bound(data: bytes, pid: int) -> bytes:
-    """Run a job in this process of a Dask worker only. Raises WorkerDied in another one."""
-    if os.getpid() != pid:
-        raise WorkerDied(LOST)
-    return remote.call(data)

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: ZPL-2.1
 """Jobs in processes of the worker's own, one job at a time in each: when one dies, everybody knows
 which job it was at, and no other one is touched. concurrent.futures.ProcessPoolExecutor loses all
-of them, and blames nobody."""
+of them, and blames nobody.
+
+What a job says it writes into an area of the worker's board, which its process maps as well.
+"""
 from __future__ import annotations
 
 import asyncio
@@ -13,59 +16,90 @@ import sys
 import threading
 from contextlib import suppress
 
+from p01.remote.engine import progress
 from p01.remote.engine.channel import flags
 from p01.remote.engine.executors import remote
 from p01.remote.engine.executors.child import FRAMELENGTH
+from p01.remote.engine.executors.ends import heard
 from p01.remote.engine.seams import Attempted
 from p01.remote.exceptions import WorkerDied
 from p01.remote.ground.blackbox import howOf
+from p01.remote.ground.boards import Area
 
 # nothing is imported before the paths are those of the worker but what is within Python
 POOLCODE = """import marshal, sys
 sys.path[:], sys.argv[:] = marshal.load(open({heard}, 'rb', closefd=False))
 from p01.remote.engine.executors.child import main
-main({link}, {heard})"""
+main({link}, {heard}, {board}, {number}, {box})"""
 
 
 class Child:
-    """A process of the pool, on this event loop. Started anew: nobody may fork with an open
-    database."""
+    """A process of the pool, on this event loop, for a job and those behind it. Started anew:
+    nobody may fork with an open database. Raises OSError."""
 
-    def __init__(self) -> None:
+    def __init__(self, job: Attempted) -> None:
         # plain texts: an application may have put paths there
         data = marshal.dumps(([str(each) for each in sys.path], [str(each) for each in sys.argv]))
         self.events = asyncio.get_running_loop()
         self.answer: asyncio.Future[bytes] = self.events.create_future()
         self.data = bytearray()
+        box = job.home.post.box.handle()
+        # its area is its own until it has ended, as it may be amidst writing when it is killed, and
+        # what its job has said is read
+        self.board = progress.boardOf(job.db) if job.db is not None else None
+        self.number = self.board.lend() if self.board is not None else 0
+        self.users, self.lock = 1, threading.Lock()
         self.link, theirs = socket.socketpair()
         self.link.setblocking(False)
         heard, self.lifeline = os.pipe()            # ends with this process
-        code = POOLCODE.format(link=theirs.fileno(), heard=heard)
+        handles = [theirs.fileno(), heard, box,
+                   *([] if self.board is None else [self.board.file.fileno()])]
+        code = POOLCODE.format(link=handles[0], heard=heard, box=box, number=self.number,
+                               board=handles[-1])
         with theirs:
             try:
                 self.process = subprocess.Popen(
                     [sys.executable, *flags(sys.orig_argv), '-c', code],
-                    stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(), heard))
+                    stdin=subprocess.DEVNULL, pass_fds=handles)
             except BaseException:
                 self.link.close()
                 os.close(self.lifeline)
+                self.leave()
                 raise
             finally:
                 os.close(heard)
+                os.close(box)
         with suppress(BrokenPipeError), open(self.lifeline, 'wb', closefd=False) as file:
             file.write(data)
         self.events.add_reader(self.link, self.read)
         threading.Thread(target=self.watch, daemon=True,
                          name=f'p01.remote.child.{self.process.pid}').start()
 
-    async def ask(self, data: bytes) -> bytes:
+    def leave(self, number: int = 0) -> None:
+        """Its process has ended, or a job has that was heard; its area is free when both have."""
+        if self.board is None or not self.number:
+            return
+        with self.lock:
+            self.users -= 1
+            last = not self.users
+        if last:
+            self.board.give(self.number)
+        elif number:
+            self.board.clear(number)
+
+    async def ask(self, job: Attempted) -> bytes:
         """What it answers. Raises WorkerDied when it dies instead."""
+        data = remote.pack(job)
+        if self.board is not None and self.number:
+            with self.lock:
+                self.users += 1
+            job.area = Area(self.board.map, self.number, job.task.id, self.leave)
         self.answer, self.data = self.events.create_future(), bytearray()
         if self.process.poll() is not None:
             self.died(self.process.returncode)
         with suppress(OSError):                     # it dies, which is seen elsewhere
             await self.events.sock_sendall(self.link, FRAMELENGTH.pack(len(data)) + data)
-        return await self.answer
+        return await heard(self.answer, job)
 
     def read(self) -> None:
         """Something has come."""
@@ -88,6 +122,7 @@ class Child:
     def watch(self) -> None:
         """Wait for its end, in a thread."""
         code = self.process.wait()
+        self.leave()
         with suppress(RuntimeError):                # the event loop has ended
             self.events.call_soon_threadsafe(self.died, code)
 
@@ -120,10 +155,10 @@ class Processes:
 
     async def run(self, job: Attempted) -> object:
         """What a job returns. Raises what it does, and WorkerDied. One that is cancelled is
-        killed."""
-        child = self.free()
+        killed, unless it ends by itself within its grace."""
+        child = self.free(job)
         try:
-            answer = await child.ask(remote.pack(job))
+            answer = await child.ask(job)
         except BaseException:
             self.children.discard(child)
             child.close()
@@ -131,14 +166,14 @@ class Processes:
         self.idle.append(child)
         return remote.result(answer)
 
-    def free(self) -> Child:
-        """A process that runs nothing."""
+    def free(self, job: Attempted) -> Child:
+        """A process that runs nothing, for a job."""
         while self.idle:
             child = self.idle.pop()
             if child.process.poll() is None:
                 return child
             self.children.discard(child)
-        child = Child()
+        child = Child(job)
         self.children.add(child)
         return child
 

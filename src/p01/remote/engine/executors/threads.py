@@ -7,6 +7,7 @@ import threading
 from contextlib import suppress
 from contextvars import copy_context
 
+from p01.remote.engine.executors.ends import heard
 from p01.remote.engine.seams import Attempted
 from p01.remote.ground import fork
 from p01.remote.ground.foreign import Raised, guarded
@@ -38,16 +39,7 @@ class Threads:
                 events.call_soon_threadsafe(settle, found)
 
         threading.Thread(target=work, daemon=True, name=f'p01.remote.job.{job.task.id}').start()
-        told = False
-        while not done.done():
-            try:
-                await asyncio.shield(done)
-            except asyncio.CancelledError:
-                # asked to end, it may see that by itself, within the grace that it was given
-                if told or not job.asked(job.task.id):
-                    raise
-                told = True
-        found = done.result()
+        found = await heard(done, job)
         if isinstance(found, Raised):
             raise found.error
         return found

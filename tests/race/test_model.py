@@ -9,6 +9,7 @@ from p01.remote import verbs
 from p01.remote.engine import rescuing
 from p01.remote.options import DEATHS
 from p01.remote.store.records import Attempt, Outcome, Record
+from p01.remote.verbs.editing import STEP
 from tests.race.modelled import FINISHED, QUEUES, Known, Modelled
 
 SEATS = some.sampled_from(['left', 'right'])
@@ -225,6 +226,46 @@ class TheStore(Modelled):
             self.observe()
             # it may have been dropped as a duplicate just now
             assert known.status not in ('queued', 'delayed')
+
+    @precondition(lambda self: self.jobs)
+    @rule(data=some.data(), queue=some.sampled_from([None, *QUEUES]),
+          priority=some.sampled_from([None, -3, 0, 3]),
+          delay=some.sampled_from(['', '', None, 0.0, 5.0, 50.0]))
+    def edit(self, data, queue, priority, delay):
+        jobid = self.choose(data, lambda known: True)
+        if jobid is None:
+            return
+        known, now, changes = self.jobs[jobid], self.tick(), {}
+        if queue is not None:
+            changes['queue'] = queue
+        if priority is not None:
+            changes['priority'] = priority
+        if delay != '':
+            changes['due'] = None if delay is None else now + delay
+        with self.within(self.people) as store:
+            done = verbs.edit(store, jobid, changes, now)
+        self.observe()
+        assert done == (known.status in ('queued', 'delayed'))
+        if done:
+            self.edited(known, changes, now)
+
+    def edited(self, known, changes, now):
+        record = known.record
+        known.record = record._replace(queue=changes.get('queue', record.queue),
+                                       priority=changes.get('priority', record.priority))
+        moved = known.record[3:5] != record[3:5]
+        delayed = known.status == 'delayed' and known.due > now
+        due = changes.get('due', known.due if delayed else None)
+        if due is not None and due > now:
+            known.status = 'delayed'
+            known.due = known.since = due if moved or not delayed or due != known.due \
+                else due + STEP
+        else:
+            if delayed:
+                known.since = now
+            elif not moved:
+                known.since += STEP
+            known.status, known.due = 'queued', None
 
     @precondition(lambda self: self.jobs)
     @rule(data=some.data())

@@ -17,6 +17,7 @@ from p01.remote.cli.jobs import jobs
 from p01.remote.cli.selection import Filtered, filterOf, filterOptions, idsOf, isNarrowed
 from p01.remote.cli.target import each, opened
 from p01.remote.cli.terminal import jsonOption, mark, printJson, say
+from p01.remote.engine.editing import standingOf
 from p01.remote.engine.requests import GRACE
 from p01.remote.exceptions import JobNotFound
 from p01.remote.ground.words import count
@@ -210,7 +211,7 @@ def bulk(target: str, jobids: tuple[int, ...], wanted: Filter | None,
     exit status. unlike: those it was done with that are something else all the same."""
     def attempt(processor: RemoteProcessor, jobid: int) -> str:
         try:
-            return '' if verb(processor, jobid) else processor.getJobStatus(jobid)
+            return '' if verb(processor, jobid) else standingOf(processor, jobid)
         except JobNotFound:
             return 'unknown'
 
@@ -223,15 +224,20 @@ def bulk(target: str, jobids: tuple[int, ...], wanted: Filter | None,
             if not dry:
                 answers |= unlike(app, [jobid for jobid, why in answers.items() if not why])
     done = [jobid for jobid, why in answers.items() if not why]
+    left = {jobid: why for jobid, why in answers.items() if why}
     # of a whole class, others may have ended meanwhile: that is no fault
-    left = {jobid: why for jobid, why in answers.items() if why} if jobids else {}
+    left, meanwhile = (left, 0) if jobids else ({}, len(left))
     if asJson:
-        printJson({word.split()[0]: done, 'left': left} | ({'dryRun': True} if dry else {}))
+        printJson({word.split()[0]: done, 'left': left} | ({'dryRun': True} if dry else {})
+                  | ({'meanwhile': meanwhile} if meanwhile else {}))
     else:
         if done or not left:
             some = ', '.join(map(str, done[:IDSNAMED])) + (' …' if len(done) > IDSNAMED else '')
             say(mark(kind, f'{len(done):,} {"would be " if dry else ""}{word}'),
                 f': {some}' if done else '; there was none')
+        if meanwhile:
+            say(mark('warning', count(meanwhile, 'job')),
+                ' began, ended or were claimed meanwhile; left as they are')
         tellLeft(left)
     return 0 if done and not left else 1
 

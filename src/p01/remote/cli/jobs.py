@@ -20,7 +20,7 @@ from p01.remote.views.listing import find
 
 @click.group(cls=Nouns)
 def jobs() -> None:
-    """Look at jobs, retry, cancel and remove them."""
+    """Look at jobs, retry, cancel, move, edit and remove them."""
 
 
 # -- looking

@@ -11,7 +11,7 @@ import click
 
 from p01.remote.app import App
 from p01.remote.cli.argument import SPAN, Verb, appArgument
-from p01.remote.cli.changes import jobs
+from p01.remote.cli.editing import jobs
 from p01.remote.cli.target import opened
 from p01.remote.cli.terminal import console, isLive, jsonOption, mark, printJson, say
 from p01.remote.engine.watching import Seen, follow, isFar, seen

@@ -82,9 +82,9 @@ class Kinds(Closed, Persistent):
                     elif count == 1 and change == 1:
                         self.mark(kind, first)
 
-    def gone(self, segment: Segment) -> None:
-        """A segment goes, all of its jobs were removed."""
-        for pair in set(map(kindOf, segment.entries.values())):
+    def gone(self, segment: Segment, moved: Iterable[Record]) -> None:
+        """A segment goes, all of its jobs were removed. moved: those that had other queues."""
+        for pair in {*map(kindOf, segment.entries.values()), *map(kindOf, moved)}:
             self.unmark((ANY, *pair), segment.first)
 
     def matching(self, status: str, queue: str | None, named: Named | None,

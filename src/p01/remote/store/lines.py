@@ -173,7 +173,7 @@ class Lines(Closed, Persistent):
         for each in range(jobid, segment.first - 1 if fate is None else jobid - 1, -1):
             if each not in segment.entries:
                 continue
-            key = standing(each, segment.entries[each], fate)
+            key = standing(each, record if each == jobid else segment.entries[each], fate)
             last = line.waiting.get(key, 0)
             if last >= jobid:
                 found = Stretch(line, key, last, segment, fates, segment.size)

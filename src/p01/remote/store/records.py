@@ -27,6 +27,11 @@ class Record(NamedTuple):
     extras: dict[str, Any] | None = None  # rare options: unique, expires
 
 
+def lasting(record: Record) -> dict[str, Any]:
+    """The rare options of a job that does not expire any more."""
+    return {name: value for name, value in (record.extras or {}).items() if name != 'expires'}
+
+
 class Attempt(NamedTuple):
     """One failed run. The trace is bounded, see ground.foreign."""
 

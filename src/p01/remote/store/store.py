@@ -25,7 +25,8 @@ from p01.remote.store.shards import Lane, Shard
 from p01.remote.store.views import View, ended
 
 VERSION = 1
-KNOWNUSES: tuple[str, ...] = ()     # what a database may use that not all have, see Store.uses
+EDITED = 'edited jobs'
+KNOWNUSES = (EDITED,)       # what a database may use that not all have, see Store.uses
 NONE: dict[int, Segment] = {}
 NORECORDS: dict[int, Record] = {}
 
@@ -44,6 +45,8 @@ class Store(Closed, Persistent):
     # first one of a kind, so that a layout can grow for those who use it, without a new version for
     # all
     uses: tuple[str, ...] = ()
+    # by id: the fields of a record that people have changed while the job waited, see verbs.editing
+    edits: LOBTree[dict[str, Any]] | None = None
     _v_writer: writers.Writer | None                    # see writers.known; gone with the state
     _v_near: Segment
 
@@ -102,7 +105,26 @@ class Store(Closed, Persistent):
     def entry(self, jobid: int) -> tuple[int, Record]:
         """The first id of a job's segment, and its record. Raises JobNotFound."""
         home = self.home(jobid)
-        return home.first, home.entries[jobid]
+        return home.first, self.edited(jobid, home.entries[jobid])
+
+    def edited(self, jobid: int, record: Record) -> Record:
+        """A job's record as people have changed it."""
+        edit = None if self.edits is None else self.edits.get(jobid)
+        return record._replace(**edit) if edit else record
+
+    def edit(self, jobid: int, changes: dict[str, Any]) -> None:
+        """Change fields of a job's record, which stays as it is in its segment: who enqueues writes
+        that, and meets nobody."""
+        if self.edits is None:
+            self.edits, self.uses = LOBTree(), (*self.uses, EDITED)
+        self.edits[jobid] = {**self.edits.get(jobid, {}), **changes}
+
+    def expires(self, jobid: int, record: Record, fate: Pending | None) -> float | None:
+        """Until when a job must have begun, None where it has begun or need not."""
+        if fate is not None and (fate.runs or self.edits is None or jobid not in self.edits):
+            return None
+        found: float | None = (record.extras or {}).get('expires')
+        return found
 
     def home(self, jobid: int) -> Segment:
         """The segment that a job is in. Raises JobNotFound."""
@@ -124,6 +146,8 @@ class Store(Closed, Persistent):
             if record is None:
                 near, record = self.entry(jobid)
                 entries = self._v_near.entries
+            elif self.edits is not None:
+                record = self.edited(jobid, record)
             yield near, record
 
     def homes(self, jobids: Iterable[int]) -> Iterable[tuple[Segment, list[int]]]:

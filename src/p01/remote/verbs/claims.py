@@ -109,6 +109,8 @@ def take(store: Store, owner: Holder, stretch: Stretch, count: int, taken: dict[
                               fate.suspect)
     for jobid in ids:
         record = stretch.entries[jobid]
+        if fate is not None:
+            record = store.edited(jobid, record)
         if record.extras is not None and not starts(store, owner, jobid, record, fate, now):
             del taken[jobid]
 
@@ -175,6 +177,8 @@ def ahead(store: Store, lanes: Iterable[Lane], count: int, now: float,
                 here = store.home(jobid)
                 fates = shard.known(here.first)
             stretch = Stretch(line, key, last, here, fates, count)
+            if stretch.fate is not None:
+                stretch.queue = store.edited(jobid, here.entries[jobid]).queue
             stretches.append(stretch)
             head = next(coming, None)
         else:
@@ -190,9 +194,8 @@ def starts(store: Store, owner: Holder, jobid: int, record: Record, fate: Pendin
            now: float) -> bool:
     """Whether a job that left its line may start; else it has expired. What it holds until its
     start, it gives back."""
-    extras = record.extras or {}
-    expires = extras.get('expires')
-    if expires is not None and expires < now and fate is None:
+    expires = store.expires(jobid, record, fate)
+    if expires is not None and expires < now:
         owner.tally.move(record.queue, QUEUED, CANCELLED)
         letGo(store, jobid, record, True)
         finish(store, jobid, owner, Outcome(CANCELLED, None, EXPIRED, 0, None, now))

@@ -63,7 +63,7 @@ def settle(store: Store, owner: Holder, outcomes: Mapping[int, Outcome | Stored]
     ends = list(map(endOf, known.values()))
     since, until = min(ends), max(ends)
     odd, homes = list(telling(known)), store.homes(known)
-    recording.ended(owner, homes, known, odd, until)
+    recording.ended(owner, homes, known, odd, until, store.edits)
     for segment, jobids in homes:
         for jobid in jobids:
             if segment.entries[jobid].extras is not None:

@@ -14,6 +14,7 @@ from p01.remote.store.records import (
     Outcome,
     Pending,
     Record,
+    lasting,
 )
 from p01.remote.store.seats import Holder, Seat
 from p01.remote.store.shards import Tally, uniqueShard
@@ -33,12 +34,7 @@ def cancel(store: Store, jobid: int, now: float) -> bool:
     for seat in store.seats.values():
         if jobid in seat.claims:
             return recall(store, seat, jobid, record, now)
-    shard, hand = store.shards[shardOf(first)], Holder()
-    takeIn(store, shard, hand, now)
-    shard.count(hand.tally)
-    hand.tally = Tally()
-    if hand.recent:             # what was taken in
-        store.past.add(hand.minute, hand.recent)
+    shard, hand = store.shards[shardOf(first)], noticed(store, first, now)
     fate = store.fate(jobid)
     if isinstance(fate, Journal):
         return False
@@ -53,6 +49,17 @@ def cancel(store: Store, jobid: int, now: float) -> bool:
     hand.tally.move(record.queue, old, CANCELLED)
     shard.count(hand.tally)
     return True
+
+
+def noticed(store: Store, first: int, now: float) -> Holder:
+    """Take in what is new in the shard of a segment; returns hands that are empty again."""
+    shard, hand = store.shards[shardOf(first)], Holder()
+    takeIn(store, shard, hand, now)
+    shard.count(hand.tally)
+    hand.tally = Tally()
+    if hand.recent:
+        store.past.add(hand.minute, hand.recent)
+    return hand
 
 
 def interrupt(store: Store, jobid: int, asked: Asked) -> Seat | None:
@@ -110,6 +117,8 @@ def revive(store: Store, jobid: int, now: float) -> bool:
     fates.note(jobid, Pending(key, None, 0, outcome.attempts))
     shard.kinds.turned(first, fates, record, outcome.status, None)
     shard.back(first, record.queue, key)
+    if store.edits is not None and jobid in store.edits and 'expires' in (record.extras or {}):
+        store.edit(jobid, {'extras': lasting(record)})
     tally.move(record.queue, outcome.status, QUEUED)
     shard.count(tally)
     return True

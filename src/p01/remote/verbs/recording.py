@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 
 from p01.remote.store.history import BOUNDS, REST, Code, Figures, Kind, Slot, add
 from p01.remote.store.keys import sinceOf
@@ -36,13 +36,14 @@ DEPTHS = {QUEUED: Code.QUEUED, PROCESSING: Code.RUNNING, DELAYED: Code.DELAYED}
 
 
 def ended(owner: Holder, homes: Iterable[tuple[Segment, list[int]]], known: Mapping[int, Stored],
-          odd: Collection[int], instant: float) -> None:
+          odd: Collection[int], instant: float, edits: Container[int] | None = None) -> None:
     """Jobs have ended, whose claims are the owner's still, by the segments that they are in.
 
     odd: those that may not have completed, or not at once; with any of these all are looked at.
+    edits: those that people have changed, see Store.
     """
     for segment, jobids in homes:
-        for kind, some in parted(segment, jobids):
+        for kind, some in parted(owner, segment, jobids, edits):
             figures = owner.figures(kind, instant)
             if odd or len(some) <= SAMPLES or not sampled(figures, owner, segment, some, known):
                 for jobid in some:
@@ -53,14 +54,15 @@ def ended(owner: Holder, homes: Iterable[tuple[Segment, list[int]]], known: Mapp
                         count(figures, Code.CONFLICTED, fields[3]['conflicts'][0])
 
 
-def parted(segment: Segment, jobids: list[int]) -> Iterable[tuple[Kind, list[int]]]:
-    """Jobs of a segment by their kinds."""
+def parted(owner: Holder, segment: Segment, jobids: list[int],
+           edits: Container[int] | None) -> Iterable[tuple[Kind, list[int]]]:
+    """Jobs of a segment by their kinds. edits: those that may have been moved."""
     pair = segment.kind()
-    if pair is not None:
+    if pair is not None and not (edits and any(jobid in edits for jobid in jobids)):
         return [(pair, jobids)]
     found: defaultdict[Kind, list[int]] = defaultdict(list)
     for jobid in jobids:
-        found[kindOf(segment.entries[jobid])].append(jobid)
+        found[owner.claims[jobid].queue, segment.entries[jobid].name].append(jobid)
     return found.items()
 
 

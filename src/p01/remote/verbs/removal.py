@@ -26,6 +26,9 @@ def remove(store: Store, jobid: int, now: float = 0.0) -> str | None:
     tally.move(record.queue, status, None)
     shard.count(tally)
     letGo(store, jobid, record, True, now)
+    if store.edits is not None and 'input' in store.edits.get(jobid, {}):
+        # its queue counts until the segment goes
+        store.edits[jobid] = {**store.edits[jobid], 'input': None}
     fates = shard.fatesOf(first)
     fates.note(jobid, None)
     shard.kinds.turned(first, fates, record, status, None)
@@ -42,7 +45,12 @@ def drop(store: Store, shard: Shard, first: int) -> None:
         if first in shard.fates:
             del shard.fates[first]
         del store.segments[first]
-        shard.kinds.gone(segment)
+        edits = store.edits
+        moved = [] if edits is None else list(edits.keys(first, segment.last))
+        shard.kinds.gone(segment, [store.edited(jobid, segment.entries[jobid])
+                                   for jobid in moved])
+        for jobid in moved:
+            del edits[jobid]        # type: ignore[union-attr]
         segment.entries.clear()         # tells connections that have it near
         segment._p_changed = True
 

@@ -75,7 +75,9 @@ def ofItself(store: Store, view: View, now: float) -> Iterable[Reason]:
     """What the job itself brings: that it is too late, a duplicate, or has to run alone."""
     extras = view.record.extras or {}
     fate = store.fate(view.id)
-    if fate is None and extras.get('expires', now) < now:
+    pending = fate if isinstance(fate, Pending) else None
+    expires = store.expires(view.id, view.record, pending)
+    if expires is not None and expires < now:
         yield Reason('expired',
                      'It has expired, and will not run; a worker ends it when its turn comes.')
     if fate is None and 'unique' in extras:

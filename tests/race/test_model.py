@@ -9,7 +9,7 @@ from p01.remote import verbs
 from p01.remote.engine import rescuing
 from p01.remote.options import DEATHS
 from p01.remote.store.records import Attempt, Outcome, Record
-from p01.remote.verbs.editing import STEP
+from p01.remote.verbs.editing import NUDGE
 from tests.race.modelled import FINISHED, QUEUES, Known, Modelled
 
 SEATS = some.sampled_from(['left', 'right'])
@@ -259,12 +259,12 @@ class TheStore(Modelled):
         if due is not None and due > now:
             known.status = 'delayed'
             known.due = known.since = due if moved or not delayed or due != known.due \
-                else due + STEP
+                else due + NUDGE
         else:
             if delayed:
                 known.since = now
             elif not moved:
-                known.since += STEP
+                known.since += NUDGE
             known.status, known.due = 'queued', None
 
     @precondition(lambda self: self.jobs)

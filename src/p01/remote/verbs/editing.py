@@ -16,7 +16,7 @@ from p01.remote.store.records import DELAYED, QUEUED, Pending, Record, lasting
 from p01.remote.store.store import Store
 from p01.remote.verbs.people import noticed
 
-STEP = 0.000_002        # seconds that what would stay at its place goes back
+NUDGE = 0.000_002        # seconds that what would stay at its place goes back
 
 
 def edit(store: Store, jobid: int, changes: dict[str, Any], now: float) -> bool:
@@ -69,11 +69,11 @@ def placed(jobid: int, record: Record, new: Record, fate: Pending | None, old: s
     due: float | None = changes.get('due', before)
     if due is not None and (due > now or 'due' not in changes):
         if (due, new.queue, new.priority) == (before, record.queue, record.priority):
-            due += STEP
+            due += NUDGE
         return due, waitingKey(new.priority, due, jobid)
     key = standing(jobid, record, fate)
     since = now if old == DELAYED else sinceOf(key)
     here = waitingKey(new.priority, since, jobid)
     if here == key and new.queue == record.queue:
-        here = waitingKey(new.priority, since + STEP, jobid)
+        here = waitingKey(new.priority, since + NUDGE, jobid)
     return None, here

@@ -52,8 +52,11 @@ def test_a_moved_job_is_of_its_new_queue_all_its_life(processor):
 
 
 def test_its_age_stays(processor):
-    first, second, third = (processor.processJob('echo', number) for number in range(3))
-    commit(processor)
+    ids = []
+    for number in range(3):
+        ids.append(processor.processJob('echo', number))
+        commit(processor)
+    first, second, third = ids
     for jobid in (third, first):
         assert edit(processor, jobid, queue='other')
         assert edit(processor, jobid, queue='default')

@@ -253,18 +253,13 @@ class TheStore(Modelled):
         record = known.record
         known.record = record._replace(queue=changes.get('queue', record.queue),
                                        priority=changes.get('priority', record.priority))
-        moved = known.record[3:5] != record[3:5]
         delayed = known.status == 'delayed' and known.due > now
         due = changes.get('due', known.due if delayed else None)
         if due is not None and due > now:
-            known.status = 'delayed'
-            known.due = known.since = due if moved or not delayed or due != known.due \
-                else due + NUDGE
+            due += NUDGE if delayed and due == known.due else 0.0
+            known.status, known.due, known.since = 'delayed', due, due
         else:
-            if delayed:
-                known.since = now
-            elif not moved:
-                known.since += NUDGE
+            known.since = now if delayed else known.since + NUDGE
             known.status, known.due = 'queued', None
 
     @precondition(lambda self: self.jobs)

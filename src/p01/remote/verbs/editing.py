@@ -2,7 +2,8 @@
 """Edge j: a job that waits goes to another queue or another place in line, or gets another input.
 
 It is taken out of its line and put in again under another key, always: a worker that claims it at
-the same time has taken out what we took out, so that one of both is refused.
+the same time has taken out what we took out, so that one of both is refused; and no two queues ever
+have the same bound, see Lines.
 """
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from p01.remote.store.records import DELAYED, QUEUED, Pending, Record, lasting
 from p01.remote.store.store import Store
 from p01.remote.verbs.people import noticed
 
-NUDGE = 0.000_002        # seconds that what would stay at its place goes back
+NUDGE = 0.000_002       # seconds by which a job that keeps its age is younger
 
 
 def edit(store: Store, jobid: int, changes: dict[str, Any], now: float) -> bool:
@@ -68,12 +69,7 @@ def placed(jobid: int, record: Record, new: Record, fate: Pending | None, old: s
     before = (fate or record).due if old == DELAYED else None
     due: float | None = changes.get('due', before)
     if due is not None and (due > now or 'due' not in changes):
-        if (due, new.queue, new.priority) == (before, record.queue, record.priority):
-            due += NUDGE
+        due += NUDGE if due == before else 0.0
         return due, waitingKey(new.priority, due, jobid)
-    key = standing(jobid, record, fate)
-    since = now if old == DELAYED else sinceOf(key)
-    here = waitingKey(new.priority, since, jobid)
-    if here == key and new.queue == record.queue:
-        here = waitingKey(new.priority, since + NUDGE, jobid)
-    return None, here
+    since = now if old == DELAYED else sinceOf(standing(jobid, record, fate)) + NUDGE
+    return None, waitingKey(new.priority, since, jobid)

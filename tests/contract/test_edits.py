@@ -93,7 +93,8 @@ def test_one_that_must_begin_in_time_must_so_when_it_was_moved(processor, now):
     ids = [processor.processJob('echo', 1, expires=60) for _ in range(3)]
     commit(processor)
     assert edit(processor, ids[0], queue='other') and edit(processor, ids[1], delay=5)
-    assert 'has expired' in whyWaits(processor.store, ids[0], now + 61)[-2].sentence
+    view = processor.store.view(ids[0])
+    assert 'has expired' in whyWaits(processor.store, view, now + 61)[-2].sentence
     assert processor.processJobs(now + 61) == 0
     assert {processor.getJobStatus(jobid) for jobid in ids} == {'cancelled'}
     counted(processor)
@@ -122,7 +123,7 @@ def test_why_it_waits_is_told_of_its_new_queue(processor, now):
     verbs.pause(processor.store, 'other')
     commit(processor)
     assert edit(processor, jobid, queue='other')
-    assert whyWaits(processor.store, jobid, now)[0].kind == 'paused'
+    assert whyWaits(processor.store, processor.store.view(jobid), now)[0].kind == 'paused'
 
 
 def test_what_ended_or_runs_is_refused_in_a_sentence(processor):

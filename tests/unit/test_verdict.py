@@ -23,11 +23,11 @@ def failed(number, ago=60.0, job='shop.mail', key='key'):
                    tuple(NOW - ago for _ in range(number)))
 
 
-def judged(queues=(), workers=(ALIVE,), kinds=(), oldest=None, alone=None, rate=0.0):
+def judged(queues=(), workers=(ALIVE,), kinds=(), oldest=None, alone=None, rate=0.0, **more):
     total = sum(len(kind.jobids) for kind in kinds)
     return verdictOf(Evidence(Queues({each.name: each for each in queues}, False), list(workers),
                               rate, Failures(tuple(kinds), total, total, True), oldest, alone or {},
-                              'tasks:app', NOW))
+                              'tasks:app', NOW, **more))
 
 
 @pytest.mark.parametrize('given, kind, sentence, step', [
@@ -37,6 +37,18 @@ def judged(queues=(), workers=(ALIVE,), kinds=(), oldest=None, alone=None, rate=
      'All is well: 70 jobs a minute, nothing late, nothing failing.', 'Nothing.'),
     ({'queues': [queue('a', completed=9)]}, FINE,
      'All is well: nothing is late, and nothing keeps failing.', 'Nothing.'),
+    ({'queues': [queue('a', completed=9)], 'rate': 1.2}, FINE,
+     'All is well: 1 job a minute, nothing late, nothing failing.', 'Nothing.'),
+    ({'queues': [queue('a', error=2)], 'kinds': [failed(2)], 'rate': 2}, FINE,
+     'All is well: 2 jobs a minute, nothing late, 2 failed within the hour.', 'See the failures'),
+    ({'queues': [queue('a', error=2)], 'kinds': [failed(2)]}, FINE,
+     'All is well: nothing is late, 2 failed within the hour.', 'See the failures'),
+    ({'queues': [queue('a', completed=9)], 'workers': (), 'due': 1}, HALTED,
+     'Nothing runs: no worker is alive, and a schedule is due.', 'p01-remote worker tasks:app'),
+    ({'queues': [queue('a', completed=9)], 'due': 2, 'overdue': 2}, UNSURE,
+     'Work stands still, but schedules are late.', 'p01-remote doctor tasks:app'),
+    ({'workers': (), 'due': 3}, HALTED,
+     'Nothing runs: no worker is alive, and schedules are due.', 'p01-remote worker tasks:app'),
     ({'queues': [queue('a', queued=1930)], 'workers': ()}, HALTED,
      'Nothing runs: no worker is alive, and 1,930 jobs wait.', 'p01-remote worker tasks:app'),
     ({'queues': [queue('a', queued=1)], 'workers': [DEAD]}, HALTED,

@@ -69,7 +69,9 @@ def glanceOf(app: App, processor: RemoteProcessor, target: str, now: float) -> G
     points = history.points()
     rate = rateOf(points, now)
     coming = comingOf(processor, now)
-    verdict = verdictOf(Evidence(queues, workers, rate, failures, late, alone, target, now))
+    due = [each for each in coming.next if each.due is not None and each.due <= now]
+    verdict = verdictOf(Evidence(queues, workers, rate, failures, late, alone, target, now,
+                                 len(due) + len(coming.late), len(coming.late)))
     notes = [*failuresNotes(failures, now), *workersNotes(app, workers),
              *queuesNotes(queues, alone),
              *schedulesNotes(coming, now)]

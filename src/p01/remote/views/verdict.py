@@ -55,7 +55,8 @@ class Verdict(NamedTuple):
 
 class Evidence(NamedTuple):
     """What a verdict is about. rate: jobs that ended a minute, lately; oldest: the queue whose next
-    job waits longest, and since when; target: how commands name the application."""
+    job waits longest, and since when; target: how commands name the application; due: schedules
+    that are, at least; overdue: those among them that are late."""
 
     queues: Queues
     workers: list[Worker]
@@ -65,6 +66,8 @@ class Evidence(NamedTuple):
     unserved: dict[str, int]
     target: str
     now: float
+    due: int = 0
+    overdue: int = 0
 
 
 def verdictOf(seen: Evidence) -> Verdict:
@@ -72,11 +75,13 @@ def verdictOf(seen: Evidence) -> Verdict:
     alive = sum(worker.alive for worker in seen.workers)
     waiting = sum(queue.counts[QUEUED] for queue in seen.queues.all.values() if not queue.paused)
     flow, late, fails = flowing(seen, alive, waiting), lateness(seen), failing(seen)
-    if not alive and waiting:
-        waits = f'{count(waiting, "job")} {verb(waiting, "wait")}'
+    if not alive and (waiting or seen.due):
+        waits = f'{count(waiting, "job")} {verb(waiting, "wait")}' if waiting \
+            else 'a schedule is due' if seen.due == 1 else 'schedules are due'
         return Verdict(HALTED, f'Nothing runs: no worker is alive, and {waits}.', flow, late,
                        fails, stepOf(seen, late, fails, True))
-    wrong = [clause for clause in (clauseLate(seen, late), clauseFails(seen)) if clause]
+    wrong = [clause for clause in (clauseLate(seen, late), clauseFails(seen),
+                                clauseDue(seen)) if clause]
     wrong = [clause for clause in (*map(served, seen.unserved.items()), *wrong) if clause][:3]
     if not wrong:
         return Verdict(FINE, quiet(seen, alive), flow, late, fails,
@@ -110,10 +115,12 @@ def quiet(seen: Evidence, alive: int) -> str:
     """The sentence where nothing is wrong."""
     if not any(any(queue.counts.values()) for queue in seen.queues.all.values()):
         return 'All is ready: there are no jobs yet.'
-    rate = seen.rate
-    if rate >= 1:
-        return f'All is well: {rate:,.0f} jobs a minute, nothing late, nothing failing.'
-    return 'All is well: nothing is late, and nothing keeps failing.'
+    failed = sum(recent(kind, seen.now - HOUR) for kind in seen.failures.kinds)
+    fails = f'{failed:,} failed within the hour' if failed else 'nothing failing'
+    if seen.rate >= 1:
+        return f'All is well: {count(round(seen.rate), "job")} a minute, nothing late, {fails}.'
+    return f'All is well: nothing is late, {fails}.' if failed \
+        else 'All is well: nothing is late, and nothing keeps failing.'
 
 
 def flowing(seen: Evidence, alive: int, waiting: int) -> Said:
@@ -196,18 +203,27 @@ def clauseFails(seen: Evidence) -> str:
         else f'{len(often)} kinds of job keep failing'
 
 
+def clauseDue(seen: Evidence) -> str:
+    """What the sentence says of schedules that are late though somebody works."""
+    return '' if not seen.overdue else 'a schedule is late' if seen.overdue == 1 \
+        else 'schedules are late'
+
+
 def stepOf(seen: Evidence, late: Said, fails: Said, stopped: bool) -> Step:
     """What to do, what matters most first."""
-    if not any(any(queue.counts.values()) for queue in seen.queues.all.values()):
-        return Step('Enqueue a first job, from your code or from a shell.',
-                    command=f"p01-remote enqueue {seen.target} NAME '[arguments]'")
     if stopped:
         return Step('Start a worker; it takes up the oldest jobs first.',
                     command=f'p01-remote worker {seen.target}')
+    if not any(any(queue.counts.values()) for queue in seen.queues.all.values()):
+        return Step('Enqueue a first job, from your code or from a shell.',
+                    command=f"p01-remote enqueue {seen.target} NAME '[arguments]'")
     if seen.unserved:
         queue = next(iter(seen.unserved))
         return Step(f'Start a worker that serves {queue}.',
                     command=f'p01-remote worker {seen.target} --queue {queue}')
+    if seen.overdue:
+        return Step('Ask doctor why schedules are late.',
+                    command=f'p01-remote doctor {seen.target}')
     for kind in frequent(seen, HOUR, OFTEN):
         return Step('See why it fails. What failed stays, and can be run again when it is mended.',
                     'see', kind.key, 'See the failures')

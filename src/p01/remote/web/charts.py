@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 from markupsafe import Markup, escape
@@ -92,33 +93,46 @@ def columns(series: Sequence[Series], points: Sequence[Point], title: str, words
     return frame(title, words, name, height, parts + hours(points, height))
 
 
-def line(series: Series, points: Sequence[Point], title: str, words: str, name: str,
-         unit: str) -> Markup:
-    """One line over the points, with the ground below it tinted."""
-    top, ticks = topOf(max(series.values, default=0.0))
-    base, last = CHARTHEIGHT - BELOWBASE, max(1, len(series.values) - 1)
-    path = ' '.join(f'{at * 100 / last:.2f},{base - value / top * (base - ABOVETOP):.1f}'
-                      for at, value in enumerate(series.values))
+def line(tone: str, values: Sequence[float | None], points: Sequence[Point], title: str, words: str,
+         name: str, unit: str) -> Markup:
+    """A line over the points, with the ground below it tinted; nothing where a value is None."""
+    top, ticks = topOf(max((value for value in values if value is not None), default=0.0))
+    base = CHARTHEIGHT - BELOWBASE
     inner = (f'<svg x="0" y="0" width="{LINESHARE}%" height="{CHARTHEIGHT}" '
              f'viewBox="0 0 100 {CHARTHEIGHT}" preserveAspectRatio="none">'
-             f'<polygon class="area f-{series.tone}" '
-             f'points="0,{base} {path} 100,{base}"/>'
-             f'<polyline class="ln s-{series.tone}" points="{path}"/></svg>')
+             f'{strokes(values, tone, tone, top, base, base - ABOVETOP)}</svg>')
     return frame(title, words, name, CHARTHEIGHT,
                  [*axis(top, ticks, base, unit, LINESHARE), inner,
                   *hours(points, CHARTHEIGHT, LINESHARE)])
 
 
-def spark(values: Sequence[float], tone: str, title: str, least: float = 0.0) -> Markup:
-    """A line without axes, beside its number; least: the least that its top stands for."""
-    top, last = max([*values, least]) * 1.1 or 1.0, max(1, len(values) - 1)
-    points = ' '.join(f'{at * 100 / last:.1f},{29 - value / top * 26:.1f}'
-                      for at, value in enumerate(values))
-    area = tone if tone != 'ink' else 'cancelled'
+def spark(values: Sequence[float | None], tone: str, title: str, least: float = 0.0) -> Markup:
+    """A line without axes, beside its number, with nothing where a value is None; least: the least
+    that its top stands for."""
+    top = max([least, *(value for value in values if value is not None)]) * 1.1 or 1.0
     return Markup(f'<svg class="spark" viewBox="0 0 100 32" preserveAspectRatio="none" role="img">'
-                  f'<title>{escape(title)}</title><polygon class="area f-{area}" '
-                  f'points="0,32 {points} 100,32"/>'
-                  f'<polyline class="ln s-{tone}" points="{points}"/></svg>')
+                  f'<title>{escape(title)}</title>'
+                  + strokes(values, tone, tone if tone != 'ink' else 'cancelled', top, 29, 26, 32)
+                  + '</svg>')
+
+
+def strokes(values: Sequence[float | None], tone: str, area: str, top: float, base: int, tall: int,
+            ground: int | None = None) -> str:
+    """Lines over the runs of known values, from half a step before to half a step after, and the
+    tinted ground below them; base, tall: where 0 stands, and how high the top is above it."""
+    found, last = list[str](), max(1, len(values) - 1)
+    for known, run in groupby(enumerate(values), lambda each: each[1] is not None):
+        if not known:
+            continue
+        ends = [(float(at), base - (value or 0.0) / top * tall) for at, value in run]
+        ends = [(ends[0][0] - 0.5, ends[0][1]), *ends, (ends[-1][0] + 0.5, ends[-1][1])]
+        places = [(min(100.0, max(0.0, at * 100 / last)), high) for at, high in ends]
+        path = ' '.join(f'{x:.1f},{high:.1f}' for x, high in places)
+        foot = base if ground is None else ground
+        found.append(f'<polygon class="area f-{area}" points="{places[0][0]:.1f},{foot} {path} '
+                     f'{places[-1][0]:.1f},{foot}"/><polyline class="ln s-{tone}" '
+                     f'points="{path}"/>')
+    return ''.join(found)
 
 
 def bars(values: Sequence[float], tone: str, title: str, kind: str = '') -> Markup:
@@ -167,25 +181,16 @@ def waited(points: Sequence[Point], kind: str) -> tuple[str, Markup]:
     """How long jobs waited before they started: a sentence, and the picture; without the last
     point, which has only begun."""
     points = points[:-1]
-    values = known([point.waits.p95 if point.waits is not None else None for point in points])
-    longest = max(values, default=0.0)
+    values = [point.waits.p95 if point.waits is not None else None for point in points]
+    longest = max((value for value in values if value is not None), default=0.0)
     minutes = longest >= 300
     at = points[values.index(longest)].start if longest else 0.0
     words = f'Up to {span(longest)}, at {hour(at, kind)}.' if longest \
         else f'No job has started within the {kind}.'
-    scaled = [value / 60 if minutes else value for value in values]
-    return words, line(Series('delayed', scaled), points,
+    scaled = [value and value / 60 for value in values] if minutes else values
+    return words, line('delayed', scaled, points,
                        'How long nineteen of twenty jobs waited before they started', words,
                        'waited', ' min' if minutes else ' s')
-
-
-def known(values: Iterable[float | None]) -> list[float]:
-    """Values with the last known one where there is none."""
-    found, last = [], 0.0
-    for value in values:
-        last = last if value is None else value
-        found.append(last)
-    return found
 
 
 def hour(instant: float, kind: str) -> str:

@@ -65,16 +65,16 @@ def sparksOf(points: Sequence[Point]) -> dict[str, Markup]:
     whole = points[:-1]         # the last minute has only begun
     depths = [point.depth for point in whole]
     return {
-        'queued': charts.spark([depth.queued if depth else 0.0 for depth in depths], 'queued',
+        'queued': charts.spark([depth and float(depth.queued) for depth in depths], 'queued',
                                'Waiting jobs, each minute of the last hour', 5),
-        'running': charts.spark([depth.running if depth else 0.0 for depth in depths], 'running',
+        'running': charts.spark([depth and float(depth.running) for depth in depths], 'running',
                                 'Running jobs, each minute of the last hour', 5),
         'ended': charts.spark([float(point.completed + point.failed + point.cancelled)
                                for point in whole], 'completed',
                               'Jobs that ended, each minute of the last hour', 4),
-        'waits': charts.spark(charts.known(point.waits and point.waits.p95 for point in whole),
+        'waits': charts.spark([point.waits and point.waits.p95 for point in whole],
                               'delayed', 'Waits, each minute of the last hour', 5),
-        'runs': charts.spark(charts.known(point.runs and point.runs.p95 for point in whole), 'ink',
+        'runs': charts.spark([point.runs and point.runs.p95 for point in whole], 'ink',
                              'Run times, each minute of the last hour', 0.1)}
 
 

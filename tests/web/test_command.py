@@ -2,6 +2,7 @@
 """The command dash, as a process; and the files of others that come with the pages."""
 import hashlib
 import http.cookiejar
+import json
 import os
 import re
 import signal
@@ -14,7 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from p01.remote.cli import main
+from p01.remote.exceptions import InputError
 from p01.remote.testing import waitFor
+from p01.remote.web.tokens import admittedBy
 
 ROOT = Path(__file__).resolve().parents[2]
 STATIC = ROOT / 'src' / 'p01' / 'remote' / 'web' / 'static'
@@ -62,6 +66,77 @@ def test_dash_lets_one_browser_in_by_the_address_that_it_prints(dash):
     assert other != token
     with pytest.raises(urllib.error.HTTPError, match='403'):
         urllib.request.urlopen(f'{address}/?token={token}')
+
+
+TOKENS = """
+jobs = ["shop.mail.receipt"]
+
+[callers.billing]
+token = "token-of-billing-xx"
+scopes = ["read", "enqueue"]
+
+[callers.prometheus]
+env = "SCRAPE_TOKEN"
+scopes = ["metrics"]
+"""
+SCRAPE = 'token-of-prometheus'
+
+
+def asked(address, token, **order):
+    """What is answered to who has a token; with an order, to a POST of it."""
+    request = urllib.request.Request(address, json.dumps(order).encode() if order else None, {
+        'Authorization': f'Bearer {token}', 'Content-Type': 'application/json'})
+    with urllib.request.urlopen(request) as answer:
+        return answer.read().decode()
+
+
+@pytest.mark.parametrize('named', ['option', 'variable'])
+def test_scripts_come_in_by_tokens_of_a_file(town, tmp_path, monkeypatch, named):
+    parse = pytest.importorskip('prometheus_client.parser').text_string_to_metric_families
+    (tmp_path / 'tokens.toml').write_text(TOKENS)
+    monkeypatch.setenv('SCRAPE_TOKEN', SCRAPE)
+    words = ['dash', 'shop:app', '--port', '0']
+    if named == 'option':
+        words += ['--api-file', str(tmp_path / 'tokens.toml')]
+    else:
+        monkeypatch.setenv('P01_REMOTE_API_FILE', str(tmp_path / 'tokens.toml'))
+    with subprocess.Popen(**command(town, *words)) as process:
+        try:
+            process.stdout.readline()
+            line = process.stdout.readline()
+            base = re.search(r'The API is at (http://\S*/)api/v1, for billing$', line)[1]
+            made = json.loads(asked(f'{base}api/v1/jobs', 'token-of-billing-xx',
+                                    job='shop.mail.receipt', args=['order-1']))
+            found = json.loads(asked(f'{base}api/v1/jobs/{made["id"]}', 'token-of-billing-xx'))
+            assert found['status'] == 'queued' == town.status(made['id'])
+            names = {family.name for family in parse(asked(f'{base}metrics', SCRAPE))}
+            assert {'p01_jobs', 'p01_workers', 'p01_jobs_ended'} <= names
+            for path, token, status in ((f'{base}api/v1/jobs', 'token-of-nobody-xxx', 401),
+                                        (f'{base}api/v1/jobs', SCRAPE, 401),
+                                        (f'{base}metrics', 'token-of-billing-xx', 403),
+                                        (f'{base}jobs', SCRAPE, 403)):
+                with pytest.raises(urllib.error.HTTPError, match=str(status)):
+                    asked(path, token)
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+@pytest.mark.parametrize('text, said', [
+    ('jobs = ', 'is no TOML'), ('[caller.x]', 'did you mean callers?'),
+    ('jobs = "shop.mail.receipt"', 'must be a list of names'), ('callers = 1', 'must be tables'),
+    ('callers.x = 1', 'x must be a table'), ('[callers.x]', 'takes one of token and env'),
+    ('[callers.x]\ntoken = "secret"\nscopes = ["read"]', 'at least 16 characters'),
+    ('[callers.x]\nenv = "NOWHERE"\nscopes = ["read"]', "has no 'NOWHERE'"),
+    ('[callers.x]\ntoken = "secret-secret-se"', 'must be a list of some of read, enqueue'),
+    ('[callers.x]\ntoken = "secret-secret-se"\nscopes = ["all"]', 'not [\'all\']'),
+    (('[callers.x]\ntoken = "secret-secret-se"\nscopes = ["read"]\n'
+      '[callers.y]\ntoken = "secret-secret-se"\nscopes = ["metrics"]'), "another one's, too")])
+def test_a_file_of_tokens_that_makes_no_sense_is_told_of(tmp_path, text, said):
+    (tmp_path / 'tokens.toml').write_text(text)
+    with pytest.raises(InputError) as found:
+        admittedBy(str(tmp_path / 'tokens.toml'))
+    assert said in str(found.value) and 'secret' not in str(found.value).replace('secrets.', '')
 
 
 def test_dash_ends_when_it_is_told_to(dash):
@@ -138,3 +213,13 @@ def test_the_demo_stays_to_be_looked_at(town, tmp_path):
             process.send_signal(2)
         process.stdout.read()
         process.wait(30)
+
+
+def test_the_demo_says_at_once_that_it_cannot_stay(tmp_path, monkeypatch, capsys):
+    (tmp_path / 'a.py').write_text('x = 1\n')
+    assert main(['demo', str(tmp_path), '--stay', '--json']) == 2
+    assert 'Give --stay or --json, not both' in capsys.readouterr().err
+    monkeypatch.setattr('p01.remote.cli.dash.NEEDED', ('flask', 'nowhere'))
+    assert main(['demo', str(tmp_path), '--stay', '--keep', str(tmp_path / 'kept')]) == 2
+    assert 'pip install "p01.remote[dash]"' in capsys.readouterr().err
+    assert not (tmp_path / 'kept').exists()

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from p01.remote.exceptions import InputError
 from p01.remote.store.records import ERROR
 from p01.remote.views.filters import Filter
 from p01.remote.views.listing import find
@@ -150,3 +151,42 @@ def test_the_way_back_leads_nowhere_else(town, back):
     answer = town.post('/jobs/act', do='retry', job=failed(town), back=back)
     assert answer.location.startswith('/jobs?did=retry')
     assert town.post('/theme', theme='dark', back=back).location == '/'
+
+
+TOKEN = 'token-of-a-scraper-x'
+
+
+def test_who_may_look_and_scrapers_see_the_metrics(town):
+    parse = pytest.importorskip('prometheus_client.parser').text_string_to_metric_families
+    site = wsgi(town.app, access=lambda environ: town.access, scrapers=[TOKEN]).test_client()
+    known = {'Authorization': f'Bearer {TOKEN}'}
+    readOnly(town)
+    assert site.get('/metrics').status_code == 200
+    town.access = None
+    assert site.get('/metrics').status_code == 403
+    answer = site.get('/metrics', headers=known)
+    found = {sample.name: sample.value for family in parse(answer.text)
+             for sample in family.samples if not sample.labels}
+    assert answer.mimetype == 'text/plain' and found['p01_schedules'] >= 1
+    answer = site.get('/metrics', headers={**known, 'Accept': 'application/openmetrics-text'})
+    assert answer.mimetype == 'application/openmetrics-text'
+    for token in (TOKEN[:-1], f'{TOKEN}x', ''):
+        assert site.get('/metrics',
+                        headers={'Authorization': f'Bearer {token}'}).status_code == 403
+    for path, posts in rules(town.site):        # and nothing else
+        if path != '/metrics':
+            answer = site.post(path, headers={**OURS, **known}) if posts \
+                else site.get(path, headers=known)
+            assert answer.status_code == 403
+
+
+@pytest.mark.parametrize('scrapers', ['token-of-a-scraper-x', ['short'], [7]])
+def test_tokens_of_scrapers_make_sense(town, scrapers):
+    with pytest.raises(InputError):
+        wsgi(town.app, scrapers=scrapers)
+
+
+def test_without_their_library_the_metrics_say_what_brings_it(town, monkeypatch):
+    monkeypatch.setattr('p01.remote.exposition.INSTALLED', False)
+    answer = town.get('/metrics')
+    assert answer.status_code == 503 and 'pip install' in answer.text

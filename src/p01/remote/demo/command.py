@@ -20,7 +20,7 @@ from BTrees.OOBTree import OOBTree
 
 from p01.remote import storage
 from p01.remote.app import App
-from p01.remote.cli.dash import LOOPBACK, serve
+from p01.remote.cli.dash import LOOPBACK, checkExtra, serve
 from p01.remote.cli.terminal import jsonOption
 from p01.remote.demo import tasks
 from p01.remote.demo.report import Performance, Strike, report
@@ -62,6 +62,11 @@ def demo(folder: Path | None, keep: Path | None, workers: int, spare: bool, stay
     it and writes what it found into an index, in the job's own transaction. At the end the index is
     compared with a straight computation: exit status 1 unless every job was applied exactly once.
     """
+    if stay and asJson:
+        raise click.UsageError('Give --stay or --json, not both: JSON is for scripts, and the '
+                               'dashboard for somebody who looks.')
+    if stay:
+        checkExtra()
     folder = resolved(folder or Path(sysconfig.get_path('stdlib')))
     if not folder.is_dir():
         raise InputError(f'{folder} is no folder; name one that holds source files.')

@@ -26,15 +26,16 @@ __all__ = ['ALL', 'DENIED', 'READ', 'Access', 'Sessions', 'Visitor', 'wsgi']
 
 def wsgi(app: App, *, target: str = 'tasks:app', access: Access | None = None,
          sessions: Sessions | None = None, hosts: Collection[str] = (),
-         api: Flask | None = None) -> Flask:
+         api: Flask | None = None, scrapers: Collection[str] = ()) -> Flask:
     """The dashboard of an App, for any server of WSGI, below any path.
 
     access(environ) says who looks and what he may, as Visitor('ann', ALL), READ or DENIED; None is
     nobody. Without it, and without sessions, nobody is let in. target is how the lines to copy name
     the application; hosts are those that pages may be asked of, () for any. api, as web.api.wsgi
-    makes it, is served below /api/v1; it asks for tokens of its own.
+    makes it, is served below /api/v1; it asks for tokens of its own. scrapers: tokens of those who
+    may read /metrics and nothing else, beside all who may look.
     """
-    site = Site(app, target, access, sessions, hosts)
+    site = Site(app, target, access, sessions, hosts, scrapers)
     for path, name, show in ROUTES:
         site.page(path, name, show)
     for path, name, act in ACTIONS:

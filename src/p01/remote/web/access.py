@@ -11,8 +11,11 @@ from urllib.parse import urlsplit
 
 from werkzeug.datastructures import Headers
 
+from p01.remote.exceptions import InputError
+
 ALL, READ, DENIED = 'all', 'read', 'denied'
 COOKIE = 'p01-remote'
+SHORTEST = 16           # characters of a token that somebody has chosen
 SESSIONS = 100          # browsers that are remembered; the one that came first goes
 
 
@@ -54,7 +57,27 @@ class Sessions:
     def visitorOf(self, cookie: str) -> Visitor | None:
         """Who has this cookie; None for nobody."""
         with self.guard:
-            return self.visitor if any(same(cookie, known) for known in self.known) else None
+            return self.visitor if isOne(cookie, self.known) else None
+
+
+def bearerOf(header: str) -> str:
+    """The token of an Authorization header; '' without one."""
+    scheme, _, token = header.partition(' ')
+    return token.strip() if scheme.casefold() == 'bearer' else ''
+
+
+def checkedToken(token: str, whose: str) -> str:
+    """A token that nobody guesses. Raises InputError."""
+    if not isinstance(token, str) or len(token) < SHORTEST or not token.isascii() \
+            or any(map(str.isspace, token)):
+        raise InputError(f'The token of {whose} must be at least {SHORTEST} characters of ASCII '
+                         'without spaces; secrets.token_urlsafe() makes one.')
+    return token
+
+
+def isOne(given: str, secrets: Collection[str]) -> bool:
+    """Whether a text is one of some secrets; all are looked at."""
+    return sum(same(given, secret) for secret in secrets) > 0
 
 
 def same(given: str, secret: str) -> bool:

@@ -20,6 +20,8 @@ from werkzeug.wrappers import Response as Answer
 
 from p01.remote.app import App
 from p01.remote.exceptions import InputError, JobNotFound, RemoteError, UnknownSchedule
+from p01.remote.exposition import exposition
+from p01.remote.ground.foreign import short
 from p01.remote.ground.values import clean
 from p01.remote.web import words
 from p01.remote.web.access import (
@@ -30,7 +32,10 @@ from p01.remote.web.access import (
     Access,
     Sessions,
     Visitor,
+    bearerOf,
+    checkedToken,
     isHost,
+    isOne,
     isOurs,
 )
 from p01.remote.web.snapshot import Snapshot, tagOf, taken
@@ -58,15 +63,18 @@ logger = logging.getLogger('p01.remote')
 class Site:
     """The dashboard of an App. target: how commands name it; access: who may what, by the host's
     own users; sessions: who came with a token, where there are none; hosts: names that requests
-    may be for, () for any."""
+    may be for, () for any; scrapers: tokens of those who may see the metrics and nothing else."""
 
     def __init__(self, app: App, target: str, access: Access | None, sessions: Sessions | None,
-                 hosts: Collection[str] = ()) -> None:
+                 hosts: Collection[str] = (), scrapers: Collection[str] = ()) -> None:
         self.app = app
         self.target = target
         self.access = access
         self.sessions = sessions
         self.hosts = hosts
+        if isinstance(scrapers, str):
+            raise InputError(f'scrapers must be a list of tokens, not {short(scrapers)}.')
+        self.scrapers = tuple(checkedToken(token, 'a scraper') for token in scrapers)
         self.flask = Flask('p01.remote.web', static_folder=str(WEBFILES / 'static'),
                            template_folder=str(WEBFILES / 'templates'))
         self.flask.config.update(MAX_CONTENT_LENGTH=BODY, MAX_FORM_PARTS=5_000,
@@ -78,6 +86,7 @@ class Site:
         self.flask.after_request(self.finish)
         self.flask.register_error_handler(Exception, self.failed)
         self.flask.add_url_rule('/theme', 'theme', self.theme, methods=['POST'])
+        self.flask.add_url_rule('/metrics', 'metrics', self.metrics)
 
     # -- who comes in
 
@@ -90,6 +99,9 @@ class Site:
         token = request.args.get('token')
         if token and self.sessions is not None and request.method == 'GET':
             return self.enter(token)
+        if request.endpoint == 'metrics' and isOne(
+                bearerOf(request.headers.get('Authorization', '')), self.scrapers):
+            return None
         g.visitor = self.visitor()
         if g.visitor.may not in (ALL, READ):
             abort(403, DENIAL)
@@ -162,6 +174,11 @@ class Site:
                                      visitor=getattr(g, 'visitor', STRANGER),
                                      theme=theme if theme in THEMES else '', place=self.app.place,
                                      **values))
+
+    def metrics(self) -> Answer:
+        """What monitoring reads. Raises PackageMissing without its extra."""
+        text, kind = exposition(self.app, request.headers.get('Accept', ''))
+        return Response(text, content_type=kind)
 
     def theme(self) -> Answer:
         """Choose light or dark, and go back."""

@@ -8,13 +8,12 @@ from typing import NamedTuple, TypeAlias
 from p01.remote.exceptions import InputError
 from p01.remote.ground import checks
 from p01.remote.ground.foreign import short
-from p01.remote.web.access import READ, same
+from p01.remote.web.access import READ, bearerOf, checkedToken, same
 
 ENQUEUING, MANAGE = 'enqueue', 'manage'
 SCOPES = {READ: 'See jobs, results, logs, queues, schedules and workers.',
           ENQUEUING: 'Enqueue jobs.',
           MANAGE: 'Cancel and retry jobs; pause and resume queues and schedules, run schedules.'}
-SHORTEST = 16           # characters of a token
 
 
 class Caller(NamedTuple):
@@ -35,10 +34,7 @@ def checked(tokens: Tokens) -> Tokens:
     names = [caller.name for caller in tokens.values()]
     for token, caller in tokens.items():
         checks.nameOf(caller.name, "A caller's name")
-        if len(token) < SHORTEST or not token.isascii() or any(map(str.isspace, token)):
-            raise InputError(f'The token of {short(caller.name)} must be at least {SHORTEST} '
-                             'characters of ASCII without spaces; secrets.token_urlsafe() makes '
-                             'one.')
+        checkedToken(token, short(caller.name))
         if isinstance(caller.scopes, str) or not set(caller.scopes) <= set(SCOPES):
             raise InputError(f'The scopes of {short(caller.name)} must be a list of some of '
                              f'{", ".join(SCOPES)}, not {short(caller.scopes)}.')
@@ -51,9 +47,8 @@ def checked(tokens: Tokens) -> Tokens:
 def callerOf(tokens: Tokens, header: str) -> Caller | None:
     """Who sends this Authorization header; None for nobody. All tokens are looked at, so that the
     time does not tell how much of one is right."""
-    scheme, _, token = header.partition(' ')
-    token = token.strip()
-    if scheme.casefold() != 'bearer' or not token:
+    token = bearerOf(header)
+    if not token:
         return None
     if callable(tokens):
         caller = tokens(token)

@@ -20,7 +20,7 @@ demo: $(VENV)/.installed ## install into .venv if need be, then run jobs and ver
 test: $(VENV)/.tested ## run all tests
 	@$(VENV)/bin/python -m pytest $(ARGS)
 
-long: $(VENV)/.tested ## every kill point, 200 kills of worker trees, 50 outages of each kind, torture, about 20 minutes
+long: $(VENV)/.tested ## every kill point, 200 kills of worker trees, 50 outages, torture, 100,000 odd requests: about 30 minutes
 	@P01_LONG=1 $(VENV)/bin/python -m pytest tests/long -o faulthandler_timeout=1400 $(ARGS)
 
 matrix: $(VENV)/.tested ## the oldest and newest libraries on each Python that is here; ARGS=--quick takes two of them

@@ -104,13 +104,13 @@ class Hour:
     def end(self, store, seat, jobid, now, minute):
         """How one job ends."""
         _, record = store.entry(jobid)
-        lasts = max(0.01, self.random.gauss(next(each[3] for each in KINDS
-                                                 if each[0] == record.name), 0.1))
-        args, kwargs = pickle.loads(record.input)
+        lasts = max(0.01, self.random.gauss(next((each[3] for each in KINDS
+                                                  if each[0] == record.name), 1.0), 0.1))
+        args, kwargs = pickle.loads(record.input) if record.input else ((), {})
         function = shop.app.jobs[record.name].function
         started, runs, attempts = now, 1, ()
         ended = now + lasts
-        fails = 'order-' in str(args) and args[0].endswith('7') and 'receipt' in record.name \
+        fails = 'order-' in str(args) and str(args[0]).endswith('7') and 'receipt' in record.name \
             or str(args).startswith("('K") or kwargs.get('depot') == 'south'
         if fails:
             reason, trace = raised(function, *args, **kwargs)

@@ -11,9 +11,10 @@ from p01.remote.cli.argument import appArgument
 from p01.remote.cli.selection import Filtered, filterOf, filterOptions, isNarrowed
 from p01.remote.cli.target import opened
 from p01.remote.cli.terminal import jsonOption, printJson, say, table
-from p01.remote.ground.words import ago, count, iso, shown
+from p01.remote.ground.words import ago, count, shown
 from p01.remote.store.records import ERROR
 from p01.remote.views.errors import NEWESTFAILED, Failure, failuresOf
+from p01.remote.views.facts import failureFacts
 
 
 @click.command(cls=Filtered)
@@ -36,7 +37,7 @@ def errors(target: str, words: tuple[str, ...], look: int, limit: int, asJson: b
         found = failuresOf(processor.store, wanted, look)
     if asJson:
         printJson({'looked': found.looked, 'total': found.total,
-                   'kinds': [facts(kind) for kind in found.kinds[:limit]]})
+                   'kinds': [failureFacts(kind) for kind in found.kinds[:limit]]})
     elif found.kinds:
         table(['jobs', 'job', 'error', 'message', 'raised in', 'first', 'last', 'newest'],
               [cells(kind, now) for kind in found.kinds[:limit]], right=['jobs', 'newest'],
@@ -58,10 +59,3 @@ def cells(kind: Failure, now: float) -> list[Any]:
     return [f'{len(kind.jobids):,}', shown(kind.job), shown(kind.error, 40),
             shown(kind.message, 80), shown(kind.place), ago(min(kind.ends), now),
             ago(max(kind.ends), now), kind.jobids[0]]
-
-
-def facts(kind: Failure) -> dict[str, Any]:
-    """A kind, for JSON."""
-    return {'key': kind.key, 'job': kind.job, 'error': kind.error, 'message': kind.message,
-            'place': kind.place, 'number': len(kind.jobids), 'first': iso(min(kind.ends)),
-            'last': iso(max(kind.ends)), 'ids': kind.jobids}

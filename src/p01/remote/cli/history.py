@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import click
 
@@ -12,8 +11,9 @@ from p01.remote.cli.argument import Verb, appArgument
 from p01.remote.cli.selection import full
 from p01.remote.cli.target import opened, placeOf
 from p01.remote.cli.terminal import console, jsonOption, printJson, say, spark, table
-from p01.remote.ground.words import iso, shown, span
+from p01.remote.ground.words import shown, span
 from p01.remote.store.history import REACHES
+from p01.remote.views.facts import pointFacts
 from p01.remote.views.history import ELSE, Point, Times, historyOf
 
 LONGEST = 60            # bars of a line
@@ -66,8 +66,8 @@ def history(target: str, period: str, queue: str | None, name: str | None, asJso
         place = placeOf(app)
     if asJson:
         printJson({'span': period, 'queues': past.queues(), 'names': past.names(),
-                   'sum': facts(past.sum(queue, name)),
-                   'points': [facts(point) for point in past.points(queue, name)]})
+                   'sum': pointFacts(past.sum(queue, name)),
+                   'points': [pointFacts(point) for point in past.points(queue, name)]})
         return 0
     say((place, 'bold'), f', the last {period}')
     draw(past.points(queue, name))
@@ -76,13 +76,6 @@ def history(target: str, period: str, queue: str | None, name: str | None, asJso
     if name is None:
         tabled('job', [(each, past.sum(queue, each)) for each in past.names()[:PERIODROWS]])
     return 0
-
-
-def facts(point: Point) -> dict[str, Any]:
-    """A point, for JSON."""
-    return {**point._asdict(), 'start': iso(point.start), 'rate': round(point.rate, 6),
-            **{name: each and each._asdict() for name, each
-               in (('runs', point.runs), ('waits', point.waits), ('depth', point.depth))}}
 
 
 def draw(points: Sequence[Point]) -> None:

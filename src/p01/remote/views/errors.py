@@ -51,12 +51,14 @@ class Failures(NamedTuple):
 
 
 def failuresOf(store: Store, which: Filter = EVERYJOB, most: int = NEWESTFAILED,
-               total: int | None = None) -> Failures:
+               total: int | None = None, sought: int | None = None) -> Failures:
     """The kinds of failure among the newest failed jobs of a filter. total: how many failed jobs
-    there are, where somebody has counted already."""
+    there are, where somebody has counted already; sought: for those of the filter so many are
+    looked at, None for all."""
+    search = Search(sought)
     found: dict[str, Failure] = {}
     looked = 0
-    for view in failed(store, which, most):
+    for view in failed(store, which, most, search):
         looked += 1
         kind = kindOf(view)
         known = found.get(kind.key)
@@ -65,12 +67,13 @@ def failuresOf(store: Store, which: Filter = EVERYJOB, most: int = NEWESTFAILED,
     kinds = sorted(found.values(), key=lambda kind: (-len(kind.jobids), -kind.jobids[0]))
     if total is None:
         total = sum(count for (_, status), count in tallied(store).items() if status == ERROR)
-    return Failures(tuple(kinds), looked, total, looked < most or looked >= total)
+    return Failures(tuple(kinds), looked, total,
+                    not search.over and (looked < most or looked >= total))
 
 
-def failed(store: Store, which: Filter, most: int) -> Iterator[View]:
+def failed(store: Store, which: Filter, most: int, search: Search) -> Iterator[View]:
     """The newest failed jobs of a filter."""
-    return islice(Search().find(store, which._replace(stati=(ERROR,))), most)
+    return islice(search.find(store, which._replace(stati=(ERROR,))), most)
 
 
 def kindOf(view: View) -> Failure:

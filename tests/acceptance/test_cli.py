@@ -96,7 +96,7 @@ def test_help_is_there_for_every_verb(run):
              if line]
     assert verbs == ['demo', 'worker', 'enqueue', 'jobs', 'errors', 'queues', 'schedules',
                      'workers', 'status', 'health', 'top', 'history', 'metrics', 'shell',
-                     'completion', 'doctor', 'dash', 'dev', 'pack', 'copy']
+                     'completion', 'doctor', 'dash', 'dev', 'mcp', 'pack', 'copy']
     assert run('--version').stdout.startswith('p01-remote ')
     assert run('nothing').returncode == 2
 

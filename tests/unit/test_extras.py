@@ -12,7 +12,7 @@ from pkgutil import walk_packages
 class Lacking:
     def find_spec(self, name, path=None, target=None):
         if name.partition('.')[0] in {'psycopg', 'psycopg_binary', 'ZEO', 'prometheus_client',
-                                      'opentelemetry', 'distributed'}:
+                                      'opentelemetry', 'distributed', 'mcp', 'mcp_types'}:
             raise ModuleNotFoundError(f'No module named {name!r}', name=name)
 
 sys.meta_path.insert(0, Lacking())
@@ -29,7 +29,8 @@ for found in walk_packages(p01.remote.__path__, 'p01.remote.', onerror=lambda na
         tried(found.name)
 '''
 HOMES = {'p01.remote.storage.postgresql': 'psycopg', 'p01.remote.storage.notify': 'psycopg',
-         'p01.remote.storage.zeo': 'ZEO', 'p01.remote.engine.executors.cluster': 'distributed'}
+         'p01.remote.storage.zeo': 'ZEO', 'p01.remote.engine.executors.cluster': 'distributed',
+         'p01.remote.mcp.server': 'mcp_types'}
 
 
 def test_an_extra_that_is_not_there_is_missed_at_its_home_alone():

@@ -29,7 +29,7 @@ VERBS = {'demo': 'demo.command', 'worker': 'cli.worker', 'enqueue': 'cli.enqueue
          'status': 'cli.status', 'health': 'cli.health', 'top': 'cli.top', 'history': 'cli.history',
          'metrics': 'cli.metrics', 'shell': 'cli.shell', 'completion': 'cli.shell',
          'doctor': 'cli.doctor', 'dash': 'cli.dash', 'dev': 'cli.dash',
-         'pack': 'cli.pack', 'copy': 'cli.copy'}
+         'mcp': 'cli.mcp', 'pack': 'cli.pack', 'copy': 'cli.copy'}
 
 
 class Verbs(Nouns):

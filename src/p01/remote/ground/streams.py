@@ -13,7 +13,7 @@ import os
 import select
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TextIO
 
 ASCII = {'○': 'o', '◷': '@', '▶': '>', '✔': '+', '✖': 'x', '⊘': '/', '↻': '~', '▲': '!', '⏸': '=',
          '…': '~', '–': '-', '—': '-',
@@ -93,6 +93,18 @@ def lenient(stream: Any, own: Any, descriptor: int) -> Any:
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors=HANDLER)
     return stream
+
+
+def apart() -> tuple[TextIO, TextIO]:
+    """Standard input and output, for one who speaks a protocol there. From now on everybody else in
+    this process, and in those that it starts, reads nothing, and prints to the error stream."""
+    sys.stdout.flush()
+    mine = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    os.close(nothing)
+    return open(mine[0], encoding='utf-8', errors='replace'), open(mine[1], 'w', encoding='utf-8')
 
 
 def rawOf(stream: Any) -> Any:

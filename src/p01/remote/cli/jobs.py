@@ -87,7 +87,7 @@ def show(target: str, jobid: int, asJson: bool) -> int:
 def describe(found: Details, now: float) -> None:
     """Print all about a job."""
     row = found.row
-    say(mark(row.status), f'  job {row.id}  ', (shown(row.name, None), 'bold'))
+    hung([mark(row.status), (f'  job {row.id}  ', '')], shown(row.name, None), 'bold')
     for name, text in lines(found, now):
         if text != '' and text is not None:
             hung([(f'  {name:12}', 'dim')], str(text))
@@ -98,8 +98,9 @@ def describe(found: Details, now: float) -> None:
              f'failed {ago(attempt.ended, now)} on worker {labelOf(attempt.worker)}: '
              f'{shown(attempt.reason, None)}')
         for line in attempt.trace.splitlines():
-            say((f'    {"".join(letter if letter.isprintable() else " " for letter in line)}',
-                 'dim'))
+            text = ''.join(letter if letter.isprintable() else ' ' for letter in line)
+            own = text.lstrip()
+            hung([(' ' * (4 + len(text) - len(own)), '')], own, 'dim')
 
 
 def lines(found: Details, now: float) -> list[tuple[str, Any]]:

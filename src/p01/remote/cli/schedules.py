@@ -11,7 +11,18 @@ import click
 from p01.remote.cli.argument import Nouns, Verb, appArgument
 from p01.remote.cli.selection import AT
 from p01.remote.cli.target import opened
-from p01.remote.cli.terminal import console, fitted, hung, jsonOption, mark, printJson, say, table
+from p01.remote.cli.terminal import (
+    GAP,
+    console,
+    fitted,
+    hung,
+    jsonOption,
+    mark,
+    printJson,
+    say,
+    table,
+    wide,
+)
 from p01.remote.engine.standing import Past, Standing
 from p01.remote.ground.foreign import Raised, guarded
 from p01.remote.ground.words import ago, count, iso, shown, span
@@ -96,7 +107,8 @@ def printAll(found: list[Standing], now: float) -> None:
 
     def fold() -> None:
         for each, (state, _, words, *coming, last, _) in zip(found, rows, strict=True):
-            say(state, '  ', (fitted(shown(each.name), console().width), 'bold'))
+            room = console().width - wide(state[0]) - len(GAP)
+            say(state, GAP, (fitted(shown(each.name), room), 'bold'))
             for text in (words, ' '.join(filter(None, coming)), last[0]):
                 if text:
                     hung([('  ', '')], text)
@@ -157,13 +169,12 @@ def lastOf(each: Standing, now: float) -> tuple[str, str]:
 
 def describe(each: Standing, ticks: list[datetime], now: float) -> None:
     """Print all about a schedule."""
-    say(mark(MARKS[each.state], each.state),
-        f'  {shown(each.name, None)}  ', (shown(each.title, None), 'bold'))
+    hung([mark(MARKS[each.state], each.state), (GAP, '')], shown(each.name, None), 'bold')
     changed = [name for name in each.edited if name != 'paused']
     state = '' if each.active else 'until it is resumed' if each.until is None \
         else f'until {inWords(each.until, each.tz, now)}'
     lines: list[tuple[str, Any]] = [
-        ('description', each.description), ('job',
+        ('title', each.title), ('description', each.description), ('job',
                                             each.job), ('when',
                                                         each.when), ('fault',
                                                                      each.fault), ('paused', state),

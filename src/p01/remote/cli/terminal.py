@@ -9,8 +9,7 @@ import math
 import os
 import shutil
 import sys
-import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -98,15 +97,33 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence
     left out, one after the other, then whatever is widest gives way: a row is a line. Where fold is
     given, it prints the rows in its way instead.
     """
-    cells = [[cell if isinstance(cell, tuple) else (str(cell), '') for cell in row] for row in rows]
-    kept = [at for at in range(len(columns)) if any(row[at][0] for row in cells)]
-    widths = {at: max(wide(columns[at]), *(wide(row[at][0]) for row in cells)) for at in kept}
+    cells = cellsOf(rows)
+    widths = widthsOf(columns, cells)
     if sys.stdout.isatty():
-        least = sum(min(widths[at], LEASTCUT) if columns[at] in cut else widths[at] for at in kept)
-        if fold is not None and least + len(GAP) * (len(kept) - 1) > console().width:
+        least = sum(min(width, LEASTCUT) if columns[at] in cut else width
+                    for at, width in widths.items())
+        if fold is not None and least + len(GAP) * (len(widths) - 1) > console().width:
             fold()
             return
         narrow(widths, columns, console().width, (cut,) if isinstance(cut, str) else cut, drop)
+    for parts in laid(columns, cells, widths, right):
+        say(*parts)
+
+
+def cellsOf(rows: Sequence[Sequence[Any]]) -> list[list[tuple[str, str]]]:
+    """Cells with their styles."""
+    return [[cell if isinstance(cell, tuple) else (str(cell), '') for cell in row] for row in rows]
+
+
+def widthsOf(columns: Sequence[str], cells: Sequence[Sequence[tuple[str, str]]]) -> dict[int, int]:
+    """How wide columns are, by number, without those that are empty."""
+    return {at: max(wide(name), *(wide(row[at][0]) for row in cells))
+            for at, name in enumerate(columns) if any(row[at][0] for row in cells)}
+
+
+def laid(columns: Sequence[str], cells: Sequence[Sequence[tuple[str, str]]],
+         widths: Mapping[int, int], right: Sequence[str]) -> Iterator[list[tuple[str, str]]]:
+    """The lines of a table whose columns have these widths, as parts; the names come first."""
     last = max(widths, default=0)
     for row in [[(name, 'dim') for name in columns], *cells]:
         parts: list[tuple[str, str]] = []
@@ -117,7 +134,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence
             text = gap + text if columns[at] in right else text + gap
             parts += [(text.rstrip() if at == last else text,
                        style), (GAP if at != last else '', '')]
-        say(*parts)
+        yield parts
 
 
 def narrow(widths: dict[int, int], columns: Sequence[str], width: int, cut: Sequence[str],
@@ -178,15 +195,15 @@ def strung(parts: Sequence[tuple[str, str]]) -> None:
         say(*line)
 
 
-def hung(parts: Sequence[tuple[str, str]], text: str) -> None:
+def hung(parts: Sequence[tuple[str, str]], text: str, style: str = '') -> None:
     """Print a line that begins with these parts; on a terminal that is too narrow the text goes on
     below itself."""
     indent = sum(wide(part) for part, _ in parts)
     room = console().width - indent
     if not sys.stdout.isatty() or wide(text) <= room or room < LEASTCUT:
-        say(*parts, text)
+        say(*parts, (text, style))
         return
-    for number, line in enumerate(textwrap.wrap(text, room, break_on_hyphens=False)):
+    for number, line in enumerate(styled((text, style)).wrap(console(), room)):
         say(*(parts if not number else [(' ' * indent, '')]), line)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -12,7 +12,17 @@ from p01.remote.app import App
 from p01.remote.cli.argument import SPAN, Verb, appArgument
 from p01.remote.cli.history import gathered, rated
 from p01.remote.cli.target import opened, placeOf
-from p01.remote.cli.terminal import console, isLive, mark, spark, styled
+from p01.remote.cli.terminal import (
+    cellsOf,
+    console,
+    isLive,
+    laid,
+    mark,
+    narrow,
+    spark,
+    styled,
+    widthsOf,
+)
 from p01.remote.cli.workers import stateOf
 from p01.remote.ground.words import shown, span
 from p01.remote.store.records import DELAYED, ERROR, PROCESSING, QUEUED
@@ -23,13 +33,13 @@ from p01.remote.views.workers import Worker, workersOf
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType
-    from rich.table import Table
     from rich.text import Text
 
 LEAST = 0.2             # seconds between two looks
 RECENTLY = 5            # minutes that rates are of
 NARROW = 80             # columns; with less, some are left out
 ROWS = 15               # queues, and workers
+NONE = '–'
 CALLED = {PROCESSING: 'running', ERROR: 'failed'}
 
 
@@ -87,7 +97,7 @@ def drawn(sight: Sight) -> Group:
              f'  {rated(points[-2].rate)} in the last minute'),
         line(('failed    ', 'dim'), (bars([point.failed for point in points]), 'red'),
              f'  {sum(point.failed for point in points):,} in the hour'),
-        '', queued(sight), '', working(sight)]
+        '', *queued(sight), '', *working(sight)]
     return Group(*lines)
 
 
@@ -103,24 +113,22 @@ def bars(values: Sequence[float]) -> str:
     return spark(gathered(values, max))
 
 
-def queued(sight: Sight) -> Table:
+def queued(sight: Sight) -> list[Text]:
     """The queues, those where most happens first."""
     kept = [status for status in (QUEUED, PROCESSING, DELAYED, ERROR)
             if status != DELAYED or console().width >= NARROW]
-    found = grid('queue', *(CALLED.get(status, status) for status in kept), 'done', 'wait p95',
-                 'run p95')
     busy = sight.past.queues()
     names = [*(name for name in busy if name in sight.queues.all),
              *(name for name in sight.queues.all if name not in busy)]
+    rows: list[list[Any]] = []
     for name in names[:ROWS]:
-        queue, recent = sight.queues.all[name], lately(sight.past, name)
-        word = mark('paused', shown(name)) if queue.paused else (shown(name), '')
-        counts = [f'{queue.counts[status]:,}' if queue.counts[status] else ''
-                  for status in kept]
-        found.add_row(styled(word), *counts, *recent)
-    if len(names) > ROWS:
-        found.add_row(styled((f'and {len(names) - ROWS:,} more', 'dim')))
-    return found
+        queue = sight.queues.all[name]
+        rows.append([mark('paused', shown(name)) if queue.paused else shown(name),
+                     *(f'{queue.counts[status]:,}' if queue.counts[status] else NONE
+                       for status in kept), *lately(sight.past, name)])
+    columns = ['queue', *(CALLED.get(status, status) for status in kept), 'done', 'wait p95',
+               'run p95']
+    return grid(columns, rows, columns[1:], 'queue', ('run p95', 'wait p95', 'done'), len(names))
 
 
 def lately(past: Past, queue: str) -> tuple[str, str, str]:
@@ -129,28 +137,28 @@ def lately(past: Past, queue: str) -> tuple[str, str, str]:
     seconds = sum(point.seconds for point in points)
     waits = [point.waits.p95 for point in points if point.waits is not None]
     runs = [point.runs.p95 for point in points if point.runs is not None]
-    return (rated(sum(point.completed for point in points) / seconds) if seconds else '',
-            span(max(waits)) if waits else '', span(max(runs)) if runs else '')
+    return (rated(sum(point.completed for point in points) / seconds) if seconds else NONE,
+            span(max(waits)) if waits else NONE, span(max(runs)) if runs else NONE)
 
 
-def working(sight: Sight) -> Table:
+def working(sight: Sight) -> list[Text]:
     """The workers, with what each runs."""
-    found = grid('worker', 'state', 'in hand', 'runs', 'for')
+    rows: list[list[Any]] = []
     for worker in sight.workers[:ROWS]:
         job = ', '.join(map(str, worker.running or ()))
-        runs = f'{job} {worker.job.rpartition(".")[2]}' if job else ''
-        found.add_row(shown(worker.label), styled(stateOf(worker)), f'{len(worker.jobs):,}',
-                      shown(runs, 40), span(worker.lasts) if worker.lasts else '')
-    if len(sight.workers) > ROWS:
-        found.add_row(styled((f'and {len(sight.workers) - ROWS:,} more', 'dim')))
-    return found
+        runs = f'{job} {worker.job.rpartition(".")[2]}' if job else NONE
+        rows.append([shown(worker.label), stateOf(worker), f'{len(worker.jobs):,}',
+                     shown(runs, 40), span(worker.lasts) if worker.lasts else NONE])
+    return grid(['worker', 'state', 'in hand', 'runs', 'for'], rows, ['in hand', 'for'],
+                ('worker', 'runs'), ('in hand',), len(sight.workers))
 
 
-def grid(*columns: str) -> Table:
-    """A table without lines; what is not the first column or text stands to the right."""
-    from rich.table import Table
-    found = Table(box=None, pad_edge=False, header_style='dim')
-    for place, name in enumerate(columns):
-        left = not place or name in ('state', 'runs')
-        found.add_column(name, justify='left' if left else 'right', no_wrap=True)
-    return found
+def grid(columns: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[str],
+         cut: str | Sequence[str], drop: Sequence[str], number: int) -> list[Text]:
+    """A table as lines, see terminal.table; number: how many rows there would be."""
+    cells = cellsOf(rows)
+    widths = widthsOf(columns, cells)
+    narrow(widths, columns, console().width, (cut,) if isinstance(cut, str) else cut, drop)
+    more = [styled((f'and {number - len(rows):,} more', 'dim'))] if number > len(rows) else []
+    return [*(styled(*parts) for parts in laid(columns, cells, widths, right)), *more] \
+        if rows else []

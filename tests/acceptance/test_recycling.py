@@ -32,6 +32,16 @@ def test_a_process_that_has_run_so_many_jobs_is_replaced(house, threads):     # 
     assert tree.terminate() == 0
 
 
+def test_what_waits_for_an_event_loop_counts(house):     # noqa: F811
+    """One that has claimed as many as it may does not claim more before they begin."""
+    jobids = house.stage.enqueue('flight', *((key, str(house.marks)) for key in range(200)))
+    tree = house.tree(processes=1, concurrency=100, maxJobs=50)
+    counts = Counter(view.outcome.output for view in house.finish(jobids))
+    assert house.stage.effects == dict.fromkeys(range(200), 1)
+    assert max(counts.values()) <= 50 and sum(counts.values()) == 200
+    assert tree.terminate() == 0
+
+
 def test_nobody_waits_for_the_long_job_of_one_that_is_replaced(house):     # noqa: F811
     """Another process begins at once; the running job ends in its own time."""
     tree = house.tree(processes=1, threads=2, maxJobs=5, grace=0.5)

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from p01.remote import verbs
+from p01.remote.ground import blackbox
 from p01.remote.testing import waitFor
 from tests.acceptance.test_death import house  # noqa: F401 - a fixture
 from tests.acceptance.trees import CODE, DEADLINE, ROOT, environment
@@ -35,6 +36,21 @@ def test_a_running_job_may_end(house, number, group):     # noqa: F811
     assert (view.status, view.runs, view.attempts,
             house.stage.effects) == ('completed', 1, (), {1: 1})
     assert list(tree.boxes.glob('*.box')) == []
+
+
+@pytest.mark.parametrize('drain', [False, True])
+def test_a_process_that_is_told_alone_is_replaced(house, drain):     # noqa: F811
+    """The command says so, and a drain goes on until nothing is due."""
+    jobids = house.stage.enqueue('wait', *((key, str(house.marks)) for key in range(3)))
+    tree = house.tree(processes=1, drain=drain)
+    pid = house.pidOf(0, jobids[0])
+    os.kill(pid, signal.SIGTERM)
+    waitFor(lambda: blackbox.isTold(next(tree.boxes.glob(f'{pid}-*.box'))), DEADLINE)
+    for key in range(3):
+        house.go(key)
+    assert {view.status for view in house.finish(jobids)} == {'completed'}
+    waitFor(lambda: 'and not the command; another one takes its place' in tree.said, DEADLINE)
+    assert (tree.wait() if drain else tree.terminate()) == 0
 
 
 @pytest.mark.parametrize('way', ['grace', 'twice', 'killed after'])

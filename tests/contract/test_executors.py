@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: ZPL-2.1
 """Detached jobs on executors: what comes of them, errors and deaths, time limits, what they say,
 requests to end, claims that follow free slots."""
+import asyncio
+import gc
 import os
 import signal
 import sys
 import threading
 import time
+import weakref
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from p01.remote import App, RunLater, current
+from p01.remote.engine import asynchronous
 from p01.remote.engine.loop import Loop
 from p01.remote.exceptions import Cancelled, InputError, TimeLimit
 from p01.remote.ground import blackbox
@@ -19,7 +24,7 @@ from p01.remote.testing import waitFor
 from p01.remote.worker import MultiWorker
 
 application = App('memory:')
-loops = []
+loops, left = [], []
 ALL = pytest.mark.parametrize('executor', ['threads', 'processes'])
 
 
@@ -129,11 +134,31 @@ def catches(again):
     return 'caught'
 
 
+class Large:
+    """Stands for all the memory there is."""
+
+
+@application.job(detached=True, retries=0)
+def takesAll():
+    held = Large()
+    left.append(weakref.ref(held))
+    raise MemoryError
+
+
+@application.job(retries=0)
+async def takesAllLater():
+    held = Large()
+    await asyncio.sleep(0)
+    left.append(weakref.ref(held))
+    raise MemoryError
+
+
 @application.job(executor='processes')
 def away(value):
     return os.getpid(), value
 
 
+@application.job
 async def awaits():
     """Has an event loop."""
 
@@ -355,6 +380,39 @@ def test_it_is_told_that_it_runs_long(near, executor):
         assert 'TimeLimit' in processor.store.view(passed.id).outcome.error
 
 
+@pytest.mark.parametrize('job', [takesAll, takesAllLater])
+@pytest.mark.parametrize('way', ['a worker', 'by hand'])
+def test_what_a_failed_job_had_is_free_at_once(near, job, way):
+    """Not with the collector only: it may be all memory, and who fails next is another job."""
+    gc.collect()
+    gc.disable()
+    try:
+        if way == 'a worker':
+            [handle] = run(loopOf(near, 'threads'), job.enqueue())
+        else:
+            handle = job.enqueue()
+            with near.transaction():
+                near.processor.processJobs()
+        assert handle.status == 'error'
+        waitFor(lambda: left[-1]() is None, message='it is held')
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize('job', [where, awaits])
+def test_one_that_expires_in_hand_does_not_begin(near, monkeypatch, job):
+    """It goes back, and ends as if it had never been claimed."""
+    later = 7200.0
+    monkeypatch.setattr(asynchronous, 'clocks', SimpleNamespace(now=lambda: time.time() + later))
+    handle = job.using(expires='1h').enqueue()
+    loop = loopOf(near, 'threads')
+    loop.poll(time.time())
+    waitFor(lambda: loop.poll(time.time() + later) is not None and handle.status == 'cancelled')
+    with near.reading() as processor:
+        view = processor.store.view(handle.id)
+    assert (view.outcome.error, view.runs) == ('It expired before it could start.', 0)
+
+
 @ALL
 def test_claims_follow_the_free_slots(near, tmp_path, executor):
     handles = [wait.enqueue(str(tmp_path / f'mark{number}'), str(tmp_path / 'go'))
@@ -411,7 +469,7 @@ def test_what_is_no_executor_is_refused():
 
     for call in (lambda: app.job(executor='rockets')(where.function),
                  lambda: app.job(executor='threads', together=True)(where.function),
-                 lambda: app.job(executor='threads')(awaits),
+                 lambda: app.job(executor='threads')(awaits.function),
                  lambda: WorkerOptions(executor=5), lambda: WorkerOptions(executor='dask'),
                  lambda: WorkerOptions(slots=-1), lambda: WorkerOptions(dask=8786)):
         with pytest.raises(InputError):

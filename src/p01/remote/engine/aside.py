@@ -35,6 +35,7 @@ def aside(job: Awaiting, perform: Callable[[Running], Any], timeout: float | Non
                                                                   work())), name='p01.remote.aside')
     thread.start()
     thread.join()
+    job.work = None             # see Asynchronous.settle
     if isinstance(found[0], Raised):
         raise found[0].error
     return found[0]

@@ -23,7 +23,7 @@ from transaction.interfaces import TransientError
 from ZODB.DB import DB
 
 from p01.remote.engine import tracing
-from p01.remote.engine.attempt import Attempt, Ended, Waiting, made, nowhere
+from p01.remote.engine.attempt import Attempt, Ended, Waiting, first, isLate, made, nowhere, unbegun
 from p01.remote.engine.capture import captured
 from p01.remote.engine.clashes import FIRSTPAUSE, LONGESTPAUSE, hotOf
 from p01.remote.engine.context import running
@@ -89,19 +89,16 @@ class Asynchronous:
         """Those that have waited for long, or all that wait; they are ours no more."""
         found: list[Waiting] = []
         if self.waiting and (whole or self.reserve < len(self.waiting) and self.late()):
-            try:
+            with suppress(IndexError):
                 while whole or len(self.waiting) > self.reserve:
                     found.append(self.waiting.pop())
-            except IndexError:
-                pass
         return found
 
     def late(self) -> bool:
         """Whether the first of those that wait has done so for long."""
-        try:
+        with suppress(IndexError):
             return time.monotonic() - self.waiting[0].since > LONG
-        except IndexError:
-            return False
+        return False
 
     def cancel(self) -> None:
         """Have all that run end at their next await; they go back."""
@@ -158,8 +155,7 @@ class Asynchronous:
             self.fail(error)
         finally:
             self.events.close()
-            self.post.box.give(self.step)
-            for slot in self.taken:
+            for slot in (self.step, *self.taken):
                 self.post.box.give(slot)
 
     def fail(self, error: BaseException) -> None:
@@ -179,10 +175,14 @@ class Asynchronous:
 
     def begin(self) -> None:
         """Begin the first of those that wait."""
-        try:
-            _, task, way, slot = self.waiting.popleft()
-        except IndexError:              # the worker was quicker, and gives it back
+        each = first(self.waiting)
+        if each is None:                # the worker was quicker, and gives it back
             return
+        if isLate(each, clocks.now()):
+            self.ended.append(unbegun(each, True))      # who claims it next sees that, too
+            self.tell()
+            return
+        _, task, way, slot = each
         job = Attempt(self, task, way, clocks.now(), slot)
         self.post.box.write(slot, task.id, job.until, job.began)
         self.running[task.id] = job
@@ -225,6 +225,7 @@ class Asynchronous:
             error = ClaimLost()
         back = task.id in self.given and isinstance(error, asyncio.CancelledError)
         self.given.discard(task.id)
+        job.work = None                 # which holds what it has raised, and so all that it had
         for left in list(job.tasks):
             left.cancel()
         # one that took all memory may leave none to write down its failure
@@ -276,13 +277,11 @@ class Asynchronous:
         for jobid in new:
             self.running[jobid].cancel()
         for _ in range(len(self.waiting)):
-            with suppress(IndexError):      # the worker was quicker
-                each = self.waiting.popleft()
-                if each.task.id in jobids:
-                    self.ended.append(Ended(each.task, each.way, None, None, 0.0, 0.0, None,
-                                            each.slot, False))
-                else:
-                    self.waiting.append(each)
+            each = first(self.waiting)      # see begin
+            if each is not None and each.task.id in jobids:
+                self.ended.append(unbegun(each, False))
+            elif each is not None:
+                self.waiting.append(each)
 
     def stopAll(self, jobids: frozenset[int]) -> None:
         """See stop."""

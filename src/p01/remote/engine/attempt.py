@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
 from contextvars import Context, ContextVar, copy_context
 from functools import partial
 from traceback import StackSummary, format_list
@@ -61,6 +63,25 @@ class Ended(NamedTuple):
     slot: int                           # of the box
     back: bool                          # it was cancelled to be given back
     said: Said | None = None            # what is kept of what it has said
+
+
+def first(waiting: deque[Waiting]) -> Waiting | None:
+    """Take the first of those that wait, if another thread was not quicker."""
+    with suppress(IndexError):
+        return waiting.popleft()
+    return None
+
+
+def isLate(each: Waiting, now: float) -> bool:
+    """Whether a job has expired that waits; of one that has waited before, its next claim knows."""
+    _, record, claim = each.task
+    return claim.key is None and record.extras is not None \
+        and bool(record.extras.get('expires', now) < now)
+
+
+def unbegun(each: Waiting, back: bool) -> Ended:
+    """The end of a job that has not begun."""
+    return Ended(each.task, each.way, None, None, 0.0, 0.0, None, each.slot, back)
 
 
 class Attempt(Awaiting):

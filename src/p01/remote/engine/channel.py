@@ -5,8 +5,8 @@ for each other, and signals.
 The supervisor gives orders once, and holds its end of the line as long as it lives. The process
 says pairs of a word and a value: 'files' (what it has imported), 'checked' (what its App is),
 'works' (its box), 'fault' (why it ends), 'runs' (names of jobs that it waits for), 'leaves' (people
-want it to end), 'full' (it has done what one process does) and 'ended' (in good order: when, and
-what a drain had left then).
+want it to end), 'full' (it has done what one process does), 'told' (whether a signal told it to end) and
+'ended' (in good order: when, and what a drain had left then).
 """
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Child:
         self.files: list[str] = []              # that it has imported, as far as it was not heard
         # of the jobs that it waits for, by their ids, once it has said so
         self.names: dict[int, str] | None = None
-        self.ended = False                      # in good order
+        self.ended = self.told = False          # in good order; a signal told it to end
         # until when it is to end that people want to end, on the monotonic clock; 0 for none
         self.leaves = 0.0
         self.line, says = os.pipe()

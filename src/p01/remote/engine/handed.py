@@ -22,7 +22,7 @@ from p01.remote.engine.verdict import (
 from p01.remote.engine.ways import Way
 from p01.remote.exceptions import ClaimLost, WorkerDied
 from p01.remote.ground import subscribers
-from p01.remote.ground.foreign import Raised, guarded
+from p01.remote.ground.foreign import Raised, guarded, spend
 from p01.remote.storage.origin import contained
 from p01.remote.store.outcomes import saying, success
 from p01.remote.store.payload import packOutput, portable
@@ -68,6 +68,10 @@ class Handed:
     def running(self) -> list[int]:
         """The jobs that run just now; for any thread."""
         return [jobid for place in list(self.places.values()) for jobid in list(place.aio.running)]
+
+    def waiting(self) -> int:
+        """How many have not begun, or have just ended; for any thread."""
+        return max(0, len(self.held) - len(self.running()))
 
     def standing(self) -> list[str]:
         """Where the jobs stand that run just now; for any thread."""
@@ -186,6 +190,7 @@ class Handed:
     def collect(self, stopping: bool = False) -> list[tuple[Task, Verdict]]:
         """What came of the jobs that have ended, and the end of those that need not begin here."""
         runs: list[tuple[Task, Verdict]] = []
+        errors: list[BaseException] = []
         for place in self.places.values():
             aio, ends = place.aio, 0
             if aio.broken is not None and aio.thread is not None:
@@ -197,6 +202,8 @@ class Handed:
                 place.load -= self.held.pop(each.task.id, None) is not None
                 self.slots.append((place, each.slot))
                 verdict = self.verdict(each)
+                if each.error is not None:
+                    errors.append(each.error)
                 if verdict is not None:
                     runs.append((each.task, verdict))
             place.count(ends)
@@ -204,6 +211,8 @@ class Handed:
                 place.load -= self.held.pop(spare.task.id, None) is not None
                 self.back.add(spare.task.id)
                 self.slots.append((place, spare.slot))
+        for error in errors:            # in the end: several jobs may have met the same
+            spend(error)
         return runs
 
     def finish(self, keep: Callable[[list[tuple[Task, Verdict]]], None]) -> Verdict:

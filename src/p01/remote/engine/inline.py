@@ -24,7 +24,7 @@ from p01.remote.engine.surroundings import Surroundings
 from p01.remote.engine.verdict import Failed, Task, ends, expired, failure, policyOf
 from p01.remote.exceptions import TimedOut, TransactionOver
 from p01.remote.ground import clocks, subscribers
-from p01.remote.ground.foreign import interrupts
+from p01.remote.ground.foreign import interrupts, spend
 from p01.remote.ground.upstream import over
 from p01.remote.job import Job
 from p01.remote.storage.insides import turn
@@ -119,6 +119,7 @@ def runOne(processor: Processor, hand: Holder, jobid: int, now: float | None, ma
         ended = clocks.now() if now is None else now
         verdict = failure(task, policyOf(behaviour), error, started, ended, hand.name,
                           random.random())
+        spend(error)
         for event in ends(task, verdict, hand.name):
             subscribers.notifyAfter(current, event)
         if isinstance(verdict, Failed):

@@ -175,6 +175,7 @@ class Served:
             presence.forget(self.app.db)
             now, left = time.monotonic(), guarded(self.left)
             self.app.close()
+            self.line.say('told', signal.SIGTERM in self.flagged)
             self.line.say('ended', [now, None if isinstance(left, Raised) else left])
             linger(self.options.grace)
 

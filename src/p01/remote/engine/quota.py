@@ -36,8 +36,8 @@ class Quota:
             left = self.jobs - done - sum(bool(loop.post.running) for loop in self.loops)
             if left <= 0:
                 return self.end(f'it has begun {count(self.jobs - left, "job")}')
-            # others have some of it in their hands
-            left -= sum(len(loop.post.hand[1]) for loop in self.loops)
+            # others have some of it in their hands, or it waits for an event loop
+            left -= sum(len(loop.post.hand[1]) + loop.handed.waiting() for loop in self.loops)
             most = max(0, min(most, -(-left // len(self.loops))))
         now = time.monotonic()
         if self.memory and done and now - self.looked > MEMORYLOOK:

@@ -151,6 +151,9 @@ class Beside(Protocol):
     def running(self) -> list[int]:
         """The jobs that run just now."""
 
+    def waiting(self) -> int:
+        """How many have not begun, or have just ended."""
+
     def late(self, now: float) -> dict[int, int]:
         """Those that have run longer than they may, and the thread of one that holds the event
         loop, 0 for others."""

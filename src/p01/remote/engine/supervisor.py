@@ -30,6 +30,7 @@ from p01.remote.views.leftovers import Left
 HASTE = 1.0         # seconds; a process that dies younger than this is not replaced at once
 # seconds between two looks at what runs; the end of a time limit that was seen is waited for
 LOOKEVERY = 0.5
+TOLDALONE = 'a signal has told its process to end, and not the command'
 ERRANDLASTS = 10.0     # seconds that an errand gets
 
 
@@ -117,6 +118,8 @@ class Supervisor:
                     child.names = {int(jobid): name for jobid, name in value.items()}
                 case 'leaves':
                     child.leaves = time.monotonic() + self.options.grace
+                case 'told':
+                    child.told = value
                 case 'ended':
                     child.ended = True
                     # the last one who looked saw what all left
@@ -139,7 +142,9 @@ class Supervisor:
         """Replace a process that has ended, where that is to be; returns the seconds until it is
         time for it."""
         leaves = self.stopping or child.leaves > 0
-        if self.refusal or child.ended and child.code == 0 and (self.options.drain or leaves):
+        alone = child.told and not leaves           # somebody else than we has told it to end
+        if self.refusal or child.ended and child.code == 0 and (
+                self.options.drain and not alone or leaves):
             self.crew.forget(number)
             return 0.0
         self.bury(child)
@@ -150,6 +155,9 @@ class Supervisor:
         young = HASTE - (time.monotonic() - self.crew.children[number][1])
         if pause or young > 0 and self.restarts > 3:
             return pause or young
+        if alone:
+            subscribers.notify(events.WorkerFailed(str(number), TOLDALONE,
+                                                   'another one takes its place'))
         self.restarts += 1
         self.crew.forget(number)
         self.crew.due.append(number)

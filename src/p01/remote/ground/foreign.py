@@ -138,3 +138,17 @@ def plain(value: object, show: Callable[[object], str]) -> str:
     """The text that show makes of a value, as a str and of no subclass, whose methods would be
     foreign again."""
     return str.__str__(show(value))
+
+
+def spend(error: BaseException) -> None:
+    """Let go of what the code had that an error comes from: an error that is within reach of it
+    would keep it until the collector comes, and it may be all memory."""
+    left: list[BaseException | None] = [error]
+    known: set[int] = set()
+    while left:
+        each = left.pop()
+        if each is not None and id(each) not in known:
+            known.add(id(each))
+            BaseException.with_traceback(each, None)
+            left += [each.__cause__, each.__context__]
+            left += each.exceptions if isinstance(each, BaseExceptionGroup) else ()

@@ -25,11 +25,12 @@ INSIDES = re.compile(b'site-packages|werkzeug|jinja2|<class |object at 0x|p01/re
 METHODS = ['GET', 'POST', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'PATCH', 'TRACE', 'CONNECT', 'BREW',
            'get', 'G' * 300]
 ODD = ['', ' ', '0', '-1', '1', '007', '1e9', '9' * 18, '9' * 400, 'nan', 'inf', '٣', 'true',
-       'None', 'None\x00', '\x00', '\r\nX-In: 1', '\n', '\t', '\x1b[31m', '\x7f', '\u202e', '\ufeff',
-       'é', '𝒳', "'", '"', '"a', '\\', '/', '//', '../../etc/passwd', '..%2f..%2f', '%', '%zz', '%00',
-       '%s%n', '{{7*7}}', '${x}', '<script>alert(1)</script>', '*', '?', '#', ';', '&a=b', ':', '-',
-       '>', 'x' * 300, 'y' * 5000, '(' * 200, '1h', '10m', '-5s', '1e300d', '2026-01-31T08:30Z',
-       '2026-13-99', '* * * * *', '*/0 * * * *', '@daily', 'Europe/Zurich', '/etc/localtime']
+       'None', 'None\x00', '\x00', '\r\nX-In: 1', '\n', '\t', '\x1b[31m', '\x7f', '\u202e',
+       '\ufeff', 'é', '𝒳', "'", '"', '"a', '\\', '/', '//', '../../etc/passwd', '..%2f..%2f', '%',
+       '%zz', '%00', '%s%n', '{{7*7}}', '${x}', '<script>alert(1)</script>', '*', '?', '#', ';',
+       '&a=b', ':', '-', '>', 'x' * 300, 'y' * 5000, '(' * 200, '1h', '10m', '-5s', '1e300d',
+       '2026-01-31T08:30Z', '2026-13-99', '* * * * *', '*/0 * * * *', '@daily', 'Europe/Zurich',
+       '/etc/localtime']
 FIELDS = ['status', 'job', 'queue', 'age', 'since', 'before', 'error', 'worker', 'schedule', 'id',
           'key', 'nofield', '-status', '-']
 ARGUMENTS = ['filter', 'below', 'after', 'find', 'did', 'n', 'left', 'more', 'span', 'all', 'token',

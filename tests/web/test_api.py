@@ -436,6 +436,47 @@ def test_a_job_whose_key_another_one_has_does_not_run_again(service):
     assert 'unique key' in problem(service.post(f'/jobs/{first}/retry'), 409)
 
 
+def test_a_job_that_waits_is_edited(service):
+    jobid = service.post('/jobs', ORDER).json['id']
+    assert service.post(f'/jobs/{jobid}/edit', {'queue': 'night', 'priority': 3, 'delay': '1h'},
+                        who=MANAGE).json == {'id': jobid, 'status': 'delayed'}
+    assert service.post(f'/jobs/{jobid}/edit', {'now': True, 'args': ['order-2']}).json == {
+        'id': jobid, 'status': 'queued'}
+    found = service.get(f'/jobs/{jobid}')
+    assert (found['queue'], found['priority'], found['due']) == ('night', 3, None)
+    assert [each['text'] for each in found['input']['arguments']] == ["'order-2'"]
+    assert 'run it again' in problem(service.post(f'/jobs/{service.failed()}/edit',
+                                                  {'queue': 'x'}), 409)
+    # what others are called with takes who may enqueue it
+    assert 'enqueue' in problem(service.post(f'/jobs/{jobid}/edit', {'args': []}, who=MANAGE), 403)
+    odd = service.town.ids['waiting']
+    with service.app.reading() as processor:
+        assert processor.store.entry(odd)[1].name not in (RECEIPT, 'shop.stock.sync')
+    assert 'can be enqueued here' in problem(service.post(f'/jobs/{odd}/edit', {'args': []}), 400)
+    assert service.post(f'/jobs/{odd}/edit', {'queue': 'x'}, who=MANAGE).status_code == 200
+
+
+@pytest.mark.parametrize('body', [{}, {'queue': ''}, {'priority': 101}, {'delay': -1}, {'at': 'x'},
+                                  {'now': True, 'delay': 1}, {'args': {}}, {'args': [1, 2, 3, 4]},
+                                  {'kwargs': {'x': 1}}, {'unique': 'x'}])
+def test_an_edit_that_makes_no_sense_is_refused(service, body):
+    jobid = service.post('/jobs', ORDER).json['id']
+    problem(service.post(f'/jobs/{jobid}/edit', body), 400)
+
+
+def test_a_job_that_has_ended_runs_again_as_another_one(service):
+    jobid = service.post('/jobs', {**ORDER, 'unique': 'k', 'queue': 'night'}).json['id']
+    assert 'has not ended' in problem(service.post(f'/jobs/{jobid}/again'), 409)
+    service.post(f'/jobs/{jobid}/cancel')
+    answer = service.post(f'/jobs/{jobid}/again', {}, who=MANAGE)
+    assert answer.status_code == 201 and answer.json['id'] > jobid
+    other = service.post(f'/jobs/{jobid}/again', {'args': ['order-2'], 'priority': 2}).json['id']
+    assert service.get(f'/jobs/{other}')['queue'] == 'night'
+    assert service.get(f'/jobs/{answer.json["id"]}')['unique'] is None
+    problem(service.post(f'/jobs/{jobid}/again', {'args': []}, who=MANAGE), 403)
+    problem(service.post('/jobs/999999/again', {}), 404)
+
+
 @pytest.mark.parametrize('body', [{'running': 1}, {'grace': -1}, {'grace': True}, {'x': 1},
                                   {'grace': 'x'}, [], 'x'])
 def test_a_cancel_that_makes_no_sense_is_refused(service, body):

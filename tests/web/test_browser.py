@@ -146,6 +146,40 @@ def test_all_works_without_javascript(town, visit):
     assert 'paused' in page.locator('.toast').inner_text()
 
 
+def test_jobs_are_moved_without_javascript(town, visit):
+    page = visit('/jobs?filter=status:queued queue:feed', java_script_enabled=False)
+    number = page.locator('tbody tr').count()
+    page.locator('tbody .check').nth(0).check()
+    page.locator('#bulk button[value=move]').click()
+    page.get_by_label('Queue').fill('night')
+    page.get_by_role('button', name='Move 1 job').click()
+    assert '1 moved' in page.locator('.toast').inner_text()
+    assert page.locator('tbody tr').count() == number - 1
+
+
+def test_what_is_half_written_stays_while_the_page_refreshes(town, visit):
+    page = visit(f'/jobs/{town.ids["waiting"]}')
+    page.get_by_label('Priority').fill('9')
+    page.locator('h1').click()
+    with town.app.transaction() as root:
+        root['x'] = 1
+    page.wait_for_timeout(2600)
+    assert page.get_by_label('Priority').input_value() == '9'
+    with page.expect_navigation():
+        page.get_by_role('button', name='Change').click()
+    assert '1 changed' in page.locator('.toast').inner_text()
+    assert '+9' in page.locator('dl.facts').first.inner_text()
+
+
+def test_a_failed_job_runs_again_edited_by_its_page(town, visit):
+    page = visit(jobsOf(town, 'status:error job:receipt')[0])
+    page.get_by_label('Arguments, as in a call').fill("'order-9'")
+    with page.expect_navigation():
+        page.get_by_role('button', name='Enqueue it').click()
+    assert '1 enqueued' in page.locator('.toast').inner_text()
+    assert "'order-9'" in page.locator('dl.facts.code').inner_text()
+
+
 @pytest.mark.slow
 def test_progress_and_log_come_as_they_are(town, visit):
     from tests.web import stage

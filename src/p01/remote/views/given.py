@@ -47,9 +47,9 @@ def isSecret(name: str) -> bool:
 
 
 def givenOf(kept: Any, names: Sequence[str] = (),
-            hides: Callable[[str], bool] = isSecret) -> Given:
+            hides: Callable[[str], bool] = isSecret, most: int = ONE) -> Given:
     """What was kept of an input, see payload.pack. names: those of the function's parameters;
-    hides: which names are those of secrets."""
+    hides: which names are those of secrets; most: characters of one argument."""
     if kept is None:
         return Given()
     try:
@@ -58,14 +58,14 @@ def givenOf(kept: Any, names: Sequence[str] = (),
         return Given(note=f'not shown ({error})')
     call = pickled.called(value)
     if call is None:
-        return Given((('0', pickled.written(value, ONE, hides)),))
+        return Given((('0', pickled.written(value, most, hides)),))
     some, more = call
     named = [(names[at] if at < len(names) else str(at), each) for at, each in enumerate(some)]
     found, hidden = [], 0
     for name, each in [*named, *more]:
         hide = hides(name)
         hidden += hide
-        text = pickled.DOTS if hide else pickled.written(each, ONE, hides)
+        text = pickled.DOTS if hide else pickled.written(each, most, hides)
         hidden += pickled.DOTS in text and not hide
         found.append((name, text))
     return Given(tuple(found), hidden)

@@ -17,7 +17,7 @@ except ImportError as error:
 from flask import Flask
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from p01.remote.web import actions, orders, pages, places
+from p01.remote.web import actions, edits, orders, pages, places
 from p01.remote.web.access import ALL, DENIED, READ, Access, Sessions, Visitor
 from p01.remote.web.site import Act, Site
 
@@ -53,7 +53,8 @@ ROUTES = (('/', 'overview', pages.overview), ('/jobs', 'jobs', pages.jobs),
          ('/schedules/<path:name>', 'schedule', places.schedule),
          ('/system', 'system', places.system))
 ACTIONS: tuple[tuple[str, str, Act], ...] = (
-    ('/jobs/act', 'act', actions.act),
+    ('/jobs/act', 'act', actions.act), ('/jobs/<int:jobid>/edit', 'edit', edits.edit),
+    ('/jobs/<int:jobid>/again', 'again', edits.again),
     ('/errors/<key>/retry', 'retryKind', actions.retryKind),
     ('/errors/<key>/remove', 'removeKind', actions.removeKind),
     ('/queues/pause/<path:name>', 'pauseQueue', orders.pauseQueue),

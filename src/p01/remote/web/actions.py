@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import islice
+from typing import Any
 
 from flask import make_response, redirect
 from flask import url_for as addressOf
@@ -20,18 +21,27 @@ from p01.remote.web import lists
 from p01.remote.web.access import Visitor
 from p01.remote.web.site import Site, isLocal
 from p01.remote.web.snapshot import taken
-from p01.remote.wire.deeds import ATONCE, DEEDS, Verb, each
+from p01.remote.wire.deeds import ATONCE, DEEDS, MOVE, Verb, each, verbOf
 
 Form = MultiDict[str, str]
+WHEREFROM = verbOf(MOVE, {'priority': 0})        # whatever they get
 
 
 def act(site: Site, visitor: Visitor, form: Form) -> Response:
     """Do what a form says with the jobs that it names, or with all of its filter."""
     word = form.get('do', '')
-    if word not in DEEDS:
-        raise InputError('What is to be done is not known here; go back, and try again.')
-    jobids, more = meant(site, visitor, form, DEEDS[word])
-    return done(site, visitor, form, word, jobids, more)
+    if word == MOVE and not optionsOf(form):
+        return whither(site, visitor, form)
+    verb = verbOf(word, optionsOf(form))
+    jobids, more = meant(site, visitor, form, verb)
+    return done(site, visitor, form, word, verb, jobids, more)
+
+
+def optionsOf(form: Form) -> dict[str, Any]:
+    """Where jobs are to be moved, as a form says it. Raises InputError."""
+    queue, priority = form.get('to', '').strip(), form.get('priority', '').strip()
+    return ({'queue': queue} if queue else {}) \
+        | ({'priority': lists.priorityOf(priority)} if priority else {})
 
 
 def meant(site: Site, visitor: Visitor, form: Form, verb: Verb) -> tuple[list[int], bool]:
@@ -43,21 +53,36 @@ def meant(site: Site, visitor: Visitor, form: Form, verb: Verb) -> tuple[list[in
             raise InputError('No job was selected; select some first.')
         return list(dict.fromkeys(found)), False
     which = grammar.parse(form.get('filter', ''), clocks.now())
-    stati = tuple(status for status in which.stati if status in verb.stati)
+    stati = verb.takes(which.stati)
     with taken(site.app, site.target, visitor, {}) as at:
         views = list(islice(find(at.processor.store, which._replace(stati=stati)), ATONCE + 1))
     return [view.id for view in views[:ATONCE]], len(views) > ATONCE
 
 
-def done(site: Site, visitor: Visitor, form: Form, word: str, jobids: list[int],
+def done(site: Site, visitor: Visitor, form: Form, word: str, verb: Verb, jobids: list[int],
          more: bool = False) -> Response:
     """Do it, and go back; what cannot be undone is asked for first."""
     back = form.get('back', '')
     back = back if isLocal(back) else addressOf('jobs')
     if word == 'remove' and 'sure' not in form:
         return asked(site, form, jobids, more, back)
-    number = sum(each(site.app, visitor.name, jobids, DEEDS[word]))
+    number = sum(each(site.app, visitor.name, jobids, verb))
     return redirect(told(back, word, number, len(jobids) - number, more), 303)
+
+
+def whither(site: Site, visitor: Visitor, form: Form) -> Response:
+    """A page that asks where jobs are to be moved."""
+    which = grammar.parse(form.get('filter', ''), clocks.now())
+    with taken(site.app, site.target, visitor, {}) as at:
+        queues = at.queues
+        total = lists.totalOf(which._replace(stati=WHEREFROM.takes(which.stati)), queues) \
+            if 'all' in form else len(set(form.getlist('job')))
+        back = form.get('back', '')
+        return make_response(site.rendered('move.html', at, {
+            'number': total, 'queues': sorted(queues.all)[:lists.CHOICES],
+            'back': back if isLocal(back) else addressOf('jobs'),
+            'fields': [(key, value) for key, value in form.items(multi=True)
+                       if key not in ('do', 'to', 'priority')]}))
 
 
 def asked(site: Site, form: Form, jobids: list[int], more: bool, back: str) -> Response:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from p01.remote.exceptions import JobNotFound
+from p01.remote.ground import checks
 from p01.remote.store.records import CANCELLED, DELAYED, ERROR, FINISHED, PROCESSING, QUEUED
 from p01.remote.store.views import View
 from p01.remote.views.filters import STATI, Filter
@@ -22,7 +23,7 @@ PAGEROWS = 50              # rows of a page
 LOOKEDAT = 3_000          # jobs that are looked at for one
 CHOICES = 100           # queues that can be chosen from
 WHOLE = re.compile('[0-9]{1,18}')
-DID = {'retry': 'queued again', 'cancel': 'cancelled', 'remove': 'removed',
+DID = {'retry': 'queued again', 'cancel': 'cancelled', 'move': 'moved', 'remove': 'removed',
        'pause': 'paused', 'resume': 'resumed', 'run': 'enqueued', 'skip': 'skipped',
        'edit': 'changed', 'reset': 'reset', 'stop': 'asked to end',
        'quiet': 'asked to claim no more', 'unquiet': 'may claim again'}
@@ -109,6 +110,11 @@ def wholeOf(text: str) -> int | None:
     return int(text) if WHOLE.fullmatch(text) else None
 
 
+def priorityOf(text: str) -> int:
+    """A priority. Raises InputError."""
+    return checks.priorityOf(int(text) if re.fullmatch('[-+]?[0-9]{1,9}', text) else text)
+
+
 def joined(terms: Iterable[Term], field: str = '', value: str = '',
            without: Term | None = None) -> str:
     """The text of terms: without one, or with another value of a field, '' for none."""
@@ -151,6 +157,7 @@ def verbsOf(which: Filter, rows: list[Listed]) -> dict[str, bool]:
     stati = set(which.stati)
     return {'retry': bool(stati & {ERROR, CANCELLED}),
             'cancel': bool(stati & {QUEUED, DELAYED, PROCESSING}),
+            'move': bool(stati & {QUEUED, DELAYED}),
             'remove': bool(stati & set(FINISHED))}
 
 

@@ -21,7 +21,7 @@ from p01.remote.views.glance import glanceOf
 from p01.remote.views.history import Point
 from p01.remote.views.job import detailsOf
 from p01.remote.views.traces import parsed
-from p01.remote.web import charts, lists, lives
+from p01.remote.web import charts, edits, lists, lives
 from p01.remote.web.snapshot import Snapshot
 from p01.remote.wire.functions import namesOf
 
@@ -120,7 +120,9 @@ def job(at: Snapshot, jobid: int) -> Page:
         'like': likeOf(at, jobid) if row.status == ERROR
         else None,
         'waits': row.status in (QUEUED, DELAYED), 'running': row.status == PROCESSING,
-        'over': row.status in FINISHED, 'did': lists.didOf(at.given),
+        'over': row.status in FINISHED,
+        'editor': None if row.status == PROCESSING else edits.editorOf(at, view),
+        'did': lists.didOf(at.given),
         'lines': lives.linesOf(at, row.name, jobid, row.status, given),
         'worker': labelOf(row.worker), 'output': givenOf(view.outcome.output).briefly
         if view.outcome is not None else ''}

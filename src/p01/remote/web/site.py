@@ -19,7 +19,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as Answer
 
 from p01.remote.app import App
-from p01.remote.exceptions import InputError, JobNotFound, RemoteError, UnknownSchedule
+from p01.remote.exceptions import InputError, JobNotFound, RemoteError, UnknownJob, UnknownSchedule
 from p01.remote.exposition import exposition
 from p01.remote.ground.foreign import short
 from p01.remote.ground.values import clean
@@ -39,6 +39,7 @@ from p01.remote.web.access import (
     isOurs,
 )
 from p01.remote.web.snapshot import Snapshot, tagOf, taken
+from p01.remote.wire.deeds import Refused
 
 WEBFILES = Path(__file__).parent
 POLICY = ("default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
@@ -206,8 +207,10 @@ class Site:
                 return error.get_response()
         elif isinstance(error, JobNotFound | UnknownSchedule):
             status, text = 404, str(error)
-        elif isinstance(error, InputError):
+        elif isinstance(error, InputError | UnknownJob):
             status, text = 400, str(error)
+        elif isinstance(error, Refused):
+            status, text = 409, str(error)
         elif isinstance(error, RemoteError):
             status, text = 503, str(error)
             logger.warning('The dashboard could not answer %s: %s', request.path, error)

@@ -3,14 +3,15 @@
 in transactions that say who did what."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
 from p01.remote import verbs
 from p01.remote.app import App
+from p01.remote.engine import editing
 from p01.remote.engine.requests import GRACE
-from p01.remote.exceptions import JobNotFound
+from p01.remote.exceptions import InputError, JobNotFound, RemoteError
 from p01.remote.ground import clocks
 from p01.remote.ground.foreign import listed
 from p01.remote.ground.words import count
@@ -22,6 +23,11 @@ from p01.remote.wire.looks import queueAt
 
 BATCHJOBS = 100          # jobs that are changed in one transaction
 ATONCE = 5_000          # jobs that one request changes
+MOVE = 'move'
+
+
+class Refused(RemoteError):
+    """A job stands otherwise than what is to be done with it needs."""
 
 
 class Verb(NamedTuple):
@@ -31,6 +37,10 @@ class Verb(NamedTuple):
     word: str
     stati: tuple[str, ...]
     do: Callable[[RemoteProcessor, int, str], bool]
+
+    def takes(self, stati: Collection[str]) -> tuple[str, ...]:
+        """Those of these stati whose jobs it can be done with."""
+        return tuple(status for status in stati if status in self.stati)
 
 
 def retried(processor: RemoteProcessor, jobid: int, who: str) -> bool:
@@ -53,22 +63,50 @@ DEEDS = {'retry': Verb('run again', (ERROR, CANCELLED), retried),
          'remove': Verb('delete', FINISHED, removed)}
 
 
+def verbOf(word: str, options: Mapping[str, Any]) -> Verb:
+    """What a word means, to move jobs with the queue and priority that they get. Raises
+    InputError."""
+    if word in DEEDS:
+        return DEEDS[word]
+    if word != MOVE:
+        raise InputError('What is to be done is not known here; it is one of '
+                         f'{", ".join([*DEEDS, MOVE])}.')
+    changes = editing.changesOf(options.get('queue'), options.get('priority'))
+    if not changes:
+        raise InputError('Say where the jobs go: a queue, a priority or both.')
+    return Verb(MOVE, (QUEUED, DELAYED),
+                lambda processor, jobid, who: editing.edit(processor, jobid, changes))
+
+
+def edit(processor: RemoteProcessor, jobid: int, changes: dict[str, Any],
+         calling: editing.Calling | None = None, again: bool = False) -> int:
+    """Change a job that waits, or with again enqueue one like a job that has ended; returns the id.
+    Raises JobNotFound, InputError, Refused."""
+    if again:
+        return editing.again(processor, jobid, changes, calling)
+    if not editing.edit(processor, jobid, changes, calling):
+        raise Refused(editing.refusal(processor, jobid))
+    return jobid
+
+
 def each(app: App, who: str, jobids: list[int], verb: Verb, face: str = 'dash') -> Iterator[bool]:
     """Do a verb with each job, in transactions of BATCHJOBS; gives whether it could be, once it is
     committed."""
-    def some(processor: RemoteProcessor, batch: Iterable[int]) -> list[bool]:
-        found = []
-        for jobid in batch:
-            try:
-                found.append(verb.do(processor, jobid, who))
-            except JobNotFound:
-                found.append(False)
-        return found
-
     for start in range(0, len(jobids), BATCHJOBS):
         batch = jobids[start:start + BATCHJOBS]
         what = f'{verb.word} {count(len(batch), "job")}: {listed(map(str, batch))}'
-        yield from change(app, who, what, partial(some, batch=batch), face)
+        yield from change(app, who, what, partial(some, jobids=batch, verb=verb, who=who), face)
+
+
+def some(processor: RemoteProcessor, jobids: Iterable[int], verb: Verb, who: str) -> list[bool]:
+    """Do a verb with each job; whether it could be."""
+    found = []
+    for jobid in jobids:
+        try:
+            found.append(verb.do(processor, jobid, who))
+        except JobNotFound:
+            found.append(False)
+    return found
 
 
 def pauseQueue(processor: RemoteProcessor, name: str, until: float | None) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from p01.remote.exceptions import (
 )
 from p01.remote.ground.values import jsonOf
 from p01.remote.web.api.limits import BODYBYTES
+from p01.remote.wire.deeds import Refused
 
 KIND = 'application/problem+json'
 SENTENCES = {
@@ -54,6 +55,8 @@ def problemOf(error: Exception) -> Problem:
         return Problem(404, str(error))
     if isinstance(error, InputError | UnknownJob):
         return Problem(400, str(error))
+    if isinstance(error, Refused):
+        return Problem(409, str(error))
     if isinstance(error, TransientError):
         return Problem(503, CROWDED, {'Retry-After': '1'})
     if isinstance(error, RemoteError):

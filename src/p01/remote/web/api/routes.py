@@ -35,6 +35,11 @@ KEYHEADER = {'Idempotency-Key': Field(
 ENDINGBODY = {'running': Field('Whether a job that runs is asked to end.', ('boolean',), False,
                            {'default': True}),
           'grace': Field('How long it gets for that.', TIME)}
+EDITABLEPARTS = {
+    **{name: ORDERED[name] for name in ('args', 'kwargs', 'queue', 'priority', 'delay', 'at')},
+    'now': Field('Whether it need not wait for its time any more.', ('boolean',), False,
+                 {'default': False})}
+ANEWPARTS = {name: field for name, field in EDITABLEPARTS.items() if name != 'now'}
 PAUSED = {'for': Field('How long; without it until resumed.', TIME)}
 
 TABLEOFROUTES = (
@@ -51,6 +56,10 @@ TABLEOFROUTES = (
           deeds.cancel, {200: 'Changed'}, {}, ENDINGBODY),
     Route('POST', '/jobs/{id}/retry', 'retry', MANAGE, 'Run a failed or cancelled job again',
           deeds.retry, {200: 'Changed'}, {}, {}),
+    Route('POST', '/jobs/{id}/edit', 'edit', MANAGE, 'Change a job that waits', deeds.edit,
+          {200: 'Changed'}, {}, EDITABLEPARTS),
+    Route('POST', '/jobs/{id}/again', 'again', MANAGE, 'Enqueue a job like one that has ended',
+          deeds.again, {201: 'Enqueued'}, {}, ANEWPARTS),
     Route('GET', '/queues', 'listQueues', READ, 'Queues, by name', looks.queues, {200: 'Queues'},
           PAGED),
     Route('POST', '/queues/{name}/pause', 'pauseQueue', MANAGE, 'Start no more jobs of a queue',

@@ -14,6 +14,7 @@
 
   const busy = () => paused || document.hidden || all('tbody .check:checked').length > 0
     || all('dialog[open], .menu[open]').length > 0
+    || all('.form .input').some(field => field.value !== field.defaultValue)
     || (document.activeElement && document.activeElement.matches('main input:not(.check), main select, main textarea'));
   const showLive = () => {
     const live = document.getElementById('live');

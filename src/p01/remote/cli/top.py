@@ -39,7 +39,7 @@ LEAST = 0.2             # seconds between two looks
 RECENTLY = 5            # minutes that rates are of
 NARROW = 80             # columns; with less, some are left out
 ROWS = 15               # queues, and workers
-NONE = '–'
+DASH = '–'
 CALLED = {PROCESSING: 'running', ERROR: 'failed'}
 
 
@@ -124,7 +124,7 @@ def queued(sight: Sight) -> list[Text]:
     for name in names[:ROWS]:
         queue = sight.queues.all[name]
         rows.append([mark('paused', shown(name)) if queue.paused else shown(name),
-                     *(f'{queue.counts[status]:,}' if queue.counts[status] else NONE
+                     *(f'{queue.counts[status]:,}' if queue.counts[status] else DASH
                        for status in kept), *lately(sight.past, name)])
     columns = ['queue', *(CALLED.get(status, status) for status in kept), 'done', 'wait p95',
                'run p95']
@@ -137,8 +137,8 @@ def lately(past: Past, queue: str) -> tuple[str, str, str]:
     seconds = sum(point.seconds for point in points)
     waits = [point.waits.p95 for point in points if point.waits is not None]
     runs = [point.runs.p95 for point in points if point.runs is not None]
-    return (rated(sum(point.completed for point in points) / seconds) if seconds else NONE,
-            span(max(waits)) if waits else NONE, span(max(runs)) if runs else NONE)
+    return (rated(sum(point.completed for point in points) / seconds) if seconds else DASH,
+            span(max(waits)) if waits else DASH, span(max(runs)) if runs else DASH)
 
 
 def working(sight: Sight) -> list[Text]:
@@ -146,9 +146,9 @@ def working(sight: Sight) -> list[Text]:
     rows: list[list[Any]] = []
     for worker in sight.workers[:ROWS]:
         job = ', '.join(map(str, worker.running or ()))
-        runs = f'{job} {worker.job.rpartition(".")[2]}' if job else NONE
+        runs = f'{job} {worker.job.rpartition(".")[2]}' if job else DASH
         rows.append([shown(worker.label), stateOf(worker), f'{len(worker.jobs):,}',
-                     shown(runs, 40), span(worker.lasts) if worker.lasts else NONE])
+                     shown(runs, 40), span(worker.lasts) if worker.lasts else DASH])
     return grid(['worker', 'state', 'in hand', 'runs', 'for'], rows, ['in hand', 'for'],
                 ('worker', 'runs'), ('in hand',), len(sight.workers))
 

@@ -5,8 +5,8 @@ for each other, and signals.
 The supervisor gives orders once, and holds its end of the line as long as it lives. The process
 says pairs of a word and a value: 'files' (what it has imported), 'checked' (what its App is),
 'works' (its box), 'fault' (why it ends), 'runs' (names of jobs that it waits for), 'leaves' (people
-want it to end), 'full' (it has done what one process does), 'told' (whether a signal told it to end) and
-'ended' (in good order: when, and what a drain had left then).
+want it to end), 'full' (it has done what one process does), 'told' (whether a signal told it to
+end) and 'ended' (in good order: when, and what a drain had left then).
 """
 from __future__ import annotations
 

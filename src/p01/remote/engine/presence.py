@@ -28,6 +28,7 @@ from p01.remote.ground.blackbox import (
     ENDING,
     ENDS,
     RUN,
+    SAID,
     SLOTSIZE,
     STACK,
     TAKEN,
@@ -183,10 +184,11 @@ def tidy(folder: Path) -> None:
         with contextlib.suppress(OSError):
             if died(box) and box.stat().st_mtime < time.time() - BOXLASTS:
                 remove(box)
-    for stack in listed(folder, STACK):
-        with contextlib.suppress(OSError):
-            if not stack.with_suffix('.box').exists():
-                stack.unlink()
+    for suffix in (STACK, SAID):
+        for beside in listed(folder, suffix):
+            with contextlib.suppress(OSError):
+                if not beside.with_suffix('.box').exists():
+                    beside.unlink()
 
 
 _boxes: weakref.WeakKeyDictionary[DB, Box] = weakref.WeakKeyDictionary()

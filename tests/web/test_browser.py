@@ -114,6 +114,15 @@ def test_what_is_open_or_selected_stays_so(town, visit):
     assert [runs.nth(at).evaluate('each => each.open') for at in (0, 1)] == [False, True]
 
 
+def test_the_tab_of_the_page_one_is_on_is_in_view(town, visit):
+    page = visit('/system', viewport={'width': 320, 'height': 800})
+    tab = page.locator('#nav [aria-current]')
+    with page.expect_response(lambda answer: answer.status == 200, timeout=20_000), \
+            town.app.transaction() as root:
+        root['x'] = 1
+    waitFor(lambda: tab.evaluate('each => each.getBoundingClientRect().right') <= 320, 20)
+
+
 def test_light_and_dark(town, visit):
     page = visit('/', color_scheme='light')
     ground = 'getComputedStyle(document.body).backgroundColor'

@@ -39,6 +39,8 @@ TABLE = {
     'workers': Entry('/workers'), 'schedules': Entry('/schedules'),
     'schedule': Entry('/schedules/{schedule}'), 'system': Entry('/system'),
     'act': Entry('/jobs/act', {'do': 'retry', 'job': '{job}'}, 303),
+    'edit': Entry('/jobs/{waits}/edit', {'priority': '7', 'was-priority': '0'}, 303),
+    'again': Entry('/jobs/{job}/again', {}, 303),
     'retryKind': Entry('/errors/{kind}/retry', {}, 303),
     'removeKind': Entry('/errors/{kind}/remove', {}, 200, False),
     'pauseQueue': Entry('/queues/pause/{queue}', {'for': '1h'}, 303),
@@ -97,7 +99,8 @@ def poisoned(empty):
 def there(town, schedule='shop.stock.sync', queue='mail'):
     """What is there, by the names that the table has for it."""
     kind = re.search(r'/errors/(\w+)"', town.text('/errors'))[1]
-    return {'job': jobsOf(town, 'status:error')[0].rpartition('/')[2], 'kind': kind,
+    return {'job': jobsOf(town, 'status:error')[0].rpartition('/')[2],
+            'waits': jobsOf(town, 'status:queued')[0].rpartition('/')[2], 'kind': kind,
             'schedule': schedule, 'queue': queue}
 
 
@@ -156,7 +159,7 @@ def test_markup_stays_text_where_it_is_sent(poisoned, name):
                                   in there(poisoned, SCRIPT, SCRIPT).items()})
     answer = poisoned.browser.post(path, headers=OURS, follow_redirects=True, data=dict.fromkeys(
         ('do', 'job', 'back', 'for', 'count', 'cron', 'every', 'tz', 'queue', 'process', 'theme',
-         'filter', 'sure'), SCRIPT))
+         'filter', 'sure', 'call', 'priority', 'delay', 'to'), SCRIPT))
     seen = Seen(answer.text)
     assert answer.status_code < 500
     assert 'img' not in seen.tags and 'onerror' not in seen.names and '<script>' not in answer.text

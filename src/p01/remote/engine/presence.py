@@ -8,7 +8,6 @@ import contextlib
 import fcntl
 import mmap
 import os
-import signal
 import threading
 import time
 import uuid
@@ -17,7 +16,6 @@ from collections.abc import Callable
 from functools import partial
 from heapq import heappop, heappush
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from ZODB.DB import DB
@@ -30,11 +28,9 @@ from p01.remote.ground.blackbox import (
     ENDING,
     ENDS,
     RUN,
-    SAID,
     SLOTSIZE,
     STACK,
     TAKEN,
-    TOLD,
     TOP,
     TURN,
     UNKNOWN,
@@ -187,11 +183,10 @@ def tidy(folder: Path) -> None:
         with contextlib.suppress(OSError):
             if died(box) and box.stat().st_mtime < time.time() - BOXLASTS:
                 remove(box)
-    for suffix in (STACK, SAID):
-        for beside in listed(folder, suffix):
-            with contextlib.suppress(OSError):
-                if not beside.with_suffix('.box').exists():
-                    beside.unlink()
+    for stack in listed(folder, STACK):
+        with contextlib.suppress(OSError):
+            if not stack.with_suffix('.box').exists():
+                stack.unlink()
 
 
 _boxes: weakref.WeakKeyDictionary[DB, Box] = weakref.WeakKeyDictionary()
@@ -269,19 +264,3 @@ def _ending() -> None:
 
 
 atexit.register(_ending)
-
-
-def heed() -> None:
-    """Have the boxes say so when a signal is to end this process that nobody handles: it is for
-    processes of others, as web servers are, and they end by it as ever."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) == signal.SIG_DFL:
-            with contextlib.suppress(ValueError):       # another thread than the main one calls
-                signal.signal(number, _told)
-
-
-def _told(number: int, frame: FrameType | None) -> None:
-    """See heed."""
-    end(TOLD)
-    signal.signal(number, signal.SIG_DFL)
-    os.kill(os.getpid(), number)

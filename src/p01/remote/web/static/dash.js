@@ -43,7 +43,12 @@
     if (reached) lost = 0; else lost = lost || Date.now() - PACE;
     showLive();
   });
-  document.addEventListener('htmx:afterSettle', () => { mark(); counted(); });
+  // the page that one is on, within the tabs that scroll
+  const inView = () => {
+    const nav = document.getElementById('nav'), here = nav && nav.querySelector('[aria-current]');
+    if (here) nav.scrollLeft = here.offsetLeft + here.offsetWidth / 2 - nav.clientWidth / 2;
+  };
+  document.addEventListener('htmx:afterSettle', () => { mark(); counted(); inView(); });
 
   // what a reader has opened stays open, and what he has ticked stays ticked
   const morphing = window.Idiomorph && Idiomorph.defaults.callbacks;
@@ -125,4 +130,5 @@
   document.getElementById('single').checked = single;
   showLive();
   counted();
+  inView();
 })();

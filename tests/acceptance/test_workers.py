@@ -180,19 +180,28 @@ while not Path(sys.argv[1]).exists():
     time.sleep(0.01)
 if sys.argv[2] == 'exit':
     sys.exit(3)
-raise KeyboardInterrupt
+if sys.argv[2] == 'interrupt':
+    raise KeyboardInterrupt
+Path(sys.argv[1] + '.seen').touch()
+while True:
+    time.sleep(1)
 '''
 
 
-@pytest.mark.parametrize('way', ['exit', 'interrupt'])
-def test_workers_end_with_the_web_process_that_has_them(house, way):     # noqa: F811
-    """It does not wait for a job that runs; that goes to others, and nobody is blamed."""
+@pytest.mark.parametrize('way, status', [('exit', 3), ('interrupt', -signal.SIGINT),
+                                         ('TERM', -signal.SIGTERM), ('HUP', -signal.SIGHUP)])
+def test_workers_end_with_the_web_process_that_has_them(house, way, status):     # noqa: F811
+    """It does not wait for a job that runs; that goes to others, and nobody is blamed, also when it
+    handles no signals."""
     [jobid] = house.stage.enqueue('wait', (1, str(house.marks)))
     process = subprocess.Popen([sys.executable, '-c', WEB, str(house.marks / f'1.{jobid}.1'), way],
                                cwd=ROOT,
                                env=environment(house.address), stderr=subprocess.DEVNULL)
     try:
-        assert process.wait(DEADLINE) == (3 if way == 'exit' else -signal.SIGINT)
+        if status in (-signal.SIGTERM, -signal.SIGHUP):
+            waitFor((house.marks / f'1.{jobid}.1.seen').exists, DEADLINE)
+            process.send_signal(-status)
+        assert process.wait(DEADLINE) == status
     finally:
         process.kill()
     house.go(1)

@@ -286,7 +286,8 @@ def test_a_misspelt_job_is_told_the_one_that_was_meant(shop, run):
     (['schedules', 'tasks:app'], 'did you mean `p01-remote schedules list tasks:app`?'),
     (['workers', 'stacks:app', 'x'], 'did you mean `p01-remote workers stacks`?'),
     (['jobs', 'lst', 'tasks:app'], 'did you mean `p01-remote jobs list`?'),
-    (['jobs', '12345', '678'], 'it has cancel, '), (['wrker', 'tasks:app'], '`p01-remote worker`?'),
+    (['jobs', '12345', '678'], 'it has again, cancel, '),
+    (['wrker', 'tasks:app'], '`p01-remote worker`?'),
     (['frobnicate'], 'it has demo, worker, ')])
 def test_a_word_that_is_no_command_is_told_which_was_meant(run, args, said):
     status, _, err = run(*args)

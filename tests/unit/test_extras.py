@@ -30,6 +30,7 @@ for found in walk_packages(p01.remote.__path__, 'p01.remote.', onerror=lambda na
 '''
 HOMES = {'p01.remote.storage.postgresql': 'psycopg', 'p01.remote.storage.notify': 'psycopg',
          'p01.remote.storage.zeo': 'ZEO', 'p01.remote.engine.executors.cluster': 'distributed',
+         'p01.remote.engine.executors.bound': 'distributed',
          'p01.remote.mcp.server': 'mcp_types'}
 
 

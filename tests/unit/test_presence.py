@@ -34,7 +34,8 @@ def folder(app):
 
 def test_what_the_dead_left_half_made_goes_and_the_living_keep_theirs(app, folder):
     box = presence.mine(app.db)
-    (folder / 'dead.new').touch()
+    for name in ('dead.new', 'dead.stack', 'dead.said'):
+        (folder / name).touch()
     with open(folder / 'living.new', 'wb') as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         presence.tidy(folder)

@@ -13,7 +13,7 @@ import pytest
 from p01.remote import App, current
 from p01.remote.cli import main
 from p01.remote.cli.watching import Follower
-from p01.remote.engine import capture, progress
+from p01.remote.engine import capture, presence, progress
 from p01.remote.engine.context import running
 from p01.remote.engine.loop import Loop
 from p01.remote.engine.watching import NOTSEEN, Seen
@@ -242,8 +242,7 @@ def test_what_processes_left_goes_with_their_boxes(tmp_path):
     progress.boardOf(app.db)
     kept = {path.name for path in folder.glob('*' + blackbox.SAID)}
     (folder / '1-left.said').touch()
-    progress._boards.clear()
-    progress.boardOf(app.db)
+    presence.tidy(folder)
     assert {path.name for path in folder.glob('*' + blackbox.SAID)} == kept and len(kept) == 1
     app.close()
     assert not list(folder.glob('*' + blackbox.SAID))

@@ -152,7 +152,7 @@ def pagesOf(town):
     from p01.remote.views.errors import failuresOf
     with town.app.reading() as processor:
         key = failuresOf(processor.store).kinds[0].key
-    return ['/', '/?span=day', '/jobs', '/jobs?filter=status:error', '/errors', '/queues',
-            '/workers', '/schedules', '/schedules/shop.stock.sync', '/system', f'/errors/{key}',
-            jobsOf(town, 'status:error')[0], jobsOf(town, 'status:completed')[0],
+    return ['/', '/?span=day', '/?queue=mail', '/jobs', '/jobs?filter=status:error', '/errors',
+            '/queues', '/workers', '/schedules', '/schedules/shop.stock.sync', '/system',
+            f'/errors/{key}', jobsOf(town, 'status:error')[0], jobsOf(town, 'status:completed')[0],
             f'/jobs/{town.ids["waiting"]}', f'/jobs/{town.ids["delayed"]}']

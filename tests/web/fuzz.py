@@ -38,7 +38,8 @@ ARGUMENTS = ['filter', 'below', 'after', 'find', 'did', 'n', 'left', 'more', 'sp
 FORM = ['do', 'job', 'filter', 'all', 'back', 'for', 'count', 'cron', 'every', 'tz', 'queue',
         'process', 'theme', 'call', 'was-call', 'priority', 'was-queue', 'delay', 'now', 'to', 'x']
 WORDS = ['retry', 'cancel', 'remove', 'move', 'stop', 'quiet', 'unquiet', 'dark', 'light', 'hour',
-         'day', 'month', 'mail', 'index', 'completed', 'queued', 'error', 'receipt', 'shop.stock.sync']
+         'day', 'month', 'mail', 'index', 'completed', 'queued', 'error', 'receipt',
+         'shop.stock.sync']
 HEADERS = ['Accept', 'Accept-Encoding', 'Accept-Language', 'Authorization', 'Content-Type',
            'Cookie', 'Forwarded', 'From', 'Host', 'Idempotency-Key', 'If-Match',
            'If-Modified-Since', 'If-None-Match', 'If-Range', 'Origin', 'Range', 'Referer',

@@ -310,6 +310,7 @@ WRONG = [
     ('enqueue', {'job': RECEIPT, 'args': ['o'], 'priority': 1000}, 'priority'),
     ('enqueue', {'job': RECEIPT, 'args': ['o'], 'delay': '1h', 'at': '2030-01-01'}, 'not both'),
     ('enqueue', {'job': RECEIPT, 'args': ['o'], 'unique': ''}, 'unique'),
+    ('enqueue', {'job': RECEIPT, 'args': ['o' * (2 << 20)]}, 'bytes'),
     ('enqueue', {'job': RECEIPT, 'args': 'o'}, 'a list')]
 
 

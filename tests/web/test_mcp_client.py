@@ -38,7 +38,7 @@ def client(town, *words, mode='auto', errors=None):
     server = StdioServerParameters(command=COMMAND[0], args=[*COMMAND[1:], *words],
                                    env=environ(town), cwd=ROOT)
     with open(errors or os.devnull, 'w') as stream, portal() as loop:
-        one = Client(stdio_client(server, stream), mode=mode, read_timeout_seconds=60)
+        one = Client(stdio_client(server, stream), mode=mode, read_timeout_seconds=120)
         with loop.wrap_async_context_manager(one):
             yield Speaker(loop, one)
 
@@ -61,7 +61,7 @@ class Speaker:
 def run(town, *words, **kwargs):
     """What the command says to what it is told."""
     return subprocess.run([*COMMAND, *words], env=environ(town), cwd=ROOT, capture_output=True,
-                          text=True, timeout=60, check=False, **kwargs)
+                          text=True, timeout=120, check=False, **kwargs)
 
 
 @pytest.mark.parametrize('mode', ['legacy', 'auto'])
@@ -147,7 +147,7 @@ def test_what_an_application_prints_and_reads_is_apart_from_the_protocol(town, t
             process.stdin.write(json.dumps(line) + '\n')
         process.stdin.flush()
         first, second = (json.loads(process.stdout.readline()) for _ in range(2))
-        rest, said = process.communicate(timeout=60)
+        rest, said = process.communicate(timeout=120)
     assert first['id'] == 1 and second['result']['structuredContent']['counts']['error']
     assert process.returncode == 0 and rest == ''
     assert all(words in said for words in ('Welcome!', '{"jsonrpc"', 'and this too', 'and a child',
@@ -182,7 +182,7 @@ def test_it_ends_when_it_is_told_to(empty, number):
         process.stdin.flush()
         assert 'serverInfo' in process.stdout.readline()
         process.send_signal(number)
-        waitFor(lambda: process.poll() is not None, 20)
+        waitFor(lambda: process.poll() is not None, 60)
         assert process.stderr.read() == ''
 
 
@@ -193,7 +193,7 @@ def test_it_ends_when_nobody_reads_its_answers(empty):
         process.stdout.close()
         process.stdin.write(json.dumps(HANDSHAKE) + '\n')
         process.stdin.close()
-        waitFor(lambda: process.poll() is not None, 20)
+        waitFor(lambda: process.poll() is not None, 60)
         assert process.returncode == 0 and process.stderr.read() == ''
 
 
@@ -217,7 +217,7 @@ def test_without_the_package_one_is_told_what_brings_it(empty):
             'sys.meta_path.insert(0, Lacking())\n'
             'from p01.remote.cli import main\n'
             'sys.exit(main(["mcp", "shop:app"]))\n')
-    found = subprocess.run([sys.executable, '-c', code], env=environ(empty), cwd=ROOT, timeout=60,
+    found = subprocess.run([sys.executable, '-c', code], env=environ(empty), cwd=ROOT, timeout=120,
                            capture_output=True, text=True, check=False)
     assert found.returncode == 2 and found.stdout == ''
     assert found.stderr == ('Error: The server for assistants needs the package mcp, version 2; '

@@ -179,3 +179,25 @@ def test_what_a_page_loads_is_small(town):
         assert answer.status_code == 200
         total += len(answer.data)
     assert total <= 60_000, total
+
+
+def test_charts_are_of_all_or_of_a_queue_or_of_a_job(town):
+    from p01.remote.views.history import historyOf
+    with town.app.reading() as processor:
+        past = historyOf(processor.store, 'hour', time.time())
+    queue, job = past.queues()[0], past.names()[0]
+    assert past.sum().completed > past.sum(queue).completed or len(past.queues()) == 1
+    text = unescape(town.text('/'))
+    for kind, names in (('queue', past.queues()), ('job', past.names())):
+        assert [f'/?{kind}={name}' in text for name in names if name] == [True] * len(names)
+    for path, point in (('/', past.sum()), (f'/?queue={queue}', past.sum(queue)),
+                        (f'/?job={job}', past.sum(name=job)),
+                        (f'/?queue={queue}&job={job}', past.sum(queue, job)),
+                        ('/?queue=nobody', past.sum('nobody'))):
+        told = re.search(r'<h2>Ended</h2>.*?<p class="sum">(.*?)</p>', unescape(town.text(path)),
+                         re.S)[1]
+        assert told.startswith(f'{point.completed:,} completed' if point.completed
+                               else 'Nothing ended')
+    text = unescape(town.text(f'/?queue={queue}&job={job}'))
+    assert f'queue:{queue}' in text and f'job:{job}' in text
+    assert f'/?span=day&queue={queue}&job={job}' in text

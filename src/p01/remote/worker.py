@@ -14,7 +14,7 @@ from ZODB.DB import DB
 from zope.interface import implementer
 
 from p01.remote import events
-from p01.remote.engine import surroundings
+from p01.remote.engine import presence, surroundings
 from p01.remote.engine.closing import hire, resign
 from p01.remote.engine.loop import Loop
 from p01.remote.engine.outage import Outage
@@ -184,6 +184,7 @@ def start(db: DB, worker: Hired, key: Key = None) -> bool:
         mine[key] = worker, thread
         thread.start()
         hire(db, worker, thread)
+    presence.heed()
     subscribers.notify(events.ProcessorStarted(worker.queuePath[-1]))
     return True
 

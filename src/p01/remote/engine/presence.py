@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import mmap
 import os
+import signal
 import threading
 import time
 import uuid
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from functools import partial
 from heapq import heappop, heappush
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from ZODB.DB import DB
@@ -28,9 +30,11 @@ from p01.remote.ground.blackbox import (
     ENDING,
     ENDS,
     RUN,
+    SAID,
     SLOTSIZE,
     STACK,
     TAKEN,
+    TOLD,
     TOP,
     TURN,
     UNKNOWN,
@@ -183,10 +187,11 @@ def tidy(folder: Path) -> None:
         with contextlib.suppress(OSError):
             if died(box) and box.stat().st_mtime < time.time() - BOXLASTS:
                 remove(box)
-    for stack in listed(folder, STACK):
-        with contextlib.suppress(OSError):
-            if not stack.with_suffix('.box').exists():
-                stack.unlink()
+    for suffix in (STACK, SAID):
+        for beside in listed(folder, suffix):
+            with contextlib.suppress(OSError):
+                if not beside.with_suffix('.box').exists():
+                    beside.unlink()
 
 
 _boxes: weakref.WeakKeyDictionary[DB, Box] = weakref.WeakKeyDictionary()
@@ -264,3 +269,19 @@ def _ending() -> None:
 
 
 atexit.register(_ending)
+
+
+def heed() -> None:
+    """Have the boxes say so when a signal is to end this process that nobody handles: it is for
+    processes of others, as web servers are, and they end by it as ever."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            with contextlib.suppress(ValueError):       # another thread than the main one calls
+                signal.signal(number, _told)
+
+
+def _told(number: int, frame: FrameType | None) -> None:
+    """See heed."""
+    end(TOLD)
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)

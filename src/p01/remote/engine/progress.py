@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 import weakref
-from pathlib import Path
 from typing import Any
 
 from ZODB.DB import DB
@@ -14,7 +13,6 @@ from p01.remote.engine import presence
 from p01.remote.exceptions import InputError
 from p01.remote.ground import blackbox, boards, fork
 from p01.remote.ground.boards import Area, Board, Words
-from p01.remote.ground.folders import listed
 from p01.remote.ground.foreign import short
 from p01.remote.store.records import LOGKEPT, Progress, Said
 from p01.remote.store.seats import Seat
@@ -59,20 +57,11 @@ def boardOf(db: DB) -> Board | None:
         # none yet, or that of the process we were forked from
         if board is None or board.path != path:
             try:
-                if box.file is not None:
-                    tidy(path)
                 board = Board(path, box.file is not None)
             except OSError:
                 return None
             _boards[db] = board
         return board
-
-
-def tidy(path: Path) -> None:
-    """Remove what processes left that are gone with their boxes."""
-    for left in listed(path.parent, blackbox.SAID):
-        if not left.with_suffix('.box').exists():
-            left.unlink(missing_ok=True)
 
 
 def said(area: Area) -> Said | None:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from p01.remote.engine import scheduling
-from p01.remote.engine.behaviours import prepared
 from p01.remote.engine.bell import bellOf
+from p01.remote.engine.enqueuing import packed
 from p01.remote.engine.standing import Standing, standing
 from p01.remote.exceptions import InputError
 from p01.remote.function import JobFunction
@@ -188,10 +188,9 @@ def scheduleNow(processor: RemoteProcessor, given: Given) -> Told:
 # -- jobs that are enqueued
 
 def ordered(desk: Desk, given: Given) -> tuple[JobFunction[..., Any], Arguments]:
-    """What is to be enqueued. Raises UnknownJob, ArgumentsError, InputError."""
+    """What is to be enqueued. Raises UnknownJob, InputError."""
     function = allowed(desk.app, desk.jobs, given['job'])
     arguments = Arguments(tuple(given.get('args', ())), dict(given.get('kwargs', {})))
-    prepared(function.prototype, arguments, function.prototype.path)
     return function.using(**deeds.optionsOf(given)), arguments
 
 
@@ -203,6 +202,7 @@ def enqueuing(desk: Desk, processor: RemoteProcessor, given: Given) -> Plan:
     if held is not None:
         raise InputError(f'Job {held} has this unique key, and waits or runs; nothing would be '
                          'enqueued.')
+    packed(processor, function.prototype.path, function.prototype, [arguments])
     path, queue = function.prototype.path, given.get('queue') or function.prototype.queue
     parts = [written(value, CALLROOM) for value in arguments.args]
     parts += [f'{name}={written(value, CALLROOM)}' for name, value in arguments.kwargs.items()]

@@ -20,7 +20,7 @@ from p01.remote.store.lines import Lines
 from p01.remote.store.records import DELAYED, QUEUED, Pending, Record
 from p01.remote.store.segments import Segment
 
-NONE: Mapping[int, Any] = {}
+NOFATES: Mapping[int, Any] = {}
 
 
 class Tally(dict[tuple[str, str], int]):
@@ -106,7 +106,7 @@ class Shard(Closed, Persistent):
     def known(self, first: int) -> Mapping[int, Any]:
         """What became of the jobs of a segment, see Fates."""
         fates = self.fates.get(first)
-        return fates.entries if fates is not None else NONE
+        return fates.entries if fates is not None else NOFATES
 
     def count(self, tally: Tally) -> None:
         """Add to the counts."""

@@ -27,7 +27,7 @@ from p01.remote.store.views import View, ended
 VERSION = 1
 EDITED = 'edited jobs'
 KNOWNUSES = (EDITED,)       # what a database may use that not all have, see Store.uses
-NONE: dict[int, Segment] = {}
+NOSEGMENTS: dict[int, Segment] = {}
 NORECORDS: dict[int, Record] = {}
 
 
@@ -94,7 +94,7 @@ class Store(Closed, Persistent):
         """Segments of this transaction that its snapshot does not show."""
         mine = writers.known(self)
         if mine is None:
-            return NONE
+            return NOSEGMENTS
         mine.meet(self._p_jar)
         return mine.present()
 

@@ -18,7 +18,7 @@ from p01.remote.views import grammar
 from p01.remote.views.filters import Filter
 from p01.remote.views.given import givenOf
 from p01.remote.views.glance import glanceOf
-from p01.remote.views.history import Point
+from p01.remote.views.history import ELSE, Past, Point
 from p01.remote.views.job import detailsOf
 from p01.remote.views.traces import parsed
 from p01.remote.web import charts, edits, lists, lives
@@ -38,8 +38,9 @@ def overview(at: Snapshot) -> Page:
                   key=lambda queue: (seen.oldest.get(queue.name, at.now),
                                      -queue.counts[PROCESSING], queue.name))
     span = at.given.get('span', '')
-    span, points = (span, at.history(span).points()) \
-        if span in ('day', 'month') else ('hour', seen.points)
+    span, past = (span, at.history(span)) if span in ('day', 'month') else ('hour', seen.history)
+    queue, name = at.given.get('queue') or None, at.given.get('job') or None
+    points = past.points(queue, name)
     ended, picture = charts.ended(points, span)
     waited, line = charts.waited(points, span)
     sparks = {**sparksOf(seen.points), 'errors': charts.bars(charts.halves(
@@ -49,7 +50,8 @@ def overview(at: Snapshot) -> Page:
             for jobid, progress in worker.progress.items()}
     return 'overview.html', {
         'seen': seen, 'late': late[:PERQUEUE], 'ended': ended, 'picture': picture,
-        'span': span, 'points': points, 'hour': seen.history.sum(),
+        'span': span, 'of': {'queue': queue, 'job': name}, 'choices': choicesOf(past),
+        'points': points, 'hour': seen.history.sum(),
         'waited': waited, 'line': line, 'sparks': sparks, 'said': said,
         'given': {view.id: givenOf(view.record.input, namesOf(at.app, view.record.name))
                   for view in seen.running},
@@ -58,6 +60,13 @@ def overview(at: Snapshot) -> Page:
                       for end in kind.ends),
         'lasts': {jobid: worker.lasts for worker in seen.workers
                   for jobid in worker.running or ()}}
+
+
+def choicesOf(past: Past) -> dict[str, list[str]]:
+    """The queues and jobs that charts may be of, the busiest first; none where there is one."""
+    found = {'queue': past.queues(), 'job': past.names()}
+    return {kind: [each for each in busy if each != ELSE][:lists.CHOICES] if len(busy) > 1 else []
+            for kind, busy in found.items()}
 
 
 def sparksOf(points: Sequence[Point]) -> dict[str, Markup]:

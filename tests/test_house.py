@@ -12,6 +12,7 @@ import pytest
 FLOORS = [
     ['cli', 'demo', '__main__'],                    # faces
     ['web', 'mcp'],
+    ['bulk'],
     ['wire'],
     ['exposition', 'telemetry'],
     ['trial'],

@@ -99,7 +99,8 @@ def test_each_route_needs_a_token_with_its_scope(service, route):
     for who in {READ, ENQUEUING, MANAGE, 'nothing'} - {route.scope}:
         assert route.scope in problem(service.ask(route.method, path, who), 403)
     assert service.app.db.lastTransaction() == before
-    body = {'enqueue': {'json': ORDER}, 'edit': {'json': {'priority': 1}}}.get(route.name, {})
+    body = {'enqueue': {'json': ORDER}, 'edit': {'json': {'priority': 1}},
+            'bulk': {'json': {'do': 'retry', 'filter': 'job:nothing'}}}.get(route.name, {})
     answer = service.ask(route.method, path, route.scope, **body)
     assert answer.status_code in ((200,) if route.method == 'GET' else (200, 201, 404, 409))
 
@@ -474,6 +475,28 @@ def test_a_job_that_has_ended_runs_again_as_another_one(service):
     assert service.get(f'/jobs/{answer.json["id"]}')['unique'] is None
     problem(service.post(f'/jobs/{jobid}/again', {'args': []}, who=MANAGE), 403)
     problem(service.post('/jobs/999999/again', {}), 404)
+
+
+def test_all_of_a_filter_are_done_with_at_once_or_by_a_job(service, monkeypatch):
+    order = {'do': 'retry', 'filter': 'status:error queue:mail'}
+    number = len(service.get('/jobs?filter=status:error queue:mail&limit=200')['jobs'])
+    assert service.post('/jobs/bulk', order, who=MANAGE).json == {
+        'done': number, 'left': 0, 'job': None}
+    monkeypatch.setattr('p01.remote.bulk.FEW', number - 1)
+    order = {'do': 'move', 'filter': 'status:queued queue:mail', 'queue': 'night', 'priority': 2}
+    answer = service.post('/jobs/bulk', order)
+    assert answer.status_code == 202 and answer.json['job'] is not None
+    assert answer.headers['Location'].endswith(f'/jobs/{answer.json["job"]}')
+    found = service.get(f'/jobs/{answer.json["job"]}')
+    assert (found['name'], found['priority']) == ('p01.remote.bulk', 100)
+    assert {each['name']: each['text'] for each in found['input']['arguments']}['who'] == "'all'"
+
+
+@pytest.mark.parametrize('body', [{}, {'do': 'retry'}, {'do': 'x', 'filter': ''},
+                                  {'do': 'move', 'filter': ''}, {'do': 'retry', 'filter': 'age>x'},
+                                  {'do': 'move', 'filter': '', 'priority': 101}])
+def test_an_order_for_all_that_makes_no_sense_is_refused(service, body):
+    problem(service.post('/jobs/bulk', body), 400)
 
 
 @pytest.mark.parametrize('body', [{'running': 1}, {'grace': -1}, {'grace': True}, {'x': 1},

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: ZPL-2.1
 """Jobs that wait are moved and changed, others run again, edited."""
 import pickle
+import time
 from html import unescape
 
 import pytest
 
+from p01.remote.engine.loop import Loop
 from p01.remote.exceptions import InputError
+from p01.remote.options import WorkerOptions
 from p01.remote.store import payload
 from p01.remote.store.records import COMPLETED, DELAYED, ERROR, PROCESSING, QUEUED
 from p01.remote.views.literal import EDITABLE, argumentsOf, textOf
@@ -132,6 +135,35 @@ def test_what_cannot_be_written_is_passed_as_it_is(town, monkeypatch):
     assert '<textarea' not in text and 'does not know the function' in text
     answer = town.post(f'/jobs/{odd}/edit', **form(town, odd, call='1'))
     assert answer.status_code == 400
+
+
+def test_more_than_a_few_are_done_with_by_a_job(town, monkeypatch):
+    monkeypatch.setattr('p01.remote.bulk.FEW', 3)
+    number = len(those(town, ERROR))
+    answer = town.post('/jobs/act', do='retry', all='1', filter='status:error', back='/jobs')
+    text = done(town, answer)
+    assert '1 enqueued' in text and 'p01.remote.bulk' in text and "'status:error'" in text
+    assert 'No worker runs' in text and 'class="form"' not in text
+    jobid = int(answer.location.partition('?')[0].rpartition('/')[2])
+    assert number == len(those(town, ERROR))
+    loop = Loop(town.app.db, town.app.locate, 'worker', WorkerOptions(drain=True))
+    loop.batch.size = lambda: 1
+    loop.poll(time.time())
+    loop.close()
+    assert town.status(jobid) == COMPLETED and not those(town, ERROR)
+    page = unescape(town.text(f'/jobs/{jobid}'))
+    assert f"{{'done': {number}, 'left': 0}}" in page and '<progress class="wide' in page
+
+
+def test_deleting_many_asks_with_their_number_where_it_is_known(town, monkeypatch):
+    monkeypatch.setattr('p01.remote.bulk.FEW', 3)
+    number = len(those(town, COMPLETED))
+    page = town.post('/jobs/act', do='remove', all='1', filter='status:completed').text
+    assert f'Delete {number:,} jobs?' in page
+    page = town.post('/jobs/act', do='remove', all='1', filter='status:completed job:receipt').text
+    assert 'Delete all jobs that match?' in page
+    answer = town.post('/jobs/act', do='remove', all='1', filter='status:completed', sure='1')
+    assert '1 enqueued' in done(town, answer) and len(those(town, COMPLETED)) == number
 
 
 @pytest.mark.parametrize('args, kwargs', [

@@ -3,8 +3,7 @@
 what."""
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import islice
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flask import make_response, redirect
@@ -12,16 +11,16 @@ from flask import url_for as addressOf
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
 
+from p01.remote.bulk import Order
 from p01.remote.exceptions import InputError, JobNotFound
 from p01.remote.ground import clocks
 from p01.remote.views import grammar
 from p01.remote.views.errors import failuresOf
-from p01.remote.views.listing import find
 from p01.remote.web import lists
 from p01.remote.web.access import Visitor
 from p01.remote.web.site import Site, isLocal
 from p01.remote.web.snapshot import taken
-from p01.remote.wire.deeds import ATONCE, DEEDS, MOVE, Verb, each, verbOf
+from p01.remote.wire.deeds import DEEDS, MOVE, each, verbOf
 
 Form = MultiDict[str, str]
 WHEREFROM = verbOf(MOVE, {'priority': 0})        # whatever they get
@@ -32,9 +31,42 @@ def act(site: Site, visitor: Visitor, form: Form) -> Response:
     word = form.get('do', '')
     if word == MOVE and not optionsOf(form):
         return whither(site, visitor, form)
-    verb = verbOf(word, optionsOf(form))
-    jobids, more = meant(site, visitor, form, verb)
-    return done(site, visitor, form, word, verb, jobids, more)
+    if 'all' in form:
+        return whole(site, visitor, form, word)
+    verb, jobids = verbOf(word, optionsOf(form)), selected(form)
+    if word == 'remove' and 'sure' not in form:
+        return asked(site, form, len(jobids), jobids)
+    number = sum(each(site.app, visitor.name, jobids, verb))
+    return redirect(told(backOf(form), word, number, len(jobids) - number), 303)
+
+
+def whole(site: Site, visitor: Visitor, form: Form, word: str) -> Response:
+    """Do what a form says with all jobs of its filter; where they are many a job does it, whose
+    page this leads to."""
+    order = Order(word, optionsOf(form), form.get('filter', ''), visitor.name, clocks.now())
+    if word == 'remove' and 'sure' not in form:
+        with taken(site.app, site.target, visitor, {}) as at:
+            few = order.few(at.processor.store)
+            number = lists.totalOf(order.which, at.queues) if few is None else len(few)
+        return asked(site, form, number)
+    found = order.give(site.app, 'dash')
+    if found.job is not None:
+        return redirect(told(addressOf('job', jobid=found.job), 'run', 1), 303)
+    return redirect(told(backOf(form), word, found.done, found.left), 303)
+
+
+def backOf(form: Form) -> str:
+    """The address that a form leads back to."""
+    back = form.get('back', '')
+    return back if isLocal(back) else addressOf('jobs')
+
+
+def selected(form: Form) -> list[int]:
+    """The jobs that a form names. Raises InputError without any."""
+    found = [jobid for text in form.getlist('job') if (jobid := lists.wholeOf(text)) is not None]
+    if not found:
+        raise InputError('No job was selected; select some first.')
+    return list(dict.fromkeys(found))
 
 
 def optionsOf(form: Form) -> dict[str, Any]:
@@ -44,32 +76,6 @@ def optionsOf(form: Form) -> dict[str, Any]:
         | ({'priority': lists.priorityOf(priority)} if priority else {})
 
 
-def meant(site: Site, visitor: Visitor, form: Form, verb: Verb) -> tuple[list[int], bool]:
-    """The jobs that a form is about, and whether there are more of its filter."""
-    if 'all' not in form:
-        found = [jobid for text in form.getlist('job')
-                 if (jobid := lists.wholeOf(text)) is not None]
-        if not found:
-            raise InputError('No job was selected; select some first.')
-        return list(dict.fromkeys(found)), False
-    which = grammar.parse(form.get('filter', ''), clocks.now())
-    stati = verb.takes(which.stati)
-    with taken(site.app, site.target, visitor, {}) as at:
-        views = list(islice(find(at.processor.store, which._replace(stati=stati)), ATONCE + 1))
-    return [view.id for view in views[:ATONCE]], len(views) > ATONCE
-
-
-def done(site: Site, visitor: Visitor, form: Form, word: str, verb: Verb, jobids: list[int],
-         more: bool = False) -> Response:
-    """Do it, and go back; what cannot be undone is asked for first."""
-    back = form.get('back', '')
-    back = back if isLocal(back) else addressOf('jobs')
-    if word == 'remove' and 'sure' not in form:
-        return asked(site, form, jobids, more, back)
-    number = sum(each(site.app, visitor.name, jobids, verb))
-    return redirect(told(back, word, number, len(jobids) - number, more), 303)
-
-
 def whither(site: Site, visitor: Visitor, form: Form) -> Response:
     """A page that asks where jobs are to be moved."""
     which = grammar.parse(form.get('filter', ''), clocks.now())
@@ -77,31 +83,29 @@ def whither(site: Site, visitor: Visitor, form: Form) -> Response:
         queues = at.queues
         total = lists.totalOf(which._replace(stati=WHEREFROM.takes(which.stati)), queues) \
             if 'all' in form else len(set(form.getlist('job')))
-        back = form.get('back', '')
         return make_response(site.rendered('move.html', at, {
             'number': total, 'queues': sorted(queues.all)[:lists.CHOICES],
-            'back': back if isLocal(back) else addressOf('jobs'),
+            'back': backOf(form),
             'fields': [(key, value) for key, value in form.items(multi=True)
                        if key not in ('do', 'to', 'priority')]}))
 
 
-def asked(site: Site, form: Form, jobids: list[int], more: bool, back: str) -> Response:
-    """A page that asks whether so many jobs are to be deleted."""
+def asked(site: Site, form: Form, number: int | None, jobids: Iterable[int] = ()) -> Response:
+    """A page that asks whether so many jobs are to be deleted, None for all that match. jobids:
+    these, where the form does not say which."""
     fields = [(key, value) for key, value in form.items(multi=True) if key not in ('sure', 'job')]
-    if 'all' not in form:
-        fields += [('job', str(jobid)) for jobid in jobids]
+    fields += [('job', str(jobid)) for jobid in jobids]
     with taken(site.app, site.target, Visitor(''), {}) as at:
         return make_response(site.rendered('confirm.html', at, {
-            'number': len(jobids), 'more': more, 'fields': fields, 'back': back}))
+            'number': number, 'fields': fields, 'back': backOf(form)}))
 
 
-def told(back: str, word: str, number: int, left: int = 0, more: bool = False) -> str:
+def told(back: str, word: str, number: int, left: int = 0) -> str:
     """The address to go back to, which says what was done."""
     path, _, query = back.partition('?')
     kept = [part for part in query.split('&') if part and part.partition('=')[0]
-            not in ('did', 'n', 'left', 'more', 'all')]
-    said: Mapping[str, object] = {'did': word, 'n': number} | ({'left': left} if left else {}) \
-        | ({'more': 1} if more else {})
+            not in ('did', 'n', 'left', 'all')]
+    said: Mapping[str, object] = {'did': word, 'n': number} | ({'left': left} if left else {})
     new = [f'{key}={value}' for key, value in said.items()]
     return f'{path}?{"&".join([*kept, *new])}'
 
@@ -125,6 +129,7 @@ def retryKind(site: Site, visitor: Visitor, form: Form, key: str) -> Response:
 def removeKind(site: Site, visitor: Visitor, form: Form, key: str) -> Response:
     """Delete all jobs of a kind of failure, after a question."""
     fields = MultiDict([('do', 'remove'), ('back', addressOf('errors'))])
-    return asked(site, fields, kindOf(site, visitor, key), False, addressOf('errors'))
+    jobids = kindOf(site, visitor, key)
+    return asked(site, fields, len(jobids), jobids)
 
 

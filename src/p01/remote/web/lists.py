@@ -161,13 +161,13 @@ def verbsOf(which: Filter, rows: list[Listed]) -> dict[str, bool]:
             'remove': bool(stati & set(FINISHED))}
 
 
-def didOf(given: Mapping[str, str]) -> tuple[str, int, int, bool] | None:
+def didOf(given: Mapping[str, str]) -> tuple[str, int, int] | None:
     """What was done before this page was shown, as its address says: what, of how many, how many
-    were left, and whether there are more."""
+    were left."""
     verb, number = given.get('did', ''), wholeOf(given.get('n', ''))
     if verb not in DID or number is None:
         return None
-    return DID[verb], number, wholeOf(given.get('left', '')) or 0, 'more' in given
+    return DID[verb], number, wholeOf(given.get('left', '')) or 0
 
 
 def termOf(field: str, value: str) -> str:

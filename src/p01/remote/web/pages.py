@@ -11,6 +11,7 @@ from flask import url_for as addressOf
 from markupsafe import Markup
 from werkzeug.wrappers import Response
 
+from p01.remote.bulk import BULKNAME
 from p01.remote.exceptions import InputError
 from p01.remote.ground.words import labelOf
 from p01.remote.store.records import DELAYED, ERROR, FINISHED, PROCESSING, QUEUED
@@ -130,7 +131,8 @@ def job(at: Snapshot, jobid: int) -> Page:
         else None,
         'waits': row.status in (QUEUED, DELAYED), 'running': row.status == PROCESSING,
         'over': row.status in FINISHED,
-        'editor': None if row.status == PROCESSING else edits.editorOf(at, view),
+        'editor': None if row.status == PROCESSING or row.name == BULKNAME
+        else edits.editorOf(at, view),
         'did': lists.didOf(at.given),
         'lines': lives.linesOf(at, row.name, jobid, row.status, given),
         'worker': labelOf(row.worker), 'output': givenOf(view.outcome.output).briefly

@@ -78,6 +78,7 @@ SCHEMAS: dict[str, Schema] = {
     'Log': objectOf(id=WHOLENUMBER, status=ONEOFSTATI, log=TEXTUAL, written=WHOLENUMBER,
                     progress=PROGRESS, snapshot=TEXTUAL),
     'Enqueued': objectOf(id=WHOLENUMBER, name=TEXTUAL, status=ONEOFSTATI, new=TRUTH),
+    'Done': objectOf(done=WHOLENUMBER, left=WHOLENUMBER, job=orNone(WHOLENUMBER)),
     'Changed': objectOf(id=WHOLENUMBER, status=ONEOFSTATI),
     'Queue': objectOf(queue=TEXTUAL, paused=TRUTH, until=MAYBE, reckoned=TRUTH,
                       **dict.fromkeys(STATI, WHOLENUMBER)),

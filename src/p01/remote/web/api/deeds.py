@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from flask import request
 
+from p01.remote.bulk import Order
 from p01.remote.engine import editing, scheduling
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.requests import GRACE
@@ -176,6 +177,18 @@ def again(call: Call) -> Answer:
 
     found = change(call, f'run job {jobid} again as another one', work)
     return Answer(found, 201, {'Location': f'{request.script_root}/jobs/{found["id"]}'})
+
+
+def bulk(call: Call) -> Answer:
+    """Do something with all jobs of a filter, at once where these are few, else by a job. Raises
+    InputError."""
+    options = {name: call.body[name] for name in ('queue', 'priority') if name in call.body}
+    found = Order(call.body['do'], options, call.body['filter'], call.caller.name,
+                  clocks.now()).give(call.app, 'api')
+    bellOf(call.app.db).tell()
+    if found.job is None:
+        return Answer(found._asdict())
+    return Answer(found._asdict(), 202, {'Location': f'{request.script_root}/jobs/{found.job}'})
 
 
 # -- queues and schedules

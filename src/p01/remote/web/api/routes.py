@@ -7,6 +7,7 @@ from p01.remote.web.access import READ
 from p01.remote.web.api import deeds, looks
 from p01.remote.web.api.door import ENQUEUING, MANAGE
 from p01.remote.web.api.shapes import Route
+from p01.remote.wire.deeds import DEEDS, MOVE
 from p01.remote.wire.fields import Field
 
 TIME = ('number', 'string')      # how long something takes
@@ -40,6 +41,12 @@ EDITABLEPARTS = {
     'now': Field('Whether it need not wait for its time any more.', ('boolean',), False,
                  {'default': False})}
 ANEWPARTS = {name: field for name, field in EDITABLEPARTS.items() if name != 'now'}
+BULKPARTS = {
+    'do': Field('What is to be done.', ('string',), True, {'enum': [*DEEDS, MOVE]}),
+    'filter': Field(FILTERED['filter'].words, ('string',), True, FILTERED['filter'].more),
+    'queue': Field('Where they are moved.', ('string',), False, {'minLength': 1}),
+    'priority': Field('The priority that they get where they are moved.', ('integer',), False,
+                      {'minimum': -100, 'maximum': 100})}
 PAUSED = {'for': Field('How long; without it until resumed.', TIME)}
 
 TABLEOFROUTES = (
@@ -47,6 +54,8 @@ TABLEOFROUTES = (
           {200: 'Jobs'}, FILTERED),
     Route('POST', '/jobs', 'enqueue', ENQUEUING, 'Enqueue a job', deeds.enqueue,
           {200: 'Enqueued', 201: 'Enqueued'}, {}, ORDERED, KEYHEADER),
+    Route('POST', '/jobs/bulk', 'bulk', MANAGE, 'Do something with all jobs of a filter',
+          deeds.bulk, {200: 'Done', 202: 'Done'}, {}, BULKPARTS),
     Route('GET', '/jobs/{id}', 'showJob', READ, 'All about a job', looks.job, {200: 'Details'}),
     Route('GET', '/jobs/{id}/result', 'showResult', READ, 'What came of a job', looks.result,
           {200: 'Result'}),

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""What is done with all jobs of a filter: with few at once, with more by the job `p01.remote.bulk`,
+in commits of a hundred, with progress. Any worker knows it by its name; nobody has to declare it.
+
+Each commit says what was done and how far it is, so that another run goes on where one ended, also
+when its worker died.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from itertools import count, islice
+from typing import Any, NamedTuple
+
+from transaction.interfaces import TransientError
+
+from p01.remote.app import App
+from p01.remote.engine.context import current
+from p01.remote.engine.enqueuing import enqueue
+from p01.remote.ground import clocks, words
+from p01.remote.ground.checks import HIGHEST
+from p01.remote.job import Job
+from p01.remote.options import DEFAULTQUEUE, Policy
+from p01.remote.processor import RemoteProcessor
+from p01.remote.storage.transactions import pause
+from p01.remote.store.plans import Plan
+from p01.remote.store.store import Store
+from p01.remote.views import grammar
+from p01.remote.views.filters import Filter
+from p01.remote.views.listing import Search, find
+from p01.remote.views.workers import workersOf
+from p01.remote.wire.commits import change
+from p01.remote.wire.deeds import BATCHJOBS, Verb, each, some, verbOf
+
+BULKNAME = 'p01.remote.bulk'
+FEW = 500               # jobs that are done at once
+LOOKEDFOR = 2_000       # jobs that are looked at for a commit
+
+
+class Bulk(Job):
+    """Its input is ((), {'do': a word of wire.deeds, 'filter': which jobs, 'who': whose order it
+    is, 'at': when it was given, in POSIX seconds, 'options': of the word, 'plan': a Plan}), its
+    output with how many jobs it was done, and with how many it could not be."""
+
+    policy = Policy(retries=10, backoff=1.0)
+
+    def __call__(self, remoteProcessor: RemoteProcessor) -> dict[str, int]:
+        given = self.input[1]
+        plan, verb = given['plan'], verbOf(given['do'], given['options'])
+        which = whichOf(given['filter'], given['at'], verb)
+        if plan.below is None:
+            plan.below = self.id            # what came behind it is not meant
+        while plan.below:
+            left = f', {plan.left:,} could not be' if plan.left else ''
+            current.progress(self.id - plan.below, self.id, f'{plan.done:,} done{left}')
+            step(remoteProcessor, plan, which, verb, given['who'])
+        return {'done': plan.done, 'left': plan.left}
+
+
+prototype = Bulk()
+
+
+def whichOf(text: str, at: float, verb: Verb) -> Filter:
+    """The jobs of a filter that something can be done with. Raises InputError."""
+    which = grammar.parse(text, at)
+    return which._replace(stati=verb.takes(which.stati))
+
+
+def step(processor: RemoteProcessor, plan: Plan, which: Filter, verb: Verb, who: str) -> None:
+    """Do it with the next jobs, in a commit of their own, again when it meets the workers. Raises
+    ClaimLost."""
+    manager = processor._p_jar.transaction_manager
+    for tried in count():
+        try:
+            jobids, below = ahead(processor.store, which, plan.below or 0)
+            found = some(processor, jobids, verb, who)
+            plan.below, plan.done = below, plan.done + sum(found)
+            plan.left += len(found) - sum(found)
+            part = manager.get()
+            part.user = who
+            part.note(f'p01-remote bulk: {verb.word} {words.count(len(found), "job")}')
+            manager.commit()
+            return
+        except TransientError:
+            manager.abort()
+            current.check()
+            pause(tried)
+
+
+def ahead(store: Store, which: Filter, below: int) -> tuple[list[int], int]:
+    """The next jobs of a filter below an id, and below which one to look on; 0 where these are the
+    last."""
+    search = Search(LOOKEDFOR)
+    jobids = [view.id for view in search.find(store, which._replace(below=below, limit=BATCHJOBS))]
+    if search.over:
+        return jobids, search.last
+    return jobids, jobids[-1] if len(jobids) == BATCHJOBS else 0
+
+
+# -- who gives the order
+
+class Done(NamedTuple):
+    """What came of an order: with how many jobs it was done, with how many it could not be; or the
+    job that does it."""
+
+    done: int = 0
+    left: int = 0
+    job: int | None = None
+
+
+class Order(NamedTuple):
+    """What is to be done with all jobs of a filter. who: whose order it is; at: when it was given,
+    in POSIX seconds."""
+
+    word: str
+    options: Mapping[str, Any]
+    text: str
+    who: str
+    at: float
+
+    @property
+    def verb(self) -> Verb:
+        """What is to be done. Raises InputError."""
+        return verbOf(self.word, self.options)
+
+    @property
+    def which(self) -> Filter:
+        """The jobs that it can be done with. Raises InputError."""
+        return whichOf(self.text, self.at, self.verb)
+
+    def few(self, store: Store) -> list[int] | None:
+        """The jobs, where they are few; None for more. Raises InputError."""
+        found = [view.id for view in islice(find(store, self.which), FEW + 1)]
+        return found if len(found) <= FEW else None
+
+    def give(self, app: App, face: str) -> Done:
+        """Have it done. Raises InputError."""
+        verb = self.verb
+        with app.reading() as processor:
+            jobids = self.few(processor.store)
+        if jobids is None:
+            what = f'{verb.word} all jobs of {self.text!r}'
+            return Done(job=change(app, self.who, what, partial(ordered, order=self), face))
+        number = sum(each(app, self.who, jobids, verb, face))
+        return Done(number, len(jobids) - number)
+
+
+def ordered(processor: RemoteProcessor, order: Order) -> int:
+    """Enqueue the job that does it, before all others; returns its id."""
+    given = {'do': order.word, 'filter': order.text, 'who': order.who, 'at': order.at,
+             'options': dict(order.options), 'plan': Plan()}
+    [jobid] = enqueue(processor, BULKNAME, prototype, [((), given)],
+                      queue=servedQueue(processor.store, clocks.now()), priority=HIGHEST)
+    return jobid
+
+
+def servedQueue(store: Store, now: float) -> str:
+    """A queue that somebody works on: the usual one, where anybody does."""
+    paused = store.settings.pausedAt(now)
+    alive = [worker for worker in workersOf(store, now) if worker.alive]
+    served = [queue for worker in alive for queue in worker.queues or (DEFAULTQUEUE,)
+              if queue not in paused]
+    return DEFAULTQUEUE if DEFAULTQUEUE in served or not served else served[0]

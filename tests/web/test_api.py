@@ -494,7 +494,8 @@ def test_all_of_a_filter_are_done_with_at_once_or_by_a_job(service, monkeypatch)
 
 @pytest.mark.parametrize('body', [{}, {'do': 'retry'}, {'do': 'x', 'filter': ''},
                                   {'do': 'move', 'filter': ''}, {'do': 'retry', 'filter': 'age>x'},
-                                  {'do': 'move', 'filter': '', 'priority': 101}])
+                                  {'do': 'move', 'filter': '', 'priority': 101},
+                                  {'do': 'cancel', 'filter': '', 'priority': 1}])
 def test_an_order_for_all_that_makes_no_sense_is_refused(service, body):
     problem(service.post('/jobs/bulk', body), 400)
 

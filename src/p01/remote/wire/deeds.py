@@ -66,12 +66,14 @@ DEEDS = {'retry': Verb('run again', (ERROR, CANCELLED), retried),
 def verbOf(word: str, options: Mapping[str, Any]) -> Verb:
     """What a word means, to move jobs with the queue and priority that they get. Raises
     InputError."""
+    changes = editing.changesOf(options.get('queue'), options.get('priority'))
     if word in DEEDS:
+        if changes:
+            raise InputError(f'A queue and a priority are for {MOVE} alone; leave them out.')
         return DEEDS[word]
     if word != MOVE:
         raise InputError('What is to be done is not known here; it is one of '
                          f'{", ".join([*DEEDS, MOVE])}.')
-    changes = editing.changesOf(options.get('queue'), options.get('priority'))
     if not changes:
         raise InputError('Say where the jobs go: a queue, a priority or both.')
     return Verb(MOVE, (QUEUED, DELAYED),

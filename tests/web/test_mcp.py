@@ -403,6 +403,7 @@ def test_a_look_for_jobs_to_change_ends(office, monkeypatch):
     monkeypatch.setattr(selections, 'JOBSSOUGHT', 50)
     first = office.ask('removeJobs', filter='status:completed')
     assert first['facts']['more'] and first['facts']['number'] < len(office.ids('completed'))
+    assert 'Among the newest' in office.refused('removeJobs', filter='nothing-has-this-text')
 
 
 def test_queues_are_paused_and_go_on(office):

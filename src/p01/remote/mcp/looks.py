@@ -28,7 +28,7 @@ TOPFEW = 5              # queues, kinds of failure and so on at a glance
 MESSAGEROOM = 300       # characters of an error in a list
 VALUEROOM = 10_000      # characters of a result, as JSON
 LINESSHOWN, RUNSSHOWN, IDSSHOWN = 40, 3, 10     # of a job's log and failed runs; ids of many jobs
-FAILEDSOUGHT = 20_000   # failed jobs that are looked at for those of a filter
+FAILEDSOUGHT = 3_000   # failed jobs that are looked at for those of a filter
 
 
 def pageOf(given: Given) -> tuple[int, str | None]:

@@ -74,12 +74,14 @@ def pausing(desk: Desk, processor: RemoteProcessor, given: Given) -> Plan:
     """That a queue is paused. Raises InputError."""
     name, until, now = checks.nameOf(given['name'], 'A queue'), deeds.untilOf(given), clocks.now()
     queues = queuesOf(processor.store, now)
-    known, at = knownQueues(desk.app, processor, queues), queues.all.get(name)
+    at = queues.all.get(name)
     waiting = 0 if at is None else at.counts[QUEUED]
     ends = endsOf(until, now)
     would = f'Queue {shown(name)} would be paused {ends}; {wait(waiting)}.'
-    if name not in known:
-        would += f' But {unknown(name, known)}'
+    if at is None or not any(at.counts.values()):
+        # looks at all schedules
+        known = knownQueues(desk.app, processor, queues)
+        would += f' But {unknown(name, known)}' if name not in known else ''
     paused = processor.store.settings.pausedAt(now)
     return Plan(would, f'pause queue {name}', (name in paused, paused.get(name)),
                 {'queue': name, 'pausedNow': name in paused, 'queued': waiting})

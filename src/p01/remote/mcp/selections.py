@@ -50,7 +50,9 @@ class Bulk(NamedTuple):
         left = [view for view in views if view.status not in verb.stati]
         views = [view for view in views if view.status in verb.stati]
         if not views:
-            raise InputError(f'There is no job that could be {self.past}, which are those that are '
+            where = 'Among the newest jobs, which were looked at, is none' if more \
+                else 'There is no job'
+            raise InputError(f'{where} that could be {self.past}; only those can be that are '
                              f'{" or ".join(verb.stati)}.')
         names = Counter(view.record.name for view in views)
         some = listed(f'{number:,} {shown(name)}' for name, number in names.most_common())

@@ -299,6 +299,10 @@ WRONG = [
     ('retryJobs', {'filter': 'status:completed'}, 'error or cancelled'),
     ('retryJobs', {'kind': 'none'}, 'say which jobs by a filter'),
     ('cancelJobs', {'filter': 'queue:mail', 'grace': 'long'}, 'grace'),
+    ('moveJobs', {'filter': 'queue:mail'}, 'a queue, a priority or both'),
+    ('moveJobs', {'filter': 'queue:mail', 'queue': ''}, 'not empty'),
+    ('moveJobs', {'filter': 'queue:mail', 'priority': 101}, 'priority'),
+    ('moveJobs', {'filter': 'status:error', 'priority': 1}, 'queued or delayed'),
     ('removeJobs', {'filter': 'status:queued'}, 'completed or error or cancelled'),
     ('pauseQueue', {'name': ''}, 'not empty'), ('pauseQueue', {'name': 'mail', 'for': 'x'}, 'for'),
     ('resumeQueue', {'name': 'mail'}, 'is not paused'),
@@ -379,6 +383,18 @@ def test_waiting_jobs_are_cancelled_and_running_ones_where_one_says_so(office):
     assert 'queued or delayed' in office.refused('cancelJobs', ids=[running])
     office.act('cancelJobs', ids=[running], running=True)
     assert office.ask('showJob', id=running)['asked']['who'] == 'ann@shop-1 (assistant)'
+
+
+def test_waiting_jobs_are_moved(office):
+    first, last = office.act('moveJobs', filter='queue:feed', queue='slow', priority=-5)
+    assert first['text'].startswith('3 jobs would be moved to queue slow and to priority -5: 3 ')
+    assert last['facts']['number'] == 3
+    jobs = office.ask('listJobs', filter='queue:slow')['jobs']
+    assert [job['priority'] for job in jobs] == [-5, -5, -5]
+    stale = office.ask('moveJobs', filter='queue:slow', priority=7)['token']
+    office.act('moveJobs', filter='queue:slow', queue='feed')
+    assert 'stands otherwise' in office.refused('moveJobs', filter='queue:slow', priority=7,
+                                                token=stale)
 
 
 def test_ended_jobs_are_deleted(office):

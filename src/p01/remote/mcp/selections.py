@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
@@ -25,19 +26,19 @@ from p01.remote.views import grammar
 from p01.remote.views.errors import NEWESTFAILED, failuresOf
 from p01.remote.views.filters import STATI
 from p01.remote.views.listing import Search
-from p01.remote.wire.deeds import ATONCE, DEEDS, Verb, each
+from p01.remote.wire.deeds import ATONCE, DEEDS, MOVE, Verb, each, verbOf
 
 JOBSSOUGHT = 50_000     # jobs that are looked at for a selection
 WAYS = 'ids', 'filter', 'kind'
 
-Mark = tuple[str, int]          # status and runs of a job: the same for one that stands as it did
+Mark = tuple[str, int, str]     # status, runs, queue: the same for a job that stands as it did
 
 
 class Bulk(NamedTuple):
     """A verb for many jobs. sentence: what would become of them; past: what has; usual: of which
     stati they are where a filter names none; unless: why one may stay that stands as it did."""
 
-    sentence: str
+    sentence: Callable[[Given], str]
     past: str
     usual: Callable[[Given], tuple[str, ...]]
     verb: Callable[[Given], Verb]
@@ -56,7 +57,7 @@ class Bulk(NamedTuple):
                              f'{" or ".join(verb.stati)}.')
         names = Counter(view.record.name for view in views)
         some = listed(f'{number:,} {shown(name)}' for name, number in names.most_common())
-        would = f'{count(len(views), "job")} would be {self.sentence}: {some}.'
+        would = f'{count(len(views), "job")} would be {self.sentence(given)}: {some}.'
         if more:
             would += f' There are more; this is about the newest {len(views):,} alone.'
         if left:
@@ -116,7 +117,7 @@ class Bulk(NamedTuple):
 
 def markOf(view: View) -> Mark:
     """What is the same for a job that stands as it did."""
-    return view.status, view.runs
+    return view.status, view.runs, view.record.queue
 
 
 def kindOf(processor: RemoteProcessor, key: str) -> tuple[Sequence[int], bool]:
@@ -136,8 +137,17 @@ def cancelling(given: Given) -> Verb:
                 lambda processor, jobid, who: processor.cancelJob(jobid, running, grace, who))
 
 
-RETRYING = Bulk('run again', 'run again', lambda given: (ERROR,), lambda given: DEEDS['retry'],
-                ', or another job has its unique key')
-CANCELLING = Bulk('cancelled', 'cancelled', lambda given: cancelling(given).stati, cancelling)
-REMOVING = Bulk('deleted for good, with all that is known of them', 'deleted',
+def moving(given: Given) -> str:
+    """Where jobs would go."""
+    where = [f'to queue {shown(given["queue"])}'] if 'queue' in given else []
+    where += [f'to priority {given["priority"]:+d}'] if 'priority' in given else []
+    return f'moved {" and ".join(where)}'
+
+
+RETRYING = Bulk(lambda given: 'run again', 'run again', lambda given: (ERROR,),
+                lambda given: DEEDS['retry'], ', or another job has its unique key')
+CANCELLING = Bulk(lambda given: 'cancelled', 'cancelled', lambda given: cancelling(given).stati,
+                  cancelling)
+MOVING = Bulk(moving, 'moved', lambda given: (QUEUED, DELAYED), partial(verbOf, MOVE))
+REMOVING = Bulk(lambda given: 'deleted for good, with all that is known of them', 'deleted',
                 lambda given: FINISHED, lambda given: DEEDS['remove'])

@@ -13,7 +13,7 @@ from p01.remote.mcp.answers import (
     named,
 )
 from p01.remote.mcp.orders import done, planned
-from p01.remote.mcp.selections import CANCELLING, REMOVING, RETRYING
+from p01.remote.mcp.selections import CANCELLING, MOVING, REMOVING, RETRYING
 from p01.remote.mcp.shapes import Action, Look
 from p01.remote.views import grammar
 from p01.remote.wire.fields import Field
@@ -37,6 +37,8 @@ SELECTED = {
     'ids': Field('The ids of jobs.', ('array',), False, {'items': {'type': 'integer'}}),
     'filter': FILTERPART['filter'],
     'kind': Field('The key of a kind of failure, from listErrors: all of its jobs.')}
+PRIORITY = Field('A higher one runs sooner.', ('integer',), False,
+                 {'minimum': -100, 'maximum': 100})
 TOKEN = {'token': Field('Leave it out first: then nothing is done, and the answer says what would '
                         'be, with a token. With that token and the very same arguments it is done. '
                         'Each token is good once, for five minutes.')}
@@ -97,6 +99,10 @@ ACTINGTOOLS = (
                                             {'default': False}),
                'grace': Field('How long one that runs gets to end, until its process is killed.',
                               LENGTHOFTIME)}, undone=True),
+    Action('moveJobs', 'Move jobs',
+           'Give jobs that wait another queue, another priority, or both.', MOVING.plan,
+           MOVING.act, {**SELECTED, 'queue': Field('The queue that they get.'),
+                        'priority': PRIORITY}, again=True),
     Action('removeJobs', 'Delete jobs',
            'Delete jobs that have ended, with all that is known of them. This cannot be undone.',
            REMOVING.plan, REMOVING.act, SELECTED, undone=True),
@@ -126,8 +132,7 @@ ACTINGTOOLS = (
                'args': Field('Its arguments.', ('array',)),
                'kwargs': Field('Arguments by name.', ('object',)),
                'queue': Field("The queue; without it the job's own."),
-               'priority': Field('A higher one runs sooner.', ('integer',), False,
-                                 {'minimum': -100, 'maximum': 100}),
+               'priority': PRIORITY,
                'delay': Field('Not before this has passed, as 10m.', LENGTHOFTIME),
                'at': Field('Not before this instant, as 2026-01-31T08:30Z.'),
                'expires': Field('Cancelled when it has not started within this.', LENGTHOFTIME),

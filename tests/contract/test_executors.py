@@ -297,7 +297,9 @@ def test_a_time_limit_ends_it(near, tmp_path, executor):
     run(loop, handle)
     assert handle.status == 'error' and time.monotonic() - began < 20
     with near.reading() as processor:
-        assert 'longer than its timeout' in processor.store.view(handle.id).outcome.error
+        outcome = processor.store.view(handle.id).outcome
+    assert 'longer than its timeout' in outcome.error
+    assert outcome.attempts[-1].trace == ''             # it would show nothing but ours
     assert run(loop, where.enqueue(5))[0].result()[2] == 5
 
 

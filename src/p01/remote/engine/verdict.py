@@ -111,8 +111,9 @@ def failure(task: Task, policy: Policy, error: BaseException, started: float, en
         outcome = Outcome(CANCELLED, None, described(error), runs, started, ended, worker,
                           task.claim.attempts, conflicts, said=said)
         return Failed(outcome, 'cancelled')
+    # of a time limit the reason says where it stood; it is raised in our own code
     attempt = Attempt(runs, started, ended, worker, reasonOf(error) + hintFor(error),
-                      traced(error), said)
+                      '' if isinstance(error, TimedOut) else traced(error), said)
     pause = None if final(error) else pauseOf(policy, error, runs, chance)
     if pause is not None and isinstance(error, NotLoaded):
         # time for a deployment

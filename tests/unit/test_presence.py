@@ -9,7 +9,7 @@ import types
 import pytest
 
 from p01.remote import App, storage
-from p01.remote.engine import death, limit, presence, progress, requests
+from p01.remote.engine import death, limit, presence, requests
 from p01.remote.engine.crew import Crew
 from p01.remote.engine.neighbours import Neighbours, bury
 from p01.remote.ground import blackbox, folders
@@ -30,6 +30,24 @@ def folder(app):
     found = folders.folderFor(storage.folder(app.db))
     found.mkdir(exist_ok=True)
     return found
+
+
+def test_a_handle_of_a_box_does_not_hold_its_lock(app, folder):
+    """Of a process that outlives ours the box would say that we live. Somebody may have removed the
+    file, as those do who tidy up among temporary ones."""
+    box = presence.mine(app.db)
+    handle = box.handle()
+    fd = os.open(box.path, os.O_RDONLY)
+    box.path.unlink()
+    os.close(box.handle())
+    try:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        box.leave()
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    finally:
+        os.close(handle)
+        os.close(fd)
 
 
 def test_what_the_dead_left_half_made_goes_and_the_living_keep_theirs(app, folder):
@@ -134,11 +152,11 @@ def odd(request, tmp_path):
 
 
 @pytest.mark.parametrize('look', [
-    presence.tidy, lambda folder: progress.tidy(folder / '1-x.said'),
+    presence.tidy,
     lambda folder: supervised(folder).boxes(1), lambda folder: Neighbours().dead(folder),
     lambda folder: limit.register(types.SimpleNamespace(file=1, path=folder / 'none' / '1-x.box')),
     lambda folder: bury([folder / '1-dead.box'], [])],
-    ids=['tidy', 'progress', 'supervisor', 'neighbours', 'register', 'bury'])
+    ids=['tidy', 'supervisor', 'neighbours', 'register', 'bury'])
 def test_who_looks_at_boxes_takes_what_is_there(odd, look):
     look(odd)
 

@@ -142,9 +142,9 @@ class Box:
 
     def handle(self) -> int:
         """A handle to read it by, for a process of ours: with that of our own it would hold our
-        lock. Raises OSError."""
-        return os.dup(self.memory.fileno()) if self.file is None \
-            else os.open(self.path, os.O_RDONLY)
+        lock. It is opened anew though somebody has removed its file. Raises OSError."""
+        own = self.memory if self.file is None else self.file
+        return os.open(f'/proc/self/fd/{own.fileno()}', os.O_RDONLY)
 
     def beat(self, now: float) -> None:
         """Give a sign of life, at an instant of the monotonic clock."""

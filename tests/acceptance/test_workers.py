@@ -13,6 +13,7 @@ import pytest
 
 from p01.remote.ground import blackbox
 from p01.remote.testing import waitFor
+from p01.remote.wire import stacks
 from tests.acceptance.test_death import house  # noqa: F401 - a fixture
 from tests.acceptance.test_requests import APP, command
 from tests.acceptance.trees import CODE, DEADLINE, ROOT, environment
@@ -115,9 +116,9 @@ def test_one_of_another_host_answers_by_the_database(house, busy, monkeypatch): 
         house.pidOf(1, jobid)
     from p01.remote.cli import workers
     monkeypatch.setattr(blackbox, 'HOST', 'elsewhere/1234')
-    monkeypatch.setattr(workers, 'STACKWAIT', DEADLINE)
+    monkeypatch.setattr(stacks, 'STACKWAIT', DEADLINE)
     [one] = waitFor(lambda: workers.chosen(house.stage.app, (), True)[0], DEADLINE)
-    text = workers.stackOf(house.stage.app, one)
+    text = stacks.stackOf(house.stage.app, one.name, 'ann')
     assert 'Thread MainThread' in text and ('tasks.py' in text) is busy \
         and ('which runs job' in text) is busy
     left = house.stage.do(lambda processor: [(seat.orders, seat.answer)

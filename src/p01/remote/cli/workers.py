@@ -13,18 +13,15 @@ from p01.remote.app import App
 from p01.remote.cli.argument import Nouns, Verb, appArgument
 from p01.remote.cli.target import change, opened
 from p01.remote.cli.terminal import jsonOption, mark, printJson, say, table, tell
-from p01.remote.engine import stacks as standing
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.requests import asker
-from p01.remote.ground import blackbox
 from p01.remote.ground.words import ago, count, shown, span
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store.seats import Order, Seat
-from p01.remote.verbs.requests import QUIET, STACKS, STOP, heard, order, revoke
+from p01.remote.verbs.requests import QUIET, STOP, order, revoke
 from p01.remote.views.facts import workerFacts
 from p01.remote.views.workers import Worker, workersOf
-
-STACKWAIT = 5.0      # seconds that a worker gets to say where it stands
+from p01.remote.wire.stacks import stackOf
 
 namesArgument = click.argument('names', metavar='[NAME]...', nargs=-1)
 allOption = click.option('--all', 'every', is_flag=True, help='All workers.')
@@ -128,7 +125,7 @@ def stacks(target: str, names: tuple[str, ...], asJson: bool) -> int:
     with opened(target) as app:
         meant, unknown = chosen(app, names, not names)
         processes = {each.process: each for each in meant}.values()
-        found = [(each, stackOf(app, each)) for each in processes]
+        found = [(each, stackOf(app, each.name, asker())) for each in processes]
     if asJson:
         printJson({'stacks': [{'host': each.host, 'pid': each.pid, 'stacks': text}
                               for each, text in found],
@@ -140,43 +137,6 @@ def stacks(target: str, names: tuple[str, ...], asJson: bool) -> int:
         tellUnknown(unknown, found)
     answers = [text for _, text in found]
     return 0 if answers and not unknown and None not in answers else 1
-
-
-def stackOf(app: App, worker: Worker) -> str | None:
-    """Where the threads of a worker's process stand; None when it does not answer."""
-    with app.reading() as processor:
-        seat = processor.store.seats.get(worker.name)
-        path = seat.path if seat is not None and seat.box and seat.host == blackbox.HOST else None
-    text = standing.beside(path) if path is not None and not blackbox.died(path) else ''
-    # where those stand that await it knows itself alone
-    awaits = path is not None and any(slot.round == blackbox.FREE
-                                      for slot in blackbox.running(path))
-    return text if text and not awaits else answered(app, worker.name) or text or None
-
-
-def answered(app: App, name: str) -> str | None:
-    """Where the threads of a process stand, as it answers to an order; None when it does not in
-    time."""
-    def ask(processor: RemoteProcessor) -> Order:
-        seat = processor.store.seats[name]
-        order(seat, STACKS, Order(asker(), time.time()))
-        return seat.orders[STACKS]
-
-    def hear(processor: RemoteProcessor) -> str | None:
-        seat = processor.store.seats.get(name)
-        return None if seat is None else heard(seat, wanted)
-
-    wanted = change(app, ask)
-    bellOf(app.db).tell()
-    until = time.monotonic() + STACKWAIT
-    while time.monotonic() < until:
-        text = change(app, hear)
-        if text is not None:
-            return text
-        time.sleep(0.1)
-    change(app, lambda processor: name in processor.store.seats
-           and revoke(processor.store.seats[name], STACKS))
-    return None
 
 
 # -- whom a verb means

@@ -55,6 +55,7 @@ ROUTES = (('/', 'overview', pages.overview), ('/jobs', 'jobs', pages.jobs),
 ACTIONS: tuple[tuple[str, str, Act], ...] = (
     ('/jobs/act', 'act', actions.act), ('/jobs/<int:jobid>/edit', 'edit', edits.edit),
     ('/jobs/<int:jobid>/again', 'again', edits.again),
+    ('/jobs/<int:jobid>/stack', 'stack', orders.stack),
     ('/errors/<key>/retry', 'retryKind', actions.retryKind),
     ('/errors/<key>/remove', 'removeKind', actions.removeKind),
     ('/queues/pause/<path:name>', 'pauseQueue', orders.pauseQueue),

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flask import redirect
+from flask import make_response, redirect
 from flask import url_for as addressOf
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
@@ -17,15 +17,19 @@ from p01.remote.engine import scheduling
 from p01.remote.engine.bell import bellOf
 from p01.remote.exceptions import InputError
 from p01.remote.ground import checks, clocks
+from p01.remote.ground.words import labelOf
 from p01.remote.instants import duration
 from p01.remote.processor import RemoteProcessor
+from p01.remote.store.records import PROCESSING
 from p01.remote.store.seats import Order
 from p01.remote.verbs.requests import QUIET, STOP, order, revoke
 from p01.remote.views.workers import workersOf
 from p01.remote.web.access import Visitor
 from p01.remote.web.actions import told
 from p01.remote.web.site import Site, isLocal
+from p01.remote.web.snapshot import taken
 from p01.remote.wire.commits import change
+from p01.remote.wire.stacks import ofJob, stackOf
 
 Form = MultiDict[str, str]
 EDITS = ('tz', 'queue', 'every')        # settings of a schedule that a page changes, as texts
@@ -81,6 +85,20 @@ def orderWorkers(site: Site, visitor: Visitor, form: Form) -> Response:
     number = change(site.app, visitor.name, f'{word} workers of {process}', work)
     bellOf(site.app.db).tell()
     return back(form, 'workers', word, number=number)
+
+
+def stack(site: Site, visitor: Visitor, form: Form, jobid: int) -> Response:
+    """A page of where a job that runs stands, which its worker is asked for. Raises JobNotFound."""
+    with taken(site.app, site.target, visitor, {}) as at:
+        view = at.processor.store.view(jobid)
+    if view.status != PROCESSING:
+        return redirect(addressOf('job', jobid=jobid), 303)
+    found = stackOf(site.app, view.worker, visitor.name)
+    stands, others = ofJob(found or '', jobid)
+    with taken(site.app, site.target, visitor, {}) as at:
+        return make_response(site.rendered('stack.html', at, {
+            'jobid': jobid, 'name': view.record.name, 'worker': labelOf(view.worker),
+            'stands': stands, 'others': others}))
 
 
 def scheduled(word: str, work: Callable[[RemoteProcessor, str, Form], Any]

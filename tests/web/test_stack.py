@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: ZPL-2.1
+"""Where a job that runs stands, on a page of its own."""
+from p01.remote.wire.stacks import ofJob
+from tests.web import stage
+from tests.web.conftest import readOnly
+
+
+def test_a_running_job_says_where_it_stands(town):
+    place = town.app.place.partition(':')[2]
+    with stage.Workers(f'sqlite:{place}', town.app) as workers:
+        jobid = workers.jobs[0]
+        assert 'Where does it stand?' in town.text(f'/jobs/{jobid}')
+        text = town.post(f'/jobs/{jobid}/stack').text
+        mine = text.partition('The thread that runs it')[2].partition('Other threads')[0]
+        assert f'which runs job {jobid} for' in mine and 'shop/index.py' in mine
+        assert 'Other threads of the process' in text
+
+
+def test_one_that_does_not_answer_is_told_so(town):
+    with town.app.transaction():
+        jobid = town.app.processor.pullNextJob().id
+    text = town.post(f'/jobs/{jobid}/stack').text
+    assert 'does not answer' in text and 'workers stacks shop:app' in text
+
+
+def test_one_that_does_not_run_leads_back(town):
+    answer = town.post(f'/jobs/{town.ids["waiting"]}/stack')
+    assert answer.status_code == 303 and answer.location.endswith(f'/jobs/{town.ids["waiting"]}')
+    assert town.post('/jobs/999999/stack').status_code == 404
+    readOnly(town)
+    assert town.post(f'/jobs/{town.ids["waiting"]}/stack').status_code == 403
+
+
+def test_the_thread_of_a_job_is_told_apart():
+    one = 'Thread a, which runs job 1 for 2.0 s:\n  x'
+    other = 'Thread b, which runs job 12 for 2.0 s:\n  y'
+    assert ofJob(f'{one}\n\n{other}', 1) == (one, other)
+    assert ofJob('', 1) == ('', '')

@@ -32,10 +32,11 @@ lint: $(VENV)/.tested ## check style and imports with ruff
 types: $(VENV)/.tested ## check types with mypy
 	@$(VENV)/bin/mypy $(ARGS)
 
-docs: $(VENV)/.documented ## run the examples of docs/, and build its pages in build/docs
+docs: $(VENV)/.documented ## run the examples of docs/, and build its pages and the man page in build/docs
 	@$(VENV)/bin/python -m sphinx -W -q -E -b doctest -d build/doctrees docs build/doctest
 	@$(VENV)/bin/python -m sphinx -W -q -a -b html -d build/doctrees docs build/docs $(ARGS)
-	@echo 'build/docs/index.html'
+	@$(VENV)/bin/python -m sphinx -W -q -b man -d build/doctrees docs build/docs/man
+	@echo 'build/docs/index.html, and build/docs/man/p01-remote.1'
 
 pictures: $(VENV)/.tested ## write docs/pictures, of the dashboard, by /usr/bin/chromium
 	@$(VENV)/bin/python -m tests.web.pictures $(ARGS)

@@ -28,3 +28,7 @@ from p01.remote import testing
 testing.setUp(SimpleNamespace(globs=globals()))
 '''
 doctest_global_cleanup = 'testing.tearDown(None)'
+
+# the command as `man p01-remote` has it, from its own definitions
+man_pages = [('reference/command', 'p01-remote',
+              'durable background jobs in an object database', '', 1)]

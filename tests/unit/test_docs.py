@@ -280,3 +280,24 @@ def test_parts_of_files():
     assert pages.fill('[a](../CHANGES.md#b)') == '[a](changes.md#b)'
     with pytest.raises(LookupError):
         pages.fill('<!-- part: README.md # Nothing -->')
+
+
+def test_the_man_page_has_every_verb(tmp_path):
+    for module in ('sphinx', 'myst_parser'):
+        pytest.importorskip(module, reason='the pages are built by what the extra docs brings')
+    subprocess.run([sys.executable, '-m', 'sphinx', '-W', '-q', '-b', 'man', '-d',
+                    str(tmp_path / 'read'), str(ROOT / 'docs'), str(tmp_path / 'man')],
+                   check=True, cwd=ROOT)
+    text = (tmp_path / 'man' / 'p01-remote.1').read_text('utf-8').replace('\\-', '-')
+    for verb, context in everyVerb(cli, click.Context(cli, info_name='p01-remote')):
+        assert f'$ {context.command_path} ' in text
+        assert all(option in text for each in verb.params for option in each.opts
+                   if option.startswith('--'))
+
+
+def everyVerb(verb, context):
+    """A command and those below it, each with its context."""
+    yield verb, context
+    for name in verb.list_commands(context) if isinstance(verb, click.Group) else ():
+        below = verb.get_command(context, name)
+        yield from everyVerb(below, click.Context(below, info_name=name, parent=context))

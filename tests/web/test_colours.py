@@ -16,7 +16,7 @@ PAIRS = [
     *((f'{state}-fill', 'surface', 3.0) for state in STATES),
     ('ink-inverse', 'solid', 4.5), ('on-danger', 'danger-solid', 4.5), ('ink', 'code-hot', 4.5),
     ('ink-3', 'code-hot', 4.5), ('control-line', 'surface', 3.0), ('focus', 'canvas', 3.0),
-    ('focus', 'surface', 3.0), ('ink', 'mark', 4.5)]
+    ('focus', 'surface', 3.0)]
 
 
 def themes():

@@ -59,7 +59,7 @@ def runDue(processor: Processor, now: float | None, most: int | None = None) -> 
             later.add(claimed[0])
         count += 1
     verbs.release(processor.store, hand, list(hand.claims))
-    verbs.absorb(processor.store, hand)
+    verbs.absorb(processor.store, hand, processor.store.shards[0])
     return count
 
 

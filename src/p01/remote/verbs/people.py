@@ -24,6 +24,7 @@ from p01.remote.verbs.intake import takeIn
 from p01.remote.verbs.lanes import END
 from p01.remote.verbs.registers import letGo
 from p01.remote.verbs.requests import ask, withdrawn
+from p01.remote.verbs.workers import absorb
 
 WITHDRAWN = 'Cancelled.'
 
@@ -55,10 +56,8 @@ def noticed(store: Store, first: int, now: float) -> Holder:
     """Take in what is new in the shard of a segment; returns hands that are empty again."""
     shard, hand = store.shards[shardOf(first)], Holder()
     takeIn(store, shard, hand, now)
-    shard.count(hand.tally)
+    absorb(store, hand, shard)
     hand.tally = Tally()
-    if hand.recent:
-        store.past.add(hand.minute, hand.recent)
     return hand
 
 

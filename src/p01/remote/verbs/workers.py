@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from p01.remote.store.outcomes import Stored
 from p01.remote.store.records import Outcome
 from p01.remote.store.seats import PULLED, Holder, Seat
+from p01.remote.store.shards import Shard
 from p01.remote.store.store import Store
 from p01.remote.verbs.ends import keep, release, settle
 
@@ -54,9 +55,11 @@ def pulled(store: Store, now: float) -> Seat:
     return seat
 
 
-def absorb(store: Store, hand: Holder) -> None:
-    """Keep the counts of a caller who ran jobs by hand."""
+def absorb(store: Store, hand: Holder, shard: Shard) -> None:
+    """Keep the counts of who has no seat: a caller who ran jobs by hand, or somebody who took them
+    in. What came of jobs goes to a history that no worker writes, so that these meet each other
+    alone."""
     if hand.tally:
-        store.shards[0].count(hand.tally)
+        shard.count(hand.tally)
     if hand.recent:
         store.past.add(hand.minute, hand.recent)

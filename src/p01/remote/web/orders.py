@@ -18,7 +18,6 @@ from p01.remote.engine.bell import bellOf
 from p01.remote.exceptions import InputError
 from p01.remote.ground import checks, clocks
 from p01.remote.ground.words import labelOf
-from p01.remote.instants import duration
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store.records import PROCESSING
 from p01.remote.store.seats import Order
@@ -29,16 +28,17 @@ from p01.remote.web.actions import told
 from p01.remote.web.site import Site, isLocal
 from p01.remote.web.snapshot import taken
 from p01.remote.wire.commits import change
+from p01.remote.wire.deeds import untilOf
 from p01.remote.wire.stacks import ofJob, stackOf
 
 Form = MultiDict[str, str]
 EDITS = ('tz', 'queue', 'every')        # settings of a schedule that a page changes, as texts
 
 
-def untilOf(form: Form) -> float | None:
-    """Until when something is to be paused; None for until it is resumed. Raises InputError."""
+def ending(form: Form) -> float | None:
+    """Until when something is to be paused, as a form says. Raises InputError."""
     length = form.get('for', '').strip()
-    return clocks.now() + duration(length, 'How long', bare=True) if length else None
+    return untilOf({'for': length} if length else {}, 'How long', bare=True)
 
 
 def back(form: Form, usual: str, word: str, number: int = 1) -> Response:
@@ -49,7 +49,7 @@ def back(form: Form, usual: str, word: str, number: int = 1) -> Response:
 
 def pauseQueue(site: Site, visitor: Visitor, form: Form, name: str) -> Response:
     """Let no more jobs of a queue start."""
-    until = untilOf(form)
+    until = ending(form)
     checks.nameOf(name, 'A queue')
     change(site.app, visitor.name, f'pause queue {name}',
            lambda processor: verbs.pause(processor.store, name, until))
@@ -134,7 +134,7 @@ def edit(processor: RemoteProcessor, name: str, form: Form) -> None:
 
 def pause(processor: RemoteProcessor, name: str, form: Form) -> None:
     """Fire it no more. Raises InputError."""
-    scheduling.pause(processor, name, untilOf(form))
+    scheduling.pause(processor, name, ending(form))
 
 
 SCHEDULES = {

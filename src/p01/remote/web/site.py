@@ -23,6 +23,7 @@ from p01.remote.exceptions import InputError, JobNotFound, RemoteError, UnknownJ
 from p01.remote.exposition import exposition
 from p01.remote.ground.foreign import short
 from p01.remote.ground.values import clean
+from p01.remote.views.figures import LATE
 from p01.remote.web import words
 from p01.remote.web.access import (
     ALL,
@@ -82,7 +83,8 @@ class Site:
                                  SEND_FILE_MAX_AGE_DEFAULT=FOREVER)
         self.flask.jinja_env.filters.update(words.FILTERS)
         self.flask.jinja_env.trim_blocks = self.flask.jinja_env.lstrip_blocks = True
-        self.flask.jinja_env.globals.update(asset=self.asset, target=target, themes=THEMES)
+        self.flask.jinja_env.globals.update(asset=self.asset, target=target, themes=THEMES,
+                                             LATE=LATE)
         self.flask.before_request(self.admit)
         self.flask.after_request(self.finish)
         self.flask.register_error_handler(Exception, self.failed)

@@ -123,9 +123,10 @@ def resumeQueue(processor: RemoteProcessor, name: str) -> dict[str, Any]:
     return queueAt(processor.store, name, clocks.now())
 
 
-def untilOf(given: Mapping[str, Any]) -> float | None:
-    """Until when something is to be paused; None for until it is resumed. Raises InputError."""
-    return clocks.now() + duration(given['for'], 'for') if 'for' in given else None
+def untilOf(given: Mapping[str, Any], what: str = 'for', bare: bool = False) -> float | None:
+    """Until when something is to be paused; None for until it is resumed. what: how errors name
+    the length; bare: whether it may lack a unit. Raises InputError."""
+    return clocks.now() + duration(given['for'], what, bare=bare) if 'for' in given else None
 
 
 def optionsOf(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -112,3 +112,15 @@ def test_what_runs_again_has_no_key_of_the_old_one(shop, run):
     with app.reading() as processor:
         assert processor.store.entry(new)[1].extras in (None, {})
     assert run('enqueue', shop, 'add', '1', '--unique', 'once')[1] != f'{new}\n'
+
+
+def test_what_was_done_is_written_down(filled, run):
+    assert run('audit', filled) == (1, 'Nobody has done anything yet.\n', '')
+    run('jobs', 'move', filled, 3, 4, '--to', 'night')
+    run('jobs', 'retry', filled, 2)
+    run('queues', 'pause', filled, 'mail')
+    found = run('audit', filled, '--json')[1]
+    assert [line['what'] for line in found] == ['pause queue mail', 'retry 1 job: 2',
+                                                'move 2 jobs: 3, 4']
+    assert {line['face'] for line in found} == {'cli'}
+    assert 'pause queue mail' in run('audit', filled, '--limit', 1)[1]

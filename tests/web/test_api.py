@@ -477,6 +477,25 @@ def test_a_job_that_has_ended_runs_again_as_another_one(service):
     problem(service.post('/jobs/999999/again', {}), 404)
 
 
+def test_what_people_have_done_is_told(service):
+    assert service.get('/audit')['audit'] == []
+    jobid = service.town.ids['waiting']
+    service.post(f'/jobs/{jobid}/cancel')
+    service.post(f'/jobs/{jobid}/retry')
+    service.post(f'/jobs/{jobid}/retry')        # which is refused
+    service.town.post('/queues/pause/mail')
+    page = service.get('/audit?limit=2')
+    assert [(each['who'], each['face'], each['what']) for each in page['audit']] == [
+        ('ann', 'dash', 'pause queue mail'), ('all', 'api', f'retry job {jobid}')]
+    rest = service.get(f'/audit?limit=2&cursor={page["next"]}')
+    assert [each['what'] for each in rest['audit']] == [f'cancel job {jobid}']
+    assert rest['next'] is None
+    problem(service.ask('GET', '/audit?cursor=x'), 400)
+    problem(service.ask('GET', '/audit', READ), 403)
+    text = service.town.text('/system')
+    assert 'What people did' in text and f'cancel job {jobid}' in text
+
+
 def test_all_of_a_filter_are_done_with_at_once_or_by_a_job(service, monkeypatch):
     order = {'do': 'retry', 'filter': 'status:error queue:mail'}
     number = len(service.get('/jobs?filter=status:error queue:mail&limit=200')['jobs'])

@@ -27,7 +27,8 @@ VERBS = {'demo': 'demo.command', 'worker': 'cli.worker', 'enqueue': 'cli.enqueue
          'jobs': 'cli.export', 'errors': 'cli.errors',
          'queues': 'cli.queues', 'schedules': 'cli.scheduling', 'workers': 'cli.workers',
          'status': 'cli.status', 'health': 'cli.health', 'top': 'cli.top', 'history': 'cli.history',
-         'metrics': 'cli.metrics', 'shell': 'cli.shell', 'completion': 'cli.shell',
+         'metrics': 'cli.metrics', 'audit': 'cli.audit',
+         'shell': 'cli.shell', 'completion': 'cli.shell',
          'doctor': 'cli.doctor', 'dash': 'cli.dash', 'dev': 'cli.dash',
          'mcp': 'cli.mcp', 'pack': 'cli.pack', 'copy': 'cli.copy'}
 

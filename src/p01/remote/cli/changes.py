@@ -55,7 +55,7 @@ def retry(target: str, words: tuple[str, ...], allFailed: bool, dry: bool, asJso
                                '--all-failed, --queue, --name, --since or --older-than.')
     wanted = None if jobids else narrowed(words, which, (ERROR,), (ERROR, CANCELLED), 'run again')
     return bulk(target, jobids, wanted, RemoteProcessor.retryJob, 'queued', 'queued again', dry,
-                asJson)
+                asJson, 'retry')
 
 
 @jobs.command(cls=Filtered)
@@ -84,7 +84,7 @@ def cancel(target: str, words: tuple[str, ...], every: bool, running: bool, grac
 
     stati = (*WAITING, PROCESSING) if running else WAITING
     wanted = None if jobids else narrowed(words, which, stati, stati, 'cancelled so')
-    return bulk(target, jobids, wanted, verb, CANCELLED, 'cancelled', dry, asJson,
+    return bulk(target, jobids, wanted, verb, CANCELLED, 'cancelled', dry, asJson, 'cancel',
                 lambda app, asked: awaited(app, asked, grace + LATERBY))
 
 
@@ -192,7 +192,8 @@ def removeAll(app: App, jobids: Iterable[int], dry: bool) -> tuple[dict[int, str
         except JobNotFound:
             return '', 'unknown'
 
-    answers = dict((tried if dry else each)(app, list(jobids), attempt))
+    answers = dict(tried(app, list(jobids), attempt) if dry
+                   else each(app, list(jobids), attempt, 'remove'))
     return ({jobid: status for jobid, (status, _) in answers.items() if status},
             {jobid: why for jobid, (_, why) in answers.items() if why})
 
@@ -205,7 +206,7 @@ def summed(stati: Iterable[str]) -> str:
 
 def bulk(target: str, jobids: tuple[int, ...], wanted: Filter | None,
          verb: Callable[[RemoteProcessor, int], bool],
-         kind: str, word: str, dry: bool, asJson: bool,
+         kind: str, word: str, dry: bool, asJson: bool, verbWord: str,
          unlike: Callable[[App, list[int]], dict[int, str]] = lambda app, jobids: {}) -> int:
     """Do a verb with these jobs, or with all that are wanted; tell what came of it; returns the
     exit status. unlike: those it was done with that are something else all the same."""
@@ -220,7 +221,8 @@ def bulk(target: str, jobids: tuple[int, ...], wanted: Filter | None,
         if dry and not jobids:
             answers = dict.fromkeys(found, '')
         else:
-            answers = dict((tried if dry else each)(app, found, attempt))
+            answers = dict(tried(app, found, attempt) if dry
+                           else each(app, found, attempt, verbWord))
             if not dry:
                 answers |= unlike(app, [jobid for jobid, why in answers.items() if not why])
     done = [jobid for jobid, why in answers.items() if not why]

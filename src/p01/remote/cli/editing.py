@@ -48,7 +48,7 @@ def move(target: str, words: tuple[str, ...], to: str | None, priority: int | No
     wanted = None if jobids else narrowed(words, which, WAITING, WAITING, 'moved')
     return bulk(target, jobids, wanted,
                 lambda processor, jobid: editing.edit(processor, jobid, changes), QUEUED, 'moved',
-                dry, asJson)
+                dry, asJson, 'move')
 
 
 def edits(verb: Callable[..., Any]) -> Callable[..., Any]:
@@ -95,7 +95,7 @@ def edit(target: str, jobid: int, args: str | None, kwargs: str | None, queue: s
 
     names = [*(['what it is called with'] if given is not None else ()), *changes]
     with opened(target) as app:
-        why = change(app, work)
+        why = change(app, f'edit job {jobid}: {listed(names)}', work)
     if asJson:
         printJson({'id': jobid, 'changed': [] if why else names} | ({'why': why} if why else {}))
     else:
@@ -118,7 +118,7 @@ def again(target: str, jobid: int, args: str | None, kwargs: str | None, queue: 
     """
     changes, given = editing.changesOf(queue, priority, delay, at), callOf(args, kwargs)
     with opened(target) as app:
-        new = change(app, lambda processor: editing.again(
+        new = change(app, f'run job {jobid} again as another one', lambda processor: editing.again(
             processor, jobid, changes, calling(processor, jobid, given)))
     if asJson:
         printJson({'id': new, 'of': jobid})

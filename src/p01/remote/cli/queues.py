@@ -76,7 +76,8 @@ def pause(target: str, queue: str, length: float | None, asJson: bool) -> int:
     until = None if length is None else time.time() + length
     checks.nameOf(queue, 'A queue')
     with opened(target) as app:
-        change(app, lambda processor: verbs.pause(processor.store, queue, until))
+        change(app, f'pause queue {queue}',
+               lambda processor: verbs.pause(processor.store, queue, until))
         with app.reading() as processor:
             known = knownQueues(app, processor, queuesOf(processor.store, time.time()))
     if asJson:
@@ -98,7 +99,8 @@ def pause(target: str, queue: str, length: float | None, asJson: bool) -> int:
 def resume(target: str, queue: str, asJson: bool) -> int:
     """Let the jobs of a queue start again. Exit status 1 when it was not paused."""
     with opened(target) as app:
-        was = change(app, lambda processor: verbs.resume(processor.store, queue))
+        was = change(app, f'resume queue {queue}',
+                     lambda processor: verbs.resume(processor.store, queue))
     if asJson:
         printJson({'queue': queue, 'paused': False, 'was': was})
     else:

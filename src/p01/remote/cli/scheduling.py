@@ -12,7 +12,7 @@ from p01.remote.cli.argument import SPAN, Verb, appArgument
 from p01.remote.cli.enqueue import call, value
 from p01.remote.cli.schedules import inWords, schedules
 from p01.remote.cli.selection import AT, full
-from p01.remote.cli.target import opened
+from p01.remote.cli.target import acted, opened
 from p01.remote.cli.terminal import jsonOption, mark, printJson, say
 from p01.remote.ground.words import ago, count, iso, shown
 from p01.remote.views.facts import scheduleFacts
@@ -71,7 +71,7 @@ def pause(target: str, name: str, length: float | None, until: float | None, asJ
     if length is not None and until is not None:
         raise click.UsageError('Give --for or --until, not both.')
     with opened(target) as app:
-        app.schedules.pause(name, until, length)
+        acted(app, f'pause schedule {name}', lambda: app.schedules.pause(name, until, length))
         end = app.schedules[name].until
     if asJson:
         printJson({'name': name, 'paused': True, 'until': iso(end)})
@@ -89,7 +89,8 @@ def pause(target: str, name: str, length: float | None, until: float | None, asJ
 def resume(target: str, name: str, asJson: bool) -> int:
     """Let a paused schedule go on with its next run. Exit status 1 when it was not paused."""
     with opened(target) as app:
-        was, found = app.schedules.resume(name), app.schedules[name]
+        was = acted(app, f'resume schedule {name}', lambda: app.schedules.resume(name))
+        found = app.schedules[name]
     if asJson:
         printJson({'name': name, 'paused': False, 'was': was, 'due': iso(found.due)})
     else:
@@ -106,7 +107,7 @@ def resume(target: str, name: str, asJson: bool) -> int:
 def run(target: str, name: str, asJson: bool) -> int:
     """Enqueue the job of a schedule now, beside its times, and print the job's id."""
     with opened(target) as app:
-        handle = app.schedules.runNow(name)
+        handle = acted(app, f'run schedule {name}', lambda: app.schedules.runNow(name))
     if asJson:
         printJson({'name': name, 'id': handle.id})
     else:
@@ -124,7 +125,7 @@ def run(target: str, name: str, asJson: bool) -> int:
 def skip(target: str, name: str, number: int, asJson: bool) -> int:
     """Let the next runs of a schedule go by without a job."""
     with opened(target) as app:
-        app.schedules.skipNext(name, number)
+        acted(app, f'skip schedule {name}', lambda: app.schedules.skipNext(name, number))
     if asJson:
         printJson({'name': name, 'skips': number})
     else:
@@ -154,7 +155,8 @@ def add(target: str, name: str, job: str, text: str | None, asJson: bool, **give
     with opened(target, create=True) as app:
         with app.reading() as processor:
             job = job if job in processor.jobs else full(app, job)
-        app.schedules.add(name, job, cron, args=arguments.args, kwargs=arguments.kwargs, **timing)
+        acted(app, f'add schedule {name}', lambda: app.schedules.add(
+            name, job, cron, args=arguments.args, kwargs=arguments.kwargs, **timing))
     return told(target, name, 'is added', asJson)
 
 
@@ -169,7 +171,7 @@ def edit(target: str, name: str, asJson: bool, **given: Any) -> int:
     if not cron and not timing:
         raise click.UsageError('Give what is to be changed, as --cron, --every or --queue.')
     with opened(target) as app:
-        app.schedules.change(name, cron, **timing)
+        acted(app, f'edit schedule {name}', lambda: app.schedules.change(name, cron, **timing))
     return told(target, name, 'is changed', asJson)
 
 
@@ -180,7 +182,7 @@ def edit(target: str, name: str, asJson: bool, **given: Any) -> int:
 def reset(target: str, name: str, asJson: bool) -> int:
     """Have a schedule as code declares it, and not paused. Exit status 1 when it was."""
     with opened(target) as app:
-        was = app.schedules.reset(name)
+        was = acted(app, f'reset schedule {name}', lambda: app.schedules.reset(name))
     told(target, name, 'is as it was declared' if was else 'was as it is declared', asJson)
     return 0 if was else 1
 
@@ -192,7 +194,7 @@ def reset(target: str, name: str, asJson: bool) -> int:
 def remove(target: str, name: str, asJson: bool) -> int:
     """Remove a schedule that no code declares, with its history; its jobs stay."""
     with opened(target) as app:
-        app.schedules.remove(name)
+        acted(app, f'remove schedule {name}', lambda: app.schedules.remove(name))
     if asJson:
         printJson({'name': name, 'removed': True})
     else:
@@ -213,7 +215,9 @@ def backfill(target: str, name: str, start: float, end: float, dry: bool, asJson
     """Enqueue a job for each run of a span that had none, up to now; each once, however often this
     is called. Exit status 1 when there is none."""
     with opened(target) as app:
-        found, tz = app.schedules.backfill(name, start, end, dry), app.schedules[name].tz
+        found = app.schedules.backfill(name, start, end, dry) if dry else acted(
+            app, f'backfill schedule {name}', lambda: app.schedules.backfill(name, start, end))
+        tz = app.schedules[name].tz
     if asJson:
         printJson([{'tick': tick, 'id': handle.id if handle is not None else None}
                    for tick, handle in found])

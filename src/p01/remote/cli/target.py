@@ -9,11 +9,14 @@ from typing import TypeVar
 import ZODB
 
 from p01.remote.app import App
+from p01.remote.engine.requests import asker
 from p01.remote.exceptions import AddressError
 from p01.remote.front.named import loadApp
+from p01.remote.ground.foreign import listed
+from p01.remote.ground.words import count
 from p01.remote.processor import RemoteProcessor
 from p01.remote.storage import openDatabase, parse
-from p01.remote.storage.transactions import transact
+from p01.remote.wire import commits
 
 # jobs changed in one transaction: small enough not to meet the workers all the time
 TAKENATONCE = 100
@@ -73,16 +76,28 @@ def placeOf(app: App) -> str:
     return app.place
 
 
-def change(app: App, work: Callable[[RemoteProcessor], Result]) -> Result:
-    """Do work(processor) in a transaction, again when it meets the workers."""
-    return transact(app.db, lambda connection: work(app.locate(connection)))
+def change(app: App, what: str, work: Callable[[RemoteProcessor], Result]) -> Result:
+    """Do work(processor) in a transaction that says what was done and by whom, again when it meets
+    the workers."""
+    return commits.change(app, asker(), what, work, 'cli')
 
 
-def each(app: App, jobids: list[int],
-         verb: Callable[[RemoteProcessor, int], Result]) -> Iterator[tuple[int, Result]]:
+def acted(app: App, what: str, work: Callable[[], Result]) -> Result:
+    """Do work() in such a transaction, for what joins the one around it."""
+    def signed(root: object) -> Result:
+        result = work()
+        commits.sign(app.processor, asker(), what, 'cli')
+        return result
+
+    return app.run(signed)
+
+
+def each(app: App, jobids: list[int], verb: Callable[[RemoteProcessor, int], Result],
+         word: str) -> Iterator[tuple[int, Result]]:
     """Do verb(processor, jobid) for each job, in transactions of TAKENATONCE; gives what each
-    returned, once committed."""
+    returned, once committed. word: what is done, for the record."""
     for at in range(0, len(jobids), TAKENATONCE):
         batch = jobids[at:at + TAKENATONCE]
-        yield from change(app, lambda processor, batch=batch:       # type: ignore[misc]
+        what = f'{word} {count(len(batch), "job")}: {listed(map(str, batch))}'
+        yield from change(app, what, lambda processor, batch=batch:     # type: ignore[misc]
                           [(jobid, verb(processor, jobid)) for jobid in batch])

@@ -15,6 +15,7 @@ from p01.remote.cli.target import change, opened
 from p01.remote.cli.terminal import jsonOption, mark, printJson, say, table, tell
 from p01.remote.engine.bell import bellOf
 from p01.remote.engine.requests import asker
+from p01.remote.ground.foreign import listed
 from p01.remote.ground.words import ago, count, shown, span
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store.seats import Order, Seat
@@ -157,7 +158,9 @@ def ordered(target: str, names: tuple[str, ...], every: bool, asJson: bool, word
 
     with opened(target) as app:
         meant, unknown = chosen(app, names, every, word == STOP)
-        change(app, work)
+        if meant:
+            change(app, f'{word} {count(len(meant), "worker")}: '
+                   + listed(each.label for each in meant), work)
         bellOf(app.db).tell()
     if asJson:
         printJson({'workers': [each.name for each in meant], 'unknown': unknown})

@@ -14,6 +14,7 @@ from p01.remote.exceptions import JobNotFound, NewerDatabase, OlderDatabase
 from p01.remote.ground.door import Closed
 from p01.remote.ground.foreign import listed
 from p01.remote.store import writers
+from p01.remote.store.audit import Audit
 from p01.remote.store.history import History
 from p01.remote.store.journals import Journal
 from p01.remote.store.keys import SHARDS, shardOf
@@ -47,6 +48,7 @@ class Store(Closed, Persistent):
     uses: tuple[str, ...] = ()
     # by id: the fields of a record that people have changed while the job waited, see verbs.editing
     edits: LOBTree[dict[str, Any]] | None = None
+    audit: Audit | None = None      # what people have done, once they have done anything
     _v_writer: writers.Writer | None                    # see writers.known; gone with the state
     _v_near: Segment
 

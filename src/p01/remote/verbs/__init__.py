@@ -9,10 +9,10 @@ from p01.remote.verbs.claims import claim, claimInTurn
 from p01.remote.verbs.editing import edit
 from p01.remote.verbs.ends import complete, release, retry, settle
 from p01.remote.verbs.intake import takeIn
-from p01.remote.verbs.people import cancel, interrupt, pause, resume, revive
+from p01.remote.verbs.people import cancel, interrupt, note, pause, resume, revive
 from p01.remote.verbs.removal import prune, remove, seal
 from p01.remote.verbs.workers import absorb, evict, pulled, rise, sit
 
 __all__ = ['absorb', 'add', 'cancel', 'claim', 'claimInTurn', 'complete', 'edit', 'evict',
-           'interrupt', 'pause', 'prune', 'pulled', 'release', 'remove', 'resume', 'retry',
+           'interrupt', 'note', 'pause', 'prune', 'pulled', 'release', 'remove', 'resume', 'retry',
            'revive', 'rise', 'seal', 'settle', 'sit', 'takeIn']

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from p01.remote.store import uniques
+from p01.remote.store.audit import Audit, Line
 from p01.remote.store.journals import Journal
 from p01.remote.store.keys import shardOf, waitingKey
 from p01.remote.store.records import (
@@ -134,3 +135,10 @@ def resume(store: Store, queue: str) -> bool:
     was = store.settings.paused.pop(queue, store) is not store
     store.settings._p_changed = True
     return was
+
+
+def note(store: Store, line: Line) -> None:
+    """Write down what is done in this transaction."""
+    if store.audit is None:
+        store.audit = Audit()
+    store.audit.note(line)

@@ -7,6 +7,7 @@ from typing import Any
 
 from p01.remote.engine.standing import Standing
 from p01.remote.ground.words import iso
+from p01.remote.store.audit import Line
 from p01.remote.views.errors import Failure
 from p01.remote.views.history import Point
 from p01.remote.views.job import Details, Row
@@ -20,6 +21,11 @@ INSTANTS = ('start', 'end', 'at')       # among the settings of a schedule
 def jobFacts(row: Row) -> dict[str, Any]:
     """A job without its input and output."""
     return {**row._asdict(), **{name: iso(getattr(row, name)) for name in TIMES}}
+
+
+def lineFacts(line: Line) -> dict[str, Any]:
+    """Something that people have done."""
+    return {**line._asdict(), 'when': iso(line.when)}
 
 
 def moreFacts(found: Details) -> dict[str, Any]:

@@ -124,6 +124,8 @@ def system(at: Snapshot) -> Page:
         'total': sum(counts.values()), 'retention': at.processor.retention,
         'limits': (at.processor.inputLimit, at.processor.outputLimit),
         'libraries': libraries(), 'checks': checks,
+        'lines': [] if store.audit is None
+        else [line for _, line in islice(store.audit.newest(), lists.PAGEROWS)],
         'seats': len(store.seats), 'segments': len(store.segments),
         'running': counts[PROCESSING]}
 

@@ -7,10 +7,13 @@ from typing import TypeVar
 
 from ZODB.Connection import Connection
 
+from p01.remote import verbs
 from p01.remote.app import App
+from p01.remote.ground import clocks
 from p01.remote.processor import RemoteProcessor
 from p01.remote.storage.insides import storageOf
 from p01.remote.storage.transactions import transact
+from p01.remote.store.audit import Line
 
 Result = TypeVar('Result')
 
@@ -21,14 +24,23 @@ def tidOf(processor: RemoteProcessor) -> str:
     return tid.hex()
 
 
+def sign(processor: RemoteProcessor, who: str, what: str, face: str) -> None:
+    """Say who does what in this transaction, in the database for who looks at what people do, and
+    to storages that keep it."""
+    current = processor._p_jar.transaction_manager.get()
+    current.user = who
+    current.note(f'p01-remote {face}: {what}')
+    verbs.note(processor.store, Line(clocks.now(), who, face, what))
+
+
 def change(app: App, who: str, what: str, work: Callable[[RemoteProcessor], Result],
            face: str = 'dash') -> Result:
-    """Do work(processor) in a transaction, again when it meets the workers. The transaction says
-    who did it and what, for those who look at the history of the database."""
-    def noted(connection: Connection) -> Result:
-        current = connection.transaction_manager.get()
-        current.user = who
-        current.note(f'p01-remote {face}: {what}')
-        return work(app.locate(connection))
+    """Do work(processor) in a transaction that says who did it and what, again when it meets the
+    workers."""
+    def signed(connection: Connection) -> Result:
+        processor = app.locate(connection)
+        result = work(processor)
+        sign(processor, who, what, face)
+        return result
 
-    return transact(app.db, noted)
+    return transact(app.db, signed)

@@ -19,7 +19,14 @@ from p01.remote.store.store import Store
 from p01.remote.store.views import View
 from p01.remote.views import grammar
 from p01.remote.views.coming import ticksOf
-from p01.remote.views.facts import jobFacts, moreFacts, queueFacts, scheduleFacts, workerFacts
+from p01.remote.views.facts import (
+    jobFacts,
+    lineFacts,
+    moreFacts,
+    queueFacts,
+    scheduleFacts,
+    workerFacts,
+)
 from p01.remote.views.given import Given, givenOf
 from p01.remote.views.job import detailsOf, rowOf
 from p01.remote.views.listing import Search
@@ -37,12 +44,18 @@ TICKSSHOWN = 3                  # of a schedule
 Facts = dict[str, Any]
 
 
+def belowOf(cursor: str | None) -> int | None:
+    """The number that a page is below, None for the first one. Raises InputError."""
+    if cursor is None:
+        return None
+    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) <= DIGITSOFID):
+        raise InputError('cursor must be the next of the page before; leave it out for the first.')
+    return int(cursor)
+
+
 def jobs(app: App, text: str, limit: int, cursor: str | None) -> Facts:
     """A page of the jobs of a filter, the newest first. Raises InputError."""
-    if cursor is not None and not (cursor.isascii() and cursor.isdecimal()
-                                   and len(cursor) <= DIGITSOFID):
-        raise InputError('cursor must be the next of the page before; leave it out for the first.')
-    below = None if cursor is None else int(cursor)
+    below = belowOf(cursor)
     which = grammar.parse(text, clocks.now())._replace(below=below, limit=limit + 1)
     search = Search(JOBSLOOKEDAT)
     with app.reading() as processor:
@@ -141,6 +154,17 @@ def schedule(app: App, name: str) -> Facts:
         ticks: Sequence[float] = () if found.state in ('retired', 'over') else \
             ticksOf(processor, name, now, float('inf'), TICKSSHOWN)
         return {**scheduleFacts(found), 'coming': [iso(tick) for tick in ticks],
+                'snapshot': tidOf(processor)}
+
+
+def audit(app: App, limit: int, cursor: str | None) -> Facts:
+    """A page of what people have done, the newest first. Raises InputError."""
+    below = belowOf(cursor)
+    with app.reading() as processor:
+        kept = processor.store.audit
+        found = [] if kept is None else list(islice(kept.newest(below), limit + 1))
+        return {'audit': [lineFacts(line) for _, line in found[:limit]],
+                'next': str(found[limit - 1][0]) if len(found) > limit else None,
                 'snapshot': tidOf(processor)}
 
 

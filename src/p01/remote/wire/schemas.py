@@ -89,6 +89,8 @@ SCHEMAS: dict[str, Schema] = {
     'ScheduleDetails': objectOf(**SCHEDULEFIELDS, coming=listOf(DATETIME), snapshot=TEXTUAL),
     'Active': objectOf(name=TEXTUAL, active=TRUTH),
     'Run': objectOf(name=TEXTUAL, id=WHOLENUMBER),
+    'AuditLines': pageOf(audit=listOf(objectOf(when=DATETIME, who=TEXTUAL, face=TEXTUAL,
+                                               what=TEXTUAL))),
     'Worker': objectOf(
         name=TEXTUAL, label=TEXTUAL, host=TEXTUAL, pid=WHOLENUMBER, process=TEXTUAL,
         state=TEXTUAL, alive=TRUTH, death=TEXTUAL, since=DATETIME, seen=DATETIME,

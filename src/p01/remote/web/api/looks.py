@@ -55,6 +55,11 @@ def schedule(call: Call) -> Answer:
     return Answer(looks.schedule(call.app, call.path['name']))
 
 
+def audit(call: Call) -> Answer:
+    """A page of what people have done, the newest first."""
+    return Answer(looks.audit(call.app, limitOf(call.query), call.query.get('cursor')))
+
+
 def workers(call: Call) -> Answer:
     """The workers."""
     return Answer(looks.workers(call.app))

@@ -85,4 +85,6 @@ TABLEOFROUTES = (
           deeds.resumeSchedule, {200: 'Active'}, {}, {}),
     Route('POST', '/schedules/{name}/run', 'runSchedule', MANAGE,
           'Enqueue the job of a schedule now', deeds.runSchedule, {201: 'Run'}, {}, {}),
+    Route('GET', '/audit', 'listAudit', MANAGE, 'What people have done, the newest first',
+          looks.audit, {200: 'AuditLines'}, PAGED),
     Route('GET', '/workers', 'listWorkers', READ, 'Workers', looks.workers, {200: 'Workers'}))

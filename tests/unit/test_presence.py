@@ -4,6 +4,7 @@ beside it."""
 import fcntl
 import os
 import tempfile
+import time
 import types
 
 import pytest
@@ -12,7 +13,7 @@ from p01.remote import App, storage
 from p01.remote.engine import death, limit, presence, requests
 from p01.remote.engine.crew import Crew
 from p01.remote.engine.neighbours import Neighbours, bury
-from p01.remote.ground import blackbox, folders
+from p01.remote.ground import blackbox, folders, notes
 from p01.remote.ground.notes import note
 from p01.remote.options import WorkerOptions
 from p01.remote.store.seats import Seat
@@ -48,6 +49,20 @@ def test_a_handle_of_a_box_does_not_hold_its_lock(app, folder):
     finally:
         os.close(handle)
         os.close(fd)
+
+
+@pytest.mark.parametrize('kind, least', [(blackbox.FREE, notes.HEARS), (3, 0.0)],
+                         ids=['on an event loop', "a thread's own"])
+def test_one_of_many_has_time_to_be_ended_alone(app, kind, least):
+    """Its process is not ended at once for it, however short the grace."""
+    box = presence.mine(app.db)
+    slot = box.take()
+    box.turn(slot, kind)
+    box.write(slot, 7, 0.0, 1.0)
+    now = time.monotonic()
+    note(box.path, slot, 7, now)
+    until = blackbox.read(box.path).slots[slot].until
+    assert until >= now + least and (least or until == now)
 
 
 def test_what_the_dead_left_half_made_goes_and_the_living_keep_theirs(app, folder):

@@ -6,9 +6,13 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import time
 from pathlib import Path
 
 from p01.remote.ground.blackbox import BOXHEAD, FREE, NOTE, SLOTSIZE, near, read
+
+# seconds that a process has to end one of many jobs by itself, before all of it is ended
+HEARS = 2.0
 
 
 def note(path: str | Path, number: int, jobid: int, until: float) -> None:
@@ -20,6 +24,8 @@ def note(path: str | Path, number: int, jobid: int, until: float) -> None:
             number = next((other for other, each in enumerate(slots)
                            if (each.jobid, each.round) == (jobid, FREE)), number)
         found = slots[number]
+        if found.round == FREE:         # its event loop ends it, which must hear of it first
+            until = max(until, time.monotonic() + HEARS)
         again = (found.asked, found.since) == (jobid, found.began)
         if found.jobid != jobid or again and found.until <= until:
             return

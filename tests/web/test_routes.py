@@ -41,6 +41,8 @@ TABLE = {
     'act': Entry('/jobs/act', {'do': 'retry', 'job': '{job}'}, 303),
     'edit': Entry('/jobs/{waits}/edit', {'priority': '7', 'was-priority': '0'}, 303),
     'again': Entry('/jobs/{job}/again', {}, 303),
+    # of a job that does not run
+    'stack': Entry('/jobs/{job}/stack', {}, 303, False),
     'retryKind': Entry('/errors/{kind}/retry', {}, 303),
     'removeKind': Entry('/errors/{kind}/remove', {}, 200, False),
     'pauseQueue': Entry('/queues/pause/{queue}', {'for': '1h'}, 303),

@@ -6,10 +6,13 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -144,6 +147,16 @@ def test_dash_ends_when_it_is_told_to(dash):
     process.send_signal(2)
     waitFor(lambda: process.poll() is not None, 20)
     assert 'Traceback' not in process.stderr.read()
+
+
+def test_dash_keeps_no_large_body(dash):
+    address = urllib.parse.urlsplit(dash[1][0])
+    with socket.create_connection((address.hostname, address.port), 20) as caller:
+        caller.sendall(b'POST /jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9000000\r\n\r\n')
+        with suppress(ConnectionError):
+            for _ in range(40):
+                caller.sendall(bytes(65536))
+        assert b' 413 ' in caller.recv(4096).split(b'\r\n')[0]
 
 
 def test_dash_serves_nobody_else(town):

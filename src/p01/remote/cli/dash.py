@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 NEEDED = 'flask', 'waitress'
 LOOPBACK = ('localhost', '127.0.0.1', '::1')
 PORT, SERVING = 8765, 4         # threads
+LARGESTBODY = 2 << 20           # bytes of a request: more than is ever taken
 # what each of them keeps in memory: pages look at the same jobs again and again
 OBJECTSHELD, BYTESHELD = 10_000, 64 << 20
 
@@ -119,7 +120,8 @@ def serve(target: str, host: str, port: int, browse: bool, create: bool,
         site = wsgi(app, target=target, sessions=sessions, hosts=LOOPBACK,
                     api=api.wsgi(app, callers, jobs) if callers else None, scrapers=scrapers)
         try:
-            server = serverOf(site, host=host, port=port, threads=SERVING, ident=None)
+            server = serverOf(site, host=host, port=port, threads=SERVING, ident=None,
+                              max_request_body_size=LARGESTBODY)
         except OSError as error:
             raise RemoteError(f'Nothing can be served at {host}:{port} ({error.strerror or error});'
                               ' choose another --port, or 0 for any that is free.') from error

@@ -19,11 +19,13 @@ SECRETS = re.compile(r'pass(word|wd|phrase)?$|passw|secret|token|api_?key|creden
 
 class Given(NamedTuple):
     """What a job was given: arguments by name, or by number from 0; hidden: how many of them are;
-    or a note why it cannot be shown."""
+    or a note why it cannot be shown; positional: how many of the first were given by their
+    place."""
 
     arguments: tuple[tuple[str, str], ...] = ()
     hidden: int = 0
     note: str = ''
+    positional: int = 0
 
     @property
     def briefly(self) -> str:
@@ -37,8 +39,8 @@ class Given(NamedTuple):
         """As arguments of a call in Python; '' where some are hidden or cut."""
         if self.hidden or self.note or any(pickled.CUT in text for _, text in self.arguments):
             return ''
-        return ', '.join(text if name.isdecimal() else f'{name}={text}'
-                         for name, text in self.arguments)
+        return ', '.join(text if at < self.positional else f'{name}={text}'
+                         for at, (name, text) in enumerate(self.arguments))
 
 
 def isSecret(name: str) -> bool:
@@ -58,7 +60,7 @@ def givenOf(kept: Any, names: Sequence[str] = (),
         return Given(note=f'not shown ({error})')
     call = pickled.called(value)
     if call is None:
-        return Given((('0', pickled.written(value, most, hides)),))
+        return Given((('0', pickled.written(value, most, hides)),), positional=1)
     some, more = call
     named = [(names[at] if at < len(names) else str(at), each) for at, each in enumerate(some)]
     found, hidden = [], 0
@@ -68,7 +70,7 @@ def givenOf(kept: Any, names: Sequence[str] = (),
         text = pickled.DOTS if hide else pickled.written(each, most, hides)
         hidden += pickled.DOTS in text and not hide
         found.append((name, text))
-    return Given(tuple(found), hidden)
+    return Given(tuple(found), hidden, positional=len(some))
 
 
 def read(kept: Any) -> pickled.Value:

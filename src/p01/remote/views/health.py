@@ -150,8 +150,8 @@ def waiting(scene: Scene) -> Answer:
         return Answer(HEALTHY, 'nothing waits')
     age = max(0.0, scene.now - since)
     if age < LATE:
-        return Answer(HEALTHY, f'the oldest job since {span(age)}')
-    return Answer(NOTABLE, f'the oldest job waits since {span(age)}',
+        return Answer(HEALTHY, f'the oldest job for {span(age)}')
+    return Answer(NOTABLE, f'the oldest job has waited for {span(age)}',
                   f'start more workers, or see `p01-remote jobs list {scene.target} --status '
                   'queued`')
 

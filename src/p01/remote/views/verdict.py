@@ -157,7 +157,7 @@ def lateness(seen: Evidence) -> Said:
         return Said('good', 'Late', '', f'Nothing: the longest wait is {span(age)}, in {queue}.')
     number = seen.queues.all[queue].counts[QUEUED] if queue in seen.queues.all else 0
     return Said('late', 'Late', f'{count(number, "job")} {verb(number, "wait")} in {queue}',
-                f'the oldest since {span(age)}.', queue)
+                f'the oldest for {span(age)}.', queue)
 
 
 def recent(kind: Failure, since: float) -> int:

@@ -107,7 +107,7 @@ def inHand(store: Store, seat: Seat, jobid: int, now: float) -> Reason:
     text, running = f'Worker {shown(worker.label)} has claimed it', None
     if slot is not None and slot.jobid in worker.jobs:
         running = slot.jobid
-        text += f' and runs job {running} since {span(max(0.0, time.monotonic() - slot.began))}'
+        text += f' and has run job {running} for {span(max(0.0, time.monotonic() - slot.began))}'
     others = f'; {count(ahead, "other")} of its jobs come before it' if ahead else ''
     return Reason('claimed', f'{text}{others}.', None, ahead, worker.label, running)
 

@@ -11,13 +11,18 @@ from p01.remote.exceptions import UnknownJob
 from p01.remote.function import JobFunction
 from p01.remote.ground.foreign import Raised, guarded, listed, short
 
+PLACED = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
+
 
 def namesOf(app: App, name: str) -> Sequence[str]:
-    """The names of the parameters of a job's function; () where the application has none."""
+    """The names of the parameters that take the arguments of a job by their places, but for those
+    that take any number; () where the application has no such job."""
     known = functionOf(app, name)
     if known is None:
         return ()
-    found = guarded(lambda: list(inspect.signature(known.function).parameters))
+    found = guarded(lambda: [each.name for each in
+                             inspect.signature(known.function).parameters.values()
+                             if each.kind in PLACED])
     return () if isinstance(found, Raised) else found
 
 

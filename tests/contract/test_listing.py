@@ -33,10 +33,8 @@ def inPieces(store, which):
         found += [view.id for view in search.find(store, which._replace(below=below))]
         if not search.over:
             return found
-        # one that has seen no job yet was over in segments that have none of the filter
-        if search.last in (0, below):
-            search = Search()
-            return found + [view.id for view in search.find(store, which._replace(below=below))]
+        # also where it was over in segments that have none of the filter
+        assert 0 < search.last < (below or search.last + 1)
         below = search.last
 
 

@@ -39,25 +39,32 @@ class Enough(Exception):
 
 
 class Search:
-    """A look for jobs that ends when it has looked at so many; None for all."""
+    """A look for jobs that ends when it has looked at so many; None for all. However few, it comes
+    further, so that another one below last goes on."""
 
     def __init__(self, most: int | None = None) -> None:
         self.left = math.inf if most is None else most
-        self.last = 0           # the job that was looked at last
+        self.last = 0           # the id down to which it has come
+        self.floor = 0          # down to which the segments were looked at, where not all were
         self.over = False       # whether it ended before there were no more
 
-    def spend(self, count: int) -> None:
-        """So many more are looked at. Raises Enough."""
-        self.left -= count
-        if self.left < 0:
+    def spend(self) -> None:
+        """One more is looked at. Raises Enough."""
+        self.left -= 1
+        if self.left < 0 and self.last:
             self.over = True
             raise Enough
 
     def through(self, firsts: Iterable[int]) -> Iterator[int]:
-        """Segments to look at."""
+        """Segments to look at, one at least."""
+        before = 0
         for first in firsts:
-            self.spend(SEGMENTCOST)
+            self.left -= SEGMENTCOST
+            if self.left < 0 and before:
+                self.over, self.floor = True, max(self.floor, before)
+                return
             yield first
+            before = first
 
     def find(self, store: Store, which: Filter) -> Iterator[View]:
         """The jobs of a filter, the newest first, as far as it comes. Raises InputError."""
@@ -78,8 +85,10 @@ def fitting(store: Store, which: Filter, search: Search) -> Iterator[View]:
     last, asked, fits = 0, joined(which.ofRecord()), joined(which.ofView())
     below = math.inf if which.below is None else which.below
     for jobid in heapq.merge(*candidates(store, which, search), reverse=True):
+        if jobid < search.floor:
+            break
         if jobid != last and jobid < below:
-            search.spend(1)
+            search.spend()
             search.last = last = jobid
             try:
                 record = store.entry(jobid)[1]
@@ -89,6 +98,8 @@ def fitting(store: Store, which: Filter, search: Search) -> Iterator[View]:
                         yield view
             except JobNotFound:
                 pass
+    if search.over:
+        search.last = search.floor
 
 
 def joined(checks: list[Callable[P, bool]]) -> Callable[P, bool] | None:

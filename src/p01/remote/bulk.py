@@ -39,21 +39,22 @@ LOOKEDFOR = 2_000       # jobs that are looked at for a commit
 
 class Bulk(Job):
     """Its input is ((), {'do': a word of wire.deeds, 'filter': which jobs, 'who': whose order it
-    is, 'at': when it was given, in POSIX seconds, 'options': of the word, 'plan': a Plan}), its
-    output with how many jobs it was done, and with how many it could not be."""
+    is, 'at': when it was given, in POSIX seconds, 'last': the last id that was given out then,
+    'options': of the word, 'plan': a Plan}), its output with how many jobs it was done, and with
+    how many it could not be."""
 
     policy = Policy(retries=10, backoff=1.0)
 
     def __call__(self, remoteProcessor: RemoteProcessor) -> dict[str, int]:
         given = self.input[1]
-        plan, verb = given['plan'], verbOf(given['do'], given['options'])
-        which = whichOf(given['filter'], given['at'], verb)
-        if plan.below is None:
-            plan.below = self.id            # what came behind it is not meant
+        jobid, plan, verb = self.id or 0, given['plan'], verbOf(given['do'], given['options'])
+        which, end = whichOf(given['filter'], given['at'], verb), given['last'] + 1
+        which = which._replace(ids=which.ids._replace(none=(*which.ids.none, jobid)))
+        plan.begin(jobid, end)
         while plan.below:
             left = f', {plan.left:,} could not be' if plan.left else ''
-            current.progress(self.id - plan.below, self.id, f'{plan.done:,} done{left}')
-            step(remoteProcessor, plan, which, verb, given['who'])
+            current.progress(end - plan.below, end, f'{plan.done:,} done{left}')
+            step(remoteProcessor, jobid, which, verb, given)
         return {'done': plan.done, 'left': plan.left}
 
 
@@ -66,18 +67,20 @@ def whichOf(text: str, at: float, verb: Verb) -> Filter:
     return which._replace(stati=verb.takes(which.stati))
 
 
-def step(processor: RemoteProcessor, plan: Plan, which: Filter, verb: Verb, who: str) -> None:
-    """Do it with the next jobs, in a commit of their own, again when it meets the workers. Raises
-    ClaimLost."""
-    manager = processor._p_jar.transaction_manager
+def step(processor: RemoteProcessor, jobid: int, which: Filter, verb: Verb,
+         given: Mapping[str, Any]) -> None:
+    """Do it with the next jobs, in a commit of their own, again when it meets the workers. given:
+    of the input of the job of that id. Raises ClaimLost."""
+    manager, plan = processor._p_jar.transaction_manager, given['plan']
     for tried in count():
         try:
-            jobids, below = ahead(processor.store, which, plan.below or 0)
-            found = some(processor, jobids, verb, who)
+            plan.begin(jobid, given['last'] + 1)        # it may have met them at once
+            jobids, below = ahead(processor.store, which, plan.below, given['at'])
+            found = some(processor, jobids, verb, given['who'])
             plan.below, plan.done = below, plan.done + sum(found)
             plan.left += len(found) - sum(found)
             part = manager.get()
-            part.user = who
+            part.user = given['who']
             part.note(f'p01-remote bulk: {verb.word} {words.count(len(found), "job")}')
             manager.commit()
             return
@@ -87,14 +90,16 @@ def step(processor: RemoteProcessor, plan: Plan, which: Filter, verb: Verb, who:
             pause(tried)
 
 
-def ahead(store: Store, which: Filter, below: int) -> tuple[list[int], int]:
-    """The next jobs of a filter below an id, and below which one to look on; 0 where these are the
-    last."""
+def ahead(store: Store, which: Filter, below: int, at: float) -> tuple[list[int], int]:
+    """The next jobs of a filter below an id, but for those enqueued since an instant, whose ids may
+    be any; and below which one to look on, 0 where these are the last."""
     search = Search(LOOKEDFOR)
-    jobids = [view.id for view in search.find(store, which._replace(below=below, limit=BATCHJOBS))]
+    views = list(search.find(store, which._replace(below=below, limit=BATCHJOBS)))
     if search.over:
-        return jobids, search.last
-    return jobids, jobids[-1] if len(jobids) == BATCHJOBS else 0
+        below = search.last
+    else:
+        below = views[-1].id if len(views) == BATCHJOBS else 0
+    return [view.id for view in views if view.record.created <= at], below
 
 
 # -- who gives the order
@@ -148,7 +153,7 @@ class Order(NamedTuple):
 def ordered(processor: RemoteProcessor, order: Order) -> int:
     """Enqueue the job that does it, before all others; returns its id."""
     given = {'do': order.word, 'filter': order.text, 'who': order.who, 'at': order.at,
-             'options': dict(order.options), 'plan': Plan()}
+             'last': processor.store.counter.last, 'options': dict(order.options), 'plan': Plan()}
     [jobid] = enqueue(processor, BULKNAME, prototype, [((), given)],
                       queue=servedQueue(processor.store, clocks.now()), priority=HIGHEST)
     return jobid

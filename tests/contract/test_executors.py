@@ -4,6 +4,7 @@ requests to end, claims that follow free slots."""
 import asyncio
 import gc
 import os
+import resource
 import signal
 import sys
 import threading
@@ -16,8 +17,10 @@ import pytest
 
 from p01.remote import App, RunLater, current
 from p01.remote.engine import asynchronous
+from p01.remote.engine.attempt import Attempt
+from p01.remote.engine.executors.processes import Child, Processes
 from p01.remote.engine.loop import Loop
-from p01.remote.exceptions import Cancelled, InputError, TimeLimit
+from p01.remote.exceptions import Cancelled, InputError, TimeLimit, WorkerDied
 from p01.remote.ground import blackbox
 from p01.remote.options import WorkerOptions
 from p01.remote.testing import waitFor
@@ -339,6 +342,72 @@ def test_each_job_of_a_process_says_its_own(near, tmp_path):
         == [[*BEGINS, 'INFO goes on'], [], [*BEGINS, 'INFO goes on']]
     assert silent.progress is None
     assert len({path.name.rpartition('.')[2] for path in tmp_path.glob('*.*.*')}) == 1
+
+
+def test_what_it_says_is_kept_though_the_next_one_begins_at_once(near, tmp_path):
+    """In the same process, and before the worker has heard that it has ended."""
+    handle = tells.enqueue(str(tmp_path))
+    loop = loopOf(near, 'processes')
+    waitFor(lambda: loop.poll(time.time()) is not None and list(tmp_path.glob('*.*.*')), 30)
+    [job] = loop.handed.places['processes'].aio.running.values()
+    [[_, way]] = loop.handed.ways.values()
+
+    async def work():
+        (tmp_path / 'go').touch()
+        executor = Processes(1)
+        jobs = [Attempt(job.home, job.task, way, time.time(), job.slot) for _ in range(2)]
+        for each in jobs:
+            await executor.run(each)
+        executor.close()
+        return [lines(each.silence().log) for each in jobs]
+
+    assert asyncio.run(work()) == [[*BEGINS, 'INFO goes on']] * 2
+    run(loop, handle)
+
+
+def test_a_process_that_cannot_begin_leaves_nothing(near):
+    """Neither handles nor room on the board."""
+    loop = loopOf(near, 'processes', slots=1)
+    run(loop, where.enqueue())
+    [child] = loop.handed.places['processes'].aio.executor.children
+    os.kill(child.process.pid, signal.SIGKILL)
+    waitFor(lambda: child.link.fileno() < 0)
+    board, soft = child.board, resource.getrlimit(resource.RLIMIT_NOFILE)
+    free, opened = len(board.free), len(os.listdir('/proc/self/fd'))
+    os.close(first := os.dup(0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (first + 1, soft[1]))       # there is this one
+    try:
+        run(loop, handle := where.enqueue())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, soft)
+    with near.reading() as processor:
+        assert 'Too many open files' in processor.store.view(handle.id).outcome.error
+    assert len(board.free) == free and len(os.listdir('/proc/self/fd')) <= opened
+    assert run(loop, where.enqueue())[0].status == 'completed'
+
+
+def test_a_process_that_has_ended_writes_nowhere(near, tmp_path):
+    """Its area may be that of another job by then."""
+    wait.enqueue(str(tmp_path / 'mark'), str(tmp_path / 'go'))
+    loop = loopOf(near, 'processes')
+    waitFor(lambda: loop.poll(time.time()) is not None and list(tmp_path.glob('mark.*')), 30)
+    [job] = loop.handed.places['processes'].aio.running.values()
+    own = job.area
+
+    async def work():
+        child = Child(job)
+        os.kill(child.process.pid, signal.SIGKILL)
+        waitFor(lambda: child.users == 0)
+        other = child.board.take(4711)
+        assert other.number == child.number
+        other.tell(1, 2, 'of another')
+        with pytest.raises(WorkerDied):
+            await child.ask(job)
+        assert other.said().progress == (1, 2, 'of another') and job.area is own
+        child.close()
+
+    asyncio.run(work())
+    (tmp_path / 'go').touch()
 
 
 @ALL

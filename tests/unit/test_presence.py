@@ -3,6 +3,9 @@
 beside it."""
 import fcntl
 import os
+import signal
+import subprocess
+import sys
 import tempfile
 import time
 import types
@@ -200,3 +203,25 @@ def test_a_torn_box_says_nothing(app, size):
     blackbox.heard(box)
     blackbox.settle(box, slot)
     note(box, slot, 7, 1.0)
+
+
+WEB = '''
+import ctypes, os, signal
+from p01.remote.engine import presence
+library = ctypes.CDLL(None)
+{setup}
+presence.heed()
+os.kill(os.getpid(), signal.SIGTERM)
+'''
+
+
+@pytest.mark.parametrize('setup, status', [
+    ('', -signal.SIGTERM),
+    ('library.signal(15, ctypes.cast(library._exit, ctypes.c_void_p))', 15),
+    ("box = presence.Box(None); presence._boxes[presence.Box] = box; box.map.close()",
+     -signal.SIGTERM)], ids=['nobody', 'a server in C', 'nobody, amidst the end of a box'])
+def test_a_signal_does_what_it_did_before(setup, status):
+    """Python sees no handler of a server that is written in C."""
+    process = subprocess.run([sys.executable, '-c', WEB.format(setup=setup)], check=False,
+                             timeout=60, stderr=subprocess.DEVNULL)
+    assert process.returncode == status

@@ -275,13 +275,26 @@ def heed() -> None:
     """Have the boxes say so when a signal is to end this process that nobody handles: it is for
     processes of others, as web servers are, and they end by it as ever."""
     for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) == signal.SIG_DFL:
+        if not handled(number):
             with contextlib.suppress(ValueError):       # another thread than the main one calls
                 signal.signal(number, _told)
 
 
+def handled(number: int) -> bool:
+    """Whether anybody handles or ignores a signal; Python does not see what a server in C does."""
+    if signal.getsignal(number) != signal.SIG_DFL:
+        return True
+    with contextlib.suppress(OSError, ValueError):
+        words = Path('/proc/self/status').read_text().split()
+        return any(int(words[words.index(name) + 1], 16) >> number - 1 & 1
+                   for name in ('SigIgn:', 'SigCgt:'))
+    return False
+
+
 def _told(number: int, frame: FrameType | None) -> None:
     """See heed."""
-    end(TOLD)
-    signal.signal(number, signal.SIG_DFL)
-    os.kill(os.getpid(), number)
+    try:
+        end(TOLD)
+    finally:                # another thread may close a box just now
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)

@@ -21,6 +21,7 @@ from p01.remote.job import Job, JobRun
 from p01.remote.options import Retention, Span, WorkerOptions
 from p01.remote.scheduler import Scheduler
 from p01.remote.store.outcomes import Stored
+from p01.remote.store.records import Said
 from p01.remote.store.store import Store
 from p01.remote.store.views import View
 
@@ -193,6 +194,9 @@ class Attempted(JobRun, Protocol):
 
     def place(self) -> Area | None:
         """Where it says something; None where nobody could hear it."""
+
+    def silence(self) -> Said | None:
+        """It runs no more; returns what is kept of what it has said."""
 
     def ends(self) -> float:
         """Until when it may go on, at most; infinite for ever."""

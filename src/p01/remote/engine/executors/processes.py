@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from p01.remote.engine import progress
 from p01.remote.engine.channel import flags
@@ -43,37 +43,35 @@ class Child:
         self.events = asyncio.get_running_loop()
         self.answer: asyncio.Future[bytes] = self.events.create_future()
         self.data = bytearray()
-        box = job.home.post.box.handle()
-        # its area is its own until it has ended, as it may be amidst writing when it is killed, and
-        # what its job has said is read
-        self.board = progress.boardOf(job.db) if job.db is not None else None
-        self.number = self.board.lend() if self.board is not None else 0
         self.users, self.lock = 1, threading.Lock()
-        self.link, theirs = socket.socketpair()
-        self.link.setblocking(False)
-        heard, self.lifeline = os.pipe()            # ends with this process
-        handles = [theirs.fileno(), heard, box,
-                   *([] if self.board is None else [self.board.file.fileno()])]
-        code = POOLCODE.format(link=handles[0], heard=heard, box=box, number=self.number,
-                               board=handles[-1])
-        with theirs:
-            try:
-                self.process = subprocess.Popen(
-                    [sys.executable, *flags(sys.orig_argv), '-c', code],
-                    stdin=subprocess.DEVNULL, pass_fds=handles)
-            except BaseException:
-                self.link.close()
-                os.close(self.lifeline)
-                self.leave()
-                raise
-            finally:
-                os.close(heard)
-                os.close(box)
+        with ExitStack() as ours, ExitStack() as theirs:        # what cannot begin leaves nothing
+            box = job.home.post.box.handle()
+            theirs.callback(os.close, box)
+            # its area is its own until it has ended, as it may be amidst writing when it is killed,
+            # and what its job has said is read
+            self.board = progress.boardOf(job.db) if job.db is not None else None
+            self.number = self.board.lend() if self.board is not None else 0
+            ours.callback(self.leave)
+            self.link, link = socket.socketpair()
+            ours.enter_context(self.link)
+            theirs.enter_context(link)
+            self.link.setblocking(False)
+            heard, self.lifeline = os.pipe()        # ends with this process
+            ours.callback(os.close, self.lifeline)
+            theirs.callback(os.close, heard)
+            handles = [link.fileno(), heard, box,
+                       *([] if self.board is None else [self.board.file.fileno()])]
+            code = POOLCODE.format(link=handles[0], heard=heard, box=box, number=self.number,
+                                   board=handles[-1])
+            self.process = subprocess.Popen(
+                [sys.executable, *flags(sys.orig_argv), '-c', code],
+                stdin=subprocess.DEVNULL, pass_fds=handles)
+            threading.Thread(target=self.watch, daemon=True,
+                             name=f'p01.remote.child.{self.process.pid}').start()
+            ours.pop_all()
         with suppress(BrokenPipeError), open(self.lifeline, 'wb', closefd=False) as file:
             file.write(data)
         self.events.add_reader(self.link, self.read)
-        threading.Thread(target=self.watch, daemon=True,
-                         name=f'p01.remote.child.{self.process.pid}').start()
 
     def leave(self, number: int = 0) -> None:
         """Its process has ended, or a job has that was heard; its area is free when both have."""
@@ -92,8 +90,10 @@ class Child:
         data = remote.pack(job)
         if self.board is not None and self.number:
             with self.lock:
-                self.users += 1
-            job.area = Area(self.board.map, self.number, job.task.id, self.leave)
+                lives = self.users > 0      # else its area may be somebody else's by now
+                self.users += lives
+            if lives:
+                job.area = Area(self.board.map, self.number, job.task.id, self.leave)
         self.answer, self.data = self.events.create_future(), bytearray()
         if self.process.poll() is not None:
             self.died(self.process.returncode)
@@ -163,6 +163,7 @@ class Processes:
             self.children.discard(child)
             child.close()
             raise
+        job.silence()       # what it has said is read before the next one says anything there
         self.idle.append(child)
         return remote.result(answer)
 

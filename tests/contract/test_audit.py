@@ -5,10 +5,10 @@ import time
 import pytest
 
 from p01.remote import App, verbs
-from p01.remote.cli import target
+from p01.remote.cli import changes, target
 from p01.remote.store import audit
 from p01.remote.store.audit import Line
-from p01.remote.wire import commits
+from p01.remote.wire import commits, deeds
 
 application = App('memory:')
 
@@ -52,6 +52,16 @@ def test_the_command_signs_what_it_does(app):
     assert (second.face, second.what) == ('cli', f'cancel 1 job: {jobid}')
     assert first.what == 'add schedule s' and first.who == second.who and '@' in first.who
     assert 's' in [each.name for each in app.schedules.list()]
+
+
+def test_only_what_was_done_is_written_down(app):
+    waits, unknown = good.enqueue().id, 10**9
+    for jobids in ([waits, unknown], [waits]):
+        list(deeds.each(app, 'ann', jobids, deeds.DEEDS['cancel']))
+    assert changes.removeAll(app, [waits, unknown], dry=False)[0] == {waits: 'cancelled'}
+    assert changes.removeAll(app, [waits], dry=False)[0] == {}
+    assert [line.what for line in lines(app)] == [f'remove 1 job: {waits}',
+                                                  f'cancel 1 job: {waits}']
 
 
 def test_only_the_last_lines_are_kept(app, monkeypatch):

@@ -91,6 +91,7 @@ def test_an_edit_that_makes_no_sense_is_refused(filled, run, args, word):
 def test_what_has_ended_is_not_edited_and_runs_again(filled, run):
     status, out, _ = run('jobs', 'edit', filled, 2, '--args', '["y"]')
     assert status == 1 and 'has ended (error)' in out and 'run it again' in out
+    assert run('audit', filled, '--json')[1] == []
     status, out, _ = run('jobs', 'again', filled, 1, '--args', '[5]', '--priority', 3)
     assert (status, out) == (0, '6\n')
     assert run('jobs', 'again', filled, 2, '--json')[1] == {'id': 7, 'of': 2}

@@ -6,6 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from operator import not_
 from typing import Any
 
 import click
@@ -193,7 +194,8 @@ def removeAll(app: App, jobids: Iterable[int], dry: bool) -> tuple[dict[int, str
             return '', 'unknown'
 
     answers = dict(tried(app, list(jobids), attempt) if dry
-                   else each(app, list(jobids), attempt, 'remove'))
+                   else each(app, list(jobids), attempt, 'remove',
+                             lambda answer: answer[0]))
     return ({jobid: status for jobid, (status, _) in answers.items() if status},
             {jobid: why for jobid, (_, why) in answers.items() if why})
 
@@ -222,7 +224,7 @@ def bulk(target: str, jobids: tuple[int, ...], wanted: Filter | None,
             answers = dict.fromkeys(found, '')
         else:
             answers = dict(tried(app, found, attempt) if dry
-                           else each(app, found, attempt, verbWord))
+                           else each(app, found, attempt, verbWord, not_))
             if not dry:
                 answers |= unlike(app, [jobid for jobid, why in answers.items() if not why])
     done = [jobid for jobid, why in answers.items() if not why]

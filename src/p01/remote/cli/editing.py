@@ -95,7 +95,7 @@ def edit(target: str, jobid: int, args: str | None, kwargs: str | None, queue: s
 
     names = [*(['what it is called with'] if given is not None else ()), *changes]
     with opened(target) as app:
-        why = change(app, f'edit job {jobid}: {listed(names)}', work)
+        why = change(app, lambda why: '' if why else f'edit job {jobid}: {listed(names)}', work)
     if asJson:
         printJson({'id': jobid, 'changed': [] if why else names} | ({'why': why} if why else {}))
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TypeVar
 
 import ZODB
@@ -12,11 +13,10 @@ from p01.remote.app import App
 from p01.remote.engine.requests import asker
 from p01.remote.exceptions import AddressError
 from p01.remote.front.named import loadApp
-from p01.remote.ground.foreign import listed
-from p01.remote.ground.words import count
 from p01.remote.processor import RemoteProcessor
 from p01.remote.storage import openDatabase, parse
 from p01.remote.wire import commits
+from p01.remote.wire.deeds import written
 
 # jobs changed in one transaction: small enough not to meet the workers all the time
 TAKENATONCE = 100
@@ -76,9 +76,10 @@ def placeOf(app: App) -> str:
     return app.place
 
 
-def change(app: App, what: str, work: Callable[[RemoteProcessor], Result]) -> Result:
+def change(app: App, what: str | Callable[[Result], str],
+           work: Callable[[RemoteProcessor], Result]) -> Result:
     """Do work(processor) in a transaction that says what was done and by whom, again when it meets
-    the workers."""
+    the workers. what: or of what work returned, '' where nothing was done."""
     return commits.change(app, asker(), what, work, 'cli')
 
 
@@ -93,11 +94,14 @@ def acted(app: App, what: str, work: Callable[[], Result]) -> Result:
 
 
 def each(app: App, jobids: list[int], verb: Callable[[RemoteProcessor, int], Result],
-         word: str) -> Iterator[tuple[int, Result]]:
+         word: str, was: Callable[[Result], object] = bool) -> Iterator[tuple[int, Result]]:
     """Do verb(processor, jobid) for each job, in transactions of TAKENATONCE; gives what each
-    returned, once committed. word: what is done, for the record."""
+    returned, once committed. word: what is done, for the record; was: whether it was."""
+    def what(found: list[tuple[int, Result]]) -> str:
+        return written(word, [jobid for jobid, _ in found], [was(answer) for _, answer in found])
+
+    def work(batch: list[int], processor: RemoteProcessor) -> list[tuple[int, Result]]:
+        return [(jobid, verb(processor, jobid)) for jobid in batch]
+
     for at in range(0, len(jobids), TAKENATONCE):
-        batch = jobids[at:at + TAKENATONCE]
-        what = f'{word} {count(len(batch), "job")}: {listed(map(str, batch))}'
-        yield from change(app, what, lambda processor, batch=batch:     # type: ignore[misc]
-                          [(jobid, verb(processor, jobid)) for jobid in batch])
+        yield from change(app, what, partial(work, jobids[at:at + TAKENATONCE]))

@@ -24,23 +24,28 @@ def tidOf(processor: RemoteProcessor) -> str:
     return tid.hex()
 
 
-def sign(processor: RemoteProcessor, who: str, what: str, face: str) -> None:
-    """Say who does what in this transaction, in the database for who looks at what people do, and
-    to storages that keep it."""
+def sign(processor: RemoteProcessor, who: str, what: str, face: str, kept: bool = True) -> None:
+    """Say who does what in this transaction, to storages that keep it, and in the database for who
+    looks at what people do. kept: whether the latter, too."""
     current = processor._p_jar.transaction_manager.get()
     current.user = who
     current.note(f'p01-remote {face}: {what}')
-    verbs.note(processor.store, Line(clocks.now(), who, face, what))
+    if kept:
+        verbs.note(processor.store, Line(clocks.now(), who, face, what))
 
 
-def change(app: App, who: str, what: str, work: Callable[[RemoteProcessor], Result],
-           face: str = 'dash') -> Result:
+def change(app: App, who: str, what: str | Callable[[Result], str],
+           work: Callable[[RemoteProcessor], Result], face: str = 'dash',
+           kept: bool = True) -> Result:
     """Do work(processor) in a transaction that says who did it and what, again when it meets the
-    workers."""
+    workers. what: or of what work returned, '' where nothing was done; kept:
+    see sign."""
     def signed(connection: Connection) -> Result:
         processor = app.locate(connection)
         result = work(processor)
-        sign(processor, who, what, face)
+        text = what if isinstance(what, str) else what(result)
+        if text:
+            sign(processor, who, text, face, kept)
         return result
 
     return transact(app.db, signed)

@@ -96,8 +96,15 @@ def each(app: App, who: str, jobids: list[int], verb: Verb, face: str = 'dash') 
     committed."""
     for start in range(0, len(jobids), BATCHJOBS):
         batch = jobids[start:start + BATCHJOBS]
-        what = f'{verb.word} {count(len(batch), "job")}: {listed(map(str, batch))}'
-        yield from change(app, who, what, partial(some, jobids=batch, verb=verb, who=who), face)
+        yield from change(app, who, partial(written, verb.word, batch),
+                          partial(some, jobids=batch, verb=verb, who=who), face)
+
+
+def written(word: str, jobids: Iterable[int], found: Iterable[object]) -> str:
+    """What was done, for the record, with those of some jobs that it could be done with; '' for
+    none. found: whether it could be, of each."""
+    done = [str(jobid) for jobid, was in zip(jobids, found, strict=True) if was]
+    return f'{word} {count(len(done), "job")}: {listed(done)}' if done else ''
 
 
 def some(processor: RemoteProcessor, jobids: Iterable[int], verb: Verb, who: str) -> list[bool]:

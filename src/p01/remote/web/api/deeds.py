@@ -38,9 +38,11 @@ ASKEDFOR = 'http'          # where a job keeps what was asked for with its key, 
 Result = TypeVar('Result')
 
 
-def change(call: Call, what: str, work: Callable[[RemoteProcessor], Result]) -> Result:
-    """Do work(processor) in a transaction, again when it meets the workers."""
-    return commits.change(call.app, call.caller.name, what, work, 'api')
+def change(call: Call, what: str, work: Callable[[RemoteProcessor], Result],
+           kept: bool = True) -> Result:
+    """Do work(processor) in a transaction, again when it meets the workers. kept: see
+    commits.sign."""
+    return commits.change(call.app, call.caller.name, what, work, 'api', kept)
 
 
 # -- jobs
@@ -70,7 +72,8 @@ def enqueue(call: Call) -> Answer:
 
     # two at once that come to this process with one key are one after the other
     with call.server.guard if key is not None else nullcontext():
-        jobid, status, isNew = change(call, f'enqueue {function.name}', work)
+        # no line of what people did: those would be gone soon, and who enqueues meet each other
+        jobid, status, isNew = change(call, f'enqueue {function.name}', work, kept=False)
     return Answer({'id': jobid, 'name': function.prototype.path, 'status': status, 'new': isNew},
                   201 if isNew else 200, {'Location': f'{request.script_root}/jobs/{jobid}'})
 

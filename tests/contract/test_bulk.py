@@ -92,6 +92,15 @@ def test_few_are_done_at_once(failed):
     assert those(failed, 'queued') == some
 
 
+def test_few_that_are_far_are_done_by_a_job(failed, monkeypatch):
+    """Who orders does not wait for a look at all jobs there are."""
+    monkeypatch.setattr(bulk, 'FEWSOUGHT', 10)
+    found = order(failed, text='status:error error:11')
+    assert found.job is not None and those(failed, 'queued') == []
+    alone(failed, found.job)
+    assert ended(failed, found.job) == ('completed', {'done': 1, 'left': 0})
+
+
 def test_many_are_done_by_a_job(failed):
     found = order(failed)
     assert found[:2] == (0, 0) and len(those(failed, 'error')) == NUMBER

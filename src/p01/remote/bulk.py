@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from itertools import count, islice
+from itertools import count
 from typing import Any, NamedTuple
 
 from transaction.interfaces import TransientError
@@ -27,13 +27,14 @@ from p01.remote.store.plans import Plan
 from p01.remote.store.store import Store
 from p01.remote.views import grammar
 from p01.remote.views.filters import Filter
-from p01.remote.views.listing import Search, find
+from p01.remote.views.listing import Search
 from p01.remote.views.workers import workersOf
 from p01.remote.wire.commits import change
 from p01.remote.wire.deeds import BATCHJOBS, Verb, each, some, verbOf
 
 BULKNAME = 'p01.remote.bulk'
 FEW = 500               # jobs that are done at once
+FEWSOUGHT = 20_000      # jobs that are looked at for those, while somebody waits
 LOOKEDFOR = 2_000       # jobs that are looked at for a commit
 
 
@@ -134,9 +135,10 @@ class Order(NamedTuple):
         return whichOf(self.text, self.at, self.verb)
 
     def few(self, store: Store) -> list[int] | None:
-        """The jobs, where they are few; None for more. Raises InputError."""
-        found = [view.id for view in islice(find(store, self.which), FEW + 1)]
-        return found if len(found) <= FEW else None
+        """The jobs, where they are few and soon found; None for others. Raises InputError."""
+        search = Search(FEWSOUGHT)
+        found = [view.id for view in search.find(store, self.which._replace(limit=FEW + 1))]
+        return found if len(found) <= FEW and not search.over else None
 
     def give(self, app: App, face: str) -> Done:
         """Have it done. Raises InputError."""

@@ -179,6 +179,9 @@ def test_a_scheduler_that_dies_is_waited_for(house, dask):     # noqa: F811
                                 '--no-dashboard', '--no-jupyter')
     dask.workers = [dask.worker() for _ in range(2)]
     assert {view.status for view in house.finish(jobids)} == {'completed'}
+    # also what jobs say there
+    handle = house.stage.app.handle(*house.stage.enqueue('reports', (4, str(house.marks), False)))
+    waitFor(lambda: handle.progress == (1, 4, 'row 1'), DEADLINE, 'it is not heard')
 
 
 def test_a_job_on_a_cluster_is_heard_and_hears(house, dask):     # noqa: F811

@@ -18,10 +18,12 @@ import pytest
 from p01.remote import App, RunLater, current
 from p01.remote.engine import asynchronous
 from p01.remote.engine.attempt import Attempt
+from p01.remote.engine.context import Running
 from p01.remote.engine.executors.processes import Child, Processes
 from p01.remote.engine.loop import Loop
 from p01.remote.exceptions import Cancelled, InputError, TimeLimit, WorkerDied
 from p01.remote.ground import blackbox
+from p01.remote.ground.boards import Words
 from p01.remote.options import WorkerOptions
 from p01.remote.testing import waitFor
 from p01.remote.worker import MultiWorker
@@ -533,6 +535,41 @@ def test_threads_of_an_application_have_executors_too(near, executor):
     worker.stop()
     thread.join(30)
     assert not thread.is_alive()
+
+
+def test_a_dask_cluster_that_is_away_takes_nothing_more_for_each_look(monkeypatch):
+    """It may be away for days."""
+    cluster = pytest.importorskip('p01.remote.engine.executors.cluster')
+    monkeypatch.setattr(cluster, 'CONNECTS', 0.05)
+    monkeypatch.setattr(cluster, 'CLUSTERLOOK', 0.01)
+    before, looks = set(threading.enumerate()), []
+
+    class Looks(cluster.Cluster):
+        def look(self):
+            looks.append(self)
+            return super().look()
+
+    def begun():
+        return {each.name for each in set(threading.enumerate()) - before
+                if each.name.startswith(('IO loop', 'p01.remote.dask'))}
+
+    away = Looks('tcp://127.0.0.1:1', 0, lambda: None)
+    waitFor(lambda: len(looks) > 3, 60)
+    assert begun() == {'p01.remote.dask', 'p01.remote.dask.clients'}
+    away.close()
+    waitFor(lambda: not begun(), 60)
+
+
+def test_a_line_from_a_dask_cluster_is_one_here(near):
+    cluster = pytest.importorskip('p01.remote.engine.executors.cluster')
+    job = Running(None, where.prototype, SimpleNamespace(id=5), None, 0.0, 'worker', near.db)
+
+    async def work():
+        run, said = cluster.Run(job), 'one\u2028line\n'.encode()
+        run.take(Words(None, len(said), said))
+
+    asyncio.run(work())
+    assert job.silence().log == 'one\u2028line\n'
 
 
 def test_what_is_no_executor_is_refused():

@@ -236,6 +236,17 @@ def test_who_reads_while_another_process_writes_sees_whole_things(tmp_path):
     assert all(line == line[:9] * 9 for line in lines[1:])
 
 
+def test_of_a_line_that_was_begun_when_its_process_was_killed_nothing_is_seen(tmp_path):
+    """Also of the first one that is written over the oldest."""
+    board = boards.Board(tmp_path / 'x.said', True)
+    area = board.take(1)
+    while area.written < boards.RING - 50:
+        area.write('x' * 30)
+    begins = area.at + boards.LOGBEGINS
+    board.map[begins:begins + 100] = b'y' * 100
+    assert set(area.said().log.split(b'\n')) == {b'x' * 30, b''}
+
+
 def test_what_processes_left_goes_with_their_boxes(tmp_path):
     app = App(f'sqlite:{tmp_path / "jobs"}')
     folder = folders.folderFor(tmp_path / 'jobs')

@@ -153,12 +153,13 @@ def words(data: mmap.mmap, at: int) -> tuple[int, Words] | None:
 
 def logged(data: mmap.mmap, at: int, written: int) -> bytes:
     """The end of the log of an area to which so many bytes were written, in whole lines."""
-    kept = data[at + LOGBEGINS:at + AREA]
-    if written <= RING:
-        return kept[:written]
-    place, since = written % RING, AREAHEAD.unpack_from(data, at)[1] - written
-    log = (kept[place:] + kept[:place])[max(since, 0) + LINE:]      # the oldest were written over
-    return log[log.find(b'\n') + 1:]
+    kept, place = data[at + LOGBEGINS:at + AREA], written % RING
+    since = AREAHEAD.unpack_from(data, at)[1] - written
+    log = kept[:written] if written <= RING else kept[place:] + kept[:place]
+    over = max(since, 0) + LINE - max(RING - written, 0)        # of the oldest were written over
+    if over <= 0:
+        return log
+    return log[log.find(b'\n', over) + 1:] if b'\n' in log[over:] else b''
 
 
 def read(path: Path) -> dict[int, Words]:

@@ -18,6 +18,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from distributed import Client
+from tornado.ioloop import IOLoop
 
 from p01.remote import events
 from p01.remote.engine.executors import remote
@@ -80,7 +81,7 @@ class Run:
         if words.progress is not None:
             area.tell(*words.progress)
         new, self.written = words.written - self.written, words.written
-        for line in words.log[-new:].decode(errors='replace').splitlines() if new > 0 else ():
+        for line in words.log[-new:].decode(errors='replace').split('\n')[:-1] if new > 0 else ():
             area.write(line)
 
 
@@ -92,6 +93,7 @@ class Cluster:
         self.address, self.most, self.changed = address, most, changed
         self.slots = 0
         self.client: Client | None = None
+        self.line: object = None                    # of the client to the scheduler that knows it
         self.places: dict[Place, int] = {}          # with how many threads
         self.runs: dict[str, Run] = {}              # by their keys
         self.lock = threading.Lock()
@@ -99,10 +101,21 @@ class Cluster:
         self.reason = ''                            # why it cannot be reached, as it was told
         threading.Thread(target=self.watch, daemon=True, name='p01.remote.dask').start()
 
-    # -- in a thread of its own
+    # -- in threads of its own
+
+    async def serve(self, begun: threading.Event) -> None:
+        """The event loop of all its clients. Each would have one of its own, in a thread, and leave
+        it where it reaches nobody."""
+        self.loop, self.ends = IOLoop.current(), asyncio.Event()
+        begun.set()
+        await self.ends.wait()
 
     def watch(self) -> None:
         """See which Dask workers come and go."""
+        begun = threading.Event()
+        threading.Thread(target=lambda: asyncio.run(self.serve(begun)), daemon=True,
+                         name='p01.remote.dask.clients').start()
+        begun.wait()
         while not self.over.is_set():
             found = guarded(self.look)
             reason = reasonOf(found.error) if isinstance(found, Raised) else ''
@@ -114,15 +127,18 @@ class Cluster:
             self.over.wait(CLUSTERLOOK)
         if self.client is not None:
             guarded(self.client.close, CONNECTS)
+        self.loop.add_callback(self.ends.set)
 
     def look(self) -> dict[Place, int]:
         """The Dask workers, with their threads. Raises what distributed does."""
         if self.client is None or self.client.status == 'closed':
             self.client = Client(self.address, timeout=CONNECTS, set_as_default=False,
-                                 name='p01.remote')
-            self.client.subscribe_topic(self.client.id, self.hear)
+                                 name='p01.remote', loop=self.loop)
         if self.client.status != 'running':
             raise ConnectionError('its scheduler does not answer')
+        if self.line is not self.client.scheduler_comm:     # a new scheduler knows of nobody
+            self.line = self.client.scheduler_comm
+            self.client.subscribe_topic(self.client.id, self.hear)
         known = self.client.scheduler_info(n_workers=-1).get('workers', {})
         found = {place: threads for place, threads in self.places.items()
                  if place.address in known}

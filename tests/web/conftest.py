@@ -79,9 +79,9 @@ def readOnly(town):
     town.access = Visitor('bob', READ)
 
 
-@pytest.fixture(scope='session')
+@pytest.fixture(scope='module')
 def chromium():
-    """A browser."""
+    """A browser, for the tests of a file: while it is there, an event loop runs in the thread."""
     if CHROMIUM is None and not os.environ.get('CI'):
         pytest.skip('no Chromium is installed; apt install chromium')
     playwright = pytest.importorskip('playwright.sync_api', reason='it drives the browser; it is '

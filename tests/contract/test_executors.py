@@ -560,6 +560,28 @@ def test_a_dask_cluster_that_is_away_takes_nothing_more_for_each_look(monkeypatc
     waitFor(lambda: not begun(), 60)
 
 
+def test_a_dask_worker_that_came_back_at_its_address_is_found(near):
+    """Between two looks: a run for its old life is lost, and the next one is not."""
+    cluster = pytest.importorskip('p01.remote.engine.executors.cluster')
+    from distributed import LocalCluster
+
+    job = Running(None, where.prototype, SimpleNamespace(id=5), None, 0.0, 'worker', near.db)
+
+    async def lost():
+        found.places = {place._replace(pid=1): threads}
+        found.submit(run := cluster.Run(job), b'')
+        return isinstance(await run.done, WorkerDied)
+
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False,
+                      dashboard_address=None) as there:
+        found = cluster.Cluster(there.scheduler_address, 0, lambda: None)
+        waitFor(lambda: found.places, 60)
+        [(place, threads)] = found.places.items()
+        waitFor(lambda: asyncio.run(lost()), 60)        # it may have looked just then
+        waitFor(lambda: found.places == {place: threads}, 20, 'it is not found')
+        found.close()
+
+
 def test_a_line_from_a_dask_cluster_is_one_here(near):
     cluster = pytest.importorskip('p01.remote.engine.executors.cluster')
     job = Running(None, where.prototype, SimpleNamespace(id=5), None, 0.0, 'worker', near.db)

@@ -212,9 +212,17 @@ class Cluster:
         if isinstance(future, Raised):              # its client has given up just now
             self.take({}, True)
             return None
-        future.add_done_callback(lambda each: run.end(
-            None if each.cancelled() else each.exception() or each.result()))
+        future.add_done_callback(lambda each: self.ended(run, each))
         return future
+
+    def ended(self, run: Run, future: Future[Answer]) -> None:
+        """It is known what came of a run. For any thread."""
+        error = None if future.cancelled() else future.exception()
+        if isinstance(error, WorkerDied):       # a new life has the address of its place
+            with self.lock:
+                self.places = {each: threads for each, threads in self.places.items()
+                               if each != run.place}
+        run.end(None if future.cancelled() else error or future.result())
 
     def stop(self, run: Run) -> None:
         """Tell a run that it is to end. In a thread: its Dask worker may be busy."""

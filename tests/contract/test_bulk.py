@@ -10,6 +10,7 @@ from p01.remote import App, bulk, verbs
 from p01.remote.engine import editing, rescuing
 from p01.remote.engine.loop import Loop
 from p01.remote.exceptions import InputError
+from p01.remote.ground.foreign import Dying
 from p01.remote.options import WorkerOptions
 from p01.remote.views import listing
 from p01.remote.views.filters import Filter, Part
@@ -72,15 +73,30 @@ def ended(app, jobid):
 
 
 def alone(app, jobid, name='worker'):
-    """Run the bulk job, which comes first, and nothing behind it; returns the loop."""
+    """Run the bulk job, which comes first, and nothing behind it."""
     loop = Loop(app.db, app.locate, name, WorkerOptions(drain=True))
     loop.batch.size = lambda: 1
-    try:
-        loop.poll(time.time())
-    except KeyboardInterrupt:
-        return loop
+    loop.poll(time.time())
     loop.close()
-    return loop
+
+
+def deadAmidst(app):
+    """Run the bulk job until its worker dies; returns the worker's name. In a thread, which keeps
+    what is left around the job."""
+    loop = Loop(app.db, app.locate, 'worker', WorkerOptions(drain=True))
+    loop.batch.size = lambda: 1
+    died = threading.Event()
+
+    def work():
+        try:
+            loop.poll(time.time())
+        except Dying:
+            died.set()
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(60)
+    assert died.is_set()
+    return loop.name
 
 
 ALL = ('completed', {'done': NUMBER, 'left': 0})
@@ -238,14 +254,14 @@ def test_another_worker_goes_on_where_one_has_died(failed, each):
 
     def dies(number):
         if number == 3:
-            raise KeyboardInterrupt
+            raise Dying
     each.append(dies)
-    loop = alone(failed, found.job)
+    name = deadAmidst(failed)
     assert len(those(failed, 'queued')) == 20
     each.clear()
     with failed.transaction():
         store = failed.processor.store
-        rescuing.rescue(store, store.seats[loop.name], time.time(), (found.job,))
+        rescuing.rescue(store, store.seats[name], time.time(), (found.job,))
     drainedBulk(failed, found.job)
     assert ended(failed, found.job) == ALL
     assert len(those(failed, 'queued')) + len(those(failed, 'error')) == NUMBER

@@ -95,8 +95,8 @@ def test_help_is_there_for_every_verb(run):
              for line in found.stdout.partition('Commands:')[2].partition('\n\n')[0].splitlines()
              if line]
     assert verbs == ['demo', 'worker', 'enqueue', 'jobs', 'errors', 'queues', 'schedules',
-                     'workers', 'status', 'health', 'top', 'history', 'metrics', 'shell',
-                     'completion', 'doctor', 'dash', 'dev', 'mcp', 'pack', 'copy']
+                     'workers', 'status', 'health', 'top', 'history', 'metrics', 'audit',
+                     'shell', 'completion', 'doctor', 'dash', 'dev', 'mcp', 'pack', 'copy']
     assert run('--version').stdout.startswith('p01-remote ')
     assert run('nothing').returncode == 2
 

@@ -99,8 +99,21 @@ def test_a_worker_that_is_told_to_stop_ends_its_pool(house):     # noqa: F811
 
 # -- Dask
 
+SCHEDULER = '''
+import runpy, sys
+
+class Lacking:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition('.')[0] in {'p01', 'tests', 'ZODB'}:
+            raise ModuleNotFoundError(f'No module named {name!r}', name=name)
+
+sys.meta_path.insert(0, Lacking())
+runpy.run_module('distributed.cli.dask_scheduler', run_name='__main__')
+'''
+
+
 class Dask:
-    """A scheduler, and workers with a thread each."""
+    """A scheduler that has nothing of ours, and workers with a thread each."""
 
     def __init__(self, house):     # noqa: F811
         self.environ = {**environment(house.address), 'DASK_DISTRIBUTED__WORKER__DAEMON': 'False'}
@@ -108,18 +121,20 @@ class Dask:
             free.bind(('127.0.0.1', 0))
             self.port = free.getsockname()[1]
         self.address = f'tcp://127.0.0.1:{self.port}'
-        self.scheduler = self.start('scheduler', '--host', '127.0.0.1', '--port', str(self.port),
-                                    '--no-dashboard', '--no-jupyter')
+        self.begin()
         self.workers = [self.worker() for _ in range(2)]
 
-    def start(self, kind, *args):
-        return subprocess.Popen([sys.executable, '-m', f'distributed.cli.dask_{kind}', *args],
+    def start(self, *words):
+        return subprocess.Popen([sys.executable, *words, '--no-dashboard', '--host', '127.0.0.1'],
                                 cwd=ROOT, env=self.environ, stdout=subprocess.DEVNULL,
                                 stderr=subprocess.DEVNULL)
 
+    def begin(self):
+        self.scheduler = self.start('-c', SCHEDULER, '--port', str(self.port), '--no-jupyter')
+
     def worker(self):
-        return self.start('worker', self.address, '--nthreads', '1', '--no-nanny',
-                          '--no-dashboard', '--host', '127.0.0.1')
+        return self.start('-m', 'distributed.cli.dask_worker', self.address, '--nthreads', '1',
+                          '--no-nanny')
 
     def close(self):
         for process in (self.scheduler, *self.workers):     # it sees none of them die
@@ -175,8 +190,7 @@ def test_a_scheduler_that_dies_is_waited_for(house, dask):     # noqa: F811
     assert 'it waits for the Dask cluster' in house.trees[0].said
     assert [house.stage.view(jobid).attempts for jobid in jobids] == [()] * 4
     go(house)
-    dask.scheduler = dask.start('scheduler', '--host', '127.0.0.1', '--port', str(dask.port),
-                                '--no-dashboard', '--no-jupyter')
+    dask.begin()
     dask.workers = [dask.worker() for _ in range(2)]
     assert {view.status for view in house.finish(jobids)} == {'completed'}
     # also what jobs say there

@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import os
 import threading
+from collections.abc import Callable
 from typing import TypeAlias
 
 from distributed import Worker, get_worker
@@ -43,6 +44,17 @@ def bound(data: bytes, pid: int, key: str, client: str) -> Answer:
     finally:
         voice.over.set()
         told.pop(key, None)
+
+
+class Sent:
+    """A call of bound, which is made where this is unpickled. The scheduler unpickles what a task
+    calls, and has nothing of ours."""
+
+    def __init__(self, data: bytes, pid: int, key: str, client: str) -> None:
+        self.given = data, pid, key, client
+
+    def __reduce__(self) -> tuple[Callable[..., Answer], tuple[bytes, int, str, str]]:
+        return bound, self.given
 
 
 def stop(key: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 import threading
 import uuid
 from collections import Counter
@@ -22,7 +23,7 @@ from tornado.ioloop import IOLoop
 
 from p01.remote import events
 from p01.remote.engine.executors import remote
-from p01.remote.engine.executors.bound import LOST, SAYS, Answer, bound, stop
+from p01.remote.engine.executors.bound import LOST, SAYS, Answer, Sent, stop
 from p01.remote.engine.executors.ends import heard
 from p01.remote.engine.seams import Attempted
 from p01.remote.exceptions import WorkerDied
@@ -207,8 +208,8 @@ class Cluster:
             self.runs[run.key], run.place = run, place
         future: Future[Answer] | Raised = guarded(
             self.client.get_executor(pure=False, retries=0, workers=[place.address],
-                                     allow_other_workers=False).submit, bound, data, place.pid,
-            run.key, self.client.id)
+                                     allow_other_workers=False).submit, pickle.loads,
+            pickle.dumps(Sent(data, place.pid, run.key, self.client.id), 5))
         if isinstance(future, Raised):              # its client has given up just now
             self.take({}, True)
             return None

@@ -64,6 +64,16 @@ def test_only_what_was_done_is_written_down(app):
                                                   f'cancel 1 job: {waits}']
 
 
+def test_what_changed_nothing_leaves_no_line(app):
+    app.schedules.add('s', good, every='1h')
+    before = app.db.lastTransaction()
+    commits.change(app, 'ann', 'resume queue mail',
+                   lambda processor: verbs.resume(processor.store, 'mail'))
+    for verb in (app.schedules.resume, app.schedules.reset):
+        target.acted(app, 'schedule s', lambda verb=verb: verb('s'))
+    assert lines(app) == [] and app.db.lastTransaction() == before
+
+
 def test_only_the_last_lines_are_kept(app, monkeypatch):
     monkeypatch.setattr(audit, 'LINESKEPT', 5)
     with app.transaction():

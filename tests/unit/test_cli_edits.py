@@ -125,3 +125,13 @@ def test_what_was_done_is_written_down(filled, run):
                                                 'move 2 jobs: 3, 4']
     assert {line['face'] for line in found} == {'cli'}
     assert 'pause queue mail' in run('audit', filled, '--limit', 1)[1]
+
+
+def test_what_did_nothing_is_not_written_down(filled, run):
+    run('schedules', 'add', filled, 's', 'add', '[1]', '--cron', '17 12 * * *')
+    for words in (['queues', 'resume', filled, 'mail'], ['schedules', 'resume', filled, 's'],
+                  ['schedules', 'reset', filled, 's'], ['workers', 'stop', filled, 'nobody'],
+                  ['schedules', 'backfill', filled, 's', '--from', '2026-01-01T00:00',
+                   '--to', '2026-01-01T00:01'], ['jobs', 'cancel', filled, 1]):
+        assert run(*words)[0] == 1, words
+    assert [line['what'] for line in run('audit', filled, '--json')[1]] == ['add schedule s']

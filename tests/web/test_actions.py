@@ -96,6 +96,14 @@ def test_queues_are_paused_and_resumed(town):
     assert town.post('/queues/pause/mail', **{'for': 'soon'}).status_code == 400
 
 
+def test_what_did_nothing_is_not_written_down(town):
+    before = town.app.db.lastTransaction()
+    for path, form in (('/queues/resume/mail', {}), ('/schedules/resume/shop.stock.sync', {}),
+                       ('/workers/order', {'do': 'stop', 'process': 'nobody'})):
+        assert 'n=0' in town.post(path, **form).location
+    assert town.app.db.lastTransaction() == before
+
+
 def test_schedules_are_paused_run_skipped_edited_and_reset(town):
     name = 'shop.stock.sync'
     shows = town.app.schedules

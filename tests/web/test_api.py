@@ -537,6 +537,9 @@ def test_a_queue_of_any_name_is_paused_and_resumed(bare, name):
     listed = {each['queue']: each for each in bare.get('/queues')['queues']}
     assert listed[name]['paused'] and listed[name]['until'] == found['until']
     assert bare.post(f'{path}/resume').json == {'queue': name, 'paused': False, 'until': None}
+    before = bare.app.db.lastTransaction()
+    assert not bare.post(f'{path}/resume').json['paused']
+    assert bare.app.db.lastTransaction() == before
     assert bare.post(f'{path}/pause').json == {'queue': name, 'paused': True, 'until': None}
 
 

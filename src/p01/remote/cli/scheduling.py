@@ -216,7 +216,8 @@ def backfill(target: str, name: str, start: float, end: float, dry: bool, asJson
     is called. Exit status 1 when there is none."""
     with opened(target) as app:
         found = app.schedules.backfill(name, start, end, dry) if dry else acted(
-            app, f'backfill schedule {name}', lambda: app.schedules.backfill(name, start, end))
+            app, lambda found: f'backfill schedule {name}' if found else '',
+            lambda: app.schedules.backfill(name, start, end))
         tz = app.schedules[name].tz
     if asJson:
         printJson([{'tick': tick, 'id': handle.id if handle is not None else None}

@@ -79,15 +79,17 @@ def placeOf(app: App) -> str:
 def change(app: App, what: str | Callable[[Result], str],
            work: Callable[[RemoteProcessor], Result]) -> Result:
     """Do work(processor) in a transaction that says what was done and by whom, again when it meets
-    the workers. what: or of what work returned, '' where nothing was done."""
+    the workers; see commits.change."""
     return commits.change(app, asker(), what, work, 'cli')
 
 
-def acted(app: App, what: str, work: Callable[[], Result]) -> Result:
+def acted(app: App, what: str | Callable[[Result], str], work: Callable[[], Result]) -> Result:
     """Do work() in such a transaction, for what joins the one around it."""
     def signed(root: object) -> Result:
         result = work()
-        commits.sign(app.processor, asker(), what, 'cli')
+        text = commits.done(what, result)
+        if text:
+            commits.sign(app.processor, asker(), text, 'cli')
         return result
 
     return app.run(signed)

@@ -106,7 +106,7 @@ def resuming(desk: Desk, processor: RemoteProcessor, given: Given) -> Plan:
 
 def resumeQueue(desk: Desk, processor: RemoteProcessor, given: Given) -> Told:
     """Let the jobs of a queue start again."""
-    return deeds.resumeQueue(processor, given['name'])
+    return deeds.resumeQueue(processor, given['name'])[1]
 
 
 # -- schedules

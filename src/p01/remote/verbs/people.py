@@ -133,7 +133,8 @@ def pause(store: Store, queue: str, until: float | None = None) -> None:
 def resume(store: Store, queue: str) -> bool:
     """Let the jobs of a queue start again; whether it was paused."""
     was = store.settings.paused.pop(queue, store) is not store
-    store.settings._p_changed = True
+    if was:
+        store.settings._p_changed = True
     return was
 
 

@@ -82,7 +82,8 @@ def orderWorkers(site: Site, visitor: Visitor, form: Form) -> Response:
                 order(seat, STOP if word == 'stop' else QUIET, wanted)
         return len(seats)
 
-    number = change(site.app, visitor.name, f'{word} workers of {process}', work)
+    number = change(site.app, visitor.name,
+                    lambda number: f'{word} workers of {process}' if number else '', work)
     bellOf(site.app.db).tell()
     return back(form, 'workers', word, number=number)
 

@@ -34,16 +34,23 @@ def sign(processor: RemoteProcessor, who: str, what: str, face: str, kept: bool 
         verbs.note(processor.store, Line(clocks.now(), who, face, what))
 
 
+def done(what: str | Callable[[Result], str], result: Result) -> str:
+    """What was done, see change."""
+    if not isinstance(what, str):
+        return what(result)
+    return '' if result is False else what
+
+
 def change(app: App, who: str, what: str | Callable[[Result], str],
            work: Callable[[RemoteProcessor], Result], face: str = 'dash',
            kept: bool = True) -> Result:
     """Do work(processor) in a transaction that says who did it and what, again when it meets the
-    workers. what: or of what work returned, '' where nothing was done; kept:
-    see sign."""
+    workers. what: or of what work returned, '' where nothing was done, as where it returned False;
+    kept: see sign."""
     def signed(connection: Connection) -> Result:
         processor = app.locate(connection)
         result = work(processor)
-        text = what if isinstance(what, str) else what(result)
+        text = done(what, result)
         if text:
             sign(processor, who, text, face, kept)
         return result

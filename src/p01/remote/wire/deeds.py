@@ -124,10 +124,9 @@ def pauseQueue(processor: RemoteProcessor, name: str, until: float | None) -> di
     return queueAt(processor.store, name, clocks.now())
 
 
-def resumeQueue(processor: RemoteProcessor, name: str) -> dict[str, Any]:
-    """Let the jobs of a queue start again; how it stands then."""
-    verbs.resume(processor.store, name)
-    return queueAt(processor.store, name, clocks.now())
+def resumeQueue(processor: RemoteProcessor, name: str) -> tuple[bool, dict[str, Any]]:
+    """Let the jobs of a queue start again; whether it was paused, and how it stands then."""
+    return verbs.resume(processor.store, name), queueAt(processor.store, name, clocks.now())
 
 
 def untilOf(given: Mapping[str, Any], what: str = 'for', bare: bool = False) -> float | None:

@@ -38,10 +38,9 @@ ASKEDFOR = 'http'          # where a job keeps what was asked for with its key, 
 Result = TypeVar('Result')
 
 
-def change(call: Call, what: str, work: Callable[[RemoteProcessor], Result],
-           kept: bool = True) -> Result:
-    """Do work(processor) in a transaction, again when it meets the workers. kept: see
-    commits.sign."""
+def change(call: Call, what: str | Callable[[Result], str],
+           work: Callable[[RemoteProcessor], Result], kept: bool = True) -> Result:
+    """Do work(processor) in a transaction, again when it meets the workers; see commits.change."""
     return commits.change(call.app, call.caller.name, what, work, 'api', kept)
 
 
@@ -206,8 +205,8 @@ def pauseQueue(call: Call) -> Answer:
 def resumeQueue(call: Call) -> Answer:
     """Let the jobs of a queue start again. Raises InputError."""
     name = checks.nameOf(call.path['name'], 'A queue')
-    found = change(call, f'resume queue {name}',
-                   lambda processor: deeds.resumeQueue(processor, name))
+    _, found = change(call, lambda each: f'resume queue {name}' if each[0] else '',
+                      lambda processor: deeds.resumeQueue(processor, name))
     bellOf(call.app.db).tell()
     return Answer(found)
 

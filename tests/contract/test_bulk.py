@@ -7,10 +7,12 @@ import time
 import pytest
 
 from p01.remote import App, bulk, verbs
+from p01.remote.cli.editing import calling
 from p01.remote.engine import editing, rescuing
 from p01.remote.engine.loop import Loop
 from p01.remote.exceptions import InputError
 from p01.remote.ground.foreign import Dying
+from p01.remote.job import Arguments
 from p01.remote.options import WorkerOptions
 from p01.remote.views import listing
 from p01.remote.views.filters import Filter, Part
@@ -286,3 +288,31 @@ def test_it_waits_where_somebody_works(failed):
         loop.close()
     with failed.reading() as processor:
         assert bulk.servedQueue(processor.store, time.time()) == 'default'
+
+
+def test_an_order_is_not_written_by_hand(failed):
+    """Whatever face: its input is looked at where it is stored."""
+    found = order(failed)
+    for given in (Arguments((1,)), Arguments((), {'do': 'remove', 'plan': None})):
+        with failed.transaction(), pytest.raises(InputError, match='not written by hand'):
+            editing.edit(failed.processor, found.job, {}, calling(failed.processor, found.job,
+                                                                  given))
+        with failed.transaction(), pytest.raises(InputError, match='not written by hand'):
+            failed.processor.processJob(bulk.BULKNAME, tuple(given))
+    alone(failed, found.job)
+    assert ended(failed, found.job) == ALL
+
+
+def test_what_could_not_be_is_in_no_record(failed):
+    """Another job has the key of the newest one."""
+    bad.using(unique='k').enqueue(1)
+    drained(failed)
+    good.using(unique='k').enqueue()
+    found = order(failed)
+    alone(failed, found.job)
+    assert ended(failed, found.job) == ('completed', {'done': NUMBER, 'left': 1})
+    if not failed.db.supportsUndo():
+        return
+    told = [each['description'] for each in failed.db.undoLog(0, 50)]
+    told = [text for text in told if text.startswith('p01-remote bulk')]
+    assert told[0] == 'p01-remote bulk: run again 6 jobs' and told[-1].endswith(' 9 jobs')

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: ZPL-2.1
 """The command moves jobs that wait, changes them, and runs others again, edited."""
+import time
+
 import pytest
 
+from p01.remote import verbs
 from p01.remote.front.named import loadApp
+from p01.remote.store.seats import Seat
 from tests.unit.conftest import drain
 
 
@@ -135,3 +139,14 @@ def test_what_did_nothing_is_not_written_down(filled, run):
                    '--to', '2026-01-01T00:01'], ['jobs', 'cancel', filled, 1]):
         assert run(*words)[0] == 1, words
     assert [line['what'] for line in run('audit', filled, '--json')[1]] == ['add schedule s']
+
+
+def test_workers_that_were_asked_already_leave_no_line(filled, run):
+    app = loadApp(filled)
+    with app.transaction():
+        verbs.sit(app.processor.store, Seat('w:1:x', 'far', 1, 'far:1', 'box', 3600.0, time.time()))
+    for word in ('quiet', 'unquiet'):
+        for _ in range(2):
+            assert run('workers', word, filled, '--all')[0] == 0
+    assert [line['what'] for line in run('audit', filled, '--json')[1]] == [
+        'unquiet 1 worker: w', 'quiet 1 worker: w']

@@ -18,6 +18,7 @@ from p01.remote.web.api import Caller, wsgi
 from p01.remote.web.api.door import ENQUEUING, MANAGE, READ
 from p01.remote.web.api.limits import BODYBYTES, Rates
 from p01.remote.web.api.routes import TABLEOFROUTES
+from tests.web.conftest import readOnly
 
 TOKENS = {f'token-for-{name}-xxxxxxxx': Caller(name, scopes) for name, scopes in (
     ('all', (READ, ENQUEUING, MANAGE)), (READ, (READ,)), (ENQUEUING, (ENQUEUING,)),
@@ -495,6 +496,9 @@ def test_what_people_have_done_is_told(service):
     problem(service.ask('GET', '/audit', READ), 403)
     text = service.town.text('/system')
     assert 'What people did' in text and f'cancel job {jobid}' in text
+    readOnly(service.town)
+    text = service.town.text('/system')
+    assert 'What people did' not in text and f'cancel job {jobid}' not in text
 
 
 def test_all_of_a_filter_are_done_with_at_once_or_by_a_job(service, monkeypatch):

@@ -17,6 +17,7 @@ from transaction.interfaces import TransientError
 from p01.remote.app import App
 from p01.remote.engine.context import current
 from p01.remote.engine.enqueuing import enqueue
+from p01.remote.exceptions import InputError
 from p01.remote.ground import clocks, words
 from p01.remote.ground.checks import HIGHEST
 from p01.remote.job import Job
@@ -45,6 +46,14 @@ class Bulk(Job):
     how many it could not be."""
 
     policy = Policy(retries=10, backoff=1.0)
+
+    def prepare(self, input: Any) -> Any:
+        """Raises InputError for what is no order, see ordered."""
+        given = input[1] if isinstance(input, tuple) and len(input) == 2 else None
+        if not isinstance(given, dict) or not isinstance(given.get('plan'), Plan):
+            raise InputError(f'{BULKNAME} has an order as its input, which is not written by hand; '
+                             'give a new order for all jobs of a filter.')
+        return input
 
     def __call__(self, remoteProcessor: RemoteProcessor) -> dict[str, int]:
         given = self.input[1]
@@ -82,7 +91,7 @@ def step(processor: RemoteProcessor, jobid: int, which: Filter, verb: Verb,
             plan.left += len(found) - sum(found)
             part = manager.get()
             part.user = given['who']
-            part.note(f'p01-remote bulk: {verb.word} {words.count(len(found), "job")}')
+            part.note(f'p01-remote bulk: {verb.word} {words.count(sum(found), "job")}')
             manager.commit()
             return
         except TransientError:

@@ -23,14 +23,14 @@ from p01.remote.engine.requests import GRACE
 from p01.remote.exceptions import JobNotFound
 from p01.remote.ground.words import count
 from p01.remote.processor import RemoteProcessor
-from p01.remote.store.records import CANCELLED, DELAYED, ERROR, FINISHED, PROCESSING, QUEUED
+from p01.remote.store.records import CANCELLED, ERROR, FINISHED, PROCESSING
 from p01.remote.views.filters import STATI, Filter
 from p01.remote.views.listing import find
+from p01.remote.wire.deeds import WAITING
 
 IDSNAMED = 10      # ids that are printed
 LATERBY = 5.0     # seconds beyond its grace until a job that runs has ended, as a rule
 ASKED = 'asked to end, and has not yet'
-WAITING = QUEUED, DELAYED
 
 dryOption = click.option('--dry-run', 'dry', is_flag=True,
                          help='Say which jobs it would be, and do nothing.')

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from p01.remote.cli.argument import SPAN, Verb, appArgument
-from p01.remote.cli.changes import WAITING, bulk, dryOption, narrowed
+from p01.remote.cli.changes import bulk, dryOption, narrowed
 from p01.remote.cli.enqueue import value
 from p01.remote.cli.jobs import jobs
 from p01.remote.cli.selection import AT, Filtered, filterOptions, idsOf, isNarrowed
@@ -21,6 +21,7 @@ from p01.remote.ground.foreign import listed
 from p01.remote.job import Arguments, FunctionJob
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store.records import QUEUED
+from p01.remote.wire.deeds import WAITING
 
 
 @jobs.command(cls=Filtered)

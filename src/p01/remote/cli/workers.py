@@ -109,8 +109,8 @@ def quiet(target: str, names: tuple[str, ...], every: bool, asJson: bool) -> int
 @jsonOption
 def unquiet(target: str, names: tuple[str, ...], every: bool, asJson: bool) -> int:
     """Let workers claim jobs again. Exit status 1 when a name means none."""
-    return ordered(target, names, every, asJson, QUIET,
-                   'may claim again', lambda seat, word, wanted: revoke(seat, word))
+    return ordered(target, names, every, asJson, 'unquiet',
+                   'may claim again', lambda seat, word, wanted: revoke(seat, QUIET))
 
 
 @workers.command(cls=Verb)
@@ -143,24 +143,22 @@ def stacks(target: str, names: tuple[str, ...], asJson: bool) -> int:
 # -- whom a verb means
 
 def ordered(target: str, names: tuple[str, ...], every: bool, asJson: bool, word: str, text: str,
-            verb: Callable[[Seat, str, Order], Any] = order) -> int:
+            verb: Callable[[Seat, str, Order], bool] = order) -> int:
     """Want something of workers; tell of whom; returns the exit status."""
     if bool(names) == every:
         raise click.UsageError('Name workers, as `workers list` shows them, or all of them by '
                                '--all.')
     wanted = Order(asker(), time.time())
 
-    def work(processor: RemoteProcessor) -> None:
-        for each in meant:
-            seat = processor.store.seats.get(each.name)
-            if seat is not None:
-                verb(seat, word, wanted)
+    def work(processor: RemoteProcessor) -> int:
+        seats = [processor.store.seats.get(each.name) for each in meant]
+        return sum(verb(seat, word, wanted) for seat in seats if seat is not None)
 
     with opened(target) as app:
         meant, unknown = chosen(app, names, every, word == STOP)
         if meant:
-            change(app, f'{word} {count(len(meant), "worker")}: '
-                   + listed(each.label for each in meant), work)
+            what = f'{word} {count(len(meant), "worker")}: {listed(each.label for each in meant)}'
+            change(app, lambda number: what if number else '', work)
         bellOf(app.db).tell()
     if asJson:
         printJson({'workers': [each.name for each in meant], 'unknown': unknown})

@@ -20,13 +20,13 @@ from p01.remote.mcp.looks import IDSSHOWN, TOPFEW
 from p01.remote.mcp.shapes import Desk, Given, Told
 from p01.remote.mcp.tokens import ASKANEW, Plan
 from p01.remote.processor import RemoteProcessor
-from p01.remote.store.records import DELAYED, ERROR, FINISHED, PROCESSING, QUEUED
+from p01.remote.store.records import ERROR, FINISHED, PROCESSING
 from p01.remote.store.views import View
 from p01.remote.views import grammar
 from p01.remote.views.errors import NEWESTFAILED, failuresOf
 from p01.remote.views.filters import STATI
 from p01.remote.views.listing import Search
-from p01.remote.wire.deeds import ATONCE, DEEDS, MOVE, Verb, each, verbOf
+from p01.remote.wire.deeds import ATONCE, DEEDS, MOVE, WAITING, Verb, each, verbOf
 
 JOBSSOUGHT = 50_000     # jobs that are looked at for a selection
 WAYS = 'ids', 'filter', 'kind'
@@ -133,7 +133,7 @@ def kindOf(processor: RemoteProcessor, key: str) -> tuple[Sequence[int], bool]:
 def cancelling(given: Given) -> Verb:
     """How jobs are cancelled. Raises InputError."""
     running, grace = given.get('running', False), duration(given.get('grace', GRACE), 'grace')
-    return Verb('cancel', (QUEUED, DELAYED, PROCESSING) if running else (QUEUED, DELAYED),
+    return Verb('cancel', (*WAITING, PROCESSING) if running else WAITING,
                 lambda processor, jobid, who: processor.cancelJob(jobid, running, grace, who))
 
 
@@ -148,6 +148,6 @@ RETRYING = Bulk(lambda given: 'run again', 'run again', lambda given: (ERROR,),
                 lambda given: DEEDS['retry'], ', or another job has its unique key')
 CANCELLING = Bulk(lambda given: 'cancelled', 'cancelled', lambda given: cancelling(given).stati,
                   cancelling)
-MOVING = Bulk(moving, 'moved', lambda given: (QUEUED, DELAYED), partial(verbOf, MOVE))
+MOVING = Bulk(moving, 'moved', lambda given: WAITING, partial(verbOf, MOVE))
 REMOVING = Bulk(lambda given: 'deleted for good, with all that is known of them', 'deleted',
                 lambda given: FINISHED, lambda given: DEEDS['remove'])

@@ -16,9 +16,8 @@ from p01.remote.mcp.orders import done, planned
 from p01.remote.mcp.selections import CANCELLING, MOVING, REMOVING, RETRYING
 from p01.remote.mcp.shapes import Action, Look
 from p01.remote.views import grammar
-from p01.remote.wire.fields import Field
+from p01.remote.wire.fields import ORDERPARTS, PRIORITY, TIME, Field
 
-LENGTHOFTIME = ('number', 'string')
 GRAMMAR = ('Terms with spaces between: status:error (queued, delayed, processing, completed, '
            'error, cancelled), job:receipt (name or its last part), queue:mail, worker:web1, '
            'error:timeout (a part of its text), key:order-42, schedule:nightly, id:17, age>1h, '
@@ -32,13 +31,11 @@ FILTERPART = {'filter': Field(GRAMMAR, ('string',), False, {'maxLength': grammar
 JOBID = {'id': Field('The id of the job.', ('integer',), True, {'minimum': 1})}
 NAMEOFQUEUE = {'name': Field('The name of the queue.', needed=True)}
 NAMEOFSCHEDULE = {'name': Field('The name of the schedule.', needed=True)}
-FORTIME = {'for': Field('How long, as 10m or 2h; without it until resumed.', LENGTHOFTIME)}
+FORTIME = {'for': Field('How long, as 10m or 2h; without it until resumed.', TIME)}
 SELECTED = {
     'ids': Field('The ids of jobs.', ('array',), False, {'items': {'type': 'integer'}}),
     'filter': FILTERPART['filter'],
     'kind': Field('The key of a kind of failure, from listErrors: all of its jobs.')}
-PRIORITY = Field('A higher one runs sooner.', ('integer',), False,
-                 {'minimum': -100, 'maximum': 100})
 TOKEN = {'token': Field('Leave it out first: then nothing is done, and the answer says what would '
                         'be, with a token. With that token and the very same arguments it is done. '
                         'Each token is good once, for five minutes.')}
@@ -98,7 +95,7 @@ ACTINGTOOLS = (
                **SELECTED, 'running': Field('Those that run as well.', ('boolean',), False,
                                             {'default': False}),
                'grace': Field('How long one that runs gets to end, until its process is killed.',
-                              LENGTHOFTIME)}, undone=True),
+                              TIME)}, undone=True),
     Action('moveJobs', 'Move jobs',
            'Give jobs that wait another queue, another priority, or both.', MOVING.plan,
            MOVING.act, {**SELECTED, 'queue': Field('The queue that they get.'),
@@ -127,13 +124,4 @@ ACTINGTOOLS = (
                **NAMEOFSCHEDULE, 'count': Field('So many; 0: none after all.', ('integer',), False,
                                                 {'minimum': 0, 'default': 1})}, again=True),
     Action('enqueue', 'Enqueue a job', 'Enqueue one of the jobs that listFunctions tells of.',
-           planned(orders.enqueuing), done(orders.enqueuing, orders.enqueue), {
-               'job': Field('Its name.', needed=True),
-               'args': Field('Its arguments.', ('array',)),
-               'kwargs': Field('Arguments by name.', ('object',)),
-               'queue': Field("The queue; without it the job's own."),
-               'priority': PRIORITY,
-               'delay': Field('Not before this has passed, as 10m.', LENGTHOFTIME),
-               'at': Field('Not before this instant, as 2026-01-31T08:30Z.'),
-               'expires': Field('Cancelled when it has not started within this.', LENGTHOFTIME),
-               'unique': Field('Enqueue nothing while a job with this key waits or runs.')}))
+           planned(orders.enqueuing), done(orders.enqueuing, orders.enqueue), ORDERPARTS))

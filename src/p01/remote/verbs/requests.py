@@ -58,11 +58,14 @@ def applying(asked: Asked, outcome: Outcome) -> Outcome:
     return outcome._replace(status=CANCELLED, error=f'Cancelled by {asked.who}.', asked=asked)
 
 
-def order(seat: Seat, word: str, wanted: Order) -> None:
-    """Want something of a worker, until it is done or revoked; who wanted it first stays."""
-    if word not in seat.orders:
-        seat.orders = {**seat.orders, word: wanted}
-        seat.touch()
+def order(seat: Seat, word: str, wanted: Order) -> bool:
+    """Want something of a worker, until it is done or revoked; whether nobody did. Who wanted it
+    first stays."""
+    if word in seat.orders:
+        return False
+    seat.orders = {**seat.orders, word: wanted}
+    seat.touch()
+    return True
 
 
 def revoke(seat: Seat, word: str) -> bool:

@@ -20,10 +20,9 @@ from p01.remote.web import lists
 from p01.remote.web.access import Visitor
 from p01.remote.web.site import Site, isLocal
 from p01.remote.web.snapshot import taken
-from p01.remote.wire.deeds import DEEDS, MOVE, each, verbOf
+from p01.remote.wire.deeds import DEEDS, MOVE, WAITING, each, verbOf
 
 Form = MultiDict[str, str]
-WHEREFROM = verbOf(MOVE, {'priority': 0})        # whatever they get
 
 
 def act(site: Site, visitor: Visitor, form: Form) -> Response:
@@ -55,10 +54,10 @@ def whole(site: Site, visitor: Visitor, form: Form, word: str) -> Response:
     return redirect(told(backOf(form), word, found.done, found.left), 303)
 
 
-def backOf(form: Form) -> str:
-    """The address that a form leads back to."""
+def backOf(form: Form, usual: str = 'jobs') -> str:
+    """The address that a form leads back to; usual: the page where it says none of ours."""
     back = form.get('back', '')
-    return back if isLocal(back) else addressOf('jobs')
+    return back if isLocal(back) else addressOf(usual)
 
 
 def selected(form: Form) -> list[int]:
@@ -80,8 +79,9 @@ def whither(site: Site, visitor: Visitor, form: Form) -> Response:
     """A page that asks where jobs are to be moved."""
     which = grammar.parse(form.get('filter', ''), clocks.now())
     with taken(site.app, site.target, visitor, {}) as at:
-        queues = at.queues
-        total = lists.totalOf(which._replace(stati=WHEREFROM.takes(which.stati)), queues) \
+        queues, stati = at.queues, tuple(status for status in which.stati
+                                         if status in WAITING)
+        total = lists.totalOf(which._replace(stati=stati), queues) \
             if 'all' in form else len(set(form.getlist('job')))
         return make_response(site.rendered('move.html', at, {
             'number': total, 'queues': sorted(queues.all)[:lists.CHOICES],

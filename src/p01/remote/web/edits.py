@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from flask import redirect
 from flask import url_for as addressOf
-from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
 
 from p01.remote.engine.editing import Calling, changesOf
@@ -18,14 +17,13 @@ from p01.remote.store.views import View
 from p01.remote.views.literal import argumentsOf, textOf
 from p01.remote.web import lists
 from p01.remote.web.access import Visitor
-from p01.remote.web.actions import told
+from p01.remote.web.actions import Form, told
 from p01.remote.web.site import Site
 from p01.remote.web.snapshot import Snapshot, taken
 from p01.remote.wire import deeds
 from p01.remote.wire.commits import change
 from p01.remote.wire.functions import functionOf, namesOf
 
-Form = MultiDict[str, str]
 NOTKNOWN = 'this dashboard does not know the function'
 
 

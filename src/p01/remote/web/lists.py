@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from p01.remote.exceptions import JobNotFound
 from p01.remote.ground import checks
-from p01.remote.store.records import CANCELLED, DELAYED, ERROR, FINISHED, PROCESSING, QUEUED
+from p01.remote.store.records import PROCESSING, QUEUED
 from p01.remote.store.views import View
 from p01.remote.views.filters import STATI, Filter
 from p01.remote.views.given import Given, givenOf
@@ -17,6 +17,7 @@ from p01.remote.views.job import Row, rowOf
 from p01.remote.views.listing import Search
 from p01.remote.views.queues import Queues
 from p01.remote.web.snapshot import Snapshot
+from p01.remote.wire.deeds import DEEDS, MOVE, WAITING
 from p01.remote.wire.functions import namesOf
 
 PAGEROWS = 50              # rows of a page
@@ -101,7 +102,7 @@ def listed(at: Snapshot, views: list[View]) -> list[Listed]:
             about = notes.get(view.record.queue, '')
         found.append(Listed(rowOf(view), givenOf(view.record.input,
                                                  namesOf(at.app, view.record.name)),
-                            about, share, view.status in (QUEUED, DELAYED) and bool(view.runs)))
+                            about, share, view.status in WAITING and bool(view.runs)))
     return found
 
 
@@ -152,13 +153,10 @@ def totalOf(which: Filter, queues: Queues) -> int | None:
     return sum(queue.counts[status] for queue in meant for status in which.stati)
 
 
-def verbsOf(which: Filter, rows: list[Listed]) -> dict[str, bool]:
+def verbsOf(which: Filter) -> dict[str, bool]:
     """What can be done with jobs of a filter."""
-    stati = set(which.stati)
-    return {'retry': bool(stati & {ERROR, CANCELLED}),
-            'cancel': bool(stati & {QUEUED, DELAYED, PROCESSING}),
-            'move': bool(stati & {QUEUED, DELAYED}),
-            'remove': bool(stati & set(FINISHED))}
+    return {**{word: bool(verb.takes(which.stati)) for word, verb in DEEDS.items()},
+            MOVE: not set(which.stati).isdisjoint(WAITING)}
 
 
 def didOf(given: Mapping[str, str]) -> tuple[str, int, int] | None:

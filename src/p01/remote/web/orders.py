@@ -8,7 +8,6 @@ from typing import Any
 
 from flask import make_response, redirect
 from flask import url_for as addressOf
-from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
 
 from p01.remote import verbs
@@ -24,14 +23,13 @@ from p01.remote.store.seats import Order
 from p01.remote.verbs.requests import QUIET, STOP, order, revoke
 from p01.remote.views.workers import workersOf
 from p01.remote.web.access import Visitor
-from p01.remote.web.actions import told
-from p01.remote.web.site import Site, isLocal
+from p01.remote.web.actions import Form, backOf, told
+from p01.remote.web.site import Site
 from p01.remote.web.snapshot import taken
 from p01.remote.wire.commits import change
 from p01.remote.wire.deeds import untilOf
 from p01.remote.wire.stacks import ofJob, stackOf
 
-Form = MultiDict[str, str]
 EDITS = ('tz', 'queue', 'every')        # settings of a schedule that a page changes, as texts
 
 
@@ -43,8 +41,7 @@ def ending(form: Form) -> float | None:
 
 def back(form: Form, usual: str, word: str, number: int = 1) -> Response:
     """Go back, and say what was done."""
-    address = form.get('back', '')
-    return redirect(told(address if isLocal(address) else addressOf(usual), word, number), 303)
+    return redirect(told(backOf(form, usual), word, number), 303)
 
 
 def pauseQueue(site: Site, visitor: Visitor, form: Form, name: str) -> Response:
@@ -75,12 +72,8 @@ def orderWorkers(site: Site, visitor: Visitor, form: Form) -> Response:
         seats = [processor.store.seats[each.name]
                  for each in workersOf(processor.store, wanted.when)
                  if each.alive and process in (each.process, each.name)]
-        for seat in seats:
-            if word == 'unquiet':
-                revoke(seat, QUIET)
-            else:
-                order(seat, STOP if word == 'stop' else QUIET, wanted)
-        return len(seats)
+        return sum(revoke(seat, QUIET) if word == 'unquiet'
+                   else order(seat, STOP if word == 'stop' else QUIET, wanted) for seat in seats)
 
     number = change(site.app, visitor.name,
                     lambda number: f'{word} workers of {process}' if number else '', work)

@@ -106,7 +106,7 @@ def jobs(at: Snapshot) -> Page | Response:
         'rest': [(term.text, lists.joined(terms, without=term)) for term in terms],
         'tabs': [] if wrong else lists.tabsOf(terms, which, queues),
         'total': lists.totalOf(which, queues), 'all': 'all' in at.given and bool(found.rows),
-        'kept': sum(at.counts.values()), 'can': lists.verbsOf(which, found.rows),
+        'kept': sum(at.counts.values()), 'can': lists.verbsOf(which),
         'queues': sorted(queues.all)[:lists.CHOICES], 'most': lists.LOOKEDAT,
         'queued': [(name, lists.joined(terms, 'queue', name)) for name in
                    sorted(queues.all)[:lists.CHOICES]],

@@ -16,6 +16,7 @@ from p01.remote.engine.standing import Standing, standing
 from p01.remote.ground.foreign import Raised, guarded
 from p01.remote.ground.upstream import libraries
 from p01.remote.processor import RemoteProcessor
+from p01.remote.store.audit import Line
 from p01.remote.store.records import PROCESSING, QUEUED
 from p01.remote.store.store import VERSION
 from p01.remote.views.coming import COUNTEDUPTO, numberOf, ticksOf
@@ -24,6 +25,7 @@ from p01.remote.views.health import CHEAP, findings
 from p01.remote.views.queues import unserved
 from p01.remote.views.workers import Worker, outdated
 from p01.remote.web import lists
+from p01.remote.web.access import ALL
 from p01.remote.web.snapshot import Snapshot
 
 Page = tuple[str, dict[str, Any]]
@@ -124,10 +126,17 @@ def system(at: Snapshot) -> Page:
         'total': sum(counts.values()), 'retention': at.processor.retention,
         'limits': (at.processor.inputLimit, at.processor.outputLimit),
         'libraries': libraries(), 'checks': checks,
-        'lines': [] if store.audit is None
-        else [line for _, line in islice(store.audit.newest(), lists.PAGEROWS)],
+        'lines': linesOf(at),
         'seats': len(store.seats), 'segments': len(store.segments),
         'running': counts[PROCESSING]}
+
+
+def linesOf(at: Snapshot) -> list[Line] | None:
+    """What people did last; None for who may only read."""
+    if at.visitor.may != ALL:
+        return None
+    kept = at.processor.store.audit
+    return [] if kept is None else [line for _, line in islice(kept.newest(), lists.PAGEROWS)]
 
 
 def settingOf(each: Standing) -> str:

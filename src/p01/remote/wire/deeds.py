@@ -24,6 +24,7 @@ from p01.remote.wire.looks import queueAt
 BATCHJOBS = 100          # jobs that are changed in one transaction
 ATONCE = 5_000          # jobs that one request changes
 MOVE = 'move'
+WAITING = QUEUED, DELAYED
 
 
 class Refused(RemoteError):
@@ -59,7 +60,7 @@ def removed(processor: RemoteProcessor, jobid: int, who: str) -> bool:
 
 
 DEEDS = {'retry': Verb('run again', (ERROR, CANCELLED), retried),
-         'cancel': Verb('cancel', (QUEUED, DELAYED, PROCESSING), cancelled),
+         'cancel': Verb('cancel', (*WAITING, PROCESSING), cancelled),
          'remove': Verb('delete', FINISHED, removed)}
 
 
@@ -76,7 +77,7 @@ def verbOf(word: str, options: Mapping[str, Any]) -> Verb:
                          f'{", ".join([*DEEDS, MOVE])}.')
     if not changes:
         raise InputError('Say where the jobs go: a queue, a priority or both.')
-    return Verb(MOVE, (QUEUED, DELAYED),
+    return Verb(MOVE, WAITING,
                 lambda processor, jobid, who: editing.edit(processor, jobid, changes))
 
 

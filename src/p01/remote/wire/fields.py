@@ -32,6 +32,23 @@ class Field(NamedTuple):
         return {'type': kinds, 'description': self.words, **self.more}
 
 
+TIME = 'number', 'string'       # how long something takes
+PRIORITY = Field('A higher one runs sooner.', ('integer',), False,
+                 {'minimum': checks.LOWEST, 'maximum': checks.HIGHEST})
+# which job is to be enqueued, and how; see wire.deeds.optionsOf
+ORDERPARTS = {
+    'job': Field('The name of the job, one of those that may be enqueued here.', needed=True),
+    'args': Field('Its arguments.', ('array',)), 'kwargs': Field('Arguments by name.', ('object',)),
+    'queue': Field("The queue; without it the job's own.", ('string',), False,
+                   {'minLength': 1}),
+    'priority': PRIORITY,
+    'delay': Field('Not before this has passed: seconds, or a text such as 10m.', TIME),
+    'at': Field('Not before this instant, as 2026-01-31T08:30Z.'),
+    'expires': Field('Cancelled when it has not started within this.', TIME),
+    'unique': Field('Enqueue nothing while a job with this key waits or runs.', ('string',), False,
+                    {'minLength': 1})}
+
+
 def schemaOf(fields: Mapping[str, Field]) -> dict[str, Any]:
     """An object of these fields, as JSON Schema has it."""
     needed = [name for name, field in fields.items() if field.needed]

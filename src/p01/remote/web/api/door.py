@@ -13,7 +13,8 @@ from p01.remote.web.access import READ, bearerOf, checkedToken, same
 ENQUEUING, MANAGE = 'enqueue', 'manage'
 SCOPES = {READ: 'See jobs, results, logs, queues, schedules and workers.',
           ENQUEUING: 'Enqueue jobs.',
-          MANAGE: 'Cancel and retry jobs; pause and resume queues and schedules, run schedules.'}
+          MANAGE: 'Cancel, retry, change, move and delete jobs; pause and resume queues and '
+                  'schedules, run schedules; see what people did.'}
 
 
 class Caller(NamedTuple):

@@ -8,9 +8,8 @@ from p01.remote.web.api import deeds, looks
 from p01.remote.web.api.door import ENQUEUING, MANAGE
 from p01.remote.web.api.shapes import Route
 from p01.remote.wire.deeds import DEEDS, MOVE
-from p01.remote.wire.fields import Field
+from p01.remote.wire.fields import ORDERPARTS, PRIORITY, TIME, Field
 
-TIME = ('number', 'string')      # how long something takes
 LIMITED = Field('At most so many entries.', ('integer',), False,
                 {'minimum': 1, 'maximum': looks.PAGEMOST, 'default': looks.PAGEUSUAL})
 CURSOR = Field('next of the page before; nothing for the first page.')
@@ -18,18 +17,6 @@ PAGED = {'limit': LIMITED, 'cursor': CURSOR}
 FILTERED = {'filter': Field('Which jobs, in the grammar of docs/filters.md: status:error '
                             'job:receipt queue:mail age>1h -queue:slow timeout.', ('string',),
                             False, {'maxLength': grammar.FILTERLENGTH}), **PAGED}
-ORDERED = {
-    'job': Field('The name of the job, one of those that may be enqueued here.', needed=True),
-    'args': Field('Its arguments.', ('array',)), 'kwargs': Field('Arguments by name.', ('object',)),
-    'queue': Field("The queue; without it the job's own.", ('string',), False,
-                   {'minLength': 1}),
-    'priority': Field('A higher one runs sooner.', ('integer',), False,
-                      {'minimum': -100, 'maximum': 100}),
-    'delay': Field('Not before this has passed: seconds, or a text such as 10m.', TIME),
-    'at': Field('Not before this instant, as 2026-01-31T08:30Z.'),
-    'expires': Field('Cancelled when it has not started within this.', TIME),
-    'unique': Field('Enqueue nothing while a job with this key waits or runs.', ('string',), False,
-                    {'minLength': 1})}
 KEYHEADER = {'Idempotency-Key': Field(
     'The same key of the same caller within a day is answered with the same job.', ('string',),
     False, {'minLength': 1, 'maxLength': deeds.KEYLENGTH})}
@@ -37,7 +24,7 @@ ENDINGBODY = {'running': Field('Whether a job that runs is asked to end.', ('boo
                            {'default': True}),
           'grace': Field('How long it gets for that.', TIME)}
 EDITABLEPARTS = {
-    **{name: ORDERED[name] for name in ('args', 'kwargs', 'queue', 'priority', 'delay', 'at')},
+    **{name: ORDERPARTS[name] for name in ('args', 'kwargs', 'queue', 'priority', 'delay', 'at')},
     'now': Field('Whether it need not wait for its time any more.', ('boolean',), False,
                  {'default': False})}
 ANEWPARTS = {name: field for name, field in EDITABLEPARTS.items() if name != 'now'}
@@ -46,14 +33,14 @@ BULKPARTS = {
     'filter': Field(FILTERED['filter'].words, ('string',), True, FILTERED['filter'].more),
     'queue': Field('Where they are moved.', ('string',), False, {'minLength': 1}),
     'priority': Field('The priority that they get where they are moved.', ('integer',), False,
-                      {'minimum': -100, 'maximum': 100})}
+                      PRIORITY.more)}
 PAUSED = {'for': Field('How long; without it until resumed.', TIME)}
 
 TABLEOFROUTES = (
     Route('GET', '/jobs', 'listJobs', READ, 'Jobs of a filter, the newest first', looks.jobs,
           {200: 'Jobs'}, FILTERED),
     Route('POST', '/jobs', 'enqueue', ENQUEUING, 'Enqueue a job', deeds.enqueue,
-          {200: 'Enqueued', 201: 'Enqueued'}, {}, ORDERED, KEYHEADER),
+          {200: 'Enqueued', 201: 'Enqueued'}, {}, ORDERPARTS, KEYHEADER),
     Route('POST', '/jobs/bulk', 'bulk', MANAGE, 'Do something with all jobs of a filter',
           deeds.bulk, {200: 'Done', 202: 'Done'}, {}, BULKPARTS),
     Route('GET', '/jobs/{id}', 'showJob', READ, 'All about a job', looks.job, {200: 'Details'}),

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: ZPL-2.1
 """Spans and metrics of OpenTelemetry, as the SDK sees them, on every storage."""
+import asyncio
+
 import pytest
 
 from p01.remote import App, current, telemetry, testing
 from p01.remote.engine import tracing
-from p01.remote.exceptions import InputError, PackageMissing
+from p01.remote.exceptions import InputError, PackageMissing, RunLater
 from p01.remote.ground import semantics
 
 pytest.importorskip('opentelemetry.sdk', reason='an SDK, of p01.remote[test], sees the spans')
@@ -18,7 +20,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import (
 )
 from opentelemetry.trace import SpanKind, StatusCode
 
+from p01.remote.testing import waitFor
 from tests.conftest import drained
+from tests.contract.test_async import working
 
 application = App('memory:', name='telemetry')
 exporter, reader = InMemorySpanExporter(), InMemoryMetricReader()
@@ -52,6 +56,22 @@ def meets():
         if len(first) == 1:
             from ZODB.POSException import ConflictError
             raise ConflictError('others')
+
+
+@application.job(retries=0)
+async def waits():
+    first.append(1)
+    await asyncio.Event().wait()
+
+
+@application.job(timeout=0.01, retries=0)
+async def lasts():
+    await asyncio.Event().wait()
+
+
+@application.job
+def later():
+    raise RunLater
 
 
 first = []
@@ -111,6 +131,40 @@ def test_a_run_that_is_repeated_is_no_failure(app):
     ran = spans(SpanKind.CONSUMER)
     assert len(ran) == 2 and all(span.status.status_code is StatusCode.UNSET for span in ran)
     assert [span.attributes.get(semantics.REPEATED) for span in ran] == [True, None]
+
+
+def test_a_run_that_asks_to_run_later_is_no_failure(app):
+    with app.transaction():
+        later.enqueue()
+    drained(app)
+    [ran] = spans(SpanKind.CONSUMER)
+    assert ran.status.status_code is StatusCode.UNSET and not ran.events
+    assert semantics.ERRORTYPE not in ran.attributes
+
+
+@pytest.mark.parametrize('back', [False, True], ids=['asked', 'given back'])
+def test_one_that_awaits_and_is_to_end_is_no_failure(app, back):
+    with app.transaction():
+        handle = waits.enqueue()
+    with working(app, waitTime=0.01, grace=0.01) as loop:
+        waitFor(lambda: first)
+        if back:
+            loop.stop()
+        else:
+            assert handle.cancel(running=True)
+        waitFor(lambda: spans(SpanKind.CONSUMER))
+    [ran] = spans(SpanKind.CONSUMER)
+    assert ran.status.status_code is StatusCode.UNSET and not ran.events
+    assert semantics.ERRORTYPE not in ran.attributes
+    assert handle.status == ('queued' if back else 'cancelled')
+
+
+def test_one_that_awaits_for_too_long_has_failed(app):
+    with app.transaction():
+        lasts.enqueue()
+    drained(app)
+    [ran] = spans(SpanKind.CONSUMER)
+    assert ran.status.status_code is StatusCode.ERROR
 
 
 def test_many_at_once_are_one_span_with_their_number(app):

@@ -17,7 +17,7 @@ from transaction.interfaces import TransientError
 from p01.remote.app import App
 from p01.remote.engine import tracing
 from p01.remote.engine.context import Running, running
-from p01.remote.exceptions import Cancelled, PackageMissing
+from p01.remote.exceptions import Cancelled, PackageMissing, RunLater
 from p01.remote.ground import semantics
 
 try:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 SCOPE = 'p01.remote'
 # what a run ends with that is no failure of the job: it is repeated, or was asked to end
-PASSING = TransientError, Cancelled
+PASSING = TransientError, Cancelled, RunLater
 
 
 def instrument(app: App, tracers: TracerProvider | None = None,
@@ -99,8 +99,10 @@ class Telemetry:
                 try:
                     yield
                 except BaseException as error:
-                    raised(span, error)
-                    if not isinstance(error, PASSING):
+                    if isinstance(error, TransientError):
+                        span.set_attribute(semantics.REPEATED, True)
+                    elif not passes(job, error):
+                        raised(span, error)
                         common[semantics.ERRORTYPE] = type(error).__qualname__
                     raise
         finally:
@@ -121,11 +123,14 @@ def ofRun(job: Running) -> dict[str, Any]:
             semantics.CLIENT: job.worker}
 
 
+def passes(job: Running, error: BaseException) -> bool:
+    """Whether what a run ends with is no failure of the job."""
+    from asyncio import CancelledError  # here: most have no such jobs
+    return isinstance(error, PASSING) or isinstance(error, CancelledError) and job.told()
+
+
 def raised(span: Span, error: BaseException) -> None:
-    """Note on a span what its run has raised."""
-    if isinstance(error, TransientError):
-        span.set_attribute(semantics.REPEATED, True)
-    elif not isinstance(error, PASSING):
-        span.record_exception(error)
-        span.set_attribute(semantics.ERRORTYPE, type(error).__qualname__)
-        span.set_status(StatusCode.ERROR, str(error))
+    """Note on a span how its run has failed."""
+    span.record_exception(error)
+    span.set_attribute(semantics.ERRORTYPE, type(error).__qualname__)
+    span.set_status(StatusCode.ERROR, str(error))

@@ -38,6 +38,7 @@ class Home(Protocol):
     parts: asyncio.LifoQueue[int]
     asked: set[int]
     given: set[int]
+    lost: set[int]
     executor: Executor | None
 
 
@@ -107,6 +108,10 @@ class Attempt(Awaiting):
             super().start(work)
         else:
             self.work = work
+
+    def told(self) -> bool:
+        """See Running."""
+        return super().told() or self.task.id in self.home.given | self.home.lost
 
     def ends(self) -> float:
         """Until when it may go on, at most; infinite for ever."""

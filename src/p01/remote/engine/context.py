@@ -63,6 +63,11 @@ class Running:
         """Which run of the job this is, from 1."""
         return int(self.task.claim.runs + 1)
 
+    def told(self) -> bool:
+        """Whether a cancel comes of others, who want it to end, and not of a time limit or its own
+        code."""
+        return self.asked(self.task.id)
+
     def place(self) -> Area | None:
         """Where it says something; None where nobody could hear it."""
         if self.area is None and self.db is not None:

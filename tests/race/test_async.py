@@ -180,3 +180,18 @@ def testTheBoxSaysWhatRuns(app):
     loop.stop()
     thread.join()
     assert not any(slot.jobid for slot in blackbox.slots(loop.post.box.path))
+
+
+def test_a_job_that_ends_before_its_event_loop_is_given_up_ends_that(app, monkeypatch):
+    """The worker may be held up between telling the event loop to leave and anything else."""
+    loop, _ = claimed(app, 1)
+    waitFor(lambda: loop.poll(time.time()) or here)
+    aio = loop.handed.places[''].aio
+    thread, soon = aio.thread, aio.soon
+
+    def heldUp(work):
+        soon(work)
+        waitFor(lambda: not aio.running)
+    monkeypatch.setattr(aio, 'soon', heldUp)
+    loop.close()
+    assert not thread.is_alive()

@@ -59,7 +59,7 @@ class Asynchronous:
         self.running: dict[int, Attempt] = {}
         self.ended: deque[Ended] = deque()
         self.reserve = 0                # so many may wait for room: a bookkeeping's worth
-        self.called = self.told = self.ending = self.over = False
+        self.called = self.told = self.ending = self.leaving = self.over = False
         self.broken: BaseException | None = None    # what it cannot go on after
         self.given: set[int] = set()    # jobs that were cancelled to be given back
         self.lost: set[int] = set()     # those that somebody else has by now
@@ -212,7 +212,7 @@ class Asynchronous:
         except BaseException as error:
             self.fail(error)
         self.fill()
-        if self.thread is None and not self.running:
+        if self.leaving and not self.running:
             self.finish()
 
     def settle(self, job: Attempt, way: Way, output: object) -> None:
@@ -261,6 +261,7 @@ class Asynchronous:
 
     def leave(self) -> None:
         """See close."""
+        self.leaving = True
         self.cancelAll()
         if not self.running or self.broken is not None:
             self.finish()               # else with the last one, see end

@@ -256,6 +256,11 @@ def test_large_results_and_errors_are_cut(office):
     jobid = ended(office, success(pack('x' * 60_000, 'it'), 1, time.time(), time.time(), ()))
     found = office.ask('showResult', id=jobid)
     assert not found['plain'] and '60,002 characters' in found['why'] and found['cut']
+    large = ended(office, success(pack('x' * 70_000, 'it'), 1, time.time(), time.time(), ()))
+    found = office.ask('showResult', id=large)
+    assert found['why'] == 'The output is not given as JSON: it has 70,089 bytes.'
+    assert found['text'] == 'not shown (it has 70,089 bytes)'
+    assert found['text'] in office.town.text(f'/jobs/{large}')
     many = ended(office, success(pack(list(range(90)), 'it'), 1, time.time(), time.time(), ()))
     assert office.ask('showResult', id=many)['value'] == list(range(90))
     bad = ended(office, failed('ValueError: ' + 'e' * 900, 'begin' + 't' * 9_000 + 'end'))
@@ -477,6 +482,9 @@ def test_each_change_says_whose_it_was(tmp_path):
         assert told == [f'p01-remote mcp: {what}' for what in (
             f'enqueue {RECEIPT}', f'skip schedule {SYNC}', f'run again 1 job: {jobid}',
             'pause queue mail')]
+        with shop.app.reading() as processor:
+            kept = [line[1:] for _, line in processor.store.audit.newest()]
+        assert kept == [('ann@shop-1 (assistant)', 'mcp', text.partition(': ')[2]) for text in told]
     finally:
         shop.app.close()
         shop.app.database = 'memory:'

@@ -29,9 +29,9 @@ class Given(NamedTuple):
 
     @property
     def briefly(self) -> str:
-        """In one short line."""
+        """In one short line; of what cannot be shown why."""
         parts = [text if name.isdecimal() else f'{name}={text}' for name, text in self.arguments]
-        line = ', '.join(parts)
+        line = ', '.join(parts) or self.note
         return line if len(line) <= BRIEFLY else line[:BRIEFLY - 1] + pickled.CUT
 
     @property
@@ -79,7 +79,7 @@ def read(kept: Any) -> pickled.Value:
         return pickled.read(kept)
     data: bytes = storageOf(kept._p_jar).load(kept._p_oid)[0]
     if len(data) > pickled.LARGESTREAD:
-        raise pickled.Unreadable(f'{len(data):,} bytes')
+        raise pickled.Unreadable(f'it has {len(data):,} bytes')
     stream = io.BytesIO(data)
     pickled.read(stream)                    # the class; behind it the state
     state = pickled.read(stream)

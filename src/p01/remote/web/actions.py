@@ -15,7 +15,6 @@ from p01.remote.bulk import Order
 from p01.remote.exceptions import InputError, JobNotFound
 from p01.remote.ground import clocks
 from p01.remote.views import grammar
-from p01.remote.views.errors import failuresOf
 from p01.remote.web import lists
 from p01.remote.web.access import Visitor
 from p01.remote.web.site import Site, isLocal
@@ -113,7 +112,7 @@ def told(back: str, word: str, number: int, left: int = 0) -> str:
 def kindOf(site: Site, visitor: Visitor, key: str) -> list[int]:
     """The jobs of a kind of failure. Raises JobNotFound without one."""
     with taken(site.app, site.target, visitor, {}) as at:
-        for kind in failuresOf(at.processor.store).kinds:
+        for kind in at.failures.kinds:
             if kind.key == key:
                 return list(kind.jobids)
     raise JobNotFound('No failed job of this kind is left.')

@@ -36,8 +36,10 @@ def those(processor, **which):
 def test_a_moved_job_is_of_its_new_queue_all_its_life(processor):
     ids = [processor.processJob('echo', number) for number in range(3)]
     commit(processor)
+    assert edit(processor, ids[1], queue='between')
     assert edit(processor, ids[1], queue='other', priority=2)
     counted(processor)
+    assert those(processor, queue=Part(('between',))) == []
     for stati in (('queued',), ('completed',)):
         assert those(processor, stati=stati, queue=Part(('other',))) == [ids[1]]
         assert those(processor, queue=Part(('other',))) == [ids[1]]
@@ -46,9 +48,11 @@ def test_a_moved_job_is_of_its_new_queue_all_its_life(processor):
             assert runAll(processor) == [ids[1], ids[0], ids[2]]
     assert processor.getJob(ids[1]).queue == 'other' and processor.getJobResult(ids[1]) == 1
     processor.removeJobs()
+    verbs.seal(processor.store, time.time() + 1.0)
     commit(processor)
     counted(processor)
-    assert not any(shard.kinds.found for shard in processor.store.shards if not shard.intake.open)
+    assert not processor.store.segments and not processor.store.edits
+    assert not any(shard.kinds.found for shard in processor.store.shards)
 
 
 def test_its_age_stays(processor):

@@ -82,10 +82,12 @@ class Kinds(Closed, Persistent):
                     elif count == 1 and change == 1:
                         self.mark(kind, first)
 
-    def gone(self, segment: Segment, moved: Iterable[Record]) -> None:
-        """A segment goes, all of its jobs were removed. moved: those that had other queues."""
-        for pair in {*map(kindOf, segment.entries.values()), *map(kindOf, moved)}:
-            self.unmark((ANY, *pair), segment.first)
+    def gone(self, segment: Segment, moved: bool) -> None:
+        """A segment goes, all of its jobs were removed. moved: some may have had other queues, one
+        after the other."""
+        kinds = {(ANY, *pair) for pair in map(kindOf, segment.entries.values())}
+        for kind in {*kinds, *self.found.keys((ANY,), (ANY + '\0',))} if moved else kinds:
+            self.unmark(kind, segment.first)
 
     def matching(self, status: str, queue: str | None, named: Named | None,
                  most: int) -> list[Firsts] | None:

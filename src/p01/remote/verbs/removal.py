@@ -27,7 +27,7 @@ def remove(store: Store, jobid: int, now: float = 0.0) -> str | None:
     shard.count(tally)
     letGo(store, jobid, record, True, now)
     if store.edits is not None and 'input' in store.edits.get(jobid, {}):
-        # its queue counts until the segment goes
+        # that it was edited counts until the segment goes
         store.edits[jobid] = {**store.edits[jobid], 'input': None}
     fates = shard.fatesOf(first)
     fates.note(jobid, None)
@@ -47,8 +47,7 @@ def drop(store: Store, shard: Shard, first: int) -> None:
         del store.segments[first]
         edits = store.edits
         moved = [] if edits is None else list(edits.keys(first, segment.last))
-        shard.kinds.gone(segment, [store.edited(jobid, segment.entries[jobid])
-                                   for jobid in moved])
+        shard.kinds.gone(segment, bool(moved))
         for jobid in moved:
             del edits[jobid]        # type: ignore[union-attr]
         segment.entries.clear()         # tells connections that have it near

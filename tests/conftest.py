@@ -3,6 +3,8 @@
 processors."""
 import contextlib
 import os
+import sys
+import threading
 from collections import Counter
 
 import BTrees.check
@@ -48,6 +50,30 @@ STORAGES = {
     'zeo': (lambda folder: servers.zeo().database(), True),
     'postgresql': (lambda folder: servers.postgresql().database(), True),
 }
+
+
+@pytest.fixture(autouse=True)
+def leavesNothing():
+    """No test leaves in the thread what is around a job, nor an event loop in another one: those
+    behind it would meet that."""
+    yield
+    left = []
+    if type(transaction.manager.manager) is not transaction.TransactionManager:
+        left.append(f'the manager {transaction.manager.manager!r}')
+        transaction.manager.manager = transaction.TransactionManager()
+    security = sys.modules.get('zope.security.management')
+    if security is not None and security.queryInteraction() is not None:
+        left.append('an interaction')
+        security.endInteraction()
+    with contextlib.suppress(AssertionError):
+        testing.waitFor(lambda: not loops())
+    left += loops()
+    assert not left, 'the test leaves ' + ', '.join(left)
+
+
+def loops():
+    """The threads of workers' event loops."""
+    return [each.name for each in threading.enumerate() if each.name.startswith('p01.remote.async')]
 
 
 class Place:

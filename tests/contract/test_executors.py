@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Detached jobs on executors: what comes of them, errors and deaths, time limits, what they say,
-requests to end, claims that follow free slots."""
+"""Detached jobs on executors, on every storage: what comes of them, errors and deaths, time limits,
+what they say, requests to end, claims that follow free slots."""
 import asyncio
 import gc
 import os
@@ -274,12 +274,12 @@ def test_a_job_may_ask_to_run_later(near, executor):
 
 
 @pytest.mark.parametrize('deaths', [1, 3])
-def test_a_child_that_dies_is_laid_to_its_job_alone(near, tmp_path, deaths):
+def test_a_child_that_dies_is_laid_to_its_job_alone(app, tmp_path, deaths):
     """It runs again by its policy; the third death is the last. Others see nothing of it."""
     (tmp_path / 'marks').mkdir()
     killer, *others = [die.enqueue(str(tmp_path / 'marks'), deaths), *where.map(range(20))]
-    run(loopOf(near, 'processes'), killer, *others)
-    with near.reading() as processor:
+    run(loopOf(app, 'processes'), killer, *others)
+    with app.reading() as processor:
         view = processor.store.view(killer.id)
         assert {processor.store.view(each.id).runs for each in others} == {1}
     assert {each.status for each in others} == {'completed'}
@@ -487,10 +487,10 @@ def test_one_that_expires_in_hand_does_not_begin(near, monkeypatch, job):
 
 
 @ALL
-def test_claims_follow_the_free_slots(near, tmp_path, executor):
+def test_claims_follow_the_free_slots(app, tmp_path, executor):
     handles = [wait.enqueue(str(tmp_path / f'mark{number}'), str(tmp_path / 'go'))
                for number in range(10)]
-    loop = loopOf(near, executor)
+    loop = loopOf(app, executor)
     waitFor(lambda: loop.poll(time.time()) is not None and len(list(tmp_path.glob('mark*'))) == 2,
             30)
     deadline = time.monotonic() + 1.5
@@ -498,7 +498,7 @@ def test_claims_follow_the_free_slots(near, tmp_path, executor):
         loop.poll(time.time())
         time.sleep(0.02)
     assert len(list(tmp_path.glob('mark*'))) == 2
-    with near.reading() as processor:
+    with app.reading() as processor:
         assert len(processor.store.seats[loop.name].claims) == 2
     (tmp_path / 'go').touch()
     run(loop, *handles)
@@ -506,9 +506,9 @@ def test_claims_follow_the_free_slots(near, tmp_path, executor):
 
 
 @ALL
-def test_a_worker_that_ends_gives_back_what_does_not(near, tmp_path, executor):
+def test_a_worker_that_ends_gives_back_what_does_not(app, tmp_path, executor):
     handle = wait.enqueue(str(tmp_path / 'mark'), str(tmp_path / 'go'))
-    loop = loopOf(near, executor)
+    loop = loopOf(app, executor)
     thread = threading.Thread(target=loop.work)
     thread.start()
     waitFor(lambda: list(tmp_path.glob('mark.*')), 30)
@@ -517,11 +517,11 @@ def test_a_worker_that_ends_gives_back_what_does_not(near, tmp_path, executor):
     loops.remove(loop)
     loop.close()
     assert handle.status == 'queued'
-    with near.reading() as processor:
+    with app.reading() as processor:
         view = processor.store.view(handle.id)
         assert (view.runs, view.attempts) == (0, ())
     (tmp_path / 'go').touch()
-    assert run(loopOf(near, executor, 'other'), handle)[0].status == 'completed'
+    assert run(loopOf(app, executor, 'other'), handle)[0].status == 'completed'
 
 
 @ALL
@@ -537,9 +537,16 @@ def test_threads_of_an_application_have_executors_too(near, executor):
     assert not thread.is_alive()
 
 
+def clusters():
+    """The module of Dask clusters."""
+    pytest.importorskip('distributed', reason='it comes with p01.remote[dask]')
+    from p01.remote.engine.executors import cluster
+    return cluster
+
+
 def test_a_dask_cluster_that_is_away_takes_nothing_more_for_each_look(monkeypatch):
     """It may be away for days."""
-    cluster = pytest.importorskip('p01.remote.engine.executors.cluster')
+    cluster = clusters()
     monkeypatch.setattr(cluster, 'CONNECTS', 0.05)
     monkeypatch.setattr(cluster, 'CLUSTERLOOK', 0.01)
     before, looks = set(threading.enumerate()), []
@@ -562,7 +569,7 @@ def test_a_dask_cluster_that_is_away_takes_nothing_more_for_each_look(monkeypatc
 
 def test_a_dask_worker_that_came_back_at_its_address_is_found(near):
     """Between two looks: a run for its old life is lost, and the next one is not."""
-    cluster = pytest.importorskip('p01.remote.engine.executors.cluster')
+    cluster = clusters()
     from distributed import LocalCluster
 
     job = Running(None, where.prototype, SimpleNamespace(id=5), None, 0.0, 'worker', near.db)
@@ -583,7 +590,7 @@ def test_a_dask_worker_that_came_back_at_its_address_is_found(near):
 
 
 def test_a_line_from_a_dask_cluster_is_one_here(near):
-    cluster = pytest.importorskip('p01.remote.engine.executors.cluster')
+    cluster = clusters()
     job = Running(None, where.prototype, SimpleNamespace(id=5), None, 0.0, 'worker', near.db)
 
     async def work():

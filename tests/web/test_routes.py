@@ -110,14 +110,26 @@ def there(town, schedule='shop.stock.sync', queue='mail'):
             'schedule': schedule, 'queue': queue}
 
 
+def pathOf(name, names):
+    """Where a route leads to something that is there."""
+    return TABLE[name].path.format_map({key: quote(value, safe='')
+                                        for key, value in names.items()})
+
+
 def ask(town, name, names):
     """The answer of a route, as one of our pages asks."""
-    entry = TABLE[name]
-    path = entry.path.format_map({key: quote(value, safe='') for key, value in names.items()})
+    entry, path = TABLE[name], pathOf(name, names)
     if entry.form is None:
         return town.get(path)
     return town.browser.post(path, headers=OURS, data={
         **DO, **{key: value.format_map(names) for key, value in entry.form.items()}})
+
+
+def isText(answer):
+    """Whether nothing of the markup became some."""
+    seen = Seen(answer.text)
+    return 'img' not in seen.tags and 'onerror' not in seen.names \
+        and '<script>' not in answer.text
 
 
 def test_each_route_is_in_the_table(town):
@@ -164,31 +176,32 @@ def test_what_is_done_already_leaves_no_line(town, name):
 def test_markup_stays_text(poisoned, name):
     answer = ask(poisoned, name, there(poisoned, SCRIPT, SCRIPT))
     assert answer.status_code == 200
-    seen = Seen(answer.text)
-    assert 'img' not in seen.tags and 'onerror' not in seen.names
-    assert '<script>' not in answer.text and '49' not in re.findall(r'>(49)<', answer.text)
+    assert isText(answer) and '49' not in re.findall(r'>(49)<', answer.text)
     assert name == 'system' or '&lt;script&gt;' in answer.text, 'it shows nothing of it'
 
 
 @pytest.mark.parametrize('name', DEEDS)
 def test_markup_stays_text_where_it_is_sent(poisoned, name):
-    entry = TABLE[name]
-    path = entry.path.format_map({key: quote(value, safe='') for key, value
-                                  in there(poisoned, SCRIPT, SCRIPT).items()})
+    path = pathOf(name, there(poisoned, SCRIPT, SCRIPT))
     answer = poisoned.browser.post(path, headers=OURS, follow_redirects=True, data=dict.fromkeys(
         ('do', 'job', 'back', 'for', 'count', 'cron', 'every', 'tz', 'queue', 'process', 'theme',
          'filter', 'sure', 'call', 'priority', 'delay', 'to'), SCRIPT))
-    seen = Seen(answer.text)
-    assert answer.status_code < 500
-    assert 'img' not in seen.tags and 'onerror' not in seen.names and '<script>' not in answer.text
+    assert answer.status_code < 500 and isText(answer)
+
+
+@pytest.mark.parametrize('name', PAGES)
+def test_markup_stays_text_where_it_is_asked_for(poisoned, name):
+    path = pathOf(name, there(poisoned, SCRIPT, SCRIPT)).partition('?')[0]
+    answer = poisoned.browser.get(path, query_string=dict.fromkeys(
+        ('filter', 'find', 'queue', 'job', 'span', 'check', 'did', 'n', 'left', 'more'), SCRIPT))
+    assert answer.status_code < 500 and isText(answer)
 
 
 def test_a_browser_sees_text(poisoned, serve, browse):
     page = browse(serve(poisoned))
     base, dialogs = page.url.rstrip('/'), []
     page.on('dialog', lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
-    names = {key: quote(value, safe='')
-             for key, value in there(poisoned, SCRIPT, SCRIPT).items()}
+    names = there(poisoned, SCRIPT, SCRIPT)
     for name in PAGES:
-        page.goto(base + TABLE[name].path.format_map(names))
+        page.goto(base + pathOf(name, names))
     assert dialogs == []

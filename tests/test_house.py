@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: ZPL-2.1
 """The laws of the house, proven from the sources. CONTRIBUTING.md has the reason for each."""
 import ast
+import os
 import re
 from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -480,6 +482,37 @@ def unplaced(names: Iterable[str], text: str) -> Iterator[str]:
         yield f'docs/rooms.md has a room {name}, which is no module'
 
 
+def optional(texts: dict[str, str]) -> Iterator[tuple[str, ast.Call]]:
+    """Where tests ask for libraries that may be missing."""
+    for name, text in texts.items():
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Call) and nameOf(node.func) == 'importorskip':
+                yield name, node
+
+
+def unexplained(texts: dict[str, str]) -> Iterator[str]:
+    """Tests that are skipped for want of a library without a word on what brings it."""
+    for name, call in optional(texts):
+        if not any(each.arg == 'reason' for each in call.keywords):
+            yield f'{name} line {call.lineno}: importorskip needs a reason'
+
+
+def missing(texts: dict[str, str]) -> Iterator[str]:
+    """Libraries that tests ask for and that are not here."""
+    # no deeper than a part of a namespace: what is above is imported by it
+    for name in sorted({'.'.join(call.args[0].value.split('.')[:2]) for _, call in optional(texts)
+                        if isinstance(call.args[0], ast.Constant)}):
+        if not isHere(name):
+            yield f'{name} is missing, and tests are skipped; pip install -e ".[test,docs]"'
+
+
+def isHere(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
+
+
 # -- the laws hold
 
 CHECKS = [upward, circles, long, misnamed, statusWriters, untyped, astray, ambiguous, busy, private,
@@ -521,6 +554,20 @@ def test_every_file_names_its_licence():
              for part in ('src', 'tests', 'bench', 'docs', 'examples')
              for path in (ROOT / part).rglob('*.py')}
     assert list(unlicensed(texts)) == []
+
+
+def ours() -> dict[str, str]:
+    return {str(path.relative_to(ROOT)): path.read_text()
+            for path in (ROOT / 'tests').rglob('*.py')}
+
+
+def test_each_test_that_may_be_skipped_for_want_of_a_library_says_what_brings_it():
+    assert list(unexplained(ours())) == []
+
+
+@pytest.mark.skipif(os.environ.get('CI', '').lower() != 'true', reason='only where CI=true')
+def test_no_test_is_skipped_for_want_of_a_library():
+    assert list(missing(ours())) == []
 
 
 # -- and each check can fail
@@ -655,3 +702,12 @@ def test_breaches_of_names_and_licences_are_seen():
             for found in unplaced([*names, 'engine.heartbeat', 'app'],
                                   house)] == ['app', 'heartbeat']
     assert [found.split()[4] for found in unplaced([*names[:4], 'engine.post'], house)] == ['loop,']
+
+
+def test_breaches_of_what_may_be_skipped_are_seen():
+    texts = {'a': 'importorskip("nowhere.at")', 'b': 'pytest.importorskip("ast", reason="x")',
+             'c': 'pytest.importorskip(name)'}
+    assert [found.split()[0] for found in unexplained(texts)] == ['a', 'c']
+    assert [found.split()[0] for found in missing(texts)] == ['nowhere.at']
+    assert [found.split()[0] for found in missing({'a': 'importorskip("zope.nowhere.at")'})] \
+        == ['zope.nowhere']

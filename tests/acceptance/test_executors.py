@@ -144,7 +144,7 @@ class Dask:
 
 @pytest.fixture
 def dask(house):     # noqa: F811
-    pytest.importorskip('distributed')
+    pytest.importorskip('distributed', reason='it comes with p01.remote[dask]')
     dask = Dask(house)
     yield dask
     dask.close()

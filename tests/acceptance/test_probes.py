@@ -251,6 +251,6 @@ def test_systemd_understands_the_unit(tmp_path):
 
 
 def test_the_yaml_is_yaml():
-    yaml = pytest.importorskip('yaml')
+    yaml = pytest.importorskip('yaml', reason='PyYAML is in p01.remote[test]')
     for name in ('compose', 'kubernetes'):
         assert yaml.safe_load((EXAMPLES / f'container/{name}.yaml').read_text())

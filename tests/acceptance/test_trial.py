@@ -327,7 +327,7 @@ def test_threads():
 
 
 def test_several_processes_of_xdist_do_not_meet(project):
-    pytest.importorskip('xdist')
+    pytest.importorskip('xdist', reason='pytest-xdist is in p01.remote[test]')
     result = project('''
 pytestmark = pytest.mark.jobs(database='sqlite:')
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip('Zope2')
+pytest.importorskip('Zope2', reason='Zope is in p01.remote[test]')
 HERE = Path(__file__).parent
 
 

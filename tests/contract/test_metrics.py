@@ -12,10 +12,12 @@ from p01.remote.store.history import EVER
 from p01.remote.views import metrics
 from tests.conftest import drained
 
-client = pytest.importorskip('prometheus_client', reason='the metrics need p01.remote[metrics]')
+NEEDED = 'the metrics need p01.remote[metrics]'
+client = pytest.importorskip('prometheus_client', reason=NEEDED)
 openMetrics = pytest.importorskip(
-    'prometheus_client.openmetrics.parser').text_string_to_metric_families
-prometheus = pytest.importorskip('prometheus_client.parser').text_string_to_metric_families
+    'prometheus_client.openmetrics.parser', reason=NEEDED).text_string_to_metric_families
+prometheus = pytest.importorskip(
+    'prometheus_client.parser', reason=NEEDED).text_string_to_metric_families
 application = App('memory:', name='metrics')
 
 

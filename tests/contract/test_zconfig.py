@@ -206,7 +206,7 @@ def test_a_storage_whose_package_is_missing(tmp_path, monkeypatch):
 
 
 def test_relstorage_on_sqlite_is_refused_since_its_faults_are_not_mended_there(tmp_path):
-    pytest.importorskip('relstorage')
+    pytest.importorskip('relstorage', reason='RelStorage is in p01.remote[test]')
     text = RELSTORAGE.format(f'keep-history false\n<sqlite3>\ndata-dir {tmp_path}/jobs\n</sqlite3>')
     assert 'sqlite:FOLDER' in refused(written(tmp_path, text))
 

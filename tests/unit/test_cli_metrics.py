@@ -5,9 +5,11 @@ import pytest
 from p01.remote import exposition
 from tests.unit.conftest import drain
 
+NEEDED = 'the metrics need p01.remote[metrics]'
+
 
 def test_it_prints_what_prometheus_and_openmetrics_read(shop, run):
-    ways = [(options, pytest.importorskip(name).text_string_to_metric_families)
+    ways = [(options, pytest.importorskip(name, reason=NEEDED).text_string_to_metric_families)
             for options, name in (((), 'prometheus_client.parser'),
                                   (('--openmetrics',), 'prometheus_client.openmetrics.parser'))]
     run('enqueue', shop, 'add', '[40, 2]')

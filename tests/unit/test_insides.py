@@ -549,8 +549,9 @@ def test_trees_split_where_their_class_says():
 # -- Zope's, where it is installed
 
 def test_zope_keeps_what_is_around_a_thread():
-    management = pytest.importorskip('zope.security.management')
-    hooks = pytest.importorskip('zope.component.hooks')
+    needed = 'Zope is in p01.remote[test]'
+    management = pytest.importorskip('zope.security.management', reason=needed)
+    hooks = pytest.importorskip('zope.component.hooks', reason=needed)
     insides.proveZope(management, hooks)
     management.newInteraction()
     try:
@@ -562,8 +563,9 @@ def test_zope_keeps_what_is_around_a_thread():
         assert management.queryInteraction() is interaction
     finally:
         management.endInteraction()
-    site = pytest.importorskip('zope.site.folder').Folder()
-    site.setSiteManager(pytest.importorskip('zope.site.site').LocalSiteManager(site))
+    site = pytest.importorskip('zope.site.folder', reason=needed).Folder()
+    from zope.site.site import LocalSiteManager
+    site.setSiteManager(LocalSiteManager(site))
     assert vars(site)[insides.SITEMANAGER] is site.getSiteManager()
     old = hooks.getSite()
     hooks.setSite(site)

@@ -95,7 +95,8 @@ def asked(address, token, **order):
 
 @pytest.mark.parametrize('named', ['option', 'variable'])
 def test_scripts_come_in_by_tokens_of_a_file(town, tmp_path, monkeypatch, named):
-    parse = pytest.importorskip('prometheus_client.parser').text_string_to_metric_families
+    pytest.importorskip('prometheus_client', reason='the metrics need p01.remote[metrics]')
+    from prometheus_client.parser import text_string_to_metric_families as parse
     (tmp_path / 'tokens.toml').write_text(TOKENS)
     monkeypatch.setenv('SCRAPE_TOKEN', SCRAPE)
     words = ['dash', 'shop:app', '--port', '0']

@@ -157,7 +157,8 @@ TOKEN = 'token-of-a-scraper-x'
 
 
 def test_who_may_look_and_scrapers_see_the_metrics(town):
-    parse = pytest.importorskip('prometheus_client.parser').text_string_to_metric_families
+    pytest.importorskip('prometheus_client', reason='the metrics need p01.remote[metrics]')
+    from prometheus_client.parser import text_string_to_metric_families as parse
     site = wsgi(town.app, access=lambda environ: town.access, scrapers=[TOKEN]).test_client()
     known = {'Authorization': f'Bearer {TOKEN}'}
     readOnly(town)

@@ -6,6 +6,7 @@ import pytest
 from p01.remote.testing import waitFor
 from tests.web.conftest import jobsOf, pagesOf
 
+PACE = 2_000            # milliseconds between two looks of a page
 # what is wider than the window, but for what may scroll
 WIDE = '''() => [...document.querySelectorAll('body *')].filter(each => {
   const right = each.getBoundingClientRect().right;
@@ -13,6 +14,18 @@ WIDE = '''() => [...document.querySelectorAll('body *')].filter(each => {
     && !each.closest('.tabs, .nav, .code, .tb, .log, .scroll, pre, svg, .vh, .sprite, .bulk, '
     + '.clip, .name, .cut, .copy, .msg');
 }).slice(0, 3).map(each => each.outerHTML.slice(0, 200))'''
+
+
+def looksOf(page):
+    """Load a page again, whose clock stands still but for run_for; gives the addresses that it asks
+    for by itself from then on."""
+    asked = []
+    page.clock.install(time=0)
+    page.clock.pause_at(3600)
+    page.reload()
+    page.on('request',
+            lambda request: 'hx-request' in request.headers and asked.append(request.url))
+    return asked
 
 
 def test_every_page_stands_at_every_width(town, visit):
@@ -96,10 +109,12 @@ def test_a_page_follows_the_database_and_costs_304s_when_idle(town, visit):
             page.get_by_role('button', name='Resume mail').count() == 1, 20)
     page.keyboard.press('.')
     assert 'paused' in page.locator('#live').inner_text()
-    page.wait_for_timeout(300)
-    stati.clear()
-    page.wait_for_timeout(2600)
-    assert stati == []
+    asked = looksOf(page)
+    page.clock.run_for(5 * PACE)
+    page.keyboard.press('.')
+    with page.expect_response('**/queues*', timeout=20_000):
+        page.clock.run_for(PACE)
+    assert len(asked) == 1
 
 
 def test_what_is_open_or_selected_stays_so(town, visit):
@@ -168,12 +183,20 @@ def test_jobs_are_moved_without_javascript(town, visit):
 
 def test_what_is_half_written_stays_while_the_page_refreshes(town, visit):
     page = visit(f'/jobs/{town.ids["waiting"]}')
+    asked = looksOf(page)
     page.get_by_label('Priority').fill('9')
     page.locator('h1').click()
     with town.app.transaction() as root:
         root['x'] = 1
-    page.wait_for_timeout(2600)
+    page.clock.run_for(5 * PACE)
     assert page.get_by_label('Priority').input_value() == '9'
+    # it would ask at this pace when nothing was written
+    page.get_by_label('Priority').fill('0')
+    page.locator('h1').click()
+    with page.expect_response(lambda answer: answer.status == 200, timeout=20_000):
+        page.clock.run_for(PACE)
+    assert len(asked) == 1
+    page.get_by_label('Priority').fill('9')
     with page.expect_navigation():
         page.get_by_role('button', name='Change', exact=True).click()
     assert '1 changed' in page.locator('.toast').inner_text()

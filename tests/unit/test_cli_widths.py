@@ -4,6 +4,7 @@ import io
 import itertools
 import re
 import sys
+import time
 from importlib import import_module
 
 import pytest
@@ -13,6 +14,7 @@ from p01.remote import App, cli, verbs
 from p01.remote.cli.terminal import console
 from p01.remote.engine.loop import Loop
 from p01.remote.options import WorkerOptions
+from p01.remote.store.audit import Line
 
 WIDE = '顧客への請求書を送信する毎晩の仕事' * 4     # two columns a letter
 LONG = 'quarterly-invoices-of-all-customers-' * 5
@@ -32,9 +34,9 @@ LISTS = [['jobs', 'list'], ['jobs', 'show', 'FAILED'],
          ['jobs', 'why', 'WAITS'], ['errors'], ['queues', 'list'], ['schedules', 'list'],
          ['schedules', 'show', LONG], ['schedules', 'show', 'lost'],
          ['schedules', 'next', LONG], ['workers', 'list'], ['status'], ['doctor'], ['history'],
-         ['history', '--queue', WIDE], ['top', '--once']]
+         ['history', '--queue', WIDE], ['top', '--once'], ['audit']]
 numbers = itertools.count()
-ROWS = {('jobs', 'list'): 5, ('errors',): 1, ('workers', 'list'): 1}
+ROWS = {('jobs', 'list'): 5, ('errors',): 1, ('workers', 'list'): 1, ('audit',): 2}
 ESCAPES = re.compile(r'\x1b\[[0-9;?]*[A-Za-z]')
 
 
@@ -65,6 +67,8 @@ def place(tmp_path, monkeypatch):
     app.schedules.pause(LONG)
     with app.transaction():
         verbs.pause(app.processor.store, WIDE)
+        for who in (WIDE, LONG):
+            verbs.note(app.processor.store, Line(time.time(), who, 'cli', f'pause queue {who}'))
         item = app.processor.scheduler['lost']
         item.base = {**item.base, 'job': f'gone.{LONG}'}
     yield f'{name}:app', failed.id, waits.id

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -118,12 +119,30 @@ def test_one_of_another_host_answers_by_the_database(house, busy, monkeypatch): 
     monkeypatch.setattr(blackbox, 'HOST', 'elsewhere/1234')
     monkeypatch.setattr(stacks, 'STACKWAIT', DEADLINE)
     [one] = waitFor(lambda: workers.chosen(house.stage.app, (), True)[0], DEADLINE)
-    text = stacks.stackOf(house.stage.app, one.name, 'ann')
-    assert 'Thread MainThread' in text and ('tasks.py' in text) is busy \
-        and ('which runs job' in text) is busy
-    left = house.stage.do(lambda processor: [(seat.orders, seat.answer)
-                                             for seat in processor.store.seats.values()])
-    assert left == [({}, None)]
+    for text in asked(house, one.name):
+        assert 'Thread MainThread' in text and ('tasks.py' in text) is busy \
+            and ('which runs job' in text) is busy
+    assert house.stage.do(lambda processor: [seat.orders for seat in
+                                             processor.store.seats.values()]) == [{}]
+    house.go(1)
+
+
+def asked(house, name, people=8):  # noqa: F811
+    """What so many are told who ask at the same time where a process stands."""
+    with ThreadPoolExecutor(people) as pool:
+        return list(pool.map(lambda number: stacks.stackOf(house.stage.app, name, f'ann {number}'),
+                             range(people)))
+
+
+def test_each_of_many_who_ask_at_once_is_told_where_a_process_stands(house):  # noqa: F811
+    tree = house.tree(processes=1)
+    tree.ready(1)
+    [jobid] = house.stage.enqueue('heed', (1, str(house.marks)))
+    house.pidOf(1, jobid)
+    from p01.remote.cli import workers
+    [one] = workers.chosen(house.stage.app, (), True)[0]
+    for text in asked(house, one.name):
+        assert text.count(f'which runs job {jobid} for') == text.count(' in heed') == 1
     house.go(1)
 
 

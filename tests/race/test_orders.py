@@ -7,7 +7,18 @@ import pytest
 from p01.remote.engine import orders, progress
 from p01.remote.store.seats import Order
 from p01.remote.testing import waitFor
-from p01.remote.verbs.requests import QUIET, STACKS, STOP, WATCH, heard, order, reply, revoke, watch
+from p01.remote.verbs.requests import (
+    QUIET,
+    STACKS,
+    STOP,
+    WATCH,
+    heard,
+    lastOf,
+    order,
+    reply,
+    revoke,
+    watch,
+)
 from tests.acceptance import tasks
 from tests.race.stage import session
 
@@ -85,27 +96,37 @@ def test_an_order_meets_a_bookkeeping_and_one_of_both_is_repeated(stage, word):
     assert stage.do(lambda processor: dict(seatOf(processor, loop).orders)) == {word: WANTED}
 
 
-def test_an_answer_is_to_one_order_and_goes_when_it_was_heard(stage):
+def answered(stage, loop, last):
+    """What a worker has answered since its last answer was that one."""
+    return stage.do(lambda processor: heard(seatOf(processor, loop), last))
+
+
+def test_an_answer_is_to_an_order(stage):
     loop = stage.loop()
     stage.claim(loop)
     stage.do(lambda processor: reply(seatOf(processor, loop), 'nobody asked'))
-    assert stage.do(lambda processor: seatOf(processor, loop).answer) is None
+    assert stage.do(lambda processor: lastOf(seatOf(processor, loop))) is None
     want(stage, loop, STACKS)
+    assert answered(stage, loop, None) is None
     stage.claim(loop)
-    text = waitFor(lambda: stage.do(lambda processor: heard(seatOf(processor, loop), WANTED)), 30)
-    assert 'Thread MainThread' in text and 'test_an_answer_is_to_one_order' in text
-    assert stage.do(lambda processor: (dict(seatOf(processor, loop).orders),
-                                       seatOf(processor, loop).answer)) == ({}, None)
-    assert stage.do(lambda processor: heard(seatOf(processor, loop), WANTED)) is None
+    text = waitFor(lambda: answered(stage, loop, None), 30)
+    assert 'Thread MainThread' in text and 'test_an_answer_is_to_an_order' in text
+    assert stage.do(lambda processor: dict(seatOf(processor, loop).orders)) == {}
 
 
-def test_an_answer_to_somebody_else_is_left_to_him(stage):
+def test_all_who_ask_hear_the_next_answer_and_none_before(stage):
+    """Whoever ordered it, and when by whose clock."""
     loop = stage.loop()
     stage.claim(loop)
     want(stage, loop, STACKS)
-    stage.do(lambda processor: reply(seatOf(processor, loop), 'here'))
-    assert stage.do(lambda processor: heard(seatOf(processor, loop), Order('ann', 200.0))) is None
-    assert stage.do(lambda processor: heard(seatOf(processor, loop), WANTED)) == 'here'
+    stage.do(lambda processor: reply(seatOf(processor, loop), 'one'))
+    assert [answered(stage, loop, None) for _ in range(2)] == ['one', 'one']
+    last = stage.do(lambda processor: lastOf(seatOf(processor, loop)))
+    assert answered(stage, loop, last) is None
+    stage.do(lambda processor: order(seatOf(processor, loop), STACKS, Order('bob', 50.0)))
+    want(stage, loop, STACKS)
+    stage.do(lambda processor: reply(seatOf(processor, loop), 'two'))
+    assert answered(stage, loop, last) == answered(stage, loop, None) == 'two'
 
 
 def test_a_watch_ends_when_nobody_asks_any_more(stage, monkeypatch):

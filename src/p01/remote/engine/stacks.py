@@ -38,13 +38,11 @@ def beside(box: Path) -> str:
     """Where the threads of the process of a box stand, innermost call first, with the jobs that
     they run; '' where it cannot be asked."""
     with suppress(OSError):
-        if not box.with_suffix(blackbox.STACK).exists():
-            return ''
-        blackbox.ask(blackbox.pidOf(box), box)
+        text = blackbox.ask(blackbox.pidOf(box), box)
         slots = [slot for slot in blackbox.slots(box) if slot.jobid]
         runs = {slot.thread: jobText(slot.jobid, slot.began) for slot in slots}
         lines = []
-        for line in box.with_suffix(blackbox.STACK).read_text(errors='replace').splitlines():
+        for line in text.splitlines():
             found = THREAD.match(line)
             lines.append(line.removesuffix(' (most recent call first):') + runs.get(int(found[1],
                                                                                         16),

@@ -226,13 +226,14 @@ def remove(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-def ask(pid: int, path: Path) -> None:
+def ask(pid: int, path: Path) -> str:
     """Have a worker process write down where its threads stand, and wait until it has, but not for
-    long."""
+    long; what it wrote by then. Those who ask at once do so one after the other."""
     stack, size = path.with_suffix(STACK), 0
-    if not stack.exists():
-        return                      # the signal would end it: it does not know it yet
-    with contextlib.suppress(OSError):      # it ends just now, and others take its box away
+    # without the file the signal would end it: it does not know it yet, or ends just now, and
+    # others take its box away
+    with contextlib.suppress(OSError), open(stack, errors='replace') as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         os.truncate(stack, 0)               # of what was asked for before
         os.kill(pid, STACKSIGNAL)
         until = time.monotonic() + ANSWERWAIT
@@ -240,7 +241,9 @@ def ask(pid: int, path: Path) -> None:
             time.sleep(0.01)
             old, size = size, stack.stat().st_size
             if size and size == old:
-                return
+                break
+        return file.read()
+    return ''
 
 
 def slots(path: str | Path) -> list[Slot]:

@@ -84,14 +84,15 @@ def reply(seat: Seat, text: str) -> None:
         seat.answer = Answer(text, wanted.when)
 
 
-def heard(seat: Seat, wanted: Order) -> str | None:
-    """What a worker answered to an order; it is forgotten. None as long as it has not."""
-    answer = seat.answer
-    if answer is None or answer.when != wanted.when:
-        return None
-    seat.answer = None
-    seat.touch()
-    return str(answer.text)
+def lastOf(seat: Seat) -> float | None:
+    """Of when the order was that a worker answered last, in POSIX seconds; None for none."""
+    return None if seat.answer is None else seat.answer.when
+
+
+def heard(seat: Seat, last: float | None) -> str | None:
+    """What a worker has answered since its last answer was that one, see lastOf; None for nothing.
+    It stays until the next one, for all who asked meanwhile."""
+    return None if seat.answer is None or seat.answer.when == last else str(seat.answer.text)
 
 
 def watch(seat: Seat, wanted: Order) -> None:

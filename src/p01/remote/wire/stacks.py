@@ -4,21 +4,18 @@ an order, which it answers."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import TypeVar
+
+from ZODB.Connection import Connection
 
 from p01.remote.app import App
 from p01.remote.engine import stacks
 from p01.remote.engine.bell import bellOf
 from p01.remote.ground import blackbox, clocks
-from p01.remote.processor import RemoteProcessor
 from p01.remote.storage.transactions import transact
 from p01.remote.store.seats import Order
-from p01.remote.verbs.requests import STACKS, heard, order, revoke
+from p01.remote.verbs.requests import STACKS, heard, lastOf, order
 
 STACKWAIT = 5.0      # seconds that a worker gets to say where it stands
-
-Result = TypeVar('Result')
 
 
 def stackOf(app: App, name: str, who: str) -> str | None:
@@ -37,36 +34,24 @@ def stackOf(app: App, name: str, who: str) -> str | None:
 def answered(app: App, name: str, who: str) -> str | None:
     """Where the threads of a process stand, as it answers to an order; None when it does not in
     time."""
-    def ask(processor: RemoteProcessor) -> Order | None:
-        seat = processor.store.seats.get(name)
+    def ask(connection: Connection) -> tuple[bool, float | None]:
+        seat = app.locate(connection).store.seats.get(name)
         if seat is None or seat.byHand:
-            return None
-        order(seat, STACKS, Order(who, clocks.now()))
-        return seat.orders[STACKS]
+            return False, None
+        order(seat, STACKS, Order(who, clocks.now()))   # or somebody waits already: both will hear
+        return True, lastOf(seat)
 
-    def hear(processor: RemoteProcessor) -> str | None:
-        seat = processor.store.seats.get(name)
-        return None if seat is None else heard(seat, asked)
-
-    wanted = changed(app, ask)
-    if wanted is None:
-        return None
-    asked = wanted
+    asked, last = transact(app.db, ask)
     bellOf(app.db).tell()
     until = time.monotonic() + STACKWAIT
-    while time.monotonic() < until:
-        text = changed(app, hear)
+    while asked and time.monotonic() < until:
+        with app.reading() as processor:
+            seat = processor.store.seats.get(name)
+            text = None if seat is None else heard(seat, last)
         if text is not None:
             return text
         time.sleep(0.1)
-    changed(app, lambda processor: name in processor.store.seats
-           and revoke(processor.store.seats[name], STACKS))
     return None
-
-
-def changed(app: App, work: Callable[[RemoteProcessor], Result]) -> Result:
-    """What work(processor) returns, in a transaction of its own."""
-    return transact(app.db, lambda connection: work(app.locate(connection)))
 
 
 def ofJob(text: str, jobid: int) -> tuple[str, str]:

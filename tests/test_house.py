@@ -65,7 +65,7 @@ OWNED = {
     'tpc_begin', 'tpc_vote', 'tpc_finish', 'tpc_abort',
     # pickle, click
     'persistent_id', 'persistent_load', 'reducer_override', 'list_commands', 'get_command',
-    'parse_args', 'resolve_command',
+    'parse_args', 'resolve_command', 'format_commands',
     # ZODB
     'new_instance', 'poll_invalidations', 'new_oid', 'tpc_transaction', 'record_iternext',
     # pytest

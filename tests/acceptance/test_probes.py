@@ -190,6 +190,16 @@ def test_a_file_that_cannot_be_is_refused_at_once(command):
     assert command('health').returncode == 2
 
 
+def test_a_file_of_something_else_is_neither_believed_nor_removed(command, tmp_path):
+    path = tmp_path / 'notes'
+    path.write_text('of mine')
+    done = command('health', '--file', str(path))
+    assert done.returncode == 1 and 'is no health file' in done.stdout
+    done = command('worker', 'tasks:app', '--drain', '--health-file', str(path))
+    assert done.returncode == 2 and 'no health file' in done.stderr
+    assert path.read_text() == 'of mine'
+
+
 # -- examples
 
 def invoked(words):

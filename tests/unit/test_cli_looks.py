@@ -43,6 +43,29 @@ def test_history_of_nothing(shop, run):
     assert status == 0 and 'the last hour' in out
 
 
+@pytest.mark.parametrize('wrong', [['--queue', 'mial'], ['--name', 'ad']])
+def test_history_of_what_there_is_not_says_so(filled, run, wrong):
+    status, out, _ = run('history', filled, *wrong)
+    assert status == 1 and 'No worker has done or seen such jobs.' in out
+    assert run('history', filled, *wrong, '--json')[0] == 1
+
+
+def test_top_counts_what_was_done_in_the_minute_that_has_begun(filled, run):
+    assert '  0 of late' not in run('top', filled)[1]
+
+
+def test_lists_of_commands_have_each_whole(run):
+    for group in ([], ['jobs'], ['queues'], ['schedules'], ['workers']):
+        status, out, _ = run(*group, '--help')
+        assert status == 0 and '...' not in out.partition('Commands:')[2]
+
+
+def test_a_number_that_is_none_is_told_in_words(shop, run):
+    for words in (['jobs', 'show', shop, 'x'], ['jobs', 'list', shop, '--limit', 'x']):
+        assert "'x' is not a valid whole number." in run(*words)[2]
+    assert 'processes must be 1 or more, not 0.' in run('worker', shop, '--processes', '0')[2]
+
+
 def test_top_without_a_terminal_looks_once(filled, run):
     status, out, _ = run('top', filled)
     assert status == 0 and 'default' in out and 'mail' in out and '0 of 0 workers' in out

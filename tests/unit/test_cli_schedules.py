@@ -154,7 +154,7 @@ def test_added_and_removed(run, shop):
                          (('mine', 'report', '[1, 2]', '--every', '1h'),
                           'cannot be called with these arguments'),
                          (('often', 'report', '--every', '1h'), 'There is a schedule'),
-                         (('mine', 'report'), 'A schedule takes one of')):
+                         (('mine', 'report'), 'with --cron, --every, --delay or --at')):
         status, _, err = run('schedules', 'add', shop, *wrong)
         assert status == 2 and words in err, wrong
     status, _, err = run('schedules', 'remove', shop, 'often')

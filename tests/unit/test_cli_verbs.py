@@ -278,6 +278,22 @@ def test_a_misspelt_job_is_told_the_one_that_was_meant(shop, run):
     module = shop.partition(':')[0]
     status, _, err = run('enqueue', shop, f'{module}.ad', '1')
     assert status == 2 and f'did you mean {module}.add?' in err
+    assert f'did you mean {module}.add?' in run('enqueue', shop, 'ad', '1')[2]
+    assert run('status', f'{module}:ap')[2].endswith(f'; did you mean {module}:app?\n')
+
+
+def test_a_wait_that_was_too_short_says_how_the_job_stands(shop, run):
+    assert run('enqueue', shop, 'add', '1', '--wait', '0')[2].startswith('▲ Job 1 is queued after')
+
+
+def test_show_has_the_trace_of_runs_that_failed_alike_once(tmp_path, monkeypatch, shop, run):
+    jobid = run('enqueue', shop, 'fail', '--json')[1]['id']
+    drain(shop)
+    run('jobs', 'retry', shop, jobid)
+    drain(shop)
+    _, out, _ = run('jobs', 'show', shop, jobid)
+    assert out.count('failed') == 2 and out.count('Traceback') == out.count('as in run 1') == 1
+    assert '  ended  ' in out and 'completed' not in out and 'output' not in out
 
 
 @pytest.mark.parametrize('args, said', [

@@ -206,6 +206,12 @@ def test_dev_runs_workers_and_the_dashboard(town):
     waitFor(lambda: not alive(town), 20)
 
 
+def test_dev_starts_no_worker_where_it_cannot_serve(town):
+    done = run(town, 'dev', 'nosuch:app')
+    assert done.returncode == 2 and done.stderr.startswith('Error: nosuch:app cannot be imported')
+    assert done.stdout == ''
+
+
 def alive(town):
     """The workers that live."""
     import time

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass, fields
 from datetime import timedelta
@@ -14,6 +15,7 @@ from p01.remote.ground.foreign import short
 from p01.remote.instants import duration
 
 DEFAULTQUEUE = 'default'
+SIGN = re.compile(r'starts|[\d,]+ worker process(es)?')     # what stands in a health file
 FORMATS = 'text', 'json'          # of log lines
 LEVELS = ('debug', 'info', 'warning', 'error')     # of log lines
 CONFLICTS = 10      # conflicts in a row after which a run counts as failed

@@ -17,6 +17,7 @@ from p01.remote.ground.words import shown
 from p01.remote.instants import duration
 
 DEFAULT = 'P01_REMOTE_APP'              # in the environment: APP where none is given
+LONGESTHELP = 1000      # characters; click would cut a help amidst its words
 PROCESSOR = 'P01_REMOTE_PROCESSOR'      # and --processor
 
 
@@ -43,8 +44,23 @@ class Span(click.ParamType):
 SPAN = Span()
 
 
+class Whole(click.IntRange):
+    """A whole number within limits."""
+
+    name = 'whole number'           # click says that 'x' is no valid integer range
+
+
 class Nouns(click.Group):
     """A group of commands, which says what was probably meant by a word that is none of them."""
+
+    @over(click.Group)
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands, each with the whole first part of its help."""
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section('Commands'):
+            formatter.write_dl([
+                (name, each.get_short_help_str(LONGESTHELP).partition(': ')[0].rstrip('.'))
+                for name, each in found if each is not None])
 
     @over(click.Group)
     def resolve_command(self, ctx: click.Context, args: list[str],

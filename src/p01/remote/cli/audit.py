@@ -7,7 +7,7 @@ from itertools import islice
 
 import click
 
-from p01.remote.cli.argument import Verb, appArgument
+from p01.remote.cli.argument import Verb, Whole, appArgument
 from p01.remote.cli.target import opened
 from p01.remote.cli.terminal import jsonOption, printJson, say, table
 from p01.remote.ground.words import ago, shown
@@ -16,7 +16,7 @@ from p01.remote.views.facts import lineFacts
 
 @click.command(cls=Verb)
 @appArgument
-@click.option('--limit', type=click.IntRange(1), default=50, show_default=True, metavar='N',
+@click.option('--limit', type=Whole(1), default=50, show_default=True, metavar='N',
               help='At most so many.')
 @jsonOption
 def audit(target: str, limit: int, asJson: bool) -> int:

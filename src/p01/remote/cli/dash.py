@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 import webbrowser
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import click
 
-from p01.remote.cli.argument import Verb, appArgument
+from p01.remote.cli.argument import Verb, Whole, appArgument
 from p01.remote.cli.target import opened
 from p01.remote.cli.terminal import say
 from p01.remote.exceptions import RemoteError
@@ -30,7 +33,7 @@ LARGESTBODY = 2 << 20           # bytes of a request: more than is ever taken
 OBJECTSHELD, BYTESHELD = 10_000, 64 << 20
 
 
-portOption = click.option('--port', type=click.IntRange(0, 65535), default=PORT, show_default=True,
+portOption = click.option('--port', type=Whole(0, 65535), default=PORT, show_default=True,
                           metavar='N', help='0 for any that is free.')
 # never on the command line, where others on the computer see it
 apiOption = click.option('--api-file', 'tokens', metavar='FILE', envvar=variable('apiFile'),
@@ -62,7 +65,7 @@ def dash(target: str, host: str, port: int, browse: bool, tokens: str | None,
 @portOption
 @openOption
 @apiOption
-@click.option('--threads', type=click.IntRange(1), default=4, show_default=True, metavar='N',
+@click.option('--threads', type=Whole(1), default=4, show_default=True, metavar='N',
               help='Jobs at once.')
 def dev(target: str, port: int, browse: bool, tokens: str | None, threads: int) -> int:
     """Run all of it in one terminal, for who writes jobs: a worker that begins anew when its source
@@ -70,16 +73,22 @@ def dev(target: str, port: int, browse: bool, tokens: str | None, threads: int) 
 
     A database that is not there is made.
     """
-    admitted = admittedOf(tokens)
     words = [sys.executable, '-m', 'p01.remote.cli', 'worker', target, '--reload', '--verbose',
              '--threads', str(threads)]
+    return serve(target, LOOPBACK[1], port, browse, True, admittedOf(tokens),
+                 partial(working, words))
+
+
+@contextmanager
+def working(words: Sequence[str]) -> Iterator[None]:
+    """With a worker that this command starts, and which ends with us."""
     # so that it never outlives us
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     # it hears of an end from us alone: from the terminal as well would be twice, which is a hurry
     with subprocess.Popen(words, process_group=0) as worker:
         try:
-            return serve(target, LOOPBACK[1], port, browse, True, admitted)
+            yield
         finally:
             worker.terminate()
             try:
@@ -105,8 +114,10 @@ def admittedOf(path: str | None) -> Admitted | None:
 
 
 def serve(target: str, host: str, port: int, browse: bool, create: bool,
-          admitted: Admitted | None = None) -> int:
-    """Serve the dashboard until somebody ends it. Raises RemoteError for a port that is taken."""
+          admitted: Admitted | None = None,
+          beside: Callable[[], AbstractContextManager[None]] = nullcontext) -> int:
+    """Serve the dashboard until somebody ends it, within what goes on beside it. Raises RemoteError
+    for a port that is taken."""
     from waitress import create_server as serverOf
 
     from p01.remote.web import Sessions, api, wsgi
@@ -139,7 +150,8 @@ def serve(target: str, host: str, port: int, browse: bool, create: bool,
         if browse:
             webbrowser.open(addressWith(sessions.token))
         try:
-            server.run()
+            with beside():
+                server.run()
         finally:
             server.close()
     return 0

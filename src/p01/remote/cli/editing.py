@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from p01.remote.cli.argument import SPAN, Verb, appArgument
+from p01.remote.cli.argument import SPAN, Verb, Whole, appArgument
 from p01.remote.cli.changes import bulk, dryOption, narrowed
 from p01.remote.cli.enqueue import value
 from p01.remote.cli.jobs import jobs
@@ -73,7 +73,7 @@ def edits(verb: Callable[..., Any]) -> Callable[..., Any]:
 
 @jobs.command(cls=Verb)
 @appArgument
-@click.argument('jobid', metavar='ID', type=click.IntRange(1))
+@click.argument('jobid', metavar='ID', type=Whole(1))
 @edits
 @click.option('--now', 'atOnce', is_flag=True, help='It need not wait for its time any more.')
 @jsonOption
@@ -107,7 +107,7 @@ def edit(target: str, jobid: int, args: str | None, kwargs: str | None, queue: s
 
 @jobs.command(cls=Verb)
 @appArgument
-@click.argument('jobid', metavar='ID', type=click.IntRange(1))
+@click.argument('jobid', metavar='ID', type=Whole(1))
 @edits
 @jsonOption
 def again(target: str, jobid: int, args: str | None, kwargs: str | None, queue: str | None,

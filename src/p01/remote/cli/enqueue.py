@@ -81,9 +81,9 @@ def value(text: str | None) -> Any:
     try:
         return json.loads(text)
     except RecursionError:
-        raise InputError(f'{shown(text, 60)} is nested too deeply.') from None
+        raise InputError(f'{shown(text, 60)!r} is nested too deeply.') from None
     except ValueError as error:
-        raise InputError(f'{shown(text, 60)} is not JSON ({error}); write for example \'[42]\', '
+        raise InputError(f'{shown(text, 60)!r} is not JSON ({error}); write for example \'[42]\', '
                          f'\'{{"orderId": 42}}\' or \'"text"\'.') from None
 
 
@@ -127,17 +127,19 @@ def call(given: Any, isGiven: bool) -> Arguments:
 
 def awaited(app: App, jobid: int, name: str, wait: float, asJson: bool) -> int:
     """Print the result of a job, or how it failed; returns the exit status."""
-    output, error = None, ''
+    output, error, mark = None, '', '✖'
     try:
         output = app.handle(jobid).result(wait)
-    except (JobFailed, JobCancelled, TimeoutError) as failed:
-        error = str(failed)
+    except TimeoutError as late:                    # which names the job itself
+        error, mark = str(late), '▲'
+    except (JobFailed, JobCancelled) as failed:
+        error = f'job {jobid}, {name}: {failed}'
     if asJson:
         with app.reading() as processor:
             word = processor.getJobStatus(jobid)
         printJson({'id': jobid, 'name': name, 'status': word, 'output': output, 'error': error})
     elif error:
-        tell(f'✖ job {jobid}, {shown(name)}: {shown(error, None)}', err=True)
+        tell(f'{mark} {shown(error, None)}', err=True)
     else:
         tell(clean(output) if type(output) is str else jsonOf(output))
     return 1 if error else 0

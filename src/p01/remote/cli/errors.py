@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from p01.remote.cli.argument import appArgument
+from p01.remote.cli.argument import Whole, appArgument
 from p01.remote.cli.selection import Filtered, filterOf, filterOptions, isNarrowed
 from p01.remote.cli.target import opened
 from p01.remote.cli.terminal import jsonOption, printJson, say, table
@@ -20,9 +20,9 @@ from p01.remote.views.facts import failureFacts
 @click.command(cls=Filtered)
 @appArgument
 @filterOptions
-@click.option('--look', type=click.IntRange(1), default=NEWESTFAILED, show_default=True,
+@click.option('--look', type=Whole(1), default=NEWESTFAILED, show_default=True,
               metavar='N', help='At so many of the newest failed jobs.')
-@click.option('--limit', type=click.IntRange(1), default=20, show_default=True, metavar='N',
+@click.option('--limit', type=Whole(1), default=20, show_default=True, metavar='N',
               help='At most so many kinds.')
 @jsonOption
 def errors(target: str, words: tuple[str, ...], look: int, limit: int, asJson: bool,

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from p01.remote.cli.argument import Verb, appArgument
+from p01.remote.cli.argument import Verb, Whole, appArgument
 from p01.remote.cli.selection import Filtered, filterOf, filterOptions
 from p01.remote.cli.target import opened
 from p01.remote.cli.terminal import hung, jsonOption, mark, printJson, say, tell
@@ -23,7 +23,7 @@ from p01.remote.views.waits import whyWaits
 
 @jobs.command(cls=Verb)
 @appArgument
-@click.argument('jobid', metavar='ID', type=click.IntRange(1))
+@click.argument('jobid', metavar='ID', type=Whole(1))
 @jsonOption
 def why(target: str, jobid: int, asJson: bool) -> int:
     """Say why a job waits. Exit status 1 when it does not."""

@@ -9,9 +9,10 @@ import click
 
 from p01.remote.cli.argument import SPAN, Verb
 from p01.remote.cli.terminal import mark, say
-from p01.remote.options import variable
+from p01.remote.options import SIGN, variable
 
 FILE = variable('healthFile')
+LONGESTSIGN = 100   # characters that are read of a file, which may be any
 OLD = 30.0          # seconds after which a sign of life is too old
 
 
@@ -30,10 +31,14 @@ def health(path: str, oldest: float) -> int:
     file = Path(path)
     try:
         age = abs(time.time() - file.stat().st_mtime)
-        text = file.read_text().strip()
+        with file.open(errors='replace') as opened:
+            text = opened.read(LONGESTSIGN).strip()
     except OSError:
         say(mark('error', 'not well'),
             f': there is no {path}; no worker works yet, or it has ended')
+        return 1
+    if not SIGN.fullmatch(text):
+        say(mark('error', 'not well'), f': {path} is no health file of a worker')
         return 1
     if age > oldest:
         say(mark('error', 'not well'), f': the last sign of life is {age:.0f} s old; {text} then')

@@ -57,25 +57,36 @@ LINESHOWN: Sequence[Line] = (
 @jsonOption
 def history(target: str, period: str, queue: str | None, name: str | None, asJson: bool) -> int:
     """Show what came of jobs over an hour, a day, a month: how many, how long they waited and ran,
-    what failed."""
+    what failed. Exit status 1 when nothing is known."""
     now = time.time()
     with opened(target) as app:
         name = None if name is None else full(app, name)
         with app.reading() as processor:
             past = historyOf(processor.store, period, now)
         place = placeOf(app)
+    points = past.points(queue, name)
+    something = any(map(isSomething, points))
     if asJson:
         printJson({'span': period, 'queues': past.queues(), 'names': past.names(),
                    'sum': pointFacts(past.sum(queue, name)),
-                   'points': [pointFacts(point) for point in past.points(queue, name)]})
-        return 0
+                   'points': [pointFacts(point) for point in points]})
+        return 0 if something else 1
     say((place, 'bold'), f', the last {period}')
-    draw(past.points(queue, name))
+    if not something:
+        say(f'No worker has done or seen {"such " if queue or name else ""}jobs.')
+        return 1
+    draw(points)
     if queue is None and name is None:
         tabled('queue', [(each, past.sum(queue=each)) for each in past.queues()[:PERIODROWS]])
     if name is None:
         tabled('job', [(each, past.sum(queue, each)) for each in past.names()[:PERIODROWS]])
     return 0
+
+
+def isSomething(point: Point) -> bool:
+    """Whether a point tells of any job."""
+    return any((point.came, point.completed, point.failed, point.retried,
+                any(point.depth or ())))
 
 
 def draw(points: Sequence[Point]) -> None:
@@ -107,9 +118,10 @@ def tabled(title: str, sums: Sequence[tuple[str, Point]]) -> None:
             for name, each in sums if any((each.came, each.completed, each.failed, each.retried))]
     if rows:
         say()
-        columns = [title, 'came', 'completed', 'failed', 'retried', 'rate', 'wait p50', 'p95',
-                   'run p50', 'p95']
-        table(columns, rows, right=columns[1:], cut=title, drop=('retried', 'came', 'rate'))
+        columns = [title, 'came', 'completed', 'failed', 'retried', 'rate', 'wait p50', 'wait p95',
+                   'run p50', 'run p95']
+        table(columns, rows, right=columns[1:],
+              drop=('retried', 'came', 'rate', 'wait p50', 'run p50'))
 
 
 def some(number: int) -> str:

@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
-from p01.remote.cli.argument import Nouns, Verb, appArgument
+from p01.remote.cli.argument import Nouns, Verb, Whole, appArgument
 from p01.remote.cli.selection import Filtered, filterOf, filterOptions, isNarrowed
 from p01.remote.cli.target import opened
-from p01.remote.cli.terminal import hung, jsonOption, mark, printJson, say, table
+from p01.remote.cli.terminal import console, hung, jsonOption, mark, printJson, say, table
 from p01.remote.ground.words import ago, iso, labelOf, shown, span
+from p01.remote.store.records import COMPLETED
 from p01.remote.views.facts import allFacts, jobFacts
 from p01.remote.views.filters import STATI
 from p01.remote.views.job import SHOWNVALUE, Details, Row, detailsOf, rowOf
@@ -30,7 +31,7 @@ def jobs() -> None:
 @click.option('--status', 'stati', multiple=True, type=click.Choice(STATI),
               help='Only these; may be given again.')
 @filterOptions
-@click.option('--limit', type=click.IntRange(1), default=50, show_default=True, metavar='N',
+@click.option('--limit', type=Whole(1), default=50, show_default=True, metavar='N',
               help='At most so many.')
 @jsonOption
 def listJobs(target: str, words: tuple[str, ...], stati: tuple[str, ...], limit: int, asJson: bool,
@@ -70,7 +71,7 @@ def cells(row: Row, now: float) -> list[Any]:
 
 @jobs.command(cls=Verb)
 @appArgument
-@click.argument('jobid', metavar='ID', type=click.IntRange(1))
+@click.argument('jobid', metavar='ID', type=Whole(1))
 @jsonOption
 def show(target: str, jobid: int, asJson: bool) -> int:
     """Show all about one job: input, output, every failed run."""
@@ -93,14 +94,23 @@ def describe(found: Details, now: float) -> None:
             hung([(f'  {name:12}', 'dim')], str(text))
     for line in found.log:
         hung([('  log         ', 'dim')], shown(line, None))
+    seen: dict[str, int] = {}
     for attempt in found.attempts:
         hung([mark('retried', f'run {attempt.number}'), (' ', '')],
              f'failed {ago(attempt.ended, now)} on worker {labelOf(attempt.worker)}: '
              f'{shown(attempt.reason, None)}')
+        if attempt.trace in seen:
+            say((f'    as in run {seen[attempt.trace]}', 'dim'))
+            continue
+        fits = True
+        if attempt.trace:
+            seen[attempt.trace] = attempt.number
         for line in attempt.trace.splitlines():
             text = ''.join(letter if letter.isprintable() else ' ' for letter in line)
             own = text.lstrip()
-            hung([(' ' * (4 + len(text) - len(own)), '')], own, 'dim')
+            if fits or own.strip('^~ '):            # marks point at a line that stands as it was
+                hung([(' ' * (4 + len(text) - len(own)), '')], own, 'dim')
+            fits = len(text) + 4 <= console().width
 
 
 def lines(found: Details, now: float) -> list[tuple[str, Any]]:
@@ -108,7 +118,7 @@ def lines(found: Details, now: float) -> list[tuple[str, Any]]:
     row = found.row
     took = '' if row.started is None or row.completed is None \
         else f', took {span(row.completed - row.started)}'
-    ended = row.completed is not None
+    ended, done = row.completed is not None, row.status == COMPLETED
     met = found.conflicts \
         and f'{found.conflicts.number}, the last on {shown(found.conflicts.object, None)}'
     asked = found.asked and f'by {shown(found.asked.who)}, {when(found.asked.when, now)}'
@@ -121,7 +131,8 @@ def lines(found: Details, now: float) -> list[tuple[str, Any]]:
         ('unique', shown(found.unique)),
         ('waits', shown(' '.join(reason.sentence for reason in found.waits), None)),
         ('progress', said), ('started', when(row.started, now)),
-        ('completed', when(row.completed, now) + took), ('output', shown(found.output, SHOWNVALUE)),
+        ('completed' if done else 'ended', when(row.completed, now) + took),
+        ('output', shown(found.output, SHOWNVALUE) if done else ''),
         ('error', shown(row.error, None) if ended else ''),
         ('duplicate', found.duplicate and f'of job {found.duplicate}'),
         ('transaction', found.transaction), ('conflicts', met), ('asked', asked),

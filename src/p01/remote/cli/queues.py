@@ -85,7 +85,7 @@ def pause(target: str, queue: str, length: float | None, asJson: bool) -> int:
     else:
         end = f'it is resumed by `p01-remote queues resume {target} {shown(queue)}`' \
             if until is None \
-            else f'and goes on by itself {ago(until, time.time())}'
+            else f'it goes on by itself {ago(until, time.time())}'
         say(mark('paused', f'queue {shown(queue)} is paused'), f'; {end}')
         if queue not in known:
             say(mark('warning', 'but'), f' {unknown(queue, known)}')

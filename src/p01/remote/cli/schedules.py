@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from p01.remote.cli.argument import Nouns, Verb, appArgument
+from p01.remote.cli.argument import Nouns, Verb, Whole, appArgument
 from p01.remote.cli.selection import AT
 from p01.remote.cli.target import opened
 from p01.remote.cli.terminal import (
@@ -82,7 +82,7 @@ def show(target: str, name: str, asJson: bool) -> int:
 @schedules.command('next', cls=Verb)
 @appArgument
 @click.argument('name', metavar='NAME')
-@click.option('--count', 'number', type=click.IntRange(1, 1000), default=5, show_default=True,
+@click.option('--count', 'number', type=Whole(1, 1000), default=5, show_default=True,
               metavar='N', help='How many.')
 @click.option('--after', type=AT, metavar='TIME', help='After this instant; default: now.')
 @jsonOption

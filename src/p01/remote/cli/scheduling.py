@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from p01.remote.cli.argument import SPAN, Verb, appArgument
+from p01.remote.cli.argument import SPAN, Verb, Whole, appArgument
 from p01.remote.cli.enqueue import call, value
 from p01.remote.cli.schedules import inWords, schedules
 from p01.remote.cli.selection import AT, full
@@ -118,7 +118,7 @@ def run(target: str, name: str, asJson: bool) -> int:
 @schedules.command(cls=Verb)
 @appArgument
 @nameArgument
-@click.option('--count', 'number', type=click.IntRange(0), default=1, show_default=True,
+@click.option('--count', 'number', type=Whole(0), default=1, show_default=True,
               metavar='N',
               help='So many; 0: none after all.')
 @jsonOption
@@ -151,6 +151,8 @@ def add(target: str, name: str, job: str, text: str | None, asJson: bool, **give
     p01-remote schedules add tasks:app nightly report '[7]' --cron '30 2 * * *' --tz Europe/Zurich
     """
     cron, timing = timingOf(given)
+    if not cron and not timing.keys() & {'every', 'delay', 'at'}:
+        raise click.UsageError('Say when it comes, with --cron, --every, --delay or --at.')
     arguments = call(value(text), text is not None)
     with opened(target, create=True) as app:
         with app.reading() as processor:
@@ -180,10 +182,11 @@ def edit(target: str, name: str, asJson: bool, **given: Any) -> int:
 @nameArgument
 @jsonOption
 def reset(target: str, name: str, asJson: bool) -> int:
-    """Have a schedule as code declares it, and not paused. Exit status 1 when it was."""
+    """Have a schedule as code declares it, and not paused. Exit status 1 when it is so already."""
     with opened(target) as app:
         was = acted(app, f'reset schedule {name}', lambda: app.schedules.reset(name))
-    told(target, name, 'is as it was declared' if was else 'was as it is declared', asJson)
+    told(target, name, 'is as it was declared' if was else 'was as it is declared', asJson,
+         'completed' if was else 'warning')
     return 0 if was else 1
 
 
@@ -234,13 +237,13 @@ def backfill(target: str, name: str, start: float, end: float, dry: bool, asJson
     return 0 if found else 1
 
 
-def told(target: str, name: str, what: str, asJson: bool) -> int:
+def told(target: str, name: str, what: str, asJson: bool, kind: str = 'completed') -> int:
     """Say what a schedule is now."""
     with opened(target) as app:
         found = app.schedules[name]
     if asJson:
         printJson(scheduleFacts(found))
     else:
-        say(mark('completed', f'{shown(name)} {what}'), f': {shown(found.when, None)}',
+        say(mark(kind, f'{shown(name)} {what}'), f': {shown(found.when, None)}',
             f'; next {inWords(found.due, found.tz, time.time())}' if found.due is not None else '')
     return 0

@@ -27,7 +27,7 @@ from p01.remote.cli.workers import stateOf
 from p01.remote.ground.words import shown, span
 from p01.remote.store.records import DELAYED, ERROR, PROCESSING, QUEUED
 from p01.remote.views import figures
-from p01.remote.views.history import Past, historyOf
+from p01.remote.views.history import Past, Point, historyOf
 from p01.remote.views.queues import Queues, queuesOf
 from p01.remote.views.workers import Worker, workersOf
 
@@ -56,8 +56,8 @@ class Sight(NamedTuple):
 
 @click.command(cls=Verb)
 @appArgument
-@click.option('--every', type=SPAN, default=2.0, show_default=True, metavar='TIME',
-              help='Between two looks.')
+@click.option('--every', type=SPAN, default=2.0, metavar='TIME',
+              help='Between two looks; default 2.')
 @click.option('--once', is_flag=True, help='Look once; as without a terminal.')
 def top(target: str, every: float, once: bool) -> int:
     """Watch queues and workers, until Ctrl-C: what waits, what runs, how much is done."""
@@ -94,7 +94,7 @@ def drawn(sight: Sight) -> Group:
         line('oldest waiting ', (wait, 'bold'), f'  {len(alive)} of {len(sight.workers)} '
              'workers alive'),
         line(('an hour   ', 'dim'), (bars([point.rate for point in points]), 'cyan'),
-             f'  {rated(points[-2].rate)} in the last minute'),
+             f'  {done(points[-2:])} of late'),
         line(('failed    ', 'dim'), (bars([point.failed for point in points]), 'red'),
              f'  {sum(point.failed for point in points):,} in the hour'),
         '', *queued(sight), '', *working(sight)]
@@ -134,11 +134,15 @@ def queued(sight: Sight) -> list[Text]:
 def lately(past: Past, queue: str) -> tuple[str, str, str]:
     """How many jobs of a queue were done in the last minutes, how long they waited and ran."""
     points = past.points(queue)[-RECENTLY:]
-    seconds = sum(point.seconds for point in points)
     waits = [point.waits.p95 for point in points if point.waits is not None]
     runs = [point.runs.p95 for point in points if point.runs is not None]
-    return (rated(sum(point.completed for point in points) / seconds) if seconds else DASH,
-            span(max(waits)) if waits else DASH, span(max(runs)) if runs else DASH)
+    return (done(points), span(max(waits)) if waits else DASH, span(max(runs)) if runs else DASH)
+
+
+def done(points: Sequence[Point]) -> str:
+    """How many jobs were done in the time of these points; the last one may have only begun."""
+    seconds = sum(point.seconds for point in points)
+    return rated(sum(point.completed for point in points) / seconds) if seconds else DASH
 
 
 def working(sight: Sight) -> list[Text]:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from p01.remote.app import App
-from p01.remote.cli.argument import SPAN, Verb, appArgument
+from p01.remote.cli.argument import SPAN, Verb, Whole, appArgument
 from p01.remote.cli.editing import jobs
 from p01.remote.cli.target import opened
 from p01.remote.cli.terminal import console, isLive, jsonOption, mark, printJson, say
@@ -47,7 +47,7 @@ class Follower:
 
 @jobs.command(cls=Verb)
 @appArgument
-@click.argument('jobid', metavar='ID', type=click.IntRange(1))
+@click.argument('jobid', metavar='ID', type=Whole(1))
 @jsonOption
 def watch(target: str, jobid: int, asJson: bool) -> int:
     """Watch a job until it has ended: how far it is, and what it logs. Exit status 1 when it has

@@ -20,6 +20,7 @@ from BTrees.OOBTree import OOBTree
 
 from p01.remote import storage
 from p01.remote.app import App
+from p01.remote.cli.argument import Whole
 from p01.remote.cli.dash import LOOPBACK, checkExtra, serve
 from p01.remote.cli.terminal import jsonOption
 from p01.remote.demo import tasks
@@ -48,7 +49,7 @@ STALLED = 120.0     # seconds without any progress after which the demo gives up
 @click.argument('folder', required=False, type=click.Path(path_type=Path))
 @click.option('--keep', metavar='DIR', type=click.Path(path_type=Path),
               help='Keep the database, in this new folder.')
-@click.option('--workers', type=click.IntRange(1, 64), default=4, show_default=True, metavar='N',
+@click.option('--workers', type=Whole(1, 64), default=4, show_default=True, metavar='N',
               help='Worker processes.')
 @click.option('--no-kill', 'spare', is_flag=True, help='Kill no worker.')
 @click.option('--stay', is_flag=True,

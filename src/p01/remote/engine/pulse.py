@@ -13,6 +13,7 @@ from p01.remote.engine.crew import Crew
 from p01.remote.exceptions import InputError
 from p01.remote.ground import blackbox
 from p01.remote.ground.words import count
+from p01.remote.options import SIGN
 
 EVERY = 2.0         # seconds between two touches
 
@@ -29,6 +30,10 @@ class Pulse:
         self.failed = False
         if self.path is not None:
             try:
+                old = self.path.read_text(errors='replace').strip() if self.path.is_file() else ''
+                if old and not SIGN.fullmatch(old):
+                    raise InputError(f'{path} is there, and no health file; name one that is not '
+                                     'there, since it is written anew and removed.')
                 self.write('starts')
                 self.path.unlink()      # nothing lives yet
             except OSError as error:

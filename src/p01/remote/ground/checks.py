@@ -46,8 +46,8 @@ def wholeOf(value: Any, what: str, least: int, most: int | None = None) -> int:
         raise InputError(f'{what} must be a whole number, not {short(value)}.')
     value = int.__int__(value)
     if value < least or most is not None and value > most:
-        raise InputError(f'{what} must be from {least}{"" if most is None else f" to {most:,}"}, '
-                         f'not {short(value)}.')
+        bounds = f'{least} or more' if most is None else f'from {least} to {most:,}'
+        raise InputError(f'{what} must be {bounds}, not {short(value)}.')
     return value
 
 
@@ -85,5 +85,9 @@ def known(given: Iterable[str], options: Iterable[str], what: str, elsewhere: It
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """The name that was probably meant; '' when none is near."""
-    return next(iter(get_close_matches(name, list(names), 1, 0.6)), '')
+    """The name that was probably meant, or whose last part behind a point was; '' when none is
+    near."""
+    whole = {each: each for each in names}
+    last = {each.rpartition('.')[2]: each for each in reversed(list(whole))}
+    return next((known[near] for known in (whole, last)
+                 for near in get_close_matches(name, known, 1, 0.6)), '')

@@ -40,11 +40,11 @@ def found(module: str, attribute: str, kind: type) -> Any:
         value = foreign.guarded(getattr, value, name)
         if isinstance(value, foreign.Raised):
             raise RegistrationError(f'{target} cannot be imported: {module} has no '
-                                    f'{attribute}{meant(home, attribute, kind)}.')
+                                    f'{attribute}{meant(home, attribute, kind)}')
     if not isinstance(value, kind):
         article = 'None' if value is None else f'{foreign.nameOf(value)}'
         raise RegistrationError(f'{target} is no {kind.__name__} but {article}; name the '
-                                f'{kind.__name__} itself{meant(home, attribute, kind)}.')
+                                f'{kind.__name__} itself{meant(home, attribute, kind)}')
     return value
 
 
@@ -97,8 +97,8 @@ def meant(module: ModuleType, attribute: str, kind: type) -> str:
     names = [name for name, value in list(vars(module).items()) if isinstance(value, kind)]
     near = checks.nearest(attribute, names) or (names[0] if len(names) == 1 else '')
     if near:
-        return f'; did you mean {module.__name__}:{near}'
-    return f'; it has {", ".join(sorted(names))}' if names else ''
+        return f'; did you mean {module.__name__}:{near}?'
+    return f'; it has {", ".join(sorted(names))}.' if names else '.'
 
 
 def corrected(text: str) -> str:

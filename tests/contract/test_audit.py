@@ -46,7 +46,8 @@ def test_what_was_refused_leaves_no_line(app):
 
 def test_the_command_signs_what_it_does(app):
     jobid = good.enqueue().id
-    dict(target.each(app, [jobid], lambda processor, each: processor.cancelJob(each), 'cancel'))
+    cancel = deeds.DEEDS['cancel'].do
+    changes.answersOf(app, [jobid], lambda *given: cancel(*given, ''), False, 'cancel', bool)
     target.acted(app, 'add schedule s', lambda: app.schedules.add('s', good, every='1h'))
     first, second = lines(app)
     assert (second.face, second.what) == ('cli', f'cancel 1 job: {jobid}')
@@ -60,7 +61,7 @@ def test_only_what_was_done_is_written_down(app):
         list(deeds.each(app, 'ann', jobids, deeds.DEEDS['cancel']))
     assert changes.removeAll(app, [waits, unknown], dry=False)[0] == {waits: 'cancelled'}
     assert changes.removeAll(app, [waits], dry=False)[0] == {}
-    assert [line.what for line in lines(app)] == [f'remove 1 job: {waits}',
+    assert [line.what for line in lines(app)] == [f'delete 1 job: {waits}',
                                                   f'cancel 1 job: {waits}']
 
 

@@ -65,7 +65,7 @@ def order(app, word='retry', text='status:error', **options):
 def those(app, *stati, queue=''):
     with app.reading() as processor:
         return [view.id for view in find(processor.store, Filter(
-            stati, queue=Part((queue,) if queue else ()), name=Part(none=(bulk.BULKNAME,))))]
+            stati, queue=Part((queue,) if queue else ()), name=Part(none=(deeds.BULKNAME,))))]
 
 
 def ended(app, jobid):
@@ -298,7 +298,7 @@ def test_an_order_is_not_written_by_hand(failed):
             editing.edit(failed.processor, found.job, {}, calling(failed.processor, found.job,
                                                                   given))
         with failed.transaction(), pytest.raises(InputError, match='not written by hand'):
-            failed.processor.processJob(bulk.BULKNAME, tuple(given))
+            failed.processor.processJob(deeds.BULKNAME, tuple(given))
     alone(failed, found.job)
     assert ended(failed, found.job) == ALL
 

@@ -125,7 +125,7 @@ def test_what_was_done_is_written_down(filled, run):
     run('jobs', 'retry', filled, 2)
     run('queues', 'pause', filled, 'mail')
     found = run('audit', filled, '--json')[1]
-    assert [line['what'] for line in found] == ['pause queue mail', 'retry 1 job: 2',
+    assert [line['what'] for line in found] == ['pause queue mail', 'run again 1 job: 2',
                                                 'move 2 jobs: 3, 4']
     assert {line['face'] for line in found} == {'cli'}
     assert 'pause queue mail' in run('audit', filled, '--limit', 1)[1]

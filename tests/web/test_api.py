@@ -516,10 +516,22 @@ def test_all_of_a_filter_are_done_with_at_once_or_by_a_job(service, monkeypatch)
     assert {each['name']: each['text'] for each in found['input']['arguments']}['who'] == "'all'"
 
 
+def test_those_of_a_filter_that_run_are_left_where_one_says_so(service):
+    with service.town.app.transaction():
+        jobid = service.town.app.processor.pullNextJob().id
+    order = {'do': 'cancel', 'filter': f'id:{jobid}'}
+    assert service.post('/jobs/bulk', {**order, 'running': False}).json['done'] == 0
+    assert service.town.status(jobid) == 'processing'
+    assert service.post('/jobs/bulk', {**order, 'grace': '5s'}).json['done'] == 1
+    assert service.town.status(jobid) == 'cancelled'
+
+
 @pytest.mark.parametrize('body', [{}, {'do': 'retry'}, {'do': 'x', 'filter': ''},
                                   {'do': 'move', 'filter': ''}, {'do': 'retry', 'filter': 'age>x'},
                                   {'do': 'move', 'filter': '', 'priority': 101},
-                                  {'do': 'cancel', 'filter': '', 'priority': 1}])
+                                  {'do': 'cancel', 'filter': '', 'priority': 1},
+                                  {'do': 'retry', 'filter': '', 'running': False},
+                                  {'do': 'cancel', 'filter': '', 'grace': -1}])
 def test_an_order_for_all_that_makes_no_sense_is_refused(service, body):
     problem(service.post('/jobs/bulk', body), 400)
 

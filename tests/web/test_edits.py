@@ -6,14 +6,18 @@ from html import unescape
 
 import pytest
 
+from p01.remote.bulk import Order, ordered
+from p01.remote.cli import main
 from p01.remote.engine.loop import Loop
 from p01.remote.exceptions import InputError
 from p01.remote.options import WorkerOptions
 from p01.remote.store import payload
-from p01.remote.store.records import COMPLETED, DELAYED, ERROR, PROCESSING, QUEUED
+from p01.remote.store.records import CANCELLED, COMPLETED, DELAYED, ERROR, PROCESSING, QUEUED
 from p01.remote.views.literal import EDITABLE, argumentsOf, textOf
 from p01.remote.wire.functions import namesOf
 from tests.web.test_actions import done, those
+from tests.web.test_api import Service, problem
+from tests.web.test_mcp import Office
 
 
 def view(town, jobid):
@@ -123,7 +127,7 @@ def test_a_failed_job_runs_again_edited(town):
     same = town.post(f'/jobs/{jobid}/again', **form(town, jobid))
     assert called(town, int(same.location.partition('?')[0].rpartition('/')[2])) \
         == (('order-7',), {})
-    assert town.post(f'/jobs/{new}/again', **form(town, new)).status_code == 400
+    assert town.post(f'/jobs/{new}/again', **form(town, new)).status_code == 409
     assert town.status(jobid) == 'cancelled'
 
 
@@ -153,6 +157,26 @@ def test_more_than_a_few_are_done_with_by_a_job(town, monkeypatch):
     assert town.status(jobid) == COMPLETED and not those(town, ERROR)
     page = unescape(town.text(f'/jobs/{jobid}'))
     assert f"{{'done': {number}, 'left': 0}}" in page and '<progress class="wide' in page
+
+
+def test_no_face_writes_the_order_of_a_job_for_many(town, capsys):
+    """Waiting or ended; where it waits is edited as of others."""
+    office, service = Office(town), Service(town)
+    with town.app.transaction():
+        jobid = ordered(town.app.processor, Order('retry', {}, 'status:error', 'ann', time.time()))
+    place = f'sqlite:{town.app.place.partition(":")[2]}'
+    for status, verb, tool in ((QUEUED, 'edit', 'editJob'), (CANCELLED, 'again', 'enqueueAgain')):
+        assert town.status(jobid) == status
+        page = town.post(f'/jobs/{jobid}/{verb}', **{**form(town, jobid), 'call': '1, 2'})
+        assert page.status_code == 400
+        assert main(['jobs', verb, place, str(jobid), '--args', '[1, 2]']) == 2
+        for told in (unescape(page.text), office.refused(tool, id=jobid, args=[1, 2]),
+                     problem(service.post(f'/jobs/{jobid}/{verb}', {'args': [1, 2]}), 400),
+                     capsys.readouterr().err.replace('\n', ' ')):
+            assert 'p01.remote.bulk has an order as its input' in told
+            assert 'give a new order for all jobs of a filter.' in told
+        done(town, town.post(f'/jobs/{jobid}/{verb}', **form(town, jobid, priority='3')))
+        town.post('/jobs/act', do='cancel', job=[jobid])
 
 
 def test_deleting_many_asks_with_their_number_where_it_is_known(town, monkeypatch):

@@ -9,21 +9,24 @@ from types import SimpleNamespace
 
 import pytest
 
-from p01.remote import verbs
+from p01.remote import bulk, verbs
+from p01.remote.engine.loop import Loop
 from p01.remote.exceptions import InputError, StorageAway
-from p01.remote.mcp import calls, looks
+from p01.remote.mcp import calls, looks, selections
 from p01.remote.mcp.bounds import CUTS, MOSTANSWER, MOSTENTRIES, bounded
 from p01.remote.mcp.calls import TOOLS, replied
 from p01.remote.mcp.shapes import Desk
-from p01.remote.mcp.table import ACTINGTOOLS, LOOKINGTOOLS
+from p01.remote.mcp.table import ACTINGTOOLS, KNOWINGTOOLS, LOOKINGTOOLS
 from p01.remote.mcp.tokens import TOKENLIVES, TOKENSKEPT, Plan, Tokens
+from p01.remote.options import WorkerOptions
 from p01.remote.store.outcomes import success
 from p01.remote.store.payload import pack
 from p01.remote.store.records import ERROR, Attempt, Outcome, Record
 from p01.remote.store.seats import Seat
 from p01.remote.views.errors import failuresOf
-from p01.remote.views.filters import Filter
+from p01.remote.views.filters import Filter, Part
 from p01.remote.views.listing import find
+from p01.remote.wire import deeds
 from tests.web import stage
 from tests.web.conftest import Town
 
@@ -314,6 +317,9 @@ WRONG = [
     ('pauseSchedule', {'name': 'none'}, 'no schedule'),
     ('resumeSchedule', {'name': SYNC}, 'is not paused'),
     ('skipSchedule', {'name': SYNC, 'count': -1}, 'count'),
+    ('editJob', {'id': 1}, 'has ended'), ('editJob', {'id': 10 ** 9}, '1000000000'),
+    ('enqueueAgain', {'id': 10 ** 9}, '1000000000'),
+    ('enqueueAgain', {'id': 1, 'now': True}, 'now'),
     ('enqueue', {'job': 'os.system'}, "No job 'os.system' can be enqueued"),
     ('enqueue', {'job': RECEIPT}, 'cannot be called with these arguments'),
     ('enqueue', {'job': RECEIPT, 'args': ['o'], 'priority': 1000}, 'priority'),
@@ -347,11 +353,34 @@ def test_what_nobody_expected_shows_nothing_of_the_inside(office, monkeypatch, c
 
 # -- what is done
 
+def test_an_edit_that_makes_no_sense_is_refused(office):
+    jobid = office.app.jobs[RECEIPT].enqueue('order-1').id
+    for given, part in (({}, 'Say what is to be changed'), ({'args': 'x'}, 'a list'),
+                        ({'kwargs': {'nothing': 1}}, 'cannot be called'),
+                        ({'now': True, 'delay': 5}, 'not both'), ({'queue': ''}, 'not empty'),
+                        ({'priority': 101}, 'priority'), ({'delay': 'long'}, 'delay'),
+                        ({'at': 'never'}, 'at'), ({'args': ['o' * (2 << 20)]}, 'bytes')):
+        assert part in office.refused('editJob', id=jobid, **given), given
+    assert 'has not ended' in office.refused('enqueueAgain', id=jobid)
+    assert 'runs and cannot be changed' in office.refused('editJob', id=office.change(claim),
+                                                          priority=1)
+
+
+def test_what_people_did_is_for_who_may_act(office):
+    office.act('pauseQueue', name='mail')
+    office.town.post('/queues/resume/mail')
+    found = office.ask('listAudit', limit=1)
+    assert [(each['who'], each['face'], each['what']) for each in found['audit']] == [
+        ('ann', 'dash', 'resume queue mail')]
+    rest = office.ask('listAudit', cursor=found['next'])
+    assert [each['face'] for each in rest['audit']] == ['mcp'] and rest['next'] is None
+
+
 def test_without_leave_nothing_is_done(town):
     office = Office(town, acts=False)
     assert calls.offered(office.desk) == list(LOOKINGTOOLS)
     before = office.app.db.lastTransaction()
-    for tool in ACTINGTOOLS:
+    for tool in (*KNOWINGTOOLS, *ACTINGTOOLS):
         for given in ({}, {'token': 'x'}, {'filter': 'status:error'}, {'name': 'mail'}):
             assert office.refused(tool.name, **given) == calls.ONLYLOOKS
     assert office.app.db.lastTransaction() == before
@@ -403,28 +432,126 @@ def test_waiting_jobs_are_moved(office):
 
 
 def test_ended_jobs_are_deleted(office):
-    number = len(office.ids('completed'))
-    first, last = office.act('removeJobs', filter='status:completed')
+    number = len(office.ids('completed', queue=Part(('mail',))))
+    first, last = office.act('removeJobs', filter='status:completed queue:mail')
     assert first['text'].startswith(f'{number:,} jobs would be deleted for good')
-    assert last['facts']['number'] == number and office.ids('completed') == []
+    assert last['facts']['number'] == number
+    assert office.ids('completed', queue=Part(('mail',))) == []
     assert office.ids(ERROR)
 
 
-def test_of_too_many_jobs_the_newest_are_meant(office, monkeypatch):
-    from p01.remote.mcp import selections
-    newest = office.ids('completed')
-    monkeypatch.setattr(selections, 'ATONCE', 10)
-    first, last = office.act('removeJobs', filter='status:completed')
-    assert first['facts']['more'] and 'the newest 10 alone' in first['text']
-    assert last['facts']['number'] == 10 and office.ids('completed') == newest[10:]
+def work(office):
+    """Have a worker do what waits longest alone."""
+    loop = Loop(office.app.db, office.app.locate, 'worker', WorkerOptions(drain=True))
+    loop.batch.size = lambda: 1
+    loop.poll(time.time())
+    loop.close()
 
 
-def test_a_look_for_jobs_to_change_ends(office, monkeypatch):
-    from p01.remote.mcp import selections
-    monkeypatch.setattr(selections, 'JOBSSOUGHT', 50)
-    first = office.ask('removeJobs', filter='status:completed')
-    assert first['facts']['more'] and first['facts']['number'] < len(office.ids('completed'))
-    assert 'Among the newest' in office.refused('removeJobs', filter='nothing-has-this-text')
+@pytest.fixture
+def few(monkeypatch):
+    """So many jobs are done with at once."""
+    monkeypatch.setattr(bulk, 'FEW', 3)
+    monkeypatch.setattr(selections, 'FEW', 3)
+
+
+def test_many_jobs_of_a_filter_are_left_to_a_job(office, few):
+    errors, cancelled = office.ids(ERROR), office.ids('cancelled')
+    before = office.app.db.lastTransaction()
+    first = office.ask('retryJobs', filter='age>0s')
+    assert first['text'].startswith('More than 3 jobs would be run again, all that are of this '
+                                    'filter now: by a job of its own, p01.remote.bulk')
+    assert first['facts']['number'] is None and len(first['facts']['ids']) == 3
+    first = office.ask('retryJobs', filter='status:error')
+    assert first['text'].startswith(f'{len(errors)} jobs would be run again')
+    assert first['facts']['number'] == len(errors) and office.app.db.lastTransaction() == before
+    later = ended(office, failed('ValueError: x', 'x'))     # since it was asked
+    last = office.ask('retryJobs', filter='status:error', token=first['token'])
+    assert office.ids(ERROR) == [later, *errors]
+    found = office.ask('showJob', id=last['facts']['job'])
+    assert found['name'] == deeds.BULKNAME and found['queue'] == 'default'
+    assert office.ask('listAudit')['audit'][0]['what'].startswith(
+        "run again all jobs of 'status:error before:")
+    work(office)
+    assert office.ask('showResult', id=found['id'])['value'] == {'done': len(errors), 'left': 0}
+    assert office.ids(ERROR) == [later] and office.ids('cancelled') == cancelled
+
+
+def test_a_job_for_many_does_what_was_shown_alone(office, few):
+    """With the options that it was asked for; it can be cancelled itself."""
+    running = office.change(lambda processor: processor.pullNextJob().id)
+    waiting = office.ids('queued')
+    _, last = office.act('cancelJobs', filter='-queue:none')
+    office.act('cancelJobs', ids=[last['facts']['job']])
+    assert office.town.status(waiting[0]) == 'queued'
+    _, last = office.act('moveJobs', filter='-queue:none', queue='night', priority=3)
+    work(office)
+    assert {(job['queue'], job['priority']) for job in office.ask(
+        'listJobs', filter='status:queued status:delayed', limit=100)['jobs']} == {('night', 3)}
+    _, last = office.act('cancelJobs', filter='-queue:none')
+    work(office)
+    assert office.ids('queued') == [] and office.town.status(running) == 'processing'
+
+
+def test_a_job_may_look_further_than_who_asks(office, monkeypatch):
+    monkeypatch.setattr(bulk, 'FEWSOUGHT', 50)
+    first = office.ask('removeJobs', filter='nothing-has-this-text')
+    assert first['text'].startswith('Jobs that nobody has counted would be deleted')
+    assert 'is none' in first['text'] and first['facts']['ids'] == []
+
+
+def test_a_waiting_job_is_edited(office):
+    jobid = office.app.jobs[RECEIPT].enqueue('order-1', token='f3a9').id
+    first, last = office.act('editJob', id=jobid, args=['order-2'], kwargs={'copies': 2},
+                             queue='night', priority=7, delay='10m')
+    assert first['text'].startswith(f'Job {jobid}, {RECEIPT}, would be changed: queue night, '
+                                    'priority 7, due 20')
+    assert f"the call {RECEIPT}('order-2', copies=2)." in first['text']
+    assert last['facts'] == {'id': jobid, 'status': 'delayed'}
+    found = office.ask('showJob', id=jobid)
+    assert (found['queue'], found['priority']) == ('night', 7)
+    assert [each['text'] for each in found['input']['arguments']] == ["'order-2'", '2']
+    first, last = office.act('editJob', id=jobid, now=True)
+    assert 'due at once' in first['text'] and last['facts']['status'] == 'queued'
+
+
+def test_a_job_like_one_that_has_ended_is_enqueued(office):
+    old = ended(office, failed('ValueError: x', 'x'))
+    first, last = office.act('enqueueAgain', id=old)
+    assert first['text'].startswith(f'A job like job {old}, {RECEIPT}, would be enqueued, as it '
+                                    f'was; job {old} stays as it is.')
+    new = last['facts']['id']
+    assert office.town.status(old) == ERROR and office.town.status(new) == 'queued'
+    first, last = office.act('enqueueAgain', id=old, args=['order-2'], priority=-3)
+    assert f"but with priority -3, the call {RECEIPT}('order-2')" in first['text']
+    found = office.ask('showJob', id=last['facts']['id'])
+    assert (found['queue'], found['priority']) == ('odd', -3)
+    assert found['input']['arguments'][0]['text'] == "'order-2'"
+
+
+def test_only_what_was_named_is_called_with_something_else(town):
+    office = Office(town, jobs=[SYNC])
+    jobid = town.app.jobs[RECEIPT].enqueue('order-1').id
+    assert f'there are {SYNC}' in office.refused('editJob', id=jobid, args=['order-2'])
+    office.act('editJob', id=jobid, priority=2)
+    office.act('cancelJobs', ids=[jobid])
+    assert f'there are {SYNC}' in office.refused('enqueueAgain', id=jobid, args=['order-2'])
+    office.act('enqueueAgain', id=jobid)
+
+
+def test_a_job_that_stands_or_is_called_otherwise_by_now_is_not_edited(office):
+    jobid = office.app.jobs[RECEIPT].enqueue('order-1').id
+    for meanwhile in ({'args': ['order-3']}, {'queue': 'night'}, {'delay': 60}):
+        first = office.ask('editJob', id=jobid, args=['order-2'])
+        office.act('editJob', id=jobid, **meanwhile)
+        assert 'stands otherwise now' in office.refused('editJob', id=jobid, args=['order-2'],
+                                                        token=first['token'])
+    first = office.ask('editJob', id=jobid, priority=1)
+    office.act('cancelJobs', ids=[jobid])
+    assert 'has ended' in office.refused('editJob', id=jobid, priority=1, token=first['token'])
+    first = office.ask('enqueueAgain', id=jobid)
+    office.act('retryJobs', ids=[jobid])
+    assert 'has not ended' in office.refused('enqueueAgain', id=jobid, token=first['token'])
 
 
 def test_queues_are_paused_and_go_on(office):

@@ -15,9 +15,9 @@ from anyio.from_thread import start_blocking_portal as portal
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
-from p01.remote.mcp.table import ACTINGTOOLS, LOOKINGTOOLS
+from p01.remote.mcp.table import ACTINGTOOLS, KNOWINGTOOLS, LOOKINGTOOLS
 from p01.remote.testing import waitFor
-from tests.web.test_mcp import SYNC, Office, somewhere
+from tests.web.test_mcp import RECEIPT, SYNC, Office, somewhere, work
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, '-m', 'p01.remote.cli', 'mcp']
@@ -85,7 +85,8 @@ def test_each_tool_tells_what_it_takes_gives_and_risks(empty):
     with client(empty, 'shop:app', '--allow-actions') as speaker:
         assert 'in two steps' in speaker.one.instructions
         tools = speaker.tools()
-    assert list(tools) == [tool.name for tool in (*LOOKINGTOOLS, *ACTINGTOOLS)]
+    assert list(tools) == [tool.name for tool in (*LOOKINGTOOLS, *KNOWINGTOOLS,
+                                              *ACTINGTOOLS)]
     for tool in tools.values():
         for schema in (tool.input_schema, tool.output_schema):
             jsonschema.Draft202012Validator.check_schema(schema)
@@ -93,10 +94,10 @@ def test_each_tool_tells_what_it_takes_gives_and_risks(empty):
         assert tool.description.endswith('.') and tool.title
         assert all(each['description'] for each in tool.input_schema['properties'].values())
         assert tool.annotations.open_world_hint is False
-    looking = {tool.name for tool in LOOKINGTOOLS}
+    looking = {tool.name for tool in (*LOOKINGTOOLS, *KNOWINGTOOLS)}
     assert {name for name, tool in tools.items() if tool.annotations.read_only_hint} == looking
     assert {name for name, tool in tools.items() if tool.annotations.destructive_hint} == {
-        'cancelJobs', 'removeJobs'}
+        'cancelJobs', 'removeJobs', 'editJob'}
     assert 'error:timeout' in tools['listJobs'].input_schema['properties']['filter']['description']
 
 
@@ -116,6 +117,32 @@ def test_an_action_is_asked_for_and_then_done(town):
         assert refused.is_error and 'stands otherwise' in refused.content[0].text
         wrong = speaker.call('enqueue', job='shop.mail.receipt')
         assert wrong.is_error and 'cannot be called' in wrong.content[0].text
+
+
+def test_jobs_are_edited_enqueued_again_and_left_to_a_job(town):
+    office, number = Office(town), 501
+    with town.app.transaction():
+        jobid = town.app.jobs[RECEIPT].enqueue('order-1').id
+        some = town.app.jobs[RECEIPT].using(queue='many').enqueueMany([('order-1',)] * number)
+    with client(town, 'shop:app', '--allow-actions') as speaker:
+        def act(tool, **given):
+            token = speaker.call(tool, **given).structured_content['token']
+            answer = speaker.call(tool, token=token, **given)
+            assert not answer.is_error, answer.content[0].text
+            return answer.structured_content['facts']
+        act('editJob', id=jobid, args=['order-2'], priority=9)
+        act('cancelJobs', ids=[jobid])
+        new = act('enqueueAgain', id=jobid, kwargs={'order': 'order-3'})['id']
+        assert town.status(jobid) == 'cancelled' and town.status(new) == 'queued'
+        assert speaker.call('showJob', id=new).structured_content['priority'] == 9
+        job = act('cancelJobs', filter='queue:many')['job']
+        assert {town.status(handle.id) for handle in some} == {'queued'}
+        work(office)
+        assert speaker.call('showResult', id=job).structured_content['value'] == {'done': number,
+                                                                                  'left': 0}
+        assert {town.status(handle.id) for handle in some} == {'cancelled'}
+        first = speaker.call('listAudit', limit=1).structured_content['audit'][0]
+        assert first['what'].startswith("cancel all jobs of 'status:queued status:delayed")
 
 
 PRINTING = '''

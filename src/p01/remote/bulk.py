@@ -17,7 +17,6 @@ from transaction.interfaces import TransientError
 from p01.remote.app import App
 from p01.remote.engine.context import current
 from p01.remote.engine.enqueuing import enqueue
-from p01.remote.exceptions import InputError
 from p01.remote.ground import clocks, words
 from p01.remote.ground.checks import HIGHEST
 from p01.remote.job import Job
@@ -26,14 +25,14 @@ from p01.remote.processor import RemoteProcessor
 from p01.remote.storage.transactions import pause
 from p01.remote.store.plans import Plan
 from p01.remote.store.store import Store
+from p01.remote.store.views import View
 from p01.remote.views import grammar
 from p01.remote.views.filters import Filter
 from p01.remote.views.listing import Search
 from p01.remote.views.workers import workersOf
 from p01.remote.wire.commits import change
-from p01.remote.wire.deeds import BATCHJOBS, Verb, each, some, verbOf
+from p01.remote.wire.deeds import BATCHJOBS, BULKNAME, Verb, each, proveWritten, some, verbOf
 
-BULKNAME = 'p01.remote.bulk'
 FEW = 500               # jobs that are done at once
 FEWSOUGHT = 20_000      # jobs that are looked at for those, while somebody waits
 LOOKEDFOR = 2_000       # jobs that are looked at for a commit
@@ -51,8 +50,7 @@ class Bulk(Job):
         """Raises InputError for what is no order, see ordered."""
         given = input[1] if isinstance(input, tuple) and len(input) == 2 else None
         if not isinstance(given, dict) or not isinstance(given.get('plan'), Plan):
-            raise InputError(f'{BULKNAME} has an order as its input, which is not written by hand; '
-                             'give a new order for all jobs of a filter.')
+            proveWritten(BULKNAME)
         return input
 
     def __call__(self, remoteProcessor: RemoteProcessor) -> dict[str, int]:
@@ -143,22 +141,26 @@ class Order(NamedTuple):
         """The jobs that it can be done with. Raises InputError."""
         return whichOf(self.text, self.at, self.verb)
 
-    def few(self, store: Store) -> list[int] | None:
-        """The jobs, where they are few and soon found; None for others. Raises InputError."""
+    def newest(self, store: Store) -> tuple[list[View], bool]:
+        """The newest of the jobs, and whether there may be more than these: else they are few, and
+        were soon found. Raises InputError."""
         search = Search(FEWSOUGHT)
-        found = [view.id for view in search.find(store, self.which._replace(limit=FEW + 1))]
-        return found if len(found) <= FEW and not search.over else None
+        found = list(search.find(store, self.which._replace(limit=FEW + 1)))
+        return found[:FEW], len(found) > FEW or search.over
 
     def give(self, app: App, face: str) -> Done:
         """Have it done. Raises InputError."""
-        verb = self.verb
         with app.reading() as processor:
-            jobids = self.few(processor.store)
-        if jobids is None:
-            what = f'{verb.word} all jobs of {self.text!r}'
-            return Done(job=change(app, self.who, what, partial(ordered, order=self), face))
-        number = sum(each(app, self.who, jobids, verb, face))
-        return Done(number, len(jobids) - number)
+            views, more = self.newest(processor.store)
+        if more:
+            return Done(job=self.leave(app, face))
+        number = sum(each(app, self.who, [view.id for view in views], self.verb, face))
+        return Done(number, len(views) - number)
+
+    def leave(self, app: App, face: str) -> int:
+        """Leave it to a job of its own; returns its id. Raises InputError."""
+        return change(app, self.who, f'{self.verb.word} all jobs of {self.text!r}',
+                      partial(ordered, order=self), face)
 
 
 def ordered(processor: RemoteProcessor, order: Order) -> int:

@@ -7,30 +7,31 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from operator import not_
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
-from p01.remote import verbs
 from p01.remote.app import App
 from p01.remote.cli.argument import SPAN, appArgument
 from p01.remote.cli.jobs import jobs
 from p01.remote.cli.selection import Filtered, filterOf, filterOptions, idsOf, isNarrowed
-from p01.remote.cli.target import each, opened
+from p01.remote.cli.target import opened
 from p01.remote.cli.terminal import jsonOption, mark, printJson, say
 from p01.remote.engine.editing import standingOf
-from p01.remote.engine.requests import GRACE
+from p01.remote.engine.requests import GRACE, asker
 from p01.remote.exceptions import JobNotFound
 from p01.remote.ground.words import count
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store.records import CANCELLED, ERROR, FINISHED, PROCESSING
 from p01.remote.views.filters import STATI, Filter
 from p01.remote.views.listing import find
-from p01.remote.wire.deeds import WAITING
+from p01.remote.wire.deeds import DEEDS, Verb, batched, cancelling
 
 IDSNAMED = 10      # ids that are printed
 LATERBY = 5.0     # seconds beyond its grace until a job that runs has ended, as a rule
 ASKED = 'asked to end, and has not yet'
+
+Result = TypeVar('Result')
 
 dryOption = click.option('--dry-run', 'dry', is_flag=True,
                          help='Say which jobs it would be, and do nothing.')
@@ -54,9 +55,9 @@ def retry(target: str, words: tuple[str, ...], allFailed: bool, dry: bool, asJso
     if bool(jobids) == (allFailed or isNarrowed(() if jobids else words, which)):
         raise click.UsageError('Name the ids of jobs, or those that failed by a filter, '
                                '--all-failed, --queue, --name, --since or --older-than.')
-    wanted = None if jobids else narrowed(words, which, (ERROR,), (ERROR, CANCELLED), 'run again')
-    return bulk(target, jobids, wanted, RemoteProcessor.retryJob, 'queued', 'queued again', dry,
-                asJson, 'retry')
+    verb = DEEDS['retry']
+    wanted = None if jobids else narrowed(words, which, (ERROR,), verb.stati, 'run again')
+    return bulk(target, jobids, wanted, verb, 'queued', 'queued again', dry, asJson)
 
 
 @jobs.command(cls=Filtered)
@@ -79,13 +80,9 @@ def cancel(target: str, words: tuple[str, ...], every: bool, running: bool, grac
     if bool(jobids) == (every or isNarrowed(() if jobids else words, which)):
         raise click.UsageError('Name the ids of jobs, or those that wait by a filter, --queue, '
                                '--name, --since, --older-than or --all.')
-
-    def verb(processor: RemoteProcessor, jobid: int) -> bool:
-        return processor.cancelJob(jobid, running, grace)
-
-    stati = (*WAITING, PROCESSING) if running else WAITING
-    wanted = None if jobids else narrowed(words, which, stati, stati, 'cancelled so')
-    return bulk(target, jobids, wanted, verb, CANCELLED, 'cancelled', dry, asJson, 'cancel',
+    verb = cancelling(running, grace)
+    wanted = None if jobids else narrowed(words, which, verb.stati, verb.stati, 'cancelled so')
+    return bulk(target, jobids, wanted, verb, CANCELLED, 'cancelled', dry, asJson,
                 lambda app, asked: awaited(app, asked, grace + LATERBY))
 
 
@@ -176,26 +173,33 @@ def ask(stati: Iterable[str]) -> None:
         raise click.Abort
 
 
-def tried(app: App, jobids: list[int],
-          verb: Callable[[RemoteProcessor, int], Any]) -> list[tuple[int, Any]]:
-    """What verb(processor, jobid) would return for each job; nothing is changed."""
-    with app.reading() as processor:
-        return [(jobid, verb(processor, jobid)) for jobid in jobids]
+def answersOf(app: App, jobids: list[int], attempt: Callable[[RemoteProcessor, int], Result],
+              dry: bool, word: str, was: Callable[[Result], object]) -> dict[int, Result]:
+    """What attempt(processor, jobid) returns for each job; where it is dry, nothing is changed.
+    word, was: see deeds.batched."""
+    def work(processor: RemoteProcessor, jobids: list[int]) -> list[Result]:
+        return [attempt(processor, jobid) for jobid in jobids]
+
+    if dry:
+        with app.reading() as processor:
+            return dict(zip(jobids, work(processor, jobids), strict=True))
+    found = batched(app, asker(), jobids, work, word, 'cli', was)
+    return dict(zip(jobids, found, strict=True))
 
 
 def removeAll(app: App, jobids: Iterable[int], dry: bool) -> tuple[dict[int, str], dict[int, str]]:
     """Remove these jobs; returns the status each had, and of those that are still there, what they
     are."""
+    verb = DEEDS['remove']
+
     def attempt(processor: RemoteProcessor, jobid: int) -> tuple[str, str]:
         try:
-            status = verbs.remove(processor.store, jobid, time.time())
-            return (status, '') if status else ('', processor.getJobStatus(jobid))
+            status = processor.getJobStatus(jobid)
+            return (status, '') if verb.do(processor, jobid, asker()) else ('', status)
         except JobNotFound:
             return '', 'unknown'
 
-    answers = dict(tried(app, list(jobids), attempt) if dry
-                   else each(app, list(jobids), attempt, 'remove',
-                             lambda answer: answer[0]))
+    answers = answersOf(app, list(jobids), attempt, dry, verb.word, lambda answer: answer[0])
     return ({jobid: status for jobid, (status, _) in answers.items() if status},
             {jobid: why for jobid, (_, why) in answers.items() if why})
 
@@ -207,14 +211,13 @@ def summed(stati: Iterable[str]) -> str:
 
 
 def bulk(target: str, jobids: tuple[int, ...], wanted: Filter | None,
-         verb: Callable[[RemoteProcessor, int], bool],
-         kind: str, word: str, dry: bool, asJson: bool, verbWord: str,
+         verb: Verb, kind: str, word: str, dry: bool, asJson: bool,
          unlike: Callable[[App, list[int]], dict[int, str]] = lambda app, jobids: {}) -> int:
     """Do a verb with these jobs, or with all that are wanted; tell what came of it; returns the
     exit status. unlike: those it was done with that are something else all the same."""
     def attempt(processor: RemoteProcessor, jobid: int) -> str:
         try:
-            return '' if verb(processor, jobid) else standingOf(processor, jobid)
+            return '' if verb.do(processor, jobid, asker()) else standingOf(processor, jobid)
         except JobNotFound:
             return 'unknown'
 
@@ -223,8 +226,7 @@ def bulk(target: str, jobids: tuple[int, ...], wanted: Filter | None,
         if dry and not jobids:
             answers = dict.fromkeys(found, '')
         else:
-            answers = dict(tried(app, found, attempt) if dry
-                           else each(app, found, attempt, verbWord, not_))
+            answers = answersOf(app, found, attempt, dry, verb.word, not_)
             if not dry:
                 answers |= unlike(app, [jobid for jobid, why in answers.items() if not why])
     done = [jobid for jobid, why in answers.items() if not why]

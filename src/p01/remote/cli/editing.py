@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from p01.remote.cli.argument import SPAN, Verb, Whole, appArgument
+from p01.remote.cli.argument import Verb, Whole, appArgument
 from p01.remote.cli.changes import bulk, dryOption, narrowed
-from p01.remote.cli.enqueue import value
+from p01.remote.cli.enqueue import placing, value
 from p01.remote.cli.jobs import jobs
-from p01.remote.cli.selection import AT, Filtered, filterOptions, idsOf, isNarrowed
+from p01.remote.cli.selection import Filtered, filterOptions, idsOf, isNarrowed
 from p01.remote.cli.target import change, opened
 from p01.remote.cli.terminal import jsonOption, mark, printJson, say, tell
 from p01.remote.engine import editing
@@ -21,7 +21,7 @@ from p01.remote.ground.foreign import listed
 from p01.remote.job import Arguments, FunctionJob
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store.records import QUEUED
-from p01.remote.wire.deeds import WAITING
+from p01.remote.wire.deeds import moving, proveWritten
 
 
 @jobs.command(cls=Filtered)
@@ -43,13 +43,11 @@ def move(target: str, words: tuple[str, ...], to: str | None, priority: int | No
     if bool(jobids) == (every or isNarrowed(() if jobids else words, which)):
         raise click.UsageError('Name the ids of jobs, or those that wait by a filter, --queue, '
                                '--name, --since, --older-than or --all.')
-    changes = editing.changesOf(to, priority)
-    if not changes:
+    if to is None and priority is None:
         raise click.UsageError('Say where they go, with --to QUEUE, --priority N or both.')
-    wanted = None if jobids else narrowed(words, which, WAITING, WAITING, 'moved')
-    return bulk(target, jobids, wanted,
-                lambda processor, jobid: editing.edit(processor, jobid, changes), QUEUED, 'moved',
-                dry, asJson, 'move')
+    verb = moving(to, priority)
+    wanted = None if jobids else narrowed(words, which, verb.stati, verb.stati, 'moved')
+    return bulk(target, jobids, wanted, verb, QUEUED, 'moved', dry, asJson)
 
 
 def edits(verb: Callable[..., Any]) -> Callable[..., Any]:
@@ -59,14 +57,7 @@ def edits(verb: Callable[..., Any]) -> Callable[..., Any]:
             click.option('--kwargs', metavar='JSON',
                          help='Keyword arguments that it is called with instead, an object; '
                               'without --args nothing else.'),
-            click.option('--queue', metavar='NAME', help='Its queue.'),
-            click.option('--priority', type=int, metavar='N',
-                         help='From -100 to 100; a higher one runs sooner.'),
-            click.option('--delay', type=SPAN, metavar='TIME',
-                         help='Not before this: seconds, or 10m, 2h, 1d.'),
-            click.option('--at', type=AT, metavar='TIME',
-                         help='Not before this date, as 2026-01-31T08:30, of UTC without a '
-                              'zone.'))):
+            placing)):
         verb = option(verb)
     return verb
 
@@ -150,6 +141,7 @@ def calling(processor: RemoteProcessor, jobid: int,
     if given is None:
         return None
     name = processor.store.entry(jobid)[1].name
+    proveWritten(name)
     behaviour = processor.registered(name)
     if isinstance(behaviour, FunctionJob):
         return editing.Calling(behaviour, given)

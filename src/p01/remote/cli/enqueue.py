@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -22,17 +23,26 @@ from p01.remote.ground.words import shown
 from p01.remote.job import Arguments, FunctionJob
 
 
+def placing(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say where a job waits, and from when on."""
+    for option in reversed((
+            click.option('--queue', metavar='NAME', help="The queue; default: the job's own."),
+            click.option('--priority', type=int, metavar='N',
+                         help='From -100 to 100; a higher one runs sooner.'),
+            click.option('--delay', type=SPAN, metavar='TIME',
+                         help='Not before this: seconds, or 10m, 2h, 1d.'),
+            click.option('--at', type=AT, metavar='TIME',
+                         help='Not before this date, as 2026-01-31T08:30, of UTC without a '
+                              'zone.'))):
+        verb = option(verb)
+    return verb
+
+
 @click.command(cls=Verb)
 @appArgument
 @click.argument('name', metavar='NAME')
 @click.argument('text', metavar='[JSON]', required=False)
-@click.option('--queue', metavar='NAME', help="The queue; default: the job's own.")
-@click.option('--priority', type=int, metavar='N',
-              help='From -100 to 100; a higher one runs sooner.')
-@click.option('--delay', type=SPAN, metavar='TIME',
-              help='Not before this: seconds, or 10m, 2h, 1d.')
-@click.option('--at', type=AT, metavar='TIME',
-              help='Not before this date, as 2026-01-31T08:30, of UTC without a zone.')
+@placing
 @click.option('--expires', type=SPAN, metavar='TIME',
               help='Cancelled when it has not started within this.')
 @click.option('--unique', metavar='KEY',

@@ -20,8 +20,9 @@ from p01.remote.storage import hidden
 @click.command(cls=Verb)
 @appArgument
 @click.option('--allow-actions', 'acts', is_flag=True,
-              help='Let it retry, cancel, move, delete and enqueue jobs, pause and resume queues '
-                   'and schedules. Each action says first what it would do.')
+              help='Let it retry, cancel, move, edit, delete and enqueue jobs, pause and resume '
+                   'queues and schedules, and see what people did. Each action says first what it '
+                   'would do.')
 @click.option('--job', 'jobs', multiple=True, metavar='NAME',
               help='With --allow-actions: only this job may be enqueued; may be given again. '
                    'Default: all that APP defines.')

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import TypeVar
 
 import ZODB
@@ -16,10 +15,6 @@ from p01.remote.front.named import loadApp
 from p01.remote.processor import RemoteProcessor
 from p01.remote.storage import openDatabase, parse
 from p01.remote.wire import commits
-from p01.remote.wire.deeds import written
-
-# jobs changed in one transaction: small enough not to meet the workers all the time
-TAKENATONCE = 100
 
 Result = TypeVar('Result')
 
@@ -93,17 +88,3 @@ def acted(app: App, what: str | Callable[[Result], str], work: Callable[[], Resu
         return result
 
     return app.run(signed)
-
-
-def each(app: App, jobids: list[int], verb: Callable[[RemoteProcessor, int], Result],
-         word: str, was: Callable[[Result], object] = bool) -> Iterator[tuple[int, Result]]:
-    """Do verb(processor, jobid) for each job, in transactions of TAKENATONCE; gives what each
-    returned, once committed. word: what is done, for the record; was: whether it was."""
-    def what(found: list[tuple[int, Result]]) -> str:
-        return written(word, [jobid for jobid, _ in found], [was(answer) for _, answer in found])
-
-    def work(batch: list[int], processor: RemoteProcessor) -> list[tuple[int, Result]]:
-        return [(jobid, verb(processor, jobid)) for jobid in batch]
-
-    for at in range(0, len(jobids), TAKENATONCE):
-        yield from change(app, what, partial(work, jobids[at:at + TAKENATONCE]))

@@ -63,11 +63,9 @@ def again(processor: Processor, jobid: int, changes: dict[str, Any],
           calling: Calling | None = None) -> int:
     """Enqueue a job like one that has ended, with these changes, in the processor's transaction;
     returns the new one's id. Raises JobNotFound, InputError, and what the job's own code raises."""
-    view = processor.store.view(jobid)
-    if view.outcome is None:
-        raise InputError(f'Job {jobid} is {standingOf(processor, jobid)}; what has not ended '
-                         'cannot run again.')
-    record = view.record
+    if why := unended(processor, jobid):
+        raise InputError(why)
+    record = processor.store.view(jobid).record
     processor.store.check()
     extras = {name: value for name, value in (record.extras or {}).items() if name not in ITSOWN}
     return put(processor, record._replace(**{
@@ -87,6 +85,14 @@ def standingOf(processor: Processor, jobid: int) -> str:
     """The status of a job, or CLAIMED. Raises JobNotFound."""
     view = processor.store.view(jobid)
     return CLAIMED if view.status == QUEUED and view.worker else view.status
+
+
+def unended(processor: Processor, jobid: int) -> str:
+    """Why no job like one is enqueued, as a sentence; '' where it has ended. Raises
+    JobNotFound."""
+    status = standingOf(processor, jobid)
+    return '' if status in FINISHED else \
+        f'Job {jobid} is {status}; what has not ended cannot run again.'
 
 
 def refusal(processor: Processor, jobid: int) -> str:

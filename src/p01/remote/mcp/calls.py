@@ -14,14 +14,15 @@ from p01.remote.ground.foreign import Raised, guarded, short
 from p01.remote.ground.words import shown
 from p01.remote.mcp.bounds import bounded
 from p01.remote.mcp.shapes import Action, Desk, Given, Look, Told
-from p01.remote.mcp.table import ACTINGTOOLS, LOOKINGTOOLS, TOKEN
+from p01.remote.mcp.table import ACTINGTOOLS, KNOWINGTOOLS, LOOKINGTOOLS, TOKEN
 from p01.remote.mcp.tokens import TOKENLIVES
 from p01.remote.wire.fields import DIGITSOFID, Field, accept
 
 MEETINGS = 'The database was changed by others again and again; try once more.'
 BROKENHERE = 'Something went wrong here; what the server writes to its error stream says what.'
 ONLYLOOKS = 'This server only looks; whoever runs it may start it with --allow-actions.'
-TOOLS: dict[str, Look | Action] = {tool.name: tool for tool in (*LOOKINGTOOLS, *ACTINGTOOLS)}
+TOOLS: dict[str, Look | Action] = {
+    tool.name: tool for tool in (*LOOKINGTOOLS, *KNOWINGTOOLS, *ACTINGTOOLS)}
 
 logger = logging.getLogger('p01.remote')
 
@@ -40,7 +41,7 @@ class Reply(NamedTuple):
 
 def offered(desk: Desk) -> list[Look | Action]:
     """The tools that there are."""
-    return [tool for tool in TOOLS.values() if desk.acts or isinstance(tool, Look)]
+    return [tool for tool in TOOLS.values() if desk.acts or tool in LOOKINGTOOLS]
 
 
 def fieldsOf(tool: Look | Action) -> dict[str, Field]:
@@ -71,7 +72,7 @@ def called(desk: Desk, name: str, given: Given) -> Told:
         near = checks.nearest(name, known)
         raise InputError(f'There is no tool {short(name)}; '
                          + (f'did you mean {near}?' if near else f'there are {", ".join(known)}.'))
-    if not isinstance(tool, Look) and not desk.acts:
+    if tool not in offered(desk):
         raise InputError(ONLYLOOKS)
     accept(given, fieldsOf(tool), name)
     for jobid in (given.get('id', 1), *given.get('ids', ())):

@@ -142,6 +142,11 @@ def queues(desk: Desk, given: Given) -> Told:
     return looks.queues(desk.app, limit, cursor or '')
 
 
+def audit(desk: Desk, given: Given) -> Told:
+    """A page of what people have done."""
+    return looks.audit(desk.app, *pageOf(given))
+
+
 def schedules(desk: Desk, given: Given) -> Told:
     """A page of the schedules."""
     limit, cursor = pageOf(given)

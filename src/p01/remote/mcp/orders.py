@@ -206,11 +206,15 @@ def enqueuing(desk: Desk, processor: RemoteProcessor, given: Given) -> Plan:
                          'enqueued.')
     packed(processor, function.prototype.path, function.prototype, [arguments])
     path, queue = function.prototype.path, given.get('queue') or function.prototype.queue
+    return Plan(f'{callOf(path, arguments)} would be enqueued in queue {shown(queue)}.',
+                f'enqueue {path}', path, {'job': path, 'queue': queue})
+
+
+def callOf(name: str, arguments: Arguments) -> str:
+    """A call as a text."""
     parts = [written(value, CALLROOM) for value in arguments.args]
-    parts += [f'{name}={written(value, CALLROOM)}' for name, value in arguments.kwargs.items()]
-    call = shown(f'{path}({", ".join(parts)})', CALLROOM)
-    return Plan(f'{call} would be enqueued in queue {shown(queue)}.', f'enqueue {path}', path,
-                {'job': path, 'queue': queue})
+    parts += [f'{key}={written(value, CALLROOM)}' for key, value in arguments.kwargs.items()]
+    return shown(f'{name}({", ".join(parts)})', CALLROOM)
 
 
 def enqueue(desk: Desk, processor: RemoteProcessor, given: Given) -> Told:

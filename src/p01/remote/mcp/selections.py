@@ -1,102 +1,142 @@
 # SPDX-License-Identifier: ZPL-2.1
 """What assistants may do with many jobs: those that were found when they asked, as far as these
-stand as they did, and never another one."""
+stand as they did, and never another one; where a filter has more than a few, a job of its own does
+it, with all that were of the filter when they asked."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from functools import partial
-from itertools import islice
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
+from p01.remote.bulk import FEW, Order
 from p01.remote.engine.bell import bellOf
-from p01.remote.engine.requests import GRACE
 from p01.remote.exceptions import InputError, JobNotFound
 from p01.remote.ground import clocks
 from p01.remote.ground.foreign import listed
 from p01.remote.ground.words import count, shown
-from p01.remote.instants import duration
 from p01.remote.mcp.looks import IDSSHOWN, TOPFEW
 from p01.remote.mcp.shapes import Desk, Given, Told
 from p01.remote.mcp.tokens import ASKANEW, Plan
 from p01.remote.processor import RemoteProcessor
-from p01.remote.store.records import ERROR, FINISHED, PROCESSING
+from p01.remote.store.records import ERROR
 from p01.remote.store.views import View
 from p01.remote.views import grammar
 from p01.remote.views.errors import NEWESTFAILED, failuresOf
 from p01.remote.views.filters import STATI
-from p01.remote.views.listing import Search
-from p01.remote.wire.deeds import ATONCE, DEEDS, MOVE, WAITING, Verb, each, verbOf
+from p01.remote.views.queues import queuesOf, totalOf
+from p01.remote.wire.deeds import ATONCE, BULKNAME, MOVE, Verb, each, verbOf
 
-JOBSSOUGHT = 50_000     # jobs that are looked at for a selection
 WAYS = 'ids', 'filter', 'kind'
 
 Mark = tuple[str, int, str]     # status, runs, queue: the same for a job that stands as it did
 
 
-class Bulk(NamedTuple):
-    """A verb for many jobs. sentence: what would become of them; past: what has; usual: of which
-    stati they are where a filter names none; unless: why one may stay that stands as it did."""
+class Selection(NamedTuple):
+    """Which jobs are meant, the newest first, as far as they were looked at, and whether there are
+    more; order: what has a job of its own do it with all of them, where they are not few."""
 
+    views: list[View]
+    more: bool = False
+    order: Order | None = None
+    total: int | None = None        # how many they are, where the counts say so
+
+
+class Bulk(NamedTuple):
+    """What is done with many jobs. word: of wire.deeds; sentence: what would become of them; past:
+    what has; usual: of which stati they are where a filter names none, () for all that it can be
+    done with; options: those that are not given; unless: why one may stay that stands as it did."""
+
+    word: str
     sentence: Callable[[Given], str]
     past: str
-    usual: Callable[[Given], tuple[str, ...]]
-    verb: Callable[[Given], Verb]
+    usual: tuple[str, ...] = ()
+    options: Mapping[str, Any] = {}
     unless: str = ''
+
+    def optionsOf(self, given: Given) -> dict[str, Any]:
+        """The options of the word."""
+        return {**self.options, **{name: each for name, each in given.items() if name not in WAYS}}
 
     def plan(self, desk: Desk, given: Given) -> Plan:
         """What it would do. Raises InputError, JobNotFound."""
-        verb = self.verb(given)
-        views, more = self.meant(desk, given, verb)
-        left = [view for view in views if view.status not in verb.stati]
-        views = [view for view in views if view.status in verb.stati]
-        if not views:
-            where = 'Among the newest jobs, which were looked at, is none' if more \
+        verb = verbOf(self.word, self.optionsOf(given))
+        found = self.meant(desk, given, verb)
+        left = [view for view in found.views if view.status not in verb.stati]
+        views = [view for view in found.views if view.status in verb.stati]
+        if not views and found.order is None:
+            where = 'Among the newest jobs, which were looked at, is none' if found.more \
                 else 'There is no job'
             raise InputError(f'{where} that could be {self.past}; only those can be that are '
                              f'{" or ".join(verb.stati)}.')
         names = Counter(view.record.name for view in views)
         some = listed(f'{number:,} {shown(name)}' for name, number in names.most_common())
-        would = f'{count(len(views), "job")} would be {self.sentence(given)}: {some}.'
-        if more:
-            would += f' There are more; this is about the newest {len(views):,} alone.'
-        if left:
-            would += f' {count(len(left), "other")} cannot be.'
-        marks = {view.id: markOf(view) for view in views}
-        return Plan(would, f'{verb.word} {count(len(views), "job")}', marks, {
-            'number': len(views), 'more': more,
+        facts = {
+            'number': len(views) if found.order is None else found.total, 'more': found.more,
             'stati': dict(Counter(view.status for view in views)),
             'names': dict(names.most_common(TOPFEW)),
             'queues': dict(Counter(view.record.queue for view in views).most_common(TOPFEW)),
             'ids': [view.id for view in views[:IDSSHOWN]],
-            'left': [view.id for view in left[:IDSSHOWN]]})
+            'left': [view.id for view in left[:IDSSHOWN]]}
+        if found.order is not None:
+            return self.planOfJob(given, found, verb, some, facts)
+        would = f'{count(len(views), "job")} would be {self.sentence(given)}: {some}.'
+        if found.more:
+            would += f' There are more; this is about the newest {len(views):,} alone.'
+        if left:
+            would += f' {count(len(left), "other")} cannot be.'
+        return Plan(would, f'{verb.word} {count(len(views), "job")}',
+                    {view.id: markOf(view) for view in views}, facts)
 
-    def meant(self, desk: Desk, given: Given, verb: Verb) -> tuple[list[View], bool]:
-        """The jobs that are meant, the newest first, and whether there are more. Raises InputError,
-        JobNotFound."""
+    def planOfJob(self, given: Given, found: Selection, verb: Verb, some: str,
+                  facts: Told) -> Plan:
+        """That a job of its own does it. some: the newest jobs by their names."""
+        order, shown = found.order, len(found.views)
+        assert order is not None
+        number = f'{found.total:,} jobs' if found.total is not None else \
+            f'More than {FEW:,} jobs' if shown == FEW else 'Jobs that nobody has counted'
+        newest = f'Of the newest {shown} are {some}.' if shown else \
+            'Among the newest, which were looked at, is none.'
+        would = (f'{number} would be {self.sentence(given)}, all that are of this filter now: by a '
+                 f'job of its own, {BULKNAME}, which shows how far it is and can be cancelled. '
+                 f'{newest}')
+        return Plan(would, f'have a job {verb.word} all jobs of {order.text!r}', order,
+                    {**facts, 'filter': order.text})
+
+    def meant(self, desk: Desk, given: Given, verb: Verb) -> Selection:
+        """The jobs that are meant. Raises InputError, JobNotFound."""
         if len(ways := [way for way in WAYS if given.get(way)]) != 1:
             raise InputError('Say which jobs: give ids, or a filter, or the key of a kind of '
                              'failure as kind, and one of them alone.')
         with desk.app.reading() as processor:
+            store = processor.store
             if ways != ['filter']:
                 ids, more = (given['ids'], False) if ways == ['ids'] \
                     else kindOf(processor, given['kind'])
                 if len(ids) > ATONCE:
                     raise InputError(f'At most {ATONCE:,} ids can be given at once.')
-                return [processor.store.view(jobid) for jobid in dict.fromkeys(ids)], more
-            which = grammar.parse(given['filter'], clocks.now())
-            stati = self.usual(given) if set(which.stati) == set(STATI) else \
-                tuple(status for status in which.stati if status in verb.stati)
-            search = Search(JOBSSOUGHT)
-            found = search.find(processor.store, which._replace(stati=stati)) if stati else ()
-            views = list(islice(found, ATONCE + 1))
-            return views[:ATONCE], len(views) > ATONCE or search.over
+                return Selection([store.view(jobid) for jobid in dict.fromkeys(ids)], more)
+            now = clocks.now()
+            which = grammar.parse(given['filter'], now)
+            which = which._replace(stati=verb.takes(
+                self.usual if self.usual and set(which.stati) == set(STATI) else which.stati))
+            order = Order(self.word, self.optionsOf(given), grammar.written(which), desk.who, now)
+            views, more = order.newest(store) if which.stati else ([], False)
+            if not more:
+                return Selection(views)
+            # none that ends, or is enqueued, later
+            text = grammar.written(which._replace(before=min(now, which.before or now)))
+            return Selection(views, True, order._replace(text=text),
+                             totalOf(which, queuesOf(store, now)))
 
     def act(self, desk: Desk, given: Given, before: Plan) -> Told:
-        """Do it with the jobs of a plan that stand as they did. Raises InputError where none
-        does."""
+        """Do it with the jobs of a plan that stand as they did, or have a job do it. Raises
+        InputError where none does."""
+        if isinstance(before.found, Order):
+            jobid = before.found.leave(desk.app, 'mcp')
+            bellOf(desk.app.db).tell()
+            return {'job': jobid}
         found: dict[int, Mark] = before.found
-        verb = self.verb(given)
+        verb = verbOf(self.word, self.optionsOf(given))
 
         def do(processor: RemoteProcessor, jobid: int, who: str) -> bool:
             return markOf(processor.store.view(jobid)) == found[jobid] \
@@ -130,24 +170,16 @@ def kindOf(processor: RemoteProcessor, key: str) -> tuple[Sequence[int], bool]:
                       'jobs by a filter.')
 
 
-def cancelling(given: Given) -> Verb:
-    """How jobs are cancelled. Raises InputError."""
-    running, grace = given.get('running', False), duration(given.get('grace', GRACE), 'grace')
-    return Verb('cancel', (*WAITING, PROCESSING) if running else WAITING,
-                lambda processor, jobid, who: processor.cancelJob(jobid, running, grace, who))
-
-
-def moving(given: Given) -> str:
+def moved(given: Given) -> str:
     """Where jobs would go."""
     where = [f'to queue {shown(given["queue"])}'] if 'queue' in given else []
     where += [f'to priority {given["priority"]:+d}'] if 'priority' in given else []
     return f'moved {" and ".join(where)}'
 
 
-RETRYING = Bulk(lambda given: 'run again', 'run again', lambda given: (ERROR,),
-                lambda given: DEEDS['retry'], ', or another job has its unique key')
-CANCELLING = Bulk(lambda given: 'cancelled', 'cancelled', lambda given: cancelling(given).stati,
-                  cancelling)
-MOVING = Bulk(moving, 'moved', lambda given: WAITING, partial(verbOf, MOVE))
-REMOVING = Bulk(lambda given: 'deleted for good, with all that is known of them', 'deleted',
-                lambda given: FINISHED, lambda given: DEEDS['remove'])
+RETRYING = Bulk('retry', lambda given: 'run again', 'run again', (ERROR,),
+                unless=', or another job has its unique key')
+CANCELLING = Bulk('cancel', lambda given: 'cancelled', 'cancelled', options={'running': False})
+MOVING = Bulk(MOVE, moved, 'moved')
+REMOVING = Bulk('remove', lambda given: 'deleted for good, with all that is known of them',
+                'deleted')

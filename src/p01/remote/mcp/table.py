@@ -2,7 +2,7 @@
 """The table of tools: what clients are told of each, and where it is done."""
 from __future__ import annotations
 
-from p01.remote.mcp import looks, orders
+from p01.remote.mcp import edits, looks, orders
 from p01.remote.mcp.answers import (
     FAILEDKINDS,
     FUNCTIONSKNOWN,
@@ -16,7 +16,7 @@ from p01.remote.mcp.orders import done, planned
 from p01.remote.mcp.selections import CANCELLING, MOVING, REMOVING, RETRYING
 from p01.remote.mcp.shapes import Action, Look
 from p01.remote.views import grammar
-from p01.remote.wire.fields import ORDERPARTS, PRIORITY, TIME, Field
+from p01.remote.wire.fields import ANEWPARTS, EDITPARTS, ORDERPARTS, PRIORITY, TIME, Field
 
 GRAMMAR = ('Terms with spaces between: status:error (queued, delayed, processing, completed, '
            'error, cancelled), job:receipt (name or its last part), queue:mail, worker:web1, '
@@ -85,6 +85,13 @@ LOOKINGTOOLS = (
          'The jobs that the application defines: names, parameters, what they are for.',
          looks.functions, FUNCTIONSKNOWN, PAGEPARTS))
 
+# what people did is for who may change something, on every face
+KNOWINGTOOLS = (
+    Look('listAudit', 'What people have done',
+         'What people, scripts and assistants have done with jobs, queues, workers and schedules, '
+         'the newest first: when, who, by which face.', looks.audit, named('AuditLines'),
+         PAGEPARTS),)
+
 ACTINGTOOLS = (
     Action('retryJobs', 'Run jobs again',
            'Run failed or cancelled jobs again; of a filter without a status those that failed.',
@@ -103,6 +110,15 @@ ACTINGTOOLS = (
     Action('removeJobs', 'Delete jobs',
            'Delete jobs that have ended, with all that is known of them. This cannot be undone.',
            REMOVING.plan, REMOVING.act, SELECTED, undone=True),
+    Action('editJob', 'Change a job',
+           'Change a job that waits: what it is called with, its queue, its priority, when it may '
+           'start. showJob has what it is called with now, which is gone then.',
+           planned(edits.editing), done(edits.editing, edits.edit), {**JOBID, **EDITPARTS},
+           undone=True),
+    Action('enqueueAgain', 'Run a job again, edited',
+           'Enqueue a job like one that has ended, as it was or with other arguments, another '
+           'queue, priority or time. The old one stays; retryJobs runs that one itself again.',
+           planned(edits.repeating), done(edits.repeating, edits.again), {**JOBID, **ANEWPARTS}),
     Action('pauseQueue', 'Pause a queue',
            'Start no more jobs of a queue; those that run go on.', planned(orders.pausing),
            done(orders.pausing, orders.pauseQueue), {**NAMEOFQUEUE, **FORTIME}, again=True),

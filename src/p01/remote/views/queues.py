@@ -14,7 +14,7 @@ from p01.remote.processor import RemoteProcessor
 from p01.remote.store.records import QUEUED
 from p01.remote.store.store import Store
 from p01.remote.views import figures
-from p01.remote.views.filters import STATI
+from p01.remote.views.filters import STATI, Filter
 from p01.remote.views.workers import Worker
 
 
@@ -50,6 +50,14 @@ def queuesOf(store: Store, now: float) -> Queues:
                                       for status in STATI},
                                name in paused, paused.get(name)) for name in names},
                   counts.reckoned)
+
+
+def totalOf(which: Filter, queues: Queues) -> int | None:
+    """How many jobs a filter has, where the counts say so: it names stati and queues alone."""
+    if which._replace(stati=STATI, queue=Filter().queue, limit=None, below=None) != Filter():
+        return None
+    meant = [queue for queue in queues.all.values() if which.queue.takes(queue.name)]
+    return sum(queue.counts[status] for queue in meant for status in which.stati)
 
 
 def unserved(queues: Queues, workers: Iterable[Worker]) -> dict[str, int]:

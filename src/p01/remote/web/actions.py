@@ -15,6 +15,7 @@ from p01.remote.bulk import Order
 from p01.remote.exceptions import InputError, JobNotFound
 from p01.remote.ground import clocks
 from p01.remote.views import grammar
+from p01.remote.views.queues import totalOf
 from p01.remote.web import lists
 from p01.remote.web.access import Visitor
 from p01.remote.web.site import Site, isLocal
@@ -44,8 +45,8 @@ def whole(site: Site, visitor: Visitor, form: Form, word: str) -> Response:
     order = Order(word, optionsOf(form), form.get('filter', ''), visitor.name, clocks.now())
     if word == 'remove' and 'sure' not in form:
         with taken(site.app, site.target, visitor, {}) as at:
-            few = order.few(at.processor.store)
-            number = lists.totalOf(order.which, at.queues) if few is None else len(few)
+            views, more = order.newest(at.processor.store)
+            number = totalOf(order.which, at.queues) if more else len(views)
         return asked(site, form, number)
     found = order.give(site.app, 'dash')
     if found.job is not None:
@@ -80,7 +81,7 @@ def whither(site: Site, visitor: Visitor, form: Form) -> Response:
     with taken(site.app, site.target, visitor, {}) as at:
         queues, stati = at.queues, tuple(status for status in which.stati
                                          if status in WAITING)
-        total = lists.totalOf(which._replace(stati=stati), queues) \
+        total = totalOf(which._replace(stati=stati), queues) \
             if 'all' in form else len(set(form.getlist('job')))
         return make_response(site.rendered('move.html', at, {
             'number': total, 'queues': sorted(queues.all)[:lists.CHOICES],

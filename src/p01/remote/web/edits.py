@@ -63,7 +63,9 @@ def wantedOf(site: Site, visitor: Visitor, form: Form,
     if call is None:
         return changes, None
     with taken(site.app, site.target, visitor, {}) as at:
-        function = functionOf(site.app, at.processor.store.entry(jobid)[1].name)
+        name = at.processor.store.entry(jobid)[1].name
+    deeds.proveWritten(name)
+    function = functionOf(site.app, name)
     if function is None:
         raise InputError(f'The arguments of job {jobid} cannot be edited here: {NOTKNOWN}.')
     return changes, Calling(function.prototype, argumentsOf(call))

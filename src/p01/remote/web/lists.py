@@ -15,7 +15,7 @@ from p01.remote.views.given import Given, givenOf
 from p01.remote.views.grammar import Term
 from p01.remote.views.job import Row, rowOf
 from p01.remote.views.listing import Search
-from p01.remote.views.queues import Queues
+from p01.remote.views.queues import Queues, totalOf
 from p01.remote.web.snapshot import Snapshot
 from p01.remote.wire.deeds import DEEDS, MOVE, WAITING
 from p01.remote.wire.functions import namesOf
@@ -143,14 +143,6 @@ def tabsOf(terms: list[Term], which: Filter, queues: Queues) -> list[Tab]:
         found.append(Tab(status, joined(terms, 'status', status), totalOf(other, queues),
                          chosen == ({status} if status else set(STATI))))
     return found
-
-
-def totalOf(which: Filter, queues: Queues) -> int | None:
-    """How many jobs a filter has, where the counts say so: it names stati and queues alone."""
-    if which._replace(stati=STATI, queue=Filter().queue, limit=None, below=None) != Filter():
-        return None
-    meant = [queue for queue in queues.all.values() if which.queue.takes(queue.name)]
-    return sum(queue.counts[status] for queue in meant for status in which.stati)
 
 
 def verbsOf(which: Filter) -> dict[str, bool]:

@@ -11,7 +11,6 @@ from flask import url_for as addressOf
 from markupsafe import Markup
 from werkzeug.wrappers import Response
 
-from p01.remote.bulk import BULKNAME
 from p01.remote.exceptions import InputError
 from p01.remote.ground.words import labelOf
 from p01.remote.store.records import DELAYED, ERROR, FINISHED, PROCESSING, QUEUED
@@ -21,9 +20,11 @@ from p01.remote.views.given import givenOf
 from p01.remote.views.glance import glanceOf
 from p01.remote.views.history import ELSE, Past, Point
 from p01.remote.views.job import detailsOf
+from p01.remote.views.queues import totalOf
 from p01.remote.views.traces import parsed
 from p01.remote.web import charts, edits, lists, lives
 from p01.remote.web.snapshot import Snapshot
+from p01.remote.wire.deeds import BULKNAME
 from p01.remote.wire.functions import namesOf
 
 Page = tuple[str, dict[str, Any]]
@@ -105,7 +106,7 @@ def jobs(at: Snapshot) -> Page | Response:
         'text': text, 'wrong': wrong, 'page': found, 'below': below,
         'rest': [(term.text, lists.joined(terms, without=term)) for term in terms],
         'tabs': [] if wrong else lists.tabsOf(terms, which, queues),
-        'total': lists.totalOf(which, queues), 'all': 'all' in at.given and bool(found.rows),
+        'total': totalOf(which, queues), 'all': 'all' in at.given and bool(found.rows),
         'kept': sum(at.counts.values()), 'can': lists.verbsOf(which),
         'queues': sorted(queues.all)[:lists.CHOICES], 'most': lists.LOOKEDAT,
         'queued': [(name, lists.joined(terms, 'queue', name)) for name in

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from p01.remote import verbs
 from p01.remote.app import App
@@ -16,15 +16,22 @@ from p01.remote.ground import clocks
 from p01.remote.ground.foreign import listed
 from p01.remote.ground.words import count
 from p01.remote.instants import dated, duration
+from p01.remote.job import Arguments
+from p01.remote.options import Span
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store.records import CANCELLED, DELAYED, ERROR, FINISHED, PROCESSING, QUEUED
 from p01.remote.wire.commits import change
+from p01.remote.wire.fields import EDITPARTS
+from p01.remote.wire.functions import allowed, functionOf
 from p01.remote.wire.looks import queueAt
 
 BATCHJOBS = 100          # jobs that are changed in one transaction
 ATONCE = 5_000          # jobs that one request changes
 MOVE = 'move'
+BULKNAME = 'p01.remote.bulk'        # of the job that does it with all of a filter, see bulk
 WAITING = QUEUED, DELAYED
+
+Result = TypeVar('Result')
 
 
 class Refused(RemoteError):
@@ -49,36 +56,45 @@ def retried(processor: RemoteProcessor, jobid: int, who: str) -> bool:
     return processor.retryJob(jobid)
 
 
-def cancelled(processor: RemoteProcessor, jobid: int, who: str) -> bool:
-    """Cancel a job, or ask one that runs to end."""
-    return processor.cancelJob(jobid, True, GRACE, who)
-
-
 def removed(processor: RemoteProcessor, jobid: int, who: str) -> bool:
     """Forget a job."""
     return verbs.remove(processor.store, jobid, clocks.now()) is not None
 
 
-DEEDS = {'retry': Verb('run again', (ERROR, CANCELLED), retried),
-         'cancel': Verb('cancel', (*WAITING, PROCESSING), cancelled),
-         'remove': Verb('delete', FINISHED, removed)}
-
-
-def verbOf(word: str, options: Mapping[str, Any]) -> Verb:
-    """What a word means, to move jobs with the queue and priority that they get. Raises
+def cancelling(running: bool = True, grace: Span = GRACE) -> Verb:
+    """To cancel jobs; running: also to ask those that run to end, which get so long for it. Raises
     InputError."""
-    changes = editing.changesOf(options.get('queue'), options.get('priority'))
-    if word in DEEDS:
-        if changes:
-            raise InputError(f'A queue and a priority are for {MOVE} alone; leave them out.')
-        return DEEDS[word]
-    if word != MOVE:
-        raise InputError('What is to be done is not known here; it is one of '
-                         f'{", ".join([*DEEDS, MOVE])}.')
+    seconds = duration(grace, 'grace')
+    return Verb('cancel', (*WAITING, PROCESSING) if running else WAITING,
+                lambda processor, jobid, who: processor.cancelJob(jobid, running, seconds, who))
+
+
+def moving(queue: str | None = None, priority: int | None = None) -> Verb:
+    """To give jobs another queue, another priority, or both. Raises InputError."""
+    changes = editing.changesOf(queue, priority)
     if not changes:
         raise InputError('Say where the jobs go: a queue, a priority or both.')
     return Verb(MOVE, WAITING,
                 lambda processor, jobid, who: editing.edit(processor, jobid, changes))
+
+
+DEEDS = {'retry': Verb('run again', (ERROR, CANCELLED), retried), 'cancel': cancelling(),
+         'remove': Verb('delete', FINISHED, removed)}
+# words that have options, and which
+CHOSEN: Mapping[str, tuple[Callable[..., Verb], Collection[str]]] = {
+    'cancel': (cancelling, ('running', 'grace')), MOVE: (moving, ('queue', 'priority'))}
+
+
+def verbOf(word: str, options: Mapping[str, Any]) -> Verb:
+    """What a word means with its options. Raises InputError."""
+    if word not in (*DEEDS, MOVE):
+        raise InputError('What is to be done is not known here; it is one of '
+                         f'{", ".join([*DEEDS, MOVE])}.')
+    make, known = CHOSEN.get(word, (lambda: DEEDS[word], ()))
+    for name in options:
+        if name not in known:
+            raise InputError(f'{name} is not for {word}; leave it out.')
+    return make(**options)
 
 
 def edit(processor: RemoteProcessor, jobid: int, changes: dict[str, Any],
@@ -86,26 +102,65 @@ def edit(processor: RemoteProcessor, jobid: int, changes: dict[str, Any],
     """Change a job that waits, or with again enqueue one like a job that has ended; returns the id.
     Raises JobNotFound, InputError, Refused."""
     if again:
+        if why := editing.unended(processor, jobid):
+            raise Refused(why)
         return editing.again(processor, jobid, changes, calling)
     if not editing.edit(processor, jobid, changes, calling):
         raise Refused(editing.refusal(processor, jobid))
     return jobid
 
 
+def wantedOf(app: App, processor: RemoteProcessor, jobs: Collection[str], jobid: int,
+             given: Mapping[str, Any]) -> tuple[dict[str, Any], editing.Calling | None]:
+    """The fields of a job that are to be others, see fields.EDITPARTS, and what it is to be called
+    with, None for what it was called with. jobs: the names of those that may be enqueued, of which
+    it is one then. Raises JobNotFound, InputError, UnknownJob."""
+    at = dated(given['at'], 'at') if 'at' in given else None
+    changes = editing.changesOf(given.get('queue'), given.get('priority'), given.get('delay'), at,
+                                given.get('now', False))
+    if 'args' not in given and 'kwargs' not in given:
+        return changes, None
+    name = processor.store.entry(jobid)[1].name
+    proveWritten(name)
+    known = functionOf(app, name)
+    function = allowed(app, jobs, name if known is None else known.name)
+    return changes, editing.Calling(function.prototype, Arguments(
+        tuple(given.get('args', ())), dict(given.get('kwargs', {}))))
+
+
+def proveWritten(name: str) -> None:
+    """Raises InputError for a job that people do not write the input of."""
+    if name == BULKNAME:
+        raise InputError(f'{BULKNAME} has an order as its input, which is not written by hand; '
+                         'give a new order for all jobs of a filter.')
+
+
+def proveAny(changes: dict[str, Any], calling: editing.Calling | None) -> None:
+    """Raises InputError where nothing of a job is to be changed."""
+    if not changes and calling is None:
+        raise InputError(f'Say what is to be changed: one or more of {", ".join(EDITPARTS)}.')
+
+
 def each(app: App, who: str, jobids: list[int], verb: Verb, face: str = 'dash') -> Iterator[bool]:
-    """Do a verb with each job, in transactions of BATCHJOBS; gives whether it could be, once it is
-    committed."""
+    """Do a verb with each job; gives whether it could be, see batched."""
+    return batched(app, who, jobids, partial(some, verb=verb, who=who), verb.word, face)
+
+
+def batched(app: App, who: str, jobids: list[int],
+            work: Callable[[RemoteProcessor, list[int]], list[Result]], word: str, face: str,
+            was: Callable[[Result], object] = bool) -> Iterator[Result]:
+    """Do work(processor, jobids) with BATCHJOBS jobs in a transaction, and so on; gives what it
+    returned of each, once that is committed. word: what is done, for the record; was: whether it
+    could be."""
+    def step(batch: list[int]) -> list[Result]:
+        def what(found: list[Result]) -> str:
+            done = [str(jobid) for jobid, one in zip(batch, found, strict=True) if was(one)]
+            return f'{word} {count(len(done), "job")}: {listed(done)}' if done else ''
+
+        return change(app, who, what, lambda processor: work(processor, batch), face)
+
     for start in range(0, len(jobids), BATCHJOBS):
-        batch = jobids[start:start + BATCHJOBS]
-        yield from change(app, who, partial(written, verb.word, batch),
-                          partial(some, jobids=batch, verb=verb, who=who), face)
-
-
-def written(word: str, jobids: Iterable[int], found: Iterable[object]) -> str:
-    """What was done, for the record, with those of some jobs that it could be done with; '' for
-    none. found: whether it could be, of each."""
-    done = [str(jobid) for jobid, was in zip(jobids, found, strict=True) if was]
-    return f'{word} {count(len(done), "job")}: {listed(done)}' if done else ''
+        yield from step(jobids[start:start + BATCHJOBS])
 
 
 def some(processor: RemoteProcessor, jobids: Iterable[int], verb: Verb, who: str) -> list[bool]:

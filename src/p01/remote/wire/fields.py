@@ -48,6 +48,18 @@ ORDERPARTS = {
     'unique': Field('Enqueue nothing while a job with this key waits or runs.', ('string',), False,
                     {'minLength': 1})}
 
+# what is to be another one of a job that waits; see wire.deeds.wantedOf
+EDITPARTS = {
+    'args': Field('A list that it is called with instead.', ('array',)),
+    'kwargs': Field('Arguments by name that it is called with instead; without args nothing else.',
+                    ('object',)),
+    'queue': Field('Its queue.', ('string',), False, {'minLength': 1}),
+    **{name: ORDERPARTS[name] for name in ('priority', 'delay', 'at')},
+    'now': Field('Whether it need not wait for its time any more.', ('boolean',), False,
+                 {'default': False})}
+# and of a new one like a job that has ended
+ANEWPARTS = {name: field for name, field in EDITPARTS.items() if name != 'now'}
+
 
 def schemaOf(fields: Mapping[str, Field]) -> dict[str, Any]:
     """An object of these fields, as JSON Schema has it."""

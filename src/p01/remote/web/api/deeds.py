@@ -17,7 +17,7 @@ from p01.remote.engine.bell import bellOf
 from p01.remote.engine.requests import GRACE
 from p01.remote.exceptions import InputError
 from p01.remote.ground import checks, clocks
-from p01.remote.instants import dated, duration
+from p01.remote.instants import duration
 from p01.remote.job import Arguments
 from p01.remote.options import Unique
 from p01.remote.processor import RemoteProcessor
@@ -29,7 +29,7 @@ from p01.remote.web.api.server import Call
 from p01.remote.web.api.shapes import Answer
 from p01.remote.wire import commits, deeds
 from p01.remote.wire.deeds import optionsOf, untilOf
-from p01.remote.wire.functions import allowed, functionOf
+from p01.remote.wire.functions import allowed
 
 KEYLIVES = 86400.0      # seconds for which an Idempotency-Key stands for its job
 KEYLENGTH = 255         # characters of one
@@ -130,32 +130,19 @@ def retry(call: Call) -> Answer:
 
 
 def wantedOf(call: Call) -> tuple[dict[str, Any], editing.Calling | None]:
-    """The fields of a job that a body changes, and what it is to be called with, None for what it
-    was called with: that takes who may enqueue it. Raises InputError, JobNotFound, UnknownJob,
-    Problem."""
-    body = call.body
-    at = dated(body['at'], 'at') if 'at' in body else None
-    changes = editing.changesOf(body.get('queue'), body.get('priority'), body.get('delay'), at,
-                                body.get('now', False))
-    if 'args' not in body and 'kwargs' not in body:
-        return changes, None
-    if ENQUEUING not in call.caller.scopes:
+    """What a body wants of a job, see deeds.wantedOf: other arguments take who may enqueue it.
+    Raises InputError, JobNotFound, UnknownJob, Problem."""
+    if ENQUEUING not in call.caller.scopes and not {'args', 'kwargs'}.isdisjoint(call.body):
         raise Problem(403, f'The token of {call.caller.name} lacks the scope {ENQUEUING}, which '
                            'other arguments need.')
     with call.app.reading() as processor:
-        name = processor.store.entry(call.path['id'])[1].name
-    known = functionOf(call.app, name)
-    function = allowed(call.app, call.server.jobs, name if known is None else known.name)
-    return changes, editing.Calling(function.prototype, Arguments(
-        tuple(body.get('args', ())), dict(body.get('kwargs', {}))))
+        return deeds.wantedOf(call.app, processor, call.server.jobs, call.path['id'], call.body)
 
 
 def edit(call: Call) -> Answer:
     """Change a job that waits. Raises JobNotFound, InputError, UnknownJob, Refused, Problem."""
     jobid, (changes, calling) = call.path['id'], wantedOf(call)
-    if not changes and calling is None:
-        raise InputError('Say what is to be changed: args, kwargs, queue, priority, delay, at or '
-                         'now.')
+    deeds.proveAny(changes, calling)
 
     def work(processor: RemoteProcessor) -> str:
         deeds.edit(processor, jobid, changes, calling)
@@ -165,14 +152,11 @@ def edit(call: Call) -> Answer:
 
 
 def again(call: Call) -> Answer:
-    """Enqueue a job like one that has ended. Raises JobNotFound, InputError, UnknownJob,
+    """Enqueue a job like one that has ended. Raises JobNotFound, InputError, UnknownJob, Refused,
     Problem."""
     jobid, (changes, calling) = call.path['id'], wantedOf(call)
 
     def work(processor: RemoteProcessor) -> dict[str, Any]:
-        if processor.store.view(jobid).outcome is None:
-            raise Problem(409, f'Job {jobid} is {processor.getJobStatus(jobid)}; what has not '
-                               'ended cannot run again.')
         new = deeds.edit(processor, jobid, changes, calling, again=True)
         return {'id': new, 'name': processor.store.entry(new)[1].name,
                 'status': processor.getJobStatus(new), 'new': True}
@@ -184,7 +168,7 @@ def again(call: Call) -> Answer:
 def bulk(call: Call) -> Answer:
     """Do something with all jobs of a filter, at once where these are few, else by a job. Raises
     InputError."""
-    options = {name: call.body[name] for name in ('queue', 'priority') if name in call.body}
+    options = {name: each for name, each in call.body.items() if name not in ('do', 'filter')}
     found = Order(call.body['do'], options, call.body['filter'], call.caller.name,
                   clocks.now()).give(call.app, 'api')
     bellOf(call.app.db).tell()

@@ -8,7 +8,7 @@ from p01.remote.web.api import deeds, looks
 from p01.remote.web.api.door import ENQUEUING, MANAGE
 from p01.remote.web.api.shapes import Route
 from p01.remote.wire.deeds import DEEDS, MOVE
-from p01.remote.wire.fields import ORDERPARTS, PRIORITY, TIME, Field
+from p01.remote.wire.fields import ANEWPARTS, EDITPARTS, ORDERPARTS, PRIORITY, TIME, Field
 
 LIMITED = Field('At most so many entries.', ('integer',), False,
                 {'minimum': 1, 'maximum': looks.PAGEMOST, 'default': looks.PAGEUSUAL})
@@ -23,17 +23,15 @@ KEYHEADER = {'Idempotency-Key': Field(
 ENDINGBODY = {'running': Field('Whether a job that runs is asked to end.', ('boolean',), False,
                            {'default': True}),
           'grace': Field('How long it gets for that.', TIME)}
-EDITABLEPARTS = {
-    **{name: ORDERPARTS[name] for name in ('args', 'kwargs', 'queue', 'priority', 'delay', 'at')},
-    'now': Field('Whether it need not wait for its time any more.', ('boolean',), False,
-                 {'default': False})}
-ANEWPARTS = {name: field for name, field in EDITABLEPARTS.items() if name != 'now'}
 BULKPARTS = {
     'do': Field('What is to be done.', ('string',), True, {'enum': [*DEEDS, MOVE]}),
     'filter': Field(FILTERED['filter'].words, ('string',), True, FILTERED['filter'].more),
     'queue': Field('Where they are moved.', ('string',), False, {'minLength': 1}),
     'priority': Field('The priority that they get where they are moved.', ('integer',), False,
-                      PRIORITY.more)}
+                      PRIORITY.more),
+    'running': Field('Whether those that run are cancelled as well.', ('boolean',), False,
+                     {'default': True}),
+    'grace': Field('How long those get for that.', TIME)}
 PAUSED = {'for': Field('How long; without it until resumed.', TIME)}
 
 TABLEOFROUTES = (
@@ -53,7 +51,7 @@ TABLEOFROUTES = (
     Route('POST', '/jobs/{id}/retry', 'retry', MANAGE, 'Run a failed or cancelled job again',
           deeds.retry, {200: 'Changed'}, {}, {}),
     Route('POST', '/jobs/{id}/edit', 'edit', MANAGE, 'Change a job that waits', deeds.edit,
-          {200: 'Changed'}, {}, EDITABLEPARTS),
+          {200: 'Changed'}, {}, EDITPARTS),
     Route('POST', '/jobs/{id}/again', 'again', MANAGE, 'Enqueue a job like one that has ended',
           deeds.again, {201: 'Enqueued'}, {}, ANEWPARTS),
     Route('GET', '/queues', 'listQueues', READ, 'Queues, by name', looks.queues, {200: 'Queues'},

@@ -87,10 +87,10 @@ class Board:
 
 
 class Area:
-    """Where one running job says something; over(number) is called when it has ended."""
+    """Where one running job says something; over(number), if given, is called when it has ended."""
 
     def __init__(self, map: mmap.mmap, number: int, jobid: int,
-                 over: Callable[[int], None]) -> None:
+                 over: Callable[[int], None] | None = None) -> None:
         self.number, self.jobid, self.over = number, jobid, over
         self.map, self.at = map, number * AREA
         self.fronts = self.at + AREAHEAD.size, self.at + AREAHEAD.size + FRONT.size
@@ -126,7 +126,8 @@ class Area:
 
     def close(self) -> None:
         """The job has ended."""
-        self.over(self.number)
+        if self.over is not None:
+            self.over(self.number)
 
 
 def anonymous() -> BinaryIO:

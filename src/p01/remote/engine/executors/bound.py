@@ -74,7 +74,7 @@ class Voice:
 
     def area(self, jobid: int) -> Area | None:
         """See seams.Contact."""
-        self.own = Area(mmap.mmap(-1, AREA), 0, jobid, leave)
+        self.own = Area(mmap.mmap(-1, AREA), 0, jobid)
         return self.own
 
     def asked(self, slot: int, jobid: int, began: float) -> bool:
@@ -100,7 +100,3 @@ class Voice:
             if words is not None and words != said:
                 said = words
                 guarded(self.worker.log_event, self.client, {SAYS: [self.key, *words]})
-
-
-def leave(number: int) -> None:
-    """A job has ended: what it has said goes with its answer."""

@@ -36,15 +36,11 @@ class Mapped:
 
     def area(self, jobid: int) -> Area | None:
         """See seams.Contact."""
-        return None if self.board is None else Area(self.board, self.number, jobid, leave)
+        return None if self.board is None else Area(self.board, self.number, jobid)
 
     def asked(self, slot: int, jobid: int, began: float) -> bool:
         """See seams.Contact."""
         return notes.asked(self.box, slot, jobid, began) > 0.0
-
-
-def leave(number: int) -> None:
-    """A job has ended: its worker reads what it has said, and clears the area."""
 
 
 def main(link: int, heard: int, board: int, number: int, box: int) -> None:

@@ -412,6 +412,13 @@ def test_a_process_that_has_ended_writes_nowhere(near, tmp_path):
     (tmp_path / 'go').touch()
 
 
+def begun(loop, tmp_path):
+    """Let a worker work until a job of it says that it runs; returns in which process."""
+    waitFor(lambda: loop.poll(time.time()) is not None and list(tmp_path.glob('mark.*')), 30)
+    [mark] = tmp_path.glob('mark.*')
+    return int(mark.suffix[1:])
+
+
 @ALL
 def test_it_sees_that_it_is_to_end(near, tmp_path, executor):
     """Within its grace; the process lives on."""
@@ -587,6 +594,35 @@ def test_a_dask_worker_that_came_back_at_its_address_is_found(near):
         waitFor(lambda: asyncio.run(lost()), 60)        # it may have looked just then
         waitFor(lambda: found.places == {place: threads}, 20, 'it is not found')
         found.close()
+
+
+def test_a_run_on_a_dask_cluster_is_told_once(near, tmp_path, monkeypatch):
+    """Also one that does not look, and is given up."""
+    clusters()
+    from distributed import LocalCluster
+
+    from p01.remote.engine.executors import bound
+    heard = []
+
+    class Told(dict):
+        def __setitem__(self, key, value):
+            heard.append(key)
+            super().__setitem__(key, value)
+
+    monkeypatch.setattr(bound, 'told', Told())
+    handle = deaf.enqueue(str(tmp_path / 'mark'), str(tmp_path / 'go'))
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False,
+                      dashboard_address=None) as there:
+        loop = loopOf(near, 'dask', dask=there.scheduler_address)
+        begun(loop, tmp_path)
+        assert handle.cancel(running=True, grace='2s', who='ann')
+        run(loop, handle)
+        waitFor(lambda: not any(each.name.startswith('p01.remote.stop.')
+                                for each in threading.enumerate()), 30)
+        (tmp_path / 'go').touch()
+        loops.remove(loop)
+        loop.close()
+    assert (handle.status, len(heard)) == ('cancelled', 1)
 
 
 def test_a_line_from_a_dask_cluster_is_one_here(near):

@@ -52,6 +52,7 @@ class Run:
         self.done: asyncio.Future[bytes | BaseException | None] = self.events.create_future()
         self.place: Place | None = None
         self.written = 0                    # bytes of its log that were heard
+        self.told = False                   # that it is to end
 
     def end(self, value: Answer | BaseException | None) -> None:
         """This has come of it; None when nobody knows. For any thread."""
@@ -226,8 +227,9 @@ class Cluster:
         run.end(None if future.cancelled() else error or future.result())
 
     def stop(self, run: Run) -> None:
-        """Tell a run that it is to end. In a thread: its Dask worker may be busy."""
-        if self.client is not None and run.place is not None:
+        """Tell a run that it is to end, once. In a thread: its Dask worker may be busy."""
+        if self.client is not None and run.place is not None and not run.told:
+            run.told = True
             threading.Thread(target=guarded, daemon=True, name=f'p01.remote.stop.{run.key}',
                              args=(self.client.run, stop, run.key),
                              kwargs={'workers': [run.place.address],

@@ -2,6 +2,7 @@
 """Executors of real worker processes: pools whose processes are killed, alone and with their
 worker; a Dask cluster whose workers and scheduler are killed."""
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 
 from p01.remote.testing import waitFor
 from tests.acceptance.test_death import house  # noqa: F401 - a fixture
+from tests.acceptance.test_requests import APP, command
 from tests.acceptance.test_watching import lines
 from tests.acceptance.trees import DEADLINE, ROOT, environment
 
@@ -97,6 +99,27 @@ def test_a_worker_that_is_told_to_stop_ends_its_pool(house):     # noqa: F811
     assert [house.stage.view(jobid).attempts for jobid in jobids] == [()] * 2
 
 
+def shown(text, jobid, whose):
+    """Whether a text says where an errand stands, and what runs it."""
+    return re.search(rf'{whose}, which runs job {jobid} for [0-9.]+ s:\n(  .*\n)*'
+                     r'  File ".*tasks.py", line \d+,? in errand\n', text)
+
+
+@pytest.mark.parametrize('executor', ['threads', 'processes'])
+def test_stacks_show_jobs_of_executors(house, executor):     # noqa: F811
+    tree = house.tree(processes=1, executor=executor, slots=2)
+    jobids = enqueue(house, 2)
+    pids = begun(house, 2)
+    whose = [f'of process {pids[key, 1]}' if executor == 'processes' else r'Thread \w+'
+             for key in range(2)]
+    [found] = command(house, 'workers', 'stacks', APP)['stacks']
+    assert all(map(shown, [found['stacks']] * 2, jobids, whose)), found['stacks']
+    os.kill(tree.process.pid, signal.SIGQUIT)
+    waitFor(lambda: all(map(shown, [tree.said] * 2, jobids, whose)), DEADLINE)
+    go(house)
+    assert [(view.status, view.runs) for view in house.finish(jobids)] == [('completed', 1)] * 2
+
+
 # -- Dask
 
 SCHEDULER = '''
@@ -157,6 +180,29 @@ def test_jobs_run_on_a_cluster(house, dask):     # noqa: F811
     assert {(view.status, view.outcome.runs) for view in views} == {('completed', 1)}
     assert set(runs(house).values()) <= {process.pid for process in dask.workers}
     assert house.stage.effects == dict.fromkeys(range(5), 1)
+    assert tree.terminate() == 0
+
+
+def test_stacks_show_jobs_on_a_cluster(house, dask):     # noqa: F811
+    """And of a Dask worker that does not answer that it does not."""
+    tree = house.tree(processes=1, dask=dask.address)
+    jobids = enqueue(house, 2)
+    pids = begun(house, 2)
+    whose = [rf'Dask worker tcp://[\d.:]+, process {pids[key, 1]}' for key in range(2)]
+    [found] = command(house, 'workers', 'stacks', APP)['stacks']
+    assert all(map(shown, [found['stacks']] * 2, jobids, whose)), found['stacks']
+    os.kill(tree.process.pid, signal.SIGQUIT)
+    waitFor(lambda: all(map(shown, [tree.said] * 2, jobids, whose)), DEADLINE)
+    os.kill(pids[0, 1], signal.SIGSTOP)
+    try:
+        [found] = command(house, 'workers', 'stacks', APP)['stacks']
+    finally:
+        os.kill(pids[0, 1], signal.SIGCONT)
+    assert shown(found['stacks'], jobids[1], whose[1])
+    assert re.search(rf'{whose[0]}, which runs job {jobids[0]} for [0-9.]+ s:\n  It does not',
+                     found['stacks'])
+    go(house)
+    assert [(view.status, view.runs) for view in house.finish(jobids)] == [('completed', 1)] * 2
     assert tree.terminate() == 0
 
 

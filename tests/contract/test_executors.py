@@ -2,10 +2,14 @@
 """Detached jobs on executors, on every storage: what comes of them, errors and deaths, time limits,
 what they say, requests to end, claims that follow free slots."""
 import asyncio
+import ctypes
 import gc
 import os
+import re
 import resource
+import select
 import signal
+import struct
 import sys
 import threading
 import time
@@ -16,7 +20,7 @@ from types import SimpleNamespace
 import pytest
 
 from p01.remote import App, RunLater, current
-from p01.remote.engine import asynchronous
+from p01.remote.engine import asynchronous, stacks
 from p01.remote.engine.attempt import Attempt
 from p01.remote.engine.context import Running
 from p01.remote.engine.executors.processes import Child, Processes
@@ -26,6 +30,7 @@ from p01.remote.ground import blackbox
 from p01.remote.ground.boards import Words
 from p01.remote.options import WorkerOptions
 from p01.remote.testing import waitFor
+from p01.remote.wire.stacks import ofJob
 from p01.remote.worker import MultiWorker
 
 application = App('memory:')
@@ -123,6 +128,15 @@ def deaf(mark, go):
     open(f'{mark}.{os.getpid()}', 'w').close()
     while not os.path.exists(go):
         time.sleep(0.01)
+
+
+@application.job(detached=True, retries=0)
+def holds(mark, fifo):
+    """Waits in C, and does not let go of the GIL; returns how many can be read then, -1 when
+    something has interrupted it."""
+    handle = os.open(fifo, os.O_RDWR)
+    open(f'{mark}.{os.getpid()}', 'w').close()
+    return ctypes.PyDLL(None).poll(struct.pack('ihh', handle, select.POLLIN, 0), 1, -1)
 
 
 @application.job(detached=True, retries=0, soft=0.3)
@@ -417,6 +431,62 @@ def begun(loop, tmp_path):
     waitFor(lambda: loop.poll(time.time()) is not None and list(tmp_path.glob('mark.*')), 30)
     [mark] = tmp_path.glob('mark.*')
     return int(mark.suffix[1:])
+
+
+def standing(loop, jobid):
+    """Where a job stands."""
+    return ofJob(stacks.here([loop]), jobid)[0]
+
+
+@ALL
+def test_where_it_stands_is_seen(near, tmp_path, executor):
+    """As often as somebody asks; it sees nothing of that."""
+    handle = wait.enqueue(str(tmp_path / 'mark'), str(tmp_path / 'go'))
+    loop = loopOf(near, executor)
+    pid = begun(loop, tmp_path)
+    whose = f'0x[0-9a-f]+ MainThread of process {pid}' if executor == 'processes' \
+        else f'p01.remote.job.{handle.id}'
+    for _ in range(3):
+        assert re.match(rf'Thread {whose}, which runs job {handle.id} for [0-9.]+ s:\n'
+                        rf'(.*\n)*  File "{__file__}", line \d+, in wait\n    \w',
+                        standing(loop, handle.id))
+    (tmp_path / 'go').touch()
+    assert run(loop, handle)[0].status == 'completed'
+    assert standing(loop, handle.id) == ''
+
+
+def test_where_one_stands_that_does_not_let_go(near, tmp_path):
+    """And what it waits for in C is not interrupted."""
+    os.mkfifo(tmp_path / 'fifo')
+    handle = holds.enqueue(str(tmp_path / 'mark'), str(tmp_path / 'fifo'))
+    loop = loopOf(near, 'processes')
+    pid = begun(loop, tmp_path)
+    for _ in range(2):
+        found = standing(loop, handle.id)
+        assert re.match(rf'Thread 0x[0-9a-f]+ of process {pid}, which runs job {handle.id} for '
+                        rf'[0-9.]+ s:\n  File "{__file__}", line \d+ in holds\n', found)
+        assert found.count(' in holds') == 1
+    (tmp_path / 'fifo').write_text('go')
+    assert run(loop, handle)[0].result() == 1
+
+
+def test_one_that_does_not_answer_is_told_so(near, tmp_path):
+    """And when it does again, it is where it stands by then."""
+    handle = wait.enqueue(str(tmp_path / 'mark'), str(tmp_path / 'go'))
+    loop = loopOf(near, 'processes')
+    pid = begun(loop, tmp_path)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        waitFor(lambda: all(each.read_text().rpartition(')')[2].split()[0] == 'T'
+                            for each in Path(f'/proc/{pid}/task').glob('*/stat')), 30)
+        for _ in range(2):
+            assert re.fullmatch(rf'Process {pid}, which runs job {handle.id} for [0-9.]+ s:\n'
+                                '  It does not answer.\n*', standing(loop, handle.id))
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    waitFor(lambda: ' in wait' in standing(loop, handle.id), 30)
+    (tmp_path / 'go').touch()
+    assert run(loop, handle)[0].status == 'completed'
 
 
 @ALL

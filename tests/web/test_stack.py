@@ -11,7 +11,7 @@ def test_a_running_job_says_where_it_stands(town):
         jobid = workers.jobs[0]
         assert 'Where does it stand?' in town.text(f'/jobs/{jobid}')
         text = town.post(f'/jobs/{jobid}/stack').text
-        mine = text.partition('The thread that runs it')[2].partition('Other threads')[0]
+        mine = text.partition('What runs it')[2].partition('Other threads')[0]
         assert f'which runs job {jobid} for' in mine and 'shop/index.py' in mine
         assert 'Other threads of the process' in text
 
@@ -36,3 +36,10 @@ def test_the_thread_of_a_job_is_told_apart():
     other = 'Thread b, which runs job 12 for 2.0 s:\n  y'
     assert ofJob(f'{one}\n\n{other}', 1) == (one, other)
     assert ofJob('', 1) == ('', '')
+
+
+def test_a_job_that_no_thread_shows_is_told_apart():
+    one = 'Job 1 shop.mail, which awaits, began 2.0 s ago:\n  x'
+    other = 'Dask worker tcp://a:1, process 1, which runs job 12 for 2.0 s:\n  y'
+    assert ofJob(f'{one}\n\n{other}', 1) == (one, other)
+    assert ofJob(f'{one}\n\n{other}', 12) == (other, one)

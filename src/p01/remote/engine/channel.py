@@ -23,6 +23,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from p01.remote.ground.blackbox import ASIDESIGNAL
+
 SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}        # each asks a supervisor to end
 QUIT = signal.SIGQUIT               # and this one what its processes do
 TELL = 0.5          # seconds after which a stop says what it waits for
@@ -54,8 +56,8 @@ class Child:
         heard, self.orders = os.pipe()
         self.rest = b''
         os.set_blocking(self.line, False)
-        # until it has said what it does with them
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {*SIGNALS, QUIT})
+        # until it has said what it does with them; one it waits for all the time
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {*SIGNALS, QUIT, ASIDESIGNAL})
         try:
             code = CHILDCODE.format(heard=heard, says=says)
             self.process = subprocess.Popen([sys.executable, *flags(sys.orig_argv), '-c', code],

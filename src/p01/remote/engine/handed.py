@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from p01.remote import events, verbs
 from p01.remote.engine.runner import Runner
+from p01.remote.engine.seams import Hearing
 from p01.remote.engine.verdict import (
     JOINED,
     OPENATONCE,
@@ -73,10 +74,10 @@ class Handed:
         """How many have not begun, or have just ended; for any thread."""
         return max(0, len(self.held) - len(self.running()))
 
-    def standing(self) -> list[str]:
-        """Where the jobs stand that run just now; for any thread."""
-        return [job.standing() for place in list(self.places.values())
-                for job in list(place.aio.running.values())]
+    def standing(self) -> list[Hearing]:
+        """Ask where the jobs stand that run just now, as far as threads of this process do not show
+        it; for any thread, one at a time."""
+        return [place.standing() for place in list(self.places.values())]
 
     def late(self, now: float) -> dict[int, int]:
         """The jobs that have run longer than they may, and the thread of one that holds the event

@@ -11,13 +11,14 @@ import faulthandler
 import os
 import re
 import sys
+import threading
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from p01.remote.engine import presence
-from p01.remote.engine.stacks import THREAD
+from p01.remote.engine.stacks import THREAD, show
 from p01.remote.ground import blackbox
 from p01.remote.store.seats import Seat
 
@@ -79,14 +80,16 @@ def standing(thread: int) -> Stack:
 
 # -- of another process
 
-def register(box: presence.Box) -> None:
+def register(box: presence.Box, loops: Collection[Any] = ()) -> None:
     """Have this process write down where its threads stand whenever it is asked to, even by code
-    that holds on to the GIL."""
+    that holds on to the GIL; and print where the jobs of its loops do that no thread shows."""
     if box.file is not None:
         path = box.path.with_suffix(blackbox.STACK)
         with suppress(OSError):             # somebody removes the folder just now
             box.stack = open(path, 'ab', buffering=0)   # noqa: SIM115 - as long as the process
             faulthandler.register(blackbox.STACKSIGNAL, box.stack, all_threads=True, chain=False)
+    if loops:
+        threading.Thread(target=show, args=(loops,), daemon=True, name='p01-stacks').start()
 
 
 def left(seat: Seat, jobid: int) -> Stack:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from p01.remote.engine.asynchronous import Asynchronous
 from p01.remote.engine.runner import Runner
+from p01.remote.engine.seams import Hearing
 
 
 class Place:
@@ -51,6 +52,14 @@ class Place:
             self.counted = now
             self.rate += (ends / max(lasted, 0.001) - self.rate) / 4
             self.recent = self.recent and bool(ends or self.load)
+
+    def standing(self) -> Hearing:
+        """Ask where its jobs stand, see Handed."""
+        jobs = list(self.aio.running.values())
+        if self.aio.executor is not None:
+            return self.aio.executor.standing(jobs)
+        texts = [job.standing() for job in jobs]
+        return lambda until: texts
 
     def close(self) -> None:
         """End it, and what runs there."""

@@ -193,7 +193,7 @@ class Served:
             rest = quota.Quota(self.options, loops, self.full)
             for loop in loops:
                 loop.quota = rest
-        limit.register(presence.mine(self.app.db))
+        limit.register(presence.mine(self.app.db), loops)
         return loops
 
     def turn(self) -> None:

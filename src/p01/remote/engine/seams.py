@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeAlias
 
@@ -202,6 +202,10 @@ class Attempted(JobRun, Protocol):
         """Until when it may go on, at most; infinite for ever."""
 
 
+# waits for where jobs stand until an instant of the monotonic clock; a text for each thread or job
+Hearing: TypeAlias = Callable[[float], list[str]]
+
+
 class Contact(Protocol):
     """How a job in a process that knows no database is heard, and hears."""
 
@@ -219,6 +223,10 @@ class Executor(Protocol):
 
     async def run(self, job: Attempted) -> object:
         """What a job returns, waited for on an event loop. Raises what it does, and WorkerDied."""
+
+    def standing(self, jobs: Collection[Attempted]) -> Hearing:
+        """Ask where these of its jobs stand, as far as threads of this process do not show it. For
+        any thread, one at a time."""
 
     def close(self) -> None:
         """End."""

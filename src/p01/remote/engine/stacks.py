@@ -1,37 +1,79 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""Where the threads of worker processes stand, for people: of this process, and of another one on
-this host by what it wrote beside its box, which it can even while it holds on to the GIL."""
+"""Where the threads of worker processes stand, for people: of this process, with the jobs that it
+has handed elsewhere, and of another one on this host by what it wrote beside its box, which it can
+even while it holds on to the GIL."""
 from __future__ import annotations
 
+import os
 import re
+import signal
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
-from p01.remote.ground import blackbox
+from p01.remote.ground import blackbox, fork
+from p01.remote.ground.foreign import Raised, guarded
 
-THREAD = re.compile(r'^(?:Current thread|Thread) 0x([0-9a-f]+)')     # as faulthandler writes it
+# as faulthandler writes it, and threads
+THREAD = re.compile(r'^(?:Current thread|Thread) 0x([0-9a-f]+)')
 LONGESTREPLY = 30_000       # characters of the stacks of a process; what is beyond goes
+DEEPEST = 60                # calls of a stack, the innermost
+ANSWERS = 1.0               # seconds that the places have where jobs run elsewhere
+
+_asking = fork.Lock()       # each place is asked by one thread at a time
 
 
 def here(loops: Iterable[Any]) -> str:
     """Where the threads of this process stand, with the jobs that its loops run, and where the jobs
-    on its event loops do."""
+    do that run elsewhere, which have ANSWERS seconds to say it."""
     loops = list(loops)
-    runs = {loop.post.thread: jobText(loop.post.running, loop.post.began) for loop in loops
-            if loop.post.running}
+    runs = {slot.thread: jobText(slot.jobid, slot.began) for loop in loops
+            for slot in apart(loop.post.box.path) if slot.thread}
+    runs |= {loop.post.thread: jobText(loop.post.running, loop.post.began) for loop in loops
+             if loop.post.running}
     names = {thread.ident: thread.name for thread in threading.enumerate()}
-    parts = []
-    for ident, frame in sys._current_frames().items():
-        parts.append(f'Thread {names.get(ident, hex(ident))}{runs.get(ident, "")}:\n'
-                     + ''.join(traceback.format_list(traceback.extract_stack(frame))))
-    parts += [text for loop in loops for text in loop.handed.standing()]
-    return '\n'.join(parts)[:LONGESTREPLY]
+    parts = [f'Thread {names.get(ident, hex(ident))}{runs.get(ident, "")}:\n{trace(frame)}'
+             for ident, frame in sys._current_frames().items()]
+    return '\n'.join(elsewhere(loops) + parts)[:LONGESTREPLY]
+
+
+def elsewhere(loops: Iterable[Any]) -> list[str]:
+    """Where the jobs of loops stand that await, or run in other processes; waits for those at most
+    ANSWERS seconds."""
+    with _asking:
+        hearings = [each for loop in loops for each in loop.handed.standing()]
+        until = time.monotonic() + ANSWERS
+        found = [guarded(hear, until) for hear in hearings]
+    return [text for texts in found if not isinstance(texts, Raised) for text in texts]
+
+
+def show(loops: Collection[Any]) -> None:
+    """Print where the jobs of loops stand that no thread of this process shows, whenever
+    ASIDESIGNAL comes, which all threads have blocked."""
+    while signal.sigwait({blackbox.ASIDESIGNAL}):
+        text = '\n'.join(elsewhere(loops))
+        with suppress(OSError, ValueError):     # closed, or nobody reads it
+            print(f'Worker process {os.getpid()}, beside its threads\n{text}', file=sys.stderr,
+                  flush=True)
+
+
+def threads(but: int) -> bytes:
+    """Where the threads of this process stand but one of them, as labelled reads it."""
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    parts = [f'Thread {ident:#x} {names.get(ident, "")}:\n{trace(frame)}'
+             for ident, frame in sys._current_frames().items() if ident != but]
+    return '\n'.join(parts)[:LONGESTREPLY].encode(errors='replace')
+
+
+def trace(frame: FrameType) -> str:
+    """Where a thread stands, as tracebacks show it; of a deep one the innermost calls."""
+    return ''.join(traceback.format_list(traceback.extract_stack(frame, DEEPEST)))
 
 
 def beside(box: Path) -> str:
@@ -41,18 +83,27 @@ def beside(box: Path) -> str:
         text = blackbox.ask(blackbox.pidOf(box), box)
         slots = [slot for slot in blackbox.slots(box) if slot.jobid]
         runs = {slot.thread: jobText(slot.jobid, slot.began) for slot in slots}
-        lines = []
-        for line in text.splitlines():
-            found = THREAD.match(line)
-            lines.append(line.removesuffix(' (most recent call first):') + runs.get(int(found[1],
-                                                                                        16),
-                                                                                    '') + ':'
-                         if found
-                         else line)
-        lines += [f'Event loop{jobText(slot.jobid, slot.began)}' for slot in slots
-                  if slot.round == blackbox.FREE]
-        return '\n'.join(lines)[:LONGESTREPLY]
+        parts = [f'Event loop or executor{jobText(slot.jobid, slot.began)}\n'
+                 for slot in apart(box) if not slot.thread]
+        return '\n'.join([labelled(text, runs), *parts])[:LONGESTREPLY]
     return ''
+
+
+def apart(box: Path) -> list[blackbox.Slot]:
+    """What runs beside the workers' threads of the process of a box: in threads of its executors,
+    which have it, or where its threads do not show it."""
+    return [slot for slot in blackbox.running(box) if slot.round == blackbox.FREE]
+
+
+def labelled(text: str, runs: Mapping[int, str], process: str = '') -> str:
+    """Stacks of threads, each with what it runs, by its number, and of which process it is."""
+    lines = []
+    for line in text.splitlines():
+        if found := THREAD.match(line):
+            line = (line.removesuffix(' (most recent call first):').removesuffix(':') + process
+                    + runs.get(int(found[1], 16), '') + ':')
+        lines.append(line + '\n')
+    return ''.join(lines)
 
 
 def jobText(jobid: int, began: float) -> str:

@@ -37,8 +37,8 @@ BLURRED, UNBEGUN = -1.0, -2.0
 # nothing yet, and of one that says which job's step an event loop is at
 FREE, TAKEN, STEP = 0, -1, -2
 
-# has a process write down where its threads stand; nobody else has a use for it
-STACKSIGNAL = signal.SIGRTMAX - 3
+# has a process write down where its threads stand; print where its jobs do that none of them shows
+STACKSIGNAL, ASIDESIGNAL = signal.SIGRTMAX - 3, signal.SIGRTMAX - 4
 ANSWERWAIT = 0.5                          # seconds that it has for that
 # seconds that a supervisor has to say how a process of its own has ended
 WORD = 0.3
@@ -95,7 +95,7 @@ class Slot(NamedTuple):
     began: float
     deadline: float                     # 0 for none
     round: int                          # of its seat, see seats.Seat; FREE, TAKEN, STEP
-    thread: int                         # as threading.get_ident tells
+    thread: int                         # as threading.get_ident tells; 0 for none
     # of the run that somebody asked to end: its job, when it began, and until when it gets
     asked: int = 0
     since: float = 0.0

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ZPL-2.1
 """Notes in boxes: that the job that runs in a slot is to end. Whoever is on the host may write one;
-the worker and its supervisor read it."""
+the worker and its supervisor read it. And which thread a slot is lent to."""
 from __future__ import annotations
 
 import contextlib
@@ -9,7 +9,7 @@ import os
 import time
 from pathlib import Path
 
-from p01.remote.ground.blackbox import BOXHEAD, FREE, NOTE, SLOTSIZE, near, read
+from p01.remote.ground.blackbox import BOXHEAD, FREE, NOTE, SLOTSIZE, TURN, near, read
 
 # seconds that a process has to end one of many jobs by itself, before all of it is ended
 HEARS = 2.0
@@ -43,6 +43,12 @@ def asked(data: mmap.mmap, number: int, jobid: int, began: float) -> float:
     that."""
     found = NOTE.unpack_from(data, placeOf(number))
     return float(found[2]) if found[:2] == (jobid, began) else 0.0
+
+
+def lend(data: mmap.mmap, number: int, thread: int) -> None:
+    """Note in our own box which thread runs the job of a slot that no worker's thread has."""
+    if not data.closed:
+        TURN.pack_into(data, placeOf(number) - TURN.size, FREE, thread)
 
 
 def placeOf(number: int) -> int:

@@ -3,6 +3,7 @@
 an order, which it answers."""
 from __future__ import annotations
 
+import re
 import time
 
 from ZODB.Connection import Connection
@@ -25,9 +26,8 @@ def stackOf(app: App, name: str, who: str) -> str | None:
         seat = processor.store.seats.get(name)
         path = seat.path if seat is not None and seat.box and seat.host == blackbox.HOST else None
     text = stacks.beside(path) if path is not None and not blackbox.died(path) else ''
-    # where those stand that await it knows itself alone
-    awaits = path is not None and any(slot.round == blackbox.FREE
-                                      for slot in blackbox.running(path))
+    # where those stand that await, or run elsewhere, it knows itself alone
+    awaits = path is not None and not all(slot.thread for slot in stacks.apart(path))
     return text if text and not awaits else answered(app, name, who) or text or None
 
 
@@ -57,5 +57,5 @@ def answered(app: App, name: str, who: str) -> str | None:
 def ofJob(text: str, jobid: int) -> tuple[str, str]:
     """Of where threads stand, what runs a job, and the others; '' where it is not said."""
     parts = text.split('\n\n')
-    mine = [part for part in parts if f'runs job {jobid} for ' in part]
+    mine = [part for part in parts if re.search(rf'[Jj]ob {jobid} ', part.partition('\n')[0])]
     return '\n\n'.join(mine), '\n\n'.join(part for part in parts if part not in mine)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import sys
 import threading
 from collections.abc import Callable
 from typing import TypeAlias
@@ -16,6 +17,7 @@ from typing import TypeAlias
 from distributed import Worker, get_worker
 
 from p01.remote.engine.executors import remote
+from p01.remote.engine.stacks import trace
 from p01.remote.exceptions import WorkerDied
 from p01.remote.ground.boards import AREA, Area, Words
 from p01.remote.ground.foreign import guarded
@@ -29,6 +31,7 @@ LOST = 'its Dask worker died'
 Answer: TypeAlias = tuple[bytes, Words | None]      # see remote.call; what it has said
 
 told: dict[str, None] = {}      # runs that are to end
+threads: dict[str, int] = {}    # in which threads runs are
 
 
 def bound(data: bytes, pid: int, key: str, client: str) -> Answer:
@@ -37,6 +40,7 @@ def bound(data: bytes, pid: int, key: str, client: str) -> Answer:
     if os.getpid() != pid:
         raise WorkerDied(LOST)
     voice = Voice(key, client, get_worker())
+    threads[key] = threading.get_ident()
     thread = threading.Thread(target=voice.speak, name=f'p01.remote.says.{key}', daemon=True)
     thread.start()
     try:
@@ -44,6 +48,7 @@ def bound(data: bytes, pid: int, key: str, client: str) -> Answer:
     finally:
         voice.over.set()
         told.pop(key, None)
+        del threads[key]
 
 
 class Sent:
@@ -62,6 +67,12 @@ def stop(key: str) -> None:
     told[key] = None
     while len(told) > MOSTTOLD:
         told.pop(next(iter(told)))
+
+
+def standing(keys: list[str]) -> dict[str, str]:
+    """Where these runs stand, as tracebacks show it; without those that have not begun here."""
+    frames = sys._current_frames()
+    return {key: trace(frames[threads[key]]) for key in keys if threads.get(key) in frames}
 
 
 class Voice:

@@ -7,6 +7,7 @@ its next look.
 """
 from __future__ import annotations
 
+import faulthandler
 import mmap
 import os
 import select
@@ -17,9 +18,12 @@ import sys
 import threading
 from contextlib import suppress
 
+from p01.remote.engine import stacks
 from p01.remote.engine.executors.remote import call
 from p01.remote.ground import notes
+from p01.remote.ground.blackbox import STACKSIGNAL
 from p01.remote.ground.boards import Area
+from p01.remote.ground.foreign import guarded
 
 FRAMELENGTH = struct.Struct('<Q')        # how much is sent, in front of it
 PARENTLOOK = 1.0                    # seconds between two looks at whether the worker lives
@@ -43,13 +47,19 @@ class Mapped:
         return notes.asked(self.box, slot, jobid, began) > 0.0
 
 
-def main(link: int, heard: int, board: int, number: int, box: int) -> None:
-    """Run the jobs that come over a socket, and answer each."""
+def main(link: int, heard: int, board: int, number: int, box: int, asks: int, stack: int) -> None:
+    """Run the jobs that come over a socket, and answer each; say over another one where they stand,
+    or in a file."""
     # terminals and service managers send these to all, and the worker acts on them; what a job
     # starts shall not ignore them
     for each in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(each, lambda each, frame: None)
-    threading.Thread(target=watch, args=(heard, os.getppid()), daemon=True).start()
+    faulthandler.register(STACKSIGNAL, stack, all_threads=True, chain=False)
+    asked = socket.socket(fileno=asks)
+    threading.Thread(target=watch, args=(heard, asked, os.getppid()), daemon=True).start()
+    # that one has it: what a job waits for in C is not interrupted
+    signal.pthread_sigmask(signal.SIG_BLOCK, {STACKSIGNAL})
+    asked.send(f'{threading.get_ident():#x}'.encode())
     contact = Mapped(board, number, box)
     with socket.socket(fileno=link) as sock:
         while True:
@@ -69,11 +79,20 @@ def receive(sock: socket.socket, count: int) -> bytes:
     return bytes(data)
 
 
-def watch(heard: int, parent: int) -> None:
-    """End with the worker, whatever the job is at."""
-    while os.getppid() == parent and not select.select([heard], [], [], PARENTLOOK)[0]:
-        pass
+def watch(heard: int, asks: socket.socket, parent: int) -> None:
+    """Say where the job stands when that is asked for; end with the worker, whatever it is at."""
+    found: list[int] = []
+    while heard not in found and os.getppid() == parent:
+        if asks.fileno() in found:
+            guarded(answer, asks)
+        found = select.select([heard, asks.fileno()], [], [], PARENTLOOK)[0]
     end()
+
+
+def answer(asks: socket.socket) -> None:
+    """Say where all threads stand but this one. Raises OSError where nobody hears it."""
+    asks.recv(1)
+    asks.send(stacks.threads(threading.get_ident()), socket.MSG_DONTWAIT)
 
 
 def end() -> None:

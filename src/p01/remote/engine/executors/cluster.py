@@ -13,9 +13,10 @@ import pickle
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Callable, Collection
+from concurrent.futures import Future, wait
 from contextlib import suppress
+from time import monotonic
 from typing import Any, NamedTuple
 
 from distributed import Client
@@ -23,9 +24,10 @@ from tornado.ioloop import IOLoop
 
 from p01.remote import events
 from p01.remote.engine.executors import remote
-from p01.remote.engine.executors.bound import LOST, SAYS, Answer, Sent, stop
+from p01.remote.engine.executors.bound import LOST, SAYS, Answer, Sent, standing, stop
 from p01.remote.engine.executors.ends import heard
-from p01.remote.engine.seams import Attempted
+from p01.remote.engine.seams import Attempted, Hearing
+from p01.remote.engine.stacks import ANSWERS, jobText
 from p01.remote.exceptions import WorkerDied
 from p01.remote.ground import subscribers
 from p01.remote.ground.boards import Words
@@ -108,7 +110,8 @@ class Cluster:
     async def serve(self, begun: threading.Event) -> None:
         """The event loop of all its clients. Each would have one of its own, in a thread, and leave
         it where it reaches nobody."""
-        self.loop, self.ends = IOLoop.current(), asyncio.Event()
+        self.loop, self.events = IOLoop.current(), asyncio.get_running_loop()
+        self.ends = asyncio.Event()
         begun.set()
         await self.ends.wait()
 
@@ -235,6 +238,45 @@ class Cluster:
                              kwargs={'workers': [run.place.address],
                                      'on_error': 'ignore'}).start()
 
+    # -- for any thread
+
+    def standing(self, jobs: Collection[Attempted]) -> Hearing:
+        """See seams.Executor. All Dask workers are asked at once, each for all of its runs."""
+        places: dict[Place, list[Run]] = {}
+        with self.lock:
+            for run in self.runs.values():
+                if run.job in jobs and run.place is not None:
+                    places.setdefault(run.place, []).append(run)
+        asked = {place: asyncio.run_coroutine_threadsafe(self.ask(place, runs), self.events)
+                 for place, runs in places.items()}
+
+        def hear(until: float) -> list[str]:
+            wait(asked.values(), max(0.0, until - monotonic()))
+            return [text for place, answer in asked.items()
+                    for text in described(place, places[place], answer)]
+
+        return hear
+
+    async def ask(self, place: Place, runs: list[Run]) -> dict[str, str]:
+        """Where runs stand, as their Dask worker says. Raises TimeoutError, and what distributed
+        does."""
+        assert self.client is not None
+        found = await asyncio.wait_for(
+            self.client.run(standing, [run.key for run in runs], workers=[place.address]), ANSWERS)
+        return dict(found[place.address])
+
     def close(self) -> None:
         """End."""
         self.over.set()
+
+
+def described(place: Place, runs: list[Run], answer: Future[dict[str, str]]) -> list[str]:
+    """Where the runs of a Dask worker stand, given what that has said by now."""
+    said = guarded(answer.result, 0.0)
+    texts = []
+    for run in runs:
+        where = '  It does not answer: it holds on to the GIL, or is away.\n' \
+            if isinstance(said, Raised) else said.get(run.key, '  It has not begun the job.\n')
+        texts.append(f'Dask worker {place.address}, process {place.pid}'
+                     f'{jobText(run.job.task.id, run.job.began)}:\n{where}')
+    return texts

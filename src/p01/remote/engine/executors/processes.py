@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Collection
 from contextlib import ExitStack, suppress
 
 from p01.remote.engine import progress
@@ -21,7 +22,8 @@ from p01.remote.engine.channel import flags
 from p01.remote.engine.executors import remote
 from p01.remote.engine.executors.child import FRAMELENGTH
 from p01.remote.engine.executors.ends import heard
-from p01.remote.engine.seams import Attempted
+from p01.remote.engine.executors.inquiry import Inquiry, answers
+from p01.remote.engine.seams import Attempted, Hearing
 from p01.remote.exceptions import WorkerDied
 from p01.remote.ground.blackbox import howOf
 from p01.remote.ground.boards import Area
@@ -30,7 +32,7 @@ from p01.remote.ground.boards import Area
 POOLCODE = """import marshal, sys
 sys.path[:], sys.argv[:] = marshal.load(open({heard}, 'rb', closefd=False))
 from p01.remote.engine.executors.child import main
-main({link}, {heard}, {board}, {number}, {box})"""
+main({link}, {heard}, {board}, {number}, {box}, {asks}, {stack})"""
 
 
 class Child:
@@ -59,13 +61,18 @@ class Child:
             heard, self.lifeline = os.pipe()        # ends with this process
             ours.callback(os.close, self.lifeline)
             theirs.callback(os.close, heard)
-            handles = [link.fileno(), heard, box,
+            self.inquiry = Inquiry()
+            ours.callback(self.inquiry.close)
+            asks, stack = theirs.enter_context(self.inquiry.theirs), self.inquiry.handle()
+            theirs.callback(os.close, stack)
+            handles = [link.fileno(), heard, box, asks.fileno(), stack,
                        *([] if self.board is None else [self.board.file.fileno()])]
             code = POOLCODE.format(link=handles[0], heard=heard, box=box, number=self.number,
-                                   board=handles[-1])
+                                   board=handles[-1], asks=handles[3], stack=stack)
             self.process = subprocess.Popen(
                 [sys.executable, *flags(sys.orig_argv), '-c', code],
                 stdin=subprocess.DEVNULL, pass_fds=handles)
+            self.inquiry.process = self.process
             threading.Thread(target=self.watch, daemon=True,
                              name=f'p01.remote.child.{self.process.pid}').start()
             ours.pop_all()
@@ -87,7 +94,7 @@ class Child:
 
     async def ask(self, job: Attempted) -> bytes:
         """What it answers. Raises WorkerDied when it dies instead."""
-        data = remote.pack(job)
+        data, self.inquiry.job = remote.pack(job), job
         if self.board is not None and self.number:
             with self.lock:
                 lives = self.users > 0      # else its area may be somebody else's by now
@@ -143,6 +150,7 @@ class Child:
                 self.events.remove_reader(self.link)
             self.link.close()
             os.close(self.lifeline)
+            self.inquiry.close()
 
 
 class Processes:
@@ -164,6 +172,7 @@ class Processes:
             child.close()
             raise
         job.silence()       # what it has said is read before the next one says anything there
+        child.inquiry.job = None
         self.idle.append(child)
         return remote.result(answer)
 
@@ -177,6 +186,13 @@ class Processes:
         child = Child(job)
         self.children.add(child)
         return child
+
+    def standing(self, jobs: Collection[Attempted]) -> Hearing:
+        """See seams.Executor."""
+        asked = [child.inquiry for child in list(self.children) if child.inquiry.job in jobs]
+        for each in asked:
+            each.ask()
+        return lambda until: answers(asked, until)
 
     def close(self) -> None:
         """End all."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Collection
 from contextlib import suppress
 from contextvars import copy_context
 
 from p01.remote.engine.executors.ends import heard
-from p01.remote.engine.seams import Attempted
+from p01.remote.engine.seams import Attempted, Hearing
 from p01.remote.ground import fork
 from p01.remote.ground.foreign import Raised, guarded
+from p01.remote.ground.notes import lend
 
 
 class Threads:
@@ -38,11 +40,17 @@ class Threads:
             with suppress(RuntimeError):            # the event loop has ended
                 events.call_soon_threadsafe(settle, found)
 
-        threading.Thread(target=work, daemon=True, name=f'p01.remote.job.{job.task.id}').start()
+        thread = threading.Thread(target=work, daemon=True, name=f'p01.remote.job.{job.task.id}')
+        thread.start()
+        lend(job.home.post.box.map, job.slot, thread.ident or 0)
         found = await heard(done, job)
         if isinstance(found, Raised):
             raise found.error
         return found
+
+    def standing(self, jobs: Collection[Attempted]) -> Hearing:
+        """See seams.Executor."""
+        return lambda until: []
 
     def close(self) -> None:
         """End."""

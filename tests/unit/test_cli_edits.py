@@ -67,6 +67,21 @@ def test_a_moved_job_runs_where_it_is_now(filled, run):
     assert run('jobs', 'list', filled, 'queue:night', 'status:completed', '--json')[1][0]['id'] == 3
 
 
+def test_delayed_jobs_run_now(filled, run):
+    dry = run('jobs', 'now', filled, '--all', '--dry-run', '--json')
+    assert dry[:2] == (0, {'queued': [5], 'left': {}, 'dryRun': True})
+    assert known(run, filled, 5)['status'] == 'delayed'
+    status, out, _ = run('jobs', 'now', filled, 3, 5)
+    assert status == 1 and '1 queued now: 5' in out and 'job 3 is queued; left as it is' in out
+    assert known(run, filled, 5)['status'] == 'queued'
+    assert run('jobs', 'now', filled, 'job:add')[0] == 1
+    assert run('audit', filled, '--json')[1][0]['what'] == 'run now 1 job: 5'
+    status, _, err = run('jobs', 'now', filled)
+    assert status == 2 and 'Name the ids' in err
+    status, _, err = run('jobs', 'now', filled, 'status:error')
+    assert status == 2 and 'can be run now' in err
+
+
 def test_a_waiting_job_is_edited(filled, run):
     status, out, _ = run('jobs', 'edit', filled, 3, '--args', '[20]', '--kwargs', '{"b": 5}',
                          '--queue', 'night', '--json')

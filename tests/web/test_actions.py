@@ -5,7 +5,7 @@ from html import unescape
 
 import pytest
 
-from p01.remote.store.records import CANCELLED, COMPLETED, ERROR, QUEUED
+from p01.remote.store.records import CANCELLED, COMPLETED, DELAYED, ERROR, QUEUED
 from p01.remote.testing import waitFor
 from p01.remote.views import figures
 from p01.remote.views.errors import failuresOf
@@ -185,3 +185,16 @@ def test_counts_are_true_after_all_of_it(town):
     from tests.conftest import recount
     with town.app.reading() as processor:
         assert figures.exact(processor.store) == recount(processor.store)
+
+
+def test_delayed_jobs_run_now(town):
+    """Those enqueued for later, and those that wait to run again."""
+    some = those(town, DELAYED)
+    assert some and 'value="now"' in town.text('/jobs?filter=status:delayed')
+    assert 'value="now"' not in town.text('/jobs?filter=status:error')
+    assert 'Run now' in town.text(f'/jobs/{some[0]}')
+    waits = those(town, QUEUED)[0]
+    text = done(town, town.post('/jobs/act', do='now', job=[some[0], waits], back='/jobs'))
+    assert '1 queued now; 1 could not be' in text and town.status(some[0]) == QUEUED
+    text = done(town, town.post('/jobs/act', do='now', all='1', filter='', back='/jobs'))
+    assert f'{len(some) - 1} queued now' in text and not those(town, DELAYED)

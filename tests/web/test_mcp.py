@@ -419,6 +419,14 @@ def test_waiting_jobs_are_cancelled_and_running_ones_where_one_says_so(office):
     assert office.ask('showJob', id=running)['asked']['who'] == 'ann@shop-1 (assistant)'
 
 
+def test_delayed_jobs_run_now(office):
+    some = office.ids('delayed')
+    first, last = office.act('runJobsNow', filter='-queue:none')
+    assert first['facts']['number'] == last['facts']['number'] == len(some)
+    assert office.ids('delayed') == [] and set(some) <= set(office.ids('queued'))
+    assert 'only those can be that are delayed' in office.refused('runJobsNow', ids=some)
+
+
 def test_waiting_jobs_are_moved(office):
     first, last = office.act('moveJobs', filter='queue:feed', queue='slow', priority=-5)
     assert first['text'].startswith('3 jobs would be moved to queue slow and to priority -5: 3 ')

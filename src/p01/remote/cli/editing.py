@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ZPL-2.1
-"""p01-remote jobs: move, edit, again."""
+"""p01-remote jobs: now, move, edit, again."""
 from __future__ import annotations
 
 import sys
@@ -21,7 +21,29 @@ from p01.remote.ground.foreign import listed
 from p01.remote.job import Arguments, FunctionJob
 from p01.remote.processor import RemoteProcessor
 from p01.remote.store.records import QUEUED
-from p01.remote.wire.deeds import moving, proveWritten
+from p01.remote.wire.deeds import DEEDS, moving, proveWritten
+
+
+@jobs.command(cls=Filtered)
+@appArgument
+@click.option('--all', 'every', is_flag=True, help='All delayed jobs.')
+@filterOptions
+@dryOption
+@jsonOption
+def now(target: str, words: tuple[str, ...], every: bool, dry: bool, asJson: bool,
+        **which: Any) -> int:
+    """Have delayed jobs wait for their time no longer, by their ids or by a filter: those that were
+    enqueued for later, and those that wait to run again after a failure.
+
+    Exit status 1 when one of them could not be, or there was none.
+    """
+    jobids = idsOf(words)
+    if bool(jobids) == (every or isNarrowed(() if jobids else words, which)):
+        raise click.UsageError('Name the ids of jobs, or delayed ones by a filter, --queue, '
+                               '--name, --since, --older-than or --all.')
+    verb = DEEDS['now']
+    wanted = None if jobids else narrowed(words, which, verb.stati, verb.stati, 'run now')
+    return bulk(target, jobids, wanted, verb, QUEUED, 'queued now', dry, asJson)
 
 
 @jobs.command(cls=Filtered)

@@ -21,7 +21,7 @@ from p01.remote.views.listing import find
 
 @click.group(cls=Nouns)
 def jobs() -> None:
-    """Look at jobs, retry, cancel, move, edit and remove them."""
+    """Look at jobs, retry, cancel, move, edit and remove them, run delayed ones now."""
 
 
 # -- looking

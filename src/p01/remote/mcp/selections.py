@@ -179,6 +179,7 @@ def moved(given: Given) -> str:
 
 RETRYING = Bulk('retry', lambda given: 'run again', 'run again', (ERROR,),
                 unless=', or another job has its unique key')
+HASTENING = Bulk('now', lambda given: 'run now, without a wait for their time', 'run now')
 CANCELLING = Bulk('cancel', lambda given: 'cancelled', 'cancelled', options={'running': False})
 MOVING = Bulk(MOVE, moved, 'moved')
 REMOVING = Bulk('remove', lambda given: 'deleted for good, with all that is known of them',

@@ -13,7 +13,7 @@ from p01.remote.mcp.answers import (
     named,
 )
 from p01.remote.mcp.orders import done, planned
-from p01.remote.mcp.selections import CANCELLING, MOVING, REMOVING, RETRYING
+from p01.remote.mcp.selections import CANCELLING, HASTENING, MOVING, REMOVING, RETRYING
 from p01.remote.mcp.shapes import Action, Look
 from p01.remote.views import grammar
 from p01.remote.wire.fields import ANEWPARTS, EDITPARTS, ORDERPARTS, PRIORITY, TIME, Field
@@ -96,6 +96,10 @@ ACTINGTOOLS = (
     Action('retryJobs', 'Run jobs again',
            'Run failed or cancelled jobs again; of a filter without a status those that failed.',
            RETRYING.plan, RETRYING.act, SELECTED),
+    Action('runJobsNow', 'Run delayed jobs now',
+           'Have delayed jobs wait for their time no longer: those enqueued for later, and those '
+           'that wait to run again after a failure.', HASTENING.plan, HASTENING.act, SELECTED,
+           again=True),
     Action('cancelJobs', 'Cancel jobs',
            'Cancel jobs that wait; with running those that run as well, which are asked to end.',
            CANCELLING.plan, CANCELLING.act, {

@@ -24,9 +24,9 @@ PAGEROWS = 50              # rows of a page
 LOOKEDAT = 3_000          # jobs that are looked at for one
 CHOICES = 100           # queues that can be chosen from
 WHOLE = re.compile('[0-9]{1,18}')
-DID = {'retry': 'queued again', 'cancel': 'cancelled', 'move': 'moved', 'remove': 'removed',
-       'pause': 'paused', 'resume': 'resumed', 'run': 'enqueued', 'skip': 'skipped',
-       'edit': 'changed', 'reset': 'reset', 'stop': 'asked to end',
+DID = {'retry': 'queued again', 'now': 'queued now', 'cancel': 'cancelled', 'move': 'moved',
+       'remove': 'removed', 'pause': 'paused', 'resume': 'resumed', 'run': 'enqueued',
+       'skip': 'skipped', 'edit': 'changed', 'reset': 'reset', 'stop': 'asked to end',
        'quiet': 'asked to claim no more', 'unquiet': 'may claim again'}
 
 

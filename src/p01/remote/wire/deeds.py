@@ -61,6 +61,12 @@ def removed(processor: RemoteProcessor, jobid: int, who: str) -> bool:
     return verbs.remove(processor.store, jobid, clocks.now()) is not None
 
 
+def hastened(processor: RemoteProcessor, jobid: int, who: str) -> bool:
+    """Have a delayed job wait for its time no longer."""
+    return processor.getJobStatus(jobid) == DELAYED \
+        and editing.edit(processor, jobid, editing.changesOf(atOnce=True))
+
+
 def cancelling(running: bool = True, grace: Span = GRACE) -> Verb:
     """To cancel jobs; running: also to ask those that run to end, which get so long for it. Raises
     InputError."""
@@ -78,7 +84,8 @@ def moving(queue: str | None = None, priority: int | None = None) -> Verb:
                 lambda processor, jobid, who: editing.edit(processor, jobid, changes))
 
 
-DEEDS = {'retry': Verb('run again', (ERROR, CANCELLED), retried), 'cancel': cancelling(),
+DEEDS = {'retry': Verb('run again', (ERROR, CANCELLED), retried),
+         'now': Verb('run now', (DELAYED,), hastened), 'cancel': cancelling(),
          'remove': Verb('delete', FINISHED, removed)}
 # words that have options, and which
 CHOSEN: Mapping[str, tuple[Callable[..., Verb], Collection[str]]] = {

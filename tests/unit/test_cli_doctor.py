@@ -267,3 +267,10 @@ def test_workers_that_are_to_claim_no_more_are_told_apart(shop, run, seated):
     assert run('workers', 'quiet', shop, '--all')[0] == 0
     for verb in ('status', 'top'):
         assert '⏸ quiet' in run(verb, shop)[1]
+    jobid = run('enqueue', shop, 'add', '1', '--json')[1]['id']
+    said = 'no worker serves it: 1 is quiet or stopping; `p01-remote workers unquiet'
+    assert said in run('doctor', shop)[1] and 'no worker serves default' in run('status', shop)[1]
+    assert 'No worker serves queue default: all workers of it are' in run('jobs', 'why', shop,
+                                                                             jobid)[1]
+    assert run('workers', 'unquiet', shop, '--all')[0] == 0
+    assert 'no worker serves' not in run('doctor', shop)[1]

@@ -4,6 +4,7 @@ rescued."""
 from __future__ import annotations
 
 import pickle
+import time
 import weakref
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -40,6 +41,7 @@ class Seen(NamedTuple):
     slot: blackbox.Slot | None = None       # its thread; None where it cannot be read, as elsewhere
     # the jobs on its event loop, and when each has begun, in seconds of time.monotonic, or UNBEGUN
     loop: Mapping[int, float] = MappingProxyType({})
+    silent: float | None = None     # seconds since its process's last sign of life, then
 
     def begun(self) -> dict[int, float]:
         """Those that have begun on its event loop."""
@@ -237,7 +239,7 @@ class Seat(Holder, Packed):
             return []                   # pulled by hand: who pulled has begun
         written = self.written()
         jobids = [jobid for jobid in self.claims if jobid not in written]
-        slot, loop = self.glimpse() if anew or self._p_jar is None else self.seen()
+        slot, loop, _ = self.glimpse() if anew or self._p_jar is None else self.seen()
         if slot is None:
             # of several at once, all may have begun
             return jobids[1:] if self.parts == 1 else []
@@ -264,11 +266,11 @@ class Seat(Holder, Packed):
         """What our process says in its box."""
         if self.host == blackbox.HOST and self.box:
             with suppress(OSError, IndexError):
-                slots = blackbox.read(self.path).slots
+                head, slots = (box := blackbox.read(self.path)).head, box.slots
                 return Seen(slots[self.slot],
                             {slot.last: slot.began for slot in slots
                              if slot.round == blackbox.FREE and slot.last}
-                            if self.parts > 1 else SEENNOTHING.loop)
+                            if self.parts > 1 else SEENNOTHING.loop, time.monotonic() - head.beat)
         return SEENNOTHING
 
     def pull(self, jobids: Iterable[int], now: float) -> None:

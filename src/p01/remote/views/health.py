@@ -25,7 +25,7 @@ from p01.remote.views.figures import LATE
 from p01.remote.views.filters import Filter
 from p01.remote.views.listing import find
 from p01.remote.views.queues import Queues, knownQueues, queuesOf, unknown, unserved
-from p01.remote.views.workers import Worker, outdated, workersOf
+from p01.remote.views.workers import Worker, outdated, quietOf, workersOf
 
 SEEN = 10_000       # waiting jobs that are looked at
 MANYRETRYING = 10           # jobs that failed and wait to run again; more are worth a word
@@ -196,8 +196,11 @@ def queues(scene: Scene) -> Answer:
             found.append((f'{name} is paused, but {unknown(queue.name, known)}', ''))
     for name, jobs in unserved(scene.queues, scene.workers).items():
         what = f'{count(jobs, "job")} in {shown(name)} {verb(jobs, "wait")}'
-        found.append((f'{what}, and no worker serves it',
-                      f'`p01-remote worker {scene.target} --queue {shown(name)}` does'))
+        why, mend = '', f'`p01-remote worker {scene.target} --queue {shown(name)}` does'
+        if quiet := quietOf(scene.workers, name):
+            why = f': {quiet} {"is" if quiet == 1 else "are"} quiet or stopping'
+            mend = f'`p01-remote workers unquiet {scene.target} --all` lets quiet ones claim'
+        found.append((f'{what}, and no worker serves it{why}', mend))
     for name in sorted({name for worker in scene.workers for name in worker.queues} - known):
         found.append((f'a worker serves {shown(name)}, but {unknown(name, known)}', ''))
     if not found:

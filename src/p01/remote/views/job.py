@@ -14,6 +14,7 @@ from p01.remote.store.payload import unpack
 from p01.remote.store.records import PROCESSING, Asked, Attempt, Conflicts, Progress
 from p01.remote.store.views import View
 from p01.remote.views.waits import Reason, whyWaits
+from p01.remote.views.workers import startedOf
 
 SHOWNVALUE = 2000        # characters of an input or output that are shown
 
@@ -33,7 +34,8 @@ class Row(NamedTuple):
     due: float | None
     schedule: str | None        # that enqueued it, for a tick
     tick: float | None
-    started: float | None       # of the run that it ended with
+    # of the run that it ended with; in Details also of one that goes on, where this host knows
+    started: float | None
     completed: float | None
 
 
@@ -80,8 +82,11 @@ def detailsOf(processor: RemoteProcessor, view: View, now: float, values: bool =
     said = seen(processor, view)
     given, came = (loaded(view.record.input), outcome and loaded(outcome.output)) if values \
         else (None, None)
+    row = rowOf(view)
+    if seat is not None:
+        row = row._replace(started=startedOf(seat, view.id, now))
     return Details(
-        rowOf(view), labelOf(view.worker), extras['unique'][0] if 'unique' in extras else '',
+        row, labelOf(view.worker), extras['unique'][0] if 'unique' in extras else '',
         extras.get('expires'),
         outcome and outcome.holder, outcome and outcome.conflicts,
         outcome.asked if outcome is not None else None if seat is None else seat.asked.get(view.id),

@@ -12,7 +12,7 @@ from p01.remote.views.errors import Failure, Failures
 from p01.remote.views.figures import LATE
 from p01.remote.views.history import Point
 from p01.remote.views.queues import Queues
-from p01.remote.views.workers import Worker
+from p01.remote.views.workers import Worker, quietOf
 
 DAY, HOUR = 86400.0, 3600.0
 OFTEN = 3               # failures of a kind within an hour: it keeps failing
@@ -219,6 +219,9 @@ def stepOf(seen: Evidence, late: Said, fails: Said, stopped: bool) -> Step:
                     command=f"p01-remote enqueue {seen.target} NAME '[arguments]'")
     if seen.unserved:
         queue = next(iter(seen.unserved))
+        if quietOf(seen.workers, queue):
+            return Step(f'Let the workers of {queue} claim again.',
+                        command=f'p01-remote workers unquiet {seen.target} --all')
         return Step(f'Start a worker that serves {queue}.',
                     command=f'p01-remote worker {seen.target} --queue {queue}')
     if seen.overdue:

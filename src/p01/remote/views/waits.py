@@ -17,7 +17,7 @@ from p01.remote.store.seats import Seat
 from p01.remote.store.shards import Shard
 from p01.remote.store.store import Store
 from p01.remote.store.views import View
-from p01.remote.views.workers import Worker, workerOf, workersOf
+from p01.remote.views.workers import Worker, quietOf, workerOf, workersOf
 
 MOST = 1_000        # jobs before it that are counted
 
@@ -57,7 +57,9 @@ def whyWaits(store: Store, view: View, now: float) -> tuple[Reason, ...]:
     if not alive:
         held.append(Reason('idle', 'No worker runs.'))
     elif not serving:
-        held.append(Reason('unserved', f'No worker serves queue {shown(view.record.queue)}.'))
+        why = ': all workers of it are quiet or stopping' if quietOf(alive, view.record.queue) \
+            else ''
+        held.append(Reason('unserved', f'No worker serves queue {shown(view.record.queue)}{why}.'))
     return tuple(held) if held else (inLine(store, view, serving, now),)
 
 

@@ -43,7 +43,11 @@ class Worker(NamedTuple):
         return word in (self.name, self.label, self.host, str(self.pid), f'{self.host}:{self.pid}')
 
     def serves(self, queue: str) -> bool:
-        """Whether it takes jobs of a queue."""
+        """Whether it takes jobs of a queue: it is alive, and not to claim no more."""
+        return self.state == 'alive' and self.isFor(queue)
+
+    def isFor(self, queue: str) -> bool:
+        """Whether jobs of a queue are its, now or when it is let claim again."""
         return not self.queues or queue in self.queues
 
 
@@ -56,7 +60,7 @@ def workerOf(store: Store, seat: Seat, now: float) -> Worker:
     """The worker of a seat."""
     held = sorted(seat.claims.keys() - seat.written().keys())
     death = deathOf(seat, blackbox.HOST, now)
-    slot, begun = seat.seen().slot, seat.seen().begun()
+    slot, begun, silent = seat.seen().slot, seat.seen().begun(), seat.seen().silent
     said = {jobid: said for jobid, said in saidBy(seat).items() if jobid in held}
     runs = None if slot is None else tuple(sorted({slot.jobid, *begun} & set(held)))
     told = seat.told or STOP in seat.orders or bool(seat.box) and seat.host == blackbox.HOST \
@@ -65,9 +69,18 @@ def workerOf(store: Store, seat: Seat, now: float) -> Worker:
         'quiet' if QUIET in seat.orders else 'alive'
     return Worker(seat.name, labelOf(seat.name), seat.host.partition('/')[0], seat.pid,
                   seat.process, state, death is None, '' if death is None else death.why,
-                  seat.since, seat.beat, tuple(sorted(seat.queues)), seat.code, tuple(held), runs,
-                  said, nameOf(store, runs[0]) if runs else '',
+                  seat.since, seat.beat if silent is None else max(seat.beat, now - silent),
+                  tuple(sorted(seat.queues)), seat.code, tuple(held), runs, said,
+                  nameOf(store, runs[0]) if runs else '',
                   lastsOf(slot, begun, runs[0]) if slot is not None and runs else 0.0)
+
+
+def startedOf(seat: Seat, jobid: int, now: float) -> float | None:
+    """When a job that a worker of this host runs began, in POSIX seconds; None where nobody here
+    knows."""
+    slot = seat.seen().slot
+    lasts = 0.0 if slot is None else lastsOf(slot, seat.seen().begun(), jobid)
+    return now - lasts if lasts else None
 
 
 def lastsOf(slot: blackbox.Slot, begun: Mapping[int, float], jobid: int) -> float:
@@ -82,6 +95,12 @@ def nameOf(store: Store, jobid: int) -> str:
         return store.entry(jobid)[1].name
     except JobNotFound:
         return ''
+
+
+def quietOf(workers: Iterable[Worker], queue: str) -> int:
+    """How many living workers are for a queue, and are quiet or stopping."""
+    return sum(worker.alive and worker.isFor(queue) and not worker.serves(queue)
+               for worker in workers)
 
 
 def outdated(workers: Iterable[Worker], code: str) -> list[str]:

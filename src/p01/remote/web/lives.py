@@ -15,7 +15,8 @@ from p01.remote.wire.functions import functionOf
 
 class Leg(NamedTuple):
     """A part of a job's life: waiting or a run; where it begins and how long it is, in per cent of
-    all; when it began, and how long it took in seconds; of a run its number."""
+    all; when it began, and how long it took in seconds; of a run its number, and whether a label
+    has room: in a wide window, and in a narrow one."""
 
     tone: str
     begins: float
@@ -23,6 +24,8 @@ class Leg(NamedTuple):
     instant: float
     seconds: float
     run: int
+    labelled: bool = False
+    narrowly: bool = False
 
     @property
     def middle(self) -> float:
@@ -45,6 +48,8 @@ class Check(NamedTuple):
     until: float | None = None
 
 
+# between two labels, in per cent of a picture that is 900 pixels wide, and of a narrow one
+ROOM, NARROWROOM = 6.0, 18.0
 LINED = 59              # jobs before it that a picture shows
 HURDLES = (('Due', ('delayed', 'expired'), 'it may start at any time'),
          ('Queue open', ('paused',), 'its queue is not paused'),
@@ -108,8 +113,25 @@ def lifeOf(view: View, now: float) -> list[Leg]:
         at, before = ended, True
     if outcome is None:
         legs.append(('running' if view.status == PROCESSING else 'retry', at, end - at, 0))
-    return [Leg(tone, 100 * (instant - view.record.created) / total, 100 * length / total, instant,
-                length, run) for tone, instant, length, run in legs]
+    return labelled([Leg(tone, 100 * (instant - view.record.created) / total,
+                         100 * length / total, instant, length, run)
+                     for tone, instant, length, run in legs])
+
+
+def labelled(legs: list[Leg]) -> list[Leg]:
+    """Legs, which say whether their labels have room: the last run always has one."""
+    runs = [leg for leg in legs if leg.run]
+    wide, narrow = roomy(runs, ROOM), roomy(runs, NARROWROOM)
+    return [leg._replace(labelled=leg in wide, narrowly=leg in narrow) for leg in legs]
+
+
+def roomy(runs: list[Leg], room: float) -> list[Leg]:
+    """The last of these, and in order those of the others whose labels are as far apart."""
+    kept: list[Leg] = []
+    for leg in runs[:-1]:
+        if all(abs(other.middle - leg.middle) >= room for other in (*kept[-1:], runs[-1])):
+            kept.append(leg)
+    return [*kept, runs[-1]]
 
 
 def linesOf(at: Snapshot, name: str, jobid: int, status: str, given: Given) -> dict[str, str]:

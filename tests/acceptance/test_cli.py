@@ -93,7 +93,7 @@ def test_help_is_there_for_every_verb(run):
     assert found.returncode == 0 and not found.stderr
     verbs = [line.split()[0]
              for line in found.stdout.partition('Commands:')[2].partition('\n\n')[0].splitlines()
-             if line]
+             if line[2:3].strip()]          # what a line has no room for goes on below itself
     assert verbs == ['demo', 'worker', 'enqueue', 'jobs', 'errors', 'queues', 'schedules',
                      'workers', 'status', 'health', 'top', 'history', 'metrics', 'audit',
                      'shell', 'completion', 'doctor', 'dash', 'dev', 'mcp', 'pack', 'copy']

@@ -18,6 +18,7 @@ from ZODB.POSException import StorageError
 from p01.remote import App
 from p01.remote.exceptions import AddressError
 from p01.remote.storage.sqlite import file, openStorage
+from p01.remote.storage.sqlite.schema import Unfit
 
 FILE = 'main.sqlite3'
 application = App('memory:')
@@ -107,7 +108,19 @@ def test_what_is_not_ours_is_refused_and_left_as_it_is(app, tmp_path, make, said
     app.database = f'sqlite:{tmp_path}'
     with pytest.raises(AddressError, match=said):
         app.open()
+    with pytest.raises(Unfit, match=said):
+        openStorage(tmp_path)
     assert (tmp_path / FILE).read_bytes() == content
+
+
+def test_a_folder_that_is_not_there_is_told_in_a_sentence(tmp_path):
+    for readOnly in (False, True):
+        with pytest.raises(Unfit, match=r'There is no folder .*nowhere; make it'):
+            openStorage(tmp_path / 'nowhere', readOnly)
+    (tmp_path / 'file').touch()
+    with pytest.raises(Unfit, match='There is no folder'):
+        openStorage(tmp_path / 'file')
+    assert [each.name for each in tmp_path.iterdir()] == ['file']
 
 
 def filled(folder, count):

@@ -7,7 +7,6 @@ docs/storages.md says what it guarantees, to any ZODB application.
 from __future__ import annotations
 
 import os
-import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -37,20 +36,11 @@ def openDatabase(address: Address, **settings: Any) -> ZODB.DB:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return _open(folder, settings)
-    except sqlite3.OperationalError as error:
-        if 'locked' in str(error):
-            raise DatabaseLocked(f'{folder} is locked by another program ({error}); close it '
-                                 f'there.') from error
-        raise AddressError(f'{address.text} cannot be opened ({error}); check the folder and its '
-                           f'permissions, and that the disk is not full.') from error
     except OSError as error:
         raise AddressError(f'{address.text} cannot be opened ({error}); check the folder and its '
                            f'permissions.') from error
     except LockTimeout as error:
         raise DatabaseLocked(str(error)) from error
-    except sqlite3.DatabaseError as error:
-        raise AddressError(f'{address.text} holds no database that can be read ({error}); name '
-                           f'another folder, or restore it from a backup.') from error
     except StorageError as error:
         raise AddressError(str(error)) from error
 

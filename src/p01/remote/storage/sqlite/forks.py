@@ -34,7 +34,7 @@ _busy: set[Path] = set()        # databases in which the parent was at work
 def check(path: Path) -> None:
     """Raises Unfit for a database that cannot be opened here."""
     if path in _busy:
-        raise Unfit(f'{path.parent} was in use, by an open transaction or by another thread, when '
+        raise Unfit(f'{path.parent} was in use, by an open connection or by another thread, when '
                     'this process was forked, and SQLite cannot be opened in such a child; fork '
                     'before, or start the process by spawn.')
 

@@ -32,7 +32,7 @@ LASTTID = 'SELECT MAX(tid, IFNULL((SELECT MAX(tid) FROM object_state), 0)) FROM 
 
 
 class Unfit(StorageError):
-    """This file holds no database of this kind."""
+    """This folder holds no database of this kind, or none that can be opened."""
 
 
 def prepare(connection: sqlite3.Connection, path: Path, readOnly: bool) -> None:

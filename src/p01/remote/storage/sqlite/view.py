@@ -13,12 +13,12 @@ from ZODB.POSException import ReadConflictError
 from ZODB.utils import newTid, p64, u64
 
 from p01.remote.storage import core
-from p01.remote.storage.faults import Fault
+from p01.remote.storage.faults import Fault, LockTimeout
 from p01.remote.storage.iteration import Row
 from p01.remote.storage.pending import Pending
 from p01.remote.storage.sqlite.file import EACH, GATEWAIT, PAGE, File
 from p01.remote.storage.sqlite.packing import Pack
-from p01.remote.storage.sqlite.schema import LASTTID
+from p01.remote.storage.sqlite.schema import LASTTID, Unfit
 
 CHANGED = 'SELECT zoid, tid FROM object_state WHERE tid > ? ORDER BY tid LIMIT ?'
 LOAD = 'SELECT state, tid FROM object_state WHERE zoid = ?'
@@ -271,8 +271,20 @@ def openStorage(folder: str | Path, readOnly: bool = False, wait: float = GATEWA
     """The storage in a folder, which is there; its database is made on first use. Blobs are in its
     folder blobs, or in the one that is named.
 
-    Who commits waits for others for so many seconds at most. Raises Unfit, a Fault, and what SQLite
-    raises.
+    Who commits waits for others for so many seconds at most. Raises Unfit, and LockTimeout.
     """
-    return View(File(Path(folder).absolute(), readOnly, wait,
-                     None if blobs is None else Path(blobs)))
+    where = Path(folder).absolute()
+    try:
+        if not where.is_dir():
+            raise Unfit(f'There is no folder {where}; make it, and its database is made on first '
+                        'use.')
+        return View(File(where, readOnly, wait, None if blobs is None else Path(blobs)))
+    except (OSError, sqlite3.OperationalError) as error:
+        if isinstance(error, sqlite3.Error) and 'locked' in str(error):
+            raise LockTimeout(f'{where} is locked by another program ({error}); close it '
+                              'there.') from error
+        raise Unfit(f'{where} cannot be opened ({error}); check the folder and its permissions, '
+                    'and that the disk is not full.') from error
+    except sqlite3.DatabaseError as error:
+        raise Unfit(f'{where} holds no database that can be read ({error}); name another folder, '
+                    'or restore it from a backup.') from error

@@ -23,7 +23,9 @@ from p01.remote.exceptions import InputError
 from p01.remote.job import Job
 from p01.remote.options import Policy
 from p01.remote.storage import blobs, openDatabase
+from p01.remote.storage.faults import Fault
 from p01.remote.storage.postgresql import openStorage as openPostgreSQL
+from p01.remote.storage.postgresql.link import Refused
 from p01.remote.storage.sqlite import openStorage
 from tests import servers
 from tests.conftest import unhurry
@@ -249,6 +251,24 @@ def test_without_a_folder_postgresql_refuses_them(monkeypatch):
         upper.enqueue(Blob(b'one'))
     application.close()
     db.close()
+
+
+def test_who_opens_postgresql_without_the_folder_is_told_so(tmp_path):
+    words = servers.postgresql().database().partition(':')[2]
+    db = ZODB.DB(openPostgreSQL(words, blobs=tmp_path))
+    with db.transaction() as connection:
+        connection.root()['blob'] = Blob(b'one')
+    db.close()
+    db = ZODB.DB(openPostgreSQL(words))
+    with pytest.raises(Fault, match='without the folder'), db.transaction() as connection:
+        content(connection)
+    db.close()
+
+
+def test_words_that_libpq_does_not_know_are_told_and_not_repeated():
+    with pytest.raises(Refused, match='libpq cannot read') as caught:
+        openPostgreSQL('pasword=secret')
+    assert 'secret' not in str(caught.value) and caught.value.__suppress_context__
 
 
 def test_the_command_copies_them(address, tmp_path, capsys):

@@ -23,6 +23,7 @@ from ZODB.interfaces import IBlobStorage
 from ZODB.POSException import POSKeyError, ReadOnlyError
 from ZODB.utils import p64, u64
 
+from p01.remote.storage.faults import Fault
 from p01.remote.storage.pending import Pending
 
 # seconds that a file may still be needed: of a commit under way, or by who reads an old snapshot
@@ -103,24 +104,34 @@ class Blobbed:
     store: Any
     tid: bytes
 
+    @property
+    def blobs(self) -> Blobs:
+        """Where its files are. Raises a Fault where nobody has named a folder."""
+        if self.shared.blobs is None:
+            raise Fault('This database has objects with blobs, and was opened without the folder '
+                        'of their files; open it with blobs=FOLDER, or with '
+                        '?blobstorage_dir=FOLDER in its address.')
+        found: Blobs = self.shared.blobs
+        return found
+
     def storeBlob(self, oid: bytes, serial: bytes | None, data: bytes, name: str, version: str,
                   transaction: Any) -> None:
         """Store an object, and the file that belongs to it."""
         self.store(oid, serial, data, version, transaction)
         pending = self.committing(transaction)
         pending.forget(u64(oid))
-        pending.blobs[u64(oid)] = self.shared.blobs.keep(name)
+        pending.blobs[u64(oid)] = self.blobs.keep(name)
 
     def restoreBlob(self, oid: bytes, serial: bytes, data: bytes, name: str, prevTxn: Any,
                     transaction: Any) -> None:
         """See restore."""
         self.restore(oid, serial, data, '', prevTxn, transaction)
-        self.shared.blobs.place(u64(oid), serial, self.shared.blobs.keep(name))
+        self.blobs.place(u64(oid), serial, self.blobs.keep(name))
 
     def place(self, pending: Pending) -> None:
         """Have files where the revision is looked for that is being committed."""
         for oid, name in pending.blobs.items():
-            self.shared.blobs.place(oid, self.tid, name)
+            self.blobs.place(oid, self.tid, name)
         pending.blobs.clear()
 
     def sweep(self, view: Any) -> None:
@@ -133,15 +144,15 @@ class Blobbed:
 
         try:
             view.poll_invalidations()
-            self.shared.blobs.sweep(current)
+            self.blobs.sweep(current)
         finally:
             view.release()
 
     @property
     def fshelper(self) -> FilesystemHelper:
         """What ZODB asks who copies."""
-        self.shared.blobs.temporary()       # into which it writes
-        return self.shared.blobs.helper
+        self.blobs.temporary()       # into which it writes
+        return self.blobs.helper
 
     def copyTransactionsFrom(self, other: Any, verbose: bool = False) -> None:
         """Into an empty storage, with blobs where both keep some."""
@@ -152,7 +163,7 @@ class Blobbed:
 
     def loadBlob(self, oid: bytes, serial: bytes) -> str:
         """The file of a revision. Raises POSKeyError."""
-        return str(self.shared.blobs.path(oid, serial))
+        return str(self.blobs.path(oid, serial))
 
     def openCommittedBlobFile(self, oid: bytes, serial: bytes, blob: Any = None) -> Any:
         """The same, opened."""
@@ -163,7 +174,7 @@ class Blobbed:
         """Where files are to be written, so that they can be moved here."""
         if self.shared.readOnly:
             raise ReadOnlyError()
-        return str(self.shared.blobs.temporary())
+        return str(self.blobs.temporary())
 
 
 def removeOlder(path: Path, instant: float) -> None:

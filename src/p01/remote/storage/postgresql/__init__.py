@@ -74,9 +74,14 @@ def openStorage(conninfo: str, readOnly: bool = False, wait: float = COMMITWAIT,
     first use. Blobs need a folder, which all hosts share.
 
     Who commits waits for others for so many seconds at most. Raises Unfit, and Refused for a server
-    that cannot be reached.
+    that cannot be reached, or words that libpq does not know.
     """
-    parts: dict[str, Any] = {**KEEPALIVE, **conninfo_to_dict(conninfo)}
+    try:
+        parts: dict[str, Any] = {**KEEPALIVE, **conninfo_to_dict(conninfo)}
+    except psycopg.ProgrammingError:
+        # libpq repeats what it cannot read, be it a part of a password
+        raise Refused("libpq cannot read the words for the server; write them as 'host=db1 "
+                      "dbname=shop user=shop', or as a URI.") from None
     name = hidden(conninfo)
     guard = guarding(make_conninfo(**parts))
     try:

@@ -19,7 +19,7 @@ from p01.remote.engine.neighbours import Neighbours, bury
 from p01.remote.ground import blackbox, folders, notes
 from p01.remote.ground.notes import note
 from p01.remote.options import WorkerOptions
-from p01.remote.store.seats import Seat
+from p01.remote.store.seats import Seat, Seen
 
 
 @pytest.fixture
@@ -135,6 +135,18 @@ def test_a_folder_that_others_may_write_to_has_no_box(tmp_path, monkeypatch, mak
     assert not list(folder.iterdir())
 
 
+def test_where_no_file_can_be_temporary_a_database_has_its_own_folder(tmp_path, monkeypatch):
+    """As in a container whose root is read-only; one without a folder says what it needs."""
+    def none():
+        raise FileNotFoundError('No usable temporary directory found')
+    monkeypatch.setattr(tempfile, 'gettempdir', none)
+    box = presence.Box(folders.folderFor(tmp_path))
+    assert box.path.exists() and box.path.parent.parent == tmp_path
+    box.close()
+    with pytest.raises(FileNotFoundError, match='TMPDIR'):
+        folders.folderFor(None)
+
+
 def test_a_folder_of_our_own_has_one(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
     box = presence.Box(folders.folderFor(None))
@@ -199,7 +211,7 @@ def test_a_torn_box_says_nothing(app, size):
     with pytest.raises(OSError):
         blackbox.read(box)
     assert limit.left(seat, 7) == [] and requests.stood(seat, 7) is None
-    assert death.boxOf(seat) is None and seat.glimpse() == (None, {})
+    assert death.boxOf(seat) is None and seat.glimpse() == Seen()
     blackbox.heard(box)
     blackbox.settle(box, slot)
     note(box, slot, 7, 1.0)

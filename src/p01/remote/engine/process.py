@@ -161,7 +161,7 @@ class Served:
                 return
             attempt(self.line, quota.prove, self.options)
             attempt(self.line, executors.prove, self.options)
-            folder = folders.folderFor(storage.folder(self.app.db))
+            folder = attempt(self.line, folders.folderFor, storage.folder(self.app.db))
             self.line.say('checked', {'place': self.app.place, 'folder': str(folder)})
             presence.tidy(folder)
             self.loops += attempt(self.line, self.made)

@@ -13,11 +13,15 @@ from pathlib import Path
 
 def folderFor(place: Path | None) -> Path:
     """Where the boxes of a database lie: beside it, or, when it is elsewhere, in a folder of this
-    user on this host."""
+    user on this host. Raises FileNotFoundError where no file can be temporary."""
     if place is not None:
         return place / 'workers'
     import tempfile  # here, since a supervisor needs none of what comes with it
-    return Path(tempfile.gettempdir()) / f'p01.remote-{os.getuid()}'
+    try:
+        return Path(tempfile.gettempdir()) / f'p01.remote-{os.getuid()}'
+    except FileNotFoundError:
+        raise FileNotFoundError('this user can write temporary files nowhere; mount a folder for '
+                                'them at /tmp, or name one in TMPDIR') from None
 
 
 def listed(folder: Path, suffix: str, prefix: str = '') -> list[Path]:
@@ -33,7 +37,11 @@ def listed(folder: Path, suffix: str, prefix: str = '') -> list[Path]:
 def prove(folder: Path) -> None:
     """Raises PermissionError for a folder among temporary files that others made, or may write to:
     they could have this process taken for dead."""
-    if folder == folderFor(None):
+    try:
+        others = folder != folderFor(None)
+    except FileNotFoundError:
+        others = True
+    if not others:
         found = folder.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
             raise PermissionError(errno.EPERM, 'is not of this user alone', str(folder))

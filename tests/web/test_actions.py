@@ -198,3 +198,18 @@ def test_delayed_jobs_run_now(town):
     assert '1 queued now; 1 could not be' in text and town.status(some[0]) == QUEUED
     text = done(town, town.post('/jobs/act', do='now', all='1', filter='', back='/jobs'))
     assert f'{len(some) - 1} queued now' in text and not those(town, DELAYED)
+
+
+def test_a_schedule_that_no_code_declares_is_deleted_after_a_question(town):
+    town.app.schedules.add('digest', 'shop.feed.export', '0 8 * * *', args=('north',))
+    assert '/schedules/remove/digest' in town.text('/schedules/digest')
+    page = town.post('/schedules/remove/digest').text
+    assert 'Delete schedule digest?' in page and 'name="sure"' in page
+    assert town.get('/schedules/digest').status_code == 200
+    assert '1 removed' in done(town, town.post('/schedules/remove/digest', sure='1'))
+    assert town.get('/schedules/digest').status_code == 404
+    assert town.post('/schedules/remove/digest', sure='1').status_code == 404
+    declared = 'shop.stock.sync'
+    assert f'/schedules/remove/{declared}' not in town.text(f'/schedules/{declared}')
+    answer = town.post(f'/schedules/remove/{declared}', sure='1')
+    assert answer.status_code == 400 and 'declared by code' in answer.text

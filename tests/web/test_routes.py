@@ -49,6 +49,9 @@ TABLE = {
     'pauseQueue': Entry('/queues/pause/{queue}', {'for': '1h'}, 303),
     'resumeQueue': Entry('/queues/resume/{queue}', {}, 303, first='pauseQueue'),
     'orderWorkers': Entry('/workers/order', {'do': 'stop', 'process': '{process}'}, 303),
+    # of one that is not there
+    'stackOfWorker': Entry('/workers/stack', {'worker': '{process}x'}, 200, False),
+    'removeSchedule': Entry('/schedules/remove/{schedule}', {}, 200, False),
     'pauseSchedule': Entry('/schedules/pause/{schedule}', {}, 303),
     'resumeSchedule': Entry('/schedules/resume/{schedule}', {}, 303, first='pauseSchedule'),
     'runSchedule': Entry('/schedules/run/{schedule}', {}, 303),
@@ -185,7 +188,7 @@ def test_markup_stays_text_where_it_is_sent(poisoned, name):
     path = pathOf(name, there(poisoned, SCRIPT, SCRIPT))
     answer = poisoned.browser.post(path, headers=OURS, follow_redirects=True, data=dict.fromkeys(
         ('do', 'job', 'back', 'for', 'count', 'cron', 'every', 'tz', 'queue', 'process', 'theme',
-         'filter', 'sure', 'call', 'priority', 'delay', 'to'), SCRIPT))
+         'worker', 'filter', 'sure', 'call', 'priority', 'delay', 'to'), SCRIPT))
     assert answer.status_code < 500 and isText(answer)
 
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: ZPL-2.1
 """Where a job that runs stands, on a page of its own."""
+import re
+
 from p01.remote.wire.stacks import ofJob
 from tests.web import stage
 from tests.web.conftest import readOnly
@@ -14,6 +16,12 @@ def test_a_running_job_says_where_it_stands(town):
         mine = text.partition('What runs it')[2].partition('Other threads')[0]
         assert f'which runs job {jobid} for' in mine and 'shop/index.py' in mine
         assert 'Other threads of the process' in text
+        with town.app.reading() as processor:
+            pid = processor.store.view(jobid).worker.split(':')[1]
+        # by whichever of its workers
+        worker = re.search(rf'name="worker" value="([^":]*:{pid}:\w+)"', town.text('/workers'))[1]
+        text = town.post('/workers/stack', worker=worker).text
+        assert f'which runs job {jobid} for' in text and '<h2>Its process' in text
 
 
 def test_one_that_does_not_answer_is_told_so(town):
@@ -21,6 +29,7 @@ def test_one_that_does_not_answer_is_told_so(town):
         jobid = town.app.processor.pullNextJob().id
     text = town.post(f'/jobs/{jobid}/stack').text
     assert 'does not answer' in text and 'workers stacks shop:app' in text
+    assert 'Worker nobody does not answer' in town.post('/workers/stack', worker='nobody').text
 
 
 def test_one_that_does_not_run_leads_back(town):

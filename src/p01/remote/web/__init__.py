@@ -61,5 +61,6 @@ ACTIONS: tuple[tuple[str, str, Act], ...] = (
     ('/queues/pause/<path:name>', 'pauseQueue', orders.pauseQueue),
     ('/queues/resume/<path:name>', 'resumeQueue', orders.resumeQueue),
     ('/workers/order', 'orderWorkers', orders.orderWorkers),
+    ('/workers/stack', 'stackOfWorker', orders.stackOfWorker),
     *((f'/schedules/{word}/<path:name>', f'{word}Schedule', act)
       for word, act in orders.SCHEDULES.items()))

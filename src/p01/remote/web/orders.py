@@ -88,11 +88,24 @@ def stack(site: Site, visitor: Visitor, form: Form, jobid: int) -> Response:
     if view.status != PROCESSING:
         return redirect(addressOf('job', jobid=jobid), 303)
     found = stackOf(site.app, view.worker, visitor.name)
-    stands, others = ofJob(found or '', jobid)
+    return stands(site, visitor, view.worker, *ofJob(found or '', jobid), jobid=jobid,
+                  name=view.record.name)
+
+
+def stackOfWorker(site: Site, visitor: Visitor, form: Form) -> Response:
+    """A page of where the threads of the process of a worker stand, which it is asked for."""
+    worker = form.get('worker', '')
+    return stands(site, visitor, worker, '', stackOf(site.app, worker, visitor.name) or '')
+
+
+def stands(site: Site, visitor: Visitor, worker: str, mine: str, others: str,
+           jobid: int | None = None, name: str = '') -> Response:
+    """A page of where threads of the process of a worker stand: the one that runs a job of this id
+    and name, and the others."""
     with taken(site.app, site.target, visitor, {}) as at:
         return make_response(site.rendered('stack.html', at, {
-            'jobid': jobid, 'name': view.record.name, 'worker': labelOf(view.worker),
-            'stands': stands, 'others': others}))
+            'jobid': jobid, 'name': name, 'worker': worker, 'label': labelOf(worker),
+            'stands': mine, 'others': others}))
 
 
 def scheduled(word: str, work: Callable[[RemoteProcessor, str, Form], Any]
@@ -131,10 +144,23 @@ def pause(processor: RemoteProcessor, name: str, form: Form) -> None:
     scheduling.pause(processor, name, ending(form))
 
 
+def removeSchedule(site: Site, visitor: Visitor, form: Form, name: str) -> Response:
+    """Delete a schedule, after a question. Raises UnknownSchedule, InputError for one that code
+    declares."""
+    if 'sure' not in form:
+        with taken(site.app, site.target, visitor, {}) as at:
+            scheduling.known(at.processor, name)
+            return make_response(site.rendered('forget.html', at, {'name': name}))
+    change(site.app, visitor.name, f'remove schedule {name}',
+           lambda processor: scheduling.remove(processor, name))
+    return redirect(told(addressOf('schedules'), 'remove', 1), 303)
+
+
 SCHEDULES = {
     'pause': scheduled('pause', pause),
     'resume': scheduled('resume', lambda processor, name, form: scheduling.resume(processor,
                                                                                   name)),
     'run': scheduled('run', lambda processor, name, form: scheduling.runNow(processor, name)),
     'skip': scheduled('skip', skip), 'edit': scheduled('edit', edit),
+    'remove': removeSchedule,
     'reset': scheduled('reset', lambda processor, name, form: scheduling.reset(processor, name))}

@@ -14,34 +14,24 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from contextvars import Context
 from functools import partial
 from typing import Any, cast
 
-from transaction.interfaces import TransientError
 from ZODB.DB import DB
 
-from p01.remote.engine import tracing
+from p01.remote.engine import course
 from p01.remote.engine.attempt import Attempt, Ended, Waiting, first, isLate, made, nowhere, unbegun
-from p01.remote.engine.capture import captured
-from p01.remote.engine.clashes import FIRSTPAUSE, LONGESTPAUSE, hotOf
-from p01.remote.engine.context import running
 from p01.remote.engine.limit import SLACK
-from p01.remote.engine.outage import pauseAfter
-from p01.remote.engine.overtime import clockOf, limited
 from p01.remote.engine.post import Post
 from p01.remote.engine.seams import Executor, Locate
-from p01.remote.engine.steps import steps
-from p01.remote.engine.verdict import OPENATONCE, Task, began
+from p01.remote.engine.verdict import OPENATONCE, Task
 from p01.remote.engine.ways import Way
 from p01.remote.exceptions import ClaimLost
-from p01.remote.ground import clocks, subscribers
+from p01.remote.ground import clocks
 from p01.remote.ground.blackbox import FREE, STEP, UNBEGUN
-from p01.remote.ground.foreign import Raised, guarded
-from p01.remote.options import CONFLICTS
-from p01.remote.store.payload import unpack
-from p01.remote.store.records import Conflicts
+from p01.remote.ground.foreign import Raised, guarded, interrupts
 
 LONG = 0.5          # seconds that a claimed job waits for room until it goes back
 GATHER = 0.005      # seconds that ends are gathered in before the loop is woken, while others run
@@ -66,6 +56,7 @@ class Asynchronous:
         self.asked: set[int] = set()    # those that somebody has asked to end
         self.taken: list[int] = []      # slots of the box that are ours
         self.slots: list[int] = []      # of them, those that are free
+        self.outside = Context()        # of no job
         self.thread: threading.Thread | None = None
         self.write: Callable[[int, float, float], None] = nowhere
 
@@ -187,27 +178,30 @@ class Asynchronous:
         self.post.box.write(slot, task.id, job.until, job.began)
         self.running[task.id] = job
         job.start(work := self.events.create_task(self.perform(job, way), context=Context()))
-        # not within it: it may be cancelled before its first step
-        work.add_done_callback(partial(self.end, job, way))
+        work.add_done_callback(partial(self.ensure, job, way))
 
-    async def perform(self, job: Attempt, way: Way) -> object:
-        """What a job returns."""
-        task = job.task
-        running.set(job)
-        if task.record.extras is not None:
-            tracing.enter(task.record.extras)
-        if subscribers.heard():
-            subscribers.notify(began(task, self.post.name))
-        if isinstance(task.record.input, Raised):
-            raise task.record.input.error
-        job.input = unpack(task.record.input)
-        with captured(job.note) if getattr(way.behaviour, 'capture', False) else nullcontext():
-            return await self.repeated(job, way)
-
-    def end(self, job: Attempt, way: Way, work: asyncio.Task[object]) -> None:
-        """A run has ended, whatever it raised."""
+    async def perform(self, job: Attempt, way: Way) -> None:
+        """Run a job. It ends within its last step: each turn of the event loop takes time."""
         try:
-            self.settle(job, way, guarded(work.result))
+            output = await course.output(job, way)
+        except GeneratorExit:           # it is thrown away
+            raise
+        except BaseException as error:
+            self.outside.run(self.end, job, way, Raised(error))
+        else:
+            self.outside.run(self.end, job, way, output)
+
+    def ensure(self, job: Attempt, way: Way, work: asyncio.Task[None]) -> None:
+        """The end of a run that was cancelled before its first step."""
+        if job.work is not None:
+            self.end(job, way, guarded(work.result))
+
+    def end(self, job: Attempt, way: Way, output: object) -> None:
+        """A run has ended; Raised for what it has raised."""
+        try:
+            if isinstance(output, Raised) and interrupts(output.error):
+                raise output.error
+            self.settle(job, way, output)
             self.tell()
         except BaseException as error:
             self.fail(error)
@@ -216,7 +210,7 @@ class Asynchronous:
             self.finish()
 
     def settle(self, job: Attempt, way: Way, output: object) -> None:
-        """Keep what came of a run; Raised for what it has raised."""
+        """Keep what came of a run."""
         task, error = job.task, output.error if isinstance(output, Raised) else None
         del self.running[task.id]
         self.asked.discard(task.id)
@@ -233,22 +227,6 @@ class Asynchronous:
         self.post.box.write(job.slot, runs, 0.0, 0.0)
         self.ended.append(Ended(task, way, output, error, job.started, clocks.now(), job.conflicts,
                                 job.slot, back, job.silence()))
-
-    async def repeated(self, job: Attempt, way: Way) -> object:
-        """What a job returns; after a conflict it runs again, and that costs no attempt until there
-        are many."""
-        clock = clockOf(way.timeout)
-        while True:
-            try:
-                return await limited(steps(way.perform(job), job), clock, way.timeout)
-            except ClaimLost:
-                raise
-            except TransientError as error:
-                count = 1 if job.conflicts is None else job.conflicts.number + 1
-                job.conflicts = Conflicts(count, hotOf(error, None))
-                if count >= getattr(way.policy, 'conflicts', CONFLICTS):
-                    raise
-            await steps(asyncio.sleep(pauseAfter(count, FIRSTPAUSE, LONGESTPAUSE)), job)
 
     def tell(self) -> None:
         """Have the worker settle what has ended and claim what is next, soon."""

@@ -71,6 +71,7 @@ def test_a_slip_is_told(folder, target, words):
     with pytest.raises(RemoteError) as error:
         loadApp(target)
     text = str(error.value)
+    assert text.count('.py, line ') <= 1, text
     assert '\n' not in text and text.count('..') == 0 and all(word in text for word in words), text
     if 'line' in text:
         assert 'module:attribute' not in text       # it was right

@@ -201,3 +201,9 @@ def test_charts_are_of_all_or_of_a_queue_or_of_a_job(town):
     text = unescape(town.text(f'/?queue={queue}&job={job}'))
     assert f'queue:{queue}' in text and f'job:{job}' in text
     assert f'/?span=day&queue={queue}&job={job}' in text
+
+
+def test_a_schedule_of_seconds_says_its_next_runs_to_the_second(town):
+    assert not re.search(r'then \d\d:\d\d:\d\d', town.text('/schedules'))
+    town.app.schedules.add('beat', 'shop.stock.sync', every='5s', kwargs={'depot': 'north'})
+    assert re.search(r'then \d\d:\d\d:\d\d, \d\d:\d\d:\d\d<', town.text('/schedules'))

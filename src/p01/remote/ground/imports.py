@@ -61,9 +61,10 @@ def unimported(target: str, module: str, error: BaseException) -> str:
     if isinstance(error, FileNotFoundError) and folder() == '.':
         return (f'{target} cannot be imported: the current folder was removed; change to one that '
                 'is there.')
-    what = f'it ends Python with {error.code!r}' if isinstance(error,
-                                                               SystemExit) \
-                                                                   else foreign.reasonOf(error)
+    # its text has the place, as ours does
+    what = f'it ends Python with {error.code!r}' if isinstance(error, SystemExit) \
+        else f'{type(error).__name__}: {error.msg}' if isinstance(error, SyntaxError) \
+        else foreign.reasonOf(error)
     what = ' '.join(what.split()).rstrip('.')
     return f'{target} cannot be imported: {placeOf(error)}{what}.'
 

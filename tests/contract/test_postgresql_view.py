@@ -13,6 +13,7 @@ import ZODB
 from BTrees.Length import Length
 from BTrees.OOBTree import OOBTree
 from persistent.mapping import PersistentMapping
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from ZODB.POSException import ConflictError, ReadConflictError
 from ZODB.utils import u64
 
@@ -552,3 +553,20 @@ def test_counters_under_contention(db):
     assert (one['l'](), one['p']['n']) == (200, 200)
 
 
+def test_each_schema_has_a_storage_of_its_own(address):
+    words = address.partition(':')[2]
+    names = 'one', 'two'
+    with psycopg.connect(words, autocommit=True) as connection:
+        for name in names:
+            connection.execute(f'CREATE SCHEMA {name}')
+    opened = []
+    for name in names:
+        parts = {**conninfo_to_dict(words), 'options': f'-c search_path={name}'}
+        opened.append(ZODB.DB(openStorage(make_conninfo(**parts))))
+        with opened[-1].transaction() as connection:
+            connection.root()['name'] = name
+    for name, db in zip(names, opened, strict=True):
+        db.pack()
+        with db.transaction() as connection:
+            assert connection.root()['name'] == name
+        db.close()

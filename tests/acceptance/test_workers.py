@@ -8,7 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 
 import pytest
 
@@ -36,6 +38,17 @@ def test_they_are_listed_with_what_they_run(house):     # noqa: F811
     assert sorted((each['running'], each['job'])
                   for each in found) == [([], ''), ([jobid], 'tests.acceptance.tasks.wait')]
     house.go(1)
+
+
+def test_a_job_that_runs_says_since_when_and_its_worker_is_alive_now(house):     # noqa: F811
+    before = time.time()
+    house.tree(processes=1)
+    [jobid] = house.stage.enqueue('wait', (1, str(house.marks)))
+    house.pidOf(1, jobid)
+    found = command(house, 'jobs', 'show', APP, str(jobid))
+    assert before < datetime.fromisoformat(found['started']).timestamp() < time.time()
+    [one] = command(house, 'workers', 'list', APP)
+    waitFor(lambda: command(house, 'workers', 'list', APP)[0]['seen'] > one['seen'], DEADLINE)
 
 
 @pytest.mark.parametrize('busy', [False, True], ids=['idle', 'busy'])

@@ -7,7 +7,6 @@ its next look.
 """
 from __future__ import annotations
 
-import faulthandler
 import mmap
 import os
 import select
@@ -21,7 +20,6 @@ from contextlib import suppress
 from p01.remote.engine import stacks
 from p01.remote.engine.executors.remote import call
 from p01.remote.ground import notes
-from p01.remote.ground.blackbox import STACKSIGNAL
 from p01.remote.ground.boards import Area
 from p01.remote.ground.foreign import guarded
 
@@ -47,18 +45,15 @@ class Mapped:
         return notes.asked(self.box, slot, jobid, began) > 0.0
 
 
-def main(link: int, heard: int, board: int, number: int, box: int, asks: int, stack: int) -> None:
-    """Run the jobs that come over a socket, and answer each; say over another one where they stand,
-    or in a file."""
+def main(link: int, heard: int, board: int, number: int, box: int, asks: int) -> None:
+    """Run the jobs that come over a socket, and answer each; say over another one where they
+    stand."""
     # terminals and service managers send these to all, and the worker acts on them; what a job
     # starts shall not ignore them
     for each in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(each, lambda each, frame: None)
-    faulthandler.register(STACKSIGNAL, stack, all_threads=True, chain=False)
     asked = socket.socket(fileno=asks)
     threading.Thread(target=watch, args=(heard, asked, os.getppid()), daemon=True).start()
-    # that one has it: what a job waits for in C is not interrupted
-    signal.pthread_sigmask(signal.SIG_BLOCK, {STACKSIGNAL})
     asked.send(f'{threading.get_ident():#x}'.encode())
     contact = Mapped(board, number, box)
     with socket.socket(fileno=link) as sock:

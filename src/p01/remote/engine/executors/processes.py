@@ -32,7 +32,7 @@ from p01.remote.ground.boards import Area
 POOLCODE = """import marshal, sys
 sys.path[:], sys.argv[:] = marshal.load(open({heard}, 'rb', closefd=False))
 from p01.remote.engine.executors.child import main
-main({link}, {heard}, {board}, {number}, {box}, {asks}, {stack})"""
+main({link}, {heard}, {board}, {number}, {box}, {asks})"""
 
 
 class Child:
@@ -63,16 +63,15 @@ class Child:
             theirs.callback(os.close, heard)
             self.inquiry = Inquiry()
             ours.callback(self.inquiry.close)
-            asks, stack = theirs.enter_context(self.inquiry.theirs), self.inquiry.handle()
-            theirs.callback(os.close, stack)
-            handles = [link.fileno(), heard, box, asks.fileno(), stack,
+            asks = theirs.enter_context(self.inquiry.theirs)
+            handles = [link.fileno(), heard, box, asks.fileno(),
                        *([] if self.board is None else [self.board.file.fileno()])]
             code = POOLCODE.format(link=handles[0], heard=heard, box=box, number=self.number,
-                                   board=handles[-1], asks=handles[3], stack=stack)
+                                   board=handles[-1], asks=handles[3])
             self.process = subprocess.Popen(
                 [sys.executable, *flags(sys.orig_argv), '-c', code],
                 stdin=subprocess.DEVNULL, pass_fds=handles)
-            self.inquiry.process = self.process
+            self.inquiry.pid = self.process.pid
             threading.Thread(target=self.watch, daemon=True,
                              name=f'p01.remote.child.{self.process.pid}').start()
             ours.pop_all()

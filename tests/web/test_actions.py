@@ -213,3 +213,12 @@ def test_a_schedule_that_no_code_declares_is_deleted_after_a_question(town):
     assert f'/schedules/remove/{declared}' not in town.text(f'/schedules/{declared}')
     answer = town.post(f'/schedules/remove/{declared}', sure='1')
     assert answer.status_code == 400 and 'declared by code' in answer.text
+
+
+def test_a_schedule_is_paused_for_a_while_on_its_page(town):
+    name = 'shop.stock.sync'
+    page = town.text(f'/schedules/{name}')
+    assert all(f'name="for" value="{length}"' in page for length in ('15m', '1h', '1d', ''))
+    text = done(town, town.post(f'/schedules/pause/{name}', back=f'/schedules/{name}',
+                                **{'for': '1h'}))
+    assert '1 paused' in text and 'paused until' in text

@@ -9,6 +9,7 @@ from ZODB.POSException import ConflictError
 
 from p01.remote import App
 from p01.remote.cli import main
+from p01.remote.cli.changes import tellLeft
 from p01.remote.cli.selection import MOMENT
 from p01.remote.job import Job
 from p01.remote.testing import EchoJob
@@ -182,6 +183,13 @@ def test_one_that_has_ended_is_not_asked_to(filled, run):
     status, found, _ = run('jobs', 'cancel', shop, 1, 2, 5, '--running', '--json')
     assert (status, found) == (1, {'cancelled': [5], 'left': {'1': 'completed', '2': 'error'}})
     assert 'job 1 is completed; left as it is' in run('jobs', 'cancel', shop, 1, '--running')[1]
+
+
+def test_who_leaves_one_that_runs_is_told_how_to_end_it(capsys):
+    tellLeft({7: 'processing', 8: 'completed'})
+    assert capsys.readouterr().out.splitlines() == [
+        '▲ job 7 is processing; left as it is; `jobs cancel --running` asks it to end',
+        '▲ job 8 is completed; left as it is']
 
 
 def test_a_filter_in_words_is_joined_by_options(filled, run, monkeypatch):

@@ -64,8 +64,8 @@ def retry(target: str, words: tuple[str, ...], allFailed: bool, dry: bool, asJso
 @appArgument
 @click.option('--all', 'every', is_flag=True, help='All jobs that wait.')
 @click.option('--running', is_flag=True, help='Those that run as well: they are asked to end.')
-@click.option('--grace', type=SPAN, default=GRACE, show_default=True, metavar='TIME',
-              help='For one that runs, until its process is killed for it.')
+@click.option('--grace', type=SPAN, default=GRACE, metavar='TIME',
+              help=f'For one that runs, until its process is killed for it; default {GRACE:g}.')
 @filterOptions
 @dryOption
 @jsonOption
@@ -253,4 +253,5 @@ def tellLeft(left: dict[int, str]) -> None:
     for jobid, why in left.items():
         say(mark('warning', f'job {jobid}'),
             ' does not exist' if why == 'unknown' else f' is {why}' if why == ASKED
-            else f' is {why}; left as it is')
+            else f' is {why}; left as it is'
+            + '; `jobs cancel --running` asks it to end' * (why == PROCESSING))

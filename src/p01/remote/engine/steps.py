@@ -28,14 +28,19 @@ def steps(work: Coroutine[Any, Any, Any], job: Awaiting) -> Generator[Any, Any, 
     open is refused at its await."""
     begin, end, mark = job.begin, job.end, fork.mark
     value: Any = None
+    wanted: Any
     error: BaseException | None = None
     while True:
         begin()
+        given, wanted, error = error, None, None
         try:
-            wanted = work.send(value) if error is None else work.throw(error)
+            wanted = work.send(value) if given is None else work.throw(given)
         except StopIteration as done:
             return done.value
         finally:
+            # an error has this frame, and what was awaited has the error: a ring that only the
+            # collector ends, see storage.connection.Guarded.get
+            given = None
             if fork.mark is not mark:       # the event loop is that of the parent
                 fork.end(sys.exception(), f'job {job.task.id} {job.task.record.name}')
             end()

@@ -42,9 +42,14 @@ async def elsewhere(work: Callable[[], Result]) -> Result:
             await asyncio.wait([future])
         except (asyncio.CancelledError, Interrupt) as error:
             cancelled = error
-    if cancelled is not None and future.exception() is None:
-        raise cancelled
-    return future.result()
+    try:
+        if cancelled is not None and future.exception() is None:
+            raise cancelled
+        return future.result()
+    finally:
+        # what they raise has this frame, which had them: a ring that only the collector ends, and
+        # with it objects of the database, see storage.connection.Guarded.get
+        del future, cancelled
 
 
 class Transaction(AbstractContextManager[Any], AbstractAsyncContextManager[Any]):

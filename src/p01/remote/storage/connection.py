@@ -20,6 +20,7 @@ import transaction
 from transaction.interfaces import TransactionFailedError
 from ZODB.Connection import Connection
 from ZODB.DB import DB
+from ZODB.utils import z64
 
 from p01.remote.exceptions import TransactionOver
 from p01.remote.ground import fork
@@ -54,6 +55,7 @@ class Guarded(Connection):
     database = 0                        # the number by which locks know its database
     spoiled: tuple[Any, ...] = ()       # objects that were changed too late
     loading = 0                         # how many loads it is in the midst of
+    base: Any = None                    # the root object, see get
 
     @over(Connection)
     def open(self, manager: Any = None, delegate: bool = True) -> None:
@@ -98,12 +100,20 @@ class Guarded(Connection):
 
     @over(Connection)
     def get(self, oid: bytes) -> Any:
-        """See ZODB."""
+        """See ZODB.
+
+        The cache may hand out a ghost that the garbage collector is about to take the attributes
+        of, when nothing but garbage has referred to it, see docs/upstream; so the root stays, which
+        as a rule is loaded and leads to the others.
+        """
         self.loading += 1
         try:
-            return super().get(oid)
+            found = super().get(oid)
         finally:
             self.loading -= 1
+        if oid == z64:
+            self.base = found
+        return found
 
     @over(Connection)
     def setstate(self, obj: Any) -> None:

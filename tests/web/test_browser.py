@@ -39,6 +39,17 @@ def test_every_page_stands_at_every_width(town, visit):
             assert page.evaluate('document.documentElement.scrollWidth <= innerWidth'), path
 
 
+@pytest.mark.parametrize('path', ['/queues', '/schedules/shop.stock.sync'])
+def test_an_open_menu_stands_within_every_window(town, visit, path):
+    page = visit(path)
+    for width in (320, 360, 768, 1280):
+        page.set_viewport_size({'width': width, 'height': 800})
+        page.reload()
+        page.locator('main .menu > summary').last.click()
+        box = page.locator('main .menu[open] ul').bounding_box()
+        assert box['x'] >= 0 and box['x'] + box['width'] <= width, (width, box)
+
+
 def test_every_page_reads_well_aloud(town, visit):
     page = visit()
     base = page.url.rstrip('/')

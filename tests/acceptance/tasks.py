@@ -198,7 +198,8 @@ def wait(key, folder, first='wait'):
 
 @app.job(retries=3, backoff=0)
 def heed(key, folder, way='check'):
-    """Says that it runs, and works until it is asked to end; 'hold' does not let go of the GIL."""
+    """Says that it runs, and works until it is asked to end; 'hold' does not let go of the GIL,
+    'churn' computes."""
     count(current.root, key)
     with open(os.path.join(folder, f'{key}.{current.attempt}'), 'w') as file:
         file.write(str(os.getpid()))
@@ -208,7 +209,17 @@ def heed(key, folder, way='check'):
     while time.monotonic() < until:
         if way == 'check':
             current.check()
-        time.sleep(0.01)
+        if way == 'churn':
+            churn(40)
+        else:
+            time.sleep(0.01)
+
+
+def churn(depth):
+    """Calls, of many sizes, that come and go."""
+    sizes = [depth] * (depth % 7)
+    return depth and churn(depth - 1) + sum(len([each * 1.5 for each in range(count)])
+                                            for count in sizes)
 
 
 @app.job(retries=1, backoff=0, capture=True)

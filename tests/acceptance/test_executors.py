@@ -110,7 +110,7 @@ def test_stacks_show_jobs_of_executors(house, executor):     # noqa: F811
     tree = house.tree(processes=1, executor=executor, slots=2)
     jobids = enqueue(house, 2)
     pids = begun(house, 2)
-    whose = [f'of process {pids[key, 1]}' if executor == 'processes' else r'Thread \w+'
+    whose = [f'of process {pids[key, 1]}' if executor == 'processes' else r'Thread [\w.]+'
              for key in range(2)]
     [found] = command(house, 'workers', 'stacks', APP)['stacks']
     assert all(map(shown, [found['stacks']] * 2, jobids, whose)), found['stacks']

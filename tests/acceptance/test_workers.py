@@ -110,8 +110,8 @@ def test_stacks_are_shown(house, way):     # noqa: F811
     for _ in range(2):
         [found] = command(house, 'workers', 'stacks', APP)['stacks']
         assert found['pid'] == pid
-        assert re.search(rf'which runs job {jobid} for [\d.]+ s:\n  File ".*tasks.py", line \d+ in '
-                         r'heed', found['stacks'])
+        assert re.search(rf'which runs job {jobid} for [\d.]+ s:\n(  .*\n)*  File ".*tasks.py", '
+                         r'line \d+,? in heed', found['stacks'])
         assert found['stacks'].count(' in heed') == 1           # those of now only
     os.kill(tree.process.pid, signal.SIGQUIT)
     waitFor(lambda: f'which runs job {jobid}' in tree.said and ' in heed' in tree.said, DEADLINE)
@@ -119,6 +119,18 @@ def test_stacks_are_shown(house, way):     # noqa: F811
     os.killpg(tree.process.pid, signal.SIGQUIT)                 # as a terminal does, to all of them
     waitFor(lambda: tree.said.count(' in heed') == 2, DEADLINE)
     assert tree.process.poll() is None and tree.workers() == [pid]
+
+
+def test_one_that_computes_lives_however_often_it_is_asked(house):     # noqa: F811
+    """What is read of it does not change meanwhile."""
+    tree = house.tree(processes=1)
+    [jobid] = house.stage.enqueue('heed', (1, str(house.marks), 'churn'))
+    pid = house.pidOf(1, jobid)
+    tree.ready(1)
+    for number in range(40):
+        waitFor(lambda number=number: os.kill(tree.process.pid, signal.SIGQUIT)
+                or tree.said.count(' in heed') > number, DEADLINE)
+    assert tree.workers() == [pid] and house.stage.stati([jobid]) == ['processing']
 
 
 @pytest.mark.parametrize('busy', [False, True], ids=['idle', 'busy'])

@@ -16,7 +16,7 @@ from p01.remote import App, storage
 from p01.remote.engine import death, limit, presence, requests
 from p01.remote.engine.crew import Crew
 from p01.remote.engine.neighbours import Neighbours, bury
-from p01.remote.ground import blackbox, folders, notes
+from p01.remote.ground import blackbox, folders, notes, question
 from p01.remote.ground.notes import note
 from p01.remote.options import WorkerOptions
 from p01.remote.store.seats import Seat, Seen
@@ -163,9 +163,9 @@ def test_who_asks_a_process_that_ends_just_now_goes_on(tmp_path, monkeypatch):
         sent.append(number)
         blackbox.remove(box)
     monkeypatch.setattr(blackbox.os, 'kill', kill)
-    blackbox.ask(1, box)
-    blackbox.ask(1, box)
-    assert sent == [blackbox.STACKSIGNAL]
+    question.ask(1, box)
+    question.ask(1, box)
+    assert sent == [question.STACKSIGNAL]
 
 
 @pytest.fixture(params=['gone', 'a file', 'full of what vanishes'])
@@ -184,7 +184,8 @@ def odd(request, tmp_path):
 @pytest.mark.parametrize('look', [
     presence.tidy,
     lambda folder: supervised(folder).boxes(1), lambda folder: Neighbours().dead(folder),
-    lambda folder: limit.register(types.SimpleNamespace(file=1, path=folder / 'none' / '1-x.box')),
+    lambda folder: limit.register(types.SimpleNamespace(file=1, path=folder / 'none' / '1-x.box'),
+                                  ()),
     lambda folder: bury([folder / '1-dead.box'], [])],
     ids=['tidy', 'supervisor', 'neighbours', 'register', 'bury'])
 def test_who_looks_at_boxes_takes_what_is_there(odd, look):

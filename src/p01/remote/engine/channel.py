@@ -23,7 +23,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from p01.remote.ground.blackbox import ASIDESIGNAL
+from p01.remote.ground.question import GENTLESIGNAL
 
 SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}        # each asks a supervisor to end
 QUIT = signal.SIGQUIT               # and this one what its processes do
@@ -57,7 +57,7 @@ class Child:
         self.rest = b''
         os.set_blocking(self.line, False)
         # until it has said what it does with them; one it waits for all the time
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {*SIGNALS, QUIT, ASIDESIGNAL})
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {*SIGNALS, QUIT, GENTLESIGNAL})
         try:
             code = CHILDCODE.format(heard=heard, says=says)
             self.process = subprocess.Popen([sys.executable, *flags(sys.orig_argv), '-c', code],

@@ -106,6 +106,3 @@ class Crew:
                         f'{child.pid}\n{stacks.beside(box) or "does not say where it stands"}')
                 with suppress(OSError, ValueError):     # closed, or nobody reads it
                     print(text, file=sys.stderr, flush=True)
-                # what these do not show it prints itself, if it can
-                if not all(slot.thread for slot in stacks.apart(box)):
-                    child.process.send_signal(blackbox.ASIDESIGNAL)

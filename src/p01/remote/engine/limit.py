@@ -18,8 +18,9 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from p01.remote.engine import presence
-from p01.remote.engine.stacks import THREAD, show
+from p01.remote.engine.stacks import THREAD, answer
 from p01.remote.ground import blackbox
+from p01.remote.ground.question import STACKSIGNAL
 from p01.remote.store.seats import Seat
 
 # seconds that a job on an event loop has to end behind its limit, and a supervisor to end a process
@@ -80,16 +81,16 @@ def standing(thread: int) -> Stack:
 
 # -- of another process
 
-def register(box: presence.Box, loops: Collection[Any] = ()) -> None:
+def register(box: presence.Box, loops: Collection[Any]) -> None:
     """Have this process write down where its threads stand whenever it is asked to, even by code
-    that holds on to the GIL; and print where the jobs of its loops do that no thread shows."""
+    that holds on to the GIL; and where its loops' jobs do, asked gently."""
     if box.file is not None:
         path = box.path.with_suffix(blackbox.STACK)
         with suppress(OSError):             # somebody removes the folder just now
             box.stack = open(path, 'ab', buffering=0)   # noqa: SIM115 - as long as the process
-            faulthandler.register(blackbox.STACKSIGNAL, box.stack, all_threads=True, chain=False)
-    if loops:
-        threading.Thread(target=show, args=(loops,), daemon=True, name='p01-stacks').start()
+            faulthandler.register(STACKSIGNAL, box.stack, all_threads=True, chain=False)
+            threading.Thread(target=answer, args=(box.stack, loops), daemon=True,
+                             name='p01-stacks').start()
 
 
 def left(seat: Seat, jobid: int) -> Stack:

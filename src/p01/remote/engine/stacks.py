@@ -4,7 +4,6 @@ has handed elsewhere, and of another one on this host by what it wrote beside it
 even while it holds on to the GIL."""
 from __future__ import annotations
 
-import os
 import re
 import signal
 import sys
@@ -15,13 +14,15 @@ from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, BinaryIO
 
 from p01.remote.ground import blackbox, fork
 from p01.remote.ground.foreign import Raised, guarded
+from p01.remote.ground.question import GENTLESIGNAL, ask
 
 # as faulthandler writes it, and threads
 THREAD = re.compile(r'^(?:Current thread|Thread) 0x([0-9a-f]+)')
+RAW = ' (most recent call first):'      # and nobody else
 LONGESTREPLY = 30_000       # characters of the stacks of a process; what is beyond goes
 DEEPEST = 60                # calls of a stack, the innermost
 ANSWERS = 1.0               # seconds that the places have where jobs run elsewhere
@@ -53,14 +54,13 @@ def elsewhere(loops: Iterable[Any]) -> list[str]:
     return [text for texts in found if not isinstance(texts, Raised) for text in texts]
 
 
-def show(loops: Collection[Any]) -> None:
-    """Print where the jobs of loops stand that no thread of this process shows, whenever
-    ASIDESIGNAL comes, which all threads have blocked."""
-    while signal.sigwait({blackbox.ASIDESIGNAL}):
-        text = '\n'.join(elsewhere(loops))
-        with suppress(OSError, ValueError):     # closed, or nobody reads it
-            print(f'Worker process {os.getpid()}, beside its threads\n{text}', file=sys.stderr,
-                  flush=True)
+def answer(file: BinaryIO, loops: Collection[Any]) -> None:
+    """Write into a file where this process stands, whenever GENTLESIGNAL comes, which all threads
+    have blocked."""
+    while signal.sigwait({GENTLESIGNAL}):
+        text = guarded(here, loops)
+        with suppress(OSError, ValueError):     # closed
+            file.write(b'' if isinstance(text, Raised) else text.encode(errors='replace'))
 
 
 def threads(but: int) -> bytes:
@@ -77,10 +77,12 @@ def trace(frame: FrameType) -> str:
 
 
 def beside(box: Path) -> str:
-    """Where the threads of the process of a box stand, innermost call first, with the jobs that
-    they run; '' where it cannot be asked."""
+    """Where the process of a box stands, see here; while it holds on to the GIL its threads alone,
+    innermost call first. '' where it cannot be asked."""
     with suppress(OSError):
-        text = blackbox.ask(blackbox.pidOf(box), box)
+        text = ask(blackbox.pidOf(box), box, gently=True)
+        if RAW not in text:
+            return text
         slots = [slot for slot in blackbox.slots(box) if slot.jobid]
         runs = {slot.thread: jobText(slot.jobid, slot.began) for slot in slots}
         parts = [f'Event loop or executor{jobText(slot.jobid, slot.began)}\n'
@@ -100,7 +102,7 @@ def labelled(text: str, runs: Mapping[int, str], process: str = '') -> str:
     lines = []
     for line in text.splitlines():
         if found := THREAD.match(line):
-            line = (line.removesuffix(' (most recent call first):').removesuffix(':') + process
+            line = (line.removesuffix(RAW).removesuffix(':') + process
                     + runs.get(int(found[1], 16), '') + ':')
         lines.append(line + '\n')
     return ''.join(lines)

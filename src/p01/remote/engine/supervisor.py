@@ -24,6 +24,7 @@ from p01.remote.engine.starts import FAULT
 from p01.remote.exceptions import RemoteError
 from p01.remote.ground import blackbox, subscribers
 from p01.remote.ground.blackbox import howOf
+from p01.remote.ground.question import ask
 from p01.remote.options import WorkerOptions
 from p01.remote.views.leftovers import Left
 
@@ -190,7 +191,7 @@ class Supervisor:
         if not child.box:
             return LOOKEVERY
         if blackbox.respite(child.box) < 0:
-            blackbox.ask(child.pid, Path(child.box))
+            ask(child.pid, Path(child.box))
             if blackbox.respite(child.box) < 0:     # else it has ended meanwhile
                 blackbox.tell(child.box, blackbox.KILLED)
                 child.process.kill()

@@ -37,9 +37,6 @@ BLURRED, UNBEGUN = -1.0, -2.0
 # nothing yet, and of one that says which job's step an event loop is at
 FREE, TAKEN, STEP = 0, -1, -2
 
-# has a process write down where its threads stand; print where its jobs do that none of them shows
-STACKSIGNAL, ASIDESIGNAL = signal.SIGRTMAX - 3, signal.SIGRTMAX - 4
-ANSWERWAIT = 0.5                          # seconds that it has for that
 # seconds that a supervisor has to say how a process of its own has ended
 WORD = 0.3
 
@@ -224,26 +221,6 @@ def remove(path: Path) -> None:
     for suffix in (STACK, SAID):
         path.with_suffix(suffix).unlink(missing_ok=True)
     path.unlink(missing_ok=True)
-
-
-def ask(pid: int, path: Path) -> str:
-    """Have a worker process write down where its threads stand, and wait until it has, but not for
-    long; what it wrote by then. Those who ask at once do so one after the other."""
-    stack, size = path.with_suffix(STACK), 0
-    # without the file the signal would end it: it does not know it yet, or ends just now, and
-    # others take its box away
-    with contextlib.suppress(OSError), open(stack, errors='replace') as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        os.truncate(stack, 0)               # of what was asked for before
-        os.kill(pid, STACKSIGNAL)
-        until = time.monotonic() + ANSWERWAIT
-        while time.monotonic() < until:
-            time.sleep(0.01)
-            old, size = size, stack.stat().st_size
-            if size and size == old:
-                break
-        return file.read()
-    return ''
 
 
 def slots(path: str | Path) -> list[Slot]:

@@ -26,9 +26,7 @@ def stackOf(app: App, name: str, who: str) -> str | None:
         seat = processor.store.seats.get(name)
         path = seat.path if seat is not None and seat.box and seat.host == blackbox.HOST else None
     text = stacks.beside(path) if path is not None and not blackbox.died(path) else ''
-    # where those stand that await, or run elsewhere, it knows itself alone
-    awaits = path is not None and not all(slot.thread for slot in stacks.apart(path))
-    return text if text and not awaits else answered(app, name, who) or text or None
+    return text or answered(app, name, who)
 
 
 def answered(app: App, name: str, who: str) -> str | None:

@@ -31,7 +31,7 @@ WARM = 5                # samples that do not count: the first ones connect, imp
 PAUSE = 0.005, 0.055
 # seconds of the shortest delay, between two, and how many in one transaction
 DELAY, STEP, BUNDLE = 0.5, 0.05, 10
-CPU = 0.01              # of one processor
+CPU = 0.002             # of one processor
 LIMITS = {'memory': (0.002, 0.020), 'sqlite': (0.010, 0.050), 'postgresql': (0.015, 0.080),
           'zeo': (0.015, 0.080)}
 
@@ -93,7 +93,7 @@ def measure(plan: Plan) -> Iterator[Row]:
                 with worker(place, False, WorkerOptions().waitTime) as line:
                     share = idle(line, plan.few(30, 5))
                 yield Row(f'processor time of an idle worker, {kind}:', f'{share:.2%}',
-                          f'{CPU:.0%}', share / CPU, '< 1')
+                          f'{CPU:.1%}', share / CPU, '≤ 1')
 
 
 def rows(what: str, seconds: Sequence[float], limits: Sequence[float],

@@ -13,8 +13,7 @@ from tests.acceptance.test_death import house  # noqa: F401 - a fixture
 
 FIRST, JOBS = 2_000, 10_000
 DEADLINE = 300
-# kilobytes that the others may add: the caches of the connections are not full yet; it is flat
-# after some 20,000
+# kilobytes that the others may add: 5 KiB that each of them leaks would be more
 GROWTH = 40_000
 
 

@@ -130,7 +130,7 @@ def test_signs_that_the_encoding_has(shell, more):
         assert text.isascii() or more.get('PYTHONIOENCODING') == 'latin-1'
     assert '+ completed' in shell(['jobs', 'list', 'tasks:app'], '', **more).stdout
     assert shell(['enqueue', 'tasks:app', 'note', '"x"', '--wait', '0'], '',
-                 **more).stderr.startswith('x job')
+                 **more).stderr.startswith('! Job')
 
 
 def test_a_home_is_not_needed(shell, folder):

@@ -192,8 +192,8 @@ class Asynchronous:
             self.outside.run(self.end, job, way, output)
 
     def ensure(self, job: Attempt, way: Way, work: asyncio.Task[None]) -> None:
-        """The end of a run that was cancelled before its first step."""
-        if job.work is not None:
+        """The end of a run that was cancelled before its first step, or thrown away."""
+        if work.cancelled() or work.exception() is not None:
             self.end(job, way, guarded(work.result))
 
     def end(self, job: Attempt, way: Way, output: object) -> None:

@@ -101,7 +101,7 @@ async def stumbles():
 async def raises(kind):
     await asyncio.sleep(0)
     raise {'exit': SystemExit(3), 'cancelled': asyncio.CancelledError('own'),
-           'interrupt': KeyboardInterrupt(),
+           'interrupt': KeyboardInterrupt(), 'generator': GeneratorExit(),
            'job': JobError('said so'), 'stop': StopIteration(1),
            'timeout': TimeoutError('own')}[kind]
 
@@ -349,15 +349,15 @@ def testRetriesAndRunLater(app):
 
 
 def testWhatTheyRaiseEndsNobodyElse(app):
-    kinds = ['exit', 'cancelled', 'interrupt', 'job', 'stop', 'timeout']
+    kinds = ['exit', 'cancelled', 'interrupt', 'generator', 'job', 'stop', 'timeout']
     handles = [raises.enqueue(kind) for kind in kinds] + [gives.enqueue(kind)
                                                           for kind in ('lock', 'big')]
     good = [answer.enqueue(number, 0.01) for number in range(5)]
     app.drain()
     assert {handle.status for handle in handles} == {'error'} \
         and [handle.result() for handle in good] == list(range(5))
-    words = ('SystemExit', 'CancelledError', 'KeyboardInterrupt', 'said so', 'StopIteration',
-             'own', 'pickled', 'limit')
+    words = ('SystemExit', 'CancelledError', 'KeyboardInterrupt', 'GeneratorExit', 'said so',
+             'StopIteration', 'own', 'pickled', 'limit')
     for handle, word in zip(handles, words):
         assert word in errorOf(app, handle)
 

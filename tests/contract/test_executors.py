@@ -455,6 +455,17 @@ def test_where_it_stands_is_seen(near, tmp_path, executor):
     assert standing(loop, handle.id) == ''
 
 
+def test_a_place_that_cannot_be_asked_hides_no_other(near, tmp_path, monkeypatch):
+    handle = wait.enqueue(str(tmp_path / 'mark'), str(tmp_path / 'go'))
+    loop = loopOf(near, 'threads')
+    begun(loop, tmp_path)
+    other = loop.handed.begun('')
+    monkeypatch.setattr(other, 'standing', lambda: 1 / 0)
+    assert ' in wait\n' in standing(loop, handle.id)
+    (tmp_path / 'go').touch()
+    assert run(loop, handle)[0].status == 'completed'
+
+
 DEAF = '  It does not answer: it holds on to the GIL, or is stopped.'
 
 

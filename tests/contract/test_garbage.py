@@ -83,6 +83,32 @@ def failsDetached():
         raise ValueError('as it is to')
 
 
+@application.job(retries=0, detached=True, executor='processes')
+def failsElsewhere():
+    raise ValueError('as it is to')
+
+
+@application.job(retries=0)
+async def failsBeside():
+    """What it waits for in another thread fails."""
+    async with application.transaction() as root:
+        root.get('beside')
+        await asyncio.to_thread(lambda: 1 / 0)
+
+
+@application.job(retries=0)
+async def failsInParts():
+    async with application.transaction() as root:
+        root['parts'] = 1
+        try:
+            async with application.transaction():
+                root['parts'] = 2
+                raise ValueError('of the part')
+        except ValueError as error:
+            await asyncio.sleep(0)
+            raise LookupError('as it is to') from error
+
+
 @contextmanager
 def collected():
     """What only the collector finds of what is done within."""
@@ -121,7 +147,8 @@ def app():
 @pytest.mark.parametrize('calls', [
     [(hot, ())] * 6, [(meets, (number,)) for number in range(3)], [(fails, ())],
     [(failsLater, ())], [(failsWithOthers, ())], [(lasts, ())], [(isTold, ())],
-    [(failsDetached, ())]], ids=lambda calls: calls[0][0].name.rpartition('.')[2])
+    [(failsDetached, ())], [(failsElsewhere, ())], [(failsBeside, ())],
+    [(failsInParts, ())]], ids=lambda calls: calls[0][0].name.rpartition('.')[2])
 def test_a_run_that_ends_badly_leaves_none(app, calls):
     hot.enqueue()
     app.drain()                 # what is made once
@@ -130,6 +157,24 @@ def test_a_run_that_ends_badly_leaves_none(app, calls):
             job.enqueue(*args)
         app.drain()
     assert not found, found
+
+
+@pytest.mark.parametrize('job', [failsLater, failsBeside, failsInParts],
+                         ids=lambda job: job.name.rpartition('.')[2])
+def test_a_call_in_an_event_loop_that_is_not_ours_leaves_none(app, job):
+    ended = []
+
+    async def calls():
+        # not asyncio.run: it has what the error comes from itself
+        try:
+            await job()
+        except (ValueError, ZeroDivisionError, LookupError):
+            ended.append(job)
+
+    asyncio.run(calls())        # what is made once
+    with collected() as found:
+        asyncio.run(calls())
+    assert len(ended) == 2 and not found, found
 
 
 def test_a_transaction_that_meets_a_conflict_leaves_none(app):

@@ -22,7 +22,7 @@ from p01.remote.engine.requests import GRACE, asker
 from p01.remote.exceptions import JobNotFound
 from p01.remote.ground.words import count
 from p01.remote.processor import RemoteProcessor
-from p01.remote.store.records import CANCELLED, ERROR, FINISHED, PROCESSING
+from p01.remote.store.records import CANCELLED, ERROR, FINISHED, PROCESSING, QUEUED
 from p01.remote.views.filters import STATI, Filter
 from p01.remote.views.listing import find
 from p01.remote.wire.deeds import DEEDS, Verb, batched, cancelling
@@ -51,13 +51,10 @@ def retry(target: str, words: tuple[str, ...], allFailed: bool, dry: bool, asJso
 
     Exit status 1 when one of them could not be, or there was none.
     """
-    jobids = idsOf(words)
-    if bool(jobids) == (allFailed or isNarrowed(() if jobids else words, which)):
-        raise click.UsageError('Name the ids of jobs, or those that failed by a filter, '
-                               '--all-failed, --queue, --name, --since or --older-than.')
     verb = DEEDS['retry']
-    wanted = None if jobids else narrowed(words, which, (ERROR,), verb.stati, 'run again')
-    return bulk(target, jobids, wanted, verb, 'queued', 'queued again', dry, asJson)
+    jobids, wanted = meant(words, which, allFailed, 'those that failed', verb, 'run again',
+                           '--all-failed', (ERROR,))
+    return bulk(target, jobids, wanted, verb, QUEUED, 'queued again', dry, asJson)
 
 
 @jobs.command(cls=Filtered)
@@ -76,12 +73,8 @@ def cancel(target: str, words: tuple[str, ...], every: bool, running: bool, grac
 
     Exit status 1 when one of them could not be, or there was none.
     """
-    jobids = idsOf(words)
-    if bool(jobids) == (every or isNarrowed(() if jobids else words, which)):
-        raise click.UsageError('Name the ids of jobs, or those that wait by a filter, --queue, '
-                               '--name, --since, --older-than or --all.')
     verb = cancelling(running, grace)
-    wanted = None if jobids else narrowed(words, which, verb.stati, verb.stati, 'cancelled so')
+    jobids, wanted = meant(words, which, every, 'those that wait', verb, 'cancelled so')
     return bulk(target, jobids, wanted, verb, CANCELLED, 'cancelled', dry, asJson,
                 lambda app, asked: awaited(app, asked, grace + LATERBY))
 
@@ -138,6 +131,19 @@ def remove(target: str, words: tuple[str, ...], stati: tuple[str, ...], dry: boo
                 '' if removed else '; there was none')
         tellLeft(left)
     return 0 if removed and not (jobids and left) else 1
+
+
+def meant(words: tuple[str, ...], which: dict[str, Any], every: bool, whose: str, verb: Verb,
+          done: str, flag: str = '--all',
+          usual: tuple[str, ...] = ()) -> tuple[tuple[int, ...], Filter | None]:
+    """The ids that are given, or the filter, see narrowed; every: all were asked for, by a flag.
+    Raises UsageError for both of these and for neither, where it says whose jobs it is about."""
+    jobids = idsOf(words)
+    if bool(jobids) == (every or isNarrowed(() if jobids else words, which)):
+        raise click.UsageError(f'Name the ids of jobs, or {whose} by a filter, --queue, --name, '
+                               f'--since, --older-than or {flag}.')
+    return jobids, None if jobids else narrowed(words, which, usual or verb.stati, verb.stati,
+                                                done)
 
 
 def narrowed(words: tuple[str, ...], which: dict[str, Any], usual: tuple[str, ...],

@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from p01.remote.cli.argument import Verb, Whole, appArgument
-from p01.remote.cli.changes import bulk, dryOption, narrowed
+from p01.remote.cli.changes import bulk, dryOption, meant
 from p01.remote.cli.enqueue import placing, value
 from p01.remote.cli.jobs import jobs
-from p01.remote.cli.selection import Filtered, filterOptions, idsOf, isNarrowed
+from p01.remote.cli.selection import Filtered, filterOptions
 from p01.remote.cli.target import change, opened
 from p01.remote.cli.terminal import jsonOption, mark, printJson, say, tell
 from p01.remote.engine import editing
@@ -37,12 +37,8 @@ def now(target: str, words: tuple[str, ...], every: bool, dry: bool, asJson: boo
 
     Exit status 1 when one of them could not be, or there was none.
     """
-    jobids = idsOf(words)
-    if bool(jobids) == (every or isNarrowed(() if jobids else words, which)):
-        raise click.UsageError('Name the ids of jobs, or delayed ones by a filter, --queue, '
-                               '--name, --since, --older-than or --all.')
     verb = DEEDS['now']
-    wanted = None if jobids else narrowed(words, which, verb.stati, verb.stati, 'run now')
+    jobids, wanted = meant(words, which, every, 'delayed ones', verb, 'run now')
     return bulk(target, jobids, wanted, verb, QUEUED, 'queued now', dry, asJson)
 
 
@@ -61,14 +57,10 @@ def move(target: str, words: tuple[str, ...], to: str | None, priority: int | No
 
     Exit status 1 when one of them could not be, or there was none.
     """
-    jobids = idsOf(words)
-    if bool(jobids) == (every or isNarrowed(() if jobids else words, which)):
-        raise click.UsageError('Name the ids of jobs, or those that wait by a filter, --queue, '
-                               '--name, --since, --older-than or --all.')
     if to is None and priority is None:
         raise click.UsageError('Say where they go, with --to QUEUE, --priority N or both.')
     verb = moving(to, priority)
-    wanted = None if jobids else narrowed(words, which, verb.stati, verb.stati, 'moved')
+    jobids, wanted = meant(words, which, every, 'those that wait', verb, 'moved')
     return bulk(target, jobids, wanted, verb, QUEUED, 'moved', dry, asJson)
 
 

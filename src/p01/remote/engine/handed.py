@@ -76,8 +76,10 @@ class Handed:
 
     def standing(self) -> list[Hearing]:
         """Ask where the jobs stand that run just now, as far as threads of this process do not show
-        it; for any thread, one at a time."""
-        return [place.standing() for place in list(self.places.values())]
+        it; for any thread, one at a time. A place that cannot be asked, since it is closed just
+        now, hides no other."""
+        found = [guarded(place.standing) for place in list(self.places.values())]
+        return [each for each in found if not isinstance(each, Raised)]
 
     def late(self, now: float) -> dict[int, int]:
         """The jobs that have run longer than they may, and the thread of one that holds the event

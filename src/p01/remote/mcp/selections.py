@@ -90,11 +90,11 @@ class Bulk(NamedTuple):
     def planOfJob(self, given: Given, found: Selection, verb: Verb, some: str,
                   facts: Told) -> Plan:
         """That a job of its own does it. some: the newest jobs by their names."""
-        order, shown = found.order, len(found.views)
+        order, seen = found.order, len(found.views)
         assert order is not None
         number = f'{found.total:,} jobs' if found.total is not None else \
-            f'More than {FEW:,} jobs' if shown == FEW else 'Jobs that nobody has counted'
-        newest = f'Of the newest {shown} are {some}.' if shown else \
+            f'More than {FEW:,} jobs' if seen == FEW else 'Jobs that nobody has counted'
+        newest = f'Of the newest {seen} are {some}.' if seen else \
             'Among the newest, which were looked at, is none.'
         would = (f'{number} would be {self.sentence(given)}, all that are of this filter now: by a '
                  f'job of its own, {BULKNAME}, which shows how far it is and can be cancelled. '
